@@ -1,0 +1,1 @@
+//! The NVMe controller's firmware: admin commands, features, logs, events.

@@ -1,0 +1,1 @@
+//! A reference NVMe controller in plain Rust.

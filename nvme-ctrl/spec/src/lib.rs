@@ -1,0 +1,1 @@
+//! NVMe wire formats, registers, opcodes, status codes and limits.

@@ -1,0 +1,1 @@
+//! A register file built from a table of registers.

@@ -1,0 +1,1 @@
+//! A hardware description language in Rust: signals, blocks, checks, evaluator, SystemVerilog.

@@ -1,0 +1,1 @@
+//! Streams, skid buffers, FIFOs, arbiters, RAMs.

@@ -1,0 +1,1 @@
+//! trait Device: one handle on the device, several back ends; host memory with fault knobs.

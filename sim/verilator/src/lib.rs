@@ -1,0 +1,1 @@
+//! Verilated models of emitted hardware: fetch, build, load, and the Verilated back end.

@@ -1,0 +1,1 @@
+//! Address map, interrupt numbers and memory sizes.

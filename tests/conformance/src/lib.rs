@@ -1,0 +1,1 @@
+//! Conformance tests: one file per chapter, test name = requirement, every back end.
