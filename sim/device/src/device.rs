@@ -1,0 +1,89 @@
+use crate::{BusTiming, HostMemory, Message};
+
+/// One access of the host to BAR0 of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// PCIe function whose BAR is accessed.
+    pub function: u8,
+    /// Byte offset in the BAR.
+    pub offset: u64,
+    /// Width of the access: 1, 2, 4 or 8 bytes.
+    pub bytes: u8,
+}
+
+impl Access {
+    /// A 32-bit access of function 0.
+    pub const fn dword(offset: u64) -> Self {
+        Self {
+            function: 0,
+            offset,
+            bytes: 4,
+        }
+    }
+
+    /// A 64-bit access of function 0.
+    pub const fn qword(offset: u64) -> Self {
+        Self {
+            function: 0,
+            offset,
+            bytes: 8,
+        }
+    }
+}
+
+/// The configuration-space bits of one function that the controller sees as wires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sideband {
+    /// Bus Master Enable: without it the function makes no access to host memory.
+    pub bus_master_enable: bool,
+    /// MSI-X Enable: without it no interrupt message is sent.
+    pub msix_enable: bool,
+    /// MSI-X Function Mask: interrupts stay pending while it is set.
+    pub msix_function_mask: bool,
+}
+
+impl Sideband {
+    /// What a driver sets when it takes the device: bus mastering and MSI-X on, nothing masked.
+    pub const RUNNING: Self = Self {
+        bus_master_enable: true,
+        msix_enable: true,
+        msix_function_mask: false,
+    };
+}
+
+/// An NVMe device as its host sees it, whatever it is made of.
+///
+/// Time is counted in clocks of the device and moves only in [`step`](Device::step) and [`read`](Device::read).
+pub trait Device {
+    /// What this back end is called in messages.
+    fn name(&self) -> &str;
+
+    /// Reads BAR0. Earlier writes of the same function have taken effect; a cycle-accurate back end needs some clocks for it.
+    fn read(&mut self, access: Access) -> u64;
+
+    /// Writes BAR0. Writes are posted: they take effect in order as the clock steps.
+    fn write(&mut self, access: Access, value: u64);
+
+    /// Lets `clocks` clocks pass.
+    fn step(&mut self, clocks: u32);
+
+    /// Clocks since power-on.
+    fn clock(&self) -> u64;
+
+    /// The memory that the device reaches by DMA.
+    fn host(&mut self) -> &mut HostMemory;
+
+    /// The interrupt messages that arrived since the last call, oldest first.
+    fn take_interrupts(&mut self) -> Vec<Message> {
+        self.host().take_messages()
+    }
+
+    /// Sets the configuration-space bits of a function. A device starts with [`Sideband::RUNNING`] for function 0.
+    fn set_sideband(&mut self, function: u8, sideband: Sideband);
+
+    /// Resets one function, as Initiate Function Level Reset does.
+    fn function_level_reset(&mut self, function: u8);
+
+    /// Sets how the path to host memory behaves from now on. A back end without a beat-level path keeps what has a meaning for it.
+    fn set_host_timing(&mut self, timing: BusTiming);
+}

@@ -1,0 +1,566 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::pages::{copy_strobed, Pages};
+use crate::{Beat, Fault, Faults, Memory, BEAT_BYTES, PAGE_BYTES};
+
+/// Writes of a device into this range are interrupt messages, as on a PC.
+pub const MESSAGE_WINDOW: Range<u64> = 0xFEE0_0000..0xFEF0_0000;
+
+/// Where the allocator starts: above 4 GiB, so that a device that drops high address bits is found out.
+const HEAP_START: u64 = 0x5_0000_0000;
+
+/// Bytes of canary on either side of a guarded allocation.
+const CANARY_BYTES: u64 = PAGE_BYTES;
+
+/// What fresh memory holds: a program that relies on zeroes is found out.
+const FRESH: u8 = 0xE5;
+
+/// An interrupt message that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The function that sent it.
+    pub function: u8,
+    /// Where it was written, inside [`MESSAGE_WINDOW`].
+    pub address: u64,
+    /// What was written.
+    pub data: u32,
+    /// When it arrived.
+    pub clock: u64,
+}
+
+/// What a device did to the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessKind {
+    /// It read.
+    Read,
+    /// It wrote data.
+    Write,
+    /// It sent an interrupt message.
+    Message,
+}
+
+/// One entry of the access log. Full beats that follow each other directly are one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessRecord {
+    /// When the (last beat of the) access happened.
+    pub clock: u64,
+    /// First byte.
+    pub address: u64,
+    /// Length.
+    pub bytes: u32,
+    /// What was done.
+    pub kind: AccessKind,
+    /// By which function.
+    pub function: u8,
+    /// Whether it was answered with an error.
+    pub failed: bool,
+}
+
+impl AccessRecord {
+    /// Whether the access touched `range`.
+    pub fn touches(&self, range: &Range<u64>) -> bool {
+        self.address < range.end && self.address + u64::from(self.bytes) > range.start
+    }
+}
+
+/// Somebody wrote outside a guarded allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "memory next to the allocation of {bytes} bytes at {allocation:#x} was overwritten at {address:#x}"
+)]
+pub struct CanaryError {
+    /// The first byte that changed.
+    pub address: u64,
+    /// The allocation that the canary guards.
+    pub allocation: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// The memory of the host: what a device reaches by DMA.
+///
+/// Two sides use it. The host's programs [`load`](Self::load) and [`store`](Self::store): these never fail and are not logged. The
+/// device reads and writes ([`dma_read`](Self::dma_read), [`dma_write`](Self::dma_write), or beat by beat through [`Memory`]): these meet
+/// the [`Faults`], are logged, and are errors where no memory was allocated.
+pub struct HostMemory {
+    pages: Pages,
+    next: u64,
+    free: BTreeMap<(u64, u64, bool), Vec<u64>>,
+    allocations: BTreeMap<u64, Allocation>,
+    clock: u64,
+    logging: bool,
+    log: Vec<AccessRecord>,
+    messages: Vec<Message>,
+    /// Where and how often the device's accesses fail.
+    pub faults: Faults,
+}
+
+#[derive(Clone, Copy)]
+struct Allocation {
+    bytes: u64,
+    align: u64,
+    guarded: bool,
+}
+
+impl Default for HostMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HostMemory {
+    /// An empty memory.
+    pub fn new() -> Self {
+        Self {
+            pages: Pages::default(),
+            next: HEAP_START,
+            free: BTreeMap::new(),
+            allocations: BTreeMap::new(),
+            clock: 0,
+            logging: false,
+            log: Vec::new(),
+            messages: Vec::new(),
+            faults: Faults::none(0),
+        }
+    }
+
+    // --- Allocation ------------------------------------------------------------------------------------------------------------------
+
+    /// Allocates `bytes` at a multiple of `align`. What it holds is arbitrary.
+    ///
+    /// # Panics
+    /// When `bytes` is 0 or `align` is not a power of two.
+    pub fn alloc(&mut self, bytes: u64, align: u64) -> u64 {
+        self.allocate(bytes, align, false)
+    }
+
+    /// As [`alloc`](Self::alloc), with 4 KiB of canary on either side, which [`check_canaries`](Self::check_canaries) looks at.
+    pub fn alloc_guarded(&mut self, bytes: u64, align: u64) -> u64 {
+        self.allocate(bytes, align, true)
+    }
+
+    fn allocate(&mut self, bytes: u64, align: u64, guarded: bool) -> u64 {
+        assert!(bytes > 0, "an allocation of no bytes");
+        assert!(
+            align.is_power_of_two(),
+            "alignment {align} is not a power of two"
+        );
+        let reused = self
+            .free
+            .get_mut(&(bytes, align, guarded))
+            .and_then(Vec::pop);
+        let address = reused.unwrap_or_else(|| {
+            let guard = if guarded { CANARY_BYTES } else { 0 };
+            let address = (self.next + guard).next_multiple_of(align);
+            self.pages
+                .map(address - guard, address + bytes + guard, FRESH);
+            self.next = address + bytes + guard;
+            address
+        });
+        if guarded && reused.is_none() {
+            for range in canaries(address, bytes) {
+                let pattern: Vec<u8> = range.clone().map(canary).collect();
+                self.pages.write(range.start, &pattern);
+            }
+        }
+        let allocation = Allocation {
+            bytes,
+            align,
+            guarded,
+        };
+        self.allocations.insert(address, allocation);
+        address
+    }
+
+    /// Gives an allocation back. The device still reaches its memory; who wants that noticed keeps the canaries of its neighbours in mind.
+    ///
+    /// # Panics
+    /// When nothing is allocated at `address`.
+    pub fn free(&mut self, address: u64) {
+        let Some(allocation) = self.allocations.remove(&address) else {
+            panic!("nothing is allocated at {address:#x}");
+        };
+        let Allocation {
+            bytes,
+            align,
+            guarded,
+        } = allocation;
+        self.free
+            .entry((bytes, align, guarded))
+            .or_default()
+            .push(address);
+    }
+
+    /// Looks at the canaries of every guarded allocation.
+    pub fn check_canaries(&self) -> Result<(), CanaryError> {
+        self.allocations
+            .iter()
+            .filter(|(_, allocation)| allocation.guarded)
+            .try_for_each(|(&address, allocation)| self.check_canary(address, allocation.bytes))
+    }
+
+    fn check_canary(&self, allocation: u64, bytes: u64) -> Result<(), CanaryError> {
+        let mut found = [0; CANARY_BYTES as usize];
+        for range in canaries(allocation, bytes) {
+            self.pages.read(range.start, &mut found);
+            if let Some((address, _)) = range.zip(found).find(|&(at, byte)| byte != canary(at)) {
+                return Err(CanaryError {
+                    address,
+                    allocation,
+                    bytes,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes memory exist at a fixed place, filled with zeroes, outside of the allocator: for front ends with an address map of their own.
+    pub fn map(&mut self, range: Range<u64>) {
+        self.pages.map(range.start, range.end, 0);
+    }
+
+    // --- The host's side -------------------------------------------------------------------------------------------------------------
+
+    /// Reads as the host.
+    ///
+    /// # Panics
+    /// When no memory is there: the caller is a host program and must know what it allocated.
+    pub fn load(&self, address: u64, data: &mut [u8]) {
+        self.pages.read(address, data);
+    }
+
+    /// Reads `N` bytes as the host.
+    pub fn load_array<const N: usize>(&self, address: u64) -> [u8; N] {
+        let mut data = [0; N];
+        self.load(address, &mut data);
+        data
+    }
+
+    /// Reads `bytes` as the host.
+    pub fn load_vec(&self, address: u64, bytes: usize) -> Vec<u8> {
+        let mut data = vec![0; bytes];
+        self.load(address, &mut data);
+        data
+    }
+
+    /// Writes as the host.
+    ///
+    /// # Panics
+    /// When no memory is there.
+    pub fn store(&mut self, address: u64, data: &[u8]) {
+        self.pages.write(address, data);
+    }
+
+    /// Fills as the host.
+    pub fn fill(&mut self, address: u64, bytes: u64, value: u8) {
+        let page = [value; PAGE_BYTES as usize];
+        let mut done = 0;
+        while done < bytes {
+            let part = (bytes - done).min(PAGE_BYTES);
+            self.pages.write(address + done, &page[..part as usize]);
+            done += part;
+        }
+    }
+
+    // --- The log ---------------------------------------------------------------------------------------------------------------------
+
+    /// Starts or stops the log of the device's accesses. Who starts it takes it regularly: it grows.
+    pub fn set_logging(&mut self, logging: bool) {
+        self.logging = logging;
+    }
+
+    /// Swaps the log with `records`, which is cleared first, so that two buffers serve a whole run.
+    pub fn take_log(&mut self, records: &mut Vec<AccessRecord>) {
+        records.clear();
+        std::mem::swap(&mut self.log, records);
+    }
+
+    /// The interrupt messages since the last call, oldest first.
+    pub fn take_messages(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// Stamps what follows; called by the back end in every clock.
+    pub fn set_clock(&mut self, clock: u64) {
+        self.clock = clock;
+    }
+
+    fn record(&mut self, kind: AccessKind, function: u8, address: u64, bytes: usize, failed: bool) {
+        if !self.logging {
+            return;
+        }
+        if let Some(last) = self.log.last_mut() {
+            // A burst is one entry. Shorter writes keep an entry each: their clocks are of interest.
+            if bytes == BEAT_BYTES
+                && last.address + u64::from(last.bytes) == address
+                && address % PAGE_BYTES != 0
+                && (last.kind, last.function, last.failed) == (kind, function, failed)
+            {
+                last.bytes += BEAT_BYTES as u32;
+                last.clock = self.clock;
+                return;
+            }
+        }
+        self.log.push(AccessRecord {
+            clock: self.clock,
+            address,
+            bytes: bytes as u32,
+            kind,
+            function,
+            failed,
+        });
+    }
+
+    // --- The device's side -----------------------------------------------------------------------------------------------------------
+
+    /// Reads as `function` of the device.
+    pub fn dma_read(&mut self, function: u8, address: u64, data: &mut [u8]) -> Result<(), Fault> {
+        let result = self
+            .faults
+            .read(address, data.len())
+            .and_then(|()| self.exists(address, data.len()));
+        if result.is_ok() {
+            self.pages.read(address, data);
+        }
+        self.record(
+            AccessKind::Read,
+            function,
+            address,
+            data.len(),
+            result.is_err(),
+        );
+        result
+    }
+
+    /// Writes as `function` of the device. A write into [`MESSAGE_WINDOW`] is an interrupt message.
+    pub fn dma_write(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
+        if MESSAGE_WINDOW.contains(&address) {
+            return self.message(function, address, data);
+        }
+        let result = self
+            .faults
+            .write(address, data.len())
+            .and_then(|()| self.exists(address, data.len()));
+        if result.is_ok() {
+            self.pages.write(address, data);
+        }
+        self.record(
+            AccessKind::Write,
+            function,
+            address,
+            data.len(),
+            result.is_err(),
+        );
+        result
+    }
+
+    fn exists(&self, address: u64, bytes: usize) -> Result<(), Fault> {
+        if self.pages.contains(address, bytes as u64) {
+            Ok(())
+        } else {
+            Err(Fault)
+        }
+    }
+
+    fn message(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
+        let dword = <[u8; 4]>::try_from(data).ok().filter(|_| address % 4 == 0);
+        self.record(
+            AccessKind::Message,
+            function,
+            address,
+            data.len(),
+            dword.is_none(),
+        );
+        let data = u32::from_le_bytes(dword.ok_or(Fault)?);
+        self.messages.push(Message {
+            function,
+            address,
+            data,
+            clock: self.clock,
+        });
+        Ok(())
+    }
+}
+
+impl Memory for HostMemory {
+    fn read_beat(&mut self, function: u8, address: u64, data: &mut Beat) -> Result<(), Fault> {
+        let result = self.faults.read(address, BEAT_BYTES).and_then(|()| {
+            let tail = self.pages.tail(address).ok_or(Fault)?;
+            data.copy_from_slice(&tail[..BEAT_BYTES]);
+            Ok(())
+        });
+        self.record(
+            AccessKind::Read,
+            function,
+            address,
+            BEAT_BYTES,
+            result.is_err(),
+        );
+        result
+    }
+
+    fn write_beat(
+        &mut self,
+        function: u8,
+        address: u64,
+        data: &Beat,
+        strobe: u64,
+    ) -> Result<(), Fault> {
+        if strobe == 0 {
+            return Ok(());
+        }
+        let first = strobe.trailing_zeros() as usize;
+        let end = BEAT_BYTES - strobe.leading_zeros() as usize;
+        let start = address + first as u64;
+        if MESSAGE_WINDOW.contains(&address) {
+            return self.message(function, start, &data[first..end]);
+        }
+        let result = self.faults.write(start, end - first).and_then(|()| {
+            let tail = self.pages.tail_mut(address).ok_or(Fault)?;
+            copy_strobed(tail, data, strobe);
+            Ok(())
+        });
+        self.record(
+            AccessKind::Write,
+            function,
+            start,
+            end - first,
+            result.is_err(),
+        );
+        result
+    }
+}
+
+fn canaries(address: u64, bytes: u64) -> [Range<u64>; 2] {
+    let end = address + bytes;
+    [address - CANARY_BYTES..address, end..end + CANARY_BYTES]
+}
+
+/// The canary differs from byte to byte, so that a copy of one canary over another is seen.
+fn canary(address: u64) -> u8 {
+    (address ^ (address >> 8) ^ (address >> 16) ^ 0xA5) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn memory_that_was_not_allocated_is_an_error_for_the_device() {
+        let mut memory = HostMemory::new();
+        let address = memory.alloc(PAGE_BYTES, PAGE_BYTES);
+        let mut data = [0; 16];
+        assert_eq!(memory.dma_read(0, address, &mut data), Ok(()));
+        assert_eq!(memory.dma_read(0, 0x1000, &mut data), Err(Fault));
+        assert_eq!(
+            memory.dma_write(0, address + PAGE_BYTES - 8, &data),
+            Err(Fault),
+            "half of it exists"
+        );
+        assert_eq!(memory.write_beat(0, 0x1000, &[0; 64], 1), Err(Fault));
+        assert_eq!(memory.read_beat(0, 0x1000, &mut [0; 64]), Err(Fault));
+    }
+
+    #[test]
+    fn a_byte_beyond_a_guarded_allocation_is_found() {
+        let mut memory = HostMemory::new();
+        let address = memory.alloc_guarded(100, 4);
+        assert_eq!(memory.dma_write(0, address, &[1; 100]), Ok(()));
+        assert_eq!(memory.check_canaries(), Ok(()));
+        assert_eq!(memory.dma_write(0, address + 100, &[1]), Ok(()));
+        assert_eq!(
+            memory.check_canaries().map_err(|e| e.address),
+            Err(address + 100)
+        );
+    }
+
+    #[test]
+    fn a_byte_before_a_guarded_allocation_is_found() {
+        let mut memory = HostMemory::new();
+        memory.alloc_guarded(100, 4);
+        let address = memory.alloc_guarded(100, 4);
+        let at = address - 1;
+        memory.store(at, &[!canary(at)]);
+        assert_eq!(memory.check_canaries().map_err(|e| e.address), Err(at));
+    }
+
+    #[test]
+    fn messages_are_taken_once_in_order_and_are_no_memory() {
+        let mut memory = HostMemory::new();
+        memory.set_clock(5);
+        let address = MESSAGE_WINDOW.start + 0x20;
+        assert_eq!(memory.dma_write(1, address, &7u32.to_le_bytes()), Ok(()));
+        let mut beat = [0; 64];
+        beat[36..40].copy_from_slice(&8u32.to_le_bytes());
+        assert_eq!(
+            memory.write_beat(1, MESSAGE_WINDOW.start, &beat, 0xF << 36),
+            Ok(())
+        );
+        let got = memory.take_messages();
+        let seen: Vec<_> = got.iter().map(|m| (m.address, m.data, m.clock)).collect();
+        assert_eq!(seen, [(address, 7, 5), (address + 4, 8, 5)]);
+        assert_eq!(memory.take_messages(), []);
+        assert_eq!(memory.dma_write(1, address, &[1, 2]), Err(Fault));
+    }
+
+    #[test]
+    fn the_log_joins_full_beats_of_one_burst_and_keeps_the_order() {
+        let mut memory = HostMemory::new();
+        let address = memory.alloc(2 * PAGE_BYTES, PAGE_BYTES);
+        memory.set_logging(true);
+        for beat in 0..4 {
+            memory.set_clock(beat);
+            let at = address + beat * BEAT_BYTES as u64;
+            assert_eq!(memory.write_beat(0, at, &[1; 64], u64::MAX), Ok(()));
+        }
+        assert_eq!(memory.dma_write(0, address + 256, &[0; 16]), Ok(()));
+        assert_eq!(memory.dma_read(0, 0, &mut [0; 4]), Err(Fault));
+        let mut log = Vec::new();
+        memory.take_log(&mut log);
+        let seen: Vec<_> = log
+            .iter()
+            .map(|r| (r.kind, r.address, r.bytes, r.clock, r.failed))
+            .collect();
+        let expected = [
+            (AccessKind::Write, address, 256, 3, false),
+            (AccessKind::Write, address + 256, 16, 3, false),
+            (AccessKind::Read, 0, 4, 3, true),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_is_freed_is_used_again() {
+        let mut memory = HostMemory::new();
+        let first = memory.alloc_guarded(512, 4);
+        memory.free(first);
+        assert_eq!(memory.alloc_guarded(512, 4), first);
+        assert_ne!(memory.alloc_guarded(512, 4), first);
+        assert_eq!(memory.check_canaries(), Ok(()));
+    }
+
+    proptest! {
+        /// Whatever the pieces are, the device's writes arrive in the memory that the host reads, and allocations never overlap.
+        #[test]
+        fn allocations_are_aligned_and_disjoint(sizes in proptest::collection::vec((1u64..9000, 0u32..13), 1..20)) {
+            let mut memory = HostMemory::new();
+            let mut taken: Vec<Range<u64>> = Vec::new();
+            for (bytes, align) in sizes {
+                let address = memory.alloc_guarded(bytes, 1 << align);
+                prop_assert_eq!(address % (1 << align), 0);
+                prop_assert!(taken.iter().all(|t| address >= t.end || address + bytes <= t.start));
+                let data = vec![address as u8; bytes as usize];
+                prop_assert_eq!(memory.dma_write(0, address, &data), Ok(()));
+                taken.push(address..address + bytes);
+            }
+            for range in &taken {
+                let data = memory.load_vec(range.start, (range.end - range.start) as usize);
+                prop_assert!(data.iter().all(|&b| b == range.start as u8));
+            }
+            prop_assert_eq!(memory.check_canaries(), Ok(()));
+        }
+    }
+}
