@@ -1,1 +1,23 @@
-//! A hardware description language in Rust: signals, blocks, checks, evaluator, SystemVerilog.
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod check;
+mod constant;
+mod emit;
+pub mod ir;
+mod module;
+mod signal;
+pub mod sim;
+mod stream;
+mod value;
+
+pub use constant::{mask_top, words_for, Constant};
+pub use emit::{emit, SourceFile};
+pub use ir::{Design, Direction, MemoryStyle, Source};
+pub use module::{
+    address_width, block_fn, elaborate, Block, BlockFn, Clock, Foreign, Initial, InstanceHandle, MemoryHandle, Module, Problem,
+    Problems, MAX_WIDTH,
+};
+pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Operand, Signal, When};
+pub use stream::{StreamIn, StreamOut};
+pub use value::{enum_reg, Bits, EnumSignal, HwEnum, Shape, Value};

@@ -1,0 +1,374 @@
+//! What is checked of every module when it has been built: drivers, loops, clock domains, paths across the boundary.
+
+use crate::ir::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks `ir`, completes what the check finds out (domains of outputs, combinational paths), and returns the mistakes.
+pub(crate) fn check(ir: &mut ModuleIr) -> Vec<(String, Source)> {
+    let mut problems = Vec::new();
+    settle_dont_cares(ir);
+    let graph = Graph::of(ir);
+    driven_once(ir, &ir.body, &mut problems);
+    driven_always(ir, &mut problems);
+    let Some(order) = graph.order(ir, &mut problems) else { return problems };
+    paths(ir, &graph, &order, &mut problems);
+    domains(ir, &graph, &order, &mut problems);
+    problems
+}
+
+/// Gives each "don't care" wire its first value as default, so that no logic is spent on a value that nobody reads.
+fn settle_dont_cares(ir: &mut ModuleIr) {
+    for target in std::mem::take(&mut ir.dont_care) {
+        let mut values: Vec<(NodeId, Source)> = Vec::new();
+        for_each_set(&ir.body, &mut |set, _| {
+            if let Statement::Set { target: t, value, source } = set {
+                if *t == target {
+                    values.push((*value, source));
+                }
+            }
+        });
+        let Some(&(value, source)) = values.first() else { continue };
+        if values.iter().all(|(v, _)| *v == value) {
+            remove_sets(&mut ir.body, target);
+        }
+        ir.body.insert(0, Statement::Set { target, value, source });
+    }
+}
+
+fn remove_sets(body: &mut Vec<Statement>, target: NodeId) {
+    body.retain_mut(|statement| match statement {
+        Statement::Set { target: t, .. } => *t != target,
+        Statement::If { arms, otherwise } => {
+            for (_, body) in arms.iter_mut() {
+                remove_sets(body, target);
+            }
+            remove_sets(otherwise, target);
+            true
+        }
+        Statement::Switch { arms, default, .. } => {
+            for arm in arms.iter_mut() {
+                remove_sets(&mut arm.body, target);
+            }
+            remove_sets(default, target);
+            true
+        }
+    });
+}
+
+/// For each node, the nodes that it needs in the same clock.
+pub(crate) struct Graph {
+    pub needs: Vec<Vec<NodeId>>,
+    /// For each register, what its next value needs.
+    pub next: BTreeMap<NodeId, Vec<NodeId>>,
+}
+
+impl Graph {
+    pub fn of(ir: &ModuleIr) -> Graph {
+        let mut needs: Vec<Vec<NodeId>> = (0..ir.nodes.len()).map(|id| ir.operands(id)).collect();
+        let mut next: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        for_each_set(&ir.body, &mut |set, path| {
+            if let Statement::Set { target, value, .. } = set {
+                let list = match ir.nodes[*target].kind {
+                    NodeKind::Reg { .. } => next.entry(*target).or_default(),
+                    _ => &mut needs[*target],
+                };
+                list.push(*value);
+                list.extend_from_slice(path);
+            }
+        });
+        for (id, node) in ir.nodes.iter().enumerate() {
+            if let NodeKind::InstanceOutput { instance, port } = node.kind {
+                let instance = &ir.instances[instance];
+                if let Some((_, inputs)) = instance.module.combinational.iter().find(|(o, _)| *o == port) {
+                    needs[id].extend(inputs.iter().map(|i| instance.connections[*i]));
+                }
+            }
+        }
+        for list in needs.iter_mut().chain(next.values_mut()) {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Graph { needs, next }
+    }
+
+    /// Every node after the nodes that it needs; `None` if there is a loop, which is reported.
+    fn order(&self, ir: &ModuleIr, problems: &mut Vec<(String, Source)>) -> Option<Vec<NodeId>> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        let mut marks = vec![Mark::New; self.needs.len()];
+        let mut order = Vec::with_capacity(self.needs.len());
+        for root in 0..self.needs.len() {
+            if marks[root] != Mark::New {
+                continue;
+            }
+            marks[root] = Mark::Open;
+            let mut stack = vec![(root, 0)];
+            while let Some((id, at)) = stack.last_mut() {
+                if let Some(&need) = self.needs[*id].get(*at) {
+                    *at += 1;
+                    match marks[need] {
+                        Mark::New => {
+                            marks[need] = Mark::Open;
+                            stack.push((need, 0));
+                        }
+                        Mark::Done => {}
+                        Mark::Open => {
+                            let start = stack.iter().position(|(n, _)| *n == need).expect("an open node is on the stack");
+                            let mut names: Vec<String> =
+                                stack[start..].iter().filter_map(|(n, _)| ir.nodes[*n].name.clone()).map(|n| format!("`{n}`")).collect();
+                            names.reverse();
+                            names.extend(names.first().cloned());
+                            problems.push((
+                                format!("combinational loop: {}; put a register into it", names.join(" -> ")),
+                                ir.nodes[need].source,
+                            ));
+                            return None;
+                        }
+                    }
+                } else {
+                    marks[*id] = Mark::Done;
+                    order.push(*id);
+                    stack.pop();
+                }
+            }
+        }
+        Some(order)
+    }
+}
+
+/// An assignment that makes an earlier one in the same place pointless is a mistake.
+fn driven_once(ir: &ModuleIr, body: &[Statement], problems: &mut Vec<(String, Source)>) {
+    let mut seen: BTreeMap<NodeId, Source> = BTreeMap::new();
+    for statement in body {
+        match statement {
+            Statement::Set { target, source, .. } => {
+                if let Some(earlier) = seen.get(target) {
+                    problems.push((
+                        format!(
+                            "{} is driven twice: the assignment at {}:{} never takes effect; remove one of them",
+                            ir.describe(*target),
+                            earlier.file(),
+                            earlier.line()
+                        ),
+                        source,
+                    ));
+                }
+                seen.insert(*target, source);
+            }
+            Statement::If { arms, otherwise } => {
+                for body in arms.iter().map(|(_, b)| b).chain([otherwise]) {
+                    driven_once(ir, body, problems);
+                }
+            }
+            Statement::Switch { arms, default, .. } => {
+                for body in arms.iter().map(|a| &a.body).chain([default]) {
+                    driven_once(ir, body, problems);
+                }
+            }
+        }
+        if !matches!(statement, Statement::Set { .. }) {
+            for_each_set(std::slice::from_ref(statement), &mut |set, _| {
+                if let Statement::Set { target, source, .. } = set {
+                    seen.entry(*target).or_insert(source);
+                }
+            });
+        }
+    }
+}
+
+/// The targets that `body` assigns under every condition.
+fn always_assigned(body: &[Statement]) -> BTreeSet<NodeId> {
+    let mut assigned = BTreeSet::new();
+    for statement in body {
+        match statement {
+            Statement::Set { target, .. } => {
+                assigned.insert(*target);
+            }
+            Statement::If { arms, otherwise } => {
+                let common = arms.iter().map(|(_, b)| b).chain([otherwise]).map(|b| always_assigned(b));
+                assigned.extend(common.reduce(|a, b| &a & &b).unwrap_or_default());
+            }
+            Statement::Switch { arms, default, exhaustive, .. } => {
+                let default = (!exhaustive).then_some(default);
+                let common = arms.iter().map(|a| &a.body).chain(default).map(|b| always_assigned(b));
+                assigned.extend(common.reduce(|a, b| &a & &b).unwrap_or_default());
+            }
+        }
+    }
+    assigned
+}
+
+fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
+    let mut ever = BTreeSet::new();
+    for_each_set(&ir.body, &mut |set, _| {
+        if let Statement::Set { target, .. } = set {
+            ever.insert(*target);
+        }
+    });
+    let always = always_assigned(&ir.body);
+    for (id, node) in ir.nodes.iter().enumerate() {
+        let name = || ir.describe(id);
+        match node.kind {
+            NodeKind::Wire if !ever.contains(&id) => {
+                problems.push((format!("{} is not driven: give it a value with `set`", name()), node.source));
+            }
+            NodeKind::Wire if !always.contains(&id) => {
+                problems.push((
+                    format!("{} is not driven under every condition, which would be a latch: `set` a default before the conditions", name()),
+                    node.source,
+                ));
+            }
+            NodeKind::Reg { .. } if !ever.contains(&id) => {
+                problems.push((format!("the register {} is never set: use a constant instead", name()), node.source));
+            }
+            _ => {}
+        }
+    }
+    for memory in &ir.memories {
+        if memory.writes.is_empty() && memory.initial.is_empty() {
+            problems.push((format!("the memory `{}` is never written and has no initial contents", memory.name), memory.source));
+        }
+    }
+}
+
+/// Finds for each output the inputs that it follows within a clock, and refuses them unless the module says why.
+fn paths(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<(String, Source)>) {
+    let inputs: BTreeMap<NodeId, usize> =
+        ir.ports.iter().enumerate().filter(|(_, p)| p.direction == Direction::Input).map(|(i, p)| (p.node, i)).collect();
+    let mut reach: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); graph.needs.len()];
+    for &id in order {
+        let mut set: BTreeSet<usize> = inputs.get(&id).copied().into_iter().collect();
+        for need in &graph.needs[id] {
+            set.extend(reach[*need].iter().copied());
+        }
+        reach[id] = set;
+    }
+    let mut found = Vec::new();
+    for (index, port) in ir.ports.iter().enumerate() {
+        if port.direction != Direction::Output || reach[port.node].is_empty() {
+            continue;
+        }
+        found.push((index, reach[port.node].iter().copied().collect::<Vec<_>>()));
+        let allowed = ir.clocks.is_empty() || ir.combinational_because.is_some() || port.name.ends_with("_comb");
+        if !allowed {
+            let from: Vec<String> = reach[port.node].iter().map(|i| format!("`{}`", ir.ports[*i].name)).collect();
+            problems.push((
+                format!(
+                    "the output `{}` follows {} within a clock: register it, or, if that is meant, end its name with `_comb` or call `allow_combinational`",
+                    port.name,
+                    from.join(", ")
+                ),
+                ir.nodes[port.node].source,
+            ));
+        }
+    }
+    ir.combinational = found;
+}
+
+/// Finds the clock domain of every node and refuses places where two meet.
+fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<(String, Source)>) {
+    let crossing = ir.crossing.is_some();
+    let clock_name = |ir: &ModuleIr, d: Domain| match d {
+        Domain::Clock(c) => format!("clock `{}`", ir.clocks[c].name),
+        Domain::ClockInput(_) => "a clock used as data".to_string(),
+        Domain::Async => "an asynchronous input".to_string(),
+        Domain::Any => "no clock".to_string(),
+    };
+    // The domain of each node, and a node that it comes from.
+    let mut found: Vec<(Domain, NodeId)> = vec![(Domain::Any, 0); ir.nodes.len()];
+    let own: BTreeMap<NodeId, Domain> =
+        ir.ports.iter().filter(|p| p.direction == Direction::Input).map(|p| (p.node, p.domain)).collect();
+    let mut report = |ir: &ModuleIr, a: (Domain, NodeId), b: (Domain, NodeId), source: Source| {
+        if !crossing {
+            problems.push((
+                format!(
+                    "{} ({}) meets {} ({}): cross clock domains with a block of `rtl-prim`",
+                    ir.describe(a.1),
+                    clock_name(ir, a.0),
+                    ir.describe(b.1),
+                    clock_name(ir, b.0)
+                ),
+                source,
+            ));
+        }
+    };
+    for &id in order {
+        let node = &ir.nodes[id];
+        let fixed = match &node.kind {
+            NodeKind::Input => own.get(&id).copied(),
+            NodeKind::Reg { clock, .. } => Some(Domain::Clock(*clock)),
+            NodeKind::MemoryRead { memory, port } => Some(Domain::Clock(ir.memories[*memory].reads[*port].clock)),
+            NodeKind::InstanceOutput { instance, port } => {
+                let instance = &ir.instances[*instance];
+                match instance.module.ports[*port].domain {
+                    Domain::Clock(c) => Some(Domain::Clock(instance.clocks[c])),
+                    Domain::Any => None,
+                    other => Some(other),
+                }
+            }
+            _ => None,
+        };
+        found[id] = match fixed {
+            Some(domain) => (domain, id),
+            None => {
+                let mut result = (Domain::Any, id);
+                for need in &graph.needs[id] {
+                    let of = found[*need];
+                    if of.0 == Domain::Any || of.0 == result.0 {
+                        continue;
+                    }
+                    if result.0 == Domain::Any {
+                        result = of;
+                    } else {
+                        report(ir, result, of, node.source);
+                    }
+                }
+                result
+            }
+        };
+    }
+    let mut expect = |ir: &ModuleIr, id: NodeId, clock: usize, at: NodeId, source: Source| {
+        let of = found[id];
+        if of.0 != Domain::Any && of.0 != Domain::Clock(clock) {
+            report(ir, of, (Domain::Clock(clock), at), source);
+        }
+    };
+    for (reg, needs) in &graph.next {
+        if let NodeKind::Reg { clock, .. } = ir.nodes[*reg].kind {
+            for need in needs {
+                expect(ir, *need, clock, *reg, ir.nodes[*reg].source);
+            }
+        }
+    }
+    for memory in &ir.memories {
+        for w in &memory.writes {
+            for id in [Some(w.enable), Some(w.address), Some(w.data), w.lanes].into_iter().flatten() {
+                expect(ir, id, w.clock, id, w.source);
+            }
+        }
+        for r in &memory.reads {
+            for id in [Some(r.address), r.enable].into_iter().flatten() {
+                expect(ir, id, r.clock, r.data, r.source);
+            }
+            for w in &memory.writes {
+                if w.clock != r.clock && !crossing {
+                    expect(ir, w.address, r.clock, r.data, r.source);
+                }
+            }
+        }
+    }
+    for instance in &ir.instances {
+        for (port, &connection) in instance.module.ports.iter().zip(&instance.connections) {
+            if let (Direction::Input, Domain::Clock(c)) = (port.direction, port.domain) {
+                expect(ir, connection, instance.clocks[c], connection, instance.source);
+            }
+        }
+    }
+    for port in ir.ports.iter_mut().filter(|p| p.direction == Direction::Output) {
+        port.domain = found[port.node].0;
+    }
+}

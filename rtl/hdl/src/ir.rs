@@ -1,0 +1,473 @@
+//! The elaborated form of a design: plain data that the checks, the emitter and the evaluator read.
+//!
+//! A [`ModuleIr`] holds a graph of [`Node`]s. Expressions refer to other nodes by index. Wires, registers and output ports are driven by
+//! the statements of `body`; in a body the last assignment that runs wins, as in an `always` block.
+
+use crate::Constant;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// Index of a node in its module.
+pub type NodeId = usize;
+
+/// A line of Rust source.
+pub type Source = &'static Location<'static>;
+
+/// One value in a module.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What computes the value.
+    pub kind: NodeKind,
+    /// Width in bits, at least 1.
+    pub width: u32,
+    /// The name in the Verilog; expressions have none.
+    pub name: Option<String>,
+    /// For an enum: its variants in the order of their codes, for waveforms.
+    pub labels: Option<&'static [&'static str]>,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// What computes a node.
+#[derive(Clone, Debug)]
+pub enum NodeKind {
+    /// An input port, or a clock or reset input.
+    Input,
+    /// A value driven by statements: a wire, an output port, or the input of an instance.
+    Wire,
+    /// A register.
+    Reg {
+        /// Index into [`ModuleIr::clocks`].
+        clock: usize,
+        /// The synchronous reset and the value that it loads.
+        reset: Option<(NodeId, Constant)>,
+    },
+    /// An output of an instance.
+    InstanceOutput {
+        /// Index into [`ModuleIr::instances`].
+        instance: usize,
+        /// Index into the ports of the instantiated module.
+        port: usize,
+    },
+    /// The data register of a clocked memory read port.
+    MemoryRead {
+        /// Index into [`ModuleIr::memories`].
+        memory: usize,
+        /// Index into [`Memory::reads`].
+        port: usize,
+    },
+    /// An asynchronous (combinational) memory read.
+    MemoryLookup {
+        /// Index into [`ModuleIr::memories`].
+        memory: usize,
+        /// The address.
+        address: NodeId,
+    },
+    /// A constant.
+    Constant(Constant),
+    /// Bitwise inversion.
+    Not(NodeId),
+    /// A reduction of all bits to one.
+    Reduce(ReduceOp, NodeId),
+    /// An operation on two values of equal width; comparisons give one bit.
+    Binary(BinaryOp, NodeId, NodeId),
+    /// `left << right` or `left >> right`, zeroes shifted in; the amount may have any width.
+    Shift(ShiftOp, NodeId, NodeId),
+    /// `condition ? then : otherwise`.
+    Mux(NodeId, NodeId, NodeId),
+    /// Concatenation, highest bits first, as in Verilog.
+    Concat(Vec<NodeId>),
+    /// `width` bits from bit `low` up.
+    Slice(NodeId, u32),
+    /// Word number `index` of `base`, in words of this node's width; `base` has exactly `2^index.width` words.
+    Select(NodeId, NodeId),
+}
+
+/// Reductions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReduceOp {
+    /// True if all bits are set.
+    And,
+    /// True if any bit is set.
+    Or,
+    /// True if an odd number of bits is set.
+    Xor,
+}
+
+/// Operations on two values of equal width. Comparisons are unsigned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum BinaryOp {
+    Add,
+    Sub,
+    Mul,
+    And,
+    Or,
+    Xor,
+    Eq,
+    Ne,
+    Lt,
+    Le,
+}
+
+impl BinaryOp {
+    /// The operator in SystemVerilog and in messages.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::And => "&",
+            BinaryOp::Or => "|",
+            BinaryOp::Xor => "^",
+            BinaryOp::Eq => "==",
+            BinaryOp::Ne => "!=",
+            BinaryOp::Lt => "<",
+            BinaryOp::Le => "<=",
+        }
+    }
+
+    /// True if the result is one bit whatever the operands' width.
+    pub fn is_comparison(self) -> bool {
+        matches!(self, BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le)
+    }
+}
+
+/// Shifts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum ShiftOp {
+    Left,
+    Right,
+}
+
+/// What happens in a body, in order.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// The target takes the value.
+    Set {
+        /// A `Wire` or a `Reg`.
+        target: NodeId,
+        /// A node of the same width.
+        value: NodeId,
+        /// Where it was written.
+        source: Source,
+    },
+    /// The first arm whose condition holds, else `otherwise`.
+    If {
+        /// One-bit conditions and their bodies.
+        arms: Vec<(NodeId, Vec<Statement>)>,
+        /// Runs when no condition holds.
+        otherwise: Vec<Statement>,
+    },
+    /// The arm with the value of `on`, else `default`.
+    Switch {
+        /// The value looked at.
+        on: NodeId,
+        /// Distinct values.
+        arms: Vec<SwitchArm>,
+        /// Runs for all other values.
+        default: Vec<Statement>,
+        /// True if the arms cover every value that can occur (an enum), so `default` is never reached.
+        exhaustive: bool,
+    },
+}
+
+/// One arm of a switch.
+#[derive(Clone, Debug)]
+pub struct SwitchArm {
+    /// The value.
+    pub value: Constant,
+    /// Its name, for the reader of the Verilog.
+    pub label: String,
+    /// What happens.
+    pub body: Vec<Statement>,
+}
+
+/// The direction of a port, seen from inside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Direction {
+    Input,
+    Output,
+}
+
+/// What the values of a port belong to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Domain {
+    /// Values change with this clock of the module.
+    Clock(usize),
+    /// A clock input itself.
+    ClockInput(usize),
+    /// Values of no clock: constants, and ports of modules without a clock.
+    Any,
+    /// Values that may change at any time; only a crossing block may read them.
+    Async,
+}
+
+/// A port.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// Name.
+    pub name: String,
+    /// Direction.
+    pub direction: Direction,
+    /// Width in bits.
+    pub width: u32,
+    /// The `Input` or `Wire` node inside; unused (0) in a foreign module.
+    pub node: NodeId,
+    /// The clock that the port belongs to. Of an output of a module of ours: found by the check.
+    pub domain: Domain,
+}
+
+/// A clock of a module.
+#[derive(Clone, Debug)]
+pub struct ClockIr {
+    /// Name of the input port.
+    pub name: String,
+    /// Node of the input port.
+    pub node: NodeId,
+    /// Node of the synchronous reset input that comes with it.
+    pub reset: Option<NodeId>,
+}
+
+/// Which storage a memory should become; a hint to the tools.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemoryStyle {
+    /// Look-up table RAM: small, may be read combinationally.
+    Distributed,
+    /// Block RAM: read through a clock.
+    Block,
+    /// UltraRAM.
+    Ultra,
+    /// The tool decides.
+    Auto,
+}
+
+/// A memory. Reads that meet a write of the same clock and address see the old word.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// Name.
+    pub name: String,
+    /// Width of a word in bits.
+    pub width: u32,
+    /// Number of words.
+    pub depth: u32,
+    /// Hint for the tools.
+    pub style: MemoryStyle,
+    /// Initial contents; empty: unspecified (zero in simulation).
+    pub initial: Vec<Constant>,
+    /// Write ports.
+    pub writes: Vec<MemoryWrite>,
+    /// Clocked read ports.
+    pub reads: Vec<MemoryReadPort>,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// A write port.
+#[derive(Clone, Debug)]
+pub struct MemoryWrite {
+    /// Index into [`ModuleIr::clocks`].
+    pub clock: usize,
+    /// One bit.
+    pub enable: NodeId,
+    /// Address; words at or above the depth are not written.
+    pub address: NodeId,
+    /// The word.
+    pub data: NodeId,
+    /// One bit for each equal part of the word, lowest first.
+    pub lanes: Option<NodeId>,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// A clocked read port; its data is a `MemoryRead` node.
+#[derive(Clone, Debug)]
+pub struct MemoryReadPort {
+    /// Index into [`ModuleIr::clocks`].
+    pub clock: usize,
+    /// One bit; the data holds when it is 0. `None`: always reads.
+    pub enable: Option<NodeId>,
+    /// Address.
+    pub address: NodeId,
+    /// The `MemoryRead` node.
+    pub data: NodeId,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// A module inside a module.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Name.
+    pub name: String,
+    /// The module.
+    pub module: Rc<ModuleIr>,
+    /// For each port: the node of this module on it. Inputs: a `Wire` driven here (clocks and resets: the node itself); outputs: an
+    /// `InstanceOutput`.
+    pub connections: Vec<NodeId>,
+    /// For each clock of the child: the clock of this module.
+    pub clocks: Vec<usize>,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// A stream port: `<name>_valid`, `<name>_ready` and the leaves of its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamPort {
+    /// Name.
+    pub name: String,
+    /// Direction of valid and payload.
+    pub direction: Direction,
+    /// Suffix (with its leading `_`, or empty) and width of each payload port.
+    pub leaves: Vec<(String, u32)>,
+}
+
+/// An elaborated module.
+#[derive(Clone, Debug)]
+pub struct ModuleIr {
+    /// Name.
+    pub name: String,
+    /// The description that goes above the Verilog module.
+    pub description: String,
+    /// A foreign module has ports and parameters only.
+    pub foreign: Option<ForeignIr>,
+    /// If clock domains may meet in here: why.
+    pub crossing: Option<String>,
+    /// If outputs may follow inputs within a clock: why.
+    pub combinational_because: Option<String>,
+    /// Wires whose value does not matter where nothing sets it; empty after the check.
+    pub dont_care: Vec<NodeId>,
+    /// All values.
+    pub nodes: Vec<Node>,
+    /// Ports in the order of declaration.
+    pub ports: Vec<Port>,
+    /// Clocks in the order of declaration.
+    pub clocks: Vec<ClockIr>,
+    /// Memories.
+    pub memories: Vec<Memory>,
+    /// Instances.
+    pub instances: Vec<Instance>,
+    /// Streams among the ports.
+    pub streams: Vec<StreamPort>,
+    /// What drives wires and registers.
+    pub body: Vec<Statement>,
+    /// For each output port (in port order): the input ports it depends on without a register between. Found by the check.
+    pub combinational: Vec<(usize, Vec<usize>)>,
+}
+
+/// What only a foreign module has.
+#[derive(Clone, Debug, Default)]
+pub struct ForeignIr {
+    /// Verilog parameters.
+    pub parameters: Vec<(String, Constant)>,
+    /// SystemVerilog text that defines it, if the design should carry it.
+    pub verilog: Option<String>,
+}
+
+impl ModuleIr {
+    /// The port with this name.
+    pub fn port(&self, name: &str) -> Option<usize> {
+        self.ports.iter().position(|p| p.name == name)
+    }
+
+    /// What a person calls this node: its name, or what it is.
+    pub fn describe(&self, id: NodeId) -> String {
+        let node = &self.nodes[id];
+        if let Some(name) = &node.name {
+            return format!("`{name}`");
+        }
+        match &node.kind {
+            NodeKind::Constant(value) => format!("`{}`", value.verilog()),
+            NodeKind::Binary(op, a, b) => format!("({} {} {})", self.describe(*a), op.symbol(), self.describe(*b)),
+            NodeKind::Not(a) => format!("!{}", self.describe(*a)),
+            NodeKind::Slice(a, low) => format!("{}[{}..{}]", self.describe(*a), low, low + node.width),
+            _ => format!("an expression of {} bits", node.width),
+        }
+    }
+
+    /// The nodes that an expression node reads directly.
+    pub fn operands(&self, id: NodeId) -> Vec<NodeId> {
+        match &self.nodes[id].kind {
+            NodeKind::Input
+            | NodeKind::Wire
+            | NodeKind::Reg { .. }
+            | NodeKind::InstanceOutput { .. }
+            | NodeKind::MemoryRead { .. }
+            | NodeKind::Constant(_) => vec![],
+            NodeKind::MemoryLookup { address, .. } => vec![*address],
+            NodeKind::Not(a) | NodeKind::Reduce(_, a) | NodeKind::Slice(a, _) => vec![*a],
+            NodeKind::Binary(_, a, b) | NodeKind::Shift(_, a, b) | NodeKind::Select(a, b) => vec![*a, *b],
+            NodeKind::Mux(c, a, b) => vec![*c, *a, *b],
+            NodeKind::Concat(parts) => parts.clone(),
+        }
+    }
+}
+
+/// An elaborated design: every module once, each after the modules that it contains; the top is last.
+#[derive(Clone, Debug)]
+pub struct Design {
+    /// The modules.
+    pub modules: Vec<Rc<ModuleIr>>,
+}
+
+impl Design {
+    /// The top module.
+    pub fn top(&self) -> &Rc<ModuleIr> {
+        self.modules.last().expect("a design has a top")
+    }
+}
+
+/// Calls `visit` on every assignment in `body`, with the conditions on the way to it.
+pub fn for_each_set<'a>(body: &'a [Statement], visit: &mut dyn FnMut(&'a Statement, &[NodeId])) {
+    fn walk<'a>(body: &'a [Statement], path: &mut Vec<NodeId>, visit: &mut dyn FnMut(&'a Statement, &[NodeId])) {
+        for statement in body {
+            match statement {
+                Statement::Set { .. } => visit(statement, path),
+                Statement::If { arms, otherwise } => {
+                    let depth = path.len();
+                    for (condition, body) in arms {
+                        path.push(*condition);
+                        walk(body, path, visit);
+                    }
+                    walk(otherwise, path, visit);
+                    path.truncate(depth);
+                }
+                Statement::Switch { on, arms, default, .. } => {
+                    path.push(*on);
+                    for arm in arms {
+                        walk(&arm.body, path, visit);
+                    }
+                    walk(default, path, visit);
+                    path.pop();
+                }
+            }
+        }
+    }
+    walk(body, &mut Vec::new(), visit);
+}
+
+/// The part of `body` that drives `target`, with empty branches removed.
+pub fn part_for(body: &[Statement], target: NodeId) -> Vec<Statement> {
+    body.iter()
+        .filter_map(|statement| match statement {
+            Statement::Set { target: t, .. } => (*t == target).then(|| statement.clone()),
+            Statement::If { arms, otherwise } => {
+                let arms: Vec<_> = arms.iter().map(|(c, body)| (*c, part_for(body, target))).collect();
+                let otherwise = part_for(otherwise, target);
+                let used = arms.iter().any(|(_, body)| !body.is_empty()) || !otherwise.is_empty();
+                used.then_some(Statement::If { arms, otherwise })
+            }
+            Statement::Switch { on, arms, default, exhaustive } => {
+                let arms: Vec<_> = arms
+                    .iter()
+                    .map(|arm| SwitchArm { body: part_for(&arm.body, target), ..arm.clone() })
+                    .collect();
+                let default = part_for(default, target);
+                let used = arms.iter().any(|arm| !arm.body.is_empty()) || !default.is_empty();
+                used.then_some(Statement::Switch { on: *on, arms, default, exhaustive: *exhaustive })
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,535 @@
+//! Signals and the operations on them.
+//!
+//! Widths are strict: both operands have one width, literals take the width of the other operand, and only [`Signal::zext`],
+//! [`Signal::sext`] and [`cat`] make a value wider.
+
+use crate::ir::*;
+use crate::module::{building, new_node, problem, push_statement};
+use crate::Constant;
+use std::ops::{Add, BitAnd, BitOr, BitXor, Mul, Not, Range, Sub};
+use std::panic::Location;
+
+/// A value of a fixed width in the module that is being built. It is a handle: copying it copies no hardware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal {
+    module: u32,
+    pub(crate) id: NodeId,
+    width: u32,
+}
+
+/// A constant signal. It panics nowhere: a value that does not fit is a problem of the elaboration.
+#[track_caller]
+pub fn lit(value: impl Into<u128>, width: u32) -> Signal {
+    let source = Location::caller();
+    let value = value.into();
+    let constant = Constant::new(value, width).unwrap_or_else(|| {
+        problem(source, format!("the literal {value} does not fit {width} bits"));
+        Constant::zero(width.max(1))
+    });
+    constant_signal(constant, source)
+}
+
+/// Zero, `width` bits wide: the usual reset value of a register.
+pub fn zero(width: u32) -> Constant {
+    Constant::zero(width)
+}
+
+/// A constant signal of any width.
+#[track_caller]
+pub fn constant(value: &Constant) -> Signal {
+    constant_signal(value.clone(), Location::caller())
+}
+
+pub(crate) fn constant_signal(value: Constant, source: Source) -> Signal {
+    let width = value.width();
+    new_node(NodeKind::Constant(value), width, None, source)
+}
+
+/// Puts values side by side, the first in the highest bits, as `{a, b}` in Verilog.
+#[track_caller]
+pub fn cat(parts: &[Signal]) -> Signal {
+    let source = Location::caller();
+    let ids: Vec<NodeId> = parts.iter().map(|p| p.node_in_this_module(source).id).collect();
+    if let [only] = parts {
+        return *only;
+    }
+    if parts.is_empty() {
+        problem(source, "a concatenation of nothing has no width");
+        return constant_signal(Constant::zero(1), source);
+    }
+    new_node(NodeKind::Concat(ids), parts.iter().map(|p| p.width).sum(), None, source)
+}
+
+/// One of `choices`, by `index`. Indexes beyond the last choice give zero.
+#[track_caller]
+pub fn select(choices: &[Signal], index: Signal) -> Signal {
+    let source = Location::caller();
+    let width = choices.first().map_or(1, |c| c.width);
+    if let Some(odd) = choices.iter().find(|c| c.width != width) {
+        problem(source, format!("`select` needs choices of one width, and got {width} and {} bits", odd.width));
+        return constant_signal(Constant::zero(width), source);
+    }
+    let slots = 1usize.checked_shl(index.width).unwrap_or(0);
+    if choices.is_empty() || index.width > 12 || choices.len() > slots {
+        problem(source, format!("`select` of {} choices by an index of {} bits: it needs between 1 and 2^bits choices, and at most 12 bits", choices.len(), index.width));
+        return constant_signal(Constant::zero(width), source);
+    }
+    let mut parts: Vec<Signal> = choices.to_vec();
+    if choices.len() < slots {
+        parts.push(constant_signal(Constant::zero(width * (slots - choices.len()) as u32), source));
+    }
+    parts.reverse();
+    cat(&parts).word(index, width)
+}
+
+impl Signal {
+    pub(crate) fn new(module: u32, id: NodeId, width: u32) -> Self {
+        Signal { module, id, width }
+    }
+
+    /// Width in bits.
+    pub fn width(self) -> u32 {
+        self.width
+    }
+
+    fn name(self) -> String {
+        building(|b| if b.uid == self.module { b.ir.describe(self.id) } else { format!("a signal of {} bits of another module", self.width) })
+    }
+
+    /// Itself, if it belongs to the module that is being built; otherwise a problem and a stand-in.
+    pub(crate) fn node_in_this_module(self, source: Source) -> Signal {
+        if building(|b| b.uid) == self.module {
+            return self;
+        }
+        problem(source, format!("a signal of {} bits belongs to another module: pass it through a port", self.width));
+        constant_signal(Constant::zero(self.width), source)
+    }
+
+    fn same_width(self, other: Signal, what: &str, source: Source) -> bool {
+        let same = self.width == other.width;
+        if !same {
+            problem(
+                source,
+                format!(
+                    "width mismatch in `{what}`: {} has {} bits and {} has {}; widen one with `zext` or cut with `bits`",
+                    self.name(),
+                    self.width,
+                    other.name(),
+                    other.width
+                ),
+            );
+        }
+        same
+    }
+
+    #[track_caller]
+    fn binary(self, op: BinaryOp, other: Signal) -> Signal {
+        let source = Location::caller();
+        let (a, b) = (self.node_in_this_module(source), other.node_in_this_module(source));
+        let width = if op.is_comparison() { 1 } else { a.width };
+        if !a.same_width(b, op.symbol(), source) {
+            return constant_signal(Constant::zero(width), source);
+        }
+        new_node(NodeKind::Binary(op, a.id, b.id), width, None, source)
+    }
+
+    /// A literal of this signal's width.
+    #[track_caller]
+    pub fn literal(self, value: impl Into<u128>) -> Signal {
+        lit(value, self.width)
+    }
+
+    /// Equal.
+    #[track_caller]
+    pub fn eq(self, other: impl Operand) -> Signal {
+        self.binary(BinaryOp::Eq, other.of_width(self.width))
+    }
+
+    /// Not equal.
+    #[track_caller]
+    pub fn ne(self, other: impl Operand) -> Signal {
+        self.binary(BinaryOp::Ne, other.of_width(self.width))
+    }
+
+    /// Less than, unsigned.
+    #[track_caller]
+    pub fn lt(self, other: impl Operand) -> Signal {
+        self.binary(BinaryOp::Lt, other.of_width(self.width))
+    }
+
+    /// Less than or equal, unsigned.
+    #[track_caller]
+    pub fn le(self, other: impl Operand) -> Signal {
+        self.binary(BinaryOp::Le, other.of_width(self.width))
+    }
+
+    /// Greater than, unsigned.
+    #[track_caller]
+    pub fn gt(self, other: impl Operand) -> Signal {
+        other.of_width(self.width).binary(BinaryOp::Lt, self)
+    }
+
+    /// Greater than or equal, unsigned.
+    #[track_caller]
+    pub fn ge(self, other: impl Operand) -> Signal {
+        other.of_width(self.width).binary(BinaryOp::Le, self)
+    }
+
+    /// `then` where this one-bit signal is set, else `otherwise`.
+    #[track_caller]
+    pub fn mux(self, then: Signal, otherwise: impl Operand) -> Signal {
+        let source = Location::caller();
+        let otherwise = otherwise.of_width(then.width);
+        let [c, a, b] = [self, then, otherwise].map(|s| s.node_in_this_module(source));
+        if c.width != 1 {
+            problem(source, format!("the condition of a `mux` has one bit, and {} has {}", c.name(), c.width));
+        }
+        if !a.same_width(b, "mux", source) || c.width != 1 {
+            return constant_signal(Constant::zero(a.width), source);
+        }
+        new_node(NodeKind::Mux(c.id, a.id, b.id), a.width, None, source)
+    }
+
+    /// Bits `range.start` up to, not including, `range.end`.
+    #[track_caller]
+    pub fn bits(self, range: Range<u32>) -> Signal {
+        let source = Location::caller();
+        let own = self.node_in_this_module(source);
+        if range.start >= range.end || range.end > self.width {
+            problem(source, format!("bits {}..{} are not inside {}, which has {}", range.start, range.end, self.name(), self.width));
+            return constant_signal(Constant::zero(range.end.saturating_sub(range.start).max(1)), source);
+        }
+        if range == (0..self.width) {
+            return own;
+        }
+        new_node(NodeKind::Slice(own.id, range.start), range.end - range.start, None, source)
+    }
+
+    /// One bit.
+    #[track_caller]
+    pub fn bit(self, index: u32) -> Signal {
+        self.bits(index..index + 1)
+    }
+
+    /// The low `width` bits.
+    #[track_caller]
+    pub fn low(self, width: u32) -> Signal {
+        self.bits(0..width)
+    }
+
+    /// Word number `index` of this signal, `width` bits each; the signal holds exactly `2^index.width()` of them.
+    #[track_caller]
+    pub fn word(self, index: Signal, width: u32) -> Signal {
+        let source = Location::caller();
+        let [base, at] = [self, index].map(|s| s.node_in_this_module(source));
+        if at.width > 16 || u64::from(self.width) != u64::from(width) << at.width {
+            problem(source, format!("{} has {} bits, not 2^{} words of {width} bits", self.name(), self.width, index.width));
+            return constant_signal(Constant::zero(width.max(1)), source);
+        }
+        new_node(NodeKind::Select(base.id, at.id), width, None, source)
+    }
+
+    /// Wider, with zeroes above.
+    #[track_caller]
+    pub fn zext(self, width: u32) -> Signal {
+        let source = Location::caller();
+        if width < self.width {
+            problem(source, format!("`zext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width));
+            return constant_signal(Constant::zero(width.max(1)), source);
+        }
+        if width == self.width {
+            return self;
+        }
+        cat(&[constant_signal(Constant::zero(width - self.width), source), self])
+    }
+
+    /// Wider, with copies of the highest bit above.
+    #[track_caller]
+    pub fn sext(self, width: u32) -> Signal {
+        let source = Location::caller();
+        if width < self.width {
+            problem(source, format!("`sext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width));
+            return constant_signal(Constant::zero(width.max(1)), source);
+        }
+        let top = self.bit(self.width - 1);
+        let mut parts = vec![top; (width - self.width) as usize];
+        parts.push(self);
+        cat(&parts)
+    }
+
+    /// `count` copies side by side.
+    #[track_caller]
+    pub fn repeat(self, count: u32) -> Signal {
+        cat(&vec![self; count as usize])
+    }
+
+    #[track_caller]
+    fn reduce(self, op: ReduceOp) -> Signal {
+        let source = Location::caller();
+        let own = self.node_in_this_module(source);
+        if own.width == 1 {
+            return own;
+        }
+        new_node(NodeKind::Reduce(op, own.id), 1, None, source)
+    }
+
+    /// True if any bit is set.
+    #[track_caller]
+    pub fn any(self) -> Signal {
+        self.reduce(ReduceOp::Or)
+    }
+
+    /// True if every bit is set.
+    #[track_caller]
+    pub fn all(self) -> Signal {
+        self.reduce(ReduceOp::And)
+    }
+
+    /// True if an odd number of bits is set.
+    #[track_caller]
+    pub fn parity(self) -> Signal {
+        self.reduce(ReduceOp::Xor)
+    }
+
+    #[track_caller]
+    fn shift(self, op: ShiftOp, amount: Signal) -> Signal {
+        let source = Location::caller();
+        let [a, b] = [self, amount].map(|s| s.node_in_this_module(source));
+        new_node(NodeKind::Shift(op, a.id, b.id), a.width, None, source)
+    }
+
+    /// Shifted up by `amount`, zeroes below; the width stays.
+    #[track_caller]
+    pub fn shl(self, amount: Signal) -> Signal {
+        self.shift(ShiftOp::Left, amount)
+    }
+
+    /// Shifted down by `amount`, zeroes above; the width stays.
+    #[track_caller]
+    pub fn shr(self, amount: Signal) -> Signal {
+        self.shift(ShiftOp::Right, amount)
+    }
+
+    /// The next value: the target is a wire, an output or a register of this module. Inside `when` and `switch` it happens under their
+    /// conditions; the last assignment that happens wins.
+    #[track_caller]
+    pub fn set(self, value: impl Operand) {
+        let source = Location::caller();
+        let value = value.of_width(self.width);
+        let (target, value) = (self.node_in_this_module(source), value.node_in_this_module(source));
+        if target.id != self.id || target.module != self.module {
+            return;
+        }
+        let settable = building(|b| matches!(b.ir.nodes[self.id].kind, NodeKind::Wire | NodeKind::Reg { .. }));
+        if !settable {
+            problem(source, format!("{} cannot be assigned: only wires, outputs, registers and inputs of instances can", self.name()));
+            return;
+        }
+        if !self.same_width(value, "set", source) {
+            return;
+        }
+        push_statement(Statement::Set { target: self.id, value: value.id, source });
+    }
+}
+
+/// What may stand on the right of an operator: a signal, or a literal that takes the other operand's width.
+pub trait Operand {
+    /// The operand as a signal; a literal becomes `width` bits wide.
+    #[track_caller]
+    fn of_width(self, width: u32) -> Signal;
+}
+
+impl Operand for Signal {
+    fn of_width(self, _: u32) -> Signal {
+        self
+    }
+}
+
+impl Operand for Constant {
+    #[track_caller]
+    fn of_width(self, _: u32) -> Signal {
+        constant_signal(self, Location::caller())
+    }
+}
+
+impl Operand for bool {
+    #[track_caller]
+    fn of_width(self, width: u32) -> Signal {
+        lit(self as u8, width)
+    }
+}
+
+macro_rules! literal_operand {
+    ($($t:ty),*) => { $(
+        impl Operand for $t {
+            #[track_caller]
+            fn of_width(self, width: u32) -> Signal {
+                lit(self as u128, width)
+            }
+        }
+    )* };
+}
+literal_operand!(u8, u16, u32, u64, u128, usize);
+
+impl Operand for i32 {
+    /// Integer literals without a suffix are `i32` in Rust; a negative one is a problem.
+    #[track_caller]
+    fn of_width(self, width: u32) -> Signal {
+        match u128::try_from(self) {
+            Ok(value) => lit(value, width),
+            Err(_) => {
+                problem(Location::caller(), format!("the literal {self} is negative; signals are unsigned"));
+                constant_signal(Constant::zero(width), Location::caller())
+            }
+        }
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $op:ident) => {
+        impl<O: Operand> $trait<O> for Signal {
+            type Output = Signal;
+            #[track_caller]
+            fn $method(self, other: O) -> Signal {
+                self.binary(BinaryOp::$op, other.of_width(self.width))
+            }
+        }
+    };
+}
+operator!(Add, add, Add);
+operator!(Sub, sub, Sub);
+operator!(Mul, mul, Mul);
+operator!(BitAnd, bitand, And);
+operator!(BitOr, bitor, Or);
+operator!(BitXor, bitxor, Xor);
+
+impl Not for Signal {
+    type Output = Signal;
+    #[track_caller]
+    fn not(self) -> Signal {
+        let source = Location::caller();
+        let own = self.node_in_this_module(source);
+        new_node(NodeKind::Not(own.id), own.width, None, source)
+    }
+}
+
+fn body(f: impl FnOnce()) -> Vec<Statement> {
+    building(|b| b.blocks.push(vec![]));
+    f();
+    building(|b| b.blocks.pop().expect("pushed above"))
+}
+
+#[track_caller]
+fn condition(signal: Signal) -> NodeId {
+    let source = Location::caller();
+    let own = signal.node_in_this_module(source);
+    if own.width != 1 {
+        problem(source, format!("a condition has one bit, and {} has {}: compare it, or use `any()`", own.name(), own.width));
+        return constant_signal(Constant::zero(1), source).id;
+    }
+    own.id
+}
+
+/// What follows a `when`.
+pub struct When {
+    /// Position of the statement in the body around it.
+    at: usize,
+}
+
+/// `body` happens where `condition` holds.
+#[track_caller]
+pub fn when(condition_: Signal, then: impl FnOnce()) -> When {
+    let id = condition(condition_);
+    let body = body(then);
+    push_statement(Statement::If { arms: vec![(id, body)], otherwise: vec![] });
+    When { at: building(|b| b.blocks.last().expect("a module has a body").len() - 1) }
+}
+
+impl When {
+    fn edit(&self, f: impl FnOnce(&mut Vec<(NodeId, Vec<Statement>)>, &mut Vec<Statement>)) {
+        building(|b| {
+            let block = b.blocks.last_mut().expect("a module has a body");
+            match &mut block[self.at] {
+                Statement::If { arms, otherwise } => f(arms, otherwise),
+                _ => unreachable!("`at` is the position of an If"),
+            }
+        });
+    }
+
+    /// Where no condition before held and this one does.
+    #[track_caller]
+    pub fn else_when(self, condition_: Signal, then: impl FnOnce()) -> When {
+        let id = condition(condition_);
+        let body = body(then);
+        self.edit(|arms, _| arms.push((id, body)));
+        self
+    }
+
+    /// Where no condition before held.
+    pub fn otherwise(self, then: impl FnOnce()) {
+        let body = body(then);
+        self.edit(|_, otherwise| *otherwise = body);
+    }
+}
+
+/// Cases on the value of a bit vector; see [`cases`].
+pub struct Cases {
+    on: Signal,
+    arms: Vec<SwitchArm>,
+    default: Vec<Statement>,
+    source: Source,
+}
+
+/// Begins a choice by the value of `on`: `cases(opcode).on(READ, || ..).on(WRITE, || ..).otherwise(|| ..)`.
+#[track_caller]
+pub fn cases(on: Signal) -> Cases {
+    Cases { on, arms: vec![], default: vec![], source: Location::caller() }
+}
+
+impl Cases {
+    /// What happens for `value`.
+    #[track_caller]
+    pub fn on(mut self, value: impl Into<u128>, then: impl FnOnce()) -> Cases {
+        let value = value.into();
+        match Constant::new(value, self.on.width) {
+            Some(value) if self.arms.iter().any(|a| a.value == value) => {
+                problem(Location::caller(), format!("the case {} is there twice", value.verilog()));
+            }
+            Some(value) => self.arms.push(SwitchArm { label: String::new(), value, body: body(then) }),
+            None => problem(Location::caller(), format!("the case {value} does not fit {}, which has {} bits", self.on.name(), self.on.width)),
+        }
+        self
+    }
+
+    /// What happens for all other values.
+    pub fn otherwise(mut self, then: impl FnOnce()) {
+        self.default = body(then);
+    }
+}
+
+impl Drop for Cases {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let on = self.on.node_in_this_module(self.source).id;
+            push_statement(Statement::Switch { on, arms: std::mem::take(&mut self.arms), default: std::mem::take(&mut self.default), exhaustive: false });
+        }
+    }
+}
+
+/// Runs `arm` once for each variant of the enum, so that a Rust `match` inside is checked by the compiler to handle every state.
+#[track_caller]
+pub fn switch<E: crate::value::HwEnum>(on: crate::value::EnumSignal<E>, arm: impl Fn(E)) {
+    let source = Location::caller();
+    let on = on.signal().node_in_this_module(source).id;
+    let arms = E::VARIANTS
+        .iter()
+        .zip(E::LABELS)
+        .enumerate()
+        .map(|(code, (&variant, label))| SwitchArm {
+            value: Constant::from_words(E::WIDTH, &[code as u64]),
+            label: label.to_string(),
+            body: body(|| arm(variant)),
+        })
+        .collect();
+    push_statement(Statement::Switch { on, arms, default: vec![], exhaustive: true });
+}

@@ -1,0 +1,242 @@
+//! Streams: valid forward, ready back. Once offered, an item stays, unchanged, until it is taken.
+
+use crate::ir::{Direction, StreamPort};
+use crate::module::{problem, InstanceHandle, Module};
+use crate::signal::{when, Signal};
+use crate::value::{Shape, Value};
+use std::panic::Location;
+
+/// A stream that comes into the module.
+#[derive(Clone, Copy)]
+pub struct StreamIn<V> {
+    valid: Signal,
+    payload: V,
+    ready: Signal,
+}
+
+impl<V: Value> StreamIn<V> {
+    /// True where an item is there.
+    pub fn valid(&self) -> Signal {
+        self.valid
+    }
+
+    /// The item; meaningful only while [`valid`](Self::valid).
+    pub fn payload(&self) -> V {
+        self.payload
+    }
+
+    /// Takes the item, if there is one, under the conditions around this call. They must not depend on `valid` or the payload, or a path
+    /// through the block appears: decide by registers only.
+    #[track_caller]
+    pub fn take(&self) {
+        self.ready.set(true);
+    }
+
+    /// True in the clock in which an item is taken.
+    #[track_caller]
+    pub fn taken(&self) -> Signal {
+        self.valid & self.ready
+    }
+}
+
+/// A stream that leaves the module, from registers.
+#[derive(Clone, Copy)]
+pub struct StreamOut<V> {
+    can_take: Signal,
+    offer: Signal,
+    item: V,
+}
+
+impl<V: Value> StreamOut<V> {
+    /// True where [`offer`](Self::offer) is allowed; a register.
+    pub fn can_take(&self) -> Signal {
+        self.can_take
+    }
+
+    /// Sends `item`, under the conditions around this call, which must include [`can_take`](Self::can_take).
+    #[track_caller]
+    pub fn offer(&self, item: V) {
+        self.offer.set(true);
+        self.item.set(item);
+    }
+
+    /// True in the clock in which an item is offered.
+    pub fn offered(&self) -> Signal {
+        self.offer
+    }
+}
+
+/// The other side of a stream of an instance.
+impl Module {
+    /// Adds an input stream with payload `T`.
+    #[track_caller]
+    pub fn stream_in<T: Shape>(&self, name: &str) -> StreamIn<T::Value> {
+        let payload = T::declare(name, &mut |name, width| self.input(name, width));
+        self.stream_in_around(name, payload)
+    }
+
+    /// Adds an input stream of plain bits.
+    #[track_caller]
+    pub fn stream_in_bits(&self, name: &str, width: u32) -> StreamIn<Signal> {
+        let payload = self.input(&format!("{name}_data"), width);
+        let stream = self.stream_in_ports(name);
+        self.note_stream(StreamPort { name: name.into(), direction: Direction::Input, leaves: vec![("_data".into(), width)] });
+        StreamIn { payload, ..stream.with(payload) }
+    }
+
+    #[track_caller]
+    fn stream_in_around<V: Value>(&self, name: &str, payload: V) -> StreamIn<V> {
+        let stream = self.stream_in_ports(name);
+        self.note_stream(StreamPort { name: name.into(), direction: Direction::Input, leaves: leaf_list(&payload) });
+        stream.with(payload)
+    }
+
+    #[track_caller]
+    fn stream_in_ports(&self, name: &str) -> StreamIn<Signal> {
+        let valid = self.input(&format!("{name}_valid"), 1);
+        let ready = self.output_wire(&format!("{name}_ready"), 1);
+        ready.set(false);
+        StreamIn { valid, payload: valid, ready }
+    }
+
+    /// Adds an output stream with payload `T`, one item per clock, two deep, so that no path leads from ready back into the module.
+    #[track_caller]
+    pub fn stream_out<T: Shape>(&self, name: &str) -> StreamOut<T::Value> {
+        let ports = T::declare(name, &mut |name, width| self.output_wire(name, width));
+        self.note_stream(StreamPort { name: name.into(), direction: Direction::Output, leaves: leaf_list(&ports) });
+        self.double(name, ports)
+    }
+
+    /// Adds an output stream of plain bits; see [`stream_out`](Self::stream_out).
+    #[track_caller]
+    pub fn stream_out_bits(&self, name: &str, width: u32) -> StreamOut<Signal> {
+        let port = self.output_wire(&format!("{name}_data"), width);
+        self.note_stream(StreamPort { name: name.into(), direction: Direction::Output, leaves: vec![("_data".into(), width)] });
+        self.double(name, port)
+    }
+
+    /// Adds an output stream with payload `T` that sends at most every second clock, and costs half the registers.
+    #[track_caller]
+    pub fn stream_out_single<T: Shape>(&self, name: &str) -> StreamOut<T::Value> {
+        let ports = T::declare(name, &mut |name, width| self.output_wire(name, width));
+        self.note_stream(StreamPort { name: name.into(), direction: Direction::Output, leaves: leaf_list(&ports) });
+        let clock = self.last_clock();
+        let valid = self.output_wire(&format!("{name}_valid"), 1);
+        let ready = self.input(&format!("{name}_ready"), 1);
+        let full = self.reg(&format!("{name}_full"), clock, false);
+        let held = ports.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let (offer, item) = self.offer_wires(name, &held);
+        when(valid & ready, || full.set(false));
+        when(offer, || {
+            full.set(true);
+            held.set(item);
+        });
+        valid.set(full);
+        ports.set(held);
+        StreamOut { can_take: self.wire(&format!("{name}_can_take"), !full), offer, item }
+    }
+
+    #[track_caller]
+    fn offer_wires<V: Value>(&self, name: &str, like: &V) -> (Signal, V) {
+        let offer = self.wire_of_width(&format!("{name}_offer"), 1);
+        offer.set(false);
+        let item = like.rebuild_named(&format!("{name}_item"), &mut |name, width| self.wire_of_width(name, width));
+        self.dont_care(&item);
+        (offer, item)
+    }
+
+    #[track_caller]
+    fn double<V: Value>(&self, name: &str, ports: V) -> StreamOut<V> {
+        let clock = self.last_clock();
+        let valid = self.output_wire(&format!("{name}_valid"), 1);
+        let ready = self.input(&format!("{name}_ready"), 1);
+        let full = self.reg(&format!("{name}_full"), clock, false);
+        let spare_full = self.reg(&format!("{name}_spare_full"), clock, false);
+        let held = ports.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let spare = ports.rebuild_named(&format!("{name}_spare"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let (offer, item) = self.offer_wires(name, &held);
+        let free = self.wire(&format!("{name}_free"), !full | ready);
+        when(free, || {
+            full.set(spare_full | offer);
+            spare_full.set(false);
+            when(spare_full, || held.set(spare)).otherwise(|| held.set(item));
+        })
+        .else_when(offer, || {
+            spare_full.set(true);
+        });
+        when(!spare_full, || spare.set(item));
+        valid.set(full);
+        ports.set(held);
+        StreamOut { can_take: self.wire(&format!("{name}_can_take"), !spare_full), offer, item }
+    }
+
+    /// Joins an output stream of one instance to an input stream of another.
+    #[track_caller]
+    pub fn connect(&self, from: &InstanceHandle, output: &str, to: &InstanceHandle, input: &str) {
+        let source = Location::caller();
+        let (Some((a, a_valid, a_ready, a_leaves)), Some((b, b_valid, b_ready, b_leaves))) =
+            (from.stream_ports(output, source), to.stream_ports(input, source))
+        else {
+            return;
+        };
+        if a.direction != Direction::Output || b.direction != Direction::Input || a.leaves != b.leaves {
+            problem(
+                source,
+                format!(
+                    "`{}.{output}` ({:?}, {}) cannot be joined to `{}.{input}` ({:?}, {})",
+                    from.name(),
+                    a.direction,
+                    list(&a),
+                    to.name(),
+                    b.direction,
+                    list(&b)
+                ),
+            );
+            return;
+        }
+        b_valid.set(a_valid);
+        a_ready.set(b_ready);
+        for (to, from) in b_leaves.into_iter().zip(a_leaves) {
+            to.set(from);
+        }
+    }
+
+    /// Makes the stream `inner` of an instance a stream port `outer` of this module.
+    #[track_caller]
+    pub fn export(&self, instance: &InstanceHandle, inner: &str, outer: &str) {
+        let source = Location::caller();
+        let Some((stream, valid, ready, leaves)) = instance.stream_ports(inner, source) else { return };
+        let ports = stream.leaves.iter().map(|(suffix, width)| (format!("{outer}{suffix}"), *width));
+        match stream.direction {
+            Direction::Output => {
+                for ((name, _), leaf) in ports.zip(leaves) {
+                    self.output(&name, leaf);
+                }
+                self.output(&format!("{outer}_valid"), valid);
+                ready.set(self.input(&format!("{outer}_ready"), 1));
+            }
+            Direction::Input => {
+                for ((name, width), leaf) in ports.zip(leaves) {
+                    leaf.set(self.input(&name, width));
+                }
+                valid.set(self.input(&format!("{outer}_valid"), 1));
+                self.output(&format!("{outer}_ready"), ready);
+            }
+        }
+        self.note_stream(StreamPort { name: outer.into(), ..stream });
+    }
+}
+
+impl StreamIn<Signal> {
+    fn with<V: Value>(self, payload: V) -> StreamIn<V> {
+        StreamIn { valid: self.valid, payload, ready: self.ready }
+    }
+}
+
+fn leaf_list<V: Value>(value: &V) -> Vec<(String, u32)> {
+    value.suffixes().into_iter().zip(value.leaves()).map(|(suffix, leaf)| (suffix, leaf.width())).collect()
+}
+
+fn list(stream: &StreamPort) -> String {
+    stream.leaves.iter().map(|(n, w)| format!("{}: {w}", n.trim_start_matches('_'))).collect::<Vec<_>>().join(", ")
+}
