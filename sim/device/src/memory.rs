@@ -86,7 +86,7 @@ pub struct CanaryError {
 pub struct HostMemory {
     pages: Pages,
     next: u64,
-    free: BTreeMap<(u64, u64, bool), Vec<u64>>,
+    free: BTreeMap<Allocation, Vec<u64>>,
     allocations: BTreeMap<u64, Allocation>,
     clock: u64,
     logging: bool,
@@ -96,10 +96,12 @@ pub struct HostMemory {
     pub faults: Faults,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Allocation {
     bytes: u64,
     align: u64,
+    /// The address is a multiple of `align` plus this.
+    offset: u64,
     guarded: bool,
 }
 
@@ -132,43 +134,65 @@ impl HostMemory {
     /// # Panics
     /// When `bytes` is 0 or `align` is not a power of two.
     pub fn alloc(&mut self, bytes: u64, align: u64) -> u64 {
-        self.allocate(bytes, align, false)
+        self.allocate(Allocation {
+            bytes,
+            align,
+            offset: 0,
+            guarded: false,
+        })
     }
 
     /// As [`alloc`](Self::alloc), with 4 KiB of canary on either side, which [`check_canaries`](Self::check_canaries) looks at.
     pub fn alloc_guarded(&mut self, bytes: u64, align: u64) -> u64 {
-        self.allocate(bytes, align, true)
+        self.allocate(Allocation {
+            bytes,
+            align,
+            offset: 0,
+            guarded: true,
+        })
     }
 
-    fn allocate(&mut self, bytes: u64, align: u64, guarded: bool) -> u64 {
+    /// As [`alloc_guarded`](Self::alloc_guarded), `offset` bytes into a page.
+    ///
+    /// # Panics
+    /// When `bytes` is 0 or `offset` is not inside a page.
+    pub fn alloc_guarded_in_page(&mut self, bytes: u64, offset: u64) -> u64 {
+        assert!(offset < PAGE_BYTES, "offset {offset:#x} is beyond a page");
+        self.allocate(Allocation {
+            bytes,
+            align: PAGE_BYTES,
+            offset,
+            guarded: true,
+        })
+    }
+
+    fn allocate(&mut self, allocation: Allocation) -> u64 {
+        let Allocation {
+            bytes,
+            align,
+            offset,
+            guarded,
+        } = allocation;
         assert!(bytes > 0, "an allocation of no bytes");
         assert!(
             align.is_power_of_two(),
             "alignment {align} is not a power of two"
         );
-        let reused = self
-            .free
-            .get_mut(&(bytes, align, guarded))
-            .and_then(Vec::pop);
+        let reused = self.free.get_mut(&allocation).and_then(Vec::pop);
         let address = reused.unwrap_or_else(|| {
             let guard = if guarded { CANARY_BYTES } else { 0 };
-            let address = (self.next + guard).next_multiple_of(align);
+            let address = (self.next + guard).next_multiple_of(align) + offset;
             self.pages
                 .map(address - guard, address + bytes + guard, FRESH);
             self.next = address + bytes + guard;
+            if guarded {
+                for range in canaries(address, bytes) {
+                    let pattern: Vec<u8> = range.clone().map(canary).collect();
+                    self.pages.write(range.start, &pattern);
+                }
+            }
             address
         });
-        if guarded && reused.is_none() {
-            for range in canaries(address, bytes) {
-                let pattern: Vec<u8> = range.clone().map(canary).collect();
-                self.pages.write(range.start, &pattern);
-            }
-        }
-        let allocation = Allocation {
-            bytes,
-            align,
-            guarded,
-        };
         self.allocations.insert(address, allocation);
         address
     }
@@ -181,15 +205,7 @@ impl HostMemory {
         let Some(allocation) = self.allocations.remove(&address) else {
             panic!("nothing is allocated at {address:#x}");
         };
-        let Allocation {
-            bytes,
-            align,
-            guarded,
-        } = allocation;
-        self.free
-            .entry((bytes, align, guarded))
-            .or_default()
-            .push(address);
+        self.free.entry(allocation).or_default().push(address);
     }
 
     /// Looks at the canaries of every guarded allocation.
