@@ -1,0 +1,131 @@
+//! The configuration of the controller: what may differ between one controller and another.
+
+use rtl_hdl::address_width;
+
+/// Width of an index into a queue: the longest queue has 4096 entries.
+pub const INDEX_BITS: u32 = 12;
+
+/// The parameters of a controller. Every block is given the whole configuration and derives its widths from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Number of I/O submission queues, and of I/O completion queues; the admin queue pair comes on top.
+    pub io_queues: u32,
+    /// Entries of the longest I/O queue; a power of two. CAP.MQES says so to the host. The admin queues may have 4096 entries in any case
+    /// (NVMe Base, "Admin Queue Attributes"), so indexes have 12 bits in every configuration.
+    pub queue_entries_max: u32,
+    /// Bytes of a logical block: 512 or 4096.
+    pub lba_bytes: u32,
+    /// Units (pieces of a command of at most 4 KiB) in flight.
+    pub units: u32,
+    /// Commands of the fast path in flight.
+    pub slots: u32,
+    /// Reads of submission queue entries in flight.
+    pub fetches: u32,
+}
+
+/// A constraint that a configuration breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// `io_queues` is outside of 1 to 126: queue numbers have seven bits.
+    #[error("a controller has 1 to 126 I/O queues")]
+    IoQueues,
+    /// `queue_entries_max` is not a power of two from 2 to 4096: the admin queues have at most 4096 entries.
+    #[error("queue_entries_max is a power of two from 2 to 4096")]
+    QueueEntries,
+    /// `lba_bytes` is neither 512 nor 4096.
+    #[error("lba_bytes is 512 or 4096")]
+    LbaBytes,
+    /// `units` is not a power of two from 2 to 64: it is the number of tags of a reader.
+    #[error("units is a power of two from 2 to 64")]
+    Units,
+    /// `slots` is not a power of two from 2 to 256: slot numbers have eight bits.
+    #[error("slots is a power of two from 2 to 256")]
+    Slots,
+    /// `fetches` is not a power of two from 2 to 64: it is the number of tags of a reader.
+    #[error("fetches is a power of two from 2 to 64")]
+    Fetches,
+}
+
+impl Config {
+    /// Small memories and short queues, so that rings wrap and tables fill up often: for tests.
+    pub const SMALL: Config = Config { io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
+    /// What the demonstration and the bench run.
+    pub const DEFAULT: Config = Config { io_queues: 8, queue_entries_max: 4096, lba_bytes: 512, units: 16, slots: 32, fetches: 4 };
+
+    /// Which constraint is broken, if any.
+    pub const fn check(&self) -> Result<(), ConfigError> {
+        if self.io_queues == 0 || self.io_queues > 126 {
+            return Err(ConfigError::IoQueues);
+        }
+        if !is_power_of_two_between(self.queue_entries_max, 2, 4096) {
+            return Err(ConfigError::QueueEntries);
+        }
+        if self.lba_bytes != 512 && self.lba_bytes != 4096 {
+            return Err(ConfigError::LbaBytes);
+        }
+        if !is_power_of_two_between(self.units, 2, 64) {
+            return Err(ConfigError::Units);
+        }
+        if !is_power_of_two_between(self.slots, 2, 256) {
+            return Err(ConfigError::Slots);
+        }
+        if !is_power_of_two_between(self.fetches, 2, 64) {
+            return Err(ConfigError::Fetches);
+        }
+        Ok(())
+    }
+
+    /// Number of queue pairs, with the admin queue pair.
+    pub const fn queues(&self) -> u32 {
+        self.io_queues + 1
+    }
+
+    /// Width of a queue number inside the controller.
+    pub const fn queue_bits(&self) -> u32 {
+        address_width(self.queues())
+    }
+
+    /// Binary logarithm of `lba_bytes`.
+    pub const fn lba_shift(&self) -> u32 {
+        self.lba_bytes.trailing_zeros()
+    }
+
+    /// Number of interrupt vectors: one for each completion queue.
+    pub const fn vectors(&self) -> u32 {
+        self.queues()
+    }
+
+    /// A suffix for the names of modules that depend on the configuration.
+    pub fn suffix(&self) -> String {
+        format!("q{}_e{}_l{}_u{}_s{}_f{}", self.io_queues, self.queue_entries_max, self.lba_bytes, self.units, self.slots, self.fetches)
+    }
+}
+
+const fn is_power_of_two_between(value: u32, low: u32, high: u32) -> bool {
+    value.is_power_of_two() && low <= value && value <= high
+}
+
+const _: () = assert!(Config::SMALL.check().is_ok() && Config::DEFAULT.check().is_ok());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_constraint_has_its_error() {
+        let ok = Config::DEFAULT;
+        let broken = [
+            (Config { io_queues: 0, ..ok }, ConfigError::IoQueues),
+            (Config { io_queues: 127, ..ok }, ConfigError::IoQueues),
+            (Config { queue_entries_max: 100, ..ok }, ConfigError::QueueEntries),
+            (Config { queue_entries_max: 8192, ..ok }, ConfigError::QueueEntries),
+            (Config { lba_bytes: 1024, ..ok }, ConfigError::LbaBytes),
+            (Config { units: 128, ..ok }, ConfigError::Units),
+            (Config { slots: 1, ..ok }, ConfigError::Slots),
+            (Config { fetches: 3, ..ok }, ConfigError::Fetches),
+        ];
+        for (config, error) in broken {
+            assert_eq!(config.check(), Err(error), "{config:?}");
+        }
+    }
+}

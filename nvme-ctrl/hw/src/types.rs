@@ -1,0 +1,306 @@
+//! What crosses the walls between the blocks of the controller.
+//!
+//! Every bundle here is the payload of a stream. Queue numbers, slots, tags and functions have eight bits in every configuration, so that a
+//! larger configuration changes memories and not the shapes.
+
+use rtl_hdl::{hw_bundle, hw_enum, hw_view, Bits};
+
+/// Width of one beat of the `host` and `storage` ports, in bits.
+pub const BEAT_BITS: u32 = 512;
+/// The same in bytes.
+pub const BEAT_BYTES: u32 = BEAT_BITS / 8;
+
+/// Ids of host reads: the two highest bits name the reader, the others are its own tag.
+pub mod reader {
+    /// `sq_fetch`.
+    pub const FETCH: u8 = 0;
+    /// `prp_walk`.
+    pub const LIST: u8 = 1;
+    /// `dma_read`.
+    pub const DATA: u8 = 2;
+}
+
+hw_bundle! {
+    /// A read of host memory; it never crosses a 4 KiB boundary.
+    pub struct HostRead {
+        /// Every beat of the answer carries it.
+        pub id: Bits<8>,
+        /// The function whose memory it is.
+        pub function: Bits<8>,
+        /// Of the first byte, a multiple of 64: a beat is always a whole 64-byte line.
+        pub address: Bits<64>,
+        /// Number of beats, 1 to 64.
+        pub beats: Bits<7>,
+    }
+}
+
+hw_bundle! {
+    /// One beat of an answer.
+    pub struct HostBeat {
+        /// Of the read.
+        pub id: Bits<8>,
+        /// The line; meaningless if `error`.
+        pub data: Bits<512>,
+        /// The host could not answer.
+        pub error: Bits<1>,
+        /// The last beat of the read.
+        pub last: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// The head of a write to host memory; its beats follow in a stream of their own. It never crosses a 4 KiB boundary.
+    pub struct HostWrite {
+        /// The function whose memory it is.
+        pub function: Bits<8>,
+        /// Of the first line, a multiple of 64.
+        pub address: Bits<64>,
+        /// Number of beats, 1 to 64.
+        pub beats: Bits<7>,
+    }
+}
+
+hw_bundle! {
+    /// One beat of a write.
+    pub struct HostWriteBeat {
+        /// The line.
+        pub data: Bits<512>,
+        /// One bit for each byte that is written.
+        pub strobe: Bits<64>,
+        /// The last beat of the write.
+        pub last: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// Permission to fetch entries: room for their completions is reserved.
+    pub struct Grant {
+        /// The submission queue.
+        pub sqid: Bits<8>,
+        /// Its function.
+        pub function: Bits<8>,
+        /// Of the first entry.
+        pub address: Bits<64>,
+        /// Number of entries, 1 to 8, inside one 512-byte line and inside the ring.
+        pub count: Bits<4>,
+    }
+}
+
+hw_bundle! {
+    /// A fetched submission queue entry.
+    pub struct Fetched {
+        /// Where it came from.
+        pub sqid: Bits<8>,
+        /// Its function.
+        pub function: Bits<8>,
+        /// The host could not be read; the 64 bytes are meaningless.
+        pub error: Bits<1>,
+        /// The entry as it is on the wire.
+        pub entry: Bits<512>,
+    }
+}
+
+hw_bundle! {
+    /// An entry has left `decode`: the queue's head may be reported beyond it.
+    pub struct Consumed {
+        /// The submission queue.
+        pub sqid: Bits<8>,
+        /// It went to firmware, so its reservation in the completion queue ends and it no longer counts as in flight.
+        pub handed: Bits<1>,
+    }
+}
+
+hw_enum! {
+    /// What a command or a unit does.
+    pub enum Operation {
+        /// Everything completed before reaches the medium; no data.
+        Flush,
+        /// Host to storage.
+        Write,
+        /// Storage to host.
+        Read,
+    }
+}
+
+hw_enum! {
+    /// What is at the device's end of a transfer.
+    pub enum Target {
+        /// The `storage` port.
+        Storage,
+        /// The firmware's data buffer.
+        Buffer,
+    }
+}
+
+hw_bundle! {
+    /// A command for the I/O engine: checked, so that only the host's memory and the medium can still fail.
+    pub struct Command {
+        /// The submission queue, meaningless for `Target::Buffer`.
+        pub sqid: Bits<8>,
+        /// The function whose memory it moves.
+        pub function: Bits<8>,
+        /// Command identifier.
+        pub cid: Bits<16>,
+        /// As on the wire.
+        pub opcode: Bits<8>,
+        /// Namespace.
+        pub nsid: Bits<32>,
+        /// What to do.
+        pub operation: Operation,
+        /// With whom.
+        pub target: Target,
+        /// The first logical block.
+        pub lba: Bits<64>,
+        /// Number of logical blocks, 1 to 65,536; 0 for Flush. Meaningless for `Target::Buffer`.
+        pub blocks: Bits<17>,
+        /// Bytes of data: a multiple of 4, at most 2 MiB; 0 for Flush.
+        pub bytes: Bits<22>,
+        /// Force unit access.
+        pub fua: Bits<1>,
+        /// The first PRP; a multiple of 4.
+        pub prp1: Bits<64>,
+        /// The second PRP or the list.
+        pub prp2: Bits<64>,
+    }
+}
+
+hw_bundle! {
+    /// How a command ended.
+    pub struct Outcome {
+        /// As in the command.
+        pub sqid: Bits<8>,
+        /// As in the command.
+        pub cid: Bits<16>,
+        /// As in the command.
+        pub opcode: Bits<8>,
+        /// As in the command.
+        pub nsid: Bits<32>,
+        /// As in the command.
+        pub target: Target,
+        /// As in the command.
+        pub lba: Bits<64>,
+        /// As in the command.
+        pub blocks: Bits<17>,
+        /// The status field without the phase tag: 0 if all is well.
+        pub status: Bits<15>,
+    }
+}
+
+hw_bundle! {
+    /// A command of the `storage` port: at most 4 KiB.
+    pub struct StorageCommand {
+        /// Answers carry it; unique among commands in flight.
+        pub tag: Bits<8>,
+        /// What to do.
+        pub operation: Operation,
+        /// Namespace.
+        pub nsid: Bits<32>,
+        /// The first logical block.
+        pub lba: Bits<64>,
+        /// Number of logical blocks, 1 to 8; 0 for Flush.
+        pub blocks: Bits<4>,
+        /// Force unit access: done means on the medium.
+        pub fua: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// One beat of the data of write commands, in the order of the commands.
+    pub struct StorageWrite {
+        /// 64 bytes.
+        pub data: Bits<512>,
+        /// The last beat of its command.
+        pub last: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// One beat of the data of a read command. All beats of one command are adjacent.
+    pub struct StorageRead {
+        /// Of the command.
+        pub tag: Bits<8>,
+        /// 64 bytes.
+        pub data: Bits<512>,
+        /// The beat could not be read; the command's status says so too.
+        pub error: Bits<1>,
+        /// The last beat of its command.
+        pub last: Bits<1>,
+    }
+}
+
+hw_enum! {
+    /// How a storage command ended.
+    pub enum StorageStatus {
+        /// Done.
+        Good,
+        /// The medium could not be read or written.
+        MediaError,
+        /// The back end cannot do it (out of its range).
+        Refused,
+    }
+}
+
+hw_bundle! {
+    /// The end of a storage command, after its data.
+    pub struct StorageDone {
+        /// Of the command.
+        pub tag: Bits<8>,
+        /// How it ended.
+        pub status: StorageStatus,
+    }
+}
+
+hw_bundle! {
+    /// A command for firmware.
+    pub struct Inbox {
+        /// The submission queue.
+        pub sqid: Bits<8>,
+        /// Its function.
+        pub function: Bits<8>,
+        /// A command of the fast path that met an error: only opcode, cid, nsid and cdw10 to cdw12 of the entry are there.
+        pub failed: Bits<1>,
+        /// How it failed; 0 otherwise.
+        pub status: Bits<15>,
+        /// The entry.
+        pub entry: Bits<512>,
+    }
+}
+
+hw_bundle! {
+    /// A completion to be posted.
+    pub struct Completion {
+        /// The submission queue of the command.
+        pub sqid: Bits<8>,
+        /// Command identifier.
+        pub cid: Bits<16>,
+        /// Status field without the phase tag.
+        pub status: Bits<15>,
+        /// Dword 0.
+        pub result: Bits<32>,
+        /// Firmware posts it: room has not been reserved.
+        pub from_firmware: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// A completion queue entry with its place, or an interrupt alone.
+    pub struct Posted {
+        /// There is an entry; otherwise `address` and `entry` are meaningless.
+        pub written: Bits<1>,
+        /// The function.
+        pub function: Bits<8>,
+        /// Where it goes: a multiple of 16.
+        pub address: Bits<64>,
+        /// The entry.
+        pub entry: Bits<128>,
+        /// An interrupt follows.
+        pub interrupt: Bits<1>,
+        /// Its vector.
+        pub vector: Bits<8>,
+    }
+}
+
+hw_view! {
+    /// The fields of a submission queue entry that hardware looks at.
+    pub struct SqEntry from nvme_spec::SqEntry { opcode: 8, flags: 8, cid: 16, nsid: 32 }
+}
