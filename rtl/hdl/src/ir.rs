@@ -3,7 +3,7 @@
 //! A [`ModuleIr`] holds a graph of [`Node`]s. Expressions refer to other nodes by index. Wires, registers and output ports are driven by
 //! the statements of `body`; in a body the last assignment that runs wins, as in an `always` block.
 
-use crate::Constant;
+use crate::{Constant, Naming};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -313,14 +313,16 @@ pub struct Instance {
     pub source: Source,
 }
 
-/// A stream port: `<name>_valid`, `<name>_ready` and the leaves of its payload.
+/// A stream port: valid, ready and the leaves of its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamPort {
     /// Name.
     pub name: String,
     /// Direction of valid and payload.
     pub direction: Direction,
-    /// Suffix (with its leading `_`, or empty) and width of each payload port.
+    /// How its ports are named.
+    pub naming: Naming,
+    /// Suffix (with its leading `_`, if any; or empty) and width of each payload port.
     pub leaves: Vec<(String, u32)>,
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+pub mod bench;
 mod check;
 mod constant;
 mod emit;
@@ -19,5 +20,5 @@ pub use module::{
     Problems, MAX_WIDTH,
 };
 pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Operand, Signal, When};
-pub use stream::{StreamIn, StreamOut};
+pub use stream::{Naming, StreamIn, StreamOut, StreamWires};
 pub use value::{enum_reg, Bits, EnumSignal, HwEnum, Shape, Value};

@@ -705,7 +705,7 @@ impl InstanceHandle {
             return None;
         };
         let leaves = stream.leaves.iter().map(|(suffix, _)| self.port(&format!("{name}{suffix}"))).collect();
-        Some((stream.clone(), self.port(&format!("{name}_valid")), self.port(&format!("{name}_ready")), leaves))
+        Some((stream.clone(), self.port(&stream.valid()), self.port(&stream.ready()), leaves))
     }
 
     /// The instance's name.

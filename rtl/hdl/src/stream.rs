@@ -66,65 +66,105 @@ impl<V: Value> StreamOut<V> {
     }
 }
 
-/// The other side of a stream of an instance.
+/// An output stream without registers of its own: for primitives that have them already.
+#[derive(Clone, Copy)]
+pub struct StreamWires<V> {
+    /// Driven with `set`.
+    pub valid: Signal,
+    /// From the other side.
+    pub ready: Signal,
+    /// Driven with `set`.
+    pub payload: V,
+}
+
+/// How the ports of a stream are named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Naming {
+    /// `<stream>_valid`, `<stream>_ready`, `<stream>_<field>`: between our own blocks.
+    Underscore,
+    /// `<stream>valid`, `<stream>ready`, `<stream><field>`: the channels of the AXI standards, such as `host_awvalid`.
+    Joined,
+}
+
+impl Naming {
+    fn suffix(self, field: &str) -> String {
+        match self {
+            Naming::Underscore if !field.is_empty() => format!("_{field}"),
+            _ => field.to_string(),
+        }
+    }
+}
+
 impl Module {
     /// Adds an input stream with payload `T`.
     #[track_caller]
     pub fn stream_in<T: Shape>(&self, name: &str) -> StreamIn<T::Value> {
-        let payload = T::declare(name, &mut |name, width| self.input(name, width));
-        self.stream_in_around(name, payload)
+        self.stream_in_with(name, Naming::Underscore, |make| T::declare("", make))
     }
 
     /// Adds an input stream of plain bits.
     #[track_caller]
     pub fn stream_in_bits(&self, name: &str, width: u32) -> StreamIn<Signal> {
-        let payload = self.input(&format!("{name}_data"), width);
-        let stream = self.stream_in_ports(name);
-        self.note_stream(StreamPort { name: name.into(), direction: Direction::Input, leaves: vec![("_data".into(), width)] });
-        StreamIn { payload, ..stream.with(payload) }
+        self.stream_in_with(name, Naming::Underscore, |make| make("data", width))
     }
 
+    /// Adds an input stream whose shape is known at run time: `declare` makes each field by calling its argument with name and width.
     #[track_caller]
-    fn stream_in_around<V: Value>(&self, name: &str, payload: V) -> StreamIn<V> {
-        let stream = self.stream_in_ports(name);
-        self.note_stream(StreamPort { name: name.into(), direction: Direction::Input, leaves: leaf_list(&payload) });
-        stream.with(payload)
-    }
-
-    #[track_caller]
-    fn stream_in_ports(&self, name: &str) -> StreamIn<Signal> {
-        let valid = self.input(&format!("{name}_valid"), 1);
-        let ready = self.output_wire(&format!("{name}_ready"), 1);
+    pub fn stream_in_with<V: Value>(
+        &self,
+        name: &str,
+        naming: Naming,
+        declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
+    ) -> StreamIn<V> {
+        let payload = self.stream_ports(name, naming, Direction::Input, declare);
+        let valid = self.input(&format!("{name}{}", naming.suffix("valid")), 1);
+        let ready = self.output_wire(&format!("{name}{}", naming.suffix("ready")), 1);
         ready.set(false);
-        StreamIn { valid, payload: valid, ready }
+        StreamIn { valid, payload, ready }
     }
 
     /// Adds an output stream with payload `T`, one item per clock, two deep, so that no path leads from ready back into the module.
     #[track_caller]
     pub fn stream_out<T: Shape>(&self, name: &str) -> StreamOut<T::Value> {
-        let ports = T::declare(name, &mut |name, width| self.output_wire(name, width));
-        self.note_stream(StreamPort { name: name.into(), direction: Direction::Output, leaves: leaf_list(&ports) });
-        self.double(name, ports)
+        self.stream_out_with(name, Naming::Underscore, |make| T::declare("", make))
     }
 
     /// Adds an output stream of plain bits; see [`stream_out`](Self::stream_out).
     #[track_caller]
     pub fn stream_out_bits(&self, name: &str, width: u32) -> StreamOut<Signal> {
-        let port = self.output_wire(&format!("{name}_data"), width);
-        self.note_stream(StreamPort { name: name.into(), direction: Direction::Output, leaves: vec![("_data".into(), width)] });
-        self.double(name, port)
+        self.stream_out_with(name, Naming::Underscore, |make| make("data", width))
+    }
+
+    /// Adds an output stream whose shape is known at run time; see [`stream_in_with`](Self::stream_in_with) and [`stream_out`](Self::stream_out).
+    #[track_caller]
+    pub fn stream_out_with<V: Value>(
+        &self,
+        name: &str,
+        naming: Naming,
+        declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
+    ) -> StreamOut<V> {
+        let ports = self.stream_out_wires(name, naming, declare);
+        self.double(name, ports)
     }
 
     /// Adds an output stream with payload `T` that sends at most every second clock, and costs half the registers.
     #[track_caller]
     pub fn stream_out_single<T: Shape>(&self, name: &str) -> StreamOut<T::Value> {
-        let ports = T::declare(name, &mut |name, width| self.output_wire(name, width));
-        self.note_stream(StreamPort { name: name.into(), direction: Direction::Output, leaves: leaf_list(&ports) });
+        self.stream_out_single_with(name, Naming::Underscore, |make| T::declare("", make))
+    }
+
+    /// Like [`stream_out_single`](Self::stream_out_single), for a shape that is known at run time.
+    #[track_caller]
+    pub fn stream_out_single_with<V: Value>(
+        &self,
+        name: &str,
+        naming: Naming,
+        declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
+    ) -> StreamOut<V> {
+        let StreamWires { valid, ready, payload } = self.stream_out_wires(name, naming, declare);
         let clock = self.last_clock();
-        let valid = self.output_wire(&format!("{name}_valid"), 1);
-        let ready = self.input(&format!("{name}_ready"), 1);
         let full = self.reg(&format!("{name}_full"), clock, false);
-        let held = ports.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let held = payload.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
         let (offer, item) = self.offer_wires(name, &held);
         when(valid & ready, || full.set(false));
         when(offer, || {
@@ -132,8 +172,45 @@ impl Module {
             held.set(item);
         });
         valid.set(full);
-        ports.set(held);
+        payload.set(held);
         StreamOut { can_take: self.wire(&format!("{name}_can_take"), !full), offer, item }
+    }
+
+    /// Adds the ports of an output stream and nothing else: who calls this keeps the rule that an offered item stays until it is taken.
+    #[track_caller]
+    pub fn stream_out_wires<V: Value>(
+        &self,
+        name: &str,
+        naming: Naming,
+        declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
+    ) -> StreamWires<V> {
+        let payload = self.stream_ports(name, naming, Direction::Output, declare);
+        let valid = self.output_wire(&format!("{name}{}", naming.suffix("valid")), 1);
+        let ready = self.input(&format!("{name}{}", naming.suffix("ready")), 1);
+        StreamWires { valid, ready, payload }
+    }
+
+    /// Adds the payload ports and notes the stream.
+    #[track_caller]
+    fn stream_ports<V: Value>(
+        &self,
+        name: &str,
+        naming: Naming,
+        direction: Direction,
+        declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
+    ) -> V {
+        let mut leaves = Vec::new();
+        let payload = declare(&mut |field, width| {
+            let suffix = naming.suffix(field);
+            let port = format!("{name}{suffix}");
+            leaves.push((suffix, width));
+            match direction {
+                Direction::Input => self.input(&port, width),
+                Direction::Output => self.output_wire(&port, width),
+            }
+        });
+        self.note_stream(StreamPort { name: name.into(), direction, naming, leaves });
+        payload
     }
 
     #[track_caller]
@@ -146,14 +223,13 @@ impl Module {
     }
 
     #[track_caller]
-    fn double<V: Value>(&self, name: &str, ports: V) -> StreamOut<V> {
+    fn double<V: Value>(&self, name: &str, ports: StreamWires<V>) -> StreamOut<V> {
+        let StreamWires { valid, ready, payload } = ports;
         let clock = self.last_clock();
-        let valid = self.output_wire(&format!("{name}_valid"), 1);
-        let ready = self.input(&format!("{name}_ready"), 1);
         let full = self.reg(&format!("{name}_full"), clock, false);
         let spare_full = self.reg(&format!("{name}_spare_full"), clock, false);
-        let held = ports.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
-        let spare = ports.rebuild_named(&format!("{name}_spare"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let held = payload.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let spare = payload.rebuild_named(&format!("{name}_spare"), &mut |name, width| self.reg_without_reset(name, clock, width));
         let (offer, item) = self.offer_wires(name, &held);
         let free = self.wire(&format!("{name}_free"), !full | ready);
         when(free, || {
@@ -166,7 +242,7 @@ impl Module {
         });
         when(!spare_full, || spare.set(item));
         valid.set(full);
-        ports.set(held);
+        payload.set(held);
         StreamOut { can_take: self.wire(&format!("{name}_can_take"), !spare_full), offer, item }
     }
 
@@ -212,29 +288,31 @@ impl Module {
                 for ((name, _), leaf) in ports.zip(leaves) {
                     self.output(&name, leaf);
                 }
-                self.output(&format!("{outer}_valid"), valid);
-                ready.set(self.input(&format!("{outer}_ready"), 1));
+                self.output(&format!("{outer}{}", stream.naming.suffix("valid")), valid);
+                ready.set(self.input(&format!("{outer}{}", stream.naming.suffix("ready")), 1));
             }
             Direction::Input => {
                 for ((name, width), leaf) in ports.zip(leaves) {
                     leaf.set(self.input(&name, width));
                 }
-                valid.set(self.input(&format!("{outer}_valid"), 1));
-                self.output(&format!("{outer}_ready"), ready);
+                valid.set(self.input(&format!("{outer}{}", stream.naming.suffix("valid")), 1));
+                self.output(&format!("{outer}{}", stream.naming.suffix("ready")), ready);
             }
         }
         self.note_stream(StreamPort { name: outer.into(), ..stream });
     }
 }
 
-impl StreamIn<Signal> {
-    fn with<V: Value>(self, payload: V) -> StreamIn<V> {
-        StreamIn { valid: self.valid, payload, ready: self.ready }
+impl StreamPort {
+    /// The name of the valid port.
+    pub fn valid(&self) -> String {
+        format!("{}{}", self.name, self.naming.suffix("valid"))
     }
-}
 
-fn leaf_list<V: Value>(value: &V) -> Vec<(String, u32)> {
-    value.suffixes().into_iter().zip(value.leaves()).map(|(suffix, leaf)| (suffix, leaf.width())).collect()
+    /// The name of the ready port.
+    pub fn ready(&self) -> String {
+        format!("{}{}", self.name, self.naming.suffix("ready"))
+    }
 }
 
 fn list(stream: &StreamPort) -> String {
