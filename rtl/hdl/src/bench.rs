@@ -245,8 +245,7 @@ impl StreamPins {
                 leaf
             })
             .collect();
-        let [valid, ready] = ["valid", "ready"].map(|end| sim.port(&format!("{name}_{end}")));
-        StreamPins { name: name.clone(), valid, ready, leaves, width: low }
+        StreamPins { name: name.clone(), valid: sim.port(&stream.valid()), ready: sim.port(&stream.ready()), leaves, width: low }
     }
 
     fn poke(&self, sim: &mut dyn Simulator, item: &[u64]) {
@@ -413,8 +412,13 @@ impl Sink {
 /// The payload of a stream by the names of its leaves.
 ///
 /// ```
-/// use rtl_hdl::{bench::Fields, ir::StreamPort, Direction};
-/// let stream = StreamPort { name: "read".into(), direction: Direction::Input, leaves: vec![("_id".into(), 8), ("_address".into(), 64)] };
+/// use rtl_hdl::{bench::Fields, ir::StreamPort, Direction, Naming};
+/// let stream = StreamPort {
+///     name: "read".into(),
+///     direction: Direction::Input,
+///     naming: Naming::Underscore,
+///     leaves: vec![("_id".into(), 8), ("_address".into(), 64)],
+/// };
 /// let item = Fields::new(&stream).set("id", 3).set("address", 0x1000).words();
 /// assert_eq!(Fields::from_words(&stream, &item).get("address"), 0x1000);
 /// ```
@@ -543,7 +547,7 @@ impl<'a> Bench<'a> {
         let top = design.top().clone();
         let (mut sources, mut sinks) = (BTreeMap::new(), BTreeMap::new());
         for stream in &top.streams {
-            let valid = top.port(&format!("{}_valid", stream.name)).expect("a stream has a valid port");
+            let valid = top.port(&stream.valid()).expect("a stream has a valid port");
             let clock = match top.ports[valid].domain {
                 Domain::Clock(clock) => clock,
                 _ => 0,
@@ -591,14 +595,14 @@ impl<'a> Bench<'a> {
     fn source(&mut self, stream: &str) -> &mut Source {
         match self.sources.get_mut(stream) {
             Some((_, source)) => source,
-            None => panic!("`{}` has no input stream `{stream}`; it has {:?}", self.top.name, self.sources.keys()),
+            None => panic!("`{}` has no input stream `{stream}`", self.top.name),
         }
     }
 
     fn sink(&self, stream: &str) -> &Sink {
         match self.sinks.get(stream) {
             Some((_, sink)) => sink,
-            None => panic!("`{}` has no output stream `{stream}`; it has {:?}", self.top.name, self.sinks.keys()),
+            None => panic!("`{}` has no output stream `{stream}`", self.top.name),
         }
     }
 
@@ -626,7 +630,7 @@ impl<'a> Bench<'a> {
         self.source(stream).pending()
     }
 
-    /// Drops what was sent to an input stream and not taken; during a reset only, because an offer must not be withdrawn.
+    /// Drops what was sent to an input stream and not taken. An offer must not be withdrawn, so a reset has to follow.
     pub fn clear(&mut self, stream: &str) {
         match self.sources.get_mut(stream) {
             Some((_, source)) => source.reset(self.sim, true),
