@@ -1,1 +1,69 @@
-//! Verilated models of emitted hardware: fetch, build, load, and the Verilated back end.
+//! # Verilated models of emitted hardware: fetch, build, load
+//!
+//! ```text
+//!   SystemVerilog + port list          (from the HDL)
+//!        |
+//!        v            third-party.toml: Verilator by name, version, SHA-256
+//!   +----------+      +-----------+
+//!   | ModelSet |----->| Toolchain |  fetches Verilator once, finds the C++ compiler
+//!   +----------+      +-----------+
+//!        | load(): verilate, generate the shim, compile, publish in the cache (once per content)
+//!        v
+//!   +---------+  model("name")  +-------+
+//!   | Library |---------------->| Model |  poke, step, peek, trace
+//!   +---------+                 +-------+
+//! ```
+//!
+//! A [`ModelSet`] holds the blocks that share one library: the C++ headers are parsed once for all of them, which is most of the
+//! cost of a small block. A [`Model`] exchanges its ports with the C++ side in one array of words, so that a clock cycle is one
+//! foreign call whatever the number of ports.
+//!
+//! ```
+//! use sim_verilator::{ModelSet, ModelSpec, PortSpec};
+//!
+//! let counter = ModelSpec {
+//!     name: "counter".into(),
+//!     top: "counter".into(),
+//!     verilog: "module counter(input logic clock, input logic enable, output logic [7:0] count);
+//!                 always_ff @(posedge clock) if (enable) count <= count + 8'd1;
+//!               endmodule".into(),
+//!     ports: vec![PortSpec::clock("clock"), PortSpec::input("enable", 1), PortSpec::output("count", 8)],
+//! };
+//! let library = ModelSet::new("example").with(counter).load()?;
+//! let mut model = library.model("counter");
+//! let (clock, enable, count) = (model.port("clock"), model.port("enable"), model.port("count"));
+//! model.set(enable, 1);
+//! for _ in 0..3 {
+//!     model.step(clock);
+//! }
+//! assert_eq!(model.get(count), 3);
+//! # Ok::<(), sim_verilator::Error>(())
+//! ```
+//!
+//! ## Where things are
+//!
+//! Everything that is fetched or built lies below one folder, [`Cache`]: `FLASHDOCK_CACHE` if that is set, else `target/flashdock`.
+//! An entry appears in it by one rename after it is complete, and carries the SHA-256 of its files; an entry that does not match is
+//! built again. Several processes may ask for the same entry at once: one builds, the others wait.
+//!
+//! ## Limits
+//!
+//! Linux on x86-64, where the registry has Verilator; elsewhere `FLASHDOCK_VERILATOR_ROOT` names an installation. Waveforms are
+//! VCD: Verilator's FST writer needs the lz4 headers, which its package does not carry.
+
+mod build;
+mod cache;
+mod error;
+mod library;
+mod progress;
+mod shim;
+mod spec;
+pub mod tools;
+
+pub use build::lint;
+pub use cache::Cache;
+pub use error::Error;
+pub use library::{Library, Model, PortId, Reset};
+pub use progress::{Progress, Quiet, Terminal};
+pub use spec::{Direction, ModelSet, ModelSpec, Optimize, PortSpec};
+pub use tools::Toolchain;

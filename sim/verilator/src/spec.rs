@@ -1,0 +1,137 @@
+//! What to build: models, their ports, and the sets of models that share one library.
+
+/// Which way a port goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// A one-bit input that [`Model::step`](crate::Model::step) raises and lowers.
+    Clock,
+    /// An input that is not a clock.
+    Input,
+    /// An output.
+    Output,
+}
+
+/// One port of a top module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortSpec {
+    /// The port's name in the Verilog.
+    pub name: String,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Its number of bits.
+    pub width: u32,
+}
+
+impl PortSpec {
+    /// A clock.
+    pub fn clock(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            direction: Direction::Clock,
+            width: 1,
+        }
+    }
+
+    /// An input that is not a clock.
+    pub fn input(name: impl Into<String>, width: u32) -> Self {
+        Self {
+            name: name.into(),
+            direction: Direction::Input,
+            width,
+        }
+    }
+
+    /// An output.
+    pub fn output(name: impl Into<String>, width: u32) -> Self {
+        Self {
+            name: name.into(),
+            direction: Direction::Output,
+            width,
+        }
+    }
+
+    /// How many 64-bit words the port's value takes.
+    pub fn words(&self) -> usize {
+        self.width.div_ceil(u64::BITS) as usize
+    }
+}
+
+/// One model: a top module with everything below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSpec {
+    /// What the model is called in its set: a name without spaces or slashes.
+    pub name: String,
+    /// The top module.
+    pub top: String,
+    /// The SystemVerilog of the top module and of every module below it.
+    pub verilog: String,
+    /// All ports of the top module, in any order.
+    pub ports: Vec<PortSpec>,
+}
+
+/// What the library is compiled for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Optimize {
+    /// Short builds: block tests, which run for a few thousand clocks.
+    #[default]
+    Build,
+    /// Fast simulation: the whole device, which runs for millions of clocks.
+    Run,
+}
+
+/// Models that are built together into one library.
+#[derive(Clone, Debug)]
+pub struct ModelSet {
+    /// What the set is called in messages and in the cache.
+    pub name: String,
+    /// The models.
+    pub models: Vec<ModelSpec>,
+    /// What the library is compiled for.
+    pub optimize: Optimize,
+    /// Whether waveforms can be written. Costs speed even while none is written.
+    pub trace: bool,
+    /// Whether assertions of the Verilog are checked and unknown values get arbitrary, different values. Costs speed.
+    pub checks: bool,
+}
+
+impl ModelSet {
+    /// An empty set for short builds, with checks and without waveforms.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            models: Vec::new(),
+            optimize: Optimize::Build,
+            trace: false,
+            checks: true,
+        }
+    }
+
+    /// The set with one more model.
+    #[must_use]
+    pub fn with(mut self, model: ModelSpec) -> Self {
+        self.models.push(model);
+        self
+    }
+
+    /// The set compiled for this purpose. [`Optimize::Run`] also turns the checks off.
+    #[must_use]
+    pub fn optimize(mut self, optimize: Optimize) -> Self {
+        self.optimize = optimize;
+        self.checks = optimize == Optimize::Build;
+        self
+    }
+
+    /// The set with or without waveforms.
+    #[must_use]
+    pub fn trace(mut self, trace: bool) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// The set with or without checks.
+    #[must_use]
+    pub fn checks(mut self, checks: bool) -> Self {
+        self.checks = checks;
+        self
+    }
+}

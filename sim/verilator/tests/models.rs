@@ -1,0 +1,481 @@
+//! Small hand-written modules through the whole way: verilate, compile, load, step.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use sim_verilator::{
+    Cache, Error, Library, ModelSet, ModelSpec, Optimize, PortSpec, Reset, Toolchain,
+};
+
+const COUNTER: &str = "
+module counter(input logic clock, input logic reset, input logic enable, output logic [7:0] count, output logic full);
+  always_ff @(posedge clock)
+    if (reset) count <= 8'd0;
+    else if (enable) count <= count + 8'd1;
+  assign full = enable && count == 8'hff;
+endmodule
+";
+
+const MIRROR: &str = "
+module mirror(input logic clock, input logic [511:0] in, output logic [511:0] out, input logic [64:0] odd_in,
+              output logic [64:0] odd_out, input logic [95:0] name__with, output logic [95:0] private);
+  always_ff @(posedge clock) begin
+    for (int i = 0; i < 512; i++) out[i] <= in[511 - i];
+    odd_out <= ~odd_in;
+    private <= name__with;
+  end
+endmodule
+";
+
+const MEMORY: &str = "
+module memory(input logic clock, input logic write, input logic [5:0] address, input logic [15:0] in, output logic [15:0] out);
+  logic [15:0] store [64];
+  always_ff @(posedge clock) begin
+    if (write) store[address] <= in;
+    out <= store[address];
+  end
+endmodule
+";
+
+const CLOCKS: &str = "
+module clocks(input logic a, input logic b, output logic [7:0] in_a, output logic [7:0] in_b, output logic [7:0] a_at_b);
+  initial begin in_a = 8'd0; in_b = 8'd0; a_at_b = 8'd0; end
+  always_ff @(posedge a) in_a <= in_a + 8'd1;
+  always_ff @(posedge b) begin in_b <= in_b + 8'd1; a_at_b <= in_a; end
+endmodule
+";
+
+const ASSERTING: &str = "
+module asserting(input logic clock, input logic good, output logic seen);
+  always_ff @(posedge clock) begin
+    seen <= good;
+    assert (good) else $fatal(1, \"not good\");
+  end
+endmodule
+";
+
+fn model(name: &str, verilog: &str, ports: Vec<PortSpec>) -> ModelSpec {
+    ModelSpec {
+        name: name.into(),
+        top: name.into(),
+        verilog: verilog.into(),
+        ports,
+    }
+}
+
+fn counter() -> ModelSpec {
+    let ports = vec![
+        PortSpec::clock("clock"),
+        PortSpec::input("reset", 1),
+        PortSpec::input("enable", 1),
+        PortSpec::output("count", 8),
+        PortSpec::output("full", 1),
+    ];
+    model("counter", COUNTER, ports)
+}
+
+fn set() -> ModelSet {
+    let mirror = vec![
+        PortSpec::input("odd_in", 65),
+        PortSpec::output("odd_out", 65),
+        PortSpec::input("name__with", 96),
+        PortSpec::output("private", 96),
+        PortSpec::clock("clock"),
+        PortSpec::input("in", 512),
+        PortSpec::output("out", 512),
+    ];
+    let memory = vec![
+        PortSpec::clock("clock"),
+        PortSpec::input("write", 1),
+        PortSpec::input("address", 6),
+        PortSpec::input("in", 16),
+        PortSpec::output("out", 16),
+    ];
+    let clocks = vec![
+        PortSpec::clock("a"),
+        PortSpec::clock("b"),
+        PortSpec::output("in_a", 8),
+        PortSpec::output("in_b", 8),
+        PortSpec::output("a_at_b", 8),
+    ];
+    let asserting = vec![
+        PortSpec::clock("clock"),
+        PortSpec::input("good", 1),
+        PortSpec::output("seen", 1),
+    ];
+    ModelSet::new("self-test")
+        .with(counter())
+        .with(model("mirror", MIRROR, mirror))
+        .with(model("memory", MEMORY, memory))
+        .with(model("clocks", CLOCKS, clocks))
+        .with(model("asserting", ASSERTING, asserting))
+}
+
+/// The library that the tests share.
+fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        set()
+            .trace(true)
+            .load()
+            .unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+#[test]
+fn counter_counts_and_settles() {
+    let mut counter = library().model("counter");
+    let [clock, reset, enable, count, full] =
+        ["clock", "reset", "enable", "count", "full"].map(|name| counter.port(name));
+    counter.set(reset, 1);
+    counter.step(clock);
+    counter.set(reset, 0);
+    for expected in 0..255 {
+        assert_eq!((counter.get(count), counter.get(full)), (expected, 0));
+        counter.set(enable, 1);
+        counter.step(clock);
+    }
+    // `full` follows `enable` within the clock.
+    assert_eq!((counter.get(count), counter.get(full)), (255, 1));
+    counter.set(enable, 0);
+    counter.settle();
+    assert_eq!((counter.get(count), counter.get(full)), (255, 0));
+    counter.run(&[clock], 10);
+    assert_eq!(counter.get(count), 255);
+    counter.set(enable, 1);
+    counter.run(&[clock], 11);
+    assert_eq!(counter.get(count), 10);
+}
+
+#[test]
+fn wide_ports_keep_every_bit() {
+    let mut mirror = library().model("mirror");
+    let [clock, input, output] = ["clock", "in", "out"].map(|name| mirror.port(name));
+    let value: [u64; 8] =
+        std::array::from_fn(|index| 0x0123_4567_89ab_cdef_u64.rotate_left(index as u32 * 5));
+    mirror.poke(input, &value);
+    mirror.step(clock);
+    let expected: Vec<u64> = value.iter().rev().map(|word| word.reverse_bits()).collect();
+    assert_eq!(mirror.peek(output), expected);
+    // Words that are not given are zero.
+    mirror.set(input, 1);
+    mirror.step(clock);
+    assert_eq!(mirror.peek(output), [0, 0, 0, 0, 0, 0, 0, 1 << 63]);
+}
+
+#[test]
+fn odd_widths_have_no_stray_bits() {
+    let mut mirror = library().model("mirror");
+    let [clock, input, output] = ["clock", "odd_in", "odd_out"].map(|name| mirror.port(name));
+    mirror.step(clock);
+    assert_eq!(mirror.peek(output), [u64::MAX, 1]);
+    mirror.poke(input, &[5, 1]);
+    mirror.step(clock);
+    assert_eq!(mirror.peek(output), [!5, 0]);
+}
+
+#[test]
+fn names_that_cplusplus_or_verilator_reserve_are_reached() {
+    let mut mirror = library().model("mirror");
+    let [clock, input, output] = ["clock", "name__with", "private"].map(|name| mirror.port(name));
+    mirror.poke(input, &[7, 0xffff_ffff]);
+    mirror.step(clock);
+    assert_eq!(mirror.peek(output), [7, 0xffff_ffff]);
+}
+
+#[test]
+#[should_panic(expected = "does not fit into port `odd_in` of 65 bits")]
+fn value_wider_than_its_port_is_refused() {
+    let mut mirror = library().model("mirror");
+    let input = mirror.port("odd_in");
+    mirror.poke(input, &[0, 2]);
+}
+
+#[test]
+#[should_panic(expected = "has no port `enabled`")]
+fn unknown_port_is_named() {
+    library().model("counter").port("enabled");
+}
+
+#[test]
+fn clocks_step_alone_and_together() {
+    let mut clocks = library().model("clocks");
+    let [a, b, in_a, in_b, a_at_b] =
+        ["a", "b", "in_a", "in_b", "a_at_b"].map(|name| clocks.port(name));
+    clocks.run(&[a], 3);
+    clocks.step(b);
+    assert_eq!([in_a, in_b, a_at_b].map(|port| clocks.get(port)), [3, 1, 3]);
+    // Both edges at once: `b` sees what `a` was before.
+    clocks.run(&[a, b], 1);
+    assert_eq!([in_a, in_b, a_at_b].map(|port| clocks.get(port)), [4, 2, 3]);
+}
+
+/// The contents of the 64 words of a new memory.
+fn contents(reset: Reset) -> Vec<u64> {
+    let mut memory = library().model_with("memory", reset);
+    let [clock, address, out] = ["clock", "address", "out"].map(|name| memory.port(name));
+    let read = |index| {
+        memory.set(address, index);
+        memory.step(clock);
+        memory.get(out)
+    };
+    (0..64).map(read).collect()
+}
+
+#[test]
+fn state_without_reset_starts_as_asked() {
+    assert_eq!(contents(Reset::Zeros), [0; 64]);
+    assert_eq!(contents(Reset::Ones), [0xffff; 64]);
+    assert_eq!(contents(Reset::Seed(1)), contents(Reset::Seed(1)));
+    assert_ne!(contents(Reset::Seed(1)), contents(Reset::Seed(2)));
+    assert_ne!(contents(Reset::Seed(0)), contents(Reset::Zeros));
+}
+
+#[test]
+fn instances_do_not_share_state() {
+    let mut models: Vec<_> = (0..3).map(|_| library().model("counter")).collect();
+    let (clock, enable, count) = (
+        models[0].port("clock"),
+        models[0].port("enable"),
+        models[0].port("count"),
+    );
+    for (model, cycles) in models.iter_mut().zip(1..) {
+        model.set(enable, 1);
+        model.run(&[clock], cycles);
+    }
+    let counts: Vec<_> = models.iter().map(|model| model.get(count)).collect();
+    assert_eq!(counts, [1, 2, 3]);
+}
+
+#[test]
+fn failed_assertion_panics_with_its_place() {
+    let mut asserting = library().model("asserting");
+    let (clock, good) = (asserting.port("clock"), asserting.port("good"));
+    asserting.set(good, 1);
+    asserting.step(clock);
+    asserting.set(good, 0);
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step(clock)));
+    let message = *stopped.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("asserting.sv:5"), "{message}");
+    // It stays stopped.
+    assert!(
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step(clock))).is_err()
+    );
+}
+
+/// The times and values of the variable of this name in a VCD text.
+fn changes(vcd: &str, name: &str) -> Vec<(u64, String)> {
+    let declared = vcd
+        .lines()
+        .find(|line| line.contains("$var") && line.split_whitespace().nth(4) == Some(name));
+    let code = declared
+        .and_then(|line| line.split_whitespace().nth(3))
+        .expect("the waveform has the variable")
+        .to_owned();
+    let mut time = 0;
+    let mut changes = Vec::new();
+    for line in vcd.lines() {
+        if let Some(now) = line.strip_prefix('#') {
+            time = now.parse().unwrap();
+        } else if let Some(value) = line.strip_suffix(&code) {
+            changes.push((time, value.trim().to_owned()));
+        }
+    }
+    changes
+}
+
+#[test]
+fn waveform_shows_its_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["first.vcd", "second.vcd"].map(|name| folder.path().join(name));
+    let mut counter = library().model("counter");
+    let (clock, enable) = (counter.port("clock"), counter.port("enable"));
+    counter.set(enable, 1);
+    counter.run(&[clock], 5);
+    counter.trace_open(&first).unwrap();
+    counter.run(&[clock], 2);
+    counter.trace_close();
+    counter.run(&[clock], 3);
+    counter.trace_open(&second).unwrap();
+    counter.step(clock);
+    counter.trace_close();
+
+    let bits = |value: u32| format!("b{value:08b}");
+    // Five cycles of 4 ns have passed; the rising edge is in the middle of each cycle.
+    let vcd = fs::read_to_string(first).unwrap();
+    assert_eq!(
+        changes(&vcd, "count"),
+        [(20, bits(5)), (22, bits(6)), (26, bits(7))]
+    );
+    let edges =
+        [(20, "0"), (22, "1"), (24, "0"), (26, "1")].map(|(time, level)| (time, level.to_owned()));
+    assert_eq!(changes(&vcd, "clock"), edges);
+    let vcd = fs::read_to_string(second).unwrap();
+    assert_eq!(changes(&vcd, "count"), [(40, bits(10)), (42, bits(11))]);
+}
+
+#[test]
+fn waveform_needs_a_library_with_waveforms_and_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = ModelSet::new("self-test-counter")
+        .with(counter())
+        .load()
+        .unwrap();
+    let error = library
+        .model("counter")
+        .trace_open(&folder.path().join("a.vcd"))
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("built without waveforms"),
+        "{error}"
+    );
+    let mut traced = self::library().model("counter");
+    assert_eq!(
+        traced
+            .trace_open(&folder.path().join("no/a.vcd"))
+            .unwrap_err()
+            .kind(),
+        std::io::ErrorKind::NotFound
+    );
+}
+
+#[test]
+fn sets_for_speed_behave_the_same() {
+    let library = ModelSet::new("self-test-counter")
+        .with(counter())
+        .optimize(Optimize::Run)
+        .load()
+        .unwrap();
+    let mut counter = library.model("counter");
+    let (clock, enable, count) = (
+        counter.port("clock"),
+        counter.port("enable"),
+        counter.port("count"),
+    );
+    counter.set(enable, 1);
+    counter.run(&[clock], 300);
+    assert_eq!(counter.get(count), 300 - 256);
+}
+
+#[test]
+fn wrong_verilog_and_wrong_port_lists_are_refused_and_leave_nothing() {
+    let shared = Cache::from_env();
+    let folder = tempfile::tempdir().unwrap();
+    let toolchain = private_toolchain(&shared, folder.path());
+
+    let mut wrong = counter();
+    wrong.verilog.push_str("module broken(;");
+    let error = ModelSet::new("wrong")
+        .with(wrong)
+        .load_with(&toolchain)
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Verilate { output, .. } if output.contains("counter.sv:8")),
+        "{error}"
+    );
+
+    let mut wrong = counter();
+    wrong.ports[3].width = 9;
+    let error = ModelSet::new("wrong")
+        .with(wrong)
+        .load_with(&toolchain)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("port `count` has 8 bits in the Verilog and 9"),
+        "{error}"
+    );
+
+    let left: Vec<_> = fs::read_dir(folder.path().join("models"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(left
+        .iter()
+        .all(|name| !name.to_string_lossy().starts_with("wrong")
+            || name.to_string_lossy().ends_with(".lock")));
+}
+
+/// A toolchain with an empty cache of models but the Verilator and run-time library that are there already.
+fn private_toolchain(shared: &Cache, folder: &Path) -> Toolchain {
+    // Makes sure that the shared cache has them.
+    library();
+    std::os::unix::fs::symlink(
+        shared.root().join("third-party"),
+        folder.join("third-party"),
+    )
+    .unwrap();
+    fs::create_dir(folder.join("models")).unwrap();
+    for entry in fs::read_dir(shared.root().join("models")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().starts_with("runtime-") {
+            std::os::unix::fs::symlink(entry.path(), folder.join("models").join(entry.file_name()))
+                .unwrap();
+        }
+    }
+    Toolchain::new(Cache::new(folder))
+}
+
+#[test]
+fn library_is_built_once_and_again_when_it_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let toolchain = private_toolchain(&Cache::from_env(), folder.path());
+    let set = ModelSet::new("once").with(counter());
+    set.load_with(&toolchain).unwrap();
+    let file = || {
+        let entries = fs::read_dir(folder.path().join("models"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut entries = entries.filter(|path| {
+            path.is_dir()
+                && path
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with("once-")
+        });
+        entries.next().unwrap().join("library.so")
+    };
+    let built = fs::metadata(file()).unwrap().modified().unwrap();
+    set.load_with(&toolchain).unwrap();
+    assert_eq!(fs::metadata(file()).unwrap().modified().unwrap(), built);
+
+    // Removed and written anew: this process still has the old file mapped.
+    fs::remove_file(file()).unwrap();
+    fs::write(file(), "half a library").unwrap();
+    set.load_with(&toolchain).unwrap();
+    assert!(fs::metadata(file()).unwrap().len() > 10_000);
+
+    // Anything that decides the result makes another key.
+    set.clone().checks(false).load_with(&toolchain).unwrap();
+    let entries = fs::read_dir(folder.path().join("models")).unwrap();
+    let built = entries.filter(|entry| {
+        let path = entry.as_ref().unwrap().path();
+        path.is_dir()
+            && path
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("once-")
+    });
+    assert_eq!(built.count(), 2);
+}
+
+#[test]
+fn lint_is_silent_or_says_what_it_minds() {
+    sim_verilator::lint(COUNTER, "counter").unwrap();
+    let narrow = COUNTER.replace("count == 8'hff", "count");
+    let error = sim_verilator::lint(&narrow, "counter")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("WIDTHTRUNC") && error.contains("counter.sv:6"),
+        "{error}"
+    );
+    let error = sim_verilator::lint("module counter(;", "counter")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("syntax error"), "{error}");
+}
