@@ -73,6 +73,9 @@ pub trait Shape {
     #[track_caller]
     fn declare(prefix: &str, make: &mut dyn FnMut(&str, u32) -> Signal) -> Self::Value;
 
+    /// Name (empty for a plain signal) and width of each leaf, in the order of [`declare`](Self::declare).
+    fn fields() -> Vec<(String, u32)>;
+
     /// The reverse of [`Value::pack`].
     #[track_caller]
     fn unpack(packed: Signal) -> Self::Value {
@@ -93,6 +96,9 @@ impl<const W: u32> Shape for Bits<W> {
     const WIDTH: u32 = W;
     fn declare(prefix: &str, make: &mut dyn FnMut(&str, u32) -> Signal) -> Signal {
         make(prefix, W)
+    }
+    fn fields() -> Vec<(String, u32)> {
+        vec![(String::new(), W)]
     }
 }
 
@@ -225,6 +231,9 @@ macro_rules! hw_enum {
             fn declare(prefix: &str, make: &mut dyn FnMut(&str, u32) -> $crate::Signal) -> Self::Value {
                 $crate::EnumSignal::from_signal(make(prefix, <$name as $crate::HwEnum>::WIDTH))
             }
+            fn fields() -> Vec<(String, u32)> {
+                vec![(String::new(), <$name as $crate::HwEnum>::WIDTH)]
+            }
         }
         impl $crate::Initial for $name {
             type Value = $crate::EnumSignal<$name>;
@@ -278,6 +287,14 @@ macro_rules! hw_bundle {
             fn declare(prefix: &str, make: &mut dyn FnMut(&str, u32) -> $crate::Signal) -> Self {
                 let join = |field: &str| if prefix.is_empty() { field.to_string() } else { format!("{prefix}_{field}") };
                 Self { $($field: <$shape as $crate::Shape>::declare(&join(stringify!($field)), make)),+ }
+            }
+            fn fields() -> Vec<(String, u32)> {
+                let mut fields = Vec::new();
+                $(fields.extend(<$shape as $crate::Shape>::fields().into_iter().map(|(inner, width)| {
+                    let name = stringify!($field);
+                    (if inner.is_empty() { name.to_string() } else { format!("{name}_{inner}") }, width)
+                }));)+
+                fields
             }
         }
     };
