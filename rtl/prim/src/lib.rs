@@ -1,1 +1,33 @@
-//! Streams, skid buffers, FIFOs, arbiters, RAMs.
+//! # Primitives
+//!
+//! Small blocks and pure functions that know nothing about NVMe: FIFOs, arbiters, streams that merge and part.
+//!
+//! | what | purpose |
+//! |---|---|
+//! | [`Fifo`], [`fifo_of`] | holds items in a RAM |
+//! | [`SkidBuffer`] | cuts the paths of a stream, two items deep |
+//! | [`RoundRobin`], [`RoundRobinRegistered`] | who is next, fairly |
+//! | [`StreamArbiter`] | merges streams, whole bursts if asked |
+//! | [`StreamDemux`] | parts a stream by a field of its items |
+//! | [`next_index`] and friends | ring pointers, one-hot codes, priority: functions on signals |
+//!
+//! Every block carries items of any shape: see [`Payload`].
+#![deny(missing_docs)]
+
+mod encode;
+mod fifo;
+mod index;
+mod payload;
+mod round_robin;
+mod skid_buffer;
+mod stream_arbiter;
+mod stream_demux;
+
+pub use encode::{first_one, one_hot, one_hot_index, one_hot_select, priority_index};
+pub use fifo::{fifo_bits, fifo_of, Fifo, FifoHandle};
+pub use index::{advance_index, entries_between, next_index, next_index_in};
+pub use payload::Payload;
+pub use round_robin::{round_robin, RoundRobin, RoundRobinRegistered};
+pub use skid_buffer::SkidBuffer;
+pub use stream_arbiter::{Lock, StreamArbiter};
+pub use stream_demux::StreamDemux;
