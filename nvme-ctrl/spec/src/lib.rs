@@ -1,1 +1,18 @@
 //! NVMe wire formats, registers, opcodes, status codes and limits.
+//!
+//! Every number of the NVMe controller has its only home here; hardware, firmware, model, simulator and tools read it from here. References name
+//! the NVM Express Base Specification ("NVMe Base"), the NVM Command Set Specification ("NVM Command Set") and the PCIe Transport
+//! Specification ("NVMe PCIe"), with the title of the section.
+#![no_std]
+#![deny(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod entry;
+pub mod firmware_port;
+pub mod limits;
+pub mod reg;
+pub mod regs;
+
+pub use entry::{CqEntry, SqEntry};

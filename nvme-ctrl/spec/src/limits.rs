@@ -1,0 +1,62 @@
+//! What this controller supports, in numbers. Bounds of queues, tables and loops.
+
+/// Most entries of a queue that the default configuration supports: CAP.MQES is one less. The admin queues have this bound too.
+pub const QUEUE_ENTRIES_MAX: u32 = 4096;
+
+/// Fewest entries of a queue. NVMe Base, "Queue Size".
+pub const QUEUE_ENTRIES_MIN: u32 = 2;
+
+/// I/O queue pairs of the default configuration.
+pub const IO_QUEUES_DEFAULT: u16 = 8;
+
+/// Most I/O queue pairs of any configuration: queue numbers have eight bits inside the controller, and queue 0 is the admin queue.
+pub const IO_QUEUES_MAX: u16 = 255;
+
+/// Bytes of a logical block of the default configuration.
+pub const LBA_BYTES: u32 = 512;
+
+/// Bytes of a memory page: CAP.MPSMIN = CAP.MPSMAX = 0.
+pub const PAGE_BYTES: u32 = 4096;
+
+/// Bytes of the pieces into which the controller cuts the data of a command.
+pub const UNIT_BYTES: u32 = 4096;
+
+/// Identify Controller, MDTS: a command moves at most 2^MDTS memory pages.
+pub const MDTS: u8 = 9;
+
+/// Most bytes of data of one command.
+pub const TRANSFER_BYTES_MAX: u32 = PAGE_BYTES << MDTS;
+
+/// Bytes of the firmware's data buffer, and most bytes of a transfer that firmware asks for.
+pub const BUFFER_BYTES: u32 = 4096;
+
+/// The namespace.
+pub const NSID: u32 = 1;
+
+/// Identify Controller, NN: number of namespaces.
+pub const NAMESPACES: u32 = 1;
+
+/// "All namespaces" in a namespace identifier. NVMe Base, "Namespace Identifiers".
+pub const NSID_BROADCAST: u32 = 0xFFFF_FFFF;
+
+/// Abort commands that may be outstanding at once; Identify Controller, ACL, is one less.
+pub const ABORTS: u32 = 4;
+
+/// Asynchronous Event Request commands that may be outstanding at once; Identify Controller, AERL, is one less.
+pub const ASYNC_EVENT_REQUESTS: u32 = 4;
+
+/// Entries of the Error Information log page; Identify Controller, ELPE, is one less.
+pub const ERROR_LOG_ENTRIES: u32 = 64;
+
+/// Most commands that firmware holds, and completions that wait for room in their queue. When so many wait, firmware takes no more commands.
+pub const HELD_COMMANDS: u32 = 256;
+
+/// CAP.TO in units of 500 milliseconds: the longest time from CC.EN to CSTS.RDY.
+pub const READY_TIMEOUT_500_MS: u8 = 20;
+
+/// Clock frequency of the controller's core, in hertz.
+pub const CORE_HZ: u64 = 250_000_000;
+
+const _: () = assert!(TRANSFER_BYTES_MAX == 2 << 20);
+const _: () = assert!(BUFFER_BYTES >= PAGE_BYTES && UNIT_BYTES == PAGE_BYTES);
+const _: () = assert!(IO_QUEUES_DEFAULT <= IO_QUEUES_MAX);
