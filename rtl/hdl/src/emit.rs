@@ -168,6 +168,7 @@ impl<'a> Emitter<'a> {
             }
         }
         if self.uses[id] >= 2 {
+            self.mark(id, 0, node.width);
             return self.name_of(id);
         }
         let text = self.operation(id);
@@ -256,9 +257,7 @@ impl<'a> Emitter<'a> {
             NodeKind::Slice(base, low) => {
                 let (base, low, width) = (*base, *low, node.width);
                 let name = self.name_of(base);
-                if self.ir.nodes[base].name.is_some() {
-                    self.mark(base, low, width);
-                }
+                self.mark(base, low, width);
                 if width == 1 {
                     format!("{name}[{low}]")
                 } else {
@@ -268,9 +267,7 @@ impl<'a> Emitter<'a> {
             NodeKind::Select(base, index) => {
                 let (base, index, width) = (*base, *index, node.width);
                 let name = self.name_of(base);
-                if self.ir.nodes[base].name.is_some() {
-                    self.mark(base, 0, self.ir.nodes[base].width);
-                }
+                self.mark(base, 0, self.ir.nodes[base].width);
                 let index_width = self.ir.nodes[index].width;
                 let index = self.expression(index, true);
                 if width == 1 {
@@ -316,30 +313,9 @@ impl<'a> Emitter<'a> {
                     let value = self.labelled(target_id, *value).unwrap_or_else(|| self.expression(*value, true));
                     line(out, &format!("{pad}{target} {assign} {value};"));
                 }
-                Statement::If { arms, otherwise } => {
-                    // Arms without a body matter only if something follows them.
-                    let last = arms.iter().rposition(|(_, body)| !body.is_empty());
-                    let count = if otherwise.is_empty() { last.map_or(0, |l| l + 1) } else { arms.len() };
-                    if let ([(condition, body)], false) = (&arms[..count], otherwise.is_empty()) {
-                        if body.is_empty() {
-                            let condition = self.expression(*condition, false);
-                            line(out, &format!("{pad}if (!{condition}) begin"));
-                            self.statements(otherwise, target, target_id, assign, indent + 1, out);
-                            line(out, &format!("{pad}end"));
-                            continue;
-                        }
-                    }
-                    for (i, (condition, body)) in arms[..count].iter().enumerate() {
-                        let condition = self.expression(*condition, true);
-                        let head = if i == 0 { format!("{pad}if") } else { format!("{pad}end else if") };
-                        line(out, &format!("{head} ({condition}) begin"));
-                        self.statements(body, target, target_id, assign, indent + 1, out);
-                    }
-                    if !otherwise.is_empty() {
-                        line(out, &format!("{pad}end else begin"));
-                        self.statements(otherwise, target, target_id, assign, indent + 1, out);
-                    }
-                    line(out, &format!("{pad}end"));
+                Statement::If { .. } => {
+                    let head = format!("{pad}if");
+                    self.branches(statement, &head, target, target_id, assign, indent, out);
                 }
                 Statement::Switch { on, arms, default, exhaustive } => {
                     let on_text = self.expression(*on, true);
@@ -369,6 +345,36 @@ impl<'a> Emitter<'a> {
                 }
             }
         }
+    }
+
+    /// Writes an `If`, beginning with `head`: `if`, or `end else if` where it continues another.
+    #[allow(clippy::too_many_arguments)]
+    fn branches(&mut self, statement: &Statement, head: &str, target: &str, target_id: NodeId, assign: &str, indent: usize, out: &mut String) {
+        let Statement::If { arms, otherwise } = statement else { return };
+        let pad = "  ".repeat(indent);
+        // Arms without a body matter only if something follows them.
+        let last = arms.iter().rposition(|(_, body)| !body.is_empty());
+        let count = if otherwise.is_empty() { last.map_or(0, |l| l + 1) } else { arms.len() };
+        if let [(condition, body)] = &arms[..count] {
+            if body.is_empty() {
+                let condition = self.expression(*condition, false);
+                line(out, &format!("{head} (!{condition}) begin"));
+                self.statements(otherwise, target, target_id, assign, indent + 1, out);
+                line(out, &format!("{pad}end"));
+                return;
+            }
+        }
+        for (i, (condition, body)) in arms[..count].iter().enumerate() {
+            let condition = self.expression(*condition, true);
+            let else_head = format!("{pad}end else if");
+            line(out, &format!("{} ({condition}) begin", if i == 0 { head } else { &else_head }));
+            self.statements(body, target, target_id, assign, indent + 1, out);
+        }
+        if !otherwise.is_empty() {
+            line(out, &format!("{pad}end else begin"));
+            self.statements(otherwise, target, target_id, assign, indent + 1, out);
+        }
+        line(out, &format!("{pad}end"));
     }
 
     fn module(mut self) -> String {
@@ -417,9 +423,14 @@ impl<'a> Emitter<'a> {
                                 }
                                 None => value.verilog(),
                             };
-                            let _ = writeln!(logic, "    if ({reset}) begin\n      {name} <= {value};\n    end else begin");
-                            self.statements(part, name, id, "<=", 3, &mut logic);
-                            logic.push_str("    end\n");
+                            let _ = writeln!(logic, "    if ({reset}) begin\n      {name} <= {value};");
+                            if let [Statement::If { .. }] = &part[..] {
+                                self.branches(&part[0], "    end else if", name, id, "<=", 2, &mut logic);
+                            } else {
+                                logic.push_str("    end else begin\n");
+                                self.statements(part, name, id, "<=", 3, &mut logic);
+                                logic.push_str("    end\n");
+                            }
                         }
                         None => self.statements(part, name, id, "<=", 2, &mut logic),
                     }
@@ -565,7 +576,7 @@ impl<'a> Emitter<'a> {
     fn unused(&self, is_port: &BTreeSet<NodeId>, out: &mut String) {
         let mut pieces = Vec::new();
         for (id, node) in self.ir.nodes.iter().enumerate() {
-            let Some(name) = &node.name else { continue };
+            let Some(name) = node.name.as_ref().or_else(|| self.temps.get(&id)) else { continue };
             if is_port.contains(&id) && matches!(node.kind, NodeKind::Wire) || self.pins.contains_key(&id) {
                 continue;
             }

@@ -213,9 +213,12 @@ impl Module {
         building(|b| b.ir.clocks.len().checked_sub(1).map_or(Domain::Any, Domain::Clock))
     }
 
-    #[track_caller]
-    fn input_with(&self, name: &str, width: u32, domain: Domain) -> Signal {
-        let signal = new_node(NodeKind::Input, width, Some(name.into()), Location::caller());
+    pub(crate) fn input_at(&self, name: &str, width: u32, source: Source) -> Signal {
+        self.input_with(name, width, self.default_domain(), source)
+    }
+
+    fn input_with(&self, name: &str, width: u32, domain: Domain, source: Source) -> Signal {
+        let signal = new_node(NodeKind::Input, width, Some(name.into()), source);
         building(|b| b.port(name, Direction::Input, width, signal.id, domain));
         signal
     }
@@ -223,27 +226,26 @@ impl Module {
     /// Adds an input port that belongs to the clock declared last (to none if the module has no clock).
     #[track_caller]
     pub fn input(&self, name: &str, width: u32) -> Signal {
-        self.input_with(name, width, self.default_domain())
+        self.input_at(name, width, Location::caller())
     }
 
     /// Adds an input port that belongs to `clock`.
     #[track_caller]
     pub fn input_of(&self, name: &str, width: u32, clock: Clock) -> Signal {
-        self.input_with(name, width, Domain::Clock(clock.index))
+        self.input_with(name, width, Domain::Clock(clock.index), Location::caller())
     }
 
     /// Adds an input port that may change at any time.
     #[track_caller]
     pub fn input_async(&self, name: &str, width: u32) -> Signal {
-        self.input_with(name, width, Domain::Async)
+        self.input_with(name, width, Domain::Async, Location::caller())
     }
 
     /// Adds an input port for each field of `T`.
     #[track_caller]
     pub fn input_as<T: Shape>(&self, name: &str) -> T::Value {
         let source = Location::caller();
-        let _ = source;
-        T::declare(name, &mut |name, width| self.input(name, width))
+        T::declare(name, &mut |name, width| self.input_at(name, width, source))
     }
 
     /// Adds an output port that shows `value`.
@@ -256,14 +258,19 @@ impl Module {
     /// Adds an output port for each field of `value`.
     #[track_caller]
     pub fn output_as<T: Shape>(&self, name: &str, value: T::Value) {
-        let port = T::declare(name, &mut |name, width| self.output_wire(name, width));
+        let source = Location::caller();
+        let port = T::declare(name, &mut |name, width| self.output_at(name, width, source));
         port.set(value);
     }
 
     /// Adds an output port that is driven with `set`.
     #[track_caller]
     pub fn output_wire(&self, name: &str, width: u32) -> Signal {
-        let signal = new_node(NodeKind::Wire, width, Some(name.into()), Location::caller());
+        self.output_at(name, width, Location::caller())
+    }
+
+    pub(crate) fn output_at(&self, name: &str, width: u32, source: Source) -> Signal {
+        let signal = new_node(NodeKind::Wire, width, Some(name.into()), source);
         building(|b| b.port(name, Direction::Output, width, signal.id, Domain::Any));
         signal
     }

@@ -199,10 +199,34 @@ impl Signal {
             problem(source, format!("bits {}..{} are not inside {}, which has {}", range.start, range.end, self.name(), self.width));
             return constant_signal(Constant::zero(range.end.saturating_sub(range.start).max(1)), source);
         }
+        own.cut(range, source)
+    }
+
+    /// `bits` of a range that is known to be inside: looks through concatenations and slices, so that the Verilog names the parts.
+    fn cut(self, range: Range<u32>, source: Source) -> Signal {
         if range == (0..self.width) {
-            return own;
+            return self;
         }
-        new_node(NodeKind::Slice(own.id, range.start), range.end - range.start, None, source)
+        let inner = building(|b| match &b.ir.nodes[self.id].kind {
+            NodeKind::Slice(base, low) => {
+                let base = Signal::new(self.module, *base, b.ir.nodes[*base].width);
+                Some((base, range.start + low..range.end + low))
+            }
+            NodeKind::Concat(parts) => {
+                let mut low = 0;
+                parts.iter().rev().find_map(|&part| {
+                    let start = low;
+                    low += b.ir.nodes[part].width;
+                    let inside = start <= range.start && range.end <= low;
+                    inside.then(|| (Signal::new(self.module, part, low - start), range.start - start..range.end - start))
+                })
+            }
+            _ => None,
+        });
+        match inner {
+            Some((base, range)) => base.cut(range, source),
+            None => new_node(NodeKind::Slice(self.id, range.start), range.end - range.start, None, source),
+        }
     }
 
     /// One bit.
