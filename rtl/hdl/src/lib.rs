@@ -19,6 +19,6 @@ pub use module::{
     address_width, block_fn, elaborate, Block, BlockFn, Clock, Foreign, Initial, InstanceHandle, MemoryHandle, Module, Problem,
     Problems, MAX_WIDTH,
 };
-pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Operand, Signal, When};
+pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Literal, Operand, Signal, When};
 pub use stream::{Naming, StreamIn, StreamOut, StreamWires};
 pub use value::{enum_reg, Bits, EnumSignal, HwEnum, Shape, Value};

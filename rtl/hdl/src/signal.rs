@@ -19,15 +19,42 @@ pub struct Signal {
 
 /// A constant signal. It panics nowhere: a value that does not fit is a problem of the elaboration.
 #[track_caller]
-pub fn lit(value: impl Into<u128>, width: u32) -> Signal {
+pub fn lit(value: impl Literal, width: u32) -> Signal {
     let source = Location::caller();
-    let value = value.into();
-    let constant = Constant::new(value, width).unwrap_or_else(|| {
+    constant_signal(sized(value, width, source), source)
+}
+
+/// `value` in `width` bits; if it does not fit, a problem and zero.
+fn sized(value: impl Literal, width: u32, source: Source) -> Constant {
+    value.value().and_then(|v| Constant::new(v, width)).unwrap_or_else(|| {
         problem(source, format!("the literal {value} does not fit {width} bits"));
         Constant::zero(width.max(1))
-    });
-    constant_signal(constant, source)
+    })
 }
+
+/// A Rust integer or truth value that can be a literal.
+pub trait Literal: Copy + std::fmt::Display {
+    /// The value; `None` if it is negative.
+    fn value(self) -> Option<u128>;
+}
+
+macro_rules! literal {
+    ($($t:ty),*) => { $(
+        impl Literal for $t {
+            fn value(self) -> Option<u128> {
+                u128::try_from(self).ok()
+            }
+        }
+        impl Operand for $t {
+            #[track_caller]
+            fn of_width(self, width: u32) -> Signal {
+                lit(self, width)
+            }
+        }
+    )* };
+}
+// Integer literals without a suffix are `i32` in Rust.
+literal!(u8, u16, u32, u64, u128, usize, i32, bool);
 
 /// Zero, `width` bits wide: the usual reset value of a register.
 pub fn zero(width: u32) -> Constant {
@@ -135,7 +162,7 @@ impl Signal {
 
     /// A literal of this signal's width.
     #[track_caller]
-    pub fn literal(self, value: impl Into<u128>) -> Signal {
+    pub fn literal(self, value: impl Literal) -> Signal {
         lit(value, self.width)
     }
 
@@ -376,39 +403,6 @@ impl Operand for Constant {
     }
 }
 
-impl Operand for bool {
-    #[track_caller]
-    fn of_width(self, width: u32) -> Signal {
-        lit(self as u8, width)
-    }
-}
-
-macro_rules! literal_operand {
-    ($($t:ty),*) => { $(
-        impl Operand for $t {
-            #[track_caller]
-            fn of_width(self, width: u32) -> Signal {
-                lit(self as u128, width)
-            }
-        }
-    )* };
-}
-literal_operand!(u8, u16, u32, u64, u128, usize);
-
-impl Operand for i32 {
-    /// Integer literals without a suffix are `i32` in Rust; a negative one is a problem.
-    #[track_caller]
-    fn of_width(self, width: u32) -> Signal {
-        match u128::try_from(self) {
-            Ok(value) => lit(value, width),
-            Err(_) => {
-                problem(Location::caller(), format!("the literal {self} is negative; signals are unsigned"));
-                constant_signal(Constant::zero(width), Location::caller())
-            }
-        }
-    }
-}
-
 macro_rules! operator {
     ($trait:ident, $method:ident, $op:ident) => {
         impl<O: Operand> $trait<O> for Signal {
@@ -513,14 +507,13 @@ pub fn cases(on: Signal) -> Cases {
 impl Cases {
     /// What happens for `value`.
     #[track_caller]
-    pub fn on(mut self, value: impl Into<u128>, then: impl FnOnce()) -> Cases {
-        let value = value.into();
-        match Constant::new(value, self.on.width) {
-            Some(value) if self.arms.iter().any(|a| a.value == value) => {
-                problem(Location::caller(), format!("the case {} is there twice", value.verilog()));
-            }
-            Some(value) => self.arms.push(SwitchArm { label: String::new(), value, body: body(then) }),
-            None => problem(Location::caller(), format!("the case {value} does not fit {}, which has {} bits", self.on.name(), self.on.width)),
+    pub fn on(mut self, value: impl Literal, then: impl FnOnce()) -> Cases {
+        let source = Location::caller();
+        let value = sized(value, self.on.width, source);
+        if self.arms.iter().any(|a| a.value == value) {
+            problem(source, format!("the case {} is there twice", value.verilog()));
+        } else {
+            self.arms.push(SwitchArm { label: String::new(), value, body: body(then) });
         }
         self
     }
