@@ -14,11 +14,12 @@
 //!   +---------+                 +-------+
 //! ```
 //!
-//! A [`ModelSet`] holds the blocks that share one library: the C++ headers are parsed once for all of them, which is most of the
+//! A [`ModelSpec`] is made from an elaborated design of the HDL, or by hand for Verilog from elsewhere. A [`ModelSet`] holds the blocks that share one library: the C++ headers are parsed once for all of them, which is most of the
 //! cost of a small block. A [`Model`] exchanges its ports with the C++ side in one array of words, so that a clock cycle is one
 //! foreign call whatever the number of ports.
 //!
 //! ```
+//! use rtl_hdl::sim::Simulator;
 //! use sim_verilator::{ModelSet, ModelSpec, PortSpec};
 //!
 //! let counter = ModelSpec {
@@ -31,12 +32,12 @@
 //! };
 //! let library = ModelSet::new("example").with(counter).load()?;
 //! let mut model = library.model("counter");
-//! let (clock, enable, count) = (model.port("clock"), model.port("enable"), model.port("count"));
-//! model.set(enable, 1);
+//! let (enable, count) = (model.port("enable"), model.port("count"));
+//! model.poke_u64(enable, 1);
 //! for _ in 0..3 {
-//!     model.step(clock);
+//!     model.step();
 //! }
-//! assert_eq!(model.get(count), 3);
+//! assert_eq!(model.peek_u64(count), 3);
 //! # Ok::<(), sim_verilator::Error>(())
 //! ```
 //!
@@ -63,7 +64,7 @@ pub mod tools;
 pub use build::lint;
 pub use cache::Cache;
 pub use error::Error;
-pub use library::{Library, Model, PortId, Reset};
+pub use library::{Library, Model, Reset};
 pub use progress::{Progress, Quiet, Terminal};
 pub use spec::{Direction, ModelSet, ModelSpec, Optimize, PortSpec};
 pub use tools::Toolchain;

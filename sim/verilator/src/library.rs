@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use rtl_hdl::sim::{PortId, Simulator};
+
 use crate::shim::{offsets, ENTRY_SYMBOL};
 use crate::{Direction, Error, ModelSet, PortSpec};
 
@@ -52,11 +54,9 @@ struct Layout {
     offsets: Vec<usize>,
     by_name: HashMap<String, PortId>,
     words: usize,
+    /// One bit for each clock.
+    clocks: u64,
 }
-
-/// A port of a [`Model`], found by name once and then used as a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PortId(u32);
 
 /// What registers without a reset, and memories without initial contents, hold when a model is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,29 +175,32 @@ impl Layout {
     fn new(name: &str, ports: &[PortSpec]) -> Self {
         let by_name = ports
             .iter()
-            .zip(0..)
-            .map(|(port, index)| (port.name.clone(), PortId(index)))
+            .enumerate()
+            .map(|(index, port)| (port.name.clone(), PortId(index)))
             .collect();
+        let is_clock = |port: &&PortSpec| port.direction == Direction::Clock;
         let words = ports
             .iter()
-            .filter(|port| port.direction != Direction::Clock)
+            .filter(|port| !is_clock(port))
             .map(PortSpec::words)
             .sum();
+        let clocks = (1 << ports.iter().filter(is_clock).count()) - 1;
         Self {
             name: name.to_owned(),
             ports: ports.to_vec(),
             offsets: offsets(ports),
             by_name,
             words,
+            clocks,
         }
     }
 }
 
-/// A running instance of a Verilated module.
+/// A running instance of a Verilated module, used through [`Simulator`].
 ///
-/// Inputs are set with [`poke`](Self::poke) and reach the hardware at the next [`step`](Self::step) or [`settle`](Self::settle).
-/// Outputs are those after the last of these calls. A step takes the values that were set before it, as a flip-flop does; an output
-/// that follows an input within the clock needs a `settle` to be seen before the edge.
+/// Inputs reach the hardware at the next step or settle; outputs are those after the last of these. A step takes the inputs that
+/// were set before it, as a flip-flop does; an output that follows an input within the clock needs a `settle` to be seen before the
+/// edge. The clocks of [`Simulator::step_clocks`] are counted in the order of the ports.
 ///
 /// A model that stops (`$stop`, `$fatal`, a failed assertion) panics with the place in the Verilog.
 pub struct Model {
@@ -244,132 +247,46 @@ impl Model {
         &self.layout.ports
     }
 
-    /// The port of this name.
-    ///
-    /// # Panics
-    /// If there is none.
-    pub fn port(&self, name: &str) -> PortId {
-        self.find_port(name).unwrap_or_else(|| {
-            let names: Vec<_> = self.ports().iter().map(|port| &port.name).collect();
-            panic!(
-                "model `{}` has no port `{name}`, only {names:?}",
-                self.name()
-            )
-        })
-    }
-
     /// The port of this name, if there is one.
     pub fn find_port(&self, name: &str) -> Option<PortId> {
         self.layout.by_name.get(name).copied()
     }
 
-    /// Sets an input, least significant word first. Words past the end of `value` are zero.
-    ///
-    /// # Panics
-    /// If the port is not an input, or the value has bits outside of it.
-    pub fn poke(&mut self, port: PortId, value: &[u64]) {
-        let spec = &self.layout.ports[port.0 as usize];
-        assert!(
-            spec.direction == Direction::Input,
-            "port `{}` is not an input",
-            spec.name
-        );
-        let unused_bits = (u64::BITS - spec.width % u64::BITS) % u64::BITS;
-        let offset = self.layout.offsets[port.0 as usize];
-        let words = &mut self.words[offset..offset + spec.words()];
-        let fits = value.len() <= words.len()
-            && (value.len() < words.len() || value[words.len() - 1] <= u64::MAX >> unused_bits);
-        assert!(
-            fits,
-            "{value:x?} does not fit into port `{}` of {} bits",
-            spec.name, spec.width
-        );
-        let (set, rest) = words.split_at_mut(value.len());
-        set.copy_from_slice(value);
-        rest.fill(0);
-    }
-
-    /// Sets an input of at most 64 bits, or the low bits of a wider one, clearing the rest.
-    ///
-    /// # Panics
-    /// If the port is not an input, or the value has bits outside of it.
-    pub fn set(&mut self, port: PortId, value: u64) {
-        self.poke(port, &[value]);
-    }
-
-    /// The value of an output, or what an input was last set to, least significant word first.
+    /// The value of an output, or what an input was last set to, least significant word first. What [`Simulator::peek`] copies.
     ///
     /// # Panics
     /// If the port is a clock.
-    pub fn peek(&self, port: PortId) -> &[u64] {
-        let spec = &self.layout.ports[port.0 as usize];
+    pub fn words(&self, port: PortId) -> &[u64] {
+        let spec = &self.layout.ports[port.0];
         assert!(
             spec.direction != Direction::Clock,
             "clock `{}` has no value",
             spec.name
         );
-        let offset = self.layout.offsets[port.0 as usize];
+        let offset = self.layout.offsets[port.0];
         &self.words[offset..offset + spec.words()]
     }
 
-    /// The low 64 bits of a port.
+    /// This many cycles of these clocks, with the inputs unchanged: [`Simulator::step_clocks`] in one foreign call.
     ///
     /// # Panics
-    /// If the port is a clock.
-    pub fn get(&self, port: PortId) -> u64 {
-        self.peek(port)[0]
-    }
-
-    /// Lets the inputs reach the outputs without a clock edge.
-    pub fn settle(&mut self) {
-        // SAFETY: `instance` is alive until `drop`, and `words` is the array that the shim of this model was generated for.
-        let running =
-            unsafe { (self.entry.settle)(self.instance.as_ptr(), self.words.as_mut_ptr()) };
-        self.check(running);
-    }
-
-    /// One cycle of one clock: rising edge, falling edge.
-    ///
-    /// # Panics
-    /// If the port is not a clock.
-    pub fn step(&mut self, clock: PortId) {
-        self.run(&[clock], 1);
-    }
-
-    /// This many cycles in which these clocks rise together, with the inputs unchanged. One foreign call.
-    ///
-    /// # Panics
-    /// If a port is not a clock.
-    pub fn run(&mut self, clocks: &[PortId], cycles: u64) {
-        let mask = clocks
-            .iter()
-            .fold(0, |mask, clock| mask | self.clock_bit(*clock));
+    /// If there is no such clock.
+    pub fn run_clocks(&mut self, clocks: u64, cycles: u64) {
+        assert!(
+            clocks & !self.layout.clocks == 0,
+            "model `{}` has no clocks {clocks:#b}",
+            self.name()
+        );
         // SAFETY: as in `settle`.
         let running = unsafe {
             (self.entry.step)(
                 self.instance.as_ptr(),
                 self.words.as_mut_ptr(),
-                mask,
+                clocks,
                 cycles,
             )
         };
         self.check(running);
-    }
-
-    /// The bit that stands for a clock in the shim: clocks are counted in the order of the ports.
-    fn clock_bit(&self, clock: PortId) -> u64 {
-        let index = clock.0 as usize;
-        let spec = &self.layout.ports[index];
-        assert!(
-            spec.direction == Direction::Clock,
-            "port `{}` is not a clock",
-            spec.name
-        );
-        let before = &self.layout.ports[..index];
-        1 << before
-            .iter()
-            .filter(|port| port.direction == Direction::Clock)
-            .count()
     }
 
     /// Writes a waveform (VCD) from here on. A waveform that is being written already is closed first.
@@ -409,6 +326,63 @@ impl Model {
                 message.to_string_lossy()
             );
         }
+    }
+}
+
+impl Simulator for Model {
+    fn port(&self, name: &str) -> PortId {
+        self.find_port(name).unwrap_or_else(|| {
+            let names: Vec<_> = self.ports().iter().map(|port| &port.name).collect();
+            panic!(
+                "model `{}` has no port `{name}`, only {names:?}",
+                self.name()
+            )
+        })
+    }
+
+    /// Words past the end of `value` are zero.
+    ///
+    /// # Panics
+    /// If the port is not an input, or the value has bits outside of it.
+    fn poke(&mut self, port: PortId, value: &[u64]) {
+        let spec = &self.layout.ports[port.0];
+        assert!(
+            spec.direction == Direction::Input,
+            "port `{}` is not an input",
+            spec.name
+        );
+        let offset = self.layout.offsets[port.0];
+        let words = &mut self.words[offset..offset + spec.words()];
+        let unused_bits = (u64::BITS - spec.width % u64::BITS) % u64::BITS;
+        let top = value.get(words.len() - 1).copied().unwrap_or(0);
+        let fits = value.len() <= words.len() && top <= u64::MAX >> unused_bits;
+        assert!(
+            fits,
+            "{value:x?} does not fit into port `{}` of {} bits",
+            spec.name, spec.width
+        );
+        let (set, rest) = words.split_at_mut(value.len());
+        set.copy_from_slice(value);
+        rest.fill(0);
+    }
+
+    fn peek(&self, port: PortId, words: &mut [u64]) {
+        words.copy_from_slice(self.words(port));
+    }
+
+    fn settle(&mut self) {
+        // SAFETY: `instance` is alive until `drop`, and `words` is the array that the shim of this model was generated for.
+        let running =
+            unsafe { (self.entry.settle)(self.instance.as_ptr(), self.words.as_mut_ptr()) };
+        self.check(running);
+    }
+
+    fn step_clocks(&mut self, clocks: u64) {
+        self.run_clocks(clocks, 1);
+    }
+
+    fn peek_u64(&self, port: PortId) -> u64 {
+        self.words(port)[0]
     }
 }
 

@@ -1,9 +1,13 @@
 //! What to build: models, their ports, and the sets of models that share one library.
 
+use std::fmt::Write as _;
+
+use rtl_hdl::{emit, ir, Design};
+
 /// Which way a port goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// A one-bit input that [`Model::step`](crate::Model::step) raises and lowers.
+    /// A one-bit input that [`Simulator::step_clocks`](rtl_hdl::sim::Simulator::step_clocks) raises and lowers.
     Clock,
     /// An input that is not a clock.
     Input,
@@ -67,6 +71,41 @@ pub struct ModelSpec {
     pub verilog: String,
     /// All ports of the top module, in any order.
     pub ports: Vec<PortSpec>,
+}
+
+impl ModelSpec {
+    /// The model of an elaborated design, named after its top module.
+    pub fn of(design: &Design) -> Self {
+        let top = design.top();
+        let mut verilog = String::new();
+        for file in emit(design) {
+            // Messages name the file that the emitter would write.
+            let _ = write!(verilog, "`line 1 \"{}\" 0\n{}", file.name, file.text);
+        }
+        let port = |port: &ir::Port| PortSpec {
+            name: port.name.clone(),
+            direction: match (port.domain, port.direction) {
+                (ir::Domain::ClockInput(_), _) => Direction::Clock,
+                (_, ir::Direction::Input) => Direction::Input,
+                (_, ir::Direction::Output) => Direction::Output,
+            },
+            width: port.width,
+        };
+        let ports = top.ports.iter().map(port).collect();
+        Self {
+            name: top.name.clone(),
+            top: top.name.clone(),
+            verilog,
+            ports,
+        }
+    }
+
+    /// The model under another name: a set may hold one module in several configurations.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
 }
 
 /// What the library is compiled for.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rtl_hdl::sim::Simulator;
 use sim_verilator::{
     Cache, Error, Library, ModelSet, ModelSpec, Optimize, PortSpec, Reset, Toolchain,
 };
@@ -126,62 +127,65 @@ fn library() -> &'static Library {
 #[test]
 fn counter_counts_and_settles() {
     let mut counter = library().model("counter");
-    let [clock, reset, enable, count, full] =
-        ["clock", "reset", "enable", "count", "full"].map(|name| counter.port(name));
-    counter.set(reset, 1);
-    counter.step(clock);
-    counter.set(reset, 0);
+    let [reset, enable, count, full] =
+        ["reset", "enable", "count", "full"].map(|name| counter.port(name));
+    counter.poke_u64(reset, 1);
+    counter.step();
+    counter.poke_u64(reset, 0);
     for expected in 0..255 {
-        assert_eq!((counter.get(count), counter.get(full)), (expected, 0));
-        counter.set(enable, 1);
-        counter.step(clock);
+        assert_eq!(
+            (counter.peek_u64(count), counter.peek_u64(full)),
+            (expected, 0)
+        );
+        counter.poke_u64(enable, 1);
+        counter.step();
     }
     // `full` follows `enable` within the clock.
-    assert_eq!((counter.get(count), counter.get(full)), (255, 1));
-    counter.set(enable, 0);
+    assert_eq!((counter.peek_u64(count), counter.peek_u64(full)), (255, 1));
+    counter.poke_u64(enable, 0);
     counter.settle();
-    assert_eq!((counter.get(count), counter.get(full)), (255, 0));
-    counter.run(&[clock], 10);
-    assert_eq!(counter.get(count), 255);
-    counter.set(enable, 1);
-    counter.run(&[clock], 11);
-    assert_eq!(counter.get(count), 10);
+    assert_eq!((counter.peek_u64(count), counter.peek_u64(full)), (255, 0));
+    counter.run_clocks(1, 10);
+    assert_eq!(counter.peek_u64(count), 255);
+    counter.poke_u64(enable, 1);
+    counter.run_clocks(1, 11);
+    assert_eq!(counter.peek_u64(count), 10);
 }
 
 #[test]
 fn wide_ports_keep_every_bit() {
     let mut mirror = library().model("mirror");
-    let [clock, input, output] = ["clock", "in", "out"].map(|name| mirror.port(name));
+    let [input, output] = ["in", "out"].map(|name| mirror.port(name));
     let value: [u64; 8] =
         std::array::from_fn(|index| 0x0123_4567_89ab_cdef_u64.rotate_left(index as u32 * 5));
     mirror.poke(input, &value);
-    mirror.step(clock);
+    mirror.step();
     let expected: Vec<u64> = value.iter().rev().map(|word| word.reverse_bits()).collect();
-    assert_eq!(mirror.peek(output), expected);
+    assert_eq!(mirror.words(output), expected);
     // Words that are not given are zero.
-    mirror.set(input, 1);
-    mirror.step(clock);
-    assert_eq!(mirror.peek(output), [0, 0, 0, 0, 0, 0, 0, 1 << 63]);
+    mirror.poke_u64(input, 1);
+    mirror.step();
+    assert_eq!(mirror.words(output), [0, 0, 0, 0, 0, 0, 0, 1 << 63]);
 }
 
 #[test]
 fn odd_widths_have_no_stray_bits() {
     let mut mirror = library().model("mirror");
-    let [clock, input, output] = ["clock", "odd_in", "odd_out"].map(|name| mirror.port(name));
-    mirror.step(clock);
-    assert_eq!(mirror.peek(output), [u64::MAX, 1]);
+    let [input, output] = ["odd_in", "odd_out"].map(|name| mirror.port(name));
+    mirror.step();
+    assert_eq!(mirror.words(output), [u64::MAX, 1]);
     mirror.poke(input, &[5, 1]);
-    mirror.step(clock);
-    assert_eq!(mirror.peek(output), [!5, 0]);
+    mirror.step();
+    assert_eq!(mirror.words(output), [!5, 0]);
 }
 
 #[test]
 fn names_that_cplusplus_or_verilator_reserve_are_reached() {
     let mut mirror = library().model("mirror");
-    let [clock, input, output] = ["clock", "name__with", "private"].map(|name| mirror.port(name));
+    let [input, output] = ["name__with", "private"].map(|name| mirror.port(name));
     mirror.poke(input, &[7, 0xffff_ffff]);
-    mirror.step(clock);
-    assert_eq!(mirror.peek(output), [7, 0xffff_ffff]);
+    mirror.step();
+    assert_eq!(mirror.words(output), [7, 0xffff_ffff]);
 }
 
 #[test]
@@ -200,25 +204,32 @@ fn unknown_port_is_named() {
 
 #[test]
 fn clocks_step_alone_and_together() {
+    const A: u64 = 1;
+    const B: u64 = 2;
     let mut clocks = library().model("clocks");
-    let [a, b, in_a, in_b, a_at_b] =
-        ["a", "b", "in_a", "in_b", "a_at_b"].map(|name| clocks.port(name));
-    clocks.run(&[a], 3);
-    clocks.step(b);
-    assert_eq!([in_a, in_b, a_at_b].map(|port| clocks.get(port)), [3, 1, 3]);
+    let [in_a, in_b, a_at_b] = ["in_a", "in_b", "a_at_b"].map(|name| clocks.port(name));
+    clocks.run_clocks(A, 3);
+    clocks.step_clocks(B);
+    assert_eq!(
+        [in_a, in_b, a_at_b].map(|port| clocks.peek_u64(port)),
+        [3, 1, 3]
+    );
     // Both edges at once: `b` sees what `a` was before.
-    clocks.run(&[a, b], 1);
-    assert_eq!([in_a, in_b, a_at_b].map(|port| clocks.get(port)), [4, 2, 3]);
+    clocks.step_clocks(A | B);
+    assert_eq!(
+        [in_a, in_b, a_at_b].map(|port| clocks.peek_u64(port)),
+        [4, 2, 3]
+    );
 }
 
 /// The contents of the 64 words of a new memory.
 fn contents(reset: Reset) -> Vec<u64> {
     let mut memory = library().model_with("memory", reset);
-    let [clock, address, out] = ["clock", "address", "out"].map(|name| memory.port(name));
+    let [address, out] = ["address", "out"].map(|name| memory.port(name));
     let read = |index| {
-        memory.set(address, index);
-        memory.step(clock);
-        memory.get(out)
+        memory.poke_u64(address, index);
+        memory.step();
+        memory.peek_u64(out)
     };
     (0..64).map(read).collect()
 }
@@ -235,33 +246,27 @@ fn state_without_reset_starts_as_asked() {
 #[test]
 fn instances_do_not_share_state() {
     let mut models: Vec<_> = (0..3).map(|_| library().model("counter")).collect();
-    let (clock, enable, count) = (
-        models[0].port("clock"),
-        models[0].port("enable"),
-        models[0].port("count"),
-    );
+    let (enable, count) = (models[0].port("enable"), models[0].port("count"));
     for (model, cycles) in models.iter_mut().zip(1..) {
-        model.set(enable, 1);
-        model.run(&[clock], cycles);
+        model.poke_u64(enable, 1);
+        model.run_clocks(1, cycles);
     }
-    let counts: Vec<_> = models.iter().map(|model| model.get(count)).collect();
+    let counts: Vec<_> = models.iter().map(|model| model.peek_u64(count)).collect();
     assert_eq!(counts, [1, 2, 3]);
 }
 
 #[test]
 fn failed_assertion_panics_with_its_place() {
     let mut asserting = library().model("asserting");
-    let (clock, good) = (asserting.port("clock"), asserting.port("good"));
-    asserting.set(good, 1);
-    asserting.step(clock);
-    asserting.set(good, 0);
-    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step(clock)));
+    let good = asserting.port("good");
+    asserting.poke_u64(good, 1);
+    asserting.step();
+    asserting.poke_u64(good, 0);
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step()));
     let message = *stopped.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("asserting.sv:5"), "{message}");
     // It stays stopped.
-    assert!(
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step(clock))).is_err()
-    );
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step())).is_err());
 }
 
 /// The times and values of the variable of this name in a VCD text.
@@ -290,15 +295,15 @@ fn waveform_shows_its_window() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["first.vcd", "second.vcd"].map(|name| folder.path().join(name));
     let mut counter = library().model("counter");
-    let (clock, enable) = (counter.port("clock"), counter.port("enable"));
-    counter.set(enable, 1);
-    counter.run(&[clock], 5);
+    let enable = counter.port("enable");
+    counter.poke_u64(enable, 1);
+    counter.run_clocks(1, 5);
     counter.trace_open(&first).unwrap();
-    counter.run(&[clock], 2);
+    counter.run_clocks(1, 2);
     counter.trace_close();
-    counter.run(&[clock], 3);
+    counter.run_clocks(1, 3);
     counter.trace_open(&second).unwrap();
-    counter.step(clock);
+    counter.step();
     counter.trace_close();
 
     let bits = |value: u32| format!("b{value:08b}");
@@ -341,6 +346,41 @@ fn waveform_needs_a_library_with_waveforms_and_a_folder() {
 }
 
 #[test]
+#[should_panic(expected = "has no clocks 0b100")]
+fn unknown_clock_is_named() {
+    library().model("clocks").step_clocks(4);
+}
+
+/// The same accumulator in the HDL's own words.
+fn accumulator() -> rtl_hdl::Design {
+    rtl_hdl::elaborate(&rtl_hdl::block_fn("accumulator", |m| {
+        let clock = m.clock();
+        let value = m.input("value", 70);
+        let sum = m.reg("sum", clock, rtl_hdl::zero(70));
+        sum.set(sum + value);
+        m.output("total", sum);
+    }))
+    .unwrap()
+}
+
+#[test]
+fn design_of_the_hdl_becomes_a_model() {
+    let library = ModelSet::new("self-test-hdl")
+        .with(ModelSpec::of(&accumulator()).named("renamed"))
+        .load()
+        .unwrap();
+    let mut model = library.model("renamed");
+    let [reset, value, total] = ["reset", "value", "total"].map(|name| model.port(name));
+    model.poke_u64(reset, 1);
+    model.step();
+    model.poke_u64(reset, 0);
+    model.poke(value, &[u64::MAX, 0]);
+    model.step();
+    model.step();
+    assert_eq!(model.words(total), [u64::MAX - 1, 1]);
+}
+
+#[test]
 fn sets_for_speed_behave_the_same() {
     let library = ModelSet::new("self-test-counter")
         .with(counter())
@@ -348,14 +388,10 @@ fn sets_for_speed_behave_the_same() {
         .load()
         .unwrap();
     let mut counter = library.model("counter");
-    let (clock, enable, count) = (
-        counter.port("clock"),
-        counter.port("enable"),
-        counter.port("count"),
-    );
-    counter.set(enable, 1);
-    counter.run(&[clock], 300);
-    assert_eq!(counter.get(count), 300 - 256);
+    let (enable, count) = (counter.port("enable"), counter.port("count"));
+    counter.poke_u64(enable, 1);
+    counter.run_clocks(1, 300);
+    assert_eq!(counter.peek_u64(count), 300 - 256);
 }
 
 #[test]
