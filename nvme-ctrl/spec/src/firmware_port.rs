@@ -1,1 +1,785 @@
-//! The controller's firmware port.
+//! The controller's firmware port: the registers behind its AXI4-Lite bus `firmware`, all of 32 bits.
+//!
+//! ## Lives
+//! A life of the controller starts when CC.EN rises and ends when it falls, or at a function level reset. From the end of a life until
+//! [`control::ACK_DISABLE`] hardware drops whatever firmware still asks for it: [`COMPLETION_POST`] ends as dropped, [`QUEUE_COMMAND`],
+//! [`TRANSFER_START`] and [`STATUS_SET`] do nothing and are not busy. The acknowledgement clears [`STATUS_SET`], all queues and all latched
+//! events. Every end of a life raises [`events::DISABLED`], also when the controller was never ready.
+//!
+//! ## Commands
+//! The head of the inbox stays in [`INBOX_STATUS`] and [`INBOX_ENTRY`] until [`INBOX_POP`]. A command that was popped is firmware's: it is completed
+//! by queue and command identifier, in any order and at any time, through [`COMPLETION_POST`].
+
+use crate::limits::BUFFER_BYTES;
+use crate::reg::{
+    fields_are_disjoint, regs_are_disjoint, windows_are_disjoint, Access, Field, Reg, Window,
+};
+
+/// Bytes of the address space of the port.
+pub const PORT_BYTES: u32 = 0x2000;
+
+/// The value of [`ID`]: the letters FDNC, the first in the highest byte.
+pub const ID_VALUE: u32 = u32::from_be_bytes(*b"FDNC");
+
+/// The version of this interface: it changes when a register does. Firmware refuses a version it does not know.
+pub const INTERFACE_VERSION: u32 = 1;
+
+const fn read_only(name: &'static str, offset: u32, doc: &'static str) -> Reg {
+    Reg {
+        name,
+        offset,
+        bytes: 4,
+        reset: 0,
+        fields: WORD_RO,
+        doc,
+    }
+}
+
+const fn read_write(name: &'static str, offset: u32, doc: &'static str) -> Reg {
+    Reg {
+        name,
+        offset,
+        bytes: 4,
+        reset: 0,
+        fields: WORD_RW,
+        doc,
+    }
+}
+
+const fn with_fields(
+    name: &'static str,
+    offset: u32,
+    fields: &'static [Field],
+    doc: &'static str,
+) -> Reg {
+    Reg {
+        name,
+        offset,
+        bytes: 4,
+        reset: 0,
+        fields,
+        doc,
+    }
+}
+
+const WORD_RO: &[Field] = &[Field::new("VALUE", 0, 32, Access::Ro).with_doc("The whole register.")];
+const WORD_RW: &[Field] = &[Field::new("VALUE", 0, 32, Access::Rw).with_doc("The whole register.")];
+
+/// Which block this is: [`ID_VALUE`].
+pub const ID: Reg = Reg {
+    reset: ID_VALUE as u64,
+    ..read_only("ID", 0x000, "Which block this is: the letters FDNC.")
+};
+
+/// Which version of this table it follows: [`INTERFACE_VERSION`].
+pub const VERSION: Reg = Reg {
+    reset: INTERFACE_VERSION as u64,
+    ..read_only("VERSION", 0x004, "Version of this interface.")
+};
+
+/// Fields of [`CONFIGURATION`].
+pub mod configuration {
+    use super::{Access, Field};
+
+    /// Number of I/O queue pairs.
+    pub const IO_QUEUES: Field = Field::new("IO_QUEUES", 0, 8, Access::Ro)
+        .with_doc("Number of I/O queue pairs; there are as many interrupt vectors plus one.");
+    /// Number of units in flight.
+    pub const UNITS: Field =
+        Field::new("UNITS", 8, 8, Access::Ro).with_doc("Number of units in flight.");
+    /// Number of commands in flight.
+    pub const SLOTS: Field =
+        Field::new("SLOTS", 16, 8, Access::Ro).with_doc("Number of commands in flight.");
+}
+
+/// How the hardware was configured; the reset value depends on it.
+pub const CONFIGURATION: Reg = with_fields(
+    "CONFIGURATION",
+    0x008,
+    &[
+        configuration::IO_QUEUES,
+        configuration::UNITS,
+        configuration::SLOTS,
+    ],
+    "How the hardware was configured.",
+);
+
+/// Bytes of a logical block; the reset value depends on the configuration.
+pub const LBA_BYTES: Reg = read_only("LBA_BYTES", 0x00C, "Bytes of a logical block.");
+
+/// Fields of [`EVENTS`] and [`EVENTS_CLEAR`].
+pub mod events {
+    use super::{Access, Field};
+
+    /// The inbox is not empty.
+    pub const INBOX: Field =
+        Field::new("INBOX", 0, 1, Access::Ro).with_doc("Level: the inbox is not empty.");
+    /// The host enables the controller.
+    pub const ENABLE: Field = Field::new("ENABLE", 1, 1, Access::Ro)
+        .with_doc("Level: CC.EN is 1, the last life is acknowledged, CSTS.RDY and CSTS.CFS are 0.");
+    /// A life has ended.
+    pub const DISABLED: Field = Field::new("DISABLED", 2, 1, Access::Ro).with_doc(
+        "Level until CONTROL.ACK_DISABLE: CC.EN fell and nothing of the old life is in flight any more.",
+    );
+    /// CC.SHN changed.
+    pub const SHUTDOWN: Field = Field::new("SHUTDOWN", 3, 1, Access::Ro)
+        .with_doc("Latched until CONTROL.ACK_SHUTDOWN: CC.SHN changed to another value than zero.");
+    /// A transfer ended.
+    pub const TRANSFER_DONE: Field = Field::new("TRANSFER_DONE", 4, 1, Access::Ro)
+        .with_doc("Latched until EVENTS_CLEAR or the next TRANSFER_START: a transfer has ended.");
+    /// A refused completion may be tried again.
+    pub const COMPLETION_ROOM: Field = Field::new("COMPLETION_ROOM", 5, 1, Access::Ro).with_doc(
+        "Latched until EVENTS_CLEAR: a completion queue that refused a completion got room.",
+    );
+    /// The host's memory failed under the queues.
+    pub const HOST_ERROR: Field = Field::new("HOST_ERROR", 6, 1, Access::Ro).with_doc(
+        "Latched until CONTROL.ACK_DISABLE: an access to a queue in host memory failed; fatal.",
+    );
+    /// The host wrote a doorbell wrongly.
+    pub const INVALID_DOORBELL: Field = Field::new("INVALID_DOORBELL", 7, 1, Access::Ro).with_doc(
+        "Latched until EVENTS_CLEAR: a doorbell of a queue that is not there was written and ignored.",
+    );
+    /// The host wrote a wrong value to a doorbell.
+    pub const INVALID_DOORBELL_VALUE: Field = Field::new(
+        "INVALID_DOORBELL_VALUE",
+        8,
+        1,
+        Access::Ro,
+    )
+    .with_doc(
+        "Latched until EVENTS_CLEAR: an impossible position was written to a doorbell and ignored.",
+    );
+
+    /// The same bits in `EVENTS_CLEAR`.
+    pub(super) const CLEAR: &[Field] = &[
+        Field::new("TRANSFER_DONE", 4, 1, Access::W1c).with_doc("Clears EVENTS.TRANSFER_DONE."),
+        Field::new("COMPLETION_ROOM", 5, 1, Access::W1c).with_doc("Clears EVENTS.COMPLETION_ROOM."),
+        Field::new("INVALID_DOORBELL", 7, 1, Access::W1c)
+            .with_doc("Clears EVENTS.INVALID_DOORBELL."),
+        Field::new("INVALID_DOORBELL_VALUE", 8, 1, Access::W1c)
+            .with_doc("Clears EVENTS.INVALID_DOORBELL_VALUE."),
+    ];
+}
+
+/// What firmware has to look at. The event line is the OR of all bits.
+pub const EVENTS: Reg = with_fields(
+    "EVENTS",
+    0x010,
+    &[
+        events::INBOX,
+        events::ENABLE,
+        events::DISABLED,
+        events::SHUTDOWN,
+        events::TRANSFER_DONE,
+        events::COMPLETION_ROOM,
+        events::HOST_ERROR,
+        events::INVALID_DOORBELL,
+        events::INVALID_DOORBELL_VALUE,
+    ],
+    "What firmware has to look at; the event line is the OR of all bits.",
+);
+
+/// Clears latched bits of [`EVENTS`]; reads as zero.
+pub const EVENTS_CLEAR: Reg = with_fields(
+    "EVENTS_CLEAR",
+    0x014,
+    events::CLEAR,
+    "Clears latched bits of EVENTS; reads as zero.",
+);
+
+/// Fields of [`CONTROL`].
+pub mod control {
+    use super::{Access, Field};
+
+    /// Firmware has dropped the old life.
+    pub const ACK_DISABLE: Field = Field::new("ACK_DISABLE", 0, 1, Access::W1s).with_doc(
+        "Pulse: firmware holds nothing of the old life; EVENTS.DISABLED and CSTS.RDY fall. Ignored if DISABLED is 0.",
+    );
+    /// Firmware has seen CC.SHN.
+    pub const ACK_SHUTDOWN: Field = Field::new("ACK_SHUTDOWN", 1, 1, Access::W1s)
+        .with_doc("Pulse: firmware reads CC.SHN next; EVENTS.SHUTDOWN falls.");
+}
+
+/// Pulses; reads as zero.
+pub const CONTROL: Reg = with_fields(
+    "CONTROL",
+    0x018,
+    &[control::ACK_DISABLE, control::ACK_SHUTDOWN],
+    "Pulses; reads as zero.",
+);
+
+/// Fields of [`STATUS_SET`].
+pub mod status_set {
+    use super::{Access, Field};
+
+    /// CSTS.RDY.
+    pub const RDY: Field = Field::new("RDY", 0, 1, Access::Rw)
+        .with_doc("CSTS.RDY; while it is 1 in a life, submission queues are served.");
+    /// CSTS.CFS.
+    pub const CFS: Field = Field::new("CFS", 1, 1, Access::Rw).with_doc("CSTS.CFS.");
+    /// CSTS.SHST.
+    pub const SHST: Field = Field::new("SHST", 2, 2, Access::Rw).with_doc(
+        "CSTS.SHST; unlike the other fields it may be written while the controller is disabled.",
+    );
+}
+
+/// The fields of CSTS, at the same bits.
+pub const STATUS_SET: Reg = with_fields(
+    "STATUS_SET",
+    0x01C,
+    &[status_set::RDY, status_set::CFS, status_set::SHST],
+    "The fields of CSTS, at the same bits; ACK_DISABLE clears them.",
+);
+
+/// What the host wrote to CC.
+pub const CC: Reg = read_only("CC", 0x020, "What the host wrote to CC.");
+/// What the host wrote to AQA.
+pub const AQA: Reg = read_only("AQA", 0x024, "What the host wrote to AQA.");
+/// What the host wrote to ASQ, low dword.
+pub const ASQ_LOW: Reg = read_only("ASQ_LOW", 0x028, "What the host wrote to ASQ, low dword.");
+/// What the host wrote to ASQ, high dword.
+pub const ASQ_HIGH: Reg = read_only("ASQ_HIGH", 0x02C, "What the host wrote to ASQ, high dword.");
+/// What the host wrote to ACQ, low dword.
+pub const ACQ_LOW: Reg = read_only("ACQ_LOW", 0x030, "What the host wrote to ACQ, low dword.");
+/// What the host wrote to ACQ, high dword.
+pub const ACQ_HIGH: Reg = read_only("ACQ_HIGH", 0x034, "What the host wrote to ACQ, high dword.");
+
+/// Values of INBOX_STATUS.KIND.
+pub mod inbox_kind {
+    /// A command that hardware does not execute.
+    pub const COMMAND: u32 = 0;
+    /// A command of the fast path that met an error: firmware logs it and completes it with INBOX_STATUS.STATUS.
+    pub const FAILED_COMMAND: u32 = 1;
+}
+
+/// Fields of [`INBOX_STATUS`].
+pub mod inbox_status {
+    use super::{Access, Field};
+
+    /// There is a head.
+    pub const VALID: Field = Field::new("VALID", 0, 1, Access::Ro)
+        .with_doc("There is a command; the other fields and INBOX_ENTRY describe it.");
+    /// Why it is here.
+    pub const KIND: Field = Field::new("KIND", 1, 3, Access::Ro)
+        .with_doc("0: a command that hardware does not execute; 1: a command that failed.");
+    /// The submission queue.
+    pub const SQID: Field =
+        Field::new("SQID", 8, 8, Access::Ro).with_doc("The submission queue it came from.");
+    /// How it failed.
+    pub const STATUS: Field = Field::new("STATUS", 16, 15, Access::Ro)
+        .with_doc("The status field of a failed command, without the phase tag; else 0.");
+}
+
+/// The head of the inbox.
+pub const INBOX_STATUS: Reg = with_fields(
+    "INBOX_STATUS",
+    0x040,
+    &[
+        inbox_status::VALID,
+        inbox_status::KIND,
+        inbox_status::SQID,
+        inbox_status::STATUS,
+    ],
+    "The head of the inbox.",
+);
+
+/// Removes the head of the inbox.
+pub const INBOX_POP: Reg = with_fields(
+    "INBOX_POP",
+    0x044,
+    &[Field::new("POP", 0, 1, Access::W1s).with_doc("Pulse: the next command becomes the head.")],
+    "Removes the head of the inbox; reads as zero.",
+);
+
+/// The submission queue entry at the head of the inbox.
+pub const INBOX_ENTRY: Window = Window {
+    name: "INBOX_ENTRY",
+    offset: 0x080,
+    bytes: 64,
+    writable: false,
+    doc: "The entry at the head of the inbox; of a failed command only opcode, CID, NSID and CDW10 to CDW12, the rest is zero.",
+};
+
+/// Dword 0 of the completion to post.
+pub const COMPLETION_RESULT: Reg = read_write(
+    "COMPLETION_RESULT",
+    0x0C0,
+    "Dword 0 of the completion to post.",
+);
+
+/// Fields of [`COMPLETION_ID`].
+pub mod completion_id {
+    use super::{Access, Field};
+
+    /// Command identifier.
+    pub const CID: Field = Field::new("CID", 0, 16, Access::Rw).with_doc("Command identifier.");
+    /// Submission queue.
+    pub const SQID: Field =
+        Field::new("SQID", 16, 8, Access::Rw).with_doc("The command's submission queue.");
+}
+
+/// Which command the completion to post is for.
+pub const COMPLETION_ID: Reg = with_fields(
+    "COMPLETION_ID",
+    0x0C4,
+    &[completion_id::CID, completion_id::SQID],
+    "Which command the completion to post is for.",
+);
+
+/// Fields of [`COMPLETION_POST`].
+pub mod completion_post {
+    use super::{Access, Field};
+
+    /// Status field.
+    pub const STATUS: Field = Field::new("STATUS", 0, 15, Access::W1s)
+        .with_doc("The status field without the phase tag; reads as zero.");
+}
+
+/// Writing it posts the completion. Only written while COMPLETION_STATE.BUSY is 0.
+pub const COMPLETION_POST: Reg = with_fields(
+    "COMPLETION_POST",
+    0x0C8,
+    &[completion_post::STATUS],
+    "Writing it posts the completion; only while COMPLETION_STATE.BUSY is 0.",
+);
+
+/// Fields of [`COMPLETION_STATE`].
+pub mod completion_state {
+    use super::{Access, Field};
+
+    /// In work.
+    pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro)
+        .with_doc("The completion is in work; the other bits are valid when it is 0.");
+    /// No room.
+    pub const REFUSED: Field = Field::new("REFUSED", 1, 1, Access::Ro)
+        .with_doc("The last completion was refused: its queue has no room. Post it again later.");
+    /// Nowhere to go.
+    pub const DROPPED: Field = Field::new("DROPPED", 2, 1, Access::Ro)
+        .with_doc("The last completion was dropped: no such queue, or the life has ended.");
+}
+
+/// What became of the last completion.
+pub const COMPLETION_STATE: Reg = with_fields(
+    "COMPLETION_STATE",
+    0x0CC,
+    &[
+        completion_state::BUSY,
+        completion_state::REFUSED,
+        completion_state::DROPPED,
+    ],
+    "What became of the last completion.",
+);
+
+/// Address of the queue to create, low dword.
+pub const QUEUE_BASE_LOW: Reg = read_write(
+    "QUEUE_BASE_LOW",
+    0x100,
+    "Host address of the queue to create, low dword; page aligned.",
+);
+/// Address of the queue to create, high dword.
+pub const QUEUE_BASE_HIGH: Reg = read_write(
+    "QUEUE_BASE_HIGH",
+    0x104,
+    "Host address of the queue to create, high dword.",
+);
+
+/// Fields of [`QUEUE_SIZE`].
+pub mod queue_size {
+    use super::{Access, Field};
+
+    /// Number of entries.
+    pub const ENTRIES: Field = Field::new("ENTRIES", 0, 17, Access::Rw)
+        .with_doc("Number of entries, from 2 up to CAP.MQES + 1.");
+}
+
+/// Size of the queue to create.
+pub const QUEUE_SIZE: Reg = with_fields(
+    "QUEUE_SIZE",
+    0x108,
+    &[queue_size::ENTRIES],
+    "Size of the queue to create.",
+);
+
+/// Fields of [`QUEUE_ATTRIBUTES`].
+pub mod queue_attributes {
+    use super::{Access, Field};
+
+    /// Where completions go.
+    pub const CQID: Field = Field::new("CQID", 0, 8, Access::Rw)
+        .with_doc("The completion queue of a submission queue.");
+    /// Interrupt vector.
+    pub const VECTOR: Field = Field::new("VECTOR", 8, 8, Access::Rw)
+        .with_doc("The interrupt vector of a completion queue.");
+    /// Interrupts enabled.
+    pub const IEN: Field =
+        Field::new("IEN", 16, 1, Access::Rw).with_doc("The completion queue sends interrupts.");
+}
+
+/// Attributes of the queue to create.
+pub const QUEUE_ATTRIBUTES: Reg = with_fields(
+    "QUEUE_ATTRIBUTES",
+    0x10C,
+    &[
+        queue_attributes::CQID,
+        queue_attributes::VECTOR,
+        queue_attributes::IEN,
+    ],
+    "Attributes of the queue to create.",
+);
+
+/// Values of QUEUE_COMMAND.OP.
+pub mod queue_operation {
+    /// Creates a submission queue: base, size and CQID.
+    pub const CREATE_SQ: u32 = 1;
+    /// Creates a completion queue: base, size, VECTOR and IEN.
+    pub const CREATE_CQ: u32 = 2;
+    /// No more entries are fetched from the submission queue; those fetched go on.
+    pub const STOP_SQ: u32 = 3;
+    /// Removes a submission queue that was stopped and has nothing in flight.
+    pub const DELETE_SQ: u32 = 4;
+    /// Removes a completion queue that no submission queue uses.
+    pub const DELETE_CQ: u32 = 5;
+}
+
+/// Fields of [`QUEUE_COMMAND`].
+pub mod queue_command {
+    use super::{Access, Field};
+
+    /// What to do.
+    pub const OP: Field = Field::new("OP", 0, 3, Access::W1s)
+        .with_doc("1: create SQ; 2: create CQ; 3: stop SQ; 4: delete SQ; 5: delete CQ.");
+    /// With which queue.
+    pub const QID: Field =
+        Field::new("QID", 8, 8, Access::W1s).with_doc("The queue; 0 is the admin queue.");
+}
+
+/// Writing it changes a queue. Only written while QUEUE_STATE.BUSY is 0; reads as zero.
+pub const QUEUE_COMMAND: Reg = with_fields(
+    "QUEUE_COMMAND",
+    0x110,
+    &[queue_command::OP, queue_command::QID],
+    "Writing it changes a queue; only while QUEUE_STATE.BUSY is 0; reads as zero.",
+);
+
+/// Fields of [`QUEUE_STATE`].
+pub mod queue_state {
+    use super::{Access, Field};
+
+    /// In work.
+    pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro)
+        .with_doc("The last queue command is in work: a few clocks.");
+}
+
+/// Whether the last queue command has ended.
+pub const QUEUE_STATE: Reg = with_fields(
+    "QUEUE_STATE",
+    0x114,
+    &[queue_state::BUSY],
+    "Whether the last queue command has ended.",
+);
+
+/// Fields of [`QUEUE_SELECT`].
+pub mod queue_select {
+    use super::{Access, Field};
+
+    /// The queue.
+    pub const QID: Field = Field::new("QID", 0, 8, Access::Rw)
+        .with_doc("The submission queue that QUEUE_IN_FLIGHT tells about.");
+}
+
+/// Which queue QUEUE_IN_FLIGHT tells about.
+pub const QUEUE_SELECT: Reg = with_fields(
+    "QUEUE_SELECT",
+    0x118,
+    &[queue_select::QID],
+    "The submission queue that QUEUE_IN_FLIGHT tells about.",
+);
+
+/// Commands of the selected submission queue that are still with the hardware.
+pub const QUEUE_IN_FLIGHT: Reg = read_only(
+    "QUEUE_IN_FLIGHT",
+    0x11C,
+    "Entries of the selected submission queue that are fetched or being fetched and neither completed nor popped from the inbox.",
+);
+
+/// Blocks of the namespace, low dword.
+pub const NAMESPACE_BLOCKS_LOW: Reg = read_write(
+    "NAMESPACE_BLOCKS_LOW",
+    0x140,
+    "Logical blocks of namespace 1, low dword; 0 in both: not attached.",
+);
+/// Blocks of the namespace, high dword.
+pub const NAMESPACE_BLOCKS_HIGH: Reg = read_write(
+    "NAMESPACE_BLOCKS_HIGH",
+    0x144,
+    "Logical blocks of namespace 1, high dword.",
+);
+
+/// Reserved for write protection.
+pub const NAMESPACE_CONTROL: Reg = read_write(
+    "NAMESPACE_CONTROL",
+    0x148,
+    "Reserved for write protection: has no effect.",
+);
+
+/// PRP1 of the transfer, low dword.
+pub const TRANSFER_PRP1_LOW: Reg = read_write(
+    "TRANSFER_PRP1_LOW",
+    0x180,
+    "PRP1 of the transfer, low dword; a multiple of 4.",
+);
+/// PRP1 of the transfer, high dword.
+pub const TRANSFER_PRP1_HIGH: Reg = read_write(
+    "TRANSFER_PRP1_HIGH",
+    0x184,
+    "PRP1 of the transfer, high dword.",
+);
+/// PRP2 of the transfer, low dword.
+pub const TRANSFER_PRP2_LOW: Reg = read_write(
+    "TRANSFER_PRP2_LOW",
+    0x188,
+    "PRP2 of the transfer, low dword.",
+);
+/// PRP2 of the transfer, high dword.
+pub const TRANSFER_PRP2_HIGH: Reg = read_write(
+    "TRANSFER_PRP2_HIGH",
+    0x18C,
+    "PRP2 of the transfer, high dword.",
+);
+
+/// Fields of [`TRANSFER_LENGTH`].
+pub mod transfer_length {
+    use super::{Access, Field};
+
+    /// Number of bytes.
+    pub const BYTES: Field = Field::new("BYTES", 0, 13, Access::Rw)
+        .with_doc("Bytes from the start of BUFFER: a multiple of 4, from 4 to 4096.");
+}
+
+/// Length of the transfer.
+pub const TRANSFER_LENGTH: Reg = with_fields(
+    "TRANSFER_LENGTH",
+    0x190,
+    &[transfer_length::BYTES],
+    "Length of the transfer.",
+);
+
+/// Fields of [`TRANSFER_START`].
+pub mod transfer_start {
+    use super::{Access, Field};
+
+    /// Where the data goes.
+    pub const DIRECTION: Field = Field::new("DIRECTION", 0, 1, Access::W1s)
+        .with_doc("0: host to BUFFER; 1: BUFFER to host.");
+}
+
+/// Writing it starts the transfer. Only written while TRANSFER_STATE.BUSY is 0; reads as zero.
+pub const TRANSFER_START: Reg = with_fields(
+    "TRANSFER_START",
+    0x194,
+    &[transfer_start::DIRECTION],
+    "Writing it starts the transfer; only while TRANSFER_STATE.BUSY is 0; reads as zero.",
+);
+
+/// Fields of [`TRANSFER_STATE`].
+pub mod transfer_state {
+    use super::{Access, Field};
+
+    /// In work.
+    pub const BUSY: Field =
+        Field::new("BUSY", 0, 1, Access::Ro).with_doc("The transfer is in work.");
+    /// How it ended.
+    pub const STATUS: Field = Field::new("STATUS", 16, 15, Access::Ro)
+        .with_doc("The status field of the last transfer when BUSY is 0: 0 if all is well.");
+}
+
+/// What became of the last transfer.
+pub const TRANSFER_STATE: Reg = with_fields(
+    "TRANSFER_STATE",
+    0x198,
+    &[transfer_state::BUSY, transfer_state::STATUS],
+    "What became of the last transfer.",
+);
+
+/// A counter of 64 bits in two registers. Reading the low dword holds the high dword for the read that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Bits 31:0.
+    pub low: Reg,
+    /// Bits 63:32, as they were when the low dword was last read.
+    pub high: Reg,
+}
+
+/// Read commands that hardware completed without error.
+pub const READ_COMMANDS: Counter = Counter {
+    low: read_only("READ_COMMANDS_LOW", 0x200, "Read commands done, low dword."),
+    high: read_only(
+        "READ_COMMANDS_HIGH",
+        0x204,
+        "Read commands done, high dword.",
+    ),
+};
+/// Write commands that hardware completed without error.
+pub const WRITE_COMMANDS: Counter = Counter {
+    low: read_only(
+        "WRITE_COMMANDS_LOW",
+        0x208,
+        "Write commands done, low dword.",
+    ),
+    high: read_only(
+        "WRITE_COMMANDS_HIGH",
+        0x20C,
+        "Write commands done, high dword.",
+    ),
+};
+/// Logical blocks of those reads.
+pub const READ_BLOCKS: Counter = Counter {
+    low: read_only("READ_BLOCKS_LOW", 0x210, "Logical blocks read, low dword."),
+    high: read_only(
+        "READ_BLOCKS_HIGH",
+        0x214,
+        "Logical blocks read, high dword.",
+    ),
+};
+/// Logical blocks of those writes.
+pub const WRITE_BLOCKS: Counter = Counter {
+    low: read_only(
+        "WRITE_BLOCKS_LOW",
+        0x218,
+        "Logical blocks written, low dword.",
+    ),
+    high: read_only(
+        "WRITE_BLOCKS_HIGH",
+        0x21C,
+        "Logical blocks written, high dword.",
+    ),
+};
+/// Writes to host memory that were answered with an error.
+pub const HOST_WRITE_ERRORS: Counter = Counter {
+    low: read_only(
+        "HOST_WRITE_ERRORS_LOW",
+        0x220,
+        "Writes to host memory that were answered with an error, low dword.",
+    ),
+    high: read_only(
+        "HOST_WRITE_ERRORS_HIGH",
+        0x224,
+        "Writes to host memory that were answered with an error, high dword.",
+    ),
+};
+
+/// All counters. They are never cleared but by a reset of the hardware.
+pub const COUNTERS: &[Counter] = &[
+    READ_COMMANDS,
+    WRITE_COMMANDS,
+    READ_BLOCKS,
+    WRITE_BLOCKS,
+    HOST_WRITE_ERRORS,
+];
+
+/// The data buffer that transfers read and write.
+pub const BUFFER: Window = Window {
+    name: "BUFFER",
+    offset: 0x1000,
+    bytes: BUFFER_BYTES,
+    writable: true,
+    doc: "The data buffer that transfers read and write.",
+};
+
+/// All registers, in the order of their offsets. What is neither here nor in [`WINDOWS`] reads as zero and ignores writes.
+pub const REGS: &[Reg] = &[
+    ID,
+    VERSION,
+    CONFIGURATION,
+    LBA_BYTES,
+    EVENTS,
+    EVENTS_CLEAR,
+    CONTROL,
+    STATUS_SET,
+    CC,
+    AQA,
+    ASQ_LOW,
+    ASQ_HIGH,
+    ACQ_LOW,
+    ACQ_HIGH,
+    INBOX_STATUS,
+    INBOX_POP,
+    COMPLETION_RESULT,
+    COMPLETION_ID,
+    COMPLETION_POST,
+    COMPLETION_STATE,
+    QUEUE_BASE_LOW,
+    QUEUE_BASE_HIGH,
+    QUEUE_SIZE,
+    QUEUE_ATTRIBUTES,
+    QUEUE_COMMAND,
+    QUEUE_STATE,
+    QUEUE_SELECT,
+    QUEUE_IN_FLIGHT,
+    NAMESPACE_BLOCKS_LOW,
+    NAMESPACE_BLOCKS_HIGH,
+    NAMESPACE_CONTROL,
+    TRANSFER_PRP1_LOW,
+    TRANSFER_PRP1_HIGH,
+    TRANSFER_PRP2_LOW,
+    TRANSFER_PRP2_HIGH,
+    TRANSFER_LENGTH,
+    TRANSFER_START,
+    TRANSFER_STATE,
+    READ_COMMANDS.low,
+    READ_COMMANDS.high,
+    WRITE_COMMANDS.low,
+    WRITE_COMMANDS.high,
+    READ_BLOCKS.low,
+    READ_BLOCKS.high,
+    WRITE_BLOCKS.low,
+    WRITE_BLOCKS.high,
+    HOST_WRITE_ERRORS.low,
+    HOST_WRITE_ERRORS.high,
+];
+
+/// The blocks of dwords between the registers.
+pub const WINDOWS: &[Window] = &[INBOX_ENTRY, BUFFER];
+
+const _: () = assert!(regs_are_disjoint(REGS) && fields_are_disjoint(REGS));
+const _: () = assert!(windows_are_disjoint(WINDOWS, REGS));
+const _: () = assert!(BUFFER.end() == PORT_BYTES);
+const _: () = assert!(INBOX_ENTRY.bytes as usize == size_of::<crate::SqEntry>());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_are_in_the_order_of_their_offsets_and_have_unique_names() {
+        assert!(REGS.windows(2).all(|pair| pair[0].end() <= pair[1].offset));
+        let names: std::collections::BTreeSet<_> = REGS.iter().map(|reg| reg.name).collect();
+        assert_eq!(names.len(), REGS.len());
+    }
+
+    #[test]
+    fn everything_has_a_sentence() {
+        for reg in REGS {
+            assert!(reg.doc.ends_with('.'), "{}", reg.name);
+            for field in reg.fields {
+                assert!(field.doc.ends_with('.'), "{}.{}", reg.name, field.name);
+            }
+        }
+    }
+
+    #[test]
+    fn events_are_cleared_by_their_own_bits() {
+        for clear in EVENTS_CLEAR.fields {
+            let event = EVENTS.field(clear.name).unwrap();
+            assert_eq!(event.mask(), clear.mask());
+        }
+    }
+
+    #[test]
+    fn status_set_has_the_bits_of_csts() {
+        for field in STATUS_SET.fields {
+            let csts = crate::regs::CSTS.field(field.name).unwrap();
+            assert_eq!(field.mask(), csts.mask());
+        }
+    }
+}
