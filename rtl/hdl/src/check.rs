@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) fn check(ir: &mut ModuleIr) -> Vec<(String, Source)> {
     let mut problems = Vec::new();
     settle_dont_cares(ir);
+    settle_defaults(ir);
     let graph = Graph::of(ir);
     driven_once(ir, &ir.body, &mut problems);
     driven_always(ir, &mut problems);
@@ -32,6 +33,16 @@ fn settle_dont_cares(ir: &mut ModuleIr) {
             remove_sets(&mut ir.body, target);
         }
         ir.body.insert(0, Statement::Set { target, value, source });
+    }
+}
+
+/// Puts each default in front of the body, unless something without a condition drives the target.
+fn settle_defaults(ir: &mut ModuleIr) {
+    for (target, value, source) in std::mem::take(&mut ir.defaults) {
+        let driven = ir.body.iter().any(|s| matches!(s, Statement::Set { target: t, .. } if *t == target));
+        if !driven {
+            ir.body.insert(0, Statement::Set { target, value, source });
+        }
     }
 }
 

@@ -341,6 +341,8 @@ pub struct ModuleIr {
     pub combinational_because: Option<String>,
     /// Wires whose value does not matter where nothing sets it; empty after the check.
     pub dont_care: Vec<NodeId>,
+    /// Targets with the value that they have where nothing sets them; part of the body after the checks.
+    pub defaults: Vec<(NodeId, NodeId, Source)>,
     /// All values.
     pub nodes: Vec<Node>,
     /// Ports in the order of declaration.

@@ -5,7 +5,7 @@
 
 use crate::check;
 use crate::ir::*;
-use crate::signal::Signal;
+use crate::signal::{Operand, Signal};
 use crate::value::{Shape, Value};
 use crate::Constant;
 use std::cell::RefCell;
@@ -207,6 +207,15 @@ impl Module {
     /// Where nothing sets `value`, anything will do: it needs no default.
     pub fn dont_care<V: Value>(&self, value: &V) {
         building(|b| b.ir.dont_care.extend(value.leaves().iter().map(|leaf| leaf.id)));
+    }
+
+    /// Where nothing sets `target` it is `value`. Unlike an assignment that comes first, this may be followed by one without a condition.
+    #[track_caller]
+    pub fn default_to(&self, target: Signal, value: impl Operand) {
+        let source = Location::caller();
+        let value = value.of_width(target.width());
+        let [target, value] = [target, value].map(|s| s.node_in_this_module(source).id);
+        building(|b| b.ir.defaults.push((target, value, source)));
     }
 
     fn default_domain(&self) -> Domain {
@@ -603,6 +612,7 @@ impl Foreign {
             crossing: None,
             combinational_because: None,
             dont_care: vec![],
+            defaults: vec![],
             nodes: vec![],
             ports: self.ports.clone(),
             clocks: self.clocks.clone(),
@@ -736,6 +746,7 @@ fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
         crossing: None,
         combinational_because: None,
         dont_care: vec![],
+        defaults: vec![],
         nodes: vec![],
         ports: vec![],
         clocks: vec![],

@@ -60,6 +60,14 @@ impl<V: Value> StreamOut<V> {
         self.item.set(item);
     }
 
+    /// Says that nothing is ever offered, such as on the write channels of a bus that only reads.
+    #[track_caller]
+    pub fn never(&self) {
+        for leaf in self.item.leaves() {
+            leaf.set(0);
+        }
+    }
+
     /// True in the clock in which an item is offered.
     pub fn offered(&self) -> Signal {
         self.offer
@@ -119,7 +127,7 @@ impl Module {
         let payload = self.stream_ports(name, naming, Direction::Input, declare);
         let valid = self.input(&format!("{name}{}", naming.suffix("valid")), 1);
         let ready = self.output_wire(&format!("{name}{}", naming.suffix("ready")), 1);
-        ready.set(false);
+        self.default_to(ready, false);
         StreamIn { valid, payload, ready }
     }
 
@@ -216,7 +224,7 @@ impl Module {
     #[track_caller]
     fn offer_wires<V: Value>(&self, name: &str, like: &V) -> (Signal, V) {
         let offer = self.wire_of_width(&format!("{name}_offer"), 1);
-        offer.set(false);
+        self.default_to(offer, false);
         let item = like.rebuild_named(&format!("{name}_item"), &mut |name, width| self.wire_of_width(name, width));
         self.dont_care(&item);
         (offer, item)
