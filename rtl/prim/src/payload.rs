@@ -16,18 +16,12 @@ pub struct Payload {
 impl Payload {
     /// Plain bits, in one port `<stream>_data`.
     pub fn bits(width: u32) -> Payload {
-        Payload {
-            name: width.to_string(),
-            fields: vec![("data".into(), width)],
-        }
+        Payload { name: width.to_string(), fields: vec![("data".into(), width)] }
     }
 
     /// The fields of a bundle. `name` becomes part of the names of modules that carry it, such as `host_read`.
     pub fn of<T: Shape>(name: &str) -> Payload {
-        Payload {
-            name: name.into(),
-            fields: T::fields(),
-        }
+        Payload { name: name.into(), fields: T::fields() }
     }
 
     /// What distinguishes this shape in the name of a module.
@@ -56,11 +50,7 @@ impl Payload {
     #[track_caller]
     pub fn stream_in(&self, m: &Module, name: &str) -> StreamIn<Signal> {
         m.stream_in_with(name, Naming::Underscore, |make| {
-            let mut fields: Vec<Signal> = self
-                .fields
-                .iter()
-                .map(|(field, width)| make(field, *width))
-                .collect();
+            let mut fields: Vec<Signal> = self.fields.iter().map(|(field, width)| make(field, *width)).collect();
             fields.reverse();
             cat(&fields)
         })

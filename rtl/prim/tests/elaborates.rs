@@ -20,25 +20,14 @@ fn check(block: &dyn Block) {
 
 #[test]
 fn every_block_elaborates() {
-    for payload in [
-        Payload::bits(1),
-        Payload::bits(200),
-        Payload::of::<Beat>("beat"),
-        Payload::of::<Bits<9>>("nine"),
-    ] {
+    for payload in [Payload::bits(1), Payload::bits(200), Payload::of::<Beat>("beat"), Payload::of::<Bits<9>>("nine")] {
         for depth in [1, 2, 3, 64, 65, 1000] {
             check(&Fifo::new(payload.clone(), depth));
         }
-        check(&SkidBuffer {
-            payload: payload.clone(),
-        });
+        check(&SkidBuffer { payload: payload.clone() });
         for inputs in 1..5 {
             for lock in [Lock::Item, Lock::UntilLast] {
-                check(&StreamArbiter {
-                    inputs,
-                    payload: payload.clone(),
-                    lock,
-                });
+                check(&StreamArbiter { inputs, payload: payload.clone(), lock });
             }
         }
     }
@@ -47,12 +36,7 @@ fn every_block_elaborates() {
         check(&RoundRobinRegistered { requests });
     }
     check(&StreamDemux::new(3, Payload::bits(8), "data", 6..8));
-    check(&StreamDemux::new(
-        2,
-        Payload::of::<Beat>("beat"),
-        "last",
-        0..1,
-    ));
+    check(&StreamDemux::new(2, Payload::of::<Beat>("beat"), "last", 0..1));
 }
 
 #[test]

@@ -23,9 +23,7 @@
 //! It holds `depth` items, and one more in the output register.
 
 use crate::{next_index, Payload};
-use rtl_hdl::{
-    address_width, when, zero, Block, InstanceHandle, MemoryStyle, Module, Shape, Signal,
-};
+use rtl_hdl::{address_width, when, zero, Block, InstanceHandle, MemoryStyle, Module, Shape, Signal};
 
 #[cfg(test)]
 mod bench;
@@ -53,11 +51,7 @@ impl Block for Fifo {
     }
 
     fn description(&self) -> String {
-        format!(
-            "Holds {} items of {} bits.",
-            self.depth,
-            self.payload.width()
-        )
+        format!("Holds {} items of {} bits.", self.depth, self.payload.width())
     }
 
     fn build(&self, m: &Module) {
@@ -121,8 +115,8 @@ impl<V: rtl_hdl::Value> FifoHandle<V> {
             item,
             ready: fifo.port("out_ready"),
         };
-        handle.push.set(false);
-        handle.ready.set(false);
+        m.default_to(handle.push, false);
+        m.default_to(handle.ready, false);
         m.dont_care(&handle.input);
         handle
     }
@@ -166,9 +160,7 @@ impl<V: rtl_hdl::Value> FifoHandle<V> {
 #[track_caller]
 pub fn fifo_of<T: Shape>(m: &Module, name: &str, depth: u32) -> FifoHandle<T::Value> {
     let fifo = fifo_instance(m, name, T::WIDTH, depth);
-    let input = T::declare("", &mut |field, width| {
-        m.wire_of_width(&joined(name, "item_pushed", field), width)
-    });
+    let input = T::declare("", &mut |field, width| m.wire_of_width(&joined(name, "item_pushed", field), width));
     fifo.port("in_data").set(rtl_hdl::Value::pack(&input));
     let item = m.wire(&format!("{name}_item"), T::unpack(fifo.port("out_data")));
     FifoHandle::new(m, &fifo, input, item)

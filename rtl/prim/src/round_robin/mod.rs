@@ -53,14 +53,11 @@ impl Block for RoundRobin {
     }
 
     fn description(&self) -> String {
-        "Grants one request per clock, fairly; the grant follows the requests within the clock."
-            .into()
+        "Grants one request per clock, fairly; the grant follows the requests within the clock.".into()
     }
 
     fn build(&self, m: &Module) {
-        m.allow_combinational(
-            "an arbiter for the inside of a block: its grant is used in the clock of the request",
-        );
+        m.allow_combinational("an arbiter for the inside of a block: its grant is used in the clock of the request");
 
         // 1. Ports
         let clock = m.clock();

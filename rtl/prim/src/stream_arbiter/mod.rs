@@ -53,10 +53,7 @@ pub struct StreamArbiter {
 impl StreamArbiter {
     /// The bit of an item that ends a burst.
     fn last_bit(&self) -> u32 {
-        let (low, width) = self
-            .payload
-            .field("last")
-            .unwrap_or((0, self.payload.width()));
+        let (low, width) = self.payload.field("last").unwrap_or((0, self.payload.width()));
         low + width - 1
     }
 }
@@ -67,11 +64,7 @@ impl Block for StreamArbiter {
             Lock::Item => "",
             Lock::UntilLast => "_until_last",
         };
-        format!(
-            "stream_arbiter_{}_{}{lock}",
-            self.payload.name(),
-            self.inputs
-        )
+        format!("stream_arbiter_{}_{}{lock}", self.payload.name(), self.inputs)
     }
 
     fn description(&self) -> String {
@@ -81,9 +74,7 @@ impl Block for StreamArbiter {
     fn build(&self, m: &Module) {
         // 1. Ports
         let clock = m.clock();
-        let inputs: Vec<_> = (0..self.inputs)
-            .map(|i| self.payload.stream_in(m, &format!("in_{i}")))
-            .collect();
+        let inputs: Vec<_> = (0..self.inputs).map(|i| self.payload.stream_in(m, &format!("in_{i}"))).collect();
         let output = self.payload.stream_out(m, "out");
 
         // 2. State
@@ -113,9 +104,7 @@ impl Block for StreamArbiter {
         let others = m.wire("others", valid & !turn);
 
         // 4. Next state
-        when(movable & others.any(), || {
-            turn.set(round_robin(others, turn))
-        });
+        when(movable & others.any(), || turn.set(round_robin(others, turn)));
         when(taken, || output.offer(item));
 
         // 5. Outputs: the streams' own.

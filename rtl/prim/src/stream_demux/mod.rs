@@ -44,31 +44,16 @@ impl StreamDemux {
     /// # Panics
     /// If the payload has no such field: the description of the hardware is wrong.
     pub fn new(outputs: u32, payload: Payload, field: &str, bits: Range<u32>) -> StreamDemux {
-        let (low, width) = payload
-            .field(field)
-            .unwrap_or_else(|| panic!("`{}` has no field `{field}`", payload.name()));
-        assert!(
-            bits.start < bits.end && bits.end <= width,
-            "`{field}` of `{}` has {width} bits",
-            payload.name()
-        );
-        StreamDemux {
-            outputs,
-            payload,
-            select: low + bits.start..low + bits.end,
-        }
+        let (low, width) =
+            payload.field(field).unwrap_or_else(|| panic!("`{}` has no field `{field}`", payload.name()));
+        assert!(bits.start < bits.end && bits.end <= width, "`{field}` of `{}` has {width} bits", payload.name());
+        StreamDemux { outputs, payload, select: low + bits.start..low + bits.end }
     }
 }
 
 impl Block for StreamDemux {
     fn name(&self) -> String {
-        format!(
-            "stream_demux_{}_{}_by_{}_{}",
-            self.payload.name(),
-            self.outputs,
-            self.select.start,
-            self.select.end
-        )
+        format!("stream_demux_{}_{}_by_{}_{}", self.payload.name(), self.outputs, self.select.start, self.select.end)
     }
 
     fn description(&self) -> String {
@@ -79,9 +64,8 @@ impl Block for StreamDemux {
         // 1. Ports
         let clock = m.clock();
         let input = self.payload.stream_in(m, "in");
-        let outputs: Vec<_> = (0..self.outputs)
-            .map(|i| self.payload.stream_out_wires(m, &format!("out_{i}")))
-            .collect();
+        let outputs: Vec<_> =
+            (0..self.outputs).map(|i| self.payload.stream_out_wires(m, &format!("out_{i}"))).collect();
 
         // 2. State
         let target = m.reg("target", clock, zero(self.outputs));
@@ -97,10 +81,7 @@ impl Block for StreamDemux {
         let free = m.wire("free", !target.any() | (target & ready).any());
         let next = m.wire("next", spare_full.mux(spare, input.payload()));
         let has_next = m.wire("has_next", spare_full | input.valid());
-        let next_target = m.wire(
-            "next_target",
-            one_hot(next.bits(self.select.clone()), self.outputs),
-        );
+        let next_target = m.wire("next_target", one_hot(next.bits(self.select.clone()), self.outputs));
 
         // 4. Next state
         when(free, || {
