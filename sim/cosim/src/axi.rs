@@ -1,0 +1,156 @@
+//! Joins an AXI4 manager port of the hardware to a [`Bus`].
+
+use rtl_hdl::sim::{PortId, Simulator};
+use sim_device::{Beat, Bus, Memory, ReadRequest, WriteRequest, BEAT_BYTES};
+use sim_verilator::Model;
+
+/// The pins of the port.
+pub struct AxiPort {
+    awvalid: PortId,
+    awready: PortId,
+    awaddr: PortId,
+    awlen: PortId,
+    awid: PortId,
+    awuser: Option<PortId>,
+    wvalid: PortId,
+    wready: PortId,
+    wdata: PortId,
+    wstrb: PortId,
+    wlast: PortId,
+    bvalid: PortId,
+    bready: PortId,
+    bid: PortId,
+    bresp: PortId,
+    arvalid: PortId,
+    arready: PortId,
+    araddr: PortId,
+    arlen: PortId,
+    arid: PortId,
+    aruser: Option<PortId>,
+    rvalid: PortId,
+    rready: PortId,
+    rdata: PortId,
+    rresp: PortId,
+    rid: PortId,
+    rlast: PortId,
+    beat_driven: bool,
+    response_driven: bool,
+}
+
+const WORDS: usize = BEAT_BYTES / 8;
+/// RRESP and BRESP of an error that the subordinate reports.
+const SLVERR: u64 = 2;
+
+impl AxiPort {
+    /// The port whose pins begin with `prefix`.
+    pub fn new(model: &Model, prefix: &str) -> Self {
+        let pin = |name: &str| model.port(&format!("{prefix}_{name}"));
+        let user = |name: &str| model.find_port(&format!("{prefix}_{name}"));
+        Self {
+            awvalid: pin("awvalid"),
+            awready: pin("awready"),
+            awaddr: pin("awaddr"),
+            awlen: pin("awlen"),
+            awid: pin("awid"),
+            awuser: user("awuser"),
+            wvalid: pin("wvalid"),
+            wready: pin("wready"),
+            wdata: pin("wdata"),
+            wstrb: pin("wstrb"),
+            wlast: pin("wlast"),
+            bvalid: pin("bvalid"),
+            bready: pin("bready"),
+            bid: pin("bid"),
+            bresp: pin("bresp"),
+            arvalid: pin("arvalid"),
+            arready: pin("arready"),
+            araddr: pin("araddr"),
+            arlen: pin("arlen"),
+            arid: pin("arid"),
+            aruser: user("aruser"),
+            rvalid: pin("rvalid"),
+            rready: pin("rready"),
+            rdata: pin("rdata"),
+            rresp: pin("rresp"),
+            rid: pin("rid"),
+            rlast: pin("rlast"),
+            beat_driven: false,
+            response_driven: false,
+        }
+    }
+
+    /// Serves the port for the clock that comes: drives its inputs from `bus` and reports every transfer of the coming edge to it.
+    pub fn drive<M: Memory>(&mut self, model: &mut Model, bus: &mut Bus, memory: &mut M) {
+        bus.begin_clock(memory);
+        let high = |model: &Model, pin: PortId| model.words(pin)[0] == 1;
+        let low_byte = |model: &Model, pin: PortId| model.words(pin)[0] as u8;
+
+        // Reads.
+        if let Some(beat) = bus.read_beat() {
+            if !self.beat_driven {
+                let mut words = [0u64; WORDS];
+                for (word, bytes) in words.iter_mut().zip(beat.data.chunks_exact(8)) {
+                    *word = u64::from_le_bytes(bytes.try_into().expect("chunks of eight"));
+                }
+                model.poke(self.rdata, &words);
+                model.poke_u64(self.rid, u64::from(beat.id));
+                model.poke_u64(self.rlast, u64::from(beat.last));
+                model.poke_u64(self.rresp, if beat.error { SLVERR } else { 0 });
+                model.poke_u64(self.rvalid, 1);
+                self.beat_driven = true;
+            }
+            if high(model, self.rready) {
+                bus.take_read_beat();
+                self.beat_driven = false;
+            }
+        } else {
+            model.poke_u64(self.rvalid, 0);
+        }
+        let ready = bus.read_ready();
+        model.poke_u64(self.arready, u64::from(ready));
+        if ready && high(model, self.arvalid) {
+            bus.read(ReadRequest {
+                id: low_byte(model, self.arid),
+                function: self.aruser.map_or(0, |pin| low_byte(model, pin)),
+                address: model.words(self.araddr)[0],
+                beats: model.words(self.arlen)[0] as u32 + 1,
+            });
+        }
+
+        // Writes.
+        let ready = bus.write_ready();
+        model.poke_u64(self.awready, u64::from(ready));
+        if ready && high(model, self.awvalid) {
+            let request = WriteRequest {
+                id: low_byte(model, self.awid),
+                function: self.awuser.map_or(0, |pin| low_byte(model, pin)),
+                address: model.words(self.awaddr)[0],
+                beats: model.words(self.awlen)[0] as u32 + 1,
+            };
+            bus.write(request, memory);
+        }
+        let ready = bus.write_beat_ready();
+        model.poke_u64(self.wready, u64::from(ready));
+        if ready && high(model, self.wvalid) {
+            let mut data: Beat = [0; BEAT_BYTES];
+            for (bytes, word) in data.chunks_exact_mut(8).zip(model.words(self.wdata)) {
+                bytes.copy_from_slice(&word.to_le_bytes());
+            }
+            bus.write_beat(&data, model.words(self.wstrb)[0], high(model, self.wlast), memory);
+        }
+        if let Some(response) = bus.write_response() {
+            if !self.response_driven {
+                model.poke_u64(self.bid, u64::from(response.id));
+                model.poke_u64(self.bresp, if response.error { SLVERR } else { 0 });
+                model.poke_u64(self.bvalid, 1);
+                self.response_driven = true;
+            }
+            if high(model, self.bready) {
+                bus.take_write_response();
+                self.response_driven = false;
+            }
+        } else {
+            model.poke_u64(self.bvalid, 0);
+        }
+    }
+}

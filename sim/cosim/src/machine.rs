@@ -1,0 +1,157 @@
+//! The hardware with everything that its pins are joined to.
+
+use crate::axi::AxiPort;
+use crate::lite::{LitePort, Request};
+use rtl_hdl::sim::{PortId, Simulator};
+use sim_device::{Bus, BusTiming, HostMemory, Ram, Random, Sideband};
+use sim_verilator::Model;
+use soc_hal::Mmio;
+use std::time::{Duration, Instant};
+
+/// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.
+const ACCESS_CLOCKS_MAX: u32 = 10_000;
+
+/// Where the time of a run went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Profile {
+    /// Inside the Verilated model.
+    pub model: Duration,
+    /// In all of [`Device::step`](sim_device::Device::step).
+    pub total: Duration,
+}
+
+pub(crate) struct Machine {
+    pub model: Model,
+    pub host: HostMemory,
+    pub host_bus: Bus,
+    pub ram: Ram,
+    memory_bus: Bus,
+    pub clock: u64,
+    host_port: AxiPort,
+    memory_port: AxiPort,
+    pub mmio: LitePort,
+    firmware: LitePort,
+    event: PortId,
+    sideband: [PortId; 3],
+    function_level_reset: PortId,
+    random: Random,
+    /// Clocks that a register access of firmware takes beyond those of the bus, at most.
+    firmware_clocks_max: u32,
+    pub profile: Option<Profile>,
+}
+
+impl Machine {
+    pub fn new(mut model: Model, ram: Ram, host: BusTiming, memory: BusTiming, seed: u64, firmware_clocks_max: u32) -> Self {
+        let host_port = AxiPort::new(&model, "host");
+        let memory_port = AxiPort::new(&model, "memory");
+        let mmio = LitePort::new(&mut model, "mmio");
+        let firmware = LitePort::new(&mut model, "firmware");
+        let sideband = ["bus_master_enable", "msix_enable", "msix_function_mask"].map(|name| model.port(name));
+        let function_level_reset = model.port("function_level_reset");
+        let event = model.port("firmware_event");
+        let reset = model.port("reset");
+        let mut machine = Self {
+            model,
+            host: HostMemory::new(),
+            host_bus: Bus::new(host),
+            ram,
+            memory_bus: Bus::new(memory),
+            clock: 0,
+            host_port,
+            memory_port,
+            mmio,
+            firmware,
+            event,
+            sideband,
+            function_level_reset,
+            random: Random::new(seed),
+            firmware_clocks_max,
+            profile: None,
+        };
+        machine.set_sideband(Sideband::RUNNING);
+        machine.model.poke_u64(reset, 1);
+        for _ in 0..4 {
+            machine.model.step();
+        }
+        machine.model.poke_u64(reset, 0);
+        machine
+    }
+
+    pub fn set_sideband(&mut self, sideband: Sideband) {
+        let bits = [sideband.bus_master_enable, sideband.msix_enable, sideband.msix_function_mask];
+        for (pin, bit) in self.sideband.into_iter().zip(bits) {
+            self.model.poke_u64(pin, u64::from(bit));
+        }
+    }
+
+    pub fn function_level_reset(&mut self) {
+        self.model.poke_u64(self.function_level_reset, 1);
+        self.tick();
+        self.model.poke_u64(self.function_level_reset, 0);
+    }
+
+    /// True while the hardware wants firmware.
+    pub fn event(&self) -> bool {
+        self.model.words(self.event)[0] == 1
+    }
+
+    /// One clock.
+    pub fn tick(&mut self) {
+        self.clock += 1;
+        self.host.set_clock(self.clock);
+        self.host_port.drive(&mut self.model, &mut self.host_bus, &mut self.host);
+        self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
+        self.mmio.drive(&mut self.model);
+        self.firmware.drive(&mut self.model);
+        match &mut self.profile {
+            None => self.model.step(),
+            Some(profile) => {
+                let start = Instant::now();
+                self.model.step();
+                profile.model += start.elapsed();
+            }
+        }
+    }
+
+    /// A read through the port that carries the host's accesses, behind all earlier writes.
+    pub fn read_mmio(&mut self, address: u32) -> u32 {
+        self.mmio.push(Request::Read { address });
+        self.wait(|machine| machine.mmio.take_answer(), "mmio", address)
+    }
+
+    fn firmware_access(&mut self, request: Request, address: u32) -> u32 {
+        self.firmware.push(request);
+        let value = self.wait(
+            |machine| match request {
+                Request::Read { .. } => machine.firmware.take_answer(),
+                Request::Write { .. } => machine.firmware.is_idle().then_some(0),
+            },
+            "firmware",
+            address,
+        );
+        for _ in 0..self.random.between(0, u64::from(self.firmware_clocks_max)) {
+            self.tick();
+        }
+        value
+    }
+
+    fn wait(&mut self, done: impl Fn(&mut Self) -> Option<u32>, port: &str, address: u32) -> u32 {
+        for _ in 0..ACCESS_CLOCKS_MAX {
+            self.tick();
+            if let Some(value) = done(self) {
+                return value;
+            }
+        }
+        panic!("the hardware did not answer an access to {address:#x} of the port `{port}` within {ACCESS_CLOCKS_MAX} clocks");
+    }
+}
+
+impl Mmio for Machine {
+    fn read32(&mut self, offset: u32) -> u32 {
+        self.firmware_access(Request::Read { address: offset }, offset)
+    }
+
+    fn write32(&mut self, offset: u32, value: u32) {
+        self.firmware_access(Request::Write { address: offset, value, strobe: 0xf }, offset);
+    }
+}

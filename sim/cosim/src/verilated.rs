@@ -1,0 +1,230 @@
+//! The back end.
+
+use crate::lite::Request;
+use crate::machine::{Machine, Profile};
+use nvme_fw::Firmware;
+use nvme_hw::Config;
+use rtl_hdl::elaborate;
+use sim_device::{Access, BusTiming, Device, HostMemory, Ram, Sideband};
+use sim_verilator::{ModelSet, ModelSpec, Optimize, Toolchain};
+use soc_top::DirectDevice;
+use std::path::Path;
+use std::time::Instant;
+
+/// What kind of device to build and how its surroundings behave.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The hardware's configuration.
+    pub config: Config,
+    /// Size of the namespace; the device's memory has the same size.
+    pub namespace_bytes: u64,
+    /// The path to host memory.
+    pub host: BusTiming,
+    /// The device's memory.
+    pub memory: BusTiming,
+    /// Clocks that a register access of firmware takes beyond those of the bus, at most.
+    pub firmware_clocks_max: u32,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Build a model that can write waveforms; it is slower.
+    pub trace: bool,
+}
+
+impl Options {
+    /// The default configuration over 256 MiB, with the latencies that figures are measured with: 200 clocks to the host, 64 to the memory.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            namespace_bytes: 256 << 20,
+            host: BusTiming::with_latency(200),
+            memory: BusTiming::with_latency(64),
+            firmware_clocks_max: 4,
+            seed: 1,
+            trace: false,
+        }
+    }
+}
+
+/// Why no device could be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration breaks a rule.
+    #[error("the configuration is not possible: {0}")]
+    Config(String),
+    /// The hardware description has a mistake.
+    #[error("the hardware description has mistakes:\n{0}")]
+    Hardware(#[from] rtl_hdl::Problems),
+    /// A tool is missing, or the model could not be built.
+    #[error(transparent)]
+    Build(#[from] sim_verilator::Error),
+}
+
+/// The Verilated hardware with hosted firmware.
+pub struct Verilated {
+    machine: Machine,
+    firmware: Firmware,
+    /// Firmware has more to do than the event line says.
+    firmware_pending: bool,
+}
+
+impl Verilated {
+    /// Builds the device with the tools of the environment; the first time takes a minute, later it is loaded from the cache.
+    ///
+    /// # Errors
+    /// If the configuration is not possible, a tool is missing, or the build fails.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        Self::with_toolchain(options, &Toolchain::from_env())
+    }
+
+    /// As [`new`](Self::new), with these tools.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_toolchain(options: &Options, toolchain: &Toolchain) -> Result<Self, Error> {
+        options.config.check().map_err(|error| Error::Config(error.to_string()))?;
+        let library = Self::model_set(options)?.load_with(toolchain)?;
+        let model = library.model(&DirectDevice::new(options.config).name());
+        let ram = Ram::new(options.namespace_bytes);
+        let machine =
+            Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
+        let firmware = Firmware::new(firmware_config(options));
+        Ok(Self { machine, firmware, firmware_pending: true })
+    }
+
+    /// The Verilated library that a device of these options runs on.
+    ///
+    /// # Errors
+    /// If the hardware description has a mistake.
+    pub fn model_set(options: &Options) -> Result<ModelSet, Error> {
+        let design = elaborate(&DirectDevice::new(options.config))?;
+        Ok(ModelSet::new("device").with(ModelSpec::of(&design)).optimize(Optimize::Run).trace(options.trace))
+    }
+
+    /// Starts or stops measuring where the time goes.
+    pub fn set_profiling(&mut self, on: bool) {
+        self.machine.profile = on.then(Profile::default);
+    }
+
+    /// Where the time went since profiling was started.
+    pub fn profile(&self) -> Option<Profile> {
+        self.machine.profile
+    }
+
+    /// The device's memory, by the back door.
+    pub fn ram(&mut self) -> &mut Ram {
+        &mut self.machine.ram
+    }
+
+    /// Writes a waveform from here on.
+    ///
+    /// # Errors
+    /// If the file cannot be created, or the device was built without [`Options::trace`].
+    pub fn trace_open(&mut self, path: &Path) -> std::io::Result<()> {
+        self.machine.model.trace_open(path)
+    }
+
+    /// Completes the waveform.
+    pub fn trace_close(&mut self) {
+        self.machine.model.trace_close();
+    }
+
+    /// One clock, or as many as firmware takes for one turn.
+    fn advance(&mut self) {
+        if self.machine.event() || self.firmware_pending {
+            let before = self.machine.clock;
+            self.firmware_pending = self.firmware.poll(&mut self.machine);
+            if self.machine.clock != before {
+                return;
+            }
+        }
+        self.machine.tick();
+    }
+
+    fn address(access: Access) -> u32 {
+        u32::from(access.function) * nvme_spec::regs::BAR0_BYTES + access.offset as u32
+    }
+}
+
+fn firmware_config(options: &Options) -> nvme_fw::Config {
+    nvme_fw::Config::new(options.namespace_bytes / u64::from(options.config.lba_bytes))
+}
+
+impl Device for Verilated {
+    fn name(&self) -> &str {
+        "verilated"
+    }
+
+    fn read(&mut self, access: Access) -> u64 {
+        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
+            return 0;
+        }
+        let first = Self::address(access) & !3;
+        let last = (Self::address(access) + u32::from(access.bytes) - 1) & !3;
+        let low = u64::from(self.machine.read_mmio(first));
+        let mut value = low;
+        let mut address = first;
+        while address != last {
+            address += 4;
+            value |= u64::from(self.machine.read_mmio(address)) << (8 * (address - first)).min(63);
+        }
+        let value = value >> (8 * (access.offset & 3));
+        if access.bytes == 8 {
+            value
+        } else {
+            value & ((1 << (8 * u32::from(access.bytes))) - 1)
+        }
+    }
+
+    fn write(&mut self, access: Access, value: u64) {
+        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
+            return;
+        }
+        let mut address = Self::address(access) & !3;
+        let shift = 8 * (access.offset & 3);
+        let mut bytes = u128::from(value) << shift;
+        let mut strobe = ((1u32 << access.bytes) - 1) << (access.offset & 3);
+        while strobe != 0 {
+            if strobe & 0xf != 0 {
+                self.machine.mmio.push(Request::Write { address, value: bytes as u32, strobe: (strobe & 0xf) as u8 });
+            }
+            bytes >>= 32;
+            strobe >>= 4;
+            address += 4;
+        }
+    }
+
+    fn step(&mut self, clocks: u32) {
+        let start = Instant::now();
+        let end = self.machine.clock + u64::from(clocks);
+        while self.machine.clock < end {
+            self.advance();
+        }
+        if let Some(profile) = &mut self.machine.profile {
+            profile.total += start.elapsed();
+        }
+    }
+
+    fn clock(&self) -> u64 {
+        self.machine.clock
+    }
+
+    fn host(&mut self) -> &mut HostMemory {
+        &mut self.machine.host
+    }
+
+    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
+        if function == 0 {
+            self.machine.set_sideband(sideband);
+        }
+    }
+
+    fn function_level_reset(&mut self, function: u8) {
+        if function == 0 {
+            self.machine.function_level_reset();
+        }
+    }
+
+    fn set_host_timing(&mut self, timing: BusTiming) {
+        self.machine.host_bus.set_timing(timing);
+    }
+}
