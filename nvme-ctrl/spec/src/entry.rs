@@ -11,9 +11,7 @@ pub const CQ_ENTRY_LOG2_BYTES: u8 = 4;
 
 /// A submission queue entry.
 #[repr(C)]
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct SqEntry {
     /// Which command.
     pub opcode: u8,
@@ -60,9 +58,7 @@ impl SqEntry {
 
 /// A completion queue entry.
 #[repr(C)]
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct CqEntry {
     /// Command-specific result: dword 0.
     pub result: U32,

@@ -11,9 +11,7 @@
 //! by queue and command identifier, in any order and at any time, through [`COMPLETION_POST`].
 
 use crate::limits::BUFFER_BYTES;
-use crate::reg::{
-    fields_are_disjoint, regs_are_disjoint, windows_are_disjoint, Access, Field, Reg, Window,
-};
+use crate::reg::{fields_are_disjoint, regs_are_disjoint, windows_are_disjoint, Access, Field, Reg, Window};
 
 /// Bytes of the address space of the port.
 pub const PORT_BYTES: u32 = 0x2000;
@@ -25,57 +23,26 @@ pub const ID_VALUE: u32 = u32::from_be_bytes(*b"FDNC");
 pub const INTERFACE_VERSION: u32 = 1;
 
 const fn read_only(name: &'static str, offset: u32, doc: &'static str) -> Reg {
-    Reg {
-        name,
-        offset,
-        bytes: 4,
-        reset: 0,
-        fields: WORD_RO,
-        doc,
-    }
+    Reg { name, offset, bytes: 4, reset: 0, fields: WORD_RO, doc }
 }
 
 const fn read_write(name: &'static str, offset: u32, doc: &'static str) -> Reg {
-    Reg {
-        name,
-        offset,
-        bytes: 4,
-        reset: 0,
-        fields: WORD_RW,
-        doc,
-    }
+    Reg { name, offset, bytes: 4, reset: 0, fields: WORD_RW, doc }
 }
 
-const fn with_fields(
-    name: &'static str,
-    offset: u32,
-    fields: &'static [Field],
-    doc: &'static str,
-) -> Reg {
-    Reg {
-        name,
-        offset,
-        bytes: 4,
-        reset: 0,
-        fields,
-        doc,
-    }
+const fn with_fields(name: &'static str, offset: u32, fields: &'static [Field], doc: &'static str) -> Reg {
+    Reg { name, offset, bytes: 4, reset: 0, fields, doc }
 }
 
 const WORD_RO: &[Field] = &[Field::new("VALUE", 0, 32, Access::Ro).with_doc("The whole register.")];
 const WORD_RW: &[Field] = &[Field::new("VALUE", 0, 32, Access::Rw).with_doc("The whole register.")];
 
 /// Which block this is: [`ID_VALUE`].
-pub const ID: Reg = Reg {
-    reset: ID_VALUE as u64,
-    ..read_only("ID", 0x000, "Which block this is: the letters FDNC.")
-};
+pub const ID: Reg = Reg { reset: ID_VALUE as u64, ..read_only("ID", 0x000, "Which block this is: the letters FDNC.") };
 
 /// Which version of this table it follows: [`INTERFACE_VERSION`].
-pub const VERSION: Reg = Reg {
-    reset: INTERFACE_VERSION as u64,
-    ..read_only("VERSION", 0x004, "Version of this interface.")
-};
+pub const VERSION: Reg =
+    Reg { reset: INTERFACE_VERSION as u64, ..read_only("VERSION", 0x004, "Version of this interface.") };
 
 /// Fields of [`CONFIGURATION`].
 pub mod configuration {
@@ -85,22 +52,16 @@ pub mod configuration {
     pub const IO_QUEUES: Field = Field::new("IO_QUEUES", 0, 8, Access::Ro)
         .with_doc("Number of I/O queue pairs; there are as many interrupt vectors plus one.");
     /// Number of units in flight.
-    pub const UNITS: Field =
-        Field::new("UNITS", 8, 8, Access::Ro).with_doc("Number of units in flight.");
+    pub const UNITS: Field = Field::new("UNITS", 8, 8, Access::Ro).with_doc("Number of units in flight.");
     /// Number of commands in flight.
-    pub const SLOTS: Field =
-        Field::new("SLOTS", 16, 8, Access::Ro).with_doc("Number of commands in flight.");
+    pub const SLOTS: Field = Field::new("SLOTS", 16, 8, Access::Ro).with_doc("Number of commands in flight.");
 }
 
 /// How the hardware was configured; the reset value depends on it.
 pub const CONFIGURATION: Reg = with_fields(
     "CONFIGURATION",
     0x008,
-    &[
-        configuration::IO_QUEUES,
-        configuration::UNITS,
-        configuration::SLOTS,
-    ],
+    &[configuration::IO_QUEUES, configuration::UNITS, configuration::SLOTS],
     "How the hardware was configured.",
 );
 
@@ -112,15 +73,13 @@ pub mod events {
     use super::{Access, Field};
 
     /// The inbox is not empty.
-    pub const INBOX: Field =
-        Field::new("INBOX", 0, 1, Access::Ro).with_doc("Level: the inbox is not empty.");
+    pub const INBOX: Field = Field::new("INBOX", 0, 1, Access::Ro).with_doc("Level: the inbox is not empty.");
     /// The host enables the controller.
     pub const ENABLE: Field = Field::new("ENABLE", 1, 1, Access::Ro)
         .with_doc("Level: CC.EN is 1, the last life is acknowledged, CSTS.RDY and CSTS.CFS are 0.");
     /// A life has ended.
-    pub const DISABLED: Field = Field::new("DISABLED", 2, 1, Access::Ro).with_doc(
-        "Level until CONTROL.ACK_DISABLE: CC.EN fell and nothing of the old life is in flight any more.",
-    );
+    pub const DISABLED: Field = Field::new("DISABLED", 2, 1, Access::Ro)
+        .with_doc("Level until CONTROL.ACK_DISABLE: CC.EN fell and nothing of the old life is in flight any more.");
     /// CC.SHN changed.
     pub const SHUTDOWN: Field = Field::new("SHUTDOWN", 3, 1, Access::Ro)
         .with_doc("Latched until CONTROL.ACK_SHUTDOWN: CC.SHN changed to another value than zero.");
@@ -128,36 +87,24 @@ pub mod events {
     pub const TRANSFER_DONE: Field = Field::new("TRANSFER_DONE", 4, 1, Access::Ro)
         .with_doc("Latched until EVENTS_CLEAR or the next TRANSFER_START: a transfer has ended.");
     /// A refused completion may be tried again.
-    pub const COMPLETION_ROOM: Field = Field::new("COMPLETION_ROOM", 5, 1, Access::Ro).with_doc(
-        "Latched until EVENTS_CLEAR: a completion queue that refused a completion got room.",
-    );
+    pub const COMPLETION_ROOM: Field = Field::new("COMPLETION_ROOM", 5, 1, Access::Ro)
+        .with_doc("Latched until EVENTS_CLEAR: a completion queue that refused a completion got room.");
     /// The host's memory failed under the queues.
-    pub const HOST_ERROR: Field = Field::new("HOST_ERROR", 6, 1, Access::Ro).with_doc(
-        "Latched until CONTROL.ACK_DISABLE: an access to a queue in host memory failed; fatal.",
-    );
+    pub const HOST_ERROR: Field = Field::new("HOST_ERROR", 6, 1, Access::Ro)
+        .with_doc("Latched until CONTROL.ACK_DISABLE: an access to a queue in host memory failed; fatal.");
     /// The host wrote a doorbell wrongly.
-    pub const INVALID_DOORBELL: Field = Field::new("INVALID_DOORBELL", 7, 1, Access::Ro).with_doc(
-        "Latched until EVENTS_CLEAR: a doorbell of a queue that is not there was written and ignored.",
-    );
+    pub const INVALID_DOORBELL: Field = Field::new("INVALID_DOORBELL", 7, 1, Access::Ro)
+        .with_doc("Latched until EVENTS_CLEAR: a doorbell of a queue that is not there was written and ignored.");
     /// The host wrote a wrong value to a doorbell.
-    pub const INVALID_DOORBELL_VALUE: Field = Field::new(
-        "INVALID_DOORBELL_VALUE",
-        8,
-        1,
-        Access::Ro,
-    )
-    .with_doc(
-        "Latched until EVENTS_CLEAR: an impossible position was written to a doorbell and ignored.",
-    );
+    pub const INVALID_DOORBELL_VALUE: Field = Field::new("INVALID_DOORBELL_VALUE", 8, 1, Access::Ro)
+        .with_doc("Latched until EVENTS_CLEAR: an impossible position was written to a doorbell and ignored.");
 
     /// The same bits in `EVENTS_CLEAR`.
     pub(super) const CLEAR: &[Field] = &[
         Field::new("TRANSFER_DONE", 4, 1, Access::W1c).with_doc("Clears EVENTS.TRANSFER_DONE."),
         Field::new("COMPLETION_ROOM", 5, 1, Access::W1c).with_doc("Clears EVENTS.COMPLETION_ROOM."),
-        Field::new("INVALID_DOORBELL", 7, 1, Access::W1c)
-            .with_doc("Clears EVENTS.INVALID_DOORBELL."),
-        Field::new("INVALID_DOORBELL_VALUE", 8, 1, Access::W1c)
-            .with_doc("Clears EVENTS.INVALID_DOORBELL_VALUE."),
+        Field::new("INVALID_DOORBELL", 7, 1, Access::W1c).with_doc("Clears EVENTS.INVALID_DOORBELL."),
+        Field::new("INVALID_DOORBELL_VALUE", 8, 1, Access::W1c).with_doc("Clears EVENTS.INVALID_DOORBELL_VALUE."),
     ];
 }
 
@@ -180,12 +127,8 @@ pub const EVENTS: Reg = with_fields(
 );
 
 /// Clears latched bits of [`EVENTS`]; reads as zero.
-pub const EVENTS_CLEAR: Reg = with_fields(
-    "EVENTS_CLEAR",
-    0x014,
-    events::CLEAR,
-    "Clears latched bits of EVENTS; reads as zero.",
-);
+pub const EVENTS_CLEAR: Reg =
+    with_fields("EVENTS_CLEAR", 0x014, events::CLEAR, "Clears latched bits of EVENTS; reads as zero.");
 
 /// Fields of [`CONTROL`].
 pub mod control {
@@ -201,12 +144,8 @@ pub mod control {
 }
 
 /// Pulses; reads as zero.
-pub const CONTROL: Reg = with_fields(
-    "CONTROL",
-    0x018,
-    &[control::ACK_DISABLE, control::ACK_SHUTDOWN],
-    "Pulses; reads as zero.",
-);
+pub const CONTROL: Reg =
+    with_fields("CONTROL", 0x018, &[control::ACK_DISABLE, control::ACK_SHUTDOWN], "Pulses; reads as zero.");
 
 /// Fields of [`STATUS_SET`].
 pub mod status_set {
@@ -218,9 +157,8 @@ pub mod status_set {
     /// CSTS.CFS.
     pub const CFS: Field = Field::new("CFS", 1, 1, Access::Rw).with_doc("CSTS.CFS.");
     /// CSTS.SHST.
-    pub const SHST: Field = Field::new("SHST", 2, 2, Access::Rw).with_doc(
-        "CSTS.SHST; unlike the other fields it may be written while the controller is disabled.",
-    );
+    pub const SHST: Field = Field::new("SHST", 2, 2, Access::Rw)
+        .with_doc("CSTS.SHST; unlike the other fields it may be written while the controller is disabled.");
 }
 
 /// The fields of CSTS, at the same bits.
@@ -263,8 +201,7 @@ pub mod inbox_status {
     pub const KIND: Field = Field::new("KIND", 1, 3, Access::Ro)
         .with_doc("0: a command that hardware does not execute; 1: a command that failed.");
     /// The submission queue.
-    pub const SQID: Field =
-        Field::new("SQID", 8, 8, Access::Ro).with_doc("The submission queue it came from.");
+    pub const SQID: Field = Field::new("SQID", 8, 8, Access::Ro).with_doc("The submission queue it came from.");
     /// How it failed.
     pub const STATUS: Field = Field::new("STATUS", 16, 15, Access::Ro)
         .with_doc("The status field of a failed command, without the phase tag; else 0.");
@@ -274,12 +211,7 @@ pub mod inbox_status {
 pub const INBOX_STATUS: Reg = with_fields(
     "INBOX_STATUS",
     0x040,
-    &[
-        inbox_status::VALID,
-        inbox_status::KIND,
-        inbox_status::SQID,
-        inbox_status::STATUS,
-    ],
+    &[inbox_status::VALID, inbox_status::KIND, inbox_status::SQID, inbox_status::STATUS],
     "The head of the inbox.",
 );
 
@@ -301,11 +233,7 @@ pub const INBOX_ENTRY: Window = Window {
 };
 
 /// Dword 0 of the completion to post.
-pub const COMPLETION_RESULT: Reg = read_write(
-    "COMPLETION_RESULT",
-    0x0C0,
-    "Dword 0 of the completion to post.",
-);
+pub const COMPLETION_RESULT: Reg = read_write("COMPLETION_RESULT", 0x0C0, "Dword 0 of the completion to post.");
 
 /// Fields of [`COMPLETION_ID`].
 pub mod completion_id {
@@ -314,8 +242,7 @@ pub mod completion_id {
     /// Command identifier.
     pub const CID: Field = Field::new("CID", 0, 16, Access::Rw).with_doc("Command identifier.");
     /// Submission queue.
-    pub const SQID: Field =
-        Field::new("SQID", 16, 8, Access::Rw).with_doc("The command's submission queue.");
+    pub const SQID: Field = Field::new("SQID", 16, 8, Access::Rw).with_doc("The command's submission queue.");
 }
 
 /// Which command the completion to post is for.
@@ -331,8 +258,8 @@ pub mod completion_post {
     use super::{Access, Field};
 
     /// Status field.
-    pub const STATUS: Field = Field::new("STATUS", 0, 15, Access::W1s)
-        .with_doc("The status field without the phase tag; reads as zero.");
+    pub const STATUS: Field =
+        Field::new("STATUS", 0, 15, Access::W1s).with_doc("The status field without the phase tag; reads as zero.");
 }
 
 /// Writing it posts the completion. Only written while COMPLETION_STATE.BUSY is 0.
@@ -362,68 +289,48 @@ pub mod completion_state {
 pub const COMPLETION_STATE: Reg = with_fields(
     "COMPLETION_STATE",
     0x0CC,
-    &[
-        completion_state::BUSY,
-        completion_state::REFUSED,
-        completion_state::DROPPED,
-    ],
+    &[completion_state::BUSY, completion_state::REFUSED, completion_state::DROPPED],
     "What became of the last completion.",
 );
 
 /// Address of the queue to create, low dword.
-pub const QUEUE_BASE_LOW: Reg = read_write(
-    "QUEUE_BASE_LOW",
-    0x100,
-    "Host address of the queue to create, low dword; page aligned.",
-);
+pub const QUEUE_BASE_LOW: Reg =
+    read_write("QUEUE_BASE_LOW", 0x100, "Host address of the queue to create, low dword; page aligned.");
 /// Address of the queue to create, high dword.
-pub const QUEUE_BASE_HIGH: Reg = read_write(
-    "QUEUE_BASE_HIGH",
-    0x104,
-    "Host address of the queue to create, high dword.",
-);
+pub const QUEUE_BASE_HIGH: Reg =
+    read_write("QUEUE_BASE_HIGH", 0x104, "Host address of the queue to create, high dword.");
 
 /// Fields of [`QUEUE_SIZE`].
 pub mod queue_size {
     use super::{Access, Field};
 
     /// Number of entries.
-    pub const ENTRIES: Field = Field::new("ENTRIES", 0, 17, Access::Rw)
-        .with_doc("Number of entries, from 2 up to CAP.MQES + 1.");
+    pub const ENTRIES: Field =
+        Field::new("ENTRIES", 0, 17, Access::Rw).with_doc("Number of entries, from 2 up to CAP.MQES + 1.");
 }
 
 /// Size of the queue to create.
-pub const QUEUE_SIZE: Reg = with_fields(
-    "QUEUE_SIZE",
-    0x108,
-    &[queue_size::ENTRIES],
-    "Size of the queue to create.",
-);
+pub const QUEUE_SIZE: Reg = with_fields("QUEUE_SIZE", 0x108, &[queue_size::ENTRIES], "Size of the queue to create.");
 
 /// Fields of [`QUEUE_ATTRIBUTES`].
 pub mod queue_attributes {
     use super::{Access, Field};
 
     /// Where completions go.
-    pub const CQID: Field = Field::new("CQID", 0, 8, Access::Rw)
-        .with_doc("The completion queue of a submission queue.");
+    pub const CQID: Field =
+        Field::new("CQID", 0, 8, Access::Rw).with_doc("The completion queue of a submission queue.");
     /// Interrupt vector.
-    pub const VECTOR: Field = Field::new("VECTOR", 8, 8, Access::Rw)
-        .with_doc("The interrupt vector of a completion queue.");
+    pub const VECTOR: Field =
+        Field::new("VECTOR", 8, 8, Access::Rw).with_doc("The interrupt vector of a completion queue.");
     /// Interrupts enabled.
-    pub const IEN: Field =
-        Field::new("IEN", 16, 1, Access::Rw).with_doc("The completion queue sends interrupts.");
+    pub const IEN: Field = Field::new("IEN", 16, 1, Access::Rw).with_doc("The completion queue sends interrupts.");
 }
 
 /// Attributes of the queue to create.
 pub const QUEUE_ATTRIBUTES: Reg = with_fields(
     "QUEUE_ATTRIBUTES",
     0x10C,
-    &[
-        queue_attributes::CQID,
-        queue_attributes::VECTOR,
-        queue_attributes::IEN,
-    ],
+    &[queue_attributes::CQID, queue_attributes::VECTOR, queue_attributes::IEN],
     "Attributes of the queue to create.",
 );
 
@@ -449,8 +356,7 @@ pub mod queue_command {
     pub const OP: Field = Field::new("OP", 0, 3, Access::W1s)
         .with_doc("1: create SQ; 2: create CQ; 3: stop SQ; 4: delete SQ; 5: delete CQ.");
     /// With which queue.
-    pub const QID: Field =
-        Field::new("QID", 8, 8, Access::W1s).with_doc("The queue; 0 is the admin queue.");
+    pub const QID: Field = Field::new("QID", 8, 8, Access::W1s).with_doc("The queue; 0 is the admin queue.");
 }
 
 /// Writing it changes a queue. Only written while QUEUE_STATE.BUSY is 0; reads as zero.
@@ -466,34 +372,26 @@ pub mod queue_state {
     use super::{Access, Field};
 
     /// In work.
-    pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro)
-        .with_doc("The last queue command is in work: a few clocks.");
+    pub const BUSY: Field =
+        Field::new("BUSY", 0, 1, Access::Ro).with_doc("The last queue command is in work: a few clocks.");
 }
 
 /// Whether the last queue command has ended.
-pub const QUEUE_STATE: Reg = with_fields(
-    "QUEUE_STATE",
-    0x114,
-    &[queue_state::BUSY],
-    "Whether the last queue command has ended.",
-);
+pub const QUEUE_STATE: Reg =
+    with_fields("QUEUE_STATE", 0x114, &[queue_state::BUSY], "Whether the last queue command has ended.");
 
 /// Fields of [`QUEUE_SELECT`].
 pub mod queue_select {
     use super::{Access, Field};
 
     /// The queue.
-    pub const QID: Field = Field::new("QID", 0, 8, Access::Rw)
-        .with_doc("The submission queue that QUEUE_IN_FLIGHT tells about.");
+    pub const QID: Field =
+        Field::new("QID", 0, 8, Access::Rw).with_doc("The submission queue that QUEUE_IN_FLIGHT tells about.");
 }
 
 /// Which queue QUEUE_IN_FLIGHT tells about.
-pub const QUEUE_SELECT: Reg = with_fields(
-    "QUEUE_SELECT",
-    0x118,
-    &[queue_select::QID],
-    "The submission queue that QUEUE_IN_FLIGHT tells about.",
-);
+pub const QUEUE_SELECT: Reg =
+    with_fields("QUEUE_SELECT", 0x118, &[queue_select::QID], "The submission queue that QUEUE_IN_FLIGHT tells about.");
 
 /// Commands of the selected submission queue that are still with the hardware.
 pub const QUEUE_IN_FLIGHT: Reg = read_only(
@@ -503,49 +401,25 @@ pub const QUEUE_IN_FLIGHT: Reg = read_only(
 );
 
 /// Blocks of the namespace, low dword.
-pub const NAMESPACE_BLOCKS_LOW: Reg = read_write(
-    "NAMESPACE_BLOCKS_LOW",
-    0x140,
-    "Logical blocks of namespace 1, low dword; 0 in both: not attached.",
-);
+pub const NAMESPACE_BLOCKS_LOW: Reg =
+    read_write("NAMESPACE_BLOCKS_LOW", 0x140, "Logical blocks of namespace 1, low dword; 0 in both: not attached.");
 /// Blocks of the namespace, high dword.
-pub const NAMESPACE_BLOCKS_HIGH: Reg = read_write(
-    "NAMESPACE_BLOCKS_HIGH",
-    0x144,
-    "Logical blocks of namespace 1, high dword.",
-);
+pub const NAMESPACE_BLOCKS_HIGH: Reg =
+    read_write("NAMESPACE_BLOCKS_HIGH", 0x144, "Logical blocks of namespace 1, high dword.");
 
 /// Reserved for write protection.
-pub const NAMESPACE_CONTROL: Reg = read_write(
-    "NAMESPACE_CONTROL",
-    0x148,
-    "Reserved for write protection: has no effect.",
-);
+pub const NAMESPACE_CONTROL: Reg =
+    read_write("NAMESPACE_CONTROL", 0x148, "Reserved for write protection: has no effect.");
 
 /// PRP1 of the transfer, low dword.
-pub const TRANSFER_PRP1_LOW: Reg = read_write(
-    "TRANSFER_PRP1_LOW",
-    0x180,
-    "PRP1 of the transfer, low dword; a multiple of 4.",
-);
+pub const TRANSFER_PRP1_LOW: Reg =
+    read_write("TRANSFER_PRP1_LOW", 0x180, "PRP1 of the transfer, low dword; a multiple of 4.");
 /// PRP1 of the transfer, high dword.
-pub const TRANSFER_PRP1_HIGH: Reg = read_write(
-    "TRANSFER_PRP1_HIGH",
-    0x184,
-    "PRP1 of the transfer, high dword.",
-);
+pub const TRANSFER_PRP1_HIGH: Reg = read_write("TRANSFER_PRP1_HIGH", 0x184, "PRP1 of the transfer, high dword.");
 /// PRP2 of the transfer, low dword.
-pub const TRANSFER_PRP2_LOW: Reg = read_write(
-    "TRANSFER_PRP2_LOW",
-    0x188,
-    "PRP2 of the transfer, low dword.",
-);
+pub const TRANSFER_PRP2_LOW: Reg = read_write("TRANSFER_PRP2_LOW", 0x188, "PRP2 of the transfer, low dword.");
 /// PRP2 of the transfer, high dword.
-pub const TRANSFER_PRP2_HIGH: Reg = read_write(
-    "TRANSFER_PRP2_HIGH",
-    0x18C,
-    "PRP2 of the transfer, high dword.",
-);
+pub const TRANSFER_PRP2_HIGH: Reg = read_write("TRANSFER_PRP2_HIGH", 0x18C, "PRP2 of the transfer, high dword.");
 
 /// Fields of [`TRANSFER_LENGTH`].
 pub mod transfer_length {
@@ -557,20 +431,16 @@ pub mod transfer_length {
 }
 
 /// Length of the transfer.
-pub const TRANSFER_LENGTH: Reg = with_fields(
-    "TRANSFER_LENGTH",
-    0x190,
-    &[transfer_length::BYTES],
-    "Length of the transfer.",
-);
+pub const TRANSFER_LENGTH: Reg =
+    with_fields("TRANSFER_LENGTH", 0x190, &[transfer_length::BYTES], "Length of the transfer.");
 
 /// Fields of [`TRANSFER_START`].
 pub mod transfer_start {
     use super::{Access, Field};
 
     /// Where the data goes.
-    pub const DIRECTION: Field = Field::new("DIRECTION", 0, 1, Access::W1s)
-        .with_doc("0: host to BUFFER; 1: BUFFER to host.");
+    pub const DIRECTION: Field =
+        Field::new("DIRECTION", 0, 1, Access::W1s).with_doc("0: host to BUFFER; 1: BUFFER to host.");
 }
 
 /// Writing it starts the transfer. Only written while TRANSFER_STATE.BUSY is 0; reads as zero.
@@ -586,8 +456,7 @@ pub mod transfer_state {
     use super::{Access, Field};
 
     /// In work.
-    pub const BUSY: Field =
-        Field::new("BUSY", 0, 1, Access::Ro).with_doc("The transfer is in work.");
+    pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro).with_doc("The transfer is in work.");
     /// How it ended.
     pub const STATUS: Field = Field::new("STATUS", 16, 15, Access::Ro)
         .with_doc("The status field of the last transfer when BUSY is 0: 0 if all is well.");
@@ -613,46 +482,22 @@ pub struct Counter {
 /// Read commands that hardware completed without error.
 pub const READ_COMMANDS: Counter = Counter {
     low: read_only("READ_COMMANDS_LOW", 0x200, "Read commands done, low dword."),
-    high: read_only(
-        "READ_COMMANDS_HIGH",
-        0x204,
-        "Read commands done, high dword.",
-    ),
+    high: read_only("READ_COMMANDS_HIGH", 0x204, "Read commands done, high dword."),
 };
 /// Write commands that hardware completed without error.
 pub const WRITE_COMMANDS: Counter = Counter {
-    low: read_only(
-        "WRITE_COMMANDS_LOW",
-        0x208,
-        "Write commands done, low dword.",
-    ),
-    high: read_only(
-        "WRITE_COMMANDS_HIGH",
-        0x20C,
-        "Write commands done, high dword.",
-    ),
+    low: read_only("WRITE_COMMANDS_LOW", 0x208, "Write commands done, low dword."),
+    high: read_only("WRITE_COMMANDS_HIGH", 0x20C, "Write commands done, high dword."),
 };
 /// Logical blocks of those reads.
 pub const READ_BLOCKS: Counter = Counter {
     low: read_only("READ_BLOCKS_LOW", 0x210, "Logical blocks read, low dword."),
-    high: read_only(
-        "READ_BLOCKS_HIGH",
-        0x214,
-        "Logical blocks read, high dword.",
-    ),
+    high: read_only("READ_BLOCKS_HIGH", 0x214, "Logical blocks read, high dword."),
 };
 /// Logical blocks of those writes.
 pub const WRITE_BLOCKS: Counter = Counter {
-    low: read_only(
-        "WRITE_BLOCKS_LOW",
-        0x218,
-        "Logical blocks written, low dword.",
-    ),
-    high: read_only(
-        "WRITE_BLOCKS_HIGH",
-        0x21C,
-        "Logical blocks written, high dword.",
-    ),
+    low: read_only("WRITE_BLOCKS_LOW", 0x218, "Logical blocks written, low dword."),
+    high: read_only("WRITE_BLOCKS_HIGH", 0x21C, "Logical blocks written, high dword."),
 };
 /// Writes to host memory that were answered with an error.
 pub const HOST_WRITE_ERRORS: Counter = Counter {
@@ -669,13 +514,7 @@ pub const HOST_WRITE_ERRORS: Counter = Counter {
 };
 
 /// All counters. They are never cleared but by a reset of the hardware.
-pub const COUNTERS: &[Counter] = &[
-    READ_COMMANDS,
-    WRITE_COMMANDS,
-    READ_BLOCKS,
-    WRITE_BLOCKS,
-    HOST_WRITE_ERRORS,
-];
+pub const COUNTERS: &[Counter] = &[READ_COMMANDS, WRITE_COMMANDS, READ_BLOCKS, WRITE_BLOCKS, HOST_WRITE_ERRORS];
 
 /// The data buffer that transfers read and write.
 pub const BUFFER: Window = Window {

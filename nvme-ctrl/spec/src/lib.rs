@@ -9,10 +9,20 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod count;
+pub mod decode;
 pub mod entry;
+pub mod feature;
 pub mod firmware_port;
+pub mod identify;
 pub mod limits;
+pub mod log;
+pub mod opcode;
 pub mod reg;
 pub mod regs;
+pub mod status;
 
+pub use count::ZeroBased;
+pub use decode::{decode_io, is_fast_path, IoCommand, LbaRange, Limits, NamespaceInfo, Transfer};
 pub use entry::{CqEntry, SqEntry};
+pub use status::Status;

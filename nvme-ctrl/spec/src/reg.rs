@@ -33,13 +33,7 @@ impl Field {
     pub const fn new(name: &'static str, lsb: u32, width: u32, access: Access) -> Self {
         assert!(width > 0, "a field has at least one bit");
         assert!(lsb + width <= 64, "a field lies within 64 bits");
-        Self {
-            name,
-            lsb,
-            width,
-            access,
-            doc: "",
-        }
+        Self { name, lsb, width, access, doc: "" }
     }
 
     /// The same field with a sentence about it.
@@ -174,12 +168,7 @@ pub const fn regs_are_disjoint(regs: &[Reg]) -> bool {
         let mut j = 0;
         while j < i {
             let (a, b) = (&regs[i], &regs[j]);
-            if !ranges_are_disjoint(
-                a.offset as u64,
-                a.end() as u64,
-                b.offset as u64,
-                b.end() as u64,
-            ) {
+            if !ranges_are_disjoint(a.offset as u64, a.end() as u64, b.offset as u64, b.end() as u64) {
                 return false;
             }
             j += 1;
@@ -245,14 +234,7 @@ mod tests {
     const B: Field = Field::new("B", 11, 2, Access::Ro);
 
     const fn reg(offset: u32, bytes: u32, reset: u64, fields: &'static [Field]) -> Reg {
-        Reg {
-            name: "R",
-            offset,
-            bytes,
-            reset,
-            fields,
-            doc: "",
-        }
+        Reg { name: "R", offset, bytes, reset, fields, doc: "" }
     }
 
     #[test]
@@ -273,19 +255,8 @@ mod tests {
         assert!(fields_are_disjoint(&[reg(0, 4, 0xFF0, &[A])]));
         assert!(!fields_are_disjoint(&[reg(0, 4, 0xF, &[A])]), "reset");
         let high = Field::new("HIGH", 30, 3, Access::Rw);
-        assert!(!fields_are_disjoint(&[reg(
-            0,
-            4,
-            0,
-            std::vec![high].leak()
-        )]));
-        let window = |offset| Window {
-            name: "W",
-            offset,
-            bytes: 8,
-            writable: true,
-            doc: "",
-        };
+        assert!(!fields_are_disjoint(&[reg(0, 4, 0, std::vec![high].leak())]));
+        let window = |offset| Window { name: "W", offset, bytes: 8, writable: true, doc: "" };
         assert!(windows_are_disjoint(&[window(8)], &[reg(4, 4, 0, &[])]));
         assert!(!windows_are_disjoint(&[window(8)], &[reg(12, 4, 0, &[])]));
         assert!(!windows_are_disjoint(&[window(8), window(12)], &[]));

@@ -39,14 +39,11 @@ pub mod cap {
     use super::{Access, Field};
 
     /// Maximum Queue Entries Supported.
-    pub const MQES: Field =
-        Field::new("MQES", 0, 16, Access::Ro).with_doc("Most entries of an I/O queue, minus one.");
+    pub const MQES: Field = Field::new("MQES", 0, 16, Access::Ro).with_doc("Most entries of an I/O queue, minus one.");
     /// Contiguous Queues Required.
-    pub const CQR: Field =
-        Field::new("CQR", 16, 1, Access::Ro).with_doc("I/O queues must be physically contiguous.");
+    pub const CQR: Field = Field::new("CQR", 16, 1, Access::Ro).with_doc("I/O queues must be physically contiguous.");
     /// Arbitration Mechanism Supported.
-    pub const AMS: Field =
-        Field::new("AMS", 17, 2, Access::Ro).with_doc("Arbitration beyond round robin: none.");
+    pub const AMS: Field = Field::new("AMS", 17, 2, Access::Ro).with_doc("Arbitration beyond round robin: none.");
     /// Timeout.
     pub const TO: Field = Field::new("TO", 24, 8, Access::Ro)
         .with_doc("Longest time for CSTS.RDY to follow CC.EN, in units of 500 milliseconds.");
@@ -56,14 +53,13 @@ pub mod cap {
     /// NVM Subsystem Reset Supported.
     pub const NSSRS: Field = Field::new("NSSRS", 36, 1, Access::Ro).with_doc("NSSR is there: no.");
     /// Command Sets Supported.
-    pub const CSS: Field =
-        Field::new("CSS", 37, 8, Access::Ro).with_doc("Bit 0: the NVM command set is supported.");
+    pub const CSS: Field = Field::new("CSS", 37, 8, Access::Ro).with_doc("Bit 0: the NVM command set is supported.");
     /// Memory Page Size Minimum.
-    pub const MPSMIN: Field = Field::new("MPSMIN", 48, 4, Access::Ro)
-        .with_doc("Smallest memory page is 2^(12 + MPSMIN) bytes.");
+    pub const MPSMIN: Field =
+        Field::new("MPSMIN", 48, 4, Access::Ro).with_doc("Smallest memory page is 2^(12 + MPSMIN) bytes.");
     /// Memory Page Size Maximum.
-    pub const MPSMAX: Field = Field::new("MPSMAX", 52, 4, Access::Ro)
-        .with_doc("Largest memory page is 2^(12 + MPSMAX) bytes.");
+    pub const MPSMAX: Field =
+        Field::new("MPSMAX", 52, 4, Access::Ro).with_doc("Largest memory page is 2^(12 + MPSMAX) bytes.");
 }
 
 /// The value of [`CAP`] in a configuration with queues of at most `queue_entries_max` entries.
@@ -80,17 +76,7 @@ pub const CAP: Reg = Reg {
     offset: 0x00,
     bytes: 8,
     reset: cap_value(limits::QUEUE_ENTRIES_MAX),
-    fields: &[
-        cap::MQES,
-        cap::CQR,
-        cap::AMS,
-        cap::TO,
-        cap::DSTRD,
-        cap::NSSRS,
-        cap::CSS,
-        cap::MPSMIN,
-        cap::MPSMAX,
-    ],
+    fields: &[cap::MQES, cap::CQR, cap::AMS, cap::TO, cap::DSTRD, cap::NSSRS, cap::CSS, cap::MPSMIN, cap::MPSMAX],
     doc: "Controller Capabilities.",
 };
 
@@ -122,8 +108,9 @@ pub const INTMS: Reg = Reg {
     offset: 0x0C,
     bytes: 4,
     reset: 0,
-    fields: &[Field::new("IVMS", 0, 32, Access::Ro)
-        .with_doc("Interrupts are MSI-X only: reads as zero, writes are ignored.")],
+    fields: &[
+        Field::new("IVMS", 0, 32, Access::Ro).with_doc("Interrupts are MSI-X only: reads as zero, writes are ignored.")
+    ],
     doc: "Interrupt Mask Set.",
 };
 
@@ -133,8 +120,9 @@ pub const INTMC: Reg = Reg {
     offset: 0x10,
     bytes: 4,
     reset: 0,
-    fields: &[Field::new("IVMC", 0, 32, Access::Ro)
-        .with_doc("Interrupts are MSI-X only: reads as zero, writes are ignored.")],
+    fields: &[
+        Field::new("IVMC", 0, 32, Access::Ro).with_doc("Interrupts are MSI-X only: reads as zero, writes are ignored.")
+    ],
     doc: "Interrupt Mask Clear.",
 };
 
@@ -143,24 +131,23 @@ pub mod cc {
     use super::{Access, Field};
 
     /// Enable.
-    pub const EN: Field = Field::new("EN", 0, 1, Access::Rw)
-        .with_doc("1 starts the controller; 1 to 0 is a controller reset.");
+    pub const EN: Field =
+        Field::new("EN", 0, 1, Access::Rw).with_doc("1 starts the controller; 1 to 0 is a controller reset.");
     /// I/O Command Set Selected.
     pub const CSS: Field = Field::new("CSS", 4, 3, Access::Rw).with_doc("0: the NVM command set.");
     /// Memory Page Size.
-    pub const MPS: Field =
-        Field::new("MPS", 7, 4, Access::Rw).with_doc("A memory page has 2^(12 + MPS) bytes.");
+    pub const MPS: Field = Field::new("MPS", 7, 4, Access::Rw).with_doc("A memory page has 2^(12 + MPS) bytes.");
     /// Arbitration Mechanism Selected.
     pub const AMS: Field = Field::new("AMS", 11, 3, Access::Rw).with_doc("0: round robin.");
     /// Shutdown Notification.
-    pub const SHN: Field = Field::new("SHN", 14, 2, Access::Rw)
-        .with_doc("0: none; 1: normal shutdown; 2: abrupt shutdown.");
+    pub const SHN: Field =
+        Field::new("SHN", 14, 2, Access::Rw).with_doc("0: none; 1: normal shutdown; 2: abrupt shutdown.");
     /// I/O Submission Queue Entry Size.
-    pub const IOSQES: Field = Field::new("IOSQES", 16, 4, Access::Rw)
-        .with_doc("Log2 of the bytes of an entry of I/O submission queues: 6.");
+    pub const IOSQES: Field =
+        Field::new("IOSQES", 16, 4, Access::Rw).with_doc("Log2 of the bytes of an entry of I/O submission queues: 6.");
     /// I/O Completion Queue Entry Size.
-    pub const IOCQES: Field = Field::new("IOCQES", 20, 4, Access::Rw)
-        .with_doc("Log2 of the bytes of an entry of I/O completion queues: 4.");
+    pub const IOCQES: Field =
+        Field::new("IOCQES", 20, 4, Access::Rw).with_doc("Log2 of the bytes of an entry of I/O completion queues: 4.");
 }
 
 /// Controller Configuration. NVMe Base, "Offset 14h: CC - Controller Configuration".
@@ -169,15 +156,7 @@ pub const CC: Reg = Reg {
     offset: 0x14,
     bytes: 4,
     reset: 0,
-    fields: &[
-        cc::EN,
-        cc::CSS,
-        cc::MPS,
-        cc::AMS,
-        cc::SHN,
-        cc::IOSQES,
-        cc::IOCQES,
-    ],
+    fields: &[cc::EN, cc::CSS, cc::MPS, cc::AMS, cc::SHN, cc::IOSQES, cc::IOCQES],
     doc: "Controller Configuration.",
 };
 
@@ -186,20 +165,18 @@ pub mod csts {
     use super::{Access, Field};
 
     /// Ready.
-    pub const RDY: Field =
-        Field::new("RDY", 0, 1, Access::Ro).with_doc("The controller processes commands.");
+    pub const RDY: Field = Field::new("RDY", 0, 1, Access::Ro).with_doc("The controller processes commands.");
     /// Controller Fatal Status.
-    pub const CFS: Field = Field::new("CFS", 1, 1, Access::Ro)
-        .with_doc("An error that cannot be reported by a completion.");
+    pub const CFS: Field =
+        Field::new("CFS", 1, 1, Access::Ro).with_doc("An error that cannot be reported by a completion.");
     /// Shutdown Status.
-    pub const SHST: Field = Field::new("SHST", 2, 2, Access::Ro)
-        .with_doc("0: no shutdown; 1: shutting down; 2: shutdown is complete.");
+    pub const SHST: Field =
+        Field::new("SHST", 2, 2, Access::Ro).with_doc("0: no shutdown; 1: shutting down; 2: shutdown is complete.");
     /// NVM Subsystem Reset Occurred.
-    pub const NSSRO: Field = Field::new("NSSRO", 4, 1, Access::Ro)
-        .with_doc("Always 0: NVM subsystem reset is not supported.");
+    pub const NSSRO: Field =
+        Field::new("NSSRO", 4, 1, Access::Ro).with_doc("Always 0: NVM subsystem reset is not supported.");
     /// Processing Paused.
-    pub const PP: Field =
-        Field::new("PP", 5, 1, Access::Ro).with_doc("Always 0: commands are never paused.");
+    pub const PP: Field = Field::new("PP", 5, 1, Access::Ro).with_doc("Always 0: commands are never paused.");
 }
 
 /// Values of CSTS.SHST.
@@ -238,11 +215,11 @@ pub mod aqa {
     use super::{Access, Field};
 
     /// Admin Submission Queue Size.
-    pub const ASQS: Field = Field::new("ASQS", 0, 12, Access::Rw)
-        .with_doc("Entries of the admin submission queue, minus one.");
+    pub const ASQS: Field =
+        Field::new("ASQS", 0, 12, Access::Rw).with_doc("Entries of the admin submission queue, minus one.");
     /// Admin Completion Queue Size.
-    pub const ACQS: Field = Field::new("ACQS", 16, 12, Access::Rw)
-        .with_doc("Entries of the admin completion queue, minus one.");
+    pub const ACQS: Field =
+        Field::new("ACQS", 16, 12, Access::Rw).with_doc("Entries of the admin completion queue, minus one.");
 }
 
 /// Admin Queue Attributes. NVMe Base, "Offset 24h: AQA - Admin Queue Attributes".

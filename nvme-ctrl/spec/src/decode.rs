@@ -1,0 +1,259 @@
+//! I/O commands from their entries: the only place where they are judged. NVM Command Set, "NVM Command Set Commands".
+//!
+//! ## What hardware executes by itself
+//! [`is_fast_path`] is true for an entry of an I/O submission queue when all of this holds:
+//! 1. the opcode is Flush, Write or Read;
+//! 2. FUSE is 0 and PSDT is 0; the other bits of the flags byte are ignored;
+//! 3. NSID is the namespace's, or, for Flush alone, `FFFFFFFFh`; and the namespace is attached (it has blocks);
+//! 4. for Write and Read: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS;
+//! 5. for Write and Read: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
+//! 6. for Write and Read: PRP1 is a multiple of 4.
+//!
+//! MPTR, the reserved dwords, PRINFO, LR, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are there.
+//! PRP2 and lists are judged by whoever walks them. Any other entry goes to firmware, which completes it with the `Err` of [`decode_io`].
+
+use core::ops::Range;
+
+use crate::count::ZeroBased;
+use crate::entry::prp::PRP1_ALIGNMENT;
+use crate::entry::SqEntry;
+use crate::limits::{self, NSID_BROADCAST};
+use crate::opcode::io;
+use crate::status::Status;
+
+/// A namespace as I/O commands see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamespaceInfo {
+    /// Namespace identifier.
+    pub nsid: u32,
+    /// Number of logical blocks; 0: not attached.
+    pub blocks: u64,
+}
+
+/// What bounds an I/O command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a logical block.
+    pub lba_bytes: u32,
+    /// Most bytes of one command.
+    pub transfer_bytes_max: u32,
+}
+
+impl Limits {
+    /// Those of the default configuration.
+    pub const DEFAULT: Self = Self { lba_bytes: limits::LBA_BYTES, transfer_bytes_max: limits::TRANSFER_BYTES_MAX };
+}
+
+/// Logical blocks inside the namespace: at least one, at most as many as MDTS allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LbaRange {
+    start: u64,
+    blocks: u32,
+}
+
+impl LbaRange {
+    /// The first block.
+    pub const fn start(self) -> u64 {
+        self.start
+    }
+
+    /// Number of blocks.
+    pub const fn blocks(self) -> u32 {
+        self.blocks
+    }
+
+    /// The blocks as a half-open range.
+    pub const fn range(self) -> Range<u64> {
+        self.start..self.start + self.blocks as u64
+    }
+
+    fn decode(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> Result<Self, Status> {
+        let start = u64::from(sqe.cdw(11)) << 32 | u64::from(sqe.cdw(10));
+        let blocks = ZeroBased::from_raw(sqe.cdw(12) as u16).count();
+        let bytes = u64::from(blocks) * u64::from(limits.lba_bytes);
+        if bytes > u64::from(limits.transfer_bytes_max) {
+            return Err(Status::INVALID_FIELD);
+        }
+        let behind = start.checked_add(u64::from(blocks));
+        if behind.is_none_or(|behind| behind > namespace.blocks) {
+            return Err(Status::LBA_OUT_OF_RANGE);
+        }
+        Ok(Self { start, blocks })
+    }
+}
+
+/// Command dword 12 of Read and Write: Force Unit Access.
+const FORCE_UNIT_ACCESS: u32 = 1 << 30;
+
+/// A Read or Write: checked, so that only memory and medium can still fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Which blocks.
+    pub range: LbaRange,
+    /// Force Unit Access.
+    pub fua: bool,
+    /// PRP Entry 1 and 2; the first is a multiple of 4.
+    pub prp: [u64; 2],
+}
+
+impl Transfer {
+    fn decode(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> Result<Self, Status> {
+        let range = LbaRange::decode(sqe, namespace, limits)?;
+        let prp = [sqe.prp[0].get(), sqe.prp[1].get()];
+        if prp[0] % PRP1_ALIGNMENT != 0 {
+            return Err(Status::INVALID_PRP_OFFSET);
+        }
+        let fua = sqe.cdw(12) & FORCE_UNIT_ACCESS != 0;
+        Ok(Self { range, fua, prp })
+    }
+}
+
+/// An I/O command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoCommand {
+    /// Everything completed before reaches the medium.
+    Flush,
+    /// Host to medium.
+    Write(Transfer),
+    /// Medium to host.
+    Read(Transfer),
+}
+
+/// The command in an entry of an I/O submission queue; `Err` is the completion that the host gets, through [`Status::for_host`].
+pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> Result<IoCommand, Status> {
+    if !matches!(sqe.opcode, io::FLUSH | io::WRITE | io::READ) {
+        return Err(Status::INVALID_OPCODE);
+    }
+    if sqe.fuse() != 0 || sqe.psdt() != 0 {
+        return Err(Status::INVALID_FIELD);
+    }
+    // With no volatile write cache a Flush of all namespaces costs nothing to support: Identify Controller, VWC, says so.
+    let is_for_all = sqe.opcode == io::FLUSH && sqe.nsid.get() == NSID_BROADCAST;
+    let is_named = sqe.nsid.get() == namespace.nsid || is_for_all;
+    if !is_named || namespace.blocks == 0 {
+        return Err(Status::INVALID_NAMESPACE);
+    }
+    match sqe.opcode {
+        io::WRITE => Ok(IoCommand::Write(Transfer::decode(sqe, namespace, limits)?)),
+        io::READ => Ok(IoCommand::Read(Transfer::decode(sqe, namespace, limits)?)),
+        _ => Ok(IoCommand::Flush),
+    }
+}
+
+/// Whether hardware executes the entry without firmware: see the list at the top of this module.
+pub fn is_fast_path(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> bool {
+    decode_io(sqe, namespace, limits).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use zerocopy::FromBytes;
+
+    const NAMESPACE: NamespaceInfo = NamespaceInfo { nsid: 1, blocks: 10_000 };
+
+    /// An entry by its bytes, as the figures of the specification have them.
+    fn entry(opcode: u8, changes: &[(usize, u32)]) -> SqEntry {
+        let mut bytes = [0; 64];
+        bytes[0] = opcode;
+        bytes[4] = 1;
+        for (dword, value) in changes {
+            bytes[4 * dword..4 * dword + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        SqEntry::read_from_bytes(&bytes).unwrap()
+    }
+
+    fn decode(opcode: u8, changes: &[(usize, u32)]) -> Result<IoCommand, Status> {
+        decode_io(&entry(opcode, changes), &NAMESPACE, &Limits::DEFAULT)
+    }
+
+    /// "Command Dword 10 and 11: SLBA", "Command Dword 12: NLB in bits 15:0, FUA in bit 30".
+    #[test]
+    fn a_read_has_its_blocks_and_its_pages() {
+        let prps = [(6, 0x1004), (7, 1), (8, 0x3000), (9, 2)];
+        let blocks = [(10, 9_992), (12, 0x4000_0007)];
+        let expected =
+            Transfer { range: LbaRange { start: 9_992, blocks: 8 }, fua: true, prp: [0x1_0000_1004, 0x2_0000_3000] };
+        let changes = [&prps[..], &blocks[..]].concat();
+        assert_eq!(decode(2, &changes), Ok(IoCommand::Read(expected)));
+        assert_eq!(decode(1, &changes), Ok(IoCommand::Write(expected)));
+        assert_eq!(decode(0, &changes), Ok(IoCommand::Flush));
+        assert_eq!(expected.range.range(), 9_992..10_000);
+    }
+
+    #[test]
+    fn each_mistake_has_its_status() {
+        let cases: &[(u8, &[(usize, u32)], Status)] = &[
+            (0x03, &[], Status::INVALID_OPCODE),
+            (0xFF, &[], Status::INVALID_OPCODE),
+            // FUSE 1, 2, 3 and PSDT 1, 2, 3.
+            (2, &[(0, 0x0102)], Status::INVALID_FIELD),
+            (2, &[(0, 0x0202)], Status::INVALID_FIELD),
+            (0, &[(0, 0x0300)], Status::INVALID_FIELD),
+            (2, &[(0, 0x4002)], Status::INVALID_FIELD),
+            (2, &[(0, 0x8002)], Status::INVALID_FIELD),
+            (0, &[(0, 0xC000)], Status::INVALID_FIELD),
+            (2, &[(1, 0)], Status::INVALID_NAMESPACE),
+            (2, &[(1, 2)], Status::INVALID_NAMESPACE),
+            (2, &[(1, NSID_BROADCAST)], Status::INVALID_NAMESPACE),
+            (1, &[(1, NSID_BROADCAST)], Status::INVALID_NAMESPACE),
+            (0, &[(1, 0)], Status::INVALID_NAMESPACE),
+            // 4,096 blocks of 512 bytes are 2 MiB; one more is too many.
+            (2, &[(12, 4_096)], Status::INVALID_FIELD),
+            (2, &[(12, 0xFFFF)], Status::INVALID_FIELD),
+            (2, &[(10, 10_000)], Status::LBA_OUT_OF_RANGE),
+            (2, &[(10, 9_999), (12, 1)], Status::LBA_OUT_OF_RANGE),
+            (1, &[(11, 1)], Status::LBA_OUT_OF_RANGE),
+            (1, &[(10, !0), (11, !0)], Status::LBA_OUT_OF_RANGE),
+            (2, &[(6, 2)], Status::INVALID_PRP_OFFSET),
+            (1, &[(6, 0x1001)], Status::INVALID_PRP_OFFSET),
+        ];
+        for (opcode, changes, status) in cases {
+            assert_eq!(decode(*opcode, changes), Err(*status), "{changes:X?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_used_is_ignored() {
+        assert!(decode(2, &[(0, 0x3C02)]).is_ok(), "reserved flags");
+        assert!(decode(2, &[(2, !0), (3, !0), (4, !0), (5, !0)]).is_ok());
+        let control = 0xBFFF_0000;
+        assert!(decode(2, &[(12, control), (13, !0), (14, !0), (15, !0)]).is_ok());
+        assert!(decode(0, &[(6, 1), (10, !0), (12, !0)]).is_ok());
+        assert!(decode(0, &[(1, NSID_BROADCAST)]).is_ok());
+        assert!(decode(2, &[(12, 4_095)]).is_ok(), "exactly MDTS");
+    }
+
+    #[test]
+    fn a_detached_namespace_has_no_commands() {
+        let none = NamespaceInfo { nsid: 1, blocks: 0 };
+        for (opcode, nsid) in [(0, 1), (0, NSID_BROADCAST), (1, 1), (2, 1)] {
+            let decoded = decode_io(&entry(opcode, &[(1, nsid)]), &none, &Limits::DEFAULT);
+            assert_eq!(decoded, Err(Status::INVALID_NAMESPACE));
+        }
+    }
+
+    proptest! {
+        /// Whatever the host sends has an answer, and what is accepted lies inside the namespace.
+        #[test]
+        fn every_entry_has_an_answer(mut bytes: [u8; 64], near in any::<bool>()) {
+            if near {
+                bytes[0] %= 4;
+                bytes[1] = 0;
+                bytes[4..8].copy_from_slice(&1_u32.to_le_bytes());
+                bytes[42..48].fill(0);
+            }
+            let sqe = SqEntry::read_from_bytes(&bytes).unwrap();
+            match decode_io(&sqe, &NAMESPACE, &Limits::DEFAULT) {
+                Ok(IoCommand::Read(t) | IoCommand::Write(t)) => {
+                    prop_assert!(t.range.range().end <= NAMESPACE.blocks);
+                    prop_assert!(t.range.blocks() >= 1);
+                    prop_assert!(t.range.blocks() * 512 <= limits::TRANSFER_BYTES_MAX);
+                }
+                Ok(IoCommand::Flush) => {}
+                Err(status) => prop_assert!(!status.is_success()),
+            }
+        }
+    }
+}
