@@ -1,11 +1,13 @@
 //! The design in the Rust HDL.
 
 use rtl_hdl::{
-    cases, cat, hw_bundle, hw_enum, hw_view, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
+    cases, cat, hw_bundle, hw_enum, hw_view, lit, switch, when, zero, Bits, Block, MemoryStyle, Module, Shape, Signal, Value,
 };
 
 /// The same design, written by hand.
 pub const HAND_WRITTEN: &str = include_str!("queue_fetch.sv");
+/// Its top module.
+pub const HAND_WRITTEN_TOP: &str = "hand_queue_fetch";
 
 /// Width of a queue index.
 const INDEX_BITS: u32 = 6;
@@ -218,9 +220,7 @@ impl Block for QueueFetch {
         m.output("ar_len", lit(3u8, 8));
         m.output("r_ready", state.is(State::Data));
         m.output("cmd_valid", fifo.port("valid"));
-        let command = Command::unpack(fifo.port("rdata"));
-        let _: EnumSignal<Operation> = command.op;
-        m.output_as::<Command>("cmd", command);
+        m.output_as::<Command>("cmd", Command::unpack(fifo.port("rdata")));
         m.output("sq_head", head);
         m.output("err", pointers.port("db_err") | last_error);
     }
