@@ -13,7 +13,7 @@
 //!     let sent: Vec<Vec<u64>> = (0..100).map(|_| rng.bits(8)).collect();
 //!     let mut bench = Bench::new(sim, design, seed, stalls);
 //!     bench.send("from", sent.iter().cloned());
-//!     bench.run_until(1000, |bench| bench.received("to").len() == sent.len());
+//!     bench.run_until(10_000, |bench| bench.received("to").len() == sent.len());
 //!     assert_eq!(bench.received("to"), sent);
 //! }
 //!
@@ -54,7 +54,8 @@ impl Seed {
     /// If `SEED` is set to something else.
     pub fn from_env_or(default: u64) -> Seed {
         match std::env::var("SEED") {
-            Ok(text) => Seed::parse(&text).unwrap_or_else(|| panic!("SEED is `{text}`; it must be a number such as 24301 or 0x5eed")),
+            Ok(text) => Seed::parse(&text)
+                .unwrap_or_else(|| panic!("SEED is `{text}`; it must be a number such as 24301 or 0x5eed")),
             Err(_) => Seed(default),
         }
     }
@@ -71,7 +72,8 @@ impl Seed {
     /// Random numbers for one `purpose`. Each purpose has numbers of its own, so that a new use of randomness leaves the others as they were.
     pub fn rng(self, purpose: &str) -> Rng {
         // FNV-1a.
-        let hash = purpose.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let hash =
+            purpose.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         Rng { state: self.0 ^ hash }
     }
 
@@ -158,7 +160,7 @@ pub enum Stalls {
     OutputStalls,
     /// Both.
     Both,
-    /// Each stream has its own rate, and its gaps and bursts their own lengths.
+    /// Each stream has its own rate, and its gaps and runs their own lengths; the slowest end is active in every tenth clock.
     Random,
 }
 
@@ -173,7 +175,7 @@ impl Stalls {
             Stalls::OutputStalls => direction == Direction::Output,
             Stalls::Both => true,
             Stalls::Random => {
-                let [run_max, gap_max] = [0; 2].map(|_: u64| 1 << rng.below(6));
+                let [run_max, gap_max] = [5, 4].map(|bits| 1 << rng.below(bits + 1));
                 return Pace { run_max, gap_max, left: 0, active: false, rng };
             }
         };
@@ -245,7 +247,13 @@ impl StreamPins {
                 leaf
             })
             .collect();
-        StreamPins { name: name.clone(), valid: sim.port(&stream.valid()), ready: sim.port(&stream.ready()), leaves, width: low }
+        StreamPins {
+            name: name.clone(),
+            valid: sim.port(&stream.valid()),
+            ready: sim.port(&stream.ready()),
+            leaves,
+            width: low,
+        }
     }
 
     fn poke(&self, sim: &mut dyn Simulator, item: &[u64]) {
@@ -280,9 +288,21 @@ pub struct Source {
 impl Source {
     /// A source for `stream`, which is an input of the top module of `sim`.
     pub fn new(sim: &dyn Simulator, stream: &StreamPort, pace: Pace) -> Source {
-        assert_eq!(stream.direction, Direction::Input, "the stream `{}` leaves the module: it takes a `Sink`", stream.name);
+        assert_eq!(
+            stream.direction,
+            Direction::Input,
+            "the stream `{}` leaves the module: it takes a `Sink`",
+            stream.name
+        );
         let garbage = Seed(pace.rng.state).rng(&stream.name);
-        Source { pins: StreamPins::new(sim, stream), pace, garbage, waiting: VecDeque::new(), offering: false, taken: 0 }
+        Source {
+            pins: StreamPins::new(sim, stream),
+            pace,
+            garbage,
+            waiting: VecDeque::new(),
+            offering: false,
+            taken: 0,
+        }
     }
 
     /// Adds an item behind those that wait.
@@ -363,7 +383,12 @@ pub struct Sink {
 impl Sink {
     /// A sink for `stream`, which is an output of the top module of `sim`.
     pub fn new(sim: &dyn Simulator, stream: &StreamPort, pace: Pace) -> Sink {
-        assert_eq!(stream.direction, Direction::Output, "the stream `{}` enters the module: it takes a `Source`", stream.name);
+        assert_eq!(
+            stream.direction,
+            Direction::Output,
+            "the stream `{}` enters the module: it takes a `Source`",
+            stream.name
+        );
         Sink { pins: StreamPins::new(sim, stream), pace, ready: false, offered: None, received: vec![] }
     }
 
@@ -459,10 +484,14 @@ impl Fields {
     ///
     /// # Panics
     /// If there is no such field, or the value does not fit.
-    pub fn set(self, name: &str, value: impl Into<u128>) -> Fields {
-        let value = value.into();
+    pub fn set(self, name: &str, value: impl TryInto<u128>) -> Fields {
+        let Ok(value) = value.try_into() else { panic!("the value of `{name}` is negative; fields are unsigned") };
         let (_, width) = self.find(name);
-        assert!(width >= 128 || value >> width == 0, "the field `{name}` of `{}` has {width} bits: {value:#x} does not fit", self.stream.name);
+        assert!(
+            width >= 128 || value >> width == 0,
+            "the field `{name}` of `{}` has {width} bits: {value:#x} does not fit",
+            self.stream.name
+        );
         self.set_words(name, &[value as u64, (value >> 64) as u64])
     }
 
@@ -498,9 +527,16 @@ impl Fields {
 pub fn get_bits(words: &[u64], low: u32, width: u32) -> Vec<u64> {
     let (first, shift) = ((low / 64) as usize, low % 64);
     let word = |i: usize| words.get(i).copied().unwrap_or(0);
-    let mut result: Vec<u64> = (0..words_for(width))
-        .map(|i| if shift == 0 { word(first + i) } else { word(first + i) >> shift | word(first + i + 1) << (64 - shift) })
-        .collect();
+    let mut result: Vec<u64> =
+        (0..words_for(width))
+            .map(|i| {
+                if shift == 0 {
+                    word(first + i)
+                } else {
+                    word(first + i) >> shift | word(first + i + 1) << (64 - shift)
+                }
+            })
+            .collect();
     crate::mask_top(width, &mut result);
     result
 }
@@ -558,7 +594,9 @@ impl<'a> Bench<'a> {
                 Direction::Output => drop(sinks.insert(stream.name.clone(), (clock, Sink::new(sim, stream, pace)))),
             }
         }
-        for port in top.ports.iter().filter(|p| p.direction == Direction::Input && !matches!(p.domain, Domain::ClockInput(_))) {
+        for port in
+            top.ports.iter().filter(|p| p.direction == Direction::Input && !matches!(p.domain, Domain::ClockInput(_)))
+        {
             sim.poke(sim.port(&port.name), &vec![0; words_for(port.width)]);
         }
         let mut bench = Bench { sim, top, seed, stalls, sources, sinks, edges: seed.rng("clock edges"), clocks: 0 };
@@ -568,7 +606,8 @@ impl<'a> Bench<'a> {
 
     /// Holds every reset for `clocks` edges of every clock. Offers are withdrawn; what has not been taken is offered again afterwards.
     pub fn reset(&mut self, clocks: u32) {
-        let resets: Vec<PortId> = self.top.clocks.iter().filter_map(|c| c.reset).map(|node| self.port_of_node(node)).collect();
+        let resets: Vec<PortId> =
+            self.top.clocks.iter().filter_map(|c| c.reset).map(|node| self.port_of_node(node)).collect();
         self.sources.values_mut().for_each(|(_, source)| source.reset(self.sim, false));
         for &reset in &resets {
             self.sim.poke_u64(reset, 1);
@@ -584,7 +623,12 @@ impl<'a> Bench<'a> {
     }
 
     fn port_of_node(&self, node: usize) -> PortId {
-        let port = self.top.ports.iter().find(|p| p.node == node && p.direction == Direction::Input).expect("a reset is a port");
+        let port = self
+            .top
+            .ports
+            .iter()
+            .find(|p| p.node == node && p.direction == Direction::Input)
+            .expect("a reset is a port");
         self.sim.port(&port.name)
     }
 
@@ -723,8 +767,12 @@ impl<'a> Bench<'a> {
     }
 
     fn progress(&self) -> String {
-        let sources = self.sources.iter().map(|(name, (_, s))| format!("`{name}` took {} items and {} wait", s.taken(), s.pending()));
-        let sinks = self.sinks.iter().map(|(name, (_, s))| format!("`{name}` holds {} received items", s.received().len()));
+        let sources = self
+            .sources
+            .iter()
+            .map(|(name, (_, s))| format!("`{name}` took {} items and {} wait", s.taken(), s.pending()));
+        let sinks =
+            self.sinks.iter().map(|(name, (_, s))| format!("`{name}` holds {} received items", s.received().len()));
         sources.chain(sinks).collect::<Vec<_>>().join("; ")
     }
 }
@@ -748,7 +796,12 @@ impl Drop for Bench<'_> {
 ///
 /// # Panics
 /// After `clocks_max` clocks, with the command that replays the run.
-pub fn run_until(sim: &mut dyn Simulator, seed: Seed, clocks_max: u64, mut done: impl FnMut(&mut dyn Simulator) -> bool) -> u64 {
+pub fn run_until(
+    sim: &mut dyn Simulator,
+    seed: Seed,
+    clocks_max: u64,
+    mut done: impl FnMut(&mut dyn Simulator) -> bool,
+) -> u64 {
     for clock in 0..clocks_max {
         if done(sim) {
             return clock;

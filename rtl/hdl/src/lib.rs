@@ -5,6 +5,7 @@ pub mod bench;
 mod check;
 mod constant;
 mod emit;
+mod eval;
 pub mod ir;
 mod module;
 mod signal;
@@ -14,6 +15,7 @@ mod value;
 
 pub use constant::{mask_top, words_for, Constant};
 pub use emit::{emit, SourceFile};
+pub use eval::{EvalError, Evaluator, ForeignModel, Options};
 pub use ir::{Design, Direction, MemoryStyle, Source};
 pub use module::{
     address_width, block_fn, elaborate, Block, BlockFn, Clock, Foreign, Initial, InstanceHandle, MemoryHandle, Module, Problem,
