@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn each_mistake_has_its_status() {
-        let cases: &[(u8, &[(usize, u32)], Status)] = &[
+        type Case = (u8, &'static [(usize, u32)], Status);
+        let cases: &[Case] = &[
             (0x03, &[], Status::INVALID_OPCODE),
             (0xFF, &[], Status::INVALID_OPCODE),
             // FUSE 1, 2, 3 and PSDT 1, 2, 3.

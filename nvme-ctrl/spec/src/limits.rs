@@ -49,7 +49,7 @@ pub const ASYNC_EVENT_REQUESTS: u32 = 4;
 pub const ERROR_LOG_ENTRIES: u32 = 64;
 
 /// Most commands that firmware holds, and completions that wait for room in their queue. When so many wait, firmware takes no more commands.
-pub const HELD_COMMANDS: u32 = 256;
+pub const HELD_COMMANDS: u32 = 1024;
 
 /// CAP.TO in units of 500 milliseconds: the longest time from CC.EN to CSTS.RDY.
 pub const READY_TIMEOUT_500_MS: u8 = 20;

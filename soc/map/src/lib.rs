@@ -1,1 +1,109 @@
 //! Address map, interrupt numbers and memory sizes.
+//!
+//! Addresses of the device's own bus are in [`REGIONS`]; addresses of the host are its own business, but for [`MSI_WINDOW`].
+#![no_std]
+#![deny(missing_docs)]
+
+use core::ops::Range;
+
+/// A part of an address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// What `flashdock map` prints.
+    pub name: &'static str,
+    /// The first address.
+    pub base: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+impl Region {
+    /// The addresses of the region.
+    pub const fn range(&self) -> Range<u64> {
+        self.base..self.end()
+    }
+
+    /// The address behind the region.
+    pub const fn end(&self) -> u64 {
+        self.base + self.bytes
+    }
+
+    /// Whether the address lies in the region.
+    pub const fn contains(&self, address: u64) -> bool {
+        self.base <= address && address < self.end()
+    }
+}
+
+/// The register port of the NVMe controller: `nvme_spec::firmware_port`.
+pub const NVME_FIRMWARE_PORT: Region = Region {
+    name: "nvme-firmware-port",
+    base: 0x1000_0000,
+    bytes: 0x2000,
+    doc: "The NVMe controller's registers for firmware.",
+};
+
+/// Memory of the device. The processors cache it from here on.
+pub const DRAM: Region = Region { name: "dram", base: 0x8000_0000, bytes: 0x1_0000_0000, doc: "Memory of the device." };
+
+/// All regions of the device's bus, in the order of their addresses.
+pub const REGIONS: &[Region] = &[NVME_FIRMWARE_PORT, DRAM];
+
+const _: () = assert!(regions_are_disjoint(REGIONS));
+
+/// Interrupt line of the NVMe controller's firmware port.
+pub const NVME_INTERRUPT: u32 = 1;
+
+/// Where the simulated host takes interrupt messages: addresses as on a PC, above which no memory of the simulated host lies.
+pub const MSI_WINDOW: Region = Region {
+    name: "msi",
+    base: 0xFEE0_0000,
+    bytes: 0x10_0000,
+    doc: "Where the simulated host takes interrupt messages.",
+};
+
+/// Whether no two regions share an address and none is empty or goes beyond the address space.
+pub const fn regions_are_disjoint(regions: &[Region]) -> bool {
+    let mut i = 0;
+    while i < regions.len() {
+        let a = &regions[i];
+        if a.bytes == 0 || a.base.checked_add(a.bytes).is_none() {
+            return false;
+        }
+        let mut j = 0;
+        while j < i {
+            let b = &regions[j];
+            if a.base < b.end() && b.base < a.end() {
+                return false;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn region(base: u64, bytes: u64) -> Region {
+        Region { name: "r", base, bytes, doc: "" }
+    }
+
+    #[test]
+    fn neighbours_are_disjoint_and_overlaps_are_not() {
+        assert!(regions_are_disjoint(&[region(0, 4), region(4, 4)]));
+        assert!(!regions_are_disjoint(&[region(0, 5), region(4, 4)]));
+        assert!(!regions_are_disjoint(&[region(4, 4), region(0, 16)]));
+        assert!(!regions_are_disjoint(&[region(0, 0)]));
+        assert!(!regions_are_disjoint(&[region(u64::MAX, 2)]));
+    }
+
+    #[test]
+    fn ends_are_exclusive() {
+        assert!(DRAM.contains(DRAM.base));
+        assert!(!DRAM.contains(DRAM.end()));
+    }
+}
