@@ -83,7 +83,7 @@ impl LbaRange {
 }
 
 /// Command dword 12 of Read and Write: Force Unit Access.
-const FORCE_UNIT_ACCESS: u32 = 1 << 30;
+pub const FORCE_UNIT_ACCESS: u32 = 1 << 30;
 
 /// A Read or Write: checked, so that only memory and medium can still fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
