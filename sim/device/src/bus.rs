@@ -39,10 +39,7 @@ pub struct Clocks {
 impl Clocks {
     /// Always `clocks`.
     pub const fn fixed(clocks: u32) -> Self {
-        Self {
-            min: clocks,
-            max: clocks,
-        }
+        Self { min: clocks, max: clocks }
     }
 
     /// Between `min` and `max`, both included.
@@ -143,12 +140,7 @@ impl BusTiming {
     /// Everything that the protocol allows, at random from `seed`.
     pub fn adverse(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xAD5E);
-        let stalls = [
-            Chance::NEVER,
-            Chance::of(1, 8),
-            Chance::of(1, 2),
-            Chance::of(7, 8),
-        ];
+        let stalls = [Chance::NEVER, Chance::of(1, 8), Chance::of(1, 2), Chance::of(7, 8)];
         Self {
             read_latency: Clocks::between(1, *random.pick(&[1, 10, 100, 400])),
             write_latency: Clocks::between(1, *random.pick(&[1, 10, 100, 400])),
@@ -298,12 +290,7 @@ impl Bus {
             clock: 0,
             reads: VecDeque::new(),
             current: None,
-            offered: ReadBeat {
-                id: 0,
-                data: [0; BEAT_BYTES],
-                error: false,
-                last: false,
-            },
+            offered: ReadBeat { id: 0, data: [0; BEAT_BYTES], error: false, last: false },
             read_offered: false,
             read_ready: false,
             writes: VecDeque::new(),
@@ -341,27 +328,17 @@ impl Bus {
     /// Decides what the bus drives in the clock that begins.
     pub fn begin_clock(&mut self, memory: &mut impl Memory) {
         self.clock += 1;
-        let BusTiming {
-            stalls,
-            reads_max,
-            writes_max,
-            ..
-        } = self.timing;
-        if !self.read_offered
-            && !self.reads.is_empty()
-            && !stalls.read_data.happens(&mut self.random)
-        {
+        let BusTiming { stalls, reads_max, writes_max, .. } = self.timing;
+        if !self.read_offered && !self.reads.is_empty() && !stalls.read_data.happens(&mut self.random) {
             self.offer_read_beat(memory);
         }
         if !self.response_offered && !self.responses.is_empty() {
             self.offer_response(memory);
         }
-        self.read_ready =
-            self.reads.len() < reads_max as usize && !stalls.read_address.happens(&mut self.random);
+        self.read_ready = self.reads.len() < reads_max as usize && !stalls.read_address.happens(&mut self.random);
         self.write_ready = self.writes.len() + self.responses.len() < writes_max as usize
             && !stalls.write_address.happens(&mut self.random);
-        self.write_beat_ready =
-            self.early.len() < EARLY_BEATS_MAX && !stalls.write_data.happens(&mut self.random);
+        self.write_beat_ready = self.early.len() < EARLY_BEATS_MAX && !stalls.write_data.happens(&mut self.random);
     }
 
     // --- Reads -----------------------------------------------------------------------------------------------------------------------
@@ -376,17 +353,11 @@ impl Bus {
     /// # Panics
     /// When the request breaks the protocol.
     pub fn read(&mut self, request: ReadRequest) {
-        assert!(
-            self.read_ready,
-            "read address transferred without ARREADY: {request:x?}"
-        );
+        assert!(self.read_ready, "read address transferred without ARREADY: {request:x?}");
         self.read_ready = false;
         assert_burst(request.address, request.beats);
-        let late = if self.timing.late.happens(&mut self.random) {
-            self.timing.late_clocks.draw(&mut self.random)
-        } else {
-            0
-        };
+        let late =
+            if self.timing.late.happens(&mut self.random) { self.timing.late_clocks.draw(&mut self.random) } else { 0 };
         let latency = self.timing.read_latency.draw(&mut self.random).max(1);
         self.reads.push_back(Read {
             id: request.id,
@@ -417,9 +388,7 @@ impl Bus {
             return;
         };
         let read = &mut self.reads[index];
-        let error = memory
-            .read_beat(read.function, read.address, &mut self.offered.data)
-            .is_err();
+        let error = memory.read_beat(read.function, read.address, &mut self.offered.data).is_err();
         if error {
             // What comes with an error is not data; a manager that uses it shall be seen.
             self.offered.data.fill(0xEE);
@@ -473,10 +442,7 @@ impl Bus {
     /// # Panics
     /// When the request breaks the protocol.
     pub fn write(&mut self, request: WriteRequest, memory: &mut impl Memory) {
-        assert!(
-            self.write_ready,
-            "write address transferred without AWREADY: {request:x?}"
-        );
+        assert!(self.write_ready, "write address transferred without AWREADY: {request:x?}");
         self.write_ready = false;
         assert_burst(request.address, request.beats);
         self.writes.push_back(Write {
@@ -499,17 +465,10 @@ impl Bus {
     /// # Panics
     /// When it breaks the protocol.
     pub fn write_beat(&mut self, data: &Beat, strobe: u64, last: bool, memory: &mut impl Memory) {
-        assert!(
-            self.write_beat_ready,
-            "write beat transferred without WREADY"
-        );
+        assert!(self.write_beat_ready, "write beat transferred without WREADY");
         self.write_beat_ready = false;
         self.beats_written += 1;
-        self.early.push_back(WriteBeat {
-            data: *data,
-            strobe,
-            last,
-        });
+        self.early.push_back(WriteBeat { data: *data, strobe, last });
         self.join_writes(memory);
     }
 
@@ -527,8 +486,7 @@ impl Bus {
                     strobe: beat.strobe,
                 });
             } else {
-                let result =
-                    memory.write_beat(write.function, write.address, &beat.data, beat.strobe);
+                let result = memory.write_beat(write.function, write.address, &beat.data, beat.strobe);
                 write.error |= result.is_err();
             }
             write.address += BEAT_BYTES as u64;
@@ -540,10 +498,7 @@ impl Bus {
                 write.address
             );
             if beat.last {
-                let write = self
-                    .writes
-                    .pop_front()
-                    .expect("the loop's condition saw it");
+                let write = self.writes.pop_front().expect("the loop's condition saw it");
                 self.respond(&write);
             }
         }
@@ -554,10 +509,7 @@ impl Bus {
         // A beat settles with the response after it, whatever the knob was when it came.
         let owed: u32 = self.responses.iter().map(|r| r.beats).sum();
         self.responses.push_back(Response {
-            response: WriteResponse {
-                id: write.id,
-                error: write.error,
-            },
+            response: WriteResponse { id: write.id, error: write.error },
             due,
             beats: self.settling.len() as u32 - owed,
         });
@@ -603,15 +555,9 @@ fn beat_address(address: u64) -> u64 {
 /// AMBA AXI, "Address structure": at most 256 beats, and a burst does not cross a 4 KiB boundary.
 #[track_caller]
 fn assert_burst(address: u64, beats: u32) {
-    assert!(
-        (1..=256).contains(&beats),
-        "a burst of {beats} beats at {address:#x}"
-    );
+    assert!((1..=256).contains(&beats), "a burst of {beats} beats at {address:#x}");
     let last = beat_address(address) + u64::from(beats - 1) * BEAT_BYTES as u64;
-    assert!(
-        address / PAGE_BYTES == last / PAGE_BYTES,
-        "a burst of {beats} beats at {address:#x} crosses 4 KiB"
-    );
+    assert!(address / PAGE_BYTES == last / PAGE_BYTES, "a burst of {beats} beats at {address:#x} crosses 4 KiB");
 }
 
 #[cfg(test)]

@@ -14,20 +14,12 @@ pub struct Access {
 impl Access {
     /// A 32-bit access of function 0.
     pub const fn dword(offset: u64) -> Self {
-        Self {
-            function: 0,
-            offset,
-            bytes: 4,
-        }
+        Self { function: 0, offset, bytes: 4 }
     }
 
     /// A 64-bit access of function 0.
     pub const fn qword(offset: u64) -> Self {
-        Self {
-            function: 0,
-            offset,
-            bytes: 8,
-        }
+        Self { function: 0, offset, bytes: 8 }
     }
 }
 
@@ -44,11 +36,7 @@ pub struct Sideband {
 
 impl Sideband {
     /// What a driver sets when it takes the device: bus mastering and MSI-X on, nothing masked.
-    pub const RUNNING: Self = Self {
-        bus_master_enable: true,
-        msix_enable: true,
-        msix_function_mask: false,
-    };
+    pub const RUNNING: Self = Self { bus_master_enable: true, msix_enable: true, msix_function_mask: false };
 }
 
 /// An NVMe device as its host sees it, whatever it is made of.

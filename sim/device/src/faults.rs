@@ -70,9 +70,7 @@ impl Faults {
 
     /// Whether a read of `bytes` at `address` fails.
     pub(crate) fn read(&mut self, address: u64, bytes: usize) -> Result<(), Fault> {
-        if touches(&self.failing_reads, address, bytes)
-            || self.read_chance.happens(&mut self.random)
-        {
+        if touches(&self.failing_reads, address, bytes) || self.read_chance.happens(&mut self.random) {
             return Err(Fault);
         }
         Ok(())
@@ -80,9 +78,7 @@ impl Faults {
 
     /// Whether a write of `bytes` at `address` fails.
     pub(crate) fn write(&mut self, address: u64, bytes: usize) -> Result<(), Fault> {
-        if touches(&self.failing_writes, address, bytes)
-            || self.write_chance.happens(&mut self.random)
-        {
+        if touches(&self.failing_writes, address, bytes) || self.write_chance.happens(&mut self.random) {
             return Err(Fault);
         }
         Ok(())
@@ -112,9 +108,7 @@ mod tests {
     #[test]
     fn chances_are_met_roughly_and_never_is_never() {
         let mut random = Random::new(9);
-        let quarter = (0..4000)
-            .filter(|_| Chance::of(1, 4).happens(&mut random))
-            .count();
+        let quarter = (0..4000).filter(|_| Chance::of(1, 4).happens(&mut random)).count();
         assert!((900..1100).contains(&quarter), "{quarter} of 4000");
         assert!((0..1000).all(|_| !Chance::NEVER.happens(&mut random)));
         assert!((0..1000).all(|_| Chance::ALWAYS.happens(&mut random)));

@@ -9,6 +9,7 @@
 //!       +------- load, store, log ---------+--------------------^
 //! ```
 //!
+//! - [`ModelDevice`]: the back end made of the reference model.
 //! - [`HostMemory`]: sparse pages, an allocator with canaries, a log of every access, error regions.
 //! - [`Bus`]: an AXI4 subordinate, beat by beat, with latency, stall, reorder and interleave knobs. A cycle-accurate back end puts one in
 //!   front of the host memory and another in front of its [`Ram`].
@@ -18,6 +19,7 @@ mod bus;
 mod device;
 mod faults;
 mod memory;
+mod model_device;
 mod pages;
 mod ram;
 mod random;
@@ -26,6 +28,7 @@ pub use bus::{Bus, BusTiming, Clocks, ReadBeat, ReadRequest, Stalls, WriteReques
 pub use device::{Access, Device, Sideband};
 pub use faults::{Chance, Fault, Faults};
 pub use memory::{AccessKind, AccessRecord, CanaryError, HostMemory, Message, MESSAGE_WINDOW};
+pub use model_device::ModelDevice;
 pub use pages::PAGE_BYTES;
 pub use ram::Ram;
 pub use random::{seed_from_env_or, Random};
@@ -42,11 +45,5 @@ pub trait Memory {
     fn read_beat(&mut self, function: u8, address: u64, data: &mut Beat) -> Result<(), Fault>;
 
     /// Writes the bytes of `data` whose bit in `strobe` is set.
-    fn write_beat(
-        &mut self,
-        function: u8,
-        address: u64,
-        data: &Beat,
-        strobe: u64,
-    ) -> Result<(), Fault>;
+    fn write_beat(&mut self, function: u8, address: u64, data: &Beat, strobe: u64) -> Result<(), Fault>;
 }

@@ -66,9 +66,7 @@ impl AccessRecord {
 
 /// Somebody wrote outside a guarded allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "memory next to the allocation of {bytes} bytes at {allocation:#x} was overwritten at {address:#x}"
-)]
+#[error("memory next to the allocation of {bytes} bytes at {allocation:#x} was overwritten at {address:#x}")]
 pub struct CanaryError {
     /// The first byte that changed.
     pub address: u64,
@@ -134,22 +132,12 @@ impl HostMemory {
     /// # Panics
     /// When `bytes` is 0 or `align` is not a power of two.
     pub fn alloc(&mut self, bytes: u64, align: u64) -> u64 {
-        self.allocate(Allocation {
-            bytes,
-            align,
-            offset: 0,
-            guarded: false,
-        })
+        self.allocate(Allocation { bytes, align, offset: 0, guarded: false })
     }
 
     /// As [`alloc`](Self::alloc), with 4 KiB of canary on either side, which [`check_canaries`](Self::check_canaries) looks at.
     pub fn alloc_guarded(&mut self, bytes: u64, align: u64) -> u64 {
-        self.allocate(Allocation {
-            bytes,
-            align,
-            offset: 0,
-            guarded: true,
-        })
+        self.allocate(Allocation { bytes, align, offset: 0, guarded: true })
     }
 
     /// As [`alloc_guarded`](Self::alloc_guarded), `offset` bytes into a page.
@@ -158,32 +146,18 @@ impl HostMemory {
     /// When `bytes` is 0 or `offset` is not inside a page.
     pub fn alloc_guarded_in_page(&mut self, bytes: u64, offset: u64) -> u64 {
         assert!(offset < PAGE_BYTES, "offset {offset:#x} is beyond a page");
-        self.allocate(Allocation {
-            bytes,
-            align: PAGE_BYTES,
-            offset,
-            guarded: true,
-        })
+        self.allocate(Allocation { bytes, align: PAGE_BYTES, offset, guarded: true })
     }
 
     fn allocate(&mut self, allocation: Allocation) -> u64 {
-        let Allocation {
-            bytes,
-            align,
-            offset,
-            guarded,
-        } = allocation;
+        let Allocation { bytes, align, offset, guarded } = allocation;
         assert!(bytes > 0, "an allocation of no bytes");
-        assert!(
-            align.is_power_of_two(),
-            "alignment {align} is not a power of two"
-        );
+        assert!(align.is_power_of_two(), "alignment {align} is not a power of two");
         let reused = self.free.get_mut(&allocation).and_then(Vec::pop);
         let address = reused.unwrap_or_else(|| {
             let guard = if guarded { CANARY_BYTES } else { 0 };
             let address = (self.next + guard).next_multiple_of(align) + offset;
-            self.pages
-                .map(address - guard, address + bytes + guard, FRESH);
+            self.pages.map(address - guard, address + bytes + guard, FRESH);
             self.next = address + bytes + guard;
             if guarded {
                 for range in canaries(address, bytes) {
@@ -221,11 +195,7 @@ impl HostMemory {
         for range in canaries(allocation, bytes) {
             self.pages.read(range.start, &mut found);
             if let Some((address, _)) = range.zip(found).find(|&(at, byte)| byte != canary(at)) {
-                return Err(CanaryError {
-                    address,
-                    allocation,
-                    bytes,
-                });
+                return Err(CanaryError { address, allocation, bytes });
             }
         }
         Ok(())
@@ -318,34 +288,18 @@ impl HostMemory {
                 return;
             }
         }
-        self.log.push(AccessRecord {
-            clock: self.clock,
-            address,
-            bytes: bytes as u32,
-            kind,
-            function,
-            failed,
-        });
+        self.log.push(AccessRecord { clock: self.clock, address, bytes: bytes as u32, kind, function, failed });
     }
 
     // --- The device's side -----------------------------------------------------------------------------------------------------------
 
     /// Reads as `function` of the device.
     pub fn dma_read(&mut self, function: u8, address: u64, data: &mut [u8]) -> Result<(), Fault> {
-        let result = self
-            .faults
-            .read(address, data.len())
-            .and_then(|()| self.exists(address, data.len()));
+        let result = self.faults.read(address, data.len()).and_then(|()| self.exists(address, data.len()));
         if result.is_ok() {
             self.pages.read(address, data);
         }
-        self.record(
-            AccessKind::Read,
-            function,
-            address,
-            data.len(),
-            result.is_err(),
-        );
+        self.record(AccessKind::Read, function, address, data.len(), result.is_err());
         result
     }
 
@@ -354,20 +308,11 @@ impl HostMemory {
         if MESSAGE_WINDOW.contains(&address) {
             return self.message(function, address, data);
         }
-        let result = self
-            .faults
-            .write(address, data.len())
-            .and_then(|()| self.exists(address, data.len()));
+        let result = self.faults.write(address, data.len()).and_then(|()| self.exists(address, data.len()));
         if result.is_ok() {
             self.pages.write(address, data);
         }
-        self.record(
-            AccessKind::Write,
-            function,
-            address,
-            data.len(),
-            result.is_err(),
-        );
+        self.record(AccessKind::Write, function, address, data.len(), result.is_err());
         result
     }
 
@@ -381,20 +326,9 @@ impl HostMemory {
 
     fn message(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
         let dword = <[u8; 4]>::try_from(data).ok().filter(|_| address % 4 == 0);
-        self.record(
-            AccessKind::Message,
-            function,
-            address,
-            data.len(),
-            dword.is_none(),
-        );
+        self.record(AccessKind::Message, function, address, data.len(), dword.is_none());
         let data = u32::from_le_bytes(dword.ok_or(Fault)?);
-        self.messages.push(Message {
-            function,
-            address,
-            data,
-            clock: self.clock,
-        });
+        self.messages.push(Message { function, address, data, clock: self.clock });
         Ok(())
     }
 }
@@ -406,23 +340,11 @@ impl Memory for HostMemory {
             data.copy_from_slice(&tail[..BEAT_BYTES]);
             Ok(())
         });
-        self.record(
-            AccessKind::Read,
-            function,
-            address,
-            BEAT_BYTES,
-            result.is_err(),
-        );
+        self.record(AccessKind::Read, function, address, BEAT_BYTES, result.is_err());
         result
     }
 
-    fn write_beat(
-        &mut self,
-        function: u8,
-        address: u64,
-        data: &Beat,
-        strobe: u64,
-    ) -> Result<(), Fault> {
+    fn write_beat(&mut self, function: u8, address: u64, data: &Beat, strobe: u64) -> Result<(), Fault> {
         if strobe == 0 {
             return Ok(());
         }
@@ -437,13 +359,7 @@ impl Memory for HostMemory {
             copy_strobed(tail, data, strobe);
             Ok(())
         });
-        self.record(
-            AccessKind::Write,
-            function,
-            start,
-            end - first,
-            result.is_err(),
-        );
+        self.record(AccessKind::Write, function, start, end - first, result.is_err());
         result
     }
 }
@@ -471,11 +387,7 @@ mod tests {
         let mut data = [0; 16];
         assert_eq!(memory.dma_read(0, address, &mut data), Ok(()));
         assert_eq!(memory.dma_read(0, 0x1000, &mut data), Err(Fault));
-        assert_eq!(
-            memory.dma_write(0, address + PAGE_BYTES - 8, &data),
-            Err(Fault),
-            "half of it exists"
-        );
+        assert_eq!(memory.dma_write(0, address + PAGE_BYTES - 8, &data), Err(Fault), "half of it exists");
         assert_eq!(memory.write_beat(0, 0x1000, &[0; 64], 1), Err(Fault));
         assert_eq!(memory.read_beat(0, 0x1000, &mut [0; 64]), Err(Fault));
     }
@@ -487,10 +399,7 @@ mod tests {
         assert_eq!(memory.dma_write(0, address, &[1; 100]), Ok(()));
         assert_eq!(memory.check_canaries(), Ok(()));
         assert_eq!(memory.dma_write(0, address + 100, &[1]), Ok(()));
-        assert_eq!(
-            memory.check_canaries().map_err(|e| e.address),
-            Err(address + 100)
-        );
+        assert_eq!(memory.check_canaries().map_err(|e| e.address), Err(address + 100));
     }
 
     #[test]
@@ -511,10 +420,7 @@ mod tests {
         assert_eq!(memory.dma_write(1, address, &7u32.to_le_bytes()), Ok(()));
         let mut beat = [0; 64];
         beat[36..40].copy_from_slice(&8u32.to_le_bytes());
-        assert_eq!(
-            memory.write_beat(1, MESSAGE_WINDOW.start, &beat, 0xF << 36),
-            Ok(())
-        );
+        assert_eq!(memory.write_beat(1, MESSAGE_WINDOW.start, &beat, 0xF << 36), Ok(()));
         let got = memory.take_messages();
         let seen: Vec<_> = got.iter().map(|m| (m.address, m.data, m.clock)).collect();
         assert_eq!(seen, [(address, 7, 5), (address + 4, 8, 5)]);
@@ -536,10 +442,7 @@ mod tests {
         assert_eq!(memory.dma_read(0, 0, &mut [0; 4]), Err(Fault));
         let mut log = Vec::new();
         memory.take_log(&mut log);
-        let seen: Vec<_> = log
-            .iter()
-            .map(|r| (r.kind, r.address, r.bytes, r.clock, r.failed))
-            .collect();
+        let seen: Vec<_> = log.iter().map(|r| (r.kind, r.address, r.bytes, r.clock, r.failed)).collect();
         let expected = [
             (AccessKind::Write, address, 256, 3, false),
             (AccessKind::Write, address + 256, 16, 3, false),

@@ -16,11 +16,7 @@ pub(crate) struct Pages {
 impl Pages {
     fn split(address: u64) -> (u64, usize, usize) {
         let page = address / PAGE_BYTES;
-        (
-            page / PAGES_PER_CHUNK,
-            (page % PAGES_PER_CHUNK) as usize,
-            (address % PAGE_BYTES) as usize,
-        )
+        (page / PAGES_PER_CHUNK, (page % PAGES_PER_CHUNK) as usize, (address % PAGE_BYTES) as usize)
     }
 
     /// The bytes from `address` to the end of its page.
@@ -44,10 +40,7 @@ impl Pages {
         }
         for number in start / PAGE_BYTES..=(end - 1) / PAGE_BYTES {
             let (chunk, page, _) = Self::split(number * PAGE_BYTES);
-            let chunk = self
-                .chunks
-                .entry(chunk)
-                .or_insert_with(|| vec![None; PAGES_PER_CHUNK as usize]);
+            let chunk = self.chunks.entry(chunk).or_insert_with(|| vec![None; PAGES_PER_CHUNK as usize]);
             chunk[page].get_or_insert_with(|| Box::new([fill; PAGE_BYTES as usize]));
         }
     }
@@ -70,9 +63,7 @@ impl Pages {
     /// Copies out of existing pages.
     pub(crate) fn read(&self, mut address: u64, mut data: &mut [u8]) {
         while !data.is_empty() {
-            let tail = self
-                .tail(address)
-                .unwrap_or_else(|| panic!("no memory at {address:#x}"));
+            let tail = self.tail(address).unwrap_or_else(|| panic!("no memory at {address:#x}"));
             let count = tail.len().min(data.len());
             let (now, later) = data.split_at_mut(count);
             now.copy_from_slice(&tail[..count]);
@@ -84,9 +75,7 @@ impl Pages {
     /// Copies into existing pages.
     pub(crate) fn write(&mut self, mut address: u64, mut data: &[u8]) {
         while !data.is_empty() {
-            let tail = self
-                .tail_mut(address)
-                .unwrap_or_else(|| panic!("no memory at {address:#x}"));
+            let tail = self.tail_mut(address).unwrap_or_else(|| panic!("no memory at {address:#x}"));
             let count = tail.len().min(data.len());
             tail[..count].copy_from_slice(&data[..count]);
             data = &data[count..];

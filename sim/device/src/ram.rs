@@ -12,11 +12,7 @@ pub struct Ram {
 impl Ram {
     /// A RAM of `bytes` from address 0.
     pub fn new(bytes: u64) -> Self {
-        Self {
-            pages: Pages::default(),
-            bytes,
-            faults: Faults::none(0),
-        }
+        Self { pages: Pages::default(), bytes, faults: Faults::none(0) }
     }
 
     /// Its size.
@@ -54,9 +50,7 @@ impl Ram {
     }
 
     fn contains(&self, address: u64, bytes: usize) -> bool {
-        address
-            .checked_add(bytes as u64)
-            .is_some_and(|end| end <= self.bytes)
+        address.checked_add(bytes as u64).is_some_and(|end| end <= self.bytes)
     }
 
     fn assert_inside(&self, address: u64, bytes: usize) {
@@ -81,13 +75,7 @@ impl Memory for Ram {
         Ok(())
     }
 
-    fn write_beat(
-        &mut self,
-        _function: u8,
-        address: u64,
-        data: &Beat,
-        strobe: u64,
-    ) -> Result<(), Fault> {
+    fn write_beat(&mut self, _function: u8, address: u64, data: &Beat, strobe: u64) -> Result<(), Fault> {
         self.faults.write(address, data.len())?;
         if !self.contains(address, data.len()) {
             return Err(Fault);

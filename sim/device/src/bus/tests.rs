@@ -15,12 +15,7 @@ struct Manager {
 
 impl Manager {
     fn new(timing: BusTiming) -> Self {
-        Self {
-            bus: Bus::new(timing),
-            ram: Ram::new(1 << 20),
-            beats: Vec::new(),
-            responses: Vec::new(),
-        }
+        Self { bus: Bus::new(timing), ram: Ram::new(1 << 20), beats: Vec::new(), responses: Vec::new() }
     }
 
     fn begin(&mut self) {
@@ -63,11 +58,7 @@ impl Manager {
                     self.bus.write_beat(&beat, u64::MAX, last, &mut self.ram);
                 }
             }
-            if reads.peek().is_none()
-                && addresses.peek().is_none()
-                && data.is_empty()
-                && self.bus.is_idle()
-            {
+            if reads.peek().is_none() && addresses.peek().is_none() && data.is_empty() && self.bus.is_idle() {
                 return;
             }
         }
@@ -76,35 +67,18 @@ impl Manager {
 }
 
 fn read(id: u8, address: u64, beats: u32) -> ReadRequest {
-    ReadRequest {
-        id,
-        function: 0,
-        address,
-        beats,
-    }
+    ReadRequest { id, function: 0, address, beats }
 }
 
 fn write(id: u8, address: u64, beats: u32) -> WriteRequest {
-    WriteRequest {
-        id,
-        function: 0,
-        address,
-        beats,
-    }
+    WriteRequest { id, function: 0, address, beats }
 }
 
 #[test]
 fn without_knobs_every_channel_moves_in_every_clock() {
     let mut manager = Manager::new(BusTiming::with_latency(200));
     let reads: Vec<_> = (0..16).map(|i| read(i, u64::from(i) * 4096, 64)).collect();
-    let writes: Vec<_> = (0..16)
-        .map(|i| {
-            (
-                write(i, 0x8_0000 + u64::from(i) * 4096, 64),
-                vec![[i; 64]; 64],
-            )
-        })
-        .collect();
+    let writes: Vec<_> = (0..16).map(|i| (write(i, 0x8_0000 + u64::from(i) * 4096, 64), vec![[i; 64]; 64])).collect();
     manager.run(&reads, &writes);
     let clocks: Vec<u64> = manager.beats.iter().map(|b| b.0).collect();
     let expected: Vec<u64> = (201..201 + 16 * 64).collect();
@@ -116,9 +90,7 @@ fn without_knobs_every_channel_moves_in_every_clock() {
 #[test]
 fn single_beat_writes_move_in_every_clock() {
     let mut manager = Manager::new(BusTiming::IDEAL);
-    let writes: Vec<_> = (0..32)
-        .map(|i| (write(0, i * 64, 1), vec![[1; 64]]))
-        .collect();
+    let writes: Vec<_> = (0..32).map(|i| (write(0, i * 64, 1), vec![[1; 64]])).collect();
     manager.run(&[], &writes);
     let clocks: Vec<u64> = manager.responses.iter().map(|b| b.0).collect();
     assert_eq!(clocks, (2..34).collect::<Vec<u64>>());
@@ -145,10 +117,7 @@ fn an_offered_beat_stays_until_it_is_taken() {
 #[test]
 fn late_settling_hides_a_write_until_its_response() {
     let mut ram = Ram::new(4096);
-    let timing = BusTiming {
-        writes_settle_late: true,
-        ..BusTiming::with_latency(5)
-    };
+    let timing = BusTiming { writes_settle_late: true, ..BusTiming::with_latency(5) };
     let mut bus = Bus::new(timing);
     bus.begin_clock(&mut ram);
     bus.write(write(0, 0, 1), &mut ram);
@@ -170,10 +139,7 @@ fn errors_come_with_their_own_beat_and_response() {
     let mut manager = Manager::new(BusTiming::IDEAL);
     manager.ram.faults.failing_reads.push(64..128);
     manager.ram.faults.failing_writes.push(4096..4097);
-    let writes = [
-        (write(1, 4096, 2), vec![[1; 64]; 2]),
-        (write(2, 8192, 1), vec![[2; 64]]),
-    ];
+    let writes = [(write(1, 4096, 2), vec![[1; 64]; 2]), (write(2, 8192, 1), vec![[2; 64]])];
     manager.run(&[read(0, 0, 3)], &writes);
     let errors: Vec<bool> = manager.beats.iter().map(|b| b.1.error).collect();
     assert_eq!(errors, [false, true, false]);
@@ -195,10 +161,7 @@ fn a_write_and_the_interrupt_after_it_arrive_in_that_order() {
     let mut log = Vec::new();
     memory.take_log(&mut log);
     let kinds: Vec<_> = log.iter().map(|r| r.kind).collect();
-    assert_eq!(
-        kinds,
-        [crate::AccessKind::Write, crate::AccessKind::Message]
-    );
+    assert_eq!(kinds, [crate::AccessKind::Write, crate::AccessKind::Message]);
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Admin commands. NVMe Base, "Admin Command Set".
+
+mod events;
+mod features;
+mod identify;
+mod logs;
+mod queues;
+
+use nvme_spec::limits::PAGE_BYTES;
+use nvme_spec::opcode::admin;
+use nvme_spec::{SqEntry, Status};
+
+use self::events::Events;
+use self::features::Features;
+use self::logs::Logs;
+use crate::host::{HostError, HostPort};
+use crate::model::{Model, FUNCTION};
+use crate::prp::walk;
+
+/// What becomes of an admin command.
+pub(crate) enum Answer {
+    /// It has ended: dword 0 of the completion, or the error.
+    Done(Result<u32, Status>),
+    /// It ends later.
+    Held,
+}
+
+/// What admin commands work on, apart from queues.
+pub(crate) struct Admin {
+    features: Features,
+    events: Events,
+    logs: Logs,
+}
+
+impl Admin {
+    pub(crate) fn new(vectors: u16) -> Self {
+        Self { features: Features::new(vectors), events: Events::default(), logs: Logs::default() }
+    }
+
+    /// A controller reset: features return to their defaults, held commands are gone, logs stay.
+    pub(crate) fn reset(&mut self) {
+        self.features.reset();
+        self.events = Events::default();
+    }
+
+    /// The next asynchronous event to report: the command that reports it, and its result.
+    pub(crate) fn take_event(&mut self) -> Option<(u16, u32)> {
+        self.events.take()
+    }
+
+    pub(crate) fn invalid_doorbell_register(&mut self) {
+        self.events.invalid_doorbell_register();
+    }
+
+    pub(crate) fn invalid_doorbell_value(&mut self) {
+        self.events.invalid_doorbell_value();
+    }
+
+    pub(crate) fn log_error(&mut self, queue: u16, entry: &SqEntry, status: Status) {
+        self.logs.error(queue, entry, status);
+    }
+
+    /// Counts an I/O command that succeeded.
+    pub(crate) fn count(&mut self, entry: &SqEntry, lba_bytes: u32) {
+        self.logs.count(entry, lba_bytes);
+    }
+}
+
+impl Model {
+    pub(crate) fn execute_admin(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Answer {
+        if !admin::ALL.iter().any(|(code, _)| *code == entry.opcode) {
+            return Answer::Done(Err(Status::INVALID_OPCODE));
+        }
+        // No fused admin commands exist, and admin commands over PCIe use PRPs.
+        if entry.fuse() != 0 || entry.psdt() != 0 {
+            return Answer::Done(Err(Status::INVALID_FIELD));
+        }
+        let result = match entry.opcode {
+            admin::DELETE_IO_SQ => self.delete_io_sq(entry),
+            admin::CREATE_IO_SQ => self.create_io_sq(entry),
+            admin::DELETE_IO_CQ => self.delete_io_cq(entry),
+            admin::CREATE_IO_CQ => self.create_io_cq(entry),
+            admin::GET_LOG_PAGE => self.get_log_page(entry, host),
+            admin::IDENTIFY => self.identify(entry, host),
+            admin::ABORT => self.abort_command(entry),
+            admin::SET_FEATURES => self.set_features(entry),
+            admin::GET_FEATURES => self.get_features(entry),
+            _ => match self.admin.events.hold(entry.cid.get()) {
+                Ok(()) => return Answer::Held,
+                Err(status) => Err(status),
+            },
+        };
+        Answer::Done(result)
+    }
+
+    /// NVMe Base, "Abort command". Bit 0 of the result says that nothing was aborted.
+    fn abort_command(&mut self, entry: &SqEntry) -> Result<u32, Status> {
+        let (queue, cid) = (entry.cdw(10) as u16, (entry.cdw(10) >> 16) as u16);
+        if queue == 0 && self.admin.events.drop_held(cid) {
+            self.finish(0, cid, Err(Status::ABORT_REQUESTED), false);
+            return Ok(0);
+        }
+        Ok(u32::from(!self.abort(queue, cid)))
+    }
+
+    /// Writes the data of an admin command to its PRPs.
+    fn send(&self, entry: &SqEntry, data: &[u8], host: &mut dyn HostPort) -> Result<(), Status> {
+        let prp = [entry.prp[0].get(), entry.prp[1].get()];
+        let segments = walk(host, FUNCTION, prp, data.len() as u64)?;
+        let mut rest = data;
+        for segment in segments {
+            let (part, later) = rest.split_at(segment.bytes as usize);
+            host.write(FUNCTION, segment.address, part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;
+            rest = later;
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(PAGE_BYTES as u64 == crate::prp::PAGE_BYTES);

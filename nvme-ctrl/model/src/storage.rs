@@ -1,0 +1,62 @@
+//! The contents of a namespace.
+
+use std::collections::BTreeMap;
+
+const PAGE_BYTES: usize = 4096;
+
+/// Bytes that read as zero until they are written.
+#[derive(Default)]
+pub(crate) struct Storage {
+    pages: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
+}
+
+impl Storage {
+    pub(crate) fn read(&self, at: u64, data: &mut [u8]) {
+        for (page, offset, range) in pieces(at, data.len()) {
+            let part = &mut data[range];
+            match self.pages.get(&page) {
+                Some(bytes) => part.copy_from_slice(&bytes[offset..offset + part.len()]),
+                None => part.fill(0),
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, at: u64, data: &[u8]) {
+        for (page, offset, range) in pieces(at, data.len()) {
+            let part = &data[range];
+            let bytes = self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE_BYTES]));
+            bytes[offset..offset + part.len()].copy_from_slice(part);
+        }
+    }
+}
+
+/// Cuts `bytes` from `at` at page boundaries: page number, offset in the page, range in the data.
+fn pieces(at: u64, bytes: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done == bytes {
+            return None;
+        }
+        let position = at + done as u64;
+        let offset = (position % PAGE_BYTES as u64) as usize;
+        let count = (PAGE_BYTES - offset).min(bytes - done);
+        let range = done..done + count;
+        done += count;
+        Some((position / PAGE_BYTES as u64, offset, range))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_across_pages_is_read_back_and_the_rest_is_zero() {
+        let mut storage = Storage::default();
+        storage.write(4000, &[7; 5000]);
+        let mut back = vec![1; 5002];
+        storage.read(3999, &mut back);
+        assert_eq!((back[0], back[5001]), (0, 0));
+        assert!(back[1..5001].iter().all(|&b| b == 7));
+    }
+}

@@ -1,0 +1,86 @@
+use nvme_model::{Config, HostError, HostPort, Model};
+
+use crate::{Access, BusTiming, Device, HostMemory, Sideband};
+
+/// The reference model as a back end: [`Model`] and the memory of its host.
+///
+/// It has no beat-level path to host memory, so that [`BusTiming`] does not change it; its own delays come from [`Config::seed`].
+pub struct ModelDevice {
+    model: Model,
+    host: HostMemory,
+    clock: u64,
+}
+
+impl ModelDevice {
+    /// A device after power-on.
+    pub fn new(config: Config, host: HostMemory) -> Self {
+        Self { model: Model::new(config), host, clock: 0 }
+    }
+}
+
+/// The function of the access, or none: the model has function 0 only.
+fn offset_of(access: Access) -> Option<u32> {
+    u32::try_from(access.offset).ok().filter(|_| access.function == 0)
+}
+
+impl Device for ModelDevice {
+    fn name(&self) -> &str {
+        "model"
+    }
+
+    fn read(&mut self, access: Access) -> u64 {
+        offset_of(access).map_or(0, |offset| self.model.read(offset, access.bytes))
+    }
+
+    fn write(&mut self, access: Access, value: u64) {
+        if let Some(offset) = offset_of(access) {
+            self.model.write(offset, access.bytes, value);
+        }
+    }
+
+    fn step(&mut self, clocks: u32) {
+        for _ in 0..clocks {
+            self.clock += 1;
+            self.host.set_clock(self.clock);
+            self.model.step(&mut Port(&mut self.host));
+        }
+    }
+
+    fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    fn host(&mut self) -> &mut HostMemory {
+        &mut self.host
+    }
+
+    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
+        if function == 0 {
+            self.model.set_sideband(nvme_model::Sideband {
+                bus_master_enable: sideband.bus_master_enable,
+                msix_enable: sideband.msix_enable,
+                msix_function_mask: sideband.msix_function_mask,
+            });
+        }
+    }
+
+    fn function_level_reset(&mut self, function: u8) {
+        if function == 0 {
+            self.model.reset_function();
+        }
+    }
+
+    fn set_host_timing(&mut self, _timing: BusTiming) {}
+}
+
+struct Port<'m>(&'m mut HostMemory);
+
+impl HostPort for Port<'_> {
+    fn read(&mut self, function: u8, address: u64, data: &mut [u8]) -> Result<(), HostError> {
+        self.0.dma_read(function, address, data).map_err(|_| HostError)
+    }
+
+    fn write(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), HostError> {
+        self.0.dma_write(function, address, data).map_err(|_| HostError)
+    }
+}
