@@ -103,9 +103,7 @@ impl<const W: u32> Shape for Bits<W> {
 }
 
 /// A Rust enum without data that is known to hardware; made by [`hw_enum!`](crate::hw_enum).
-pub trait HwEnum: Copy + PartialEq + 'static {
-    /// Width of the code in bits.
-    const WIDTH: u32;
+pub trait HwEnum: Shape + Copy + PartialEq + 'static {
     /// The variants in the order of their codes, which count from 0.
     const VARIANTS: &'static [Self];
     /// Their names.
@@ -220,19 +218,18 @@ macro_rules! hw_enum {
         $vis enum $name { $($(#[$vmeta])* $variant),+ }
 
         impl $crate::HwEnum for $name {
-            const WIDTH: u32 = $crate::address_width([$($name::$variant),+].len() as u32);
             const VARIANTS: &'static [Self] = &[$($name::$variant),+];
             const LABELS: &'static [&'static str] = &[$(stringify!($variant)),+];
         }
         impl $crate::Shape for $name {
             type Value = $crate::EnumSignal<$name>;
-            const WIDTH: u32 = <$name as $crate::HwEnum>::WIDTH;
+            const WIDTH: u32 = $crate::address_width([$($name::$variant),+].len() as u32);
             #[track_caller]
             fn declare(prefix: &str, make: &mut dyn FnMut(&str, u32) -> $crate::Signal) -> Self::Value {
-                $crate::EnumSignal::from_signal(make(prefix, <$name as $crate::HwEnum>::WIDTH))
+                $crate::EnumSignal::from_signal(make(prefix, <$name as $crate::Shape>::WIDTH))
             }
             fn fields() -> Vec<(String, u32)> {
-                vec![(String::new(), <$name as $crate::HwEnum>::WIDTH)]
+                vec![(String::new(), <$name as $crate::Shape>::WIDTH)]
             }
         }
         impl $crate::Initial for $name {
