@@ -1,0 +1,321 @@
+//! `cargo xtask area`: what a block costs in a UltraScale+ device, and its longest path, by yosys.
+//!
+//! yosys maps the block and writes its netlist. The cells are counted here, and the longest path between flip-flops, memories and
+//! ports is searched in the netlist, so that it is known how many of its levels are LUTs and how many are cells of a carry chain.
+//! Four carry bits make one cell here (yosys maps `xcup` to CARRY4), eight in the device.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+
+use anyhow::{bail, Context, Result};
+use rtl_hdl::{elaborate, emit, Block};
+use serde::{Deserialize, Serialize};
+use sim_verilator::tools;
+
+use crate::blocks;
+
+/// What a block costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Area {
+    /// Lookup tables for logic.
+    pub lut: u32,
+    /// Lookup tables used as memory or shift register.
+    pub lut_ram: u32,
+    /// Flip-flops.
+    pub ff: u32,
+    /// Block RAMs of 36 Kib; one of 18 Kib counts half.
+    pub bram: f32,
+    /// UltraRAMs.
+    pub uram: u32,
+    /// Multipliers.
+    pub dsp: u32,
+    /// Lookup tables on the longest path.
+    pub lut_levels: u32,
+    /// Carry cells on that path.
+    pub carry_levels: u32,
+}
+
+/// Measures these blocks, or all of them, and prints a table or JSON.
+pub fn run(names: &[String], json: bool) -> Result<()> {
+    let all = blocks::all();
+    let known: Vec<_> = all.iter().map(|block| block.name()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        bail!("there is no block `{unknown}`; there are: {}", known.join(", "));
+    }
+    let mut measured = Vec::new();
+    for block in all.iter().filter(|block| names.is_empty() || names.contains(&block.name())) {
+        eprintln!("measuring {}", block.name());
+        measured.push((block.name(), measure_block(block.as_ref())?));
+    }
+    if json {
+        let object: BTreeMap<_, _> = measured.into_iter().collect();
+        println!("{}", serde_json::to_string_pretty(&object)?);
+    } else {
+        print_table(&measured);
+    }
+    Ok(())
+}
+
+/// Prints measured blocks as a table.
+pub fn print_table(rows: &[(String, Area)]) {
+    println!(
+        "{:<32} {:>7} {:>7} {:>7} {:>6} {:>5} {:>5}  longest path",
+        "block", "LUT", "LUTRAM", "FF", "BRAM", "URAM", "DSP"
+    );
+    for (name, area) in rows {
+        let Area { lut, lut_ram, ff, bram, uram, dsp, lut_levels, carry_levels } = area;
+        print!("{name:<32} {lut:>7} {lut_ram:>7} {ff:>7} {bram:>6} {uram:>5} {dsp:>5}  ");
+        println!("{lut_levels} LUT + {carry_levels} CARRY4");
+    }
+}
+
+/// Measures a block of the HDL.
+pub fn measure_block(block: &dyn Block) -> Result<Area> {
+    let design = elaborate(block).map_err(|problems| anyhow::anyhow!("{}: {problems}", block.name()))?;
+    let verilog: String = emit(&design).into_iter().map(|file| file.text).collect();
+    measure(&verilog, &block.name())
+}
+
+/// Measures a module of this Verilog.
+pub fn measure(verilog: &str, top: &str) -> Result<Area> {
+    let mut yosys = tools::yosys()?;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    fs::write(folder.path().join("top.sv"), verilog)?;
+    let script = format!(
+        "read_verilog -sv top.sv; synth_xilinx -family xcup -top {top} -flatten -abc9 -noiopad -noclkbuf; \
+         write_json top.json"
+    );
+    let output = yosys.args(["-q", "-p", &script]).current_dir(folder.path()).output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let errors: Vec<_> = said.lines().filter(|line| !line.starts_with("Warning")).collect();
+        bail!("yosys failed on {top}:\n{}", errors.join("\n"));
+    }
+    let json = fs::read_to_string(folder.path().join("top.json")).context("yosys wrote no netlist")?;
+    let netlist: Netlist = serde_json::from_str(&json).context("cannot read the netlist of yosys")?;
+    let module = netlist.modules.get(top).with_context(|| format!("the netlist has no module {top}"))?;
+    area_of(module)
+}
+
+/// What yosys writes with `write_json`.
+#[derive(Deserialize)]
+struct Netlist {
+    modules: HashMap<String, NetlistModule>,
+}
+
+#[derive(Deserialize)]
+struct NetlistModule {
+    #[serde(default)]
+    cells: BTreeMap<String, Cell>,
+}
+
+#[derive(Deserialize)]
+struct Cell {
+    #[serde(rename = "type")]
+    kind: String,
+    port_directions: BTreeMap<String, String>,
+    connections: BTreeMap<String, Vec<Bit>>,
+}
+
+/// A net, or a constant.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[serde(from = "serde_json::Value")]
+enum Bit {
+    Net(u64),
+    Constant,
+}
+
+impl From<serde_json::Value> for Bit {
+    fn from(value: serde_json::Value) -> Self {
+        value.as_u64().map_or(Bit::Constant, Bit::Net)
+    }
+}
+
+fn area_of(module: &NetlistModule) -> Result<Area> {
+    let mut area = Area::default();
+    for cell in module.cells.values() {
+        match cell.kind.as_str() {
+            "FDRE" | "FDSE" | "FDCE" | "FDPE" => area.ff += 1,
+            "RAMB36E1" | "RAMB36E2" => area.bram += 1.0,
+            "RAMB18E1" | "RAMB18E2" => area.bram += 0.5,
+            "URAM288" => area.uram += 1,
+            "DSP48E1" | "DSP48E2" => area.dsp += 1,
+            "LUT1" | "LUT2" | "LUT3" | "LUT4" | "LUT5" | "LUT6" => area.lut += 1,
+            "SRL16E" | "SRLC32E" | "RAM32X1S" | "RAM64X1S" => area.lut_ram += 1,
+            "RAM32X1D" | "RAM64X1D" | "RAM128X1S" => area.lut_ram += 2,
+            "RAM32M" | "RAM64M" | "RAM128X1D" | "RAM256X1S" => area.lut_ram += 4,
+            "RAM32M16" | "RAM64M8" | "RAM256X1D" | "RAM512X1S" => area.lut_ram += 8,
+            // Part of a slice beside its lookup tables; an inverter goes into what it feeds.
+            "CARRY4" | "CARRY8" | "MUXF7" | "MUXF8" | "MUXF9" | "INV" => {}
+            other => bail!("yosys used a cell that is not counted yet: {other}; add it to tools/xtask/src/area.rs"),
+        }
+    }
+    let longest = longest_path(module)?;
+    area.lut_levels = longest.luts;
+    area.carry_levels = longest.carries;
+    Ok(area)
+}
+
+/// The cells on a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Path {
+    luts: u32,
+    carries: u32,
+}
+
+impl Path {
+    /// A lookup table with its routing costs about as much as eight carry cells, which are next to each other.
+    fn cost(self) -> u32 {
+        self.luts * 8 + self.carries
+    }
+}
+
+/// The most expensive path that passes through neither flip-flop nor block memory.
+fn longest_path(module: &NetlistModule) -> Result<Path> {
+    // Each net that a combinational cell drives: what the cell adds to a path, and the nets that it depends on.
+    let mut drivers: HashMap<u64, (Path, Vec<u64>)> = HashMap::new();
+    for cell in module.cells.values() {
+        let Some(step) = step_of(&cell.kind) else { continue };
+        for (port, bits) in outputs(cell) {
+            for (index, bit) in bits.iter().enumerate() {
+                if let Bit::Net(net) = bit {
+                    drivers.insert(*net, (step, sources(cell, port, index)));
+                }
+            }
+        }
+    }
+
+    // The longest path to each net; `None` while it is being searched.
+    let mut paths: HashMap<u64, Option<Path>> = HashMap::new();
+    let mut longest = Path::default();
+    // Depth first, without recursion: paths may be long.
+    for start in drivers.keys() {
+        let mut pending = vec![(*start, false)];
+        while let Some((net, sources_are_done)) = pending.pop() {
+            let Some((step, sources)) = drivers.get(&net) else {
+                paths.insert(net, Some(Path::default()));
+                continue;
+            };
+            if sources_are_done {
+                let before = sources.iter().filter_map(|source| paths[source]).max_by_key(|path| path.cost());
+                let before = before.unwrap_or_default();
+                let path = Path { luts: before.luts + step.luts, carries: before.carries + step.carries };
+                longest = std::cmp::max_by_key(longest, path, |path| path.cost());
+                paths.insert(net, Some(path));
+                continue;
+            }
+            match paths.get(&net) {
+                Some(Some(_)) => continue,
+                Some(None) => bail!("the netlist has a combinational loop"),
+                None => {}
+            }
+            paths.insert(net, None);
+            pending.push((net, true));
+            pending.extend(sources.iter().map(|source| (*source, false)));
+        }
+    }
+    Ok(longest)
+}
+
+/// What a cell adds to a path through it; `None` if no path leads through it within a clock.
+fn step_of(kind: &str) -> Option<Path> {
+    let lut = Path { luts: 1, carries: 0 };
+    match kind {
+        "CARRY4" | "CARRY8" => Some(Path { luts: 0, carries: 1 }),
+        "INV" | "MUXF7" | "MUXF8" | "MUXF9" => Some(Path::default()),
+        _ if kind.starts_with("LUT") || is_lut_ram(kind) => Some(lut),
+        _ => None,
+    }
+}
+
+/// Memories in lookup tables are read within the clock.
+fn is_lut_ram(kind: &str) -> bool {
+    kind.starts_with("SRL") || kind.starts_with("RAM") && !kind.starts_with("RAMB")
+}
+
+fn outputs(cell: &Cell) -> impl Iterator<Item = (&str, &[Bit])> {
+    let output = |(port, _): &(&String, &Vec<Bit>)| {
+        cell.port_directions.get(*port).is_some_and(|direction| direction == "output")
+    };
+    cell.connections.iter().filter(output).map(|(port, bits)| (port.as_str(), bits.as_slice()))
+}
+
+/// The nets on which bit `index` of an output depends within a clock.
+fn sources(cell: &Cell, output: &str, index: usize) -> Vec<u64> {
+    let mut nets = Vec::new();
+    for (port, bits) in &cell.connections {
+        if cell.port_directions.get(port).is_none_or(|direction| direction != "input") {
+            continue;
+        }
+        let bits = match cell.kind.as_str() {
+            // A carry goes upwards only; a sum does not depend on the data input of its own bit.
+            "CARRY4" | "CARRY8" if port == "DI" && output == "O" => &bits[..index],
+            "CARRY4" | "CARRY8" if port == "DI" || port == "S" => &bits[..=index],
+            // Data and write enable of a memory wait for the clock.
+            kind if is_lut_ram(kind) && !port.starts_with('A') && !port.starts_with("DPRA") => &[],
+            _ => &bits[..],
+        };
+        nets.extend(bits.iter().filter_map(|bit| if let Bit::Net(net) = bit { Some(*net) } else { None }));
+    }
+    nets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module(cells: &str) -> NetlistModule {
+        serde_json::from_str(&format!("{{\"cells\": {{{cells}}}}}")).unwrap()
+    }
+
+    fn lut(name: &str, inputs: [u64; 2], output: u64) -> String {
+        let [a, b] = inputs;
+        format!(
+            "\"{name}\": {{\"type\": \"LUT2\", \"port_directions\": {{\"I0\": \"input\", \"I1\": \"input\", \"O\": \"output\"}},
+               \"connections\": {{\"I0\": [{a}], \"I1\": [{b}], \"O\": [{output}]}}}}"
+        )
+    }
+
+    fn flip_flop(name: &str, input: u64, output: u64) -> String {
+        format!(
+            "\"{name}\": {{\"type\": \"FDRE\", \"port_directions\": {{\"D\": \"input\", \"Q\": \"output\", \"R\": \"input\"}},
+               \"connections\": {{\"D\": [{input}], \"Q\": [{output}], \"R\": [\"0\"]}}}}"
+        )
+    }
+
+    /// A carry cell with select bits 10..14 and sums 20..24; its data inputs are 30..34.
+    fn carry(name: &str) -> String {
+        format!(
+            "\"{name}\": {{\"type\": \"CARRY4\", \"port_directions\": {{\"S\": \"input\", \"DI\": \"input\", \"O\": \"output\"}},
+               \"connections\": {{\"S\": [10, 11, 12, 13], \"DI\": [30, 31, 32, 33], \"O\": [20, 21, 22, 23]}}}}"
+        )
+    }
+
+    #[test]
+    fn path_ends_at_flip_flops() {
+        let cells = [lut("a", [1, 2], 3), flip_flop("f", 3, 4), lut("b", [4, 1], 5), lut("c", [5, 3], 6)].join(",");
+        let area = area_of(&module(&cells)).unwrap();
+        assert_eq!((area.lut, area.ff), (3, 1));
+        // a -> c and b -> c; not a -> f -> b -> c.
+        assert_eq!((area.lut_levels, area.carry_levels), (2, 0));
+    }
+
+    #[test]
+    fn carry_goes_upwards_only() {
+        // The lookup table closes a loop from the top sum to the bottom select, were the cell taken as a whole.
+        let up = [carry("c"), lut("l", [20, 20], 13)].join(",");
+        assert_eq!(longest_path(&module(&up)).unwrap(), Path { luts: 1, carries: 2 });
+    }
+
+    #[test]
+    fn combinational_loop_is_an_error() {
+        let cells = [lut("a", [1, 2], 3), lut("b", [3, 3], 1)].join(",");
+        assert!(longest_path(&module(&cells)).is_err());
+    }
+
+    #[test]
+    fn unknown_cell_is_an_error() {
+        let cells = lut("a", [1, 2], 3).replace("LUT2", "PLL");
+        assert!(area_of(&module(&cells)).unwrap_err().to_string().contains("PLL"));
+    }
+}

@@ -1,0 +1,56 @@
+//! The tasks that call cargo: test, check, lint.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{bail, Context, Result};
+use sim_verilator::{tools, Toolchain};
+
+use crate::tidy;
+use crate::workspace::{cargo, Workspace};
+
+/// The crate whose models need Verilator and a C++ compiler.
+const NEEDS_VERILATOR: &str = "sim-verilator";
+
+/// Runs every test of the workspace.
+pub fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    Toolchain::from_env().prepare().context("the tests of Verilated hardware cannot run")?;
+    if let Err(error) = tools::yosys() {
+        eprintln!("skipped: `cargo xtask area`, which no test needs: {error}");
+    }
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
+    step(workspace, "test", &mut command)
+}
+
+/// Everything that takes less than two minutes.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    lint(workspace)?;
+    let slow = workspace.dependents(NEEDS_VERILATOR);
+    let mut command = cargo();
+    command.args(["test", "--quiet"]);
+    for krate in workspace.crates.iter().filter(|krate| !slow.contains(krate.name.as_str())) {
+        command.args(["--package", &krate.name]);
+    }
+    step(workspace, "test what needs no Verilator", &mut command)
+}
+
+/// tidy, fmt and clippy.
+pub fn lint(workspace: &Workspace) -> Result<()> {
+    tidy::run(workspace)?;
+    step(workspace, "fmt", cargo().args(["fmt", "--all", "--check"]))?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+    step(workspace, "clippy", cargo().args(clippy))
+}
+
+/// Runs a command in the repository, its output going where ours goes, and says how long it took.
+fn step(workspace: &Workspace, name: &str, command: &mut Command) -> Result<()> {
+    eprintln!("== {name}");
+    let start = Instant::now();
+    let status = command.current_dir(&workspace.root).status().with_context(|| format!("cannot run {name}"))?;
+    if !status.success() {
+        bail!("{name} failed");
+    }
+    eprintln!("== {name}: {:.0} s", start.elapsed().as_secs_f32());
+    Ok(())
+}

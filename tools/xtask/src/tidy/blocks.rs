@@ -1,0 +1,125 @@
+//! Every hardware block has a front page and a bench.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{Finding, Role};
+use crate::workspace::Workspace;
+
+/// The headings of a front page, in their order.
+const HEADINGS: [&str; 4] = ["//! ## Symbol", "//! ## Theory of operation", "//! ## Timing", "//! ## Limits"];
+
+/// Blocks without front page or bench.
+pub fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for krate in workspace.crates.iter().filter(|krate| Role::of(&krate.folder) == Some(Role::Hw)) {
+        let source = krate.folder.join("src");
+        let files: Vec<_> = workspace.files.iter().filter(|file| is_rust_below(file, &source)).collect();
+        for file in &files {
+            let text = workspace.read(file)?;
+            if !declares_block(&text) {
+                continue;
+            }
+            let page = front_page_of(file, &source);
+            findings.extend(check_front_page(&page, &workspace.read(&page)?));
+            let tested = if page.ends_with("mod.rs") {
+                let folder = page.parent().unwrap_or(&source);
+                let mut texts =
+                    files.iter().filter(|other| other.starts_with(folder)).map(|other| workspace.read(other));
+                texts.any(|text| text.is_ok_and(|text| has_tests(&text)))
+            } else {
+                has_tests(&text)
+            };
+            if !tested {
+                let text = "this block has no bench; test the running block under every stall pattern".into();
+                findings.push(Finding { file: page, line: 1, text });
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn is_rust_below(file: &Path, folder: &Path) -> bool {
+    file.starts_with(folder) && file.extension().is_some_and(|ending| ending == "rs")
+}
+
+/// Whether the file has a block outside of its tests.
+fn declares_block(text: &str) -> bool {
+    let implements = |line: &str| line.starts_with("impl") && line.contains("Block for ");
+    text.lines().take_while(|line| *line != "#[cfg(test)]").any(implements)
+}
+
+fn has_tests(text: &str) -> bool {
+    text.lines().any(|line| line.trim() == "#[test]")
+}
+
+/// Where the front page of a block is: the `mod.rs` of its folder, or the file itself.
+fn front_page_of(file: &Path, source: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if folder != source => folder.join("mod.rs"),
+        _ => file.to_owned(),
+    }
+}
+
+fn check_front_page(file: &Path, text: &str) -> Vec<Finding> {
+    let finding = |text: String| Finding { file: file.to_owned(), line: 1, text };
+    let mut findings = Vec::new();
+    if !text.starts_with("//! # ") {
+        findings.push(finding("the front page of a block begins with `//! # <its name>`".into()));
+    }
+    let mut last = 0;
+    for heading in HEADINGS {
+        match text.lines().position(|line| line == heading) {
+            None => findings.push(finding(format!("the front page has no `{heading}`"))),
+            Some(line) if line < last => {
+                let text =
+                    format!("`{heading}` is out of order; the order is Symbol, Theory of operation, Timing, Limits");
+                findings.push(Finding { line: line + 1, ..finding(text) });
+            }
+            Some(line) => last = line,
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "//! # Block\n//!\n//! ## Symbol\n//! ## Theory of operation\n//! ## Timing\n//! ## Limits\n";
+
+    fn findings(text: &str) -> Vec<String> {
+        check_front_page(Path::new("block.rs"), text).into_iter().map(|finding| finding.text).collect()
+    }
+
+    #[test]
+    fn complete_front_page_is_accepted() {
+        assert!(findings(PAGE).is_empty());
+    }
+
+    #[test]
+    fn each_missing_heading_is_named() {
+        for heading in HEADINGS {
+            let found = findings(&PAGE.replace(&format!("{heading}\n"), ""));
+            assert_eq!(found, [format!("the front page has no `{heading}`")]);
+        }
+        assert_eq!(findings(&PAGE.replace("//! # Block\n", "")).len(), 1);
+    }
+
+    #[test]
+    fn order_of_the_headings_is_checked() {
+        let swapped = PAGE.replace("Timing", "x").replace("Limits", "Timing").replace("## x", "## Limits");
+        assert!(findings(&swapped).iter().any(|finding| finding.contains("out of order")));
+    }
+
+    #[test]
+    fn blocks_are_recognized() {
+        assert!(declares_block("struct A;\nimpl Block for A {\n}"));
+        assert!(declares_block("impl<T: Shape> Block for A<T> {\n}"));
+        assert!(!declares_block("#[cfg(test)]\nmod tests {\nimpl Block for A {\n}\n}"));
+        let source = Path::new("hw/src");
+        assert_eq!(front_page_of(Path::new("hw/src/a.rs"), source), Path::new("hw/src/a.rs"));
+        assert_eq!(front_page_of(Path::new("hw/src/a/block.rs"), source), Path::new("hw/src/a/mod.rs"));
+    }
+}
