@@ -1,1 +1,24 @@
-fn main() {}
+//! # flashdock
+//!
+//! The command line of the project: brings the simulated device up, measures it, and explains what goes over its wires.
+//!
+//! Each command is one file of [`commands`]: its arguments, what it does, what it prints. Results go to standard output, as text for people or
+//! with `--json` as one JSON value; progress and errors go to standard error. Every error is two lines, what is wrong and what to do next,
+//! and exit code 1.
+
+mod cli;
+mod commands;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse().and_then(cli::Cli::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::FAILURE
+        }
+    }
+}

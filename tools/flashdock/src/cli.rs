@@ -1,0 +1,79 @@
+//! The command line: which command there is, and what is wrong with one that is not.
+
+use crate::commands::{decode, emit, map};
+use crate::failure::{Failure, Result};
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// An open computational SSD, simulated from its RTL up.
+#[derive(Parser)]
+#[command(name = "flashdock", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Decode(decode::Args),
+    Map(map::Args),
+    Emit(emit::Args),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> Result {
+        match self.command {
+            Command::Decode(args) => decode::run(&args),
+            Command::Map(args) => map::run(&args),
+            Command::Emit(args) => emit::run(&args),
+        }
+    }
+}
+
+/// The arguments of this process. Help and version are printed here and end it.
+pub fn parse() -> Result<Cli> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that went away has seen enough.
+            let _ = error.print();
+            std::process::exit(0);
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Failure::new(
+            "no command was given",
+            "`flashdock demo` shows the device at work; `flashdock --help` lists the commands",
+        ),
+        _ => usage(&error.render().to_string()),
+    })
+}
+
+/// The two lines that matter of what clap writes about a bad command line.
+fn usage(message: &str) -> Failure {
+    let mut what = Vec::new();
+    let mut tip = None;
+    let mut command = "flashdock";
+    for line in message.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some(text) = line.strip_prefix("tip: ") {
+            tip.get_or_insert(text);
+        } else if let Some(usage) = line.strip_prefix("Usage: ") {
+            // The command's words come before its first option or argument.
+            let end = usage.find(['<', '[', '-']).unwrap_or(usage.len());
+            command = usage[..end].trim();
+        } else if !line.starts_with("For more information") {
+            what.push(line.strip_prefix("error: ").unwrap_or(line));
+        }
+    }
+    let help = format!("`{command} --help` tells what can be asked for");
+    Failure::new(what.join(" "), tip.map_or(help.clone(), |tip| format!("{tip}; {help}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
