@@ -1,0 +1,281 @@
+//! # Direct storage
+//!
+//! A back end of the `storage` port: logical blocks lie in an AXI4 memory one after the other, the first one at address 0.
+//!
+//! ## Symbol
+//! ```text
+//!                       +-- direct --+
+//!     storage_command  ->-|          |->- storage_read
+//!      storage_write   ->-|          |->- storage_done
+//!                       |            |
+//!                       |            |=== memory    AXI4 manager
+//!                       +------------+
+//! ```
+//! ## Theory of operation
+//! 1. A command becomes one burst, or two if its blocks cross a 4 KiB boundary, which a burst must not do (AMBA AXI, "Burst length").
+//!    A FIFO for each direction remembers the bursts; all have one id, so that the memory answers in order.
+//! 2. Read data goes to `storage_read` with the tag of its command. With its last beat the command is done.
+//! 3. Write data is cut into bursts. A write is done with the response to its last burst, so a Flush has nothing to do.
+//! 4. A command beyond the end of the memory is refused; the data of a refused write is thrown away.
+//!
+//! ## Timing
+//! A command every second clock, a beat per clock in each direction. A read's first beat leaves two clocks after it came from the memory.
+//! No combinational path from any input to any output.
+//!
+//! ## Limits
+//! Namespaces are not told apart. Force unit access makes no difference, because a write that is done is in the memory.
+
+use crate::types::{
+    Operation, StorageCommand, StorageDone, StorageRead, StorageStatus, StorageWrite, BEAT_BITS, BEAT_BYTES,
+};
+use crate::Config;
+use nvme_spec::limits::UNIT_BYTES;
+use rtl_bus::{Axi4, Axi4Config, WriteData};
+use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal, Value};
+use rtl_prim::fifo_of;
+
+#[cfg(test)]
+mod bench;
+
+/// The memory bus.
+pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BITS, id_bits: 1, user_bits: 1 };
+
+/// Bursts do not cross multiples of this. AMBA AXI, "Burst length".
+const BURST_BOUNDARY: u32 = 4096;
+/// Bits of an address below that.
+const BOUNDARY_BITS: u32 = BURST_BOUNDARY.trailing_zeros();
+/// Bits of an address in a beat.
+const BEAT_ADDRESS_BITS: u32 = BEAT_BYTES.trailing_zeros();
+
+hw_bundle! {
+    /// A burst whose answer is awaited.
+    struct Burst {
+        tag: Bits<8>,
+        ends_command: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// A burst whose data is to be sent.
+    struct BurstData {
+        beats: Bits<7>,
+        refused: Bits<1>,
+    }
+}
+
+hw_enum! {
+    /// `First -> Second -> Drop -> First`, or without `Second` if one burst is enough.
+    pub enum State {
+        /// Waits for a command. Leaves when its first burst has been offered, or when it has been refused.
+        First,
+        /// Leaves when the second burst has been offered.
+        Second,
+        /// All has been asked for. Leaves in one clock, in which the command is taken.
+        Drop,
+    }
+}
+
+/// See the [page](self) of this block.
+#[derive(Clone, Copy, Debug)]
+pub struct Direct {
+    config: Config,
+    memory_bytes: u64,
+}
+
+impl Direct {
+    /// A back end whose memory has `memory_bytes` bytes.
+    pub fn new(config: Config, memory_bytes: u64) -> Direct {
+        Direct { config, memory_bytes }
+    }
+}
+
+impl Block for Direct {
+    fn name(&self) -> String {
+        format!("direct_l{}_u{}_b{:x}", self.config.lba_bytes, self.config.units, self.memory_bytes)
+    }
+
+    fn description(&self) -> String {
+        "Logical blocks in an AXI4 memory, one after the other.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        let lba_shift = self.config.lba_shift();
+        let blocks_of_memory = self.memory_bytes >> lba_shift;
+        let bursts = 2 * self.config.units;
+
+        // 1. Ports
+        let clock = m.clock();
+        let command_stream = m.stream_in::<StorageCommand>("storage_command");
+        let storage_write = m.stream_in::<StorageWrite>("storage_write");
+        let storage_read = m.stream_out::<StorageRead>("storage_read");
+        let storage_done = m.stream_out_single::<StorageDone>("storage_done");
+        let memory = Axi4::manager(m, "memory", MEMORY);
+        let command = command_stream.payload();
+
+        // 2. State
+        let state = m.reg("state", clock, State::First);
+        let reads = fifo_of::<Burst>(m, "reads", bursts);
+        let writes = fifo_of::<Burst>(m, "writes", bursts);
+        let write_data = fifo_of::<BurstData>(m, "write_data", bursts);
+        let beats_sent = m.reg("beats_sent", clock, zero(7));
+        // An error in an earlier beat or burst of the same command.
+        let read_failed = m.reg("read_failed", clock, false);
+        let write_failed = m.reg("write_failed", clock, false);
+        // Ends that wait to be reported.
+        let [read_over, write_over, other_over] =
+            ["read_over", "write_over", "other_over"].map(|name| m.reg(name, clock, false));
+        let [read_end, write_end, other_end] =
+            ["read_end", "write_end", "other_end"].map(|name| m.reg_as::<StorageDone>(name, clock));
+
+        // 3. Conditions: the command
+        let is_read = m.wire("is_read", command.operation.is(Operation::Read));
+        let is_write = m.wire("is_write", command.operation.is(Operation::Write));
+        let fits = m.wire("fits", range_fits(command.lba, command.blocks, blocks_of_memory));
+        let address = m.wire("address", cat(&[command.lba.low(64 - lba_shift), lit(0u8, lba_shift)]));
+        let beats = m.wire("beats", beats_of(command.blocks, lba_shift));
+        let beat_in_page = address.bits(BEAT_ADDRESS_BITS..BOUNDARY_BITS).zext(7);
+        let beats_to_boundary = m.wire("beats_to_boundary", lit(BURST_BOUNDARY / BEAT_BYTES, 7) - beat_in_page);
+        let crosses = m.wire("crosses", beats.gt(beats_to_boundary));
+        let room = m.wire(
+            "room",
+            reads.can_push() & writes.can_push() & write_data.can_push() & memory.ar.can_take() & memory.aw.can_take(),
+        );
+        let first = m.wire("first", state.is(State::First) & command_stream.valid() & room & !other_over);
+        let second = m.wire("second", state.is(State::Second) & room);
+        let refuse = m.wire("refuse", first & (is_read | is_write) & !fits);
+        let burst = m.wire("burst", (first & fits) | second);
+        let burst_address = m.wire("burst_address", second.mux(after_boundary(address), address));
+        let first_beats = crosses.mux(beats_to_boundary, beats);
+        let burst_beats = m.wire("burst_beats", second.mux(beats - beats_to_boundary, first_beats));
+        let burst_ends = m.wire("burst_ends", second | !crosses);
+
+        // Conditions: the data and the answers
+        let data = write_data.payload();
+        let send = m.wire("send", write_data.valid() & memory.w.can_take());
+        when(send, || storage_write.take());
+        let sent = m.wire("sent", storage_write.taken());
+        let sent_last = m.wire("sent_last", beats_sent.eq(data.beats - 1));
+
+        let report = m.wire("report", storage_done.can_take());
+        let report_write = m.wire("report_write", report & !read_over);
+        let report_other = m.wire("report_other", report & !read_over & !write_over);
+        let receive = m.wire("receive", reads.valid() & storage_read.can_take() & (!read_over | report));
+        when(receive, || memory.r.take());
+        let beat = memory.r.payload();
+        let received = m.wire("received", memory.r.taken());
+        let beat_error = m.wire("beat_error", is_error(beat.resp));
+        let last_beat = m.wire("last_beat", beat.last & reads.payload().ends_command);
+
+        when(writes.valid() & (!write_over | report_write), || memory.b.take());
+        let acknowledged = m.wire("acknowledged", memory.b.taken());
+        let write_error = m.wire("write_error", write_failed | is_error(memory.b.payload().resp));
+
+        // 4. Next state
+        switch(state, |s: State| match s {
+            State::First => {
+                when(first, || {
+                    when(burst & crosses & (is_read | is_write), || state.goto(State::Second))
+                        .otherwise(|| state.goto(State::Drop));
+                });
+            }
+            State::Second => when_goto(second, || state.goto(State::Drop)),
+            State::Drop => state.goto(State::First),
+        });
+        let remembered = Burst { tag: command.tag, ends_command: burst_ends };
+        when(burst & is_read, || reads.push(remembered));
+        when(burst & is_write, || {
+            writes.push(remembered);
+            write_data.push(BurstData { beats: burst_beats, refused: lit(0u8, 1) });
+        });
+        when(refuse & is_write, || write_data.push(BurstData { beats, refused: lit(1u8, 1) }));
+
+        when(report_other, || other_over.set(false));
+        when(refuse | (first & !is_read & !is_write), || {
+            other_over.set(true);
+            let status = |s: StorageStatus| EnumSignal::<StorageStatus>::of(s).signal();
+            let how = refuse.mux(status(StorageStatus::Refused), status(StorageStatus::Good));
+            other_end.set(StorageDone { tag: command.tag, status: EnumSignal::from_signal(how) });
+        });
+
+        when(sent, || {
+            beats_sent.set(beats_sent + 1);
+            when(sent_last, || {
+                beats_sent.set(zero(7));
+                write_data.take();
+            });
+        });
+
+        when(report, || read_over.set(false));
+        when(received, || {
+            read_failed.set((read_failed | beat_error) & !last_beat);
+            when(beat.last, || reads.take());
+            when(last_beat, || {
+                read_over.set(true);
+                read_end.set(end_of(reads.payload().tag, read_failed | beat_error));
+            });
+        });
+
+        when(report_write, || write_over.set(false));
+        when(acknowledged, || {
+            writes.take();
+            write_failed.set(write_error & !writes.payload().ends_command);
+            when(writes.payload().ends_command, || {
+                write_over.set(true);
+                write_end.set(end_of(writes.payload().tag, write_error));
+            });
+        });
+
+        // 5. Outputs
+        when(state.is(State::Drop), || command_stream.take());
+        let len = (burst_beats - 1).zext(8);
+        let burst_head = MEMORY.whole_beats(lit(0u8, 1), burst_address, len, lit(0u8, 1));
+        when(burst & is_read, || memory.ar.offer(burst_head));
+        when(burst & is_write, || memory.aw.offer(burst_head));
+        when(sent & !data.refused, || {
+            let strb = lit(u64::MAX, BEAT_BYTES);
+            memory.w.offer(WriteData { data: storage_write.payload().data, strb, last: sent_last });
+        });
+        when(received, || {
+            let tag = reads.payload().tag;
+            storage_read.offer(StorageRead { tag, data: beat.data, error: beat_error, last: last_beat });
+        });
+        when(report, || {
+            when(read_over, || storage_done.offer(read_end))
+                .else_when(write_over, || storage_done.offer(write_end))
+                .else_when(other_over, || storage_done.offer(other_end));
+        });
+    }
+}
+
+/// `when` as the only thing in an arm.
+fn when_goto(condition: Signal, then: impl FnOnce()) {
+    when(condition, then);
+}
+
+/// Whether `blocks` from `lba` on lie in a memory of `limit` blocks.
+fn range_fits(lba: Signal, blocks: Signal, limit: u64) -> Signal {
+    let end = lba.zext(65) + blocks.zext(65);
+    end.le(limit)
+}
+
+/// Beats of `blocks` logical blocks.
+fn beats_of(blocks: Signal, lba_shift: u32) -> Signal {
+    let shift = lba_shift - BEAT_ADDRESS_BITS;
+    cat(&[blocks, lit(0u8, shift)]).low((UNIT_BYTES / BEAT_BYTES).trailing_zeros() + 1)
+}
+
+/// The next multiple of the burst boundary.
+fn after_boundary(address: Signal) -> Signal {
+    cat(&[address.bits(BOUNDARY_BITS..64) + 1, lit(0u16, BOUNDARY_BITS)])
+}
+
+/// SLVERR or DECERR.
+fn is_error(resp: Signal) -> Signal {
+    resp.bit(1)
+}
+
+fn end_of(tag: Signal, failed: Signal) -> StorageDone {
+    let status = |s: StorageStatus| EnumSignal::<StorageStatus>::of(s).signal();
+    let how = failed.mux(status(StorageStatus::MediaError), status(StorageStatus::Good));
+    StorageDone { tag, status: EnumSignal::from_signal(how) }
+}

@@ -1,0 +1,130 @@
+//! # I/O engine
+//!
+//! Carries out commands: moves their data between host memory and the storage, and says how they ended. Wiring only.
+//!
+//! ## Symbol
+//! ```text
+//!                     +---- io_engine ----+
+//!         command  ->-|                   |->- outcome
+//!                     |                   |->- failure
+//!       list_beat  ->-|                   |->- list_read
+//!       data_beat  ->-|                   |->- data_read
+//!                     |                   |->- data_write
+//!                     |                   |->- data_write_beat
+//!    storage_read  ->-|                   |->- storage_command
+//!    storage_done  ->-|                   |->- storage_write
+//!    buffer_write  -->|                   |--> buffer_read_data
+//!  buffer_address  -->|                   |--> quiet
+//!  buffer_write_data -->                  |
+//!                     +-------------------+
+//! ```
+//! ## Theory of operation
+//! ```text
+//!            (1)         (2)          (3)
+//!  command --> slots -----> prp_walk -----> units --------------+--(4)--> dma_read ---(8)--+
+//!                ^              |            |  ^  ^            |           |              v
+//!                +-----(11)-----+            |  |  +----(7)-----|-----------+         storage_mux ===> storage port
+//!                +-----(10)------------------+  |               +--(5)--> dma_write   ^    |  ^
+//!                                               +-------(6)-----------------+  ^      |    |  |
+//!                                            +--(9)-- start -------------------|------+    |(12)
+//!                                                                              +-- buffer <+
+//! ```
+//! 1. A command takes a slot. 2. Its PRPs are walked. 3. It goes on as units of at most 4 KiB.
+//! 4. Writes: their data is read first. 5. Reads: where their data goes is noted. 6. It has gone there. 7. The data of a Write is here.
+//! 8. It goes to its target. 9. Units are started. 10. A unit has ended. 11. A walk has failed. 12. Firmware's buffer is the other target.
+//!
+//! ## Timing
+//! See the blocks. No combinational path from any input to any output.
+//!
+//! ## Limits
+//! Reads and writes share nothing but the start of units, so neither direction waits for the other's data.
+
+use crate::buffer::Buffer;
+use crate::dma_read::DmaRead;
+use crate::dma_write::DmaWrite;
+use crate::prp_walk::PrpWalk;
+use crate::slots::Slots;
+use crate::storage_mux::StorageMux;
+use crate::units::Units;
+use crate::Config;
+use rtl_hdl::{Block, Module};
+
+#[cfg(test)]
+mod bench;
+
+/// See the [page](self) of this block.
+#[derive(Clone, Copy, Debug)]
+pub struct IoEngine {
+    config: Config,
+}
+
+impl IoEngine {
+    /// The engine of a controller.
+    pub fn new(config: Config) -> IoEngine {
+        IoEngine { config }
+    }
+}
+
+impl Block for IoEngine {
+    fn name(&self) -> String {
+        format!("io_engine_l{}_u{}_s{}", self.config.lba_bytes, self.config.units, self.config.slots)
+    }
+
+    fn description(&self) -> String {
+        "Carries out commands: moves their data and says how they ended.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        m.clock();
+        let slots = m.instance("slots", &Slots::new(self.config));
+        let prp_walk = m.instance("prp_walk", &PrpWalk::new(self.config));
+        let units = m.instance("units", &Units::new(self.config));
+        let dma_read = m.instance("dma_read", &DmaRead::new(self.config));
+        let dma_write = m.instance("dma_write", &DmaWrite::new(self.config));
+        let storage_mux = m.instance("storage_mux", &StorageMux);
+        let buffer = m.instance("buffer", &Buffer);
+
+        // Commands and their ends.
+        m.export(&slots, "command", "command");
+        m.export(&slots, "outcome", "outcome");
+        m.export(&slots, "failure", "failure");
+        m.connect(&slots, "job", &prp_walk, "job");
+        m.connect(&prp_walk, "unit", &units, "unit");
+        m.connect(&prp_walk, "walk_failure", &slots, "walk_failure");
+        m.connect(&units, "unit_end", &slots, "unit_end");
+        m.output("quiet", slots.port("quiet"));
+
+        // Host memory.
+        m.export(&prp_walk, "list_read", "list_read");
+        m.export(&prp_walk, "list_beat", "list_beat");
+        m.export(&dma_read, "data_read", "data_read");
+        m.export(&dma_read, "data_beat", "data_beat");
+        m.export(&dma_write, "data_write", "data_write");
+        m.export(&dma_write, "data_write_beat", "data_write_beat");
+
+        // Units on their way.
+        m.connect(&units, "read_unit", &dma_write, "read_unit");
+        m.connect(&units, "write_unit", &dma_read, "write_unit");
+        m.connect(&dma_write, "written", &units, "written");
+        m.connect(&dma_read, "arrived", &units, "arrived");
+        m.connect(&units, "start", &storage_mux, "start");
+        m.connect(&dma_read, "write", &storage_mux, "write");
+
+        // The storage port.
+        m.export(&storage_mux, "storage_command", "storage_command");
+        m.export(&storage_mux, "storage_write", "storage_write");
+        m.export(&dma_write, "storage_read", "storage_read");
+        m.export(&units, "storage_done", "storage_done");
+
+        // The firmware's buffer.
+        m.connect(&storage_mux, "buffer_command", &buffer, "command");
+        m.connect(&storage_mux, "buffer_write", &buffer, "fill");
+        m.connect(&buffer, "drain", &dma_write, "buffer_read");
+        m.connect(&buffer, "done", &units, "buffer_done");
+        for input in ["buffer_write", "buffer_address", "buffer_write_data"] {
+            let port = buffer.port(input);
+            port.set(m.input(input, port.width()));
+        }
+        m.output("buffer_read_data", buffer.port("buffer_read_data"));
+    }
+}

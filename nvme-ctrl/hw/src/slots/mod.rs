@@ -1,0 +1,288 @@
+//! # Slots
+//!
+//! Remembers each command of the I/O engine from its start to its outcome, and counts its units.
+//!
+//! ## Symbol
+//! ```text
+//!                  +---- slots ----+
+//!      command  ->-|               |->- job       to prp_walk
+//!      unit_end ->-|               |->- outcome   status 0, and every transfer of firmware
+//!  walk_failure ->-|               |->- failure   status other than 0
+//!                  |               |--> quiet
+//!                  +---------------+
+//! ```
+//! ## Theory of operation
+//! 1. A command takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length.
+//! 2. Every unit ends once, by `unit_end`; or `walk_failure` ends all units that will never be issued. Both count `left` down.
+//! 3. The first error of a unit is kept. An error of the walk wins over it: it is the same whenever the command is tried, and does not
+//!    depend on what the units met first.
+//! 4. When `left` reaches zero the slot's number goes to one of two FIFOs, which have room for all slots, and from there the outcome is sent and
+//!    the slot is free.
+//!
+//! Failures have a stream of their own because they wait for firmware, and firmware may be waiting for a transfer of its own.
+//!
+//! ## Timing
+//! A command every second clock; an end every clock. The outcome follows the last end by four clocks.
+//! No combinational path from any input to any output.
+//!
+//! ## Limits
+//! `slots` commands at once. A command without data has one unit.
+
+use crate::types::{Command, Operation, Outcome, StorageStatus, Target};
+use crate::{held::bit_at, Config};
+use nvme_spec::{limits::UNIT_BYTES, Status};
+use rtl_hdl::{
+    address_width, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
+};
+use rtl_prim::{fifo_bits, one_hot, priority_index};
+
+#[cfg(test)]
+mod bench;
+
+hw_bundle! {
+    /// A command with its slot, on its way to be cut into units.
+    pub struct Job {
+        /// The slot.
+        pub slot: Bits<8>,
+        /// As in the command.
+        pub function: Bits<8>,
+        /// As in the command; Flush if there is no data.
+        pub operation: Operation,
+        /// As in the command.
+        pub target: Target,
+        /// As in the command.
+        pub nsid: Bits<32>,
+        /// As in the command.
+        pub lba: Bits<64>,
+        /// As in the command.
+        pub blocks: Bits<17>,
+        /// As in the command.
+        pub bytes: Bits<22>,
+        /// As in the command.
+        pub fua: Bits<1>,
+        /// As in the command.
+        pub prp1: Bits<64>,
+        /// As in the command.
+        pub prp2: Bits<64>,
+    }
+}
+
+hw_bundle! {
+    /// A unit that was issued has ended.
+    pub struct UnitEnd {
+        /// The slot of its command.
+        pub slot: Bits<8>,
+        /// What the storage said; meaningless if `host_error`.
+        pub status: StorageStatus,
+        /// Host memory could not be read; the storage was not asked.
+        pub host_error: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// The walk of a command's PRPs failed.
+    pub struct WalkFailure {
+        /// The slot of the command.
+        pub slot: Bits<8>,
+        /// Number of units that will not be issued.
+        pub units: Bits<10>,
+        /// Status Field.
+        pub status: Bits<15>,
+    }
+}
+
+hw_bundle! {
+    /// What the count of units needs to know of a command.
+    struct Kind {
+        operation: Operation,
+        target: Target,
+        units: Bits<10>,
+    }
+}
+
+hw_bundle! {
+    /// What the outcome repeats of a command.
+    struct Identity {
+        sqid: Bits<8>,
+        cid: Bits<16>,
+        opcode: Bits<8>,
+        nsid: Bits<32>,
+        target: Target,
+        lba: Bits<64>,
+        blocks: Bits<17>,
+    }
+}
+
+/// Width of the status field.
+const STATUS_BITS: u32 = 15;
+
+/// See the [page](self) of this block.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots {
+    config: Config,
+}
+
+impl Slots {
+    /// The slots of a controller.
+    pub fn new(config: Config) -> Slots {
+        Slots { config }
+    }
+}
+
+impl Block for Slots {
+    fn name(&self) -> String {
+        format!("slots_{}", self.config.slots)
+    }
+
+    fn description(&self) -> String {
+        format!("Remembers {} commands and counts their units.", self.config.slots)
+    }
+
+    fn build(&self, m: &Module) {
+        let slots = self.config.slots;
+        let slot_bits = address_width(slots);
+
+        // 1. Ports
+        let clock = m.clock();
+        let command = m.stream_in::<Command>("command");
+        let unit_end = m.stream_in::<UnitEnd>("unit_end");
+        let walk_failure = m.stream_in::<WalkFailure>("walk_failure");
+        let job = m.stream_out_single::<Job>("job");
+        let outcome = m.stream_out_single::<Outcome>("outcome");
+        let failure = m.stream_out_single::<Outcome>("failure");
+
+        // 2. State
+        let busy = m.reg("busy", clock, zero(slots));
+        // Set until the first end: then `left` and `status` hold what an earlier command left there.
+        let fresh = m.reg("fresh", clock, zero(slots));
+        let free_slot = m.reg_without_reset("free_slot", clock, slot_bits);
+        let free_found = m.reg("free_found", clock, false);
+        let kinds = m.memory("kinds", Kind::WIDTH, slots, MemoryStyle::Distributed);
+        let identities = m.memory("identities", Identity::WIDTH, slots, MemoryStyle::Distributed);
+        let lefts = m.memory("lefts", 10, slots, MemoryStyle::Distributed);
+        let statuses = m.memory("statuses", STATUS_BITS, slots, MemoryStyle::Distributed);
+        let failed_walk_held = m.reg("failed_walk_held", clock, false);
+        let failed_walk = m.reg_as::<WalkFailure>("failed_walk", clock);
+        let good = fifo_bits(m, "good", slot_bits, slots);
+        let failed = fifo_bits(m, "failed", slot_bits, slots);
+        let at_rest = m.reg("at_rest", clock, true);
+
+        // 3. Conditions
+        let accept = m.wire("accept", free_found & job.can_take());
+        when(accept, || command.take());
+        when(!failed_walk_held, || {
+            unit_end.take();
+            walk_failure.take();
+        });
+        let accepted = m.wire("accepted", command.taken());
+        let new = command.payload();
+        let no_data = m.wire("no_data", new.bytes.eq(0));
+        let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
+        let new_units = no_data.mux(lit(1u8, 10), units_of(new.bytes));
+
+        // The end that is counted in this clock: a held failure of a walk, else what comes from `units`.
+        let ended = m.wire("ended", failed_walk_held | unit_end.taken());
+        let end = unit_end.payload();
+        let ended_slot = m.wire("ended_slot", failed_walk_held.mux(failed_walk.slot, end.slot).low(slot_bits));
+        let kind = m.wire("kind", Kind::unpack(kinds.lookup(ended_slot)));
+        let first_end = m.wire("first_end", bit_at(fresh, ended_slot));
+        let left = m.wire("left", first_end.mux(kind.units, lefts.lookup(ended_slot)));
+        let left_after = m.wire("left_after", left - failed_walk_held.mux(failed_walk.units, lit(1u8, 10)));
+        let status = m.wire("status", first_end.mux(lit(0u8, STATUS_BITS), statuses.lookup(ended_slot)));
+        let end_status = m.wire_of_width("end_status", STATUS_BITS);
+        end_status.set(status_of(end, kind.operation));
+        let unit_status = m.wire("unit_status", status.any().mux(status, end_status));
+        let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
+        let over = m.wire("over", ended & left_after.eq(0));
+        let is_failure = m.wire("is_failure", status_after.any() & kind.target.is(Target::Storage));
+
+        // The outcome that is sent in this clock.
+        let send_good = m.wire("send_good", good.valid() & outcome.can_take());
+        let send_failed = m.wire("send_failed", !send_good & failed.valid() & failure.can_take());
+        let sent_slot = m.wire("sent_slot", send_good.mux(good.payload(), failed.payload()));
+        let identity = m.wire("identity", Identity::unpack(identities.lookup(sent_slot)));
+        let sent_status = m.wire("sent_status", statuses.lookup(sent_slot));
+
+        // 4. Next state
+        let new_kind = Kind { operation: EnumSignal::from_signal(operation), target: new.target, units: new_units };
+        let new_identity = Identity {
+            sqid: new.sqid,
+            cid: new.cid,
+            opcode: new.opcode,
+            nsid: new.nsid,
+            target: new.target,
+            lba: new.lba,
+            blocks: new.blocks,
+        };
+        kinds.write(clock, accepted, free_slot, new_kind.pack());
+        identities.write(clock, accepted, free_slot, new_identity.pack());
+        lefts.write(clock, ended, ended_slot, left_after);
+        statuses.write(clock, ended, ended_slot, status_after);
+
+        let taken_slot = m.wire("taken_slot", one_hot(free_slot, slots) & accepted.repeat(slots));
+        let freed_slot = m.wire("freed_slot", one_hot(sent_slot, slots) & (send_good | send_failed).repeat(slots));
+        busy.set((busy | taken_slot) & !freed_slot);
+        fresh.set((fresh | taken_slot) & !(one_hot(ended_slot, slots) & ended.repeat(slots)));
+        when(free_found, || {
+            when(accepted, || free_found.set(false));
+        })
+        .otherwise(|| {
+            free_slot.set(priority_index(!busy));
+            free_found.set(!busy.all());
+        });
+
+        failed_walk_held.set(walk_failure.taken());
+        when(walk_failure.taken(), || failed_walk.set(walk_failure.payload()));
+        when(over, || {
+            when(is_failure, || failed.push(ended_slot)).otherwise(|| good.push(ended_slot));
+        });
+        when(send_good, || good.take());
+        when(send_failed, || failed.take());
+        at_rest.set(!busy.any() & !command.valid() & outcome.can_take() & failure.can_take());
+
+        // 5. Outputs
+        when(accepted, || {
+            job.offer(Job {
+                slot: free_slot.zext(8),
+                function: new.function,
+                operation: EnumSignal::from_signal(operation),
+                target: new.target,
+                nsid: new.nsid,
+                lba: new.lba,
+                blocks: new.blocks,
+                bytes: new.bytes,
+                fua: new.fua,
+                prp1: new.prp1,
+                prp2: new.prp2,
+            });
+        });
+        let result = Outcome {
+            sqid: identity.sqid,
+            cid: identity.cid,
+            opcode: identity.opcode,
+            nsid: identity.nsid,
+            target: identity.target,
+            lba: identity.lba,
+            blocks: identity.blocks,
+            status: sent_status,
+        };
+        when(send_good, || outcome.offer(result));
+        when(send_failed, || failure.offer(result));
+        m.output("quiet", at_rest);
+    }
+}
+
+/// Into how many units `bytes` are cut.
+pub(crate) fn units_of(bytes: Signal) -> Signal {
+    let shift = UNIT_BYTES.trailing_zeros();
+    (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width())
+}
+
+/// The status of a command of this operation whose unit ended so.
+fn status_of(end: UnitEnd, operation: EnumSignal<Operation>) -> Signal {
+    let status = |status: Status| lit(status.raw(), STATUS_BITS);
+    let media = operation.is(Operation::Read).mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
+    let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), status(Status::SUCCESS));
+    let storage = end.status.is(StorageStatus::MediaError).mux(media, refused);
+    end.host_error.mux(status(Status::DATA_TRANSFER_ERROR), storage)
+}
