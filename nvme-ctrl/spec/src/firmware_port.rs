@@ -58,13 +58,16 @@ pub mod configuration {
     pub const UNITS: Field = Field::new("UNITS", 8, 8, Access::Ro).with_doc("Number of units in flight.");
     /// Number of commands in flight.
     pub const SLOTS: Field = Field::new("SLOTS", 16, 8, Access::Ro).with_doc("Number of commands in flight.");
+    /// Size of the largest queue.
+    pub const QUEUE_ENTRIES_LOG2: Field = Field::new("QUEUE_ENTRIES_LOG2", 24, 5, Access::Ro)
+        .with_doc("Log2 of the number of entries of the largest queue: CAP.MQES + 1.");
 }
 
 /// How the hardware was configured; the reset value depends on it.
 pub const CONFIGURATION: Reg = with_fields(
     "CONFIGURATION",
     0x008,
-    &[configuration::IO_QUEUES, configuration::UNITS, configuration::SLOTS],
+    &[configuration::IO_QUEUES, configuration::UNITS, configuration::SLOTS, configuration::QUEUE_ENTRIES_LOG2],
     "How the hardware was configured.",
 );
 

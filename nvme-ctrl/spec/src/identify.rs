@@ -197,7 +197,10 @@ pub mod vwc {
 /// Identify Controller, FRMW: one slot, the first, read only.
 pub const FRMW_ONE_READ_ONLY_SLOT: u8 = 1 << 1 | 1;
 
-/// Identify Controller, CNTRLTYPE.
+/// Identify Controller, ONCS: Select of Get Features and Save of Set Features are supported.
+pub const ONCS_SELECT: u16 = 1 << 4;
+
+/// Identify Controller, CNTRLTYPE: an I/O controller.
 pub const CNTRLTYPE_IO: u8 = 1;
 
 /// LBA Format. NVM Command Set, "LBA Format Data Structure".

@@ -1,0 +1,132 @@
+//! Commands from the inbox.
+
+use nvme_spec::firmware_port::INBOX_ENTRIES_MAX;
+use nvme_spec::limits::NSID;
+use nvme_spec::{decode_io, FatalCode, Limits, NamespaceInfo, SqEntry, Status};
+use soc_hal::Mmio;
+
+use crate::admin::Answer;
+use crate::life::Transfer;
+use crate::port::{CommandId, InboxCommand, QueueCommand};
+use crate::{Firmware, ROOM_FOR_COMMAND};
+
+/// Commands that are taken from the inbox per poll.
+const COMMANDS_PER_POLL: u32 = 8;
+
+impl<M: Mmio> Firmware<M> {
+    /// Takes commands from the inbox as long as each can be answered.
+    pub(crate) fn poll_inbox(&mut self) {
+        for _ in 0..COMMANDS_PER_POLL {
+            // The data buffer has one owner, and every command needs room for its completion.
+            let has_room = self.life.completions.room() >= ROOM_FOR_COMMAND;
+            if self.life.transfer.is_some() || !has_room {
+                break;
+            }
+            let command = self.port.pop_inbox();
+            self.count_for_deletions(command.is_none());
+            let Some(command) = command else {
+                break;
+            };
+            self.take(&command);
+        }
+    }
+
+    fn take(&mut self, command: &InboxCommand) {
+        let InboxCommand { sqid, failure, entry } = command;
+        // A queue that is being deleted takes its commands with it. NVMe Base, "Delete I/O Submission Queue command".
+        let is_alive = |sq: crate::queues::SubmissionQueue| sq.deletion.is_none();
+        if !self.life.queues.sq(*sqid).is_some_and(is_alive) {
+            return;
+        }
+        if let Some(status) = failure {
+            return self.refuse(*sqid, entry, *status);
+        }
+        if *sqid != 0 {
+            return self.answer_io(*sqid, entry);
+        }
+        let id = CommandId { sqid: 0, cid: entry.cid.get() };
+        match self.execute_admin(entry) {
+            Ok(Answer::Done(result)) => self.complete(id, result),
+            Ok(Answer::Held) => {}
+            Ok(Answer::Send { bytes, acknowledges }) => {
+                let prp = entry.prp.map(|prp| prp.get());
+                self.port.send_buffer(prp, bytes);
+                self.life.transfer = Some(Transfer { entry: *entry, acknowledges });
+            }
+            Err(status) => self.refuse(0, entry, status),
+        }
+    }
+
+    /// An I/O command that hardware does not execute: it is not valid.
+    fn answer_io(&mut self, sqid: u8, entry: &SqEntry) {
+        let namespace = NamespaceInfo { nsid: NSID, blocks: self.config.namespace_blocks };
+        let limits = Limits { lba_bytes: self.hardware.lba_bytes, ..Limits::DEFAULT };
+        // Hardware judges as `decode_io` does. A command that it did not execute although it is valid must not look as if it was executed.
+        let status = match decode_io(entry, &namespace, &limits) {
+            Err(status) => status,
+            Ok(_) => Status::INTERNAL_ERROR,
+        };
+        self.refuse(sqid, entry, status);
+    }
+
+    /// Completes the admin command whose data has arrived.
+    pub(crate) fn poll_transfer(&mut self) {
+        let Some(transfer) = self.life.transfer else {
+            return;
+        };
+        let Some(status) = self.port.transferred() else {
+            return;
+        };
+        self.life.transfer = None;
+        if !status.is_success() {
+            return self.refuse(0, &transfer.entry, status);
+        }
+        if let Some(event_type) = transfer.acknowledges {
+            self.life.events.acknowledge(event_type);
+        }
+        let id = CommandId { sqid: 0, cid: transfer.entry.cid.get() };
+        self.complete(id, 0);
+    }
+
+    /// A command was taken from the inbox, or it was found empty: deletions get nearer to their end.
+    fn count_for_deletions(&mut self, inbox_is_empty: bool) {
+        for qid in 1..=u8::MAX {
+            let Some(sq) = self.life.queues.sq_mut(qid) else {
+                continue;
+            };
+            if let Some(left) = sq.deletion.as_mut().and_then(|d| d.inbox_left.as_mut()) {
+                *left = if inbox_is_empty { 0 } else { left.saturating_sub(1) };
+            }
+        }
+    }
+
+    /// Goes on with Delete I/O Submission Queue commands: the queue is stopped, its commands in flight end, the inbox forgets it.
+    pub(crate) fn poll_deletions(&mut self) {
+        for qid in 1..=u8::MAX {
+            let Some(deletion) = self.life.queues.sq(qid).and_then(|sq| sq.deletion) else {
+                continue;
+            };
+            match deletion.inbox_left {
+                None if self.port.in_flight(qid) == 0 => {
+                    let sq = self.life.queues.sq_mut(qid).as_mut();
+                    let deletion = sq.and_then(|sq| sq.deletion.as_mut());
+                    deletion.expect("seen above").inbox_left = Some(INBOX_ENTRIES_MAX);
+                }
+                Some(0) => {
+                    self.life.completions.drop_queue(qid);
+                    if self.life.completions.room() == 0 {
+                        continue;
+                    }
+                    *self.life.queues.sq_mut(qid) = None;
+                    let command = QueueCommand::DeleteSq;
+                    if self.port.queue_command(qid, command).is_err() {
+                        return self.fail(FatalCode::QueueCommandStuck);
+                    }
+                    let id = CommandId { sqid: 0, cid: deletion.cid };
+                    self.complete(id, 0);
+                }
+                None | Some(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A list in static memory.
+
+/// At most `N` items, in the order in which they came.
+pub(crate) struct List<T, const N: usize> {
+    items: [Option<T>; N],
+    len: usize,
+}
+
+impl<T: Copy, const N: usize> List<T, N> {
+    pub(crate) const fn new() -> Self {
+        Self { items: [None; N], len: 0 }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many more items fit.
+    pub(crate) const fn room(&self) -> usize {
+        N - self.len
+    }
+
+    /// Appends an item. The caller has made sure that there is room.
+    pub(crate) fn push(&mut self, item: T) {
+        assert!(self.len < N, "the list is full");
+        self.items[self.len] = Some(item);
+        self.len += 1;
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<T> {
+        self.items.get(index).copied().flatten()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items[..self.len].iter().flatten()
+    }
+
+    /// Where the first item is for which `wanted` holds.
+    pub(crate) fn position(&self, wanted: impl FnMut(&T) -> bool) -> Option<usize> {
+        self.iter().position(wanted)
+    }
+
+    /// Takes an item out; those behind it move up.
+    pub(crate) fn remove(&mut self, index: usize) -> T {
+        assert!(index < self.len, "the item is in the list");
+        self.items[index..self.len].rotate_left(1);
+        self.len -= 1;
+        self.items[self.len].take().expect("an item of the list")
+    }
+
+    /// Drops the items for which `keep` does not hold.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        let mut kept = 0;
+        for index in 0..self.len {
+            let item = self.items[index].take();
+            if item.as_ref().is_some_and(&mut keep) {
+                self.items[kept] = item;
+                kept += 1;
+            }
+        }
+        self.len = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn items_stay_in_order() {
+        let mut list = List::<u8, 4>::new();
+        (1..=4).for_each(|item| list.push(item));
+        assert_eq!(list.room(), 0);
+        assert_eq!(list.remove(1), 2);
+        list.push(5);
+        assert_eq!(list.iter().copied().collect::<Vec<_>>(), [1, 3, 4, 5]);
+        list.retain(|item| item % 2 == 1);
+        assert_eq!(list.iter().copied().collect::<Vec<_>>(), [1, 3, 5]);
+        assert_eq!((list.get(2), list.get(3)), (Some(5), None));
+        assert_eq!(list.position(|item| *item == 3), Some(1));
+        list.retain(|_| false);
+        assert!(list.is_empty());
+    }
+}

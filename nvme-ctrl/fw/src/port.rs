@@ -1,0 +1,268 @@
+//! The firmware port by meaning instead of by register.
+
+use nvme_spec::firmware_port::{self as regs, Counter};
+use nvme_spec::reg::Reg;
+use nvme_spec::{SqEntry, Status};
+use soc_hal::Mmio;
+use zerocopy::little_endian::{U32, U64};
+
+/// A command of the host: what its completion names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CommandId {
+    pub(crate) sqid: u8,
+    pub(crate) cid: u16,
+}
+
+/// A completion to be posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    pub(crate) command: CommandId,
+    pub(crate) result: u32,
+    pub(crate) status: Status,
+}
+
+/// What the hardware did with a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Posted {
+    /// It is on its way to the host, or its queue is gone.
+    Done,
+    /// Its queue has no room.
+    Refused,
+    /// Not known yet.
+    Busy,
+}
+
+/// A command from the inbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InboxCommand {
+    pub(crate) sqid: u8,
+    /// How it failed, if hardware tried to execute it.
+    pub(crate) failure: Option<Status>,
+    pub(crate) entry: SqEntry,
+}
+
+/// A change of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueCommand {
+    CreateSq(CreateSq),
+    CreateCq(CreateCq),
+    StopSq,
+    DeleteSq,
+    DeleteCq,
+}
+
+/// Parameters of a submission queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CreateSq {
+    pub(crate) base: u64,
+    pub(crate) entries: u32,
+    pub(crate) cqid: u8,
+}
+
+/// Parameters of a completion queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CreateCq {
+    pub(crate) base: u64,
+    pub(crate) entries: u32,
+    pub(crate) vector: u8,
+    pub(crate) interrupts_enabled: bool,
+}
+
+/// The hardware did not end a queue command in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueCommandStuck;
+
+/// How often a register is read until hardware that needs a few clocks must have ended.
+const SPINS: u32 = 64;
+
+/// What the hardware says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hardware {
+    pub(crate) io_queues: u16,
+    pub(crate) queue_entries_max: u32,
+    pub(crate) lba_bytes: u32,
+}
+
+impl Hardware {
+    /// Before the first look.
+    pub(crate) const NONE: Self = Self { io_queues: 0, queue_entries_max: 0, lba_bytes: 1 };
+}
+
+/// The register bus with names.
+pub(crate) struct Port<M> {
+    pub(crate) mmio: M,
+}
+
+impl<M: Mmio> Port<M> {
+    pub(crate) fn read(&mut self, register: &Reg) -> u32 {
+        self.mmio.read32(register.offset)
+    }
+
+    pub(crate) fn write(&mut self, register: &Reg, value: u32) {
+        self.mmio.write32(register.offset, value);
+    }
+
+    /// Two registers that hold one number.
+    pub(crate) fn read_pair(&mut self, low: &Reg, high: &Reg) -> u64 {
+        let low = self.read(low);
+        u64::from(self.read(high)) << 32 | u64::from(low)
+    }
+
+    fn write_pair(&mut self, low: &Reg, high: &Reg, value: u64) {
+        self.write(low, value as u32);
+        self.write(high, (value >> 32) as u32);
+    }
+
+    pub(crate) fn counter(&mut self, counter: &Counter) -> u64 {
+        self.read_pair(&counter.low, &counter.high)
+    }
+
+    /// What the hardware is; `None` if this firmware does not know it.
+    pub(crate) fn identify(&mut self) -> Option<Hardware> {
+        if self.read(&regs::ID) != regs::ID_VALUE {
+            return None;
+        }
+        if self.read(&regs::VERSION) != regs::INTERFACE_VERSION {
+            return None;
+        }
+        let configuration = self.read(&regs::CONFIGURATION);
+        Some(Hardware {
+            io_queues: regs::configuration::IO_QUEUES.get32(configuration) as u16,
+            queue_entries_max: 1 << regs::configuration::QUEUE_ENTRIES_LOG2.get32(configuration).min(16),
+            lba_bytes: self.read(&regs::LBA_BYTES).max(1),
+        })
+    }
+
+    pub(crate) fn set_namespace_blocks(&mut self, blocks: u64) {
+        self.write_pair(&regs::NAMESPACE_BLOCKS_LOW, &regs::NAMESPACE_BLOCKS_HIGH, blocks);
+    }
+
+    /// Takes the head of the inbox.
+    pub(crate) fn pop_inbox(&mut self) -> Option<InboxCommand> {
+        use regs::{inbox_kind, inbox_status as field};
+        let status = self.read(&regs::INBOX_STATUS);
+        if field::VALID.get32(status) == 0 {
+            return None;
+        }
+        let failed = field::KIND.get32(status) == inbox_kind::FAILED_COMMAND;
+        let failure = Status::from_raw(field::STATUS.get32(status) as u16);
+        let entry = self.read_entry();
+        self.write(&regs::INBOX_POP, 1);
+        Some(InboxCommand { sqid: field::SQID.get32(status) as u8, failure: failed.then_some(failure), entry })
+    }
+
+    /// Reads what firmware uses of the entry: not command dwords 2 and 3 and the metadata pointer.
+    fn read_entry(&mut self) -> SqEntry {
+        let mut dword = |index| self.mmio.read32(regs::INBOX_ENTRY.dword(index));
+        let mut entry = SqEntry::default();
+        let [opcode, flags, cid @ ..] = dword(0).to_le_bytes();
+        entry.opcode = opcode;
+        entry.flags = flags;
+        entry.cid = cid.into();
+        entry.nsid = U32::new(dword(1));
+        for (i, prp) in entry.prp.iter_mut().enumerate() {
+            let (low, high) = (dword(6 + 2 * i as u32), dword(7 + 2 * i as u32));
+            *prp = U64::new(u64::from(high) << 32 | u64::from(low));
+        }
+        for (i, cdw) in entry.cdw10.iter_mut().enumerate() {
+            *cdw = U32::new(dword(10 + i as u32));
+        }
+        entry
+    }
+
+    /// Posts a completion; [`Self::posted`] tells what became of it.
+    pub(crate) fn post(&mut self, completion: &Completion) {
+        let Completion { command, result, status } = *completion;
+        let id = regs::completion_id::CID.set32(0, u32::from(command.cid));
+        let id = regs::completion_id::SQID.set32(id, u32::from(command.sqid));
+        self.write(&regs::COMPLETION_RESULT, result);
+        self.write(&regs::COMPLETION_ID, id);
+        self.write(&regs::COMPLETION_POST, u32::from(status.raw()));
+    }
+
+    /// What became of the last completion.
+    pub(crate) fn posted(&mut self) -> Posted {
+        use regs::completion_state::{BUSY, REFUSED};
+        for _ in 0..SPINS {
+            let state = self.read(&regs::COMPLETION_STATE);
+            if BUSY.get32(state) == 0 {
+                return match REFUSED.get32(state) {
+                    0 => Posted::Done,
+                    _ => Posted::Refused,
+                };
+            }
+        }
+        Posted::Busy
+    }
+
+    /// Changes a queue and waits the few clocks that it takes.
+    pub(crate) fn queue_command(&mut self, qid: u8, command: QueueCommand) -> Result<(), QueueCommandStuck> {
+        use regs::{queue_attributes as attributes, queue_operation as operation};
+        let operation = match command {
+            QueueCommand::CreateSq(create) => {
+                let value = attributes::CQID.set32(0, u32::from(create.cqid));
+                self.write_queue(create.base, create.entries, value);
+                operation::CREATE_SQ
+            }
+            QueueCommand::CreateCq(create) => {
+                let value = attributes::VECTOR.set32(0, u32::from(create.vector));
+                let value = attributes::IEN.set32(value, u32::from(create.interrupts_enabled));
+                self.write_queue(create.base, create.entries, value);
+                operation::CREATE_CQ
+            }
+            QueueCommand::StopSq => operation::STOP_SQ,
+            QueueCommand::DeleteSq => operation::DELETE_SQ,
+            QueueCommand::DeleteCq => operation::DELETE_CQ,
+        };
+        let value = regs::queue_command::OP.set32(0, operation);
+        let value = regs::queue_command::QID.set32(value, u32::from(qid));
+        self.write(&regs::QUEUE_COMMAND, value);
+        for _ in 0..SPINS {
+            let state = self.read(&regs::QUEUE_STATE);
+            if regs::queue_state::BUSY.get32(state) == 0 {
+                return Ok(());
+            }
+        }
+        Err(QueueCommandStuck)
+    }
+
+    fn write_queue(&mut self, base: u64, entries: u32, attributes: u32) {
+        self.write_pair(&regs::QUEUE_BASE_LOW, &regs::QUEUE_BASE_HIGH, base);
+        self.write(&regs::QUEUE_SIZE, entries);
+        self.write(&regs::QUEUE_ATTRIBUTES, attributes);
+    }
+
+    /// Commands of a submission queue that are still with the hardware.
+    pub(crate) fn in_flight(&mut self, qid: u8) -> u32 {
+        self.write(&regs::QUEUE_SELECT, u32::from(qid));
+        self.read(&regs::QUEUE_IN_FLIGHT)
+    }
+
+    /// Fills the data buffer from its start.
+    pub(crate) fn write_buffer(&mut self, data: &[u8]) {
+        for (index, dword) in data.chunks(4).enumerate() {
+            let mut bytes = [0; 4];
+            bytes[..dword.len()].copy_from_slice(dword);
+            let offset = regs::BUFFER.dword(index as u32);
+            self.mmio.write32(offset, u32::from_le_bytes(bytes));
+        }
+    }
+
+    /// Moves the start of the data buffer to the pages of a command; [`Self::transferred`] tells when that has ended.
+    pub(crate) fn send_buffer(&mut self, prp: [u64; 2], bytes: u32) {
+        let [prp1, prp2] = prp;
+        self.write_pair(&regs::TRANSFER_PRP1_LOW, &regs::TRANSFER_PRP1_HIGH, prp1);
+        self.write_pair(&regs::TRANSFER_PRP2_LOW, &regs::TRANSFER_PRP2_HIGH, prp2);
+        self.write(&regs::TRANSFER_LENGTH, bytes);
+        let direction = regs::transfer_start::DIRECTION.set32(0, 1);
+        self.write(&regs::TRANSFER_START, direction);
+    }
+
+    /// How the transfer ended; `None` while it goes on.
+    pub(crate) fn transferred(&mut self) -> Option<Status> {
+        use regs::transfer_state::{BUSY, STATUS};
+        let state = self.read(&regs::TRANSFER_STATE);
+        let ended = BUSY.get32(state) == 0;
+        ended.then(|| Status::from_raw(STATUS.get32(state) as u16))
+    }
+}
