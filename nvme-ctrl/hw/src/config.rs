@@ -1,9 +1,10 @@
 //! The configuration of the controller: what may differ between one controller and another.
 
+use nvme_spec::limits;
 use rtl_hdl::address_width;
 
-/// Width of an index into a queue: the longest queue has 4096 entries.
-pub const INDEX_BITS: u32 = 12;
+/// Width of an index into a queue.
+pub const INDEX_BITS: u32 = address_width(limits::QUEUE_ENTRIES_MAX);
 
 /// The parameters of a controller. Every block is given the whole configuration and derives its widths from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +27,11 @@ pub struct Config {
 /// A constraint that a configuration breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// `io_queues` is outside of 1 to 126: queue numbers have seven bits.
-    #[error("a controller has 1 to 126 I/O queues")]
+    /// `io_queues` is outside of 1 to [`limits::IO_QUEUES_MAX`].
+    #[error("a controller has 1 to {} I/O queues", limits::IO_QUEUES_MAX)]
     IoQueues,
-    /// `queue_entries_max` is not a power of two from 2 to 4096: the admin queues have at most 4096 entries.
-    #[error("queue_entries_max is a power of two from 2 to 4096")]
+    /// `queue_entries_max` is not a power of two from 2 to [`limits::QUEUE_ENTRIES_MAX`].
+    #[error("queue_entries_max is a power of two from 2 to {}", limits::QUEUE_ENTRIES_MAX)]
     QueueEntries,
     /// `lba_bytes` is neither 512 nor 4096.
     #[error("lba_bytes is 512 or 4096")]
@@ -48,16 +49,18 @@ pub enum ConfigError {
 
 impl Config {
     /// Small memories and short queues, so that rings wrap and tables fill up often: for tests.
-    pub const SMALL: Config = Config { io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
+    pub const SMALL: Config =
+        Config { io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
     /// What the demonstration and the bench run.
-    pub const DEFAULT: Config = Config { io_queues: 8, queue_entries_max: 4096, lba_bytes: 512, units: 16, slots: 32, fetches: 4 };
+    pub const DEFAULT: Config =
+        Config { io_queues: 8, queue_entries_max: 4096, lba_bytes: 512, units: 16, slots: 32, fetches: 4 };
 
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {
-        if self.io_queues == 0 || self.io_queues > 126 {
+        if self.io_queues == 0 || self.io_queues > limits::IO_QUEUES_MAX as u32 {
             return Err(ConfigError::IoQueues);
         }
-        if !is_power_of_two_between(self.queue_entries_max, 2, 4096) {
+        if !is_power_of_two_between(self.queue_entries_max, 2, limits::QUEUE_ENTRIES_MAX) {
             return Err(ConfigError::QueueEntries);
         }
         if self.lba_bytes != 512 && self.lba_bytes != 4096 {
@@ -97,7 +100,10 @@ impl Config {
 
     /// A suffix for the names of modules that depend on the configuration.
     pub fn suffix(&self) -> String {
-        format!("q{}_e{}_l{}_u{}_s{}_f{}", self.io_queues, self.queue_entries_max, self.lba_bytes, self.units, self.slots, self.fetches)
+        format!(
+            "q{}_e{}_l{}_u{}_s{}_f{}",
+            self.io_queues, self.queue_entries_max, self.lba_bytes, self.units, self.slots, self.fetches
+        )
     }
 }
 
@@ -116,7 +122,7 @@ mod tests {
         let ok = Config::DEFAULT;
         let broken = [
             (Config { io_queues: 0, ..ok }, ConfigError::IoQueues),
-            (Config { io_queues: 127, ..ok }, ConfigError::IoQueues),
+            (Config { io_queues: 256, ..ok }, ConfigError::IoQueues),
             (Config { queue_entries_max: 100, ..ok }, ConfigError::QueueEntries),
             (Config { queue_entries_max: 8192, ..ok }, ConfigError::QueueEntries),
             (Config { lba_bytes: 1024, ..ok }, ConfigError::LbaBytes),

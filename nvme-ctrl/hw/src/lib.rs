@@ -15,6 +15,8 @@
 pub mod config;
 pub mod types;
 
+mod held;
+
 // Control: queues, entries, completions, firmware.
 pub mod complete;
 pub mod controller;

@@ -105,8 +105,8 @@ hw_bundle! {
     pub struct Consumed {
         /// The submission queue.
         pub sqid: Bits<8>,
-        /// It went to firmware, so its reservation in the completion queue ends and it no longer counts as in flight.
-        pub handed: Bits<1>,
+        /// It was thrown away, so its reservation in the completion queue ends and it no longer counts as in flight.
+        pub dropped: Bits<1>,
     }
 }
 

@@ -1,0 +1,43 @@
+//! Small pieces that several control blocks share.
+
+use rtl_hdl::{when, Clock, Module, Shape, Signal, Value};
+
+/// An input stream with one register behind it, so that a block may choose between several inputs by what has arrived on them: the register
+/// takes an item while it is empty or is being used, which depends on registers only.
+pub(crate) struct Held<V> {
+    /// An item is held.
+    pub full: Signal,
+    /// The item.
+    pub item: V,
+    used: Signal,
+}
+
+impl<V: Value> Held<V> {
+    /// Adds the input stream `name`.
+    #[track_caller]
+    pub fn new<T: Shape<Value = V>>(m: &Module, clock: Clock, name: &str) -> Held<V> {
+        let stream = m.stream_in::<T>(name);
+        let full = m.reg(&format!("{name}_full"), clock, false);
+        let item = m.reg_as::<T>(&format!("{name}_held"), clock);
+        let used = m.wire_of_width(&format!("{name}_used"), 1);
+        m.default_to(used, false);
+        when(!full | used, || {
+            stream.take();
+            full.set(stream.valid());
+            item.set(stream.payload());
+        });
+        Held { full, item, used }
+    }
+
+    /// Uses the item up, under the conditions around this call, which must include [`full`](Self::full).
+    #[track_caller]
+    pub fn consume(&self) {
+        self.used.set(true);
+    }
+}
+
+/// Bit number `index` of `bits`; 0 if there is no such bit.
+#[track_caller]
+pub(crate) fn bit_at(bits: Signal, index: Signal) -> Signal {
+    bits.zext(1 << index.width()).word(index, 1)
+}

@@ -1,0 +1,131 @@
+//! # Queue manager
+//!
+//! Knows every submission and completion queue: what the host has published, what has been fetched, how much room is left for completions.
+//! It grants fetches and gives completions their place.
+//!
+//! ## Symbol
+//! ```text
+//!                       +------- queues -------+
+//!      doorbell ------->| from regs            |---> grant       Grant (to sq_fetch)
+//!       command ------->| from the mailbox     |---> command_answered
+//!      consumed ------->| from decode          |---> posted      Posted (to cq_post)
+//!      released ------->| from the mailbox     |---> firmware_answered, firmware_refused, firmware_dropped, firmware_room
+//!    completion ------->| from complete        |---> doorbell_unknown, doorbell_illegal
+//! firmware_completion ->| from the mailbox     |---> selected_in_flight
+//! granting, select ---->|                      |---> quiet
+//!                       +----------------------+
+//! ```
+//! ## Theory of operation
+//! Everything that happens is an event on one queue. In each clock one event is chosen (step 1) and the event chosen before takes effect
+//! (step 2): all tables are read and written in step 2 alone, so events are atomic, and no order of doorbells, grants and completions can
+//! lose a wake-up or count twice.
+//!
+//! The tables hold counters and not only indexes, so that no event compares more than it must:
+//!
+//! | table | of each | is |
+//! |---|---|---|
+//! | `available` | submission queue | entries that the host has published and nobody has fetched |
+//! | `free` | submission queue | entries that the host may still publish: a tail doorbell beyond them is an error |
+//! | `in_flight` | submission queue | entries granted, and neither completed nor taken by firmware |
+//! | `room` | completion queue | entries that are neither occupied nor reserved; one entry of the ring always stays empty |
+//! | `occupied` | completion queue | entries posted that the host has not freed: a head doorbell beyond them is an error |
+//!
+//! 1. A grant of `count` entries takes `count` of `available` and of `room`: the completions of granted entries always have room. A grant
+//!    covers at most 8 entries and stays inside one 512-byte line and inside the ring.
+//! 2. A queue with available entries has its bit in `pending`. If its completion queue has no room, the bit moves to `waiters` of the
+//!    completion queue, and comes back with whatever makes room. So a full completion queue costs the other queues nothing.
+//! 3. A completion of hardware turns its reservation into an occupied entry. A command that firmware has taken gives its reservation back.
+//! 4. A completion of firmware has no reservation. Without room it is refused, and the next entry that becomes free is kept for firmware
+//!    (`wanted_by_firmware`), so that a busy queue cannot starve it.
+//! 5. SQHD in a completion counts the entries that `decode` has taken: the host may overwrite exactly those.
+//! 6. A head doorbell that leaves entries in the queue sets `remind`: the interrupt is requested once more, in order behind the entries.
+//! 7. Firmware stops a submission queue, waits until `selected_in_flight` is 0, and deletes it. From the answer to the stop on, nothing is granted.
+//!
+//! ## Timing
+//! One event per clock; grants and completions at most in every second clock. From an event at an input to its effect: 3 clocks.
+//!
+//! ## Limits
+//! The entries of one queue are contiguous in memory (CAP.CQR). `quiet` says that nothing is in flight; what has left through `posted` is
+//! counted by `cq_post`. Only one function now: number 0.
+
+mod block;
+#[cfg(test)]
+mod bench;
+
+pub use block::Queues;
+
+use rtl_hdl::{hw_bundle, hw_enum, Bits};
+
+hw_bundle! {
+    /// The host wrote a doorbell.
+    pub struct Doorbell {
+        /// The queue.
+        pub queue: Bits<8>,
+        /// The head doorbell of a completion queue; otherwise the tail doorbell of a submission queue.
+        pub completion: Bits<1>,
+        /// The new head or tail.
+        pub value: Bits<16>,
+    }
+}
+
+hw_enum! {
+    /// What is done to a queue; see [`nvme_spec::firmware_port::queue_operation`].
+    pub enum QueueOperation {
+        /// Creates a submission queue.
+        CreateSubmission,
+        /// Creates a completion queue.
+        CreateCompletion,
+        /// Grants a submission queue no more.
+        StopSubmission,
+        /// Deletes a submission queue that is stopped and has nothing in flight.
+        DeleteSubmission,
+        /// Deletes a completion queue that no submission queue uses.
+        DeleteCompletion,
+    }
+}
+
+hw_bundle! {
+    /// A change of the set of queues; firmware has checked it.
+    pub struct QueueCommand {
+        /// What to do.
+        pub operation: QueueOperation,
+        /// The queue.
+        pub queue: Bits<8>,
+        /// The completion queue of a submission queue that is created.
+        pub completion_queue: Bits<8>,
+        /// Address of the first entry: the page number.
+        pub page: Bits<52>,
+        /// Index of the last entry: the number of entries minus one.
+        pub last: Bits<12>,
+        /// A completion queue with interrupts.
+        pub interrupts: Bits<1>,
+        /// The interrupt vector of a completion queue.
+        pub vector: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// Firmware has taken a command: its reservation ends.
+    pub struct Released {
+        /// The submission queue.
+        pub sqid: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// A completion queue entry; see [`nvme_spec::CqEntry`].
+    pub struct CqEntry {
+        /// Dword 0.
+        pub result: Bits<32>,
+        /// Dword 1.
+        pub reserved: Bits<32>,
+        /// Submission queue head.
+        pub sqhd: Bits<16>,
+        /// Submission queue.
+        pub sqid: Bits<16>,
+        /// Command identifier.
+        pub cid: Bits<16>,
+        /// The phase tag in the lowest bit, the status field above.
+        pub status_phase: Bits<16>,
+    }
+}
