@@ -53,3 +53,49 @@ pub fn one_hot_select(one_hot: Signal, choices: &[Signal]) -> Signal {
         .reduce(|a, b| a | b)
         .expect("a selection has at least one choice")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Function;
+
+    #[test]
+    fn one_hot_sets_the_bit_of_the_index() {
+        for (index_bits, width) in [(1, 1), (1, 2), (3, 5), (3, 8), (4, 3)] {
+            let mut code = Function::new(&[index_bits], |inputs| one_hot(inputs[0], width));
+            for index in 0..1u32 << index_bits {
+                let expected = if index < width { 1 << index } else { 0 };
+                assert_eq!(code.of(&[index]), expected, "{index} in {width} bits");
+            }
+        }
+    }
+
+    #[test]
+    fn the_lowest_bit_is_found() {
+        for width in [1, 2, 3, 5, 8, 9] {
+            let mut first = Function::new(&[width], |inputs| first_one(inputs[0]));
+            let mut index = Function::new(&[width], |inputs| priority_index(inputs[0]));
+            for bits in 0..1u32 << width {
+                let lowest = (bits != 0).then(|| bits.trailing_zeros());
+                assert_eq!(first.of(&[bits]), lowest.map_or(0, |bit| 1 << bit), "{bits:#b}");
+                assert_eq!(index.of(&[bits]), lowest.unwrap_or(0), "{bits:#b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_one_hot_code_selects_and_counts() {
+        for width in [1, 2, 3, 7] {
+            let mut index = Function::new(&[width], |inputs| one_hot_index(inputs[0]));
+            let mut selected = Function::new(&[width, 4], |inputs| {
+                let choices: Vec<Signal> = (0..width).map(|choice| inputs[1] + choice).collect();
+                one_hot_select(inputs[0], &choices)
+            });
+            for choice in 0..width {
+                assert_eq!(index.of(&[1 << choice]), choice);
+                assert_eq!(selected.of(&[1 << choice, 9]), (9 + choice) % 16);
+            }
+            assert_eq!((index.of(&[0]), selected.of(&[0, 9])), (0, 0));
+        }
+    }
+}

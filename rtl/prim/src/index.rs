@@ -32,3 +32,57 @@ pub fn entries_between(head: Signal, tail: Signal, last: Signal) -> Signal {
     let wrapped = tail.lt(head);
     wrapped.mux(tail + last + 1 - head, tail - head)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Function;
+
+    const BITS: u32 = 4;
+
+    #[test]
+    fn the_next_index_is_0_after_the_last() {
+        for entries in 1..=1 << BITS {
+            let mut next = Function::new(&[BITS], |inputs| next_index(inputs[0], entries));
+            for index in 0..entries {
+                assert_eq!(next.of(&[index]), (index + 1) % entries, "{index} of {entries}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_index_follows_a_size_that_changes() {
+        let mut next = Function::new(&[BITS, BITS], |inputs| next_index_in(inputs[0], inputs[1]));
+        for last in 0..1 << BITS {
+            for index in 0..=last {
+                assert_eq!(next.of(&[index, last]), (index + 1) % (last + 1), "{index} of {last}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_advances_by_any_step() {
+        let mut advanced = Function::new(&[BITS; 3], |inputs| advance_index(inputs[0], inputs[1], inputs[2]));
+        for last in 0..1u32 << BITS {
+            for index in 0..=last {
+                for step in 0..=(last + 1).min((1 << BITS) - 1) {
+                    let expected = (index + step) % (last + 1);
+                    assert_eq!(advanced.of(&[index, step, last]), expected, "{index} + {step} of {last}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_entries_between_two_indexes_are_counted() {
+        let mut between = Function::new(&[BITS; 3], |inputs| entries_between(inputs[0], inputs[1], inputs[2]));
+        for last in 0..1u32 << BITS {
+            for head in 0..=last {
+                for count in 0..=last {
+                    let tail = (head + count) % (last + 1);
+                    assert_eq!(between.of(&[head, tail, last]), count, "{head} to {tail} of {last}");
+                }
+            }
+        }
+    }
+}

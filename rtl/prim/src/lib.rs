@@ -22,6 +22,8 @@ mod round_robin;
 mod skid_buffer;
 mod stream_arbiter;
 mod stream_demux;
+#[cfg(test)]
+mod testing;
 
 pub use encode::{first_one, one_hot, one_hot_index, one_hot_select, priority_index};
 pub use fifo::{fifo_bits, fifo_of, Fifo, FifoHandle};

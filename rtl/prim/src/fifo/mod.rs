@@ -26,7 +26,7 @@ use crate::{next_index, Payload};
 use rtl_hdl::{address_width, when, zero, Block, InstanceHandle, MemoryStyle, Module, Shape, Signal};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// Words up to which a memory is made of distributed RAM: one LUT holds 64 bits.
 const DISTRIBUTED_WORDS_MAX: u32 = 64;

@@ -30,7 +30,7 @@ use crate::first_one;
 use rtl_hdl::{when, zero, Block, Module, Signal};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// The grant, one-hot, for `request` when `last` (one-hot, or zero at first) was served last; zero without a request.
 #[track_caller]

@@ -22,7 +22,7 @@ use crate::Payload;
 use rtl_hdl::{when, Block, Module};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// See the [page](self) of this block.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ use crate::{one_hot_select, round_robin, Payload};
 use rtl_hdl::{cat, when, zero, Block, Constant, Module, Signal};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// How long an input keeps its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use rtl_hdl::{cat, when, zero, Block, Module, Signal};
 use std::ops::Range;
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// See the [page](self) of this block.
 #[derive(Clone, Debug, PartialEq, Eq)]

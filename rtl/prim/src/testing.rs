@@ -1,0 +1,185 @@
+//! What the benches of this crate share.
+
+use crate::*;
+use rtl_hdl::bench::{Bench, Lockstep, Rng, Seed, Stalls};
+use rtl_hdl::sim::{PortId, Simulator};
+use rtl_hdl::{block_fn, elaborate, hw_bundle, Bits, Block, Design, Evaluator, Signal};
+use sim_verilator::{Error, Library, ModelSet, ModelSpec};
+use std::sync::OnceLock;
+
+hw_bundle! {
+    /// An item with fields, one of which ends a burst.
+    pub(crate) struct Beat {
+        /// Who sent it.
+        pub source: Bits<2>,
+        /// Ends a burst.
+        pub last: Bits<1>,
+        /// Numbers it.
+        pub number: Bits<70>,
+    }
+}
+
+/// [`Beat`] as a payload.
+pub(crate) fn beats() -> Payload {
+    Payload::of::<Beat>("beat")
+}
+
+/// Every configuration that is run. All of them are in one Verilated library, because most of its price is paid once.
+fn blocks() -> Vec<Box<dyn Block>> {
+    let mut blocks: Vec<Box<dyn Block>> = Vec::new();
+    blocks.extend(fifo::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
+    blocks.extend(skid_buffer::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
+    blocks.extend(round_robin::bench::blocks());
+    blocks.extend(stream_arbiter::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
+    blocks.extend(stream_demux::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
+    blocks
+}
+
+/// Elaborates a block that is right.
+pub(crate) fn design(block: &dyn Block) -> Design {
+    elaborate(block).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Whether Verilator cannot be had here; everything else is a failure.
+fn is_unavailable(error: &Error) -> bool {
+    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
+}
+
+/// The Verilated blocks; none where Verilator cannot be had.
+fn library() -> Option<&'static Library> {
+    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+    let load = || {
+        let set = blocks().iter().fold(ModelSet::new("rtl-prim"), |set, b| set.with(ModelSpec::of(&design(&**b))));
+        match set.load() {
+            Ok(library) => Some(library),
+            Err(error) if is_unavailable(&error) => {
+                eprintln!("skipped: the comparison with the Verilated blocks. {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    LIBRARY.get_or_init(load).as_ref()
+}
+
+/// The evaluator and the Verilated block in step: every output is compared in every clock.
+pub(crate) fn simulator(design: &Design) -> Box<dyn Simulator> {
+    let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
+    match library() {
+        Some(library) => {
+            let verilated = library.model(&design.top().name);
+            Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", verilated)))
+        }
+        None => Box::new(evaluator),
+    }
+}
+
+/// Runs `body` on `block` under every stall pattern.
+pub(crate) fn under_all_stalls(block: &dyn Block, mut body: impl FnMut(&mut Bench, &mut Rng)) {
+    let design = design(block);
+    let seed = Seed::from_env_or(0x5EED);
+    for stalls in Stalls::ALL {
+        let mut simulator = simulator(&design);
+        let mut bench = Bench::new(&mut *simulator, &design, seed, stalls);
+        body(&mut bench, &mut seed.rng("body"));
+    }
+}
+
+/// Runs `body` on `block` without stalls.
+pub(crate) fn without_stalls(block: &dyn Block, body: impl FnOnce(&mut Bench)) {
+    let design = design(block);
+    let mut simulator = simulator(&design);
+    body(&mut Bench::new(&mut *simulator, &design, Seed::from_env_or(0x5EED), Stalls::None));
+}
+
+/// Random items of `width` bits.
+pub(crate) fn items(rng: &mut Rng, width: u32, count: usize) -> Vec<Vec<u64>> {
+    (0..count).map(|_| rng.bits(width)).collect()
+}
+
+/// What goes into `in` comes out of `out`, once and in order.
+pub(crate) fn passes_items_on(block: &dyn Block, width: u32) {
+    under_all_stalls(block, |bench, rng| {
+        let sent = items(rng, width, 300);
+        bench.send("in", sent.iter().cloned());
+        bench.run_until(20_000, |bench| bench.received("out").len() >= sent.len());
+        bench.run(20);
+        assert_eq!(bench.received("out"), sent);
+    });
+}
+
+/// A reset in any clock loses what is inside, and nothing else.
+pub(crate) fn starts_empty_after_a_reset(block: &dyn Block, width: u32) {
+    under_all_stalls(block, |bench, rng| {
+        for _ in 0..30 {
+            let sent = items(rng, width, 40);
+            bench.send("in", sent.iter().cloned());
+            bench.run(rng.below(40));
+            let before = bench.drain("out");
+            assert_eq!(before, sent[..before.len()]);
+            let left = bench.pending("in");
+            bench.reset(1);
+            bench.run_until(2_000, |bench| bench.received("out").len() >= left);
+            bench.run(20);
+            assert_eq!(bench.drain("out"), sent[sent.len() - left..]);
+        }
+    });
+}
+
+/// Without stalls `count` items take `count` clocks and `latency` more.
+pub(crate) fn passes_one_item_per_clock(block: &dyn Block, width: u32, latency: u64) {
+    without_stalls(block, |bench| {
+        let sent = items(&mut Seed(1).rng("items"), width, 100);
+        bench.send("in", sent.iter().cloned());
+        bench.run(100 + latency - 1);
+        assert_eq!(bench.received("out").len(), 99);
+        bench.run(1);
+        assert_eq!(bench.received("out"), sent);
+    });
+}
+
+/// A function on signals, to be tried with values.
+pub(crate) struct Function {
+    sim: Evaluator,
+    inputs: Vec<PortId>,
+    output: PortId,
+}
+
+impl Function {
+    /// The function `of` its inputs, which have these widths.
+    pub(crate) fn new(widths: &[u32], of: impl Fn(&[Signal]) -> Signal) -> Function {
+        let name = |number: usize| format!("input_{number}");
+        let block = block_fn("helper", |m| {
+            m.allow_combinational("a function");
+            let inputs: Vec<Signal> =
+                widths.iter().enumerate().map(|(number, width)| m.input(&name(number), *width)).collect();
+            m.output("result", of(&inputs));
+        });
+        let sim = Evaluator::new(&design(&block)).unwrap_or_else(|error| panic!("{error}"));
+        let inputs = (0..widths.len()).map(|number| sim.port(&name(number))).collect();
+        let output = sim.port("result");
+        Function { sim, inputs, output }
+    }
+
+    /// The result for these values.
+    pub(crate) fn of(&mut self, values: &[u32]) -> u32 {
+        for (port, value) in self.inputs.iter().zip(values) {
+            self.sim.poke_u64(*port, u64::from(*value));
+        }
+        self.sim.settle();
+        self.sim.peek_u64(self.output) as u32
+    }
+}
+
+/// `verilator --lint-only -Wall` says nothing about any block.
+#[test]
+fn lint_is_silent() {
+    for block in blocks() {
+        let spec = ModelSpec::of(&design(&*block));
+        match sim_verilator::lint(&spec.verilog, &spec.top) {
+            Ok(()) => {}
+            Err(error) if is_unavailable(&error) => return eprintln!("skipped: lint. {error}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
