@@ -109,6 +109,8 @@ impl fmt::LowerHex for ReadSample {
 /// What is on the five channels in one clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Axi4Sample {
+    /// The reset of both sides.
+    pub reset: bool,
     /// Write address.
     pub aw: Channel<AddressSample>,
     /// Write data.
@@ -126,6 +128,8 @@ pub struct Axi4Sample {
 pub struct Axi4Monitor {
     config: Axi4Config,
     report: Report,
+    /// The clock before was one of reset.
+    in_reset: bool,
     aw: Handshake<AddressSample>,
     w: Handshake<WriteSample>,
     b: Handshake<ResponseSample>,
@@ -159,6 +163,7 @@ impl Axi4Monitor {
         Axi4Monitor {
             config,
             report: Report::new(name),
+            in_reset: false,
             aw: Handshake::new("aw"),
             w: Handshake::new("w"),
             b: Handshake::new("b"),
@@ -171,6 +176,10 @@ impl Axi4Monitor {
 
     /// Looks at the bus just before a clock edge.
     pub fn clock(&mut self, now: &Axi4Sample) {
+        if now.reset {
+            return self.clock_in_reset(now);
+        }
+        self.in_reset = false;
         // Answers first: they may only follow what was taken in earlier clocks.
         self.clock_response(&now.b);
         self.clock_read_data(&now.r);
@@ -325,16 +334,15 @@ impl Axi4Monitor {
         }
     }
 
-    /// Looks at a clock during reset, and forgets what was in flight.
-    pub fn reset(&mut self, now: &Axi4Sample) {
-        for (channel, valid) in
-            [("aw", now.aw.valid), ("w", now.w.valid), ("b", now.b.valid), ("ar", now.ar.valid), ("r", now.r.valid)]
-        {
-            if valid {
-                self.report.add(Rule::Reset, format!("`{channel}valid` is 1 during reset"));
-            }
+    /// A clock in reset: the registers behind the ports have changed from its second clock on.
+    fn clock_in_reset(&mut self, now: &Axi4Sample) {
+        let valid =
+            [("aw", now.aw.valid), ("w", now.w.valid), ("b", now.b.valid), ("ar", now.ar.valid), ("r", now.r.valid)];
+        for (channel, _) in valid.into_iter().filter(|(_, valid)| *valid && self.in_reset) {
+            self.report.add(Rule::Reset, format!("`{channel}valid` is 1 during reset"));
         }
         self.forget();
+        self.in_reset = true;
         self.report.clock += 1;
     }
 
@@ -379,6 +387,7 @@ impl Axi4Monitor {
 /// Samples the bus of a running design.
 #[derive(Clone, Debug)]
 pub struct Axi4Probe {
+    reset: PortId,
     words: usize,
     /// Valid, ready and fields of each channel.
     aw: [PortId; 8],
@@ -392,7 +401,7 @@ impl Axi4Probe {
     /// The bus `name` of the top module.
     ///
     /// # Panics
-    /// If the top has no such bus.
+    /// If the top has no such bus, or no reset.
     pub fn new(sim: &dyn Simulator, name: &str, config: Axi4Config) -> Self {
         let port = |port: &str| sim.port(&format!("{name}_{port}"));
         let address = |channel: &str| {
@@ -400,6 +409,7 @@ impl Axi4Probe {
                 .map(|field| port(&format!("{channel}{field}")))
         };
         Axi4Probe {
+            reset: sim.port("reset"),
             words: config.data_bits.div_ceil(64) as usize,
             aw: address("aw"),
             w: ["wvalid", "wready", "wdata", "wstrb", "wlast"].map(port),
@@ -430,6 +440,7 @@ impl Axi4Probe {
         };
         let (w, b, r) = (&self.w, &self.b, &self.r);
         Axi4Sample {
+            reset: bit(self.reset),
             aw: address(&self.aw),
             w: channel(bit(w[0]), bit(w[1]), || WriteSample { data: data(w[2]), strb: get(w[3]), last: bit(w[4]) }),
             b: channel(bit(b[0]), bit(b[1]), || ResponseSample { id: get(b[2]) as u32, resp: get(b[3]) as u8 }),

@@ -38,6 +38,8 @@ impl fmt::LowerHex for LiteReadSample {
 /// What is on the five channels in one clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LiteSample {
+    /// The reset of both sides.
+    pub reset: bool,
     /// Write address: `awaddr`.
     pub aw: Channel<u64>,
     /// Write data.
@@ -54,6 +56,8 @@ pub struct LiteSample {
 #[derive(Clone, Debug)]
 pub struct AxiLiteMonitor {
     report: Report,
+    /// The clock before was one of reset.
+    in_reset: bool,
     aw: Handshake<u64>,
     w: Handshake<LiteWriteSample>,
     b: Handshake<u8>,
@@ -69,6 +73,7 @@ impl AxiLiteMonitor {
     pub fn new(name: &str) -> Self {
         AxiLiteMonitor {
             report: Report::new(name),
+            in_reset: false,
             aw: Handshake::new("aw"),
             w: Handshake::new("w"),
             b: Handshake::new("b"),
@@ -82,6 +87,10 @@ impl AxiLiteMonitor {
 
     /// Looks at the bus just before a clock edge.
     pub fn clock(&mut self, now: &LiteSample) {
+        if now.reset {
+            return self.clock_in_reset(now);
+        }
+        self.in_reset = false;
         // Answers first: they may only follow what was taken in earlier clocks.
         let response_is_new = self.b.clock(&now.b, &mut self.report);
         let read_is_new = self.r.clock(&now.r, &mut self.report);
@@ -122,16 +131,15 @@ impl AxiLiteMonitor {
         }
     }
 
-    /// Looks at a clock during reset, and forgets what was in flight.
-    pub fn reset(&mut self, now: &LiteSample) {
-        for (channel, valid) in
-            [("aw", now.aw.valid), ("w", now.w.valid), ("b", now.b.valid), ("ar", now.ar.valid), ("r", now.r.valid)]
-        {
-            if valid {
-                self.report.add(Rule::Reset, format!("`{channel}valid` is 1 during reset"));
-            }
+    /// A clock in reset: the registers behind the ports have changed from its second clock on.
+    fn clock_in_reset(&mut self, now: &LiteSample) {
+        let valid =
+            [("aw", now.aw.valid), ("w", now.w.valid), ("b", now.b.valid), ("ar", now.ar.valid), ("r", now.r.valid)];
+        for (channel, _) in valid.into_iter().filter(|(_, valid)| *valid && self.in_reset) {
+            self.report.add(Rule::Reset, format!("`{channel}valid` is 1 during reset"));
         }
         self.forget();
+        self.in_reset = true;
         self.report.clock += 1;
     }
 
@@ -173,6 +181,7 @@ impl AxiLiteMonitor {
 /// Samples the bus of a running design.
 #[derive(Clone, Debug)]
 pub struct AxiLiteProbe {
+    reset: PortId,
     /// Valid, ready and fields of each channel.
     aw: [PortId; 3],
     w: [PortId; 4],
@@ -185,10 +194,11 @@ impl AxiLiteProbe {
     /// The bus `name` of the top module.
     ///
     /// # Panics
-    /// If the top has no such bus.
+    /// If the top has no such bus, or no reset.
     pub fn new(sim: &dyn Simulator, name: &str) -> Self {
         let port = |port: &str| sim.port(&format!("{name}_{port}"));
         AxiLiteProbe {
+            reset: sim.port("reset"),
             aw: ["awvalid", "awready", "awaddr"].map(port),
             w: ["wvalid", "wready", "wdata", "wstrb"].map(port),
             b: ["bvalid", "bready", "bresp"].map(port),
@@ -203,6 +213,7 @@ impl AxiLiteProbe {
         let bit = |port: PortId| sim.peek_u64(port) == 1;
         let [aw, w, b, ar, r] = [&self.aw[..], &self.w, &self.b, &self.ar, &self.r];
         LiteSample {
+            reset: bit(self.reset),
             aw: Channel { valid: bit(aw[0]), ready: bit(aw[1]), payload: get(aw[2]) },
             w: Channel {
                 valid: bit(w[0]),

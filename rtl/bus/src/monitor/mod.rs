@@ -26,6 +26,7 @@ pub use axi4::{
 };
 pub use axi_lite::{AxiLiteMonitor, AxiLiteProbe, LiteReadSample, LiteSample, LiteWriteSample};
 
+use rtl_hdl::sim::{PortId, Simulator};
 use std::fmt;
 
 /// A rule of the protocol. The titles are those of sections of the AMBA AXI and ACE Protocol Specification.
@@ -93,6 +94,63 @@ impl<T: Copy> Channel<T> {
     /// The payload, if it is taken in this clock.
     pub fn taken(&self) -> Option<T> {
         (self.valid && self.ready).then_some(self.payload)
+    }
+}
+
+/// A simulator that shows each clock to a closure, when the inputs have settled and before the clock rises: a bench runs on it as on the
+/// simulator itself, and the closure feeds monitors.
+///
+/// ```
+/// use rtl_bus::monitor::{AxiLiteMonitor, AxiLiteProbe, Watched};
+/// # use rtl_bus::AxiLiteRegisters;
+/// # use rtl_hdl::{bench::{Bench, Seed, Stalls}, block_fn, elaborate, when, Evaluator};
+/// # let design = elaborate(&block_fn("answers_zero", |m| {
+/// #     let clock = m.clock();
+/// #     let bus = AxiLiteRegisters::new(m, clock, "mmio", 12);
+/// #     when(bus.write(), || bus.accept_write());
+/// #     when(bus.read(), || bus.answer_read(rtl_hdl::lit(0u32, 32)));
+/// # })).expect("the block is right");
+/// let simulator = Evaluator::new(&design).expect("nothing foreign is inside");
+/// let probe = AxiLiteProbe::new(&simulator, "mmio");
+/// let mut monitor = AxiLiteMonitor::new("mmio");
+/// let mut watched = Watched::new(simulator, |sim| monitor.clock(&probe.sample(sim)));
+/// let mut bench = Bench::new(&mut watched, &design, Seed(1), Stalls::None);
+/// bench.send("mmio_ar", [vec![4]]);
+/// bench.run_until(20, |bench| bench.received("mmio_r").len() == 1);
+/// # drop(bench);
+/// # drop(watched);
+/// monitor.finish();
+/// monitor.assert_clean();
+/// ```
+pub struct Watched<S, F> {
+    sim: S,
+    watch: F,
+}
+
+impl<S: Simulator, F: FnMut(&S)> Watched<S, F> {
+    /// Shows each clock of `sim` to `watch`.
+    pub fn new(sim: S, watch: F) -> Self {
+        Watched { sim, watch }
+    }
+}
+
+impl<S: Simulator, F: FnMut(&S)> Simulator for Watched<S, F> {
+    fn port(&self, name: &str) -> PortId {
+        self.sim.port(name)
+    }
+    fn poke(&mut self, port: PortId, words: &[u64]) {
+        self.sim.poke(port, words);
+    }
+    fn peek(&self, port: PortId, words: &mut [u64]) {
+        self.sim.peek(port, words);
+    }
+    fn settle(&mut self) {
+        self.sim.settle();
+    }
+    fn step_clocks(&mut self, clocks: u64) {
+        self.sim.settle();
+        (self.watch)(&self.sim);
+        self.sim.step_clocks(clocks);
     }
 }
 

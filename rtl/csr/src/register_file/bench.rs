@@ -1,1 +1,163 @@
-//! The running block.
+//! The running register file.
+
+use super::*;
+use rtl_bus::monitor::{AxiLiteMonitor, AxiLiteProbe, Watched};
+use rtl_hdl::bench::{Bench, Lockstep, Rng, Seed, Stalls};
+use rtl_hdl::sim::Simulator;
+use rtl_hdl::{elaborate, Design, Evaluator};
+use sim_verilator::{Error, Library, ModelSet, ModelSpec};
+use std::sync::OnceLock;
+
+fn register(name: &str, offset: u32, bytes: u32, reset: u64, fields: Vec<Field>) -> Register {
+    Register { name: name.into(), offset, bytes, reset, fields }
+}
+
+/// Registers of both sizes, every access kind, fields that cross words and bytes, holes.
+fn small() -> Vec<Register> {
+    vec![
+        register("VS", 0x08, 4, 0x0001_0400, vec![Field::new("ALL", 0, 32, Access::Constant)]),
+        register("CC", 0x14, 4, 0x40, vec![Field::new("EN", 0, 1, Access::Rw), Field::new("MPS", 6, 7, Access::Rw)]),
+        register("ASQ", 0x28, 8, 0xF000, vec![Field::new("ASQB", 12, 52, Access::Rw)]),
+        register(
+            "WORK",
+            0x20,
+            4,
+            0,
+            vec![Field::new("START", 7, 2, Access::W1s), Field::new("LEVEL", 16, 9, Access::Ro)],
+        ),
+    ]
+}
+
+fn mixed() -> Vec<Register> {
+    let all = |access| vec![Field::new("ALL", 0, 64, access)];
+    vec![
+        register("FLAGS", 0x00, 8, 0x8000_0001_8000_0001, all(Access::W1c)),
+        register("SHOWN", 0x08, 8, 0, all(Access::Ro)),
+        register("ASKED", 0x10, 8, 0, all(Access::W1s)),
+        register("PLAIN", 0x20, 8, u64::MAX, all(Access::Rw)),
+        register("EMPTY", 0x18, 4, 0, vec![]),
+        register(
+            "MANY",
+            0x1c,
+            4,
+            0x8765_4321,
+            vec![
+                Field::new("TOP", 31, 1, Access::Rw),
+                Field::new("LOW", 0, 12, Access::Constant),
+                Field::new("MIDDLE", 12, 19, Access::W1c),
+            ],
+        ),
+    ]
+}
+
+fn files() -> Vec<RegisterFile> {
+    let tables = [("small", small(), 6), ("mixed", mixed(), 12)];
+    let mut files = Vec::new();
+    for (name, table, address_bits) in tables {
+        for (bus, suffix) in [(Bus::Access, "plain"), (Bus::AxiLite("mmio".into()), "axi_lite")] {
+            let file = RegisterFile::new(&format!("registers_{name}_{suffix}"), table.clone(), address_bits, bus);
+            files.push(file.expect("the table is right"));
+        }
+    }
+    files
+}
+
+fn design(file: &RegisterFile) -> Design {
+    elaborate(file).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Whether Verilator cannot be had here; everything else is a failure.
+fn is_unavailable(error: &Error) -> bool {
+    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
+}
+
+/// The Verilated blocks; none where Verilator cannot be had.
+fn library() -> Option<&'static Library> {
+    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+    let load = || {
+        let set = files().iter().fold(ModelSet::new("rtl-csr"), |set, file| set.with(ModelSpec::of(&design(file))));
+        match set.load() {
+            Ok(library) => Some(library),
+            Err(error) if is_unavailable(&error) => {
+                eprintln!("skipped: the comparison with the Verilated blocks. {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    LIBRARY.get_or_init(load).as_ref()
+}
+
+/// The evaluator and the Verilated block in step: every output is compared in every clock.
+fn simulator(design: &Design) -> Box<dyn Simulator> {
+    let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
+    match library() {
+        Some(library) => {
+            let verilated = library.model(&design.top().name);
+            Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", verilated)))
+        }
+        None => Box::new(evaluator),
+    }
+}
+
+#[test]
+fn every_register_does_what_the_table_says() {
+    for file in files() {
+        crate::walk::walk(&file, &mut *simulator(&design(&file)), Seed::from_env_or(0x5EED));
+    }
+}
+
+#[test]
+fn lint_is_silent() {
+    for file in files() {
+        let spec = ModelSpec::of(&design(&file));
+        match sim_verilator::lint(&spec.verilog, &spec.top) {
+            Ok(()) => {}
+            Err(error) if is_unavailable(&error) => return eprintln!("skipped: lint. {error}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Writes and reads, each waiting for the one before, under every stall pattern: the answers are those of plain memory, and the protocol
+/// is kept.
+#[test]
+fn accesses_over_axi_lite_are_answered_in_order_under_all_stalls() {
+    let words: Vec<Register> =
+        (0..16).map(|i| register(&format!("R{i}"), 4 * i, 4, 0, vec![Field::new("ALL", 0, 32, Access::Rw)])).collect();
+    let file =
+        RegisterFile::new("registers_memory", words, 6, Bus::AxiLite("mmio".into())).expect("the table is right");
+    let design = design(&file);
+    let seed = Seed::from_env_or(0x5EED);
+    for stalls in Stalls::ALL {
+        let evaluator = Evaluator::new(&design).expect("nothing foreign is inside");
+        let probe = AxiLiteProbe::new(&evaluator, "mmio");
+        let mut monitor = AxiLiteMonitor::new("mmio");
+        let mut watched = Watched::new(evaluator, |sim| monitor.clock(&probe.sample(sim)));
+        behaves_like_memory(&mut Bench::new(&mut watched, &design, seed, stalls), &mut seed.rng("accesses"));
+        monitor.finish();
+        monitor.assert_clean();
+    }
+}
+
+fn behaves_like_memory(bench: &mut Bench, rng: &mut Rng) {
+    let mut memory = [0u64; 16];
+    for _ in 0..300 {
+        let (address, data, strobe) = (rng.below(64), rng.next_u64() & 0xffff_ffff, rng.below(16));
+        let word = &mut memory[address as usize / 4];
+        if rng.bool() {
+            let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xff << (8 * byte)).sum();
+            *word = *word & !lanes | data & lanes;
+            bench.send("mmio_aw", [vec![address]]);
+            let item = bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
+            bench.send("mmio_w", [item]);
+            bench.run_until(500, |bench| !bench.received("mmio_b").is_empty());
+            assert_eq!(bench.drain("mmio_b").len(), 1, "a write gets one answer");
+        } else {
+            bench.send("mmio_ar", [vec![address]]);
+            bench.run_until(500, |bench| !bench.received("mmio_r").is_empty());
+            let answers: Vec<u64> = bench.drain_fields("mmio_r").iter().map(|answer| answer.get("data")).collect();
+            assert_eq!(answers, [*word]);
+        }
+    }
+}
