@@ -814,6 +814,7 @@ pub fn run_until(
 
 /// Two simulators of one design that get the same inputs; every output is compared after every clock and every `settle`.
 pub struct Lockstep<A, B> {
+    top: String,
     left: (String, A),
     right: (String, B),
     /// Name, words, and the number in each simulator, of every port of the top.
@@ -833,7 +834,14 @@ impl<A: Simulator, B: Simulator> Lockstep<A, B> {
             .map(|p| (p.name.clone(), words_for(p.width), left.1.port(&p.name), right.1.port(&p.name)))
             .collect();
         let outputs = (0..ports.len()).filter(|i| top.ports[*i].direction == Direction::Output).collect();
-        Lockstep { left: (left.0.into(), left.1), right: (right.0.into(), right.1), ports, outputs, clocks: 0 }
+        Lockstep {
+            top: top.name.clone(),
+            left: (left.0.into(), left.1),
+            right: (right.0.into(), right.1),
+            ports,
+            outputs,
+            clocks: 0,
+        }
     }
 
     /// The two simulators.
@@ -849,8 +857,9 @@ impl<A: Simulator, B: Simulator> Lockstep<A, B> {
             self.right.1.peek(*b, &mut right);
             assert!(
                 left == right,
-                "after {} clocks the output `{name}` differs: {} {:x?}, {} {:x?} (lowest word first)",
+                "after {} clocks the output `{name}` of `{}` differs: {} {:x?}, {} {:x?} (lowest word first)",
                 self.clocks,
+                self.top,
                 self.left.0,
                 left,
                 self.right.0,

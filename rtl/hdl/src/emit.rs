@@ -49,6 +49,8 @@ struct Emitter<'a> {
     pins: BTreeMap<NodeId, NodeId>,
     /// Names of enum values that are used: (signal, label) to code.
     labels: BTreeMap<String, Constant>,
+    /// Lint that does not fit generated text, where the text may provoke it.
+    lint_off: BTreeSet<&'static str>,
 }
 
 fn range(width: u32) -> String {
@@ -132,7 +134,7 @@ impl<'a> Emitter<'a> {
                 pins.remove(target);
             }
         });
-        Emitter { ir, uses, temps: BTreeMap::new(), definitions: vec![], read: BTreeMap::new(), pins, labels: BTreeMap::new() }
+        Emitter { ir, uses, temps: BTreeMap::new(), definitions: vec![], read: BTreeMap::new(), pins, labels: BTreeMap::new(), lint_off: BTreeSet::new() }
     }
 
     fn mark(&mut self, id: NodeId, low: u32, width: u32) {
@@ -229,6 +231,9 @@ impl<'a> Emitter<'a> {
                 if let Some(value) = always {
                     return format!("1'b{}", value as u8);
                 }
+                if matches!(op, BinaryOp::Lt | BinaryOp::Le) {
+                    self.lint_off.extend(["CMPCONST", "UNSIGNED"]);
+                }
                 let left = self.labelled(b, a).unwrap_or_else(|| self.expression(a, false));
                 let right = self.labelled(a, b).unwrap_or_else(|| self.expression(b, false));
                 format!("{left} {} {right}", op.symbol())
@@ -301,6 +306,7 @@ impl<'a> Emitter<'a> {
         } else {
             let width = self.ir.nodes[address].width;
             let address = self.expression(address, false);
+            self.lint_off.extend(["CMPCONST", "SELRANGE"]);
             format!("(({address} < {width}'d{}) ? {word} : {}'h0)", memory.depth, memory.width)
         }
     }
@@ -454,6 +460,12 @@ impl<'a> Emitter<'a> {
                 let _ = writeln!(out, "// {}", text.trim());
             }
         }
+        if !self.lint_off.is_empty() {
+            out.push_str("//\n// A constant of the configuration may decide a comparison or an address, which is no mistake.\n");
+            for warning in &self.lint_off {
+                let _ = writeln!(out, "// verilator lint_off {warning}");
+            }
+        }
         let _ = writeln!(out, "module {} (", ir.name);
         let ports: Vec<String> = ir
             .ports
@@ -511,6 +523,7 @@ impl<'a> Emitter<'a> {
                     String::new()
                 } else {
                     let text = self.expression(w.address, false);
+                    self.lint_off.extend(["CMPCONST", "SELRANGE"]);
                     format!(" && {text} < {}'d{}", ir.nodes[w.address].width, memory.depth)
                 };
                 let condition = if inside.is_empty() { self.expression(w.enable, true) } else { format!("{enable}{inside}") };

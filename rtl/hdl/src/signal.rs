@@ -277,6 +277,14 @@ impl Signal {
             problem(source, format!("{} has {} bits, not 2^{} words of {width} bits", self.name(), self.width, index.width));
             return constant_signal(Constant::zero(width.max(1)), source);
         }
+        let known = building(|b| match &b.ir.nodes[at.id].kind {
+            NodeKind::Constant(index) => index.to_u64(),
+            _ => None,
+        });
+        if let Some(index) = known {
+            let low = index as u32 * width;
+            return base.bits(low..low + width);
+        }
         new_node(NodeKind::Select(base.id, at.id), width, None, source)
     }
 

@@ -36,3 +36,37 @@ pub trait Simulator {
 /// The number of a port of a top module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PortId(pub usize);
+
+/// What points to a simulator is one.
+macro_rules! simulator_behind {
+    ($pointer:ty) => {
+        impl<S: Simulator + ?Sized> Simulator for $pointer {
+            fn port(&self, name: &str) -> PortId {
+                (**self).port(name)
+            }
+            fn poke(&mut self, port: PortId, words: &[u64]) {
+                (**self).poke(port, words);
+            }
+            fn peek(&self, port: PortId, words: &mut [u64]) {
+                (**self).peek(port, words);
+            }
+            fn settle(&mut self) {
+                (**self).settle();
+            }
+            fn step_clocks(&mut self, clocks: u64) {
+                (**self).step_clocks(clocks);
+            }
+            fn step(&mut self) {
+                (**self).step();
+            }
+            fn poke_u64(&mut self, port: PortId, value: u64) {
+                (**self).poke_u64(port, value);
+            }
+            fn peek_u64(&self, port: PortId) -> u64 {
+                (**self).peek_u64(port)
+            }
+        }
+    };
+}
+simulator_behind!(Box<S>);
+simulator_behind!(&mut S);

@@ -673,13 +673,16 @@ impl<'a> Compiler<'a> {
         let mut merged: Vec<(Slot, u32)> = Vec::new();
         let mut rest = parts;
         while let Some(&(slot, part)) = rest.first() {
-            let run = if part == 1 { rest.iter().take(64).take_while(|other| **other == (slot, 1)).count() } else { 1 };
-            if run > 2 && slot != zero {
+            let equal = rest.iter().take(64).take_while(|other| **other == (slot, 1)).count();
+            let run = if equal > 2 { equal } else { 1 };
+            if slot == zero {
+                merged.push((zero, part * run as u32));
+            } else if run > 1 {
                 let d = self.allocate(64);
                 self.code.push(Op::Sub { unused: 64 - run as u8, d, a: zero, b: slot });
                 merged.push((d, run as u32));
             } else {
-                merged.push((slot, part * run as u32));
+                merged.push((slot, part));
             }
             rest = &rest[run..];
         }
