@@ -67,6 +67,11 @@ impl<M: Mmio> Firmware<M> {
         &mut self.port.mmio
     }
 
+    /// The register bus, to look at.
+    pub fn mmio_ref(&self) -> &M {
+        &self.port.mmio
+    }
+
     /// Why the controller has stopped, if it has.
     pub fn fatal(&self) -> Option<FatalCode> {
         match self.life.state {

@@ -4,7 +4,7 @@ use crate::lite::Request;
 use crate::machine::{Machine, Profile};
 use nvme_fw::Firmware;
 use nvme_hw::Config;
-use rtl_hdl::elaborate;
+use rtl_hdl::{elaborate, Block};
 use sim_device::{Access, BusTiming, Device, HostMemory, Ram, Sideband};
 use sim_verilator::{ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_top::DirectDevice;
@@ -59,12 +59,13 @@ pub enum Error {
     Build(#[from] sim_verilator::Error),
 }
 
+/// Identify Controller, SN.
+const SERIAL_NUMBER: &str = "VERILATED-0";
+
 /// The Verilated hardware with hosted firmware.
 pub struct Verilated {
-    machine: Machine,
-    firmware: Firmware,
-    /// Firmware has more to do than the event line says.
-    firmware_pending: bool,
+    /// The firmware owns its register bus, and with it the machine.
+    firmware: Firmware<Machine>,
 }
 
 impl Verilated {
@@ -87,8 +88,8 @@ impl Verilated {
         let ram = Ram::new(options.namespace_bytes);
         let machine =
             Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
-        let firmware = Firmware::new(firmware_config(options));
-        Ok(Self { machine, firmware, firmware_pending: true })
+        let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
+        Ok(Self { firmware: Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER)) })
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -102,17 +103,17 @@ impl Verilated {
 
     /// Starts or stops measuring where the time goes.
     pub fn set_profiling(&mut self, on: bool) {
-        self.machine.profile = on.then(Profile::default);
+        self.machine_mut().profile = on.then(Profile::default);
     }
 
     /// Where the time went since profiling was started.
     pub fn profile(&self) -> Option<Profile> {
-        self.machine.profile
+        self.machine().profile
     }
 
     /// The device's memory, by the back door.
     pub fn ram(&mut self) -> &mut Ram {
-        &mut self.machine.ram
+        &mut self.machine_mut().ram
     }
 
     /// Writes a waveform from here on.
@@ -120,33 +121,35 @@ impl Verilated {
     /// # Errors
     /// If the file cannot be created, or the device was built without [`Options::trace`].
     pub fn trace_open(&mut self, path: &Path) -> std::io::Result<()> {
-        self.machine.model.trace_open(path)
+        self.machine_mut().model.trace_open(path)
     }
 
     /// Completes the waveform.
     pub fn trace_close(&mut self) {
-        self.machine.model.trace_close();
+        self.machine_mut().model.trace_close();
     }
 
     /// One clock, or as many as firmware takes for one turn.
     fn advance(&mut self) {
-        if self.machine.event() || self.firmware_pending {
-            let before = self.machine.clock;
-            self.firmware_pending = self.firmware.poll(&mut self.machine);
-            if self.machine.clock != before {
-                return;
-            }
+        // A poll reads at least one register, so time moves.
+        if self.machine().event() || self.firmware.is_busy() {
+            self.firmware.poll();
+        } else {
+            self.machine_mut().tick();
         }
-        self.machine.tick();
+    }
+
+    fn machine(&self) -> &Machine {
+        self.firmware.mmio_ref()
+    }
+
+    fn machine_mut(&mut self) -> &mut Machine {
+        self.firmware.mmio()
     }
 
     fn address(access: Access) -> u32 {
         u32::from(access.function) * nvme_spec::regs::BAR0_BYTES + access.offset as u32
     }
-}
-
-fn firmware_config(options: &Options) -> nvme_fw::Config {
-    nvme_fw::Config::new(options.namespace_bytes / u64::from(options.config.lba_bytes))
 }
 
 impl Device for Verilated {
@@ -160,12 +163,12 @@ impl Device for Verilated {
         }
         let first = Self::address(access) & !3;
         let last = (Self::address(access) + u32::from(access.bytes) - 1) & !3;
-        let low = u64::from(self.machine.read_mmio(first));
+        let low = u64::from(self.machine_mut().read_mmio(first));
         let mut value = low;
         let mut address = first;
         while address != last {
             address += 4;
-            value |= u64::from(self.machine.read_mmio(address)) << (8 * (address - first)).min(63);
+            value |= u64::from(self.machine_mut().read_mmio(address)) << (8 * (address - first)).min(63);
         }
         let value = value >> (8 * (access.offset & 3));
         if access.bytes == 8 {
@@ -185,7 +188,7 @@ impl Device for Verilated {
         let mut strobe = ((1u32 << access.bytes) - 1) << (access.offset & 3);
         while strobe != 0 {
             if strobe & 0xf != 0 {
-                self.machine.mmio.push(Request::Write { address, value: bytes as u32, strobe: (strobe & 0xf) as u8 });
+                self.machine_mut().mmio.push(Request::Write { address, value: bytes as u32, strobe: (strobe & 0xf) as u8 });
             }
             bytes >>= 32;
             strobe >>= 4;
@@ -195,36 +198,36 @@ impl Device for Verilated {
 
     fn step(&mut self, clocks: u32) {
         let start = Instant::now();
-        let end = self.machine.clock + u64::from(clocks);
-        while self.machine.clock < end {
+        let end = self.machine().clock + u64::from(clocks);
+        while self.machine().clock < end {
             self.advance();
         }
-        if let Some(profile) = &mut self.machine.profile {
+        if let Some(profile) = &mut self.machine_mut().profile {
             profile.total += start.elapsed();
         }
     }
 
     fn clock(&self) -> u64 {
-        self.machine.clock
+        self.machine().clock
     }
 
     fn host(&mut self) -> &mut HostMemory {
-        &mut self.machine.host
+        &mut self.machine_mut().host
     }
 
     fn set_sideband(&mut self, function: u8, sideband: Sideband) {
         if function == 0 {
-            self.machine.set_sideband(sideband);
+            self.machine_mut().set_sideband(sideband);
         }
     }
 
     fn function_level_reset(&mut self, function: u8) {
         if function == 0 {
-            self.machine.function_level_reset();
+            self.machine_mut().function_level_reset();
         }
     }
 
     fn set_host_timing(&mut self, timing: BusTiming) {
-        self.machine.host_bus.set_timing(timing);
+        self.machine_mut().host_bus.set_timing(timing);
     }
 }
