@@ -17,6 +17,8 @@ mod axi_lite;
 mod axi_lite_registers;
 mod channel;
 pub mod monitor;
+#[cfg(test)]
+mod testing;
 
 pub use axi4::{
     Address, Axi4, Axi4Config, Axi4Manager, Axi4Subordinate, ConfigError, ReadData, WriteData, WriteResponse,

@@ -29,7 +29,7 @@ use crate::{resp, AxiLite, AxiLiteSubordinate, LiteReadData, LiteWriteResponse};
 use rtl_hdl::{lit, when, Clock, Module, Signal};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// See the [page](self) of this front end.
 #[derive(Clone, Copy)]

@@ -5,6 +5,9 @@ use crate::{burst, resp};
 use rtl_hdl::{lit, InstanceHandle, Module, Naming, Signal, StreamIn, StreamOut};
 use std::fmt;
 
+#[cfg(test)]
+pub(crate) mod bench;
+
 /// Width of `awlen` and `arlen` in bits.
 const LEN_BITS: u32 = 8;
 /// Width of `awsize` and `arsize` in bits.
