@@ -1,0 +1,13 @@
+//! The firmware against a fake of the firmware port. Letters and numbers of the cases are those of the project's NVMe checklist.
+
+mod bench;
+mod events;
+mod fake_port;
+mod features;
+mod held;
+mod identify;
+mod life;
+mod logs;
+mod opcodes;
+mod queues;
+mod random;

@@ -1,0 +1,68 @@
+//! Opcodes and flags: group B.
+
+use nvme_spec::opcode::{admin, io};
+use nvme_spec::Status;
+
+use crate::bench::{command, Bench, BLOCKS};
+
+/// B10: everything that is not there.
+#[test]
+fn unknown_opcodes_are_refused_and_the_controller_goes_on() {
+    let mut bench = Bench::ready();
+    bench.create_cq(1);
+    bench.create_sq(1, 1);
+    for opcode in 0..=u8::MAX {
+        if admin::ALL.iter().all(|(known, _)| *known != opcode) {
+            bench.refused(command(opcode, 1, &[]), Status::INVALID_OPCODE);
+        }
+        if io::ALL.iter().all(|(known, _)| *known != opcode) {
+            let done = bench.execute(1, command(opcode, 1, &[]));
+            assert_eq!(done.status, Status::INVALID_OPCODE.with_dnr());
+        }
+    }
+}
+
+/// B11 and B12: FUSE and PSDT on every admin command.
+#[test]
+fn admin_commands_are_neither_fused_nor_use_sgls() {
+    let mut bench = Bench::ready();
+    for (opcode, _) in admin::ALL {
+        for flags in [1, 2, 3, 0x40, 0x80, 0xC0] {
+            let mut entry = command(*opcode, 0, &[1]);
+            entry.flags = flags;
+            bench.refused(entry, Status::INVALID_FIELD);
+        }
+    }
+}
+
+/// K2 to K4 and K19, as far as firmware answers them.
+#[test]
+fn invalid_io_commands_have_their_status() {
+    let mut bench = Bench::ready();
+    bench.create_cq(1);
+    bench.create_sq(1, 1);
+    let high = (BLOCKS >> 32) as u32;
+    let cases = [
+        (command(io::READ, 1, &[BLOCKS as u32, high, 0]), Status::LBA_OUT_OF_RANGE),
+        (command(io::WRITE, 1, &[!0, !0, 0]), Status::LBA_OUT_OF_RANGE),
+        (command(io::READ, 1, &[0, 0, 4096]), Status::INVALID_FIELD),
+        (command(io::READ, 0, &[]), Status::INVALID_NAMESPACE),
+        (command(io::FLUSH, 2, &[]), Status::INVALID_NAMESPACE),
+    ];
+    for (entry, status) in cases {
+        assert_eq!(bench.execute(1, entry).status, status.with_dnr(), "{entry:?}");
+    }
+    let mut fused = command(io::READ, 1, &[]);
+    fused.flags = 1;
+    assert_eq!(bench.execute(1, fused).status, Status::INVALID_FIELD.with_dnr());
+}
+
+/// Hardware and `decode_io` disagree: the host must not believe that the command was executed.
+#[test]
+fn a_valid_command_that_hardware_did_not_execute_fails() {
+    let mut bench = Bench::ready();
+    bench.create_cq(1);
+    bench.create_sq(1, 1);
+    let done = bench.execute(1, command(io::WRITE, 1, &[0, 0, 7]));
+    assert_eq!(done.status, Status::INTERNAL_ERROR);
+}

@@ -1,0 +1,156 @@
+//! Random entries: nothing panics, and every command is completed exactly once.
+
+use std::collections::BTreeMap;
+
+use nvme_spec::opcode::admin;
+use nvme_spec::{SqEntry, Status};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use zerocopy::FromBytes;
+
+use crate::bench::Bench;
+
+/// What the host does next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A command on the admin queue or an I/O queue.
+    Submit {
+        sqid: u8,
+        entry: [u8; 64],
+    },
+    /// A command of the fast path that failed.
+    Failed {
+        sqid: u8,
+        status: u16,
+    },
+    /// The completion queue of a submission queue is full from now on.
+    Fill(u8),
+    /// All have room again.
+    MakeRoom,
+    /// So many commands of a queue are with the hardware.
+    InFlight {
+        sqid: u8,
+        count: u32,
+    },
+    Polls(u32),
+}
+
+/// Entries that get further than pure noise: real opcodes, small numbers, sane flags.
+fn entry() -> impl Strategy<Value = [u8; 64]> {
+    let noise = any::<[u8; 64]>();
+    let opcodes: Vec<u8> = admin::ALL.iter().map(|(opcode, _)| *opcode).collect();
+    let small = (prop::sample::select(opcodes), prop::array::uniform6(0_u32..8), 0_u32..3, any::<bool>());
+    let near = small.prop_map(|(opcode, dwords, nsid, is_aligned)| {
+        let mut bytes = [0; 64];
+        bytes[0] = opcode;
+        bytes[4..8].copy_from_slice(&nsid.to_le_bytes());
+        bytes[25] = if is_aligned { 0x10 } else { 0x01 };
+        for (i, dword) in dwords.into_iter().enumerate() {
+            // Small numbers in both halves: queue identifiers, sizes, features with selectors.
+            let value = dword | (dword ^ 1) << 16;
+            bytes[40 + 4 * i..44 + 4 * i].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes
+    });
+    prop_oneof![1 => noise, 4 => near]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sqid = prop_oneof![3 => Just(0), 1 => 1_u8..4];
+    prop_oneof![
+        8 => (sqid, entry()).prop_map(|(sqid, entry)| Step::Submit { sqid, entry }),
+        1 => (1_u8..4, any::<u16>()).prop_map(|(sqid, status)| Step::Failed { sqid, status }),
+        1 => (0_u8..4).prop_map(Step::Fill),
+        1 => Just(Step::MakeRoom),
+        1 => (1_u8..4, 0_u32..3).prop_map(|(sqid, count)| Step::InFlight { sqid, count }),
+        4 => (0_u32..4).prop_map(Step::Polls),
+    ]
+}
+
+/// The host's book-keeping: which commands may still be completed.
+#[derive(Default)]
+struct Host {
+    outstanding: BTreeMap<(u8, u16), SqEntry>,
+}
+
+impl Host {
+    /// Checks the completions that came.
+    fn reap(&mut self, bench: &mut Bench) {
+        let completions = std::mem::take(&mut bench.port().completions);
+        for done in completions {
+            let entry = self.outstanding.remove(&(done.sqid, done.cid));
+            let entry = entry.unwrap_or_else(|| panic!("{done:X?} completes nothing that is outstanding"));
+            // The commands of a deleted queue go with it.
+            if done.sqid == 0 && entry.opcode == admin::DELETE_IO_SQ && done.status.is_success() {
+                let deleted = entry.cdw(10) as u8;
+                self.outstanding.retain(|(sqid, _), _| *sqid != deleted);
+            }
+        }
+    }
+}
+
+fn run(steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut bench = Bench::ready();
+    let mut host = Host::default();
+    for qid in 1..4 {
+        bench.create_cq(qid);
+        bench.create_sq(qid, qid);
+    }
+    bench.port().completions.clear();
+    for step in steps {
+        match step {
+            Step::Submit { sqid, entry } => {
+                let entry = SqEntry::read_from_bytes(entry).unwrap();
+                // Commands come from queues that the hardware serves.
+                if bench.port().sqs.get(sqid).is_some_and(|sq| !sq.stopped) {
+                    let cid = bench.submit(*sqid, entry);
+                    host.outstanding.insert((*sqid, cid), entry);
+                }
+            }
+            Step::Failed { sqid, status } => {
+                let entry = SqEntry { cid: (0x8000 + host.outstanding.len() as u16).into(), ..SqEntry::default() };
+                let key = (*sqid, entry.cid.get());
+                let is_served = bench.port().sqs.get(sqid).is_some_and(|sq| !sq.stopped);
+                if is_served && !host.outstanding.contains_key(&key) {
+                    bench.port().push_failed(*sqid, Status::from_raw(*status | 1), entry);
+                    host.outstanding.insert(key, entry);
+                }
+            }
+            Step::Fill(sqid) => {
+                bench.port().full.insert(*sqid);
+            }
+            Step::MakeRoom => bench.port().host_makes_room(),
+            Step::InFlight { sqid, count } => {
+                // A queue that was stopped gets no more.
+                let is_served = bench.port().sqs.get(sqid).is_some_and(|sq| !sq.stopped);
+                let count = if is_served { *count } else { 0 };
+                bench.port().in_flight.insert(*sqid, count);
+            }
+            Step::Polls(count) => bench.polls(*count),
+        }
+        host.reap(&mut bench);
+    }
+    // All is well from here on: everything that is not held is completed.
+    bench.port().in_flight.clear();
+    bench.port().host_makes_room();
+    bench.polls(300);
+    host.reap(&mut bench);
+    host.outstanding.retain(|_, entry| entry.opcode != admin::ASYNC_EVENT_REQUEST);
+    prop_assert!(host.outstanding.is_empty(), "never completed: {:X?}", host.outstanding);
+    prop_assert_eq!(bench.firmware.fatal(), None);
+    Ok(())
+}
+
+#[test]
+fn every_command_is_completed_exactly_once() {
+    let seed: u64 = std::env::var("SEED").map_or(1, |seed| seed.parse().expect("SEED is a number"));
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let steps = prop::collection::vec(step(), 0..120);
+    if let Err(TestError::Fail(reason, steps)) = runner.run(&steps, |steps| run(&steps)) {
+        panic!("{reason}\nwith {steps:#?}\nreplay: SEED={seed} cargo test -p nvme-fw random");
+    }
+}
