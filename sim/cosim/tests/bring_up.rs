@@ -8,9 +8,9 @@ use sim_host::Driver;
 fn comes_up_and_moves_data() {
     for config in [Config::DEFAULT, Config::SMALL] {
         let mut device = Verilated::new(&Options::new(config)).unwrap_or_else(|error| panic!("{error}"));
-        let mut driver = Driver::new(&mut device, sim_host::Options::default());
+        let options = sim_host::Options { io_queues: config.io_queues as u16, ..Default::default() };
+        let mut driver = Driver::new(&mut device, options);
         let identity = driver.bring_up().unwrap_or_else(|error| panic!("{config:?}: {error}"));
-        driver.create_queue_pair(1, 16, Some(1)).unwrap_or_else(|error| panic!("{config:?}: {error}"));
         let data: Vec<u8> = (0..40 * 1024u32).map(|i| (i * 7 + i / 256) as u8).collect();
         driver.write(&identity, 8, &data).unwrap_or_else(|error| panic!("{config:?}: write: {error}"));
         let mut back = vec![0; data.len()];
