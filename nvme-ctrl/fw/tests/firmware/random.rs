@@ -74,18 +74,27 @@ struct Host {
 }
 
 impl Host {
+    /// Whether the host may put a command into this queue: it exists, and the host has not asked to delete it.
+    fn may_submit(&self, bench: &mut Bench, sqid: u8) -> bool {
+        let deletes = |entry: &SqEntry| entry.opcode == admin::DELETE_IO_SQ && entry.cdw(10) as u8 == sqid;
+        let is_deleted = self.outstanding.iter().any(|((queue, _), entry)| *queue == 0 && deletes(entry));
+        bench.port().sqs.get(&sqid).is_some_and(|sq| !sq.stopped) && (sqid == 0 || !is_deleted)
+    }
+
     /// Checks the completions that came.
-    fn reap(&mut self, bench: &mut Bench) {
+    fn reap(&mut self, bench: &mut Bench) -> Result<(), TestCaseError> {
         let completions = std::mem::take(&mut bench.port().completions);
         for done in completions {
-            let entry = self.outstanding.remove(&(done.sqid, done.cid));
-            let entry = entry.unwrap_or_else(|| panic!("{done:X?} completes nothing that is outstanding"));
+            let Some(entry) = self.outstanding.remove(&(done.sqid, done.cid)) else {
+                return Err(TestCaseError::fail(format!("{done:X?} completes nothing that is outstanding")));
+            };
             // The commands of a deleted queue go with it.
             if done.sqid == 0 && entry.opcode == admin::DELETE_IO_SQ && done.status.is_success() {
                 let deleted = entry.cdw(10) as u8;
                 self.outstanding.retain(|(sqid, _), _| *sqid != deleted);
             }
         }
+        Ok(())
     }
 }
 
@@ -101,8 +110,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
         match step {
             Step::Submit { sqid, entry } => {
                 let entry = SqEntry::read_from_bytes(entry).unwrap();
-                // Commands come from queues that the hardware serves.
-                if bench.port().sqs.get(sqid).is_some_and(|sq| !sq.stopped) {
+                if host.may_submit(&mut bench, *sqid) {
                     let cid = bench.submit(*sqid, entry);
                     host.outstanding.insert((*sqid, cid), entry);
                 }
@@ -110,8 +118,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Failed { sqid, status } => {
                 let entry = SqEntry { cid: (0x8000 + host.outstanding.len() as u16).into(), ..SqEntry::default() };
                 let key = (*sqid, entry.cid.get());
-                let is_served = bench.port().sqs.get(sqid).is_some_and(|sq| !sq.stopped);
-                if is_served && !host.outstanding.contains_key(&key) {
+                if host.may_submit(&mut bench, *sqid) && !host.outstanding.contains_key(&key) {
                     bench.port().push_failed(*sqid, Status::from_raw(*status | 1), entry);
                     host.outstanding.insert(key, entry);
                 }
@@ -128,13 +135,13 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
             }
             Step::Polls(count) => bench.polls(*count),
         }
-        host.reap(&mut bench);
+        host.reap(&mut bench)?;
     }
     // All is well from here on: everything that is not held is completed.
     bench.port().in_flight.clear();
     bench.port().host_makes_room();
     bench.polls(300);
-    host.reap(&mut bench);
+    host.reap(&mut bench)?;
     host.outstanding.retain(|_, entry| entry.opcode != admin::ASYNC_EVENT_REQUEST);
     prop_assert!(host.outstanding.is_empty(), "never completed: {:X?}", host.outstanding);
     prop_assert_eq!(bench.firmware.fatal(), None);
