@@ -439,7 +439,10 @@ impl Block for Mailbox {
             (&port::configuration::IO_QUEUES, lit(self.config.io_queues, 8)),
             (&port::configuration::UNITS, lit(self.config.units, 8)),
             (&port::configuration::SLOTS, lit(self.config.slots.min(255), 8)),
-            (&port::configuration::QUEUE_ENTRIES_LOG2, lit(self.config.queue_entries_max.ilog2(), port::configuration::QUEUE_ENTRIES_LOG2.width)),
+            (
+                &port::configuration::QUEUE_ENTRIES_LOG2,
+                lit(self.config.queue_entries_max.ilog2(), port::configuration::QUEUE_ENTRIES_LOG2.width),
+            ),
         ]);
         for (reg, value) in [
             (&port::ID, lit(port::ID.reset as u32, 32)),

@@ -25,7 +25,7 @@
 use crate::held::bit_at;
 use crate::types::{reader, Fetched, Grant, HostBeat, HostRead};
 use crate::Config;
-use rtl_hdl::{address_width, cat, lit, when, zero, Block, MemoryStyle, Module};
+use rtl_hdl::{address_width, cat, lit, select, when, zero, Block, MemoryStyle, Module, Signal};
 use rtl_prim::one_hot;
 
 /// Places of a tag: the most entries of a grant.
@@ -73,7 +73,8 @@ impl Block for SqFetch {
         let arrived = m.reg("arrived", clock, zero(places));
         let grants = m.memory("grants", 8 + 8 + 4, tags, MemoryStyle::Distributed);
         // Where the next beat of a tag goes; back at 0 after the last one.
-        let next_place = m.memory("next_place", PLACE_BITS, tags, MemoryStyle::Distributed);
+        let next_places: Vec<Signal> =
+            (0..tags).map(|tag| m.reg(&format!("next_place_{tag}"), clock, zero(PLACE_BITS))).collect();
         let entries = m.memory("entries", 1 + 512, places, MemoryStyle::Distributed);
 
         // 3. Conditions
@@ -85,7 +86,7 @@ impl Block for SqFetch {
         let deliver = m.wire("deliver", bit_at(arrived, place_delivered) & fetched.can_take());
         let last_of_grant = m.wire("last_of_grant", (place.zext(4) + 1).eq(count));
         let beat_tag = m.wire("beat_tag", beat.payload().id.low(tag_bits));
-        let beat_place = m.wire("beat_place", next_place.lookup(beat_tag));
+        let beat_place = m.wire("beat_place", select(&next_places, beat_tag));
         let place_filled = m.wire("place_filled", cat(&[beat_tag, beat_place]));
 
         // 4. Next state
@@ -105,7 +106,9 @@ impl Block for SqFetch {
 
         beat.take();
         let after = beat.payload().last.mux(lit(0u8, PLACE_BITS), beat_place + 1);
-        next_place.write(clock, beat.valid(), beat_tag, after);
+        for (tag, next_place) in (0..tags).zip(&next_places) {
+            when(beat.valid() & beat_tag.eq(tag), || next_place.set(after));
+        }
         entries.write(clock, beat.valid(), place_filled, cat(&[beat.payload().error, beat.payload().data]));
 
         let entry = entries.lookup(place_delivered);

@@ -205,7 +205,7 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// One beat of the data of write commands, in the order of the commands.
+    /// One beat of the data of write commands, in the order of the commands. Data may come before its command.
     pub struct StorageWrite {
         /// 64 bytes.
         pub data: Bits<512>,
@@ -215,7 +215,8 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// One beat of the data of a read command. All beats of one command are adjacent.
+    /// One beat of the data of a read command. All beats of one command are adjacent; commands come in any order. All beats come whether the
+    /// command ends with `Good` or with `MediaError`, and none if it is refused.
     pub struct StorageRead {
         /// Of the command.
         pub tag: Bits<8>,
@@ -241,7 +242,7 @@ hw_enum! {
 }
 
 hw_bundle! {
-    /// The end of a storage command, after its data.
+    /// The end of a storage command: once for each, in any order. The end of a read may come before its last beats.
     pub struct StorageDone {
         /// Of the command.
         pub tag: Bits<8>,
