@@ -338,6 +338,17 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
                         report(ir, result, of, node.source);
                     }
                 }
+                // A word read without a clock changes with the clock that writes it.
+                if let NodeKind::MemoryLookup { memory, .. } = node.kind {
+                    for write in &ir.memories[memory].writes {
+                        let of = (Domain::Clock(write.clock), write.data);
+                        if result.0 == Domain::Any {
+                            result = of;
+                        } else if result.0 != of.0 {
+                            report(ir, result, of, node.source);
+                        }
+                    }
+                }
                 result
             }
         };

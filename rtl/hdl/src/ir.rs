@@ -376,6 +376,31 @@ impl ModuleIr {
         self.ports.iter().position(|p| p.name == name)
     }
 
+    /// True if `other` describes the same hardware; the lines that describe it may differ.
+    pub fn is_same_hardware(&self, other: &ModuleIr) -> bool {
+        self.fingerprint() == other.fingerprint()
+    }
+
+    /// Everything but the source lines, as text.
+    fn fingerprint(&self) -> String {
+        let nodes: Vec<_> = self.nodes.iter().map(|n| (&n.kind, n.width, &n.name)).collect();
+        let ports: Vec<_> = self.ports.iter().map(|p| (&p.name, p.direction, p.width, p.node)).collect();
+        let memories: Vec<_> = self
+            .memories
+            .iter()
+            .map(|m| {
+                let writes: Vec<_> = m.writes.iter().map(|w| (w.clock, w.enable, w.address, w.data, w.lanes)).collect();
+                let reads: Vec<_> = m.reads.iter().map(|r| (r.clock, r.enable, r.address, r.data)).collect();
+                (&m.name, m.width, m.depth, m.style, &m.initial, writes, reads)
+            })
+            .collect();
+        let instances: Vec<_> =
+            self.instances.iter().map(|i| (&i.name, &i.module.name, &i.connections, &i.clocks)).collect();
+        let mut body = String::new();
+        statements_text(&self.body, &mut body);
+        format!("{nodes:?}{ports:?}{memories:?}{instances:?}{body}")
+    }
+
     /// What a person calls this node: its name, or what it is.
     pub fn describe(&self, id: NodeId) -> String {
         let node = &self.nodes[id];
@@ -405,6 +430,39 @@ impl ModuleIr {
             NodeKind::Binary(_, a, b) | NodeKind::Shift(_, a, b) | NodeKind::Select(a, b) => vec![*a, *b],
             NodeKind::Mux(c, a, b) => vec![*c, *a, *b],
             NodeKind::Concat(parts) => parts.clone(),
+        }
+    }
+}
+
+/// A body without its source lines, as text.
+fn statements_text(body: &[Statement], text: &mut String) {
+    use std::fmt::Write;
+    for statement in body {
+        match statement {
+            Statement::Set { target, value, .. } => {
+                let _ = write!(text, "{target}={value};");
+            }
+            Statement::If { arms, otherwise } => {
+                for (condition, body) in arms {
+                    let _ = write!(text, "if {condition}{{");
+                    statements_text(body, text);
+                    text.push('}');
+                }
+                text.push_str("else{");
+                statements_text(otherwise, text);
+                text.push('}');
+            }
+            Statement::Switch { on, arms, default, exhaustive } => {
+                let _ = write!(text, "switch {on} {exhaustive}{{");
+                for arm in arms {
+                    let _ = write!(text, "{:?}{{", arm.value);
+                    statements_text(&arm.body, text);
+                    text.push('}');
+                }
+                text.push_str("}default{");
+                statements_text(default, text);
+                text.push('}');
+            }
         }
     }
 }

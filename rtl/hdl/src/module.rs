@@ -777,9 +777,8 @@ fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
         for (message, source) in found {
             s.problems.push(Problem { module: name.clone(), message, source });
         }
-        let text = |ir: &ModuleIr| format!("{:?}{:?}", ir.nodes.iter().map(|n| (&n.kind, n.width, &n.name)).collect::<Vec<_>>(), ir.memories.iter().map(|m| (&m.name, m.depth)).collect::<Vec<_>>());
         if let Some(earlier) = s.done.iter().find(|m| m.name == name) {
-            if text(earlier) != text(&ir) {
+            if !earlier.is_same_hardware(&ir) {
                 s.problems.push(Problem {
                     module: name.clone(),
                     message: format!("two different modules are named `{name}`: put what differs into `Block::name`"),
