@@ -83,10 +83,10 @@ impl AxiLite {
     #[track_caller]
     pub fn manager(m: &Module, name: &str, address_bits: u32) -> AxiLiteManager {
         AxiLiteManager {
-            aw: m.stream_out_single_with(&format!("{name}_aw"), Naming::Joined, address(address_bits)),
+            aw: m.stream_out_single_with(&format!("{name}_aw"), Naming::Joined, |make| address(make, address_bits)),
             w: m.stream_out_single_with(&format!("{name}_w"), Naming::Joined, write_data),
             b: m.stream_in_with(&format!("{name}_b"), Naming::Joined, write_response),
-            ar: m.stream_out_single_with(&format!("{name}_ar"), Naming::Joined, address(address_bits)),
+            ar: m.stream_out_single_with(&format!("{name}_ar"), Naming::Joined, |make| address(make, address_bits)),
             r: m.stream_in_with(&format!("{name}_r"), Naming::Joined, read_data),
         }
     }
@@ -95,10 +95,10 @@ impl AxiLite {
     #[track_caller]
     pub fn subordinate(m: &Module, name: &str, address_bits: u32) -> AxiLiteSubordinate {
         AxiLiteSubordinate {
-            aw: m.stream_in_with(&format!("{name}_aw"), Naming::Joined, address(address_bits)),
+            aw: m.stream_in_with(&format!("{name}_aw"), Naming::Joined, |make| address(make, address_bits)),
             w: m.stream_in_with(&format!("{name}_w"), Naming::Joined, write_data),
             b: m.stream_out_single_with(&format!("{name}_b"), Naming::Joined, write_response),
-            ar: m.stream_in_with(&format!("{name}_ar"), Naming::Joined, address(address_bits)),
+            ar: m.stream_in_with(&format!("{name}_ar"), Naming::Joined, |make| address(make, address_bits)),
             r: m.stream_out_single_with(&format!("{name}_r"), Naming::Joined, read_data),
         }
     }
@@ -116,8 +116,8 @@ impl AxiLite {
     }
 }
 
-fn address(bits: u32) -> impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> LiteAddress {
-    move |make| LiteAddress { addr: make("addr", bits) }
+fn address(make: &mut dyn FnMut(&str, u32) -> Signal, bits: u32) -> LiteAddress {
+    LiteAddress { addr: make("addr", bits) }
 }
 
 fn write_data(make: &mut dyn FnMut(&str, u32) -> Signal) -> LiteWriteData {

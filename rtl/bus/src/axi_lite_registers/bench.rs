@@ -123,3 +123,27 @@ fn writes_and_reads_in_every_second_clock() {
     bench.run(2 * 50 + 1);
     assert_eq!((bench.received("mmio_b").len(), bench.received("mmio_r").len()), (50, 50));
 }
+
+#[test]
+fn answers_everything_that_is_sent_without_waiting() {
+    let seed = Seed::from_env_or(0x5EED);
+    for block in blocks() {
+        let design = design(&*block);
+        for stalls in Stalls::ALL {
+            let mut simulator = simulator(&design);
+            let mut bench = Bench::new(&mut *simulator, &design, seed, stalls);
+            let data: Vec<u64> = (0..WORDS as u64).map(|number| number * 0x0101_0101).collect();
+            for (number, data) in data.iter().enumerate() {
+                bench.send("mmio_aw", [vec![4 * number as u64]]);
+                let item = bench.fields("mmio_w").set("data", *data).set("strb", 15u64).words();
+                bench.send("mmio_w", [item]);
+            }
+            bench.run_until(2_000, |bench| bench.received("mmio_b").len() >= WORDS);
+            bench.send("mmio_ar", (0..WORDS as u64).map(|number| vec![4 * number]));
+            bench.run_until(2_000, |bench| bench.received("mmio_r").len() >= WORDS);
+            bench.run(50);
+            let read: Vec<u64> = bench.drain_fields("mmio_r").iter().map(|answer| answer.get("data")).collect();
+            assert_eq!((bench.received("mmio_b").len(), read), (WORDS, data));
+        }
+    }
+}
