@@ -22,6 +22,10 @@
 //! The namespace must fit the memory; firmware is told its size.
 #![deny(missing_docs)]
 
+mod catalogue;
+
+pub use catalogue::{Entry, CATALOGUE};
+
 use nvme_hw::controller::Controller;
 use nvme_hw::direct::Direct;
 use nvme_hw::Config;

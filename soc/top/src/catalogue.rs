@@ -1,0 +1,92 @@
+//! Every block of the device by name: what `flashdock emit` writes and `cargo xtask area` measures.
+
+use crate::DirectDevice;
+use nvme_hw::buffer::Buffer;
+use nvme_hw::complete::Complete;
+use nvme_hw::controller::Controller;
+use nvme_hw::cq_post::CqPost;
+use nvme_hw::decode::Decode;
+use nvme_hw::direct::Direct;
+use nvme_hw::dma_read::DmaRead;
+use nvme_hw::dma_write::DmaWrite;
+use nvme_hw::host_port::HostPort;
+use nvme_hw::io_engine::IoEngine;
+use nvme_hw::irq::Irq;
+use nvme_hw::lifecycle::Lifecycle;
+use nvme_hw::mailbox::Mailbox;
+use nvme_hw::prp_walk::PrpWalk;
+use nvme_hw::queues::Queues;
+use nvme_hw::regs::Regs;
+use nvme_hw::slots::Slots;
+use nvme_hw::sq_fetch::SqFetch;
+use nvme_hw::storage_mux::StorageMux;
+use nvme_hw::units::Units;
+use nvme_hw::Config;
+use rtl_hdl::Block;
+use rtl_prim::{Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
+
+/// A block that can be asked for by name.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// The name, which does not change with the configuration.
+    pub name: &'static str,
+    /// Makes the block for a configuration.
+    pub make: fn(Config) -> Box<dyn Block>,
+}
+
+/// Bits of the items in the examples of `rtl-prim`, whose blocks carry anything.
+const EXAMPLE_BITS: u32 = 64;
+
+/// The whole device, the controller, its blocks in the order of a command's way, and examples of the building blocks.
+pub const CATALOGUE: &[Entry] = &[
+    Entry { name: "direct_device", make: |config| Box::new(DirectDevice::new(config)) },
+    Entry { name: "controller", make: |config| Box::new(Controller::new(config)) },
+    Entry { name: "regs", make: |config| Box::new(Regs::new(config)) },
+    Entry { name: "lifecycle", make: |_| Box::new(Lifecycle) },
+    Entry { name: "queues", make: |config| Box::new(Queues::new(config)) },
+    Entry { name: "sq_fetch", make: |config| Box::new(SqFetch::new(config)) },
+    Entry { name: "decode", make: |config| Box::new(Decode::new(config)) },
+    Entry { name: "mailbox", make: |config| Box::new(Mailbox::new(config)) },
+    Entry { name: "io_engine", make: |config| Box::new(IoEngine::new(config)) },
+    Entry { name: "slots", make: |config| Box::new(Slots::new(config)) },
+    Entry { name: "prp_walk", make: |config| Box::new(PrpWalk::new(config)) },
+    Entry { name: "units", make: |config| Box::new(Units::new(config)) },
+    Entry { name: "dma_read", make: |config| Box::new(DmaRead::new(config)) },
+    Entry { name: "dma_write", make: |config| Box::new(DmaWrite::new(config)) },
+    Entry { name: "storage_mux", make: |_| Box::new(StorageMux) },
+    Entry { name: "buffer", make: |_| Box::new(Buffer) },
+    Entry { name: "direct", make: |config| Box::new(Direct::new(config, soc_map::DRAM.bytes)) },
+    Entry { name: "complete", make: |_| Box::new(Complete) },
+    Entry { name: "cq_post", make: |_| Box::new(CqPost) },
+    Entry { name: "irq", make: |config| Box::new(Irq::new(config)) },
+    Entry { name: "host_port", make: |_| Box::new(HostPort) },
+    Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
+    Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },
+    Entry { name: "round_robin", make: |_| Box::new(RoundRobin { requests: 8 }) },
+    Entry { name: "round_robin_registered", make: |_| Box::new(RoundRobinRegistered { requests: 8 }) },
+    Entry {
+        name: "stream_arbiter",
+        make: |_| Box::new(StreamArbiter { inputs: 3, payload: Payload::bits(EXAMPLE_BITS), lock: Lock::Item }),
+    },
+    Entry {
+        name: "stream_demux",
+        make: |_| Box::new(StreamDemux::new(4, Payload::bits(EXAMPLE_BITS), "data", 0..2)),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_is_there_once_and_elaborates() {
+        for (i, entry) in CATALOGUE.iter().enumerate() {
+            assert!(CATALOGUE[..i].iter().all(|other| other.name != entry.name), "{} is there twice", entry.name);
+            for config in [Config::SMALL, Config::DEFAULT] {
+                if let Err(problems) = rtl_hdl::elaborate(&*(entry.make)(config)) {
+                    panic!("{}: {problems}", entry.name);
+                }
+            }
+        }
+    }
+}
