@@ -730,15 +730,15 @@ fn odd_and_failed_commands_go_to_firmware() {
             let (sqid, kind, status, got) = s.firmware_pops();
             assert_eq!((sqid, kind, status), (2, port::inbox_kind::COMMAND, 0));
             assert_eq!(got, odd);
-            assert_eq!(s.firmware_posts(2, 0x11, Status::INVALID_FIELD.field(), 0), 0);
-            assert_eq!(s.completion(&mut pair).status_field(), Status::INVALID_FIELD.field());
+            assert_eq!(s.firmware_posts(2, 0x11, Status::INVALID_FIELD.raw(), 0), 0);
+            assert_eq!(s.completion(&mut pair).status_field(), Status::INVALID_FIELD.raw());
             s.ring_head(&pair);
         }
         s.submit(&mut pair, &entry(io::READ, 0x22, 50, 1, [buffer, 0]));
         s.ring(&pair);
         let (sqid, kind, status, got) = s.firmware_pops();
         assert_eq!((sqid, kind), (2, port::inbox_kind::FAILED_COMMAND));
-        assert_eq!(status, Status::UNRECOVERED_READ.field());
+        assert_eq!(status, Status::UNRECOVERED_READ_ERROR.raw());
         assert_eq!(got, SqEntry { prp: Default::default(), ..entry(io::READ, 0x22, 50, 1, [0, 0]) });
         assert_eq!(s.firmware_posts(2, 0x22, status, 0), 0);
         assert_eq!(s.completion(&mut pair).status_field(), status);
