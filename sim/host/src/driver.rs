@@ -577,6 +577,11 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         self.monitor.consumed.pop_front()
     }
 
+    /// Whether a completion was consumed and not taken yet.
+    pub fn has_completion(&self) -> bool {
+        !self.monitor.consumed.is_empty()
+    }
+
     /// The completion of one command, if it was consumed.
     pub fn take_completion(&mut self, queue: u16, cid: u16) -> Option<Completion> {
         let consumed = &mut self.monitor.consumed;

@@ -149,8 +149,7 @@ impl Monitor {
                 bytes: record.bytes,
             });
         }
-        // A write that was answered with an error has changed nothing.
-        if record.kind != AccessKind::Write || record.failed {
+        if record.kind != AccessKind::Write {
             return Ok(());
         }
         let queue = self.completion.iter().find_map(|(&id, ring)| {
@@ -158,7 +157,16 @@ impl Monitor {
             (ring.base..ends).contains(&record.address).then_some(id)
         });
         match queue {
+            Some(queue) if record.failed => {
+                // The entry is lost, and those after it are not where they are expected: the controller has to be reset.
+                if let Some(ring) = self.completion.get_mut(&queue) {
+                    ring.is_broken = true;
+                }
+                Ok(())
+            }
             Some(queue) => self.completion_entries(queue, record, host),
+            // A write that was answered with an error has changed nothing.
+            None if record.failed => Ok(()),
             None => self.data(record),
         }
     }
@@ -191,6 +199,9 @@ impl Monitor {
             let Some(ring) = self.completion.get_mut(&queue) else {
                 return Ok(());
             };
+            if ring.is_broken {
+                return Ok(());
+            }
             let expected = ring.address(ring.tail);
             if at != expected || end - at < CQ_ENTRY_BYTES {
                 return Err(Violation::NotAtTail { queue, address: at, bytes: record.bytes, expected });

@@ -80,11 +80,13 @@ pub(crate) struct CompletionRing {
     pub(crate) head: u64,
     /// Entries given back by the doorbell.
     pub(crate) released: u64,
+    /// A write into it has failed: what it holds is no longer known.
+    pub(crate) is_broken: bool,
 }
 
 impl CompletionRing {
     pub(crate) const fn new(base: u64, entries: u64, vector: Option<u16>) -> Self {
-        Self { base, entries, vector, tail: 0, head: 0, released: 0 }
+        Self { base, entries, vector, tail: 0, head: 0, released: 0, is_broken: false }
     }
 
     /// The phase tag of the entry at `position`: one on the first pass, then inverted on each.

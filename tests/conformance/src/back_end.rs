@@ -1,0 +1,67 @@
+use nvme_model::Config;
+use sim_device::{seed_from_env_or, Device, HostMemory, ModelDevice};
+
+use crate::Body;
+
+/// Something that implements [`Device`], and how to make one.
+#[derive(Clone, Copy)]
+pub struct BackEnd {
+    /// Its name, for `BACK_END`.
+    pub name: &'static str,
+    /// Makes a device after power-on whose choices come from a seed.
+    pub make: fn(u64) -> Box<dyn Device>,
+}
+
+/// All back ends that the tests run on.
+pub fn back_ends() -> Vec<BackEnd> {
+    vec![
+        BackEnd { name: "model", make: |seed| model(Config { seed, ..Config::DEFAULT }) },
+        BackEnd { name: "model-small", make: |seed| model(Config { seed, ..Config::SMALL }) },
+    ]
+}
+
+fn model(config: Config) -> Box<dyn Device> {
+    Box::new(ModelDevice::new(config, HostMemory::new()))
+}
+
+/// The seed of this run.
+pub fn seed() -> u64 {
+    seed_from_env_or(0x5EED)
+}
+
+/// Runs `body` on a fresh device of every back end, and looks at the canaries in the end.
+///
+/// # Panics
+/// When the body fails, with the line that replays it.
+pub fn every_back_end(test: &str, body: Body) {
+    let only = std::env::var("BACK_END").ok();
+    let chosen = |back_end: &BackEnd| only.as_ref().is_none_or(|name| name == back_end.name);
+    let back_ends: Vec<BackEnd> = back_ends().into_iter().filter(chosen).collect();
+    assert!(!back_ends.is_empty(), "BACK_END={} is no back end", only.unwrap_or_default());
+    for back_end in back_ends {
+        let _replay = Replay { test, back_end: back_end.name };
+        let mut device = (back_end.make)(seed());
+        if let Err(error) = body(&mut *device) {
+            panic!("{error}");
+        }
+        if let Err(error) = device.host().check_canaries() {
+            panic!("{}: {error}", device.name());
+        }
+    }
+}
+
+/// Says how to run a test again, if the test panics while this lives.
+struct Replay<'t> {
+    test: &'t str,
+    back_end: &'static str,
+}
+
+impl Drop for Replay<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let path = self.test.trim_start_matches("conformance::");
+            let (seed, back_end) = (seed(), self.back_end);
+            eprintln!("replay: SEED={seed:#x} BACK_END={back_end} cargo test -p conformance {path}");
+        }
+    }
+}
