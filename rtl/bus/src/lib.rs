@@ -14,7 +14,7 @@
 
 mod axi4;
 mod axi_lite;
-mod axi_lite_registers;
+pub mod axi_lite_registers;
 mod channel;
 pub mod monitor;
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! | [`walk`] | reset values, read-only bits, write-one bits, strobes and holes of any register file, in simulation |
 #![deny(missing_docs)]
 
-mod register_file;
+pub mod register_file;
 mod table;
 pub mod walk;
 

@@ -15,13 +15,13 @@
 #![deny(missing_docs)]
 
 mod encode;
-mod fifo;
+pub mod fifo;
 mod index;
 mod payload;
-mod round_robin;
-mod skid_buffer;
-mod stream_arbiter;
-mod stream_demux;
+pub mod round_robin;
+pub mod skid_buffer;
+pub mod stream_arbiter;
+pub mod stream_demux;
 #[cfg(test)]
 mod testing;
 

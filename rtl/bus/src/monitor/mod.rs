@@ -1,7 +1,7 @@
 //! Protocol monitors: they look at every clock of a bus and say which rule a side broke.
 //!
 //! A monitor works on samples, plain structures of what the ports show just before the clock rises. A [`Axi4Probe`] or an
-//! [`AxiLiteProbe`] takes them from any [`Simulator`](rtl_hdl::sim::Simulator); a harness that has the ports at hand fills them in itself.
+//! [`AxiLiteProbe`] takes them from any [`Simulator`]; a harness that has the ports at hand fills them in itself.
 //!
 //! ```
 //! use rtl_bus::monitor::{LiteSample, AxiLiteMonitor};

@@ -156,7 +156,7 @@ impl RegisterFile {
                 })
                 .collect();
             if let Some(any) = writes.iter().map(|write| write.enable).reduce(|a, b| a | b) {
-                let written = m.reg(&format!("{}_written_next", register.name), clock, false);
+                let written = m.reg(&format!("{}_pulse", register.name), clock, false);
                 written.set(any);
                 m.output(&format!("{}_written", register.name), written);
             }
