@@ -253,7 +253,7 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         }
         ring.released = ring.head;
         let head = (ring.head % ring.entries) as u32;
-        if let (true, Some(vector)) = (ring.head < ring.tail, ring.vector) {
+        if let Some(vector) = ring.vector {
             self.monitor.expect_another_message(vector);
         }
         self.write32(regs::cq_head_doorbell(queue), head);

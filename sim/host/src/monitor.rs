@@ -41,10 +41,28 @@ impl Completion {
 pub(crate) struct Vector {
     pub(crate) address: u64,
     pub(crate) data: u32,
-    /// Reasons to interrupt that no message has answered yet.
+    /// Reasons to interrupt that no message has answered yet: entries, and head doorbells, because the device may have written more entries
+    /// before it learns of a new head.
     reasons: u64,
+    /// The clock of the last entry.
+    last_entry: u64,
     /// Messages not yet taken by the driver.
     pub(crate) messages: u64,
+}
+
+/// After so many clocks without an entry, interrupts for older ones that have not come are not expected any more. A vector may be masked
+/// for longer, but then it sends a single message, for which the new entry is reason enough.
+const QUIET_CLOCKS: u64 = 4000;
+
+impl Vector {
+    /// An entry was written to a completion queue of this vector.
+    fn entry(&mut self, clock: u64) {
+        if clock - self.last_entry > QUIET_CLOCKS {
+            self.reasons = 0;
+        }
+        self.reasons += 1;
+        self.last_entry = clock;
+    }
 }
 
 /// Memory that the device may write while `commands` commands are in flight.
@@ -217,7 +235,7 @@ impl Monitor {
             let vector = ring.vector;
             self.completed(queue, &entry, record.clock)?;
             if let Some(vector) = vector {
-                self.vectors[usize::from(vector)].reasons += 1;
+                self.vectors[usize::from(vector)].entry(record.clock);
             }
             at += CQ_ENTRY_BYTES;
         }
@@ -262,7 +280,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// The host is about to leave entries behind in a queue: the device may interrupt again for them.
+    /// The host is about to ring a head doorbell: if there are entries behind the new head, the device interrupts again for them.
     pub(crate) fn expect_another_message(&mut self, vector: u16) {
         self.vectors[usize::from(vector)].reasons += 1;
     }

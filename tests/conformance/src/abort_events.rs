@@ -169,10 +169,12 @@ const TEMPERATURE: u32 = event_result(event_type::SMART, smart_event::TEMPERATUR
 fn event_type_stays_silent_until_its_log_page_is_read(device: &mut dyn Device) -> Outcome {
     let mut host = start(device)?;
     let first = host.submit(0, async_event_request(), &[])?;
-    let second = host.submit(0, async_event_request(), &[])?;
+    // Which of two requests reports an event is open, unless one is there before the other.
     host.run_for(EVENT_CLOCKS)?;
     provoke_temperature_event(&mut host)?;
     expect_event(&mut host, first, TEMPERATURE)?;
+    let second = host.submit(0, async_event_request(), &[])?;
+    host.run_for(EVENT_CLOCKS)?;
     provoke_temperature_event(&mut host)?;
     expect_silence(&mut host, second)?;
     read_log(&mut host, lid::SMART, true)?;

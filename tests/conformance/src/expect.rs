@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use nvme_spec::entry::CQ_ENTRY_LOG2_BYTES;
 use nvme_spec::feature::fid;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::{regs, SqEntry, Status};
@@ -14,9 +13,6 @@ pub(crate) type Host<'d> = Driver<'d, dyn Device + 'd>;
 
 /// I/O queue pairs that the chapters use, if the device has as many.
 const IO_QUEUES: u16 = 8;
-
-/// Bytes of a completion queue entry.
-pub(crate) const CQ_ENTRY_BYTES: u64 = 1 << CQ_ENTRY_LOG2_BYTES;
 
 /// A controller with its admin queue.
 pub(crate) fn start<'d>(device: &'d mut (dyn Device + 'd)) -> Result<Host<'d>, DriverError> {
@@ -42,6 +38,7 @@ impl Running<'_> {
     pub(crate) fn restart(self) -> Result<Self, DriverError> {
         let mut host = self.host;
         host.disable()?;
+        while host.next_completion().is_some() {}
         for buffer in self.buffers {
             buffer.free(host.host());
         }
