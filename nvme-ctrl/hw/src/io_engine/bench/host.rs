@@ -44,7 +44,17 @@ pub(crate) struct Host {
 impl Host {
     pub fn new(memory: Bytes, timing: HostTiming, rng: Rng) -> Host {
         let (list, data) = Default::default();
-        Host { memory, timing, rng, now: 0, list, data, writes: VecDeque::new(), beats: VecDeque::new(), heads: BTreeSet::new() }
+        Host {
+            memory,
+            timing,
+            rng,
+            now: 0,
+            list,
+            data,
+            writes: VecDeque::new(),
+            beats: VecDeque::new(),
+            heads: BTreeSet::new(),
+        }
     }
 
     /// Sees what the engine did in the last clock and prepares the next one.
@@ -60,7 +70,11 @@ impl Host {
         for read in bench.drain_fields(&format!("{which}_read")) {
             let (address, beats) = (read.get("address"), read.get("beats"));
             assert!(beats > 0 && address % 64 == 0, "a read of {beats} lines at {address:#x}");
-            assert_eq!(address / 4096, (address + 64 * beats - 1) / 4096, "a read crosses a page: {address:#x}, {beats} lines");
+            assert_eq!(
+                address / 4096,
+                (address + 64 * beats - 1) / 4096,
+                "a read crosses a page: {address:#x}, {beats} lines"
+            );
             let due = self.now + self.timing.latency + self.rng.below(self.timing.late_max + 1);
             reader.waiting.push_back(Read { due, id: read.get("id"), address, beats });
         }
@@ -88,7 +102,11 @@ impl Host {
         for head in bench.drain_fields("data_write") {
             let (address, beats) = (head.get("address"), head.get("beats"));
             assert!(beats > 0 && address % 64 == 0, "a write of {beats} lines at {address:#x}");
-            assert_eq!(address / 4096, (address + 64 * beats - 1) / 4096, "a write crosses a page: {address:#x}, {beats} lines");
+            assert_eq!(
+                address / 4096,
+                (address + 64 * beats - 1) / 4096,
+                "a write crosses a page: {address:#x}, {beats} lines"
+            );
             self.writes.push_back((address, beats));
             self.heads.extend((0..beats).map(|line| address / 64 + line));
         }
@@ -105,6 +123,15 @@ impl Host {
                 self.writes.pop_front();
             }
         }
+    }
+
+    /// Forgets what is in flight, before a reset of the engine; half a write stays half done.
+    pub fn forget(&mut self, bench: &mut Bench) {
+        ["list_beat", "data_beat"].map(|stream| bench.clear(stream));
+        ["list_read", "data_read", "data_write", "data_write_beat"].map(|stream| bench.drain(stream));
+        let timing = self.timing;
+        let memory = std::mem::take(&mut self.memory);
+        *self = Host::new(memory, timing, self.rng.clone());
     }
 
     /// Whether a head has come for every line of these pieces: nothing that comes later can overtake them.

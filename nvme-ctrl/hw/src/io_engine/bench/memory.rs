@@ -1,15 +1,16 @@
 //! The AXI4 memory behind `direct`: answers in order.
 
 use super::bytes::Bytes;
+use super::BackEnd;
 use rtl_hdl::bench::Bench;
 use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Memory with its bus `memory`.
 pub(crate) struct Memory {
-    pub bytes: Bytes,
+    bytes: Bytes,
     /// Accesses to these addresses end with an error.
-    pub bad: Range<u64>,
+    bad: Range<u64>,
     latency: u64,
     now: u64,
     /// When it is due, the address of the next beat, and beats left, of each read.
@@ -28,29 +29,6 @@ impl Memory {
     pub fn new(bytes: Bytes, bad: Range<u64>, latency: u64) -> Memory {
         let (reads, writes, beats, responses) = Default::default();
         Memory { bytes, bad, latency, now: 0, reads, writes, beats, responses }
-    }
-
-    /// Sees what was asked for in the last clock and prepares the next one.
-    pub fn clock(&mut self, bench: &mut Bench) {
-        self.now += 1;
-        let mut burst = |bench: &mut Bench, channel: &str| {
-            let bursts = bench.drain_fields(channel).into_iter().map(|burst| {
-                let (address, beats) = (burst.get("addr"), burst.get("len") + 1);
-                assert_eq!(address % 64, 0, "{channel} at {address:#x}");
-                assert_eq!(address / 4096, (address + 64 * beats - 1) / 4096, "{channel} crosses 4 KiB: {address:#x}");
-                (address, beats)
-            });
-            bursts.collect::<Vec<_>>()
-        };
-        let reads = burst(bench, "memory_ar");
-        let writes = burst(bench, "memory_aw");
-        self.reads.extend(reads.into_iter().map(|(address, beats)| (self.now + self.latency, address, beats)));
-        self.writes.extend(writes.into_iter().map(|(address, beats)| (address, beats, false)));
-        for beat in bench.drain_fields("memory_w") {
-            self.beats.push_back((beat.get_words("data"), beat.get("strb"), beat.get("last") == 1));
-        }
-        self.answer_reads(bench);
-        self.carry_out_writes(bench);
     }
 
     fn answer_reads(&mut self, bench: &mut Bench) {
@@ -94,9 +72,42 @@ impl Memory {
             self.responses.pop_front();
         }
     }
+}
 
-    /// Whether everything was answered.
-    pub fn is_idle(&self) -> bool {
+impl BackEnd for Memory {
+    fn clock(&mut self, bench: &mut Bench) {
+        self.now += 1;
+        let burst = |bench: &mut Bench, channel: &str| {
+            let bursts = bench.drain_fields(channel).into_iter().map(|burst| {
+                let (address, beats) = (burst.get("addr"), burst.get("len") + 1);
+                assert_eq!(address % 64, 0, "{channel} at {address:#x}");
+                assert_eq!(address / 4096, (address + 64 * beats - 1) / 4096, "{channel} crosses 4 KiB: {address:#x}");
+                (address, beats)
+            });
+            bursts.collect::<Vec<_>>()
+        };
+        let reads = burst(bench, "memory_ar");
+        let writes = burst(bench, "memory_aw");
+        self.reads.extend(reads.into_iter().map(|(address, beats)| (self.now + self.latency, address, beats)));
+        self.writes.extend(writes.into_iter().map(|(address, beats)| (address, beats, false)));
+        for beat in bench.drain_fields("memory_w") {
+            self.beats.push_back((beat.get_words("data"), beat.get("strb"), beat.get("last") == 1));
+        }
+        self.answer_reads(bench);
+        self.carry_out_writes(bench);
+    }
+
+    fn forget(&mut self, bench: &mut Bench) {
+        ["memory_r", "memory_b"].map(|stream| bench.clear(stream));
+        ["memory_ar", "memory_aw", "memory_w"].map(|stream| bench.drain(stream));
+        *self = Memory::new(std::mem::take(&mut self.bytes), self.bad.clone(), self.latency);
+    }
+
+    fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    fn is_idle(&self) -> bool {
         self.reads.is_empty() && self.writes.is_empty() && self.beats.is_empty() && self.responses.is_empty()
     }
 }

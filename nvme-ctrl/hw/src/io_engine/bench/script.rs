@@ -1,14 +1,12 @@
 //! Commands with everything they need in host memory and in the storage, and what must come of them.
 
 use super::bytes::Bytes;
+use crate::types::{Operation, Target};
 use crate::Config;
 use nvme_spec::{opcode, Status};
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::HwEnum;
-use std::collections::BTreeMap;
 use std::ops::Range;
-
-use crate::types::{Operation, Target};
 
 /// Bytes of the storage.
 pub(crate) const STORAGE_BYTES: u64 = 1 << 32;
@@ -56,7 +54,7 @@ pub(crate) struct Script {
     pub expected_host: Bytes,
     pub expected_storage: Bytes,
     pub commands: Vec<Scripted>,
-    config: Config,
+    pub config: Config,
     rng: Rng,
     next_page: u64,
     next_lba: u64,
@@ -68,7 +66,18 @@ impl Script {
         let [host, storage, expected_host, expected_storage] = [(); 4].map(|()| Bytes::default());
         let next_bad_lba = BAD_STORAGE.start / u64::from(config.lba_bytes);
         let commands = vec![];
-        Script { host, storage, expected_host, expected_storage, commands, config, rng, next_page: 16, next_lba: 3, next_bad_lba }
+        Script {
+            host,
+            storage,
+            expected_host,
+            expected_storage,
+            commands,
+            config,
+            rng,
+            next_page: 16,
+            next_lba: 3,
+            next_bad_lba,
+        }
     }
 
     fn random_bytes(&mut self, bytes: u64) -> Vec<u8> {
@@ -105,7 +114,17 @@ impl Script {
     pub fn flush(&mut self) {
         let [prp1, prp2] = [(); 2].map(|()| self.rng.next_u64());
         let (operation, target, status) = (Operation::Flush, Target::Storage, Status::SUCCESS);
-        self.commands.push(Scripted { operation, target, lba: 0, blocks: 0, bytes: 0, prp1, prp2, pages: vec![], status });
+        self.commands.push(Scripted {
+            operation,
+            target,
+            lba: 0,
+            blocks: 0,
+            bytes: 0,
+            prp1,
+            prp2,
+            pages: vec![],
+            status,
+        });
     }
 
     /// Adds a command whose data begins at `offset` in a page, and whose list, if it needs one, begins at a random place.
@@ -175,8 +194,25 @@ impl Script {
         self.push(operation, lba, blocks, prp1, prp2, pages, status);
     }
 
+    /// Adds a transfer between firmware's buffer and `bytes` bytes at `offset` in a page.
+    pub fn transfer(&mut self, operation: Operation, bytes: u64, offset: u64) {
+        let pages: Vec<u64> = (0..(offset + bytes).div_ceil(PAGE)).map(|_| self.page()).collect();
+        let prp2 = pages.get(1).copied().unwrap_or_else(|| self.rng.next_u64());
+        let (prp1, target, status) = (pages[0] + offset, Target::Buffer, Status::SUCCESS);
+        self.commands.push(Scripted { operation, target, lba: 0, blocks: 0, bytes, prp1, prp2, pages, status });
+    }
+
     #[allow(clippy::too_many_arguments)]
-    fn push(&mut self, operation: Operation, lba: u64, blocks: u64, prp1: u64, prp2: u64, pages: Vec<u64>, status: Status) {
+    fn push(
+        &mut self,
+        operation: Operation,
+        lba: u64,
+        blocks: u64,
+        prp1: u64,
+        prp2: u64,
+        pages: Vec<u64>,
+        status: Status,
+    ) {
         let (bytes, target) = (blocks * u64::from(self.config.lba_bytes), Target::Storage);
         self.commands.push(Scripted { operation, target, lba, blocks, bytes, prp1, prp2, pages, status });
     }
@@ -253,11 +289,4 @@ impl Scripted {
         };
         self.pages.iter().map(piece).collect()
     }
-}
-
-/// How often each status comes, for messages and to see that a script has some of everything.
-pub(crate) fn statuses(commands: &[Scripted]) -> BTreeMap<Status, usize> {
-    let mut counts = BTreeMap::new();
-    commands.iter().for_each(|c| *counts.entry(c.status).or_default() += 1);
-    counts
 }
