@@ -1,6 +1,6 @@
 //! The command line: which command there is, and what is wrong with one that is not.
 
-use crate::commands::{decode, emit, map};
+use crate::commands::{bench, decode, demo, emit, map, run, trace};
 use crate::failure::{Failure, Result};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -15,6 +15,10 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
+    Run(run::Args),
+    Bench(bench::Args),
+    Trace(trace::Args),
     Decode(decode::Args),
     Map(map::Args),
     Emit(emit::Args),
@@ -24,6 +28,10 @@ impl Cli {
     /// Does what was asked for.
     pub fn run(self) -> Result {
         match self.command {
+            Command::Demo(args) => demo::run(&args),
+            Command::Run(args) => run::run(&args),
+            Command::Bench(args) => bench::run(&args),
+            Command::Trace(args) => trace::run(&args),
             Command::Decode(args) => decode::run(&args),
             Command::Map(args) => map::run(&args),
             Command::Emit(args) => emit::run(&args),

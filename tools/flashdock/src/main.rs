@@ -6,10 +6,18 @@
 //! with `--json` as one JSON value; progress and errors go to standard error. Every error is two lines, what is wrong and what to do next,
 //! and exit code 1.
 
+mod backend;
 mod cli;
 mod commands;
 mod failure;
+mod file_work;
+mod link;
 mod output;
+mod progress;
+mod report;
+mod stats;
+mod waveform;
+mod workload;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,188 @@
+//! Which device a command runs on.
+
+use crate::failure::{Failure, Result};
+use nvme_model::Config as ModelConfig;
+use sim_cosim::{Options as VerilatedOptions, Verilated};
+use sim_device::{Access, BusTiming, Device, HostMemory, ModelDevice, Sideband};
+use std::time::Duration;
+
+/// What the device is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// The hardware, simulated clock by clock, with its firmware
+    Verilated,
+    /// The reference model: plain Rust, needs no tools; its clocks mean nothing for the hardware
+    Model,
+}
+
+impl Kind {
+    /// One line for people.
+    pub fn description(self) -> &'static str {
+        match self {
+            Kind::Verilated => "the Verilated RTL with hosted firmware",
+            Kind::Model => "the reference model (its clocks mean nothing for the hardware)",
+        }
+    }
+}
+
+/// The clocks that figures are measured with: from a read request of the device to the first beat of its answer.
+pub mod latency {
+    /// The host's memory.
+    pub const HOST: u32 = 200;
+    /// The device's memory.
+    pub const MEMORY: u32 = 64;
+}
+
+/// The smallest namespace; memory that nobody wrote takes no room.
+pub const NAMESPACE_BYTES_MIN: u64 = 256 << 20;
+
+/// The largest namespace: the device's memory.
+pub const NAMESPACE_BYTES_MAX: u64 = soc_map::DRAM.bytes;
+
+/// A device and its surroundings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What it is made of.
+    pub kind: Kind,
+    /// Size of the namespace.
+    pub namespace_bytes: u64,
+    /// The path to the host's memory. The model has none.
+    pub host: BusTiming,
+    /// The path to the device's memory. The model has none.
+    pub memory: BusTiming,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// It can write waveforms.
+    pub trace: bool,
+}
+
+impl Settings {
+    /// The device that figures are measured on.
+    pub fn new(kind: Kind, seed: u64) -> Self {
+        Self {
+            kind,
+            namespace_bytes: NAMESPACE_BYTES_MIN,
+            host: BusTiming::with_latency(latency::HOST),
+            memory: BusTiming::with_latency(latency::MEMORY),
+            seed,
+            trace: false,
+        }
+    }
+}
+
+/// A device.
+pub enum BackEnd {
+    /// The reference model.
+    Model(Box<ModelDevice>),
+    /// The hardware.
+    Verilated(Box<Verilated>),
+}
+
+impl BackEnd {
+    /// A device after power-on. The first Verilated one is built, which takes minutes and shows its progress.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        match settings.kind {
+            Kind::Model => {
+                let config = ModelConfig::DEFAULT;
+                let blocks = settings.namespace_bytes / u64::from(config.lba_bytes);
+                let config = ModelConfig { blocks, seed: settings.seed, ..config };
+                Ok(Self::Model(Box::new(ModelDevice::new(config, HostMemory::new()))))
+            }
+            Kind::Verilated => {
+                let options = VerilatedOptions {
+                    namespace_bytes: settings.namespace_bytes,
+                    host: settings.host,
+                    memory: settings.memory,
+                    seed: settings.seed,
+                    trace: settings.trace,
+                    ..VerilatedOptions::new(nvme_hw::Config::DEFAULT)
+                };
+                let device = Verilated::new(&options).map_err(no_device)?;
+                Ok(Self::Verilated(Box::new(device)))
+            }
+        }
+    }
+
+    /// Starts measuring the time inside of the Verilated model.
+    pub fn start_profiling(&mut self) {
+        if let Self::Verilated(device) = self {
+            device.set_profiling(true);
+        }
+    }
+
+    /// Time inside of the Verilated model since profiling was started.
+    pub fn time_in_model(&self) -> Option<Duration> {
+        match self {
+            Self::Model(_) => None,
+            Self::Verilated(device) => device.profile().map(|profile| profile.model),
+        }
+    }
+
+    fn device(&self) -> &dyn Device {
+        match self {
+            Self::Model(device) => &**device,
+            Self::Verilated(device) => &**device,
+        }
+    }
+
+    fn device_mut(&mut self) -> &mut dyn Device {
+        match self {
+            Self::Model(device) => &mut **device,
+            Self::Verilated(device) => &mut **device,
+        }
+    }
+}
+
+/// Tools that are missing say how to get them; what else goes wrong has its messages shown.
+fn no_device(error: sim_cosim::Error) -> Failure {
+    use sim_verilator::Error as Build;
+    const AGAIN: &str = "correct that and run the same command again; `--back-end model` needs no tools";
+    match error {
+        sim_cosim::Error::Build(Build::MissingProgram { program, purpose, install }) => {
+            Failure::new(format!("`{program}` is missing; it {purpose}"), format!("install it with `{install}`"))
+        }
+        error => {
+            let message = error.to_string();
+            let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+            Failure::new(first.trim_end_matches(':'), AGAIN).with_detail(rest)
+        }
+    }
+}
+
+impl Device for BackEnd {
+    fn name(&self) -> &str {
+        self.device().name()
+    }
+
+    fn read(&mut self, access: Access) -> u64 {
+        self.device_mut().read(access)
+    }
+
+    fn write(&mut self, access: Access, value: u64) {
+        self.device_mut().write(access, value);
+    }
+
+    fn step(&mut self, clocks: u32) {
+        self.device_mut().step(clocks);
+    }
+
+    fn clock(&self) -> u64 {
+        self.device().clock()
+    }
+
+    fn host(&mut self) -> &mut HostMemory {
+        self.device_mut().host()
+    }
+
+    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
+        self.device_mut().set_sideband(function, sideband);
+    }
+
+    fn function_level_reset(&mut self, function: u8) {
+        self.device_mut().function_level_reset(function);
+    }
+
+    fn set_host_timing(&mut self, timing: BusTiming) {
+        self.device_mut().set_host_timing(timing);
+    }
+}

@@ -1,0 +1,293 @@
+//! `bench`: the figures of the project, under names that do not change.
+
+use crate::backend::{BackEnd, Kind, Settings};
+use crate::failure::{Failure, Result};
+use crate::link::{self, GENERATIONS};
+use crate::output::{self, Align, Paint, Table};
+use crate::stats::Summary;
+use crate::workload::{self, Op, RandomWork, Window};
+use nvme_spec::limits::CORE_HZ;
+use serde_json::{json, Map, Value};
+use sim_host::{Driver, Options};
+use std::time::{Duration, Instant};
+
+/// Measure cycles per command, latencies and the speed of the simulation
+///
+/// Everything is counted in clocks of the device, in the steady state: the commands that warm it up are left out, and every queue stays
+/// full until the last measured command has completed.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only this figure
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Commands of each measurement; those at depth 1 take a tenth
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    commands: u64,
+    /// Chooses blocks and order
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Which device; only the hardware's clocks mean something
+    #[arg(long, value_enum, default_value_t = Kind::Verilated)]
+    back_end: Kind,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A run on the device.
+struct Measurement {
+    name: &'static str,
+    about: &'static str,
+    op: Op,
+    bytes: u32,
+    window: Window,
+    /// What the figure must not exceed.
+    most: Option<f64>,
+}
+
+const FULL: Window = Window { queues: 8, depth: 32 };
+const ONE: Window = Window { queues: 1, depth: 1 };
+
+/// The figures that come from one run each. At depth 1 the figure is the median latency.
+const MEASUREMENTS: [Measurement; 6] = [
+    Measurement {
+        name: "read_512_cycles_per_command",
+        about: "512 B reads, 8 queues, 32 deep",
+        op: Op::Read,
+        bytes: 512,
+        window: FULL,
+        most: Some(40.0),
+    },
+    Measurement {
+        name: "write_512_cycles_per_command",
+        about: "512 B writes, 8 queues, 32 deep",
+        op: Op::Write,
+        bytes: 512,
+        window: FULL,
+        most: None,
+    },
+    Measurement {
+        name: "read_4k_cycles_per_command",
+        about: "4 KiB reads, 8 queues, 32 deep",
+        op: Op::Read,
+        bytes: 4096,
+        window: FULL,
+        most: Some(80.0),
+    },
+    Measurement {
+        name: "write_4k_cycles_per_command",
+        about: "4 KiB writes, 8 queues, 32 deep",
+        op: Op::Write,
+        bytes: 4096,
+        window: FULL,
+        most: Some(80.0),
+    },
+    Measurement {
+        name: "read_4k_latency_cycles",
+        about: "one 4 KiB read at a time, median",
+        op: Op::Read,
+        bytes: 4096,
+        window: ONE,
+        most: None,
+    },
+    Measurement {
+        name: "write_4k_latency_cycles",
+        about: "one 4 KiB write at a time, median",
+        op: Op::Write,
+        bytes: 4096,
+        window: ONE,
+        most: None,
+    },
+];
+
+/// Time outside of the Verilated model, in percent of all time.
+const OVERHEAD: &str = "harness_overhead_percent";
+/// What it must not exceed.
+const OVERHEAD_MOST: f64 = 30.0;
+/// How fast the simulation is.
+const SPEED: &str = "simulation_clocks_per_second";
+
+/// One run, measured.
+struct Measured {
+    measurement: &'static Measurement,
+    summary: Summary,
+    clocks: u64,
+    time: Duration,
+    time_in_model: Option<Duration>,
+}
+
+impl Measured {
+    fn figure(&self) -> f64 {
+        match self.measurement.window {
+            ONE => self.summary.latency.p50_cycles as f64,
+            _ => self.summary.cycles_per_command,
+        }
+    }
+}
+
+/// Measures and prints.
+pub fn run(args: &Args) -> Result {
+    let wanted = wanted(args.only.as_deref())?;
+    let mut device = BackEnd::new(&Settings::new(args.back_end, args.seed))?;
+    let mut measured = Vec::new();
+    for measurement in wanted {
+        measured.push(measure(&mut device, measurement, args)?);
+    }
+    let figures = Figures { measured, only: args.only.clone() };
+    if args.json {
+        return output::print_json(&figures.json(args));
+    }
+    output::print(&figures.text(args))
+}
+
+/// The runs that the figure called `only` needs.
+fn wanted(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
+    let Some(only) = only else { return Ok(MEASUREMENTS.iter().collect()) };
+    if only == OVERHEAD || only == SPEED {
+        return Ok(MEASUREMENTS.iter().filter(|measurement| measurement.window == FULL).collect());
+    }
+    let found = MEASUREMENTS.iter().find(|measurement| measurement.name == only);
+    found.map(|found| vec![found]).ok_or_else(|| {
+        let names: Vec<&str> =
+            MEASUREMENTS.iter().map(|measurement| measurement.name).chain([OVERHEAD, SPEED]).collect();
+        Failure::new(format!("there is no figure `{only}`"), format!("give `--only` one of {}", names.join(", ")))
+    })
+}
+
+fn measure(device: &mut BackEnd, measurement: &'static Measurement, args: &Args) -> Result<Measured> {
+    let Measurement { op, bytes, window, .. } = *measurement;
+    // Every queue has been filled and emptied once before anything counts.
+    let in_flight = u64::from(window.queues) * u64::from(window.depth);
+    let warm_up = 2 * in_flight;
+    let commands = if window == ONE { args.commands / 10 } else { args.commands };
+    let options = Options { io_queues: window.queues, io_entries: 2 * window.depth, ..Options::default() };
+    let mut driver = Driver::new(device, options);
+    let identity = driver.bring_up().map_err(workload::device_failed)?;
+    let all = warm_up + commands + in_flight;
+    let mut work = RandomWork::new(&identity, op, bytes, window, all, args.seed);
+    driver.device().start_profiling();
+    let (start, start_clock) = (Instant::now(), driver.clock());
+    let samples = workload::drive(&mut driver, &identity, &mut work)?;
+    Ok(Measured {
+        measurement,
+        summary: Summary::steady(&samples, warm_up as usize, commands as usize),
+        clocks: driver.clock() - start_clock,
+        time: start.elapsed(),
+        time_in_model: driver.device().time_in_model(),
+    })
+}
+
+/// All that was measured.
+struct Figures {
+    measured: Vec<Measured>,
+    only: Option<String>,
+}
+
+impl Figures {
+    fn clocks_per_second(&self) -> f64 {
+        let clocks: u64 = self.measured.iter().map(|measured| measured.clocks).sum();
+        let time: Duration = self.measured.iter().map(|measured| measured.time).sum();
+        clocks as f64 / time.as_secs_f64()
+    }
+
+    /// A device without a Verilated model has none.
+    fn overhead_percent(&self) -> Option<f64> {
+        let time: Duration = self.measured.iter().map(|measured| measured.time).sum();
+        let in_model: Option<Duration> = self.measured.iter().map(|measured| measured.time_in_model).sum();
+        Some(100.0 * (1.0 - in_model?.as_secs_f64() / time.as_secs_f64()))
+    }
+
+    /// Name, value, what it must not exceed, what it is.
+    fn all(&self) -> Vec<(&'static str, f64, Option<f64>, &'static str)> {
+        let of_run = |measured: &Measured| {
+            let Measurement { name, most, about, .. } = *measured.measurement;
+            (name, measured.figure(), most, about)
+        };
+        let mut all: Vec<_> = self.measured.iter().map(of_run).collect();
+        if let Some(percent) = self.overhead_percent() {
+            all.push((OVERHEAD, percent, Some(OVERHEAD_MOST), "time outside of the Verilated model"));
+        }
+        all.push((SPEED, self.clocks_per_second(), None, "on this machine"));
+        all.retain(|(name, ..)| self.only.as_ref().is_none_or(|only| only == name));
+        all
+    }
+
+    fn json(&self, args: &Args) -> Value {
+        let mut object = Map::new();
+        for (name, value, ..) in self.all() {
+            object.insert(name.to_owned(), json!((value * 100.0).round() / 100.0));
+        }
+        object.insert("back_end".to_owned(), json!(args.back_end.description()));
+        object.insert("commands".to_owned(), json!(args.commands));
+        object.insert("seed".to_owned(), json!(args.seed));
+        Value::Object(object)
+    }
+
+    fn text(&self, args: &Args) -> String {
+        let paint = Paint::stdout();
+        let Settings { host, memory, .. } = Settings::new(args.back_end, args.seed);
+        let mut text = format!(
+            "{}: {}, {} commands each; memory answers after {} clocks in the host, {} in the device\n",
+            paint.strong("Figures"),
+            args.back_end.description(),
+            output::thousands(args.commands),
+            host.read_latency.min,
+            memory.read_latency.min,
+        );
+        let mut table = Table::with_heading(&[
+            ("figure", Align::Left),
+            ("measured", Align::Right),
+            ("must", Align::Right),
+            ("", Align::Left),
+            ("of", Align::Left),
+        ]);
+        for (name, value, most, about) in self.all() {
+            let number = if value < 1000.0 { format!("{value:.1}") } else { output::thousands(value as u64) };
+            let must = most.map_or_else(String::new, |most| format!("<= {most}"));
+            let verdict = most.map_or("", |most| if value <= most { "reached" } else { "MISSED" });
+            table.row([name.to_owned(), number, must, verdict.to_owned(), about.to_owned()]);
+        }
+        text += &table.text(2);
+        let full: Vec<&Measured> =
+            self.measured.iter().filter(|measured| measured.measurement.window == FULL).collect();
+        if !full.is_empty() {
+            text += &format!("\n{}", beside_links(&full, paint));
+        }
+        text
+    }
+}
+
+/// What cycles mean at the frequency of the core, beside what links let through.
+fn beside_links(measured: &[&Measured], paint: Paint) -> String {
+    let mut columns = vec![
+        ("".to_owned(), Align::Left),
+        ("cycles".to_owned(), Align::Right),
+        ("MIOPS".to_owned(), Align::Right),
+        ("GB/s".to_owned(), Align::Right),
+    ];
+    let lanes = link::LANES;
+    columns.extend(GENERATIONS.iter().map(|generation| (format!("{} x{lanes} MIOPS", generation.name), Align::Right)));
+    let columns: Vec<(&str, Align)> = columns.iter().map(|(name, align)| (name.as_str(), *align)).collect();
+    let mut table = Table::with_heading(&columns);
+    for Measured { measurement, summary, .. } in measured {
+        let Measurement { op, bytes, .. } = **measurement;
+        let name = format!("{} {}", output::bytes_text(bytes.into()), if op == Op::Read { "reads" } else { "writes" });
+        let mut row = vec![
+            name,
+            format!("{:.1}", summary.cycles_per_command),
+            format!("{:.2}", summary.iops / 1e6),
+            format!("{:.2}", summary.gigabytes_per_second),
+        ];
+        for generation in GENERATIONS {
+            let limit = match op {
+                Op::Read => generation.reads_per_second(bytes.into()),
+                _ => generation.writes_per_second(bytes.into()),
+            };
+            row.push(format!("{:.2}", limit / 1e6));
+        }
+        table.row(row);
+    }
+    let title = paint.strong(format!("At {} MHz, beside the limits of PCIe links", CORE_HZ / 1_000_000));
+    let payload = link::MAX_PAYLOAD_BYTES;
+    format!("{title} (arithmetic, payloads of {payload} B)\n{}", table.text(2))
+}
