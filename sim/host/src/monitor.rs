@@ -336,3 +336,6 @@ fn lacks_do_not_retry(status: Status) -> bool {
     let deterministic = status.info().is_some_and(|info| info.retry == Retry::Never);
     deterministic && !status.do_not_retry()
 }
+
+#[cfg(test)]
+mod tests;
