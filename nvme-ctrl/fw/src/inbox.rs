@@ -33,9 +33,8 @@ impl<M: Mmio> Firmware<M> {
 
     fn take(&mut self, command: &InboxCommand) {
         let InboxCommand { sqid, failure, entry } = command;
-        // A queue that is being deleted takes its commands with it. NVMe Base, "Delete I/O Submission Queue command".
-        let is_alive = |sq: crate::queues::SubmissionQueue| sq.deletion.is_none();
-        if !self.life.queues.sq(*sqid).is_some_and(is_alive) {
+        // A command that outlived its queue has nobody to answer to.
+        if self.life.queues.sq(*sqid).is_none() {
             return;
         }
         if let Some(status) = failure {

@@ -11,3 +11,6 @@ mod logs;
 mod opcodes;
 mod queues;
 mod random;
+
+// The port fits the place that the address map gives it.
+const _: () = assert!(soc_map::NVME_FIRMWARE_PORT.bytes == nvme_spec::firmware_port::PORT_BYTES as u64);

@@ -66,3 +66,12 @@ fn a_valid_command_that_hardware_did_not_execute_fails() {
     let done = bench.execute(1, command(io::WRITE, 1, &[0, 0, 7]));
     assert_eq!(done.status, Status::INTERNAL_ERROR);
 }
+
+/// Not possible by the contract of the port, and harmless: a command of a queue that is not there has nobody to answer to.
+#[test]
+fn a_command_of_no_queue_is_dropped() {
+    let mut bench = Bench::ready();
+    let cid = bench.submit(3, command(0x7F, 1, &[]));
+    bench.polls(3);
+    assert_eq!((bench.port().inbox_len(), bench.completions_of(3, cid).len()), (0, 0));
+}

@@ -164,6 +164,24 @@ fn deletion_takes_the_commands_with_firmware_along() {
     }
 }
 
+/// The inbox may still hold commands of the queue when nothing is in flight any more.
+#[test]
+fn deletion_waits_for_the_inbox() {
+    let mut bench = Bench::ready();
+    bench.create_cq(1);
+    bench.create_sq(1, 1);
+    let deletion = bench.submit(0, delete_sq(1));
+    // The data of this command is slow, and meanwhile the inbox is left alone.
+    bench.port().busy_reads = 20;
+    bench.submit(0, identify(1, 0));
+    let late: Vec<_> = (0..10).map(|_| bench.submit(1, command(0x7F, 1, &[]))).collect();
+    bench.polls(15);
+    assert_eq!(bench.port().inbox_len(), late.len());
+    assert_eq!(bench.completions_of(0, deletion), []);
+    bench.polls(30);
+    assert_eq!(bench.completions_of(0, deletion).len(), 1);
+}
+
 /// The deletion ends also when the inbox never runs empty.
 #[test]
 fn deletion_ends_under_load() {
