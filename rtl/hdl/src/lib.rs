@@ -12,6 +12,7 @@ mod signal;
 pub mod sim;
 mod stream;
 mod value;
+pub mod vcd;
 
 pub use constant::{mask_top, words_for, Constant};
 pub use emit::{emit, SourceFile};
