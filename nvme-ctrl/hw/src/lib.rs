@@ -16,6 +16,8 @@ pub mod config;
 pub mod types;
 
 mod held;
+#[cfg(test)]
+mod testing;
 
 // Control: queues, entries, completions, firmware.
 pub mod complete;

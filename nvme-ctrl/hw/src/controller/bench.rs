@@ -1,603 +1,15 @@
-//! The running controller, with a small scripted host, scripted firmware, and a storage of its own.
+//! The running controller.
 
-use super::Controller;
-use crate::types::{Operation, StorageStatus};
+mod system;
+
 use crate::Config;
 use nvme_spec::firmware_port as port;
 use nvme_spec::opcode::io;
-use nvme_spec::reg::Reg;
-use nvme_spec::regs::{self, cq_head_doorbell, sq_tail_doorbell, MSIX_PBA, MSIX_TABLE};
-use nvme_spec::{CqEntry, SqEntry, Status};
+use nvme_spec::regs::{self, MSIX_PBA, MSIX_TABLE};
+use nvme_spec::{SqEntry, Status};
 use rtl_hdl::bench::{Rng, Seed};
-use rtl_hdl::sim::{PortId, Simulator};
-use rtl_hdl::{elaborate, Evaluator, HwEnum};
-use sim_device::{Bus, BusTiming, HostMemory, ReadRequest, WriteRequest, BEAT_BYTES, MESSAGE_WINDOW};
-use std::collections::{BTreeMap, VecDeque};
-use zerocopy::{FromBytes, IntoBytes};
-
-/// No wait in these tests is longer.
-const CLOCKS_MAX: u32 = 50_000;
-
-/// The ports of a simulator, by name.
-struct Ports {
-    sim: Evaluator,
-    found: BTreeMap<&'static str, PortId>,
-}
-
-impl Ports {
-    fn port(&mut self, name: &'static str) -> PortId {
-        *self.found.entry(name).or_insert_with(|| self.sim.port(name))
-    }
-
-    fn get(&mut self, name: &'static str) -> u64 {
-        let port = self.port(name);
-        self.sim.peek_u64(port)
-    }
-
-    fn is(&mut self, name: &'static str) -> bool {
-        self.get(name) != 0
-    }
-
-    fn set(&mut self, name: &'static str, value: u64) {
-        let port = self.port(name);
-        self.sim.poke_u64(port, value);
-    }
-
-    fn get_beat(&mut self, name: &'static str) -> [u8; BEAT_BYTES] {
-        let port = self.port(name);
-        let mut words = [0; 8];
-        self.sim.peek(port, &mut words);
-        let mut beat = [0; BEAT_BYTES];
-        for (bytes, word) in beat.chunks_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        beat
-    }
-
-    fn set_beat(&mut self, name: &'static str, beat: &[u8; BEAT_BYTES]) {
-        let port = self.port(name);
-        let words: Vec<u64> =
-            beat.chunks(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes"))).collect();
-        self.sim.poke(port, &words);
-    }
-}
-
-/// What is behind the storage port: blocks by their number, answered in a random order after random times.
-struct Storage {
-    lba_bytes: usize,
-    blocks: BTreeMap<u64, Vec<u8>>,
-    rng: Rng,
-    stall_percent: u64,
-    /// Read commands to be answered.
-    reads: Vec<(u64, u64, u64)>,
-    /// Beats of the read that is being answered: tag, data, last.
-    beats: VecDeque<(u64, [u8; BEAT_BYTES], bool)>,
-    /// Write commands that wait for their data.
-    writes: VecDeque<(u64, u64, u64)>,
-    received: Vec<u8>,
-    /// Tags that are done.
-    done: Vec<u64>,
-    beat_offered: bool,
-    done_offered: bool,
-    commands_ready: bool,
-    writes_ready: bool,
-    /// Reads and writes of this block fail.
-    bad_block: Option<u64>,
-    failed: Vec<u64>,
-}
-
-impl Storage {
-    fn new(config: Config, seed: Seed, stall_percent: u64) -> Storage {
-        Storage {
-            lba_bytes: config.lba_bytes as usize,
-            blocks: BTreeMap::new(),
-            rng: seed.rng("storage"),
-            stall_percent,
-            reads: Vec::new(),
-            beats: VecDeque::new(),
-            writes: VecDeque::new(),
-            received: Vec::new(),
-            done: Vec::new(),
-            beat_offered: false,
-            done_offered: false,
-            commands_ready: false,
-            writes_ready: false,
-            bad_block: None,
-            failed: Vec::new(),
-        }
-    }
-
-    fn block(&self, lba: u64) -> Vec<u8> {
-        self.blocks.get(&lba).cloned().unwrap_or_else(|| vec![0; self.lba_bytes])
-    }
-
-    /// Offers and readiness of this clock.
-    fn drive(&mut self, ports: &mut Ports) {
-        let Self { rng, stall_percent, .. } = self;
-        let mut runs = || !rng.percent(*stall_percent);
-        let (command, write, beat, done) = (runs(), runs(), runs(), runs());
-        if self.beats.is_empty() && !self.reads.is_empty() {
-            let index = self.rng.below(self.reads.len() as u64) as usize;
-            let (tag, lba, blocks) = self.reads.swap_remove(index);
-            let data: Vec<u8> = (lba..lba + blocks).flat_map(|lba| self.block(lba)).collect();
-            let count = data.len() / BEAT_BYTES;
-            for (i, beat) in data.chunks(BEAT_BYTES).enumerate() {
-                self.beats.push_back((tag, beat.try_into().expect("whole beats"), i + 1 == count));
-            }
-        }
-        self.commands_ready = command;
-        self.writes_ready = write;
-        self.beat_offered = !self.beats.is_empty() && (self.beat_offered || beat);
-        self.done_offered = !self.done.is_empty() && (self.done_offered || done);
-        ports.set("storage_command_ready", command.into());
-        ports.set("storage_write_ready", write.into());
-        ports.set("storage_read_valid", self.beat_offered.into());
-        if let Some((tag, data, last)) = self.beats.front() {
-            ports.set("storage_read_tag", *tag);
-            ports.set_beat("storage_read_data", data);
-            ports.set("storage_read_error", 0);
-            ports.set("storage_read_last", (*last).into());
-        }
-        ports.set("storage_done_valid", self.done_offered.into());
-        if let Some(tag) = self.done.first() {
-            let status = if self.failed.contains(tag) { StorageStatus::MediaError } else { StorageStatus::Good };
-            ports.set("storage_done_tag", *tag);
-            ports.set("storage_done_status", status.code());
-        }
-    }
-
-    /// What is taken in this clock.
-    fn observe(&mut self, ports: &mut Ports) {
-        if self.done_offered && ports.is("storage_done_ready") {
-            let tag = self.done.remove(0);
-            self.failed.retain(|failed| *failed != tag);
-            self.done_offered = false;
-        }
-        if self.beat_offered && ports.is("storage_read_ready") {
-            let (tag, _, last) = self.beats.pop_front().expect("offered");
-            self.beat_offered = false;
-            if last {
-                self.done.push(tag);
-            }
-        }
-        if self.commands_ready && ports.is("storage_command_valid") {
-            let tag = ports.get("storage_command_tag");
-            let lba = ports.get("storage_command_lba");
-            let blocks = ports.get("storage_command_blocks");
-            let operation = ports.get("storage_command_operation");
-            if self.bad_block.is_some_and(|bad| (lba..lba + blocks).contains(&bad)) {
-                self.failed.push(tag);
-            }
-            match operation {
-                code if code == Operation::Read.code() => self.reads.push((tag, lba, blocks)),
-                code if code == Operation::Write.code() => self.writes.push_back((tag, lba, blocks)),
-                _ => self.done.push(tag),
-            }
-        }
-        if self.writes_ready && ports.is("storage_write_valid") {
-            self.received.extend(ports.get_beat("storage_write_data"));
-            if ports.is("storage_write_last") {
-                let (tag, lba, blocks) = self.writes.pop_front().expect("data comes after its command");
-                let data = std::mem::take(&mut self.received);
-                assert_eq!(
-                    data.len(),
-                    blocks as usize * self.lba_bytes,
-                    "data of the write of {blocks} blocks at {lba}"
-                );
-                for (lba, block) in (lba..).zip(data.chunks(self.lba_bytes)) {
-                    self.blocks.insert(lba, block.to_vec());
-                }
-                self.done.push(tag);
-            }
-        }
-    }
-}
-
-/// A queue pair as the host sees it.
-struct Pair {
-    number: u16,
-    sq: u64,
-    cq: u64,
-    sq_entries: u16,
-    cq_entries: u16,
-    tail: u16,
-    head: u16,
-    phase: bool,
-}
-
-/// The controller with everything around it.
-struct System {
-    config: Config,
-    ports: Ports,
-    bus: Bus,
-    host: HostMemory,
-    storage: Storage,
-    accesses: BTreeMap<&'static str, Access>,
-    clocks: u64,
-}
-
-impl System {
-    fn new(config: Config, timing: BusTiming, seed: Seed) -> System {
-        let design = elaborate(&Controller::new(config)).unwrap_or_else(|problems| panic!("{problems}"));
-        let sim = Evaluator::with_seed(&design, seed).expect("the controller can be evaluated");
-        let mut system = System {
-            config,
-            ports: Ports { sim, found: BTreeMap::new() },
-            bus: Bus::new(timing),
-            host: HostMemory::new(),
-            storage: Storage::new(config, seed, if timing == BusTiming::IDEAL { 0 } else { 30 }),
-            accesses: BTreeMap::new(),
-            clocks: 0,
-        };
-        for input in design.top().ports.iter().filter(|p| p.direction == rtl_hdl::Direction::Input) {
-            if input.name != "clock" {
-                let port = system.ports.sim.port(&input.name);
-                system.ports.sim.poke(port, &vec![0; input.width.div_ceil(64) as usize]);
-            }
-        }
-        system.ports.set("reset", 1);
-        system.ports.sim.step();
-        system.ports.sim.step();
-        system.ports.set("reset", 0);
-        system.ports.set("bus_master_enable", 1);
-        system.ports.set("msix_enable", 1);
-        system.ports.set("firmware_bready", 1);
-        system.ports.set("firmware_rready", 1);
-        system.ports.set("mmio_bready", 1);
-        system.ports.set("mmio_rready", 1);
-        system.ports.sim.settle();
-        system
-    }
-
-    /// One clock. Outputs depend on registers alone, so they are read before the inputs are set.
-    fn clock(&mut self) {
-        self.clocks += 1;
-        self.host.set_clock(self.clocks);
-        self.bus.begin_clock(&mut self.host);
-        let ports = &mut self.ports;
-        ports.set("host_arready", self.bus.read_ready().into());
-        ports.set("host_awready", self.bus.write_ready().into());
-        ports.set("host_wready", self.bus.write_beat_ready().into());
-        ports.set("host_rvalid", self.bus.read_beat().is_some().into());
-        if let Some(beat) = self.bus.read_beat() {
-            ports.set("host_rid", beat.id.into());
-            ports.set_beat("host_rdata", &beat.data);
-            ports.set("host_rresp", if beat.error { 2 } else { 0 });
-            ports.set("host_rlast", beat.last.into());
-        }
-        ports.set("host_bvalid", self.bus.write_response().is_some().into());
-        if let Some(response) = self.bus.write_response() {
-            ports.set("host_bid", response.id.into());
-            ports.set("host_bresp", if response.error { 2 } else { 0 });
-        }
-        self.storage.drive(ports);
-
-        if ports.is("host_arvalid") && self.bus.read_ready() {
-            let request = ReadRequest {
-                id: ports.get("host_arid") as u8,
-                function: ports.get("host_aruser") as u8,
-                address: ports.get("host_araddr"),
-                beats: ports.get("host_arlen") as u32 + 1,
-            };
-            self.bus.read(request);
-        }
-        if self.bus.read_beat().is_some() && ports.is("host_rready") {
-            self.bus.take_read_beat();
-        }
-        if ports.is("host_awvalid") && self.bus.write_ready() {
-            let request = WriteRequest {
-                id: ports.get("host_awid") as u8,
-                function: ports.get("host_awuser") as u8,
-                address: ports.get("host_awaddr"),
-                beats: ports.get("host_awlen") as u32 + 1,
-            };
-            self.bus.write(request, &mut self.host);
-        }
-        if ports.is("host_wvalid") && self.bus.write_beat_ready() {
-            let (data, strobe) = (ports.get_beat("host_wdata"), ports.get("host_wstrb"));
-            self.bus.write_beat(&data, strobe, ports.is("host_wlast"), &mut self.host);
-        }
-        if self.bus.write_response().is_some() && ports.is("host_bready") {
-            self.bus.take_write_response();
-        }
-        self.storage.observe(ports);
-        for bus in [&MMIO, &FIRMWARE] {
-            if let Some(access) = self.accesses.get_mut(bus.name) {
-                access.clock(bus, ports);
-            }
-        }
-        ports.sim.step();
-    }
-
-    fn run(&mut self, clocks: u32) {
-        (0..clocks).for_each(|_| self.clock());
-    }
-
-    fn until(&mut self, what: &str, mut done: impl FnMut(&mut System) -> bool) {
-        for _ in 0..CLOCKS_MAX {
-            if done(self) {
-                return;
-            }
-            self.clock();
-        }
-        panic!("{what}: not within {CLOCKS_MAX} clocks");
-    }
-
-    // AXI4-Lite, one access at a time on each bus.
-
-    fn access(&mut self, bus: &'static Lite, access: Access) -> u32 {
-        assert!(self.accesses.insert(bus.name, access).is_none(), "one access at a time");
-        let mut answer = None;
-        self.until("an access is answered", |s| {
-            answer = s.accesses[bus.name].answer;
-            answer.is_some()
-        });
-        self.accesses.remove(bus.name);
-        answer.expect("the loop ends with one")
-    }
-
-    fn mmio_write(&mut self, offset: u32, value: u32) {
-        self.access(&MMIO, Access::write(offset, value, 0xF));
-    }
-
-    fn mmio_read(&mut self, offset: u32) -> u32 {
-        self.access(&MMIO, Access::read(offset))
-    }
-
-    fn firmware_write(&mut self, reg: &Reg, value: u32) {
-        self.access(&FIRMWARE, Access::write(reg.offset, value, 0xF));
-    }
-
-    fn firmware_read(&mut self, reg: &Reg) -> u32 {
-        self.access(&FIRMWARE, Access::read(reg.offset))
-    }
-
-    fn firmware_wait(&mut self, what: &str, reg: &Reg, mask: u64, value: u64) -> u32 {
-        for _ in 0..CLOCKS_MAX / 10 {
-            let now = self.firmware_read(reg);
-            if u64::from(now) & mask == value {
-                return now;
-            }
-        }
-        panic!("{what}: {} never becomes {value:#x} in {mask:#x}", reg.name);
-    }
-
-    fn wait_event(&mut self, field: &nvme_spec::reg::Field) {
-        self.firmware_wait(field.name, &port::EVENTS, field.mask(), field.mask());
-    }
-
-    // Firmware.
-
-    fn firmware_creates(&mut self, pair: &Pair) {
-        let entries = |entries: u16| u32::from(entries);
-        let id = u64::from(pair.number);
-        for (base, size, operation) in [
-            (pair.cq, entries(pair.cq_entries), port::queue_operation::CREATE_CQ),
-            (pair.sq, entries(pair.sq_entries), port::queue_operation::CREATE_SQ),
-        ] {
-            self.firmware_write(&port::QUEUE_BASE_LOW, base as u32);
-            self.firmware_write(&port::QUEUE_BASE_HIGH, (base >> 32) as u32);
-            self.firmware_write(&port::QUEUE_SIZE, size);
-            let attributes = port::queue_attributes::CQID.set(0, id);
-            let attributes = port::queue_attributes::VECTOR.set(attributes, id);
-            self.firmware_write(&port::QUEUE_ATTRIBUTES, port::queue_attributes::IEN.set(attributes, 1) as u32);
-            self.queue_command(operation, pair.number);
-        }
-    }
-
-    fn queue_command(&mut self, operation: u32, queue: u16) {
-        let command = port::queue_command::OP.set(0, operation.into());
-        self.firmware_write(&port::QUEUE_COMMAND, port::queue_command::QID.set(command, queue.into()) as u32);
-        self.firmware_wait("a queue command ends", &port::QUEUE_STATE, port::queue_state::BUSY.mask(), 0);
-    }
-
-    /// The head of the inbox: queue, kind, status, entry.
-    fn firmware_pops(&mut self) -> (u16, u32, u16, SqEntry) {
-        self.wait_event(&port::events::INBOX);
-        let status = self.firmware_read(&port::INBOX_STATUS);
-        let words: Vec<u8> = (0..16)
-            .flat_map(|i| self.access(&FIRMWARE, Access::read(port::INBOX_ENTRY.dword(i))).to_le_bytes())
-            .collect();
-        self.firmware_write(&port::INBOX_POP, 1);
-        let get = |field: &nvme_spec::reg::Field| field.get32(status);
-        use port::inbox_status::{KIND, SQID, STATUS};
-        let entry = SqEntry::read_from_bytes(&words).expect("64 bytes");
-        (get(&SQID) as u16, get(&KIND), get(&STATUS) as u16, entry)
-    }
-
-    /// Posts a completion and returns COMPLETION_STATE.
-    fn firmware_posts(&mut self, queue: u16, cid: u16, status: u16, result: u32) -> u32 {
-        self.firmware_write(&port::COMPLETION_RESULT, result);
-        let id = port::completion_id::CID.set(0, cid.into());
-        self.firmware_write(&port::COMPLETION_ID, port::completion_id::SQID.set(id, queue.into()) as u32);
-        self.firmware_write(&port::COMPLETION_POST, status.into());
-        self.firmware_wait("a completion ends", &port::COMPLETION_STATE, port::completion_state::BUSY.mask(), 0)
-    }
-
-    fn firmware_transfers(&mut self, to_host: bool, prp1: u64, prp2: u64, bytes: u32) -> u16 {
-        self.firmware_write(&port::TRANSFER_PRP1_LOW, prp1 as u32);
-        self.firmware_write(&port::TRANSFER_PRP1_HIGH, (prp1 >> 32) as u32);
-        self.firmware_write(&port::TRANSFER_PRP2_LOW, prp2 as u32);
-        self.firmware_write(&port::TRANSFER_PRP2_HIGH, (prp2 >> 32) as u32);
-        self.firmware_write(&port::TRANSFER_LENGTH, bytes);
-        self.firmware_write(&port::TRANSFER_START, to_host.into());
-        let busy = port::transfer_state::BUSY.mask();
-        let state = self.firmware_wait("a transfer ends", &port::TRANSFER_STATE, busy, 0);
-        port::transfer_state::STATUS.get32(state) as u16
-    }
-
-    // The host.
-
-    fn pair(&mut self, number: u16, sq_entries: u16, cq_entries: u16) -> Pair {
-        let sq = self.host.alloc_guarded(u64::from(sq_entries) * 64, 4096);
-        let cq = self.host.alloc_guarded(u64::from(cq_entries) * 16, 4096);
-        self.host.fill(cq, u64::from(cq_entries) * 16, 0);
-        Pair { number, sq, cq, sq_entries, cq_entries, tail: 0, head: 0, phase: true }
-    }
-
-    /// Writes an entry without ringing the doorbell.
-    fn submit(&mut self, pair: &mut Pair, entry: &SqEntry) {
-        self.host.store(pair.sq + u64::from(pair.tail) * 64, entry.as_bytes());
-        pair.tail = (pair.tail + 1) % pair.sq_entries;
-    }
-
-    fn ring(&mut self, pair: &Pair) {
-        self.mmio_write(sq_tail_doorbell(pair.number), pair.tail.into());
-    }
-
-    /// The completion at the head, if it is there.
-    fn peek_completion(&mut self, pair: &Pair) -> Option<CqEntry> {
-        let bytes: [u8; 16] = self.host.load_array(pair.cq + u64::from(pair.head) * 16);
-        let entry = CqEntry::read_from_bytes(&bytes).expect("16 bytes");
-        (entry.phase() == pair.phase).then_some(entry)
-    }
-
-    /// Waits for the next completion without ringing the head doorbell.
-    fn completion(&mut self, pair: &mut Pair) -> CqEntry {
-        let mut found = None;
-        self.until("a completion", |s| {
-            found = s.peek_completion(pair);
-            found.is_some()
-        });
-        pair.head = (pair.head + 1) % pair.cq_entries;
-        pair.phase ^= pair.head == 0;
-        found.expect("the loop ends with one")
-    }
-
-    fn ring_head(&mut self, pair: &Pair) {
-        self.mmio_write(cq_head_doorbell(pair.number), pair.head.into());
-    }
-
-    /// From nothing to CSTS.RDY, with an admin queue pair; host and firmware take turns.
-    fn enable(&mut self, sq_entries: u16, cq_entries: u16) -> Pair {
-        let admin = self.pair(0, sq_entries, cq_entries);
-        self.mmio_write(regs::AQA.offset, u32::from(sq_entries - 1) | u32::from(cq_entries - 1) << 16);
-        for (reg, base) in [(&regs::ASQ, admin.sq), (&regs::ACQ, admin.cq)] {
-            self.mmio_write(reg.offset, base as u32);
-            self.mmio_write(reg.offset + 4, (base >> 32) as u32);
-        }
-        for vector in 0..self.config.vectors() {
-            let entry = MSIX_TABLE.start + 16 * vector;
-            self.mmio_write(entry, (MESSAGE_WINDOW.start + 4 * u64::from(vector)) as u32);
-            self.mmio_write(entry + 4, ((MESSAGE_WINDOW.start + 4 * u64::from(vector)) >> 32) as u32);
-            self.mmio_write(entry + 8, 0x100 + vector);
-            self.mmio_write(entry + 12, 0);
-        }
-        self.mmio_write(regs::CC.offset, CC_ENABLED);
-        self.wait_event(&port::events::ENABLE);
-        assert_eq!(self.firmware_read(&port::AQA), self.mmio_read(regs::AQA.offset));
-        assert_eq!(self.firmware_read(&port::ASQ_LOW), admin.sq as u32);
-        self.firmware_creates(&admin);
-        self.firmware_write(&port::STATUS_SET, 1);
-        assert_eq!(self.mmio_read(regs::CSTS.offset), 1, "CSTS.RDY");
-        admin
-    }
-
-    /// From CC.EN = 0 to CSTS.RDY = 0.
-    fn disable(&mut self) {
-        self.mmio_write(regs::CC.offset, CC_ENABLED & !1);
-        self.finish_life();
-    }
-
-    fn finish_life(&mut self) {
-        self.wait_event(&port::events::DISABLED);
-        assert!(self.bus.is_idle(), "the host's memory is at rest before firmware is told");
-        assert_eq!(self.mmio_read(regs::CSTS.offset) & 1, 1, "CSTS.RDY until firmware agrees");
-        self.firmware_write(&port::CONTROL, 1);
-        assert_eq!(self.mmio_read(regs::CSTS.offset), 0, "CSTS after the acknowledgement");
-        self.host.check_canaries().expect("nothing is written outside");
-    }
-
-    fn create_io_pair(&mut self, number: u16, sq_entries: u16, cq_entries: u16) -> Pair {
-        let pair = self.pair(number, sq_entries, cq_entries);
-        self.firmware_creates(&pair);
-        pair
-    }
-
-    fn attach(&mut self, blocks: u64) {
-        self.firmware_write(&port::NAMESPACE_BLOCKS_LOW, blocks as u32);
-        self.firmware_write(&port::NAMESPACE_BLOCKS_HIGH, (blocks >> 32) as u32);
-    }
-}
-
-/// What Linux writes: IOCQES 4, IOSQES 6, EN.
-const CC_ENABLED: u32 = 0x0046_0001;
-
-/// The names of the ports of an AXI4-Lite bus.
-struct Lite {
-    name: &'static str,
-    address: [&'static str; 2],
-    valid: [&'static str; 3],
-    ready: [&'static str; 3],
-    write_data: &'static str,
-    strobe: &'static str,
-    answered: [&'static str; 2],
-    read_data: &'static str,
-}
-
-macro_rules! lite {
-    ($name:literal) => {
-        Lite {
-            name: $name,
-            address: [concat!($name, "_awaddr"), concat!($name, "_araddr")],
-            valid: [concat!($name, "_awvalid"), concat!($name, "_wvalid"), concat!($name, "_arvalid")],
-            ready: [concat!($name, "_awready"), concat!($name, "_wready"), concat!($name, "_arready")],
-            write_data: concat!($name, "_wdata"),
-            strobe: concat!($name, "_wstrb"),
-            answered: [concat!($name, "_bvalid"), concat!($name, "_rvalid")],
-            read_data: concat!($name, "_rdata"),
-        }
-    };
-}
-
-static MMIO: Lite = lite!("mmio");
-static FIRMWARE: Lite = lite!("firmware");
-
-/// An access to an AXI4-Lite bus that is under way.
-struct Access {
-    address: u32,
-    data: u32,
-    strobe: u64,
-    /// The channels AW, W and AR whose item has not been taken.
-    offers: [bool; 3],
-    answer: Option<u32>,
-}
-
-impl Access {
-    fn write(address: u32, data: u32, strobe: u64) -> Access {
-        Access { address, data, strobe, offers: [true, true, false], answer: None }
-    }
-
-    fn read(address: u32) -> Access {
-        Access { address, data: 0, strobe: 0, offers: [false, false, true], answer: None }
-    }
-
-    /// The accesses' part of a clock.
-    fn clock(&mut self, bus: &Lite, ports: &mut Ports) {
-        bus.address.iter().for_each(|name| ports.set(name, self.address.into()));
-        ports.set(bus.write_data, self.data.into());
-        ports.set(bus.strobe, self.strobe);
-        for channel in 0..3 {
-            ports.set(bus.valid[channel], self.offers[channel].into());
-            self.offers[channel] &= !ports.is(bus.ready[channel]);
-        }
-        if self.answer.is_none() && bus.answered.iter().any(|name| ports.is(name)) {
-            self.answer = Some(ports.get(bus.read_data) as u32);
-        }
-    }
-}
-
-fn entry(opcode: u8, cid: u16, lba: u64, blocks: u32, prp: [u64; 2]) -> SqEntry {
-    let mut entry = SqEntry { opcode, ..Default::default() };
-    entry.cid.set(cid);
-    entry.nsid.set(1);
-    entry.prp[0].set(prp[0]);
-    entry.prp[1].set(prp[1]);
-    entry.cdw10[0].set(lba as u32);
-    entry.cdw10[1].set((lba >> 32) as u32);
-    entry.cdw10[2].set(blocks - 1);
-    entry
-}
+use sim_device::{BusTiming, Chance};
+use system::*;
 
 /// The configurations and host memories under which each test runs.
 fn everywhere(test: impl Fn(&mut System)) {
@@ -744,4 +156,362 @@ fn odd_and_failed_commands_go_to_firmware() {
         assert_eq!(s.completion(&mut pair).status_field(), status);
         s.disable();
     });
+}
+
+/// A completion queue that is full stops its own submission queues and nobody else; firmware is refused, told, and served first.
+#[test]
+fn a_full_completion_queue_stops_nobody_else() {
+    everywhere(|s| {
+        s.enable(4, 4);
+        s.attach(100);
+        let buffer = s.host.alloc_guarded(4096, 4096);
+        // Room for two completions, and seven commands.
+        let mut narrow = s.create_io_pair(1, 8, 3);
+        let mut wide = s.create_io_pair(2, 8, 8);
+        for cid in 0..7 {
+            s.submit(&mut narrow, &entry(io::READ, cid, 0, 1, [buffer, 0]));
+        }
+        s.ring(&narrow);
+        for cid in 0..21 {
+            s.submit(&mut wide, &entry(io::READ, cid, 0, 1, [buffer, 0]));
+            s.ring(&wide);
+            assert_eq!(s.completion(&mut wide).cid.get(), cid);
+            s.ring_head(&wide);
+        }
+        let mut cids: Vec<u16> = (0..2).map(|_| s.completion(&mut narrow).cid.get()).collect();
+        s.run(300);
+        assert!(s.peek_completion(&narrow).is_none(), "no third entry in a queue of three");
+
+        // Firmware wants to complete a command that it holds since long ago.
+        let state = s.firmware_posts(1, 0x77, 0, 1);
+        assert_eq!(state, port::completion_state::REFUSED.mask() as u32);
+        assert_eq!(s.firmware_read(&port::EVENTS), 0);
+        narrow.head = 1;
+        s.ring_head(&narrow);
+        s.wait_event(&port::events::COMPLETION_ROOM);
+        s.firmware_write(&port::EVENTS_CLEAR, port::events::COMPLETION_ROOM.mask() as u32);
+        assert_eq!(s.firmware_read(&port::EVENTS), 0);
+        s.run(200);
+        assert_eq!(s.firmware_posts(1, 0x77, 0, 1), 0, "the entry was kept for firmware");
+        narrow.head = 2;
+        assert_eq!(s.completion(&mut narrow).cid.get(), 0x77);
+
+        // The rest comes as the host makes room.
+        for _ in 2..7 {
+            s.ring_head(&narrow);
+            cids.push(s.completion(&mut narrow).cid.get());
+        }
+        cids.sort_unstable();
+        assert_eq!(cids, [0, 1, 2, 3, 4, 5, 6]);
+        s.disable();
+    });
+}
+
+/// "Write to Invalid Doorbell Register" and "Invalid Doorbell Write Value" of NVMe Base, "Asynchronous Event Information".
+#[test]
+fn wrong_doorbells_are_reported_and_ignored() {
+    everywhere(|s| {
+        s.enable(4, 4);
+        s.attach(100);
+        let buffer = s.host.alloc_guarded(4096, 4096);
+        let mut pair = s.create_io_pair(1, 4, 4);
+        let clear = (port::events::INVALID_DOORBELL.mask() | port::events::INVALID_DOORBELL_VALUE.mask()) as u32;
+        for (offset, value, event) in [
+            (regs::sq_tail_doorbell(2), 1, port::events::INVALID_DOORBELL),
+            (regs::cq_head_doorbell(2), 0, port::events::INVALID_DOORBELL),
+            (regs::sq_tail_doorbell(200), 1, port::events::INVALID_DOORBELL),
+            (regs::sq_tail_doorbell(1), 4, port::events::INVALID_DOORBELL_VALUE),
+            (regs::sq_tail_doorbell(1), 0xFFFF, port::events::INVALID_DOORBELL_VALUE),
+            (regs::cq_head_doorbell(1), 1, port::events::INVALID_DOORBELL_VALUE),
+            (regs::cq_head_doorbell(1), 0xFFFF, port::events::INVALID_DOORBELL_VALUE),
+        ] {
+            s.mmio_write(offset, value);
+            s.wait_event(&event);
+            assert_eq!(u64::from(s.firmware_read(&port::EVENTS)), event.mask(), "doorbell {offset:#x} = {value:#x}");
+            s.firmware_write(&port::EVENTS_CLEAR, clear);
+            assert_eq!(s.firmware_read(&port::EVENTS), 0);
+        }
+        // A doorbell that says nothing new is no mistake.
+        s.ring(&pair);
+        s.ring_head(&pair);
+        s.submit(&mut pair, &entry(io::READ, 5, 0, 1, [buffer, 0]));
+        s.ring(&pair);
+        assert_eq!(s.completion(&mut pair).cid.get(), 5);
+        assert_eq!(s.firmware_read(&port::EVENTS), 0);
+        s.disable();
+    });
+}
+
+/// Firmware stops a queue, waits for what is in flight, and deletes it; then the same number is used again.
+#[test]
+fn a_queue_is_stopped_deleted_and_created_again() {
+    everywhere(|s| {
+        s.enable(4, 4);
+        s.attach(1000);
+        let buffer = s.host.alloc_guarded(4096, 4096);
+        for round in 0..3 {
+            let mut pair = s.create_io_pair(1, 8, 8);
+            for cid in 0..7 {
+                s.submit(&mut pair, &entry(io::WRITE, cid, 8 * u64::from(cid), 1, [buffer, 0]));
+            }
+            s.ring(&pair);
+            s.run(40 * round);
+            s.queue_command(port::queue_operation::STOP_SQ, 1);
+            s.firmware_write(&port::QUEUE_SELECT, 1);
+            s.firmware_wait("the queue is empty", &port::QUEUE_IN_FLIGHT, u64::MAX, 0);
+            // What was posted may still be on its way to the host; it gets there before anything that is posted later.
+            s.run(2000);
+            let mut cids = Vec::new();
+            while s.peek_completion(&pair).is_some() {
+                cids.push(s.completion(&mut pair).cid.get());
+            }
+            cids.sort_unstable();
+            assert!(cids.iter().copied().eq(0..cids.len() as u16), "what was fetched is completed once: {cids:?}");
+            s.queue_command(port::queue_operation::DELETE_SQ, 1);
+            s.queue_command(port::queue_operation::DELETE_CQ, 1);
+            s.run(200);
+            assert!(s.peek_completion(&pair).is_none(), "nothing comes after the queue is gone");
+            assert_eq!(s.firmware_posts(1, 0, 0, 0), port::completion_state::DROPPED.mask() as u32);
+        }
+        s.disable();
+    });
+}
+
+/// PCI Express Base, "MSI-X": masked vectors stay pending, and one message is sent on unmasking.
+#[test]
+fn masked_interrupts_wait_and_remaining_entries_remind() {
+    everywhere(|s| {
+        s.enable(4, 4);
+        s.attach(100);
+        let buffer = s.host.alloc_guarded(4096, 4096);
+        let mut pair = s.create_io_pair(1, 8, 8);
+        let control = MSIX_TABLE.start + 16 + 12;
+        s.mmio_write(control, 1);
+        assert_eq!(s.mmio_read(control), 1);
+        assert_eq!(s.mmio_read(MSIX_TABLE.start + 16 + 8), 0x101);
+        for cid in 0..3 {
+            s.submit(&mut pair, &entry(io::READ, cid, 0, 1, [buffer, 0]));
+        }
+        s.ring(&pair);
+        (0..3).for_each(|_| drop(s.completion(&mut pair)));
+        s.run(200);
+        assert_eq!(s.host.take_messages(), []);
+        assert_eq!(s.mmio_read(MSIX_PBA.start), 2, "the pending bit of vector 1");
+        s.mmio_write(control, 0);
+        s.run(200);
+        let messages: Vec<u32> = s.host.take_messages().iter().map(|message| message.data).collect();
+        assert_eq!(messages, [0x101]);
+        assert_eq!(s.mmio_read(MSIX_PBA.start), 0);
+
+        // Two of three entries are taken: one more message. All three: none.
+        pair.head = 2;
+        s.ring_head(&pair);
+        s.run(200);
+        assert_eq!(s.host.take_messages().len(), 1);
+        pair.head = 3;
+        s.ring_head(&pair);
+        s.run(200);
+        assert_eq!(s.host.take_messages(), []);
+
+        // The function mask holds all vectors back.
+        s.ports.set("msix_function_mask", 1);
+        s.submit(&mut pair, &entry(io::READ, 3, 0, 1, [buffer, 0]));
+        s.ring(&pair);
+        s.completion(&mut pair);
+        s.run(200);
+        assert_eq!(s.host.take_messages(), []);
+        s.ports.set("msix_function_mask", 0);
+        s.run(200);
+        assert_eq!(s.host.take_messages().len(), 1);
+        s.disable();
+    });
+}
+
+#[test]
+fn the_registers_are_those_of_the_specification() {
+    everywhere(|s| {
+        let cap = regs::cap_value(s.config.queue_entries_max);
+        assert_eq!(s.mmio_read(regs::CAP.offset), cap as u32);
+        assert_eq!(s.mmio_read(regs::CAP.offset + 4), (cap >> 32) as u32);
+        assert_eq!(s.mmio_read(regs::VS.offset), regs::VERSION);
+        let mut offsets: Vec<u32> = (0..0x60).step_by(4).collect();
+        offsets.extend([0x100, 0xFFC, 0x1000, 0x1FFC, 0x2FFC, 0x3FFC]);
+        let before: Vec<u32> = offsets.iter().map(|offset| s.mmio_read(*offset)).collect();
+        // What another function writes or reads is not ours.
+        for offset in &offsets {
+            s.mmio_write(regs::BAR0_BYTES + offset, !1);
+            assert_eq!(s.mmio_read(regs::BAR0_BYTES + offset), 0);
+        }
+        let after: Vec<u32> = offsets.iter().map(|offset| s.mmio_read(*offset)).collect();
+        assert_eq!(before, after);
+        for reg in regs::REGS {
+            for dword in 0..reg.bytes / 4 {
+                let offset = reg.offset + 4 * dword;
+                let ones = if reg.name == "CC" { !1 } else { !0 };
+                s.mmio_write(offset, ones);
+                let mask = (reg.mask_of(nvme_spec::reg::Access::Rw) >> (32 * dword)) as u32;
+                let constant = before[offset as usize / 4] & !mask;
+                assert_eq!(s.mmio_read(offset), ones & mask | constant, "{} dword {dword}", reg.name);
+            }
+        }
+        s.mmio_write(regs::AQA.offset, 0x0123_0456);
+        s.access(&MMIO, Access::write(regs::AQA.offset, 0xAAAA_AA9A, 0b0001));
+        assert_eq!(s.mmio_read(regs::AQA.offset), 0x0123_049A);
+        s.access(&MMIO, Access::write(regs::AQA.offset, 0x0BCD_AAAA, 0b1100));
+        assert_eq!(s.mmio_read(regs::AQA.offset), 0x0BCD_049A);
+        s.access(&MMIO, Access::write(regs::AQA.offset, 0xFFFF_FFFF, 0));
+        assert_eq!(s.mmio_read(regs::AQA.offset), 0x0BCD_049A);
+        s.ports.set("function_level_reset", 1);
+        s.run(1);
+        s.ports.set("function_level_reset", 0);
+        assert_eq!(s.mmio_read(regs::AQA.offset), 0);
+    });
+}
+
+/// A submission queue in memory that cannot be read is fatal; without bus mastering everything is.
+#[test]
+fn unreadable_queues_are_fatal_and_a_reset_helps() {
+    everywhere(|s| {
+        for without_bus_mastering in [false, true] {
+            let mut admin = s.enable(4, 4);
+            if without_bus_mastering {
+                s.ports.set("bus_master_enable", 0);
+            } else {
+                s.host.faults.failing_reads.push(admin.sq..admin.sq + 256);
+            }
+            s.submit(&mut admin, &entry(0x06, 1, 0, 1, [0, 0]));
+            s.ring(&admin);
+            s.wait_event(&port::events::HOST_ERROR);
+            s.firmware_write(&port::STATUS_SET, 3);
+            assert_eq!(s.mmio_read(regs::CSTS.offset), 3, "CSTS.CFS");
+            s.run(200);
+            assert!(s.peek_completion(&admin).is_none());
+            s.disable();
+            s.host.faults.clear();
+            s.ports.set("bus_master_enable", 1);
+        }
+        // A completion that cannot be written is as fatal.
+        let mut admin = s.enable(4, 4);
+        s.host.faults.failing_writes.push(admin.cq..admin.cq + 64);
+        s.submit(&mut admin, &entry(0x06, 1, 0, 1, [0, 0]));
+        s.ring(&admin);
+        s.firmware_pops();
+        s.firmware_posts(0, 1, 0, 0);
+        s.wait_event(&port::events::HOST_ERROR);
+        assert_eq!(s.firmware_read(&port::HOST_WRITE_ERRORS.low), 1);
+        s.disable();
+        s.host.faults.clear();
+        one_good_command(s);
+    });
+}
+
+/// The controller works: a life with one command.
+fn one_good_command(s: &mut System) {
+    s.enable(4, 4);
+    s.attach(100);
+    let mut pair = s.create_io_pair(1, 4, 4);
+    let buffer = s.host.alloc_guarded(4096, 4096);
+    s.submit(&mut pair, &entry(io::READ, 0x99, 1, 1, [buffer, 0]));
+    s.ring(&pair);
+    let completion = s.completion(&mut pair);
+    assert_eq!((completion.cid.get(), completion.status_field(), completion.sqhd.get()), (0x99, 0, 1));
+    s.disable();
+}
+
+/// "All commands are aborted, nothing is accessed after CSTS.RDY is 0": whatever is going on, a life ends.
+#[test]
+fn a_life_ends_in_any_clock() {
+    let seed = Seed::from_env_or(0x11FE);
+    for config in [Config::SMALL, Config::DEFAULT] {
+        for round in 0..12 {
+            let mut rng = seed.rng(&format!("round {round}"));
+            let timing = BusTiming::adverse(rng.next_u64());
+            let mut system = System::new(config, timing, seed);
+            for _ in 0..3 {
+                busy_life(&mut system, &mut rng);
+                let beats = system.bus.beats();
+                system.run(300);
+                assert_eq!(system.bus.beats(), beats, "host memory after the end of a life; {}", seed.replay());
+            }
+            system.host.faults.clear();
+            one_good_command(&mut system);
+        }
+    }
+}
+
+/// Commands of all kinds, errors of host memory, a host that never frees completions and a firmware that does things by halves; then the end.
+fn busy_life(s: &mut System, rng: &mut Rng) {
+    let ends_early = rng.percent(10);
+    if ends_early {
+        s.mmio_write(regs::CC.offset, CC_ENABLED);
+        s.run(rng.below(60) as u32);
+        s.mmio_write(regs::CC.offset, 0);
+        s.wait_event(&port::events::DISABLED);
+        s.firmware_write(&port::CONTROL, 1);
+        return;
+    }
+    s.host.faults.clear();
+    let mut pairs = vec![s.enable(2 + rng.below(7) as u16, 2 + rng.below(7) as u16)];
+    s.attach(1000);
+    for number in 1..=2 {
+        let pair = s.create_io_pair(number, 2 + rng.below(31) as u16, 2 + rng.below(31) as u16);
+        pairs.push(pair);
+    }
+    let buffer = s.host.alloc(65536, 4096);
+    let list = s.host.alloc(4096, 4096);
+    for page in 1..16u64 {
+        s.host.store(list + 8 * (page - 1), &(buffer + 4096 * page).to_le_bytes());
+    }
+    if rng.percent(50) {
+        s.host.faults.read_chance = Chance::of(1, 20);
+        s.host.faults.write_chance = Chance::of(1, 50);
+    }
+    let sector = u64::from(s.config.lba_bytes);
+    for pair in &mut pairs {
+        for cid in 0..rng.below(u64::from(pair.sq_entries)) as u16 {
+            let opcode = *rng.pick(&[io::READ, io::WRITE, io::READ, io::WRITE, io::FLUSH, 0x09, 0x06]);
+            let bytes = *rng.pick(&[512, 4096, 8192, 40960]);
+            let blocks = (bytes / sector).max(1) as u32;
+            let lba = rng.below(900);
+            let offset = 4 * rng.below(3);
+            let prp2 = if bytes > 4096 { list } else { buffer + 4096 };
+            s.submit(pair, &entry(opcode, cid, lba, blocks, [buffer + offset, prp2]));
+        }
+    }
+    for pair in &pairs {
+        s.ring(pair);
+        s.run(rng.below(30) as u32);
+    }
+    for _ in 0..rng.below(4) {
+        s.run(rng.below(200) as u32);
+        match rng.below(4) {
+            0 => s.firmware_write(&port::INBOX_POP, 1),
+            1 => s.firmware_write(&port::COMPLETION_POST, 0),
+            2 => {
+                s.firmware_write(&port::TRANSFER_PRP1_LOW, buffer as u32);
+                s.firmware_write(&port::TRANSFER_PRP1_HIGH, (buffer >> 32) as u32);
+                s.firmware_write(&port::TRANSFER_LENGTH, 512);
+                s.firmware_write(&port::TRANSFER_START, rng.below(2) as u32);
+            }
+            _ => s.firmware_write(&port::QUEUE_COMMAND, port::queue_operation::STOP_SQ | 0x100),
+        }
+    }
+    s.run(rng.below(400) as u32);
+    if rng.bool() {
+        s.mmio_write(regs::CC.offset, CC_ENABLED & !1);
+    } else {
+        s.ports.set("function_level_reset", 1);
+        s.run(1);
+        s.ports.set("function_level_reset", 0);
+    }
+    if rng.percent(30) {
+        // The host does not wait for CSTS.RDY. The next life is enabled right away.
+        s.mmio_write(regs::CC.offset, CC_ENABLED);
+        s.wait_event(&port::events::DISABLED);
+        s.firmware_write(&port::CONTROL, 1);
+        s.wait_event(&port::events::ENABLE);
+        s.disable();
+        return;
+    }
+    s.finish_life();
 }

@@ -1,0 +1,83 @@
+//! # Complete
+//!
+//! Says where the outcome of a command goes: to its completion queue, or to the firmware that asked for a transfer.
+//!
+//! ## Symbol
+//! ```text
+//!            +- complete -+
+//! outcome -->|            |---> completion  Completion (to queues)
+//!            |            |---> transfer_done, transfer_status   (to the mailbox)
+//!            |            |---> read_done, write_done, blocks_done (to the mailbox)
+//!            +------------+
+//! ```
+//! ## Theory of operation
+//! 1. A command of the fast path that ended without error is completed with status 0; reads and writes are counted.
+//! 2. The outcome of a transfer that firmware asked for is the mailbox's, whatever its status.
+//! 3. Commands that failed do not come here: they wait for firmware in a stream of their own, and hold up nothing else.
+//!
+//! ## Timing
+//! One outcome every second clock. The pulses come one clock after the outcome is taken.
+//!
+//! ## Limits
+//! Commands of different queues that have ended wait for one another.
+
+use crate::types::{Completion, Outcome, Target};
+use nvme_spec::opcode::io;
+use rtl_hdl::{lit, when, Block, Module};
+
+/// See the [page](self) of this block.
+pub struct Complete;
+
+impl Block for Complete {
+    fn name(&self) -> String {
+        "complete".into()
+    }
+
+    fn description(&self) -> String {
+        "Routes the outcomes of commands to the completion queues, those of transfers to firmware.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        // 1. Ports
+        let clock = m.clock();
+        let outcome = m.stream_in::<Outcome>("outcome");
+        let completion = m.stream_out_single::<Completion>("completion");
+
+        // 2. State
+        let transfer_done = m.reg("transfer_done_pulse", clock, false);
+        let read_done = m.reg("read_done_pulse", clock, false);
+        let write_done = m.reg("write_done_pulse", clock, false);
+        let status = m.reg_without_reset("status", clock, 15);
+        let blocks = m.reg_without_reset("blocks", clock, 17);
+
+        // 3. Conditions
+        let item = outcome.payload();
+        let taken = m.wire("taken", completion.can_take() & outcome.valid());
+        let is_transfer = m.wire("is_transfer", taken & item.target.is(Target::Buffer));
+        let is_command = m.wire("is_command", taken & item.target.is(Target::Storage));
+
+        // 4. Next state
+        when(completion.can_take(), || outcome.take());
+        when(is_command, || {
+            completion.offer(Completion {
+                sqid: item.sqid,
+                cid: item.cid,
+                status: lit(0u8, 15),
+                result: lit(0u8, 32),
+                from_firmware: lit(0u8, 1),
+            });
+        });
+        transfer_done.set(is_transfer);
+        read_done.set(is_command & item.opcode.eq(io::READ));
+        write_done.set(is_command & item.opcode.eq(io::WRITE));
+        status.set(item.status);
+        blocks.set(item.blocks);
+
+        // 5. Outputs
+        m.output("transfer_done", transfer_done);
+        m.output("transfer_status", status);
+        m.output("read_done", read_done);
+        m.output("write_done", write_done);
+        m.output("blocks_done", blocks);
+    }
+}

@@ -1,0 +1,163 @@
+//! # Decode
+//!
+//! Looks at each submission queue entry once and decides who executes it: the I/O engine, or firmware.
+//!
+//! ## Symbol
+//! ```text
+//!                     +-- decode --+
+//!          fetched -->|            |---> command   Command  (to the I/O engine)
+//! namespace_blocks -->|            |---> inbox     Inbox    (to the mailbox)
+//!         draining -->|            |---> consumed  Consumed (to queues)
+//!                     |            |---> host_error
+//!                     +------------+
+//! ```
+//! ## Theory of operation
+//! 1. In the first clock of an entry its conditions are judged into registers: those of [`nvme_spec::decode`], "What hardware executes by
+//!    itself". The limits come from there too.
+//! 2. In the second clock it leaves: a command of the fast path to the I/O engine, everything else to the mailbox. `queues` is told that it
+//!    is consumed.
+//! 3. When the life of the controller has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
+//!    `host_error` tells firmware.
+//!
+//! ## Timing
+//! One entry every second clock. `host_error` is a pulse.
+//!
+//! ## Limits
+//! An entry for firmware waits until the mailbox has room, and so do those behind it.
+
+use crate::types::{Command, Consumed, Fetched, Inbox, Operation, SqEntry, Target};
+use crate::Config;
+use nvme_spec::decode::FORCE_UNIT_ACCESS;
+use nvme_spec::entry::prp::PRP1_ALIGNMENT;
+use nvme_spec::limits;
+use nvme_spec::opcode::io;
+use rtl_hdl::{cat, lit, when, Block, EnumSignal, HwEnum, Module, Shape, Signal};
+use std::mem::offset_of;
+
+/// See the [page](self) of this block.
+pub struct Decode {
+    config: Config,
+}
+
+impl Decode {
+    /// The block of this configuration.
+    pub fn new(config: Config) -> Self {
+        Decode { config }
+    }
+}
+
+/// A qword of the entry, by its byte offset.
+fn qword(entry: Signal, offset: usize) -> Signal {
+    let low = 8 * offset as u32;
+    entry.bits(low..low + 64)
+}
+
+/// Command dword 10 to 15.
+fn cdw(entry: Signal, number: usize) -> Signal {
+    let low = 8 * (offset_of!(nvme_spec::SqEntry, cdw10) + 4 * (number - 10)) as u32;
+    entry.bits(low..low + 32)
+}
+
+impl Block for Decode {
+    fn name(&self) -> String {
+        format!("decode_l{}", self.config.lba_bytes)
+    }
+
+    fn description(&self) -> String {
+        "Decides for each submission queue entry whether hardware or firmware executes it.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        let blocks_max = limits::TRANSFER_BYTES_MAX / self.config.lba_bytes;
+
+        // 1. Ports
+        let clock = m.clock();
+        let namespace_blocks = m.input("namespace_blocks", 64);
+        let draining = m.input("draining", 1);
+        let fetched = m.stream_in::<Fetched>("fetched");
+        let command = m.stream_out_single::<Command>("command");
+        let inbox = m.stream_out_single::<Inbox>("inbox");
+        let consumed = m.stream_out_single::<Consumed>("consumed");
+
+        // 2. State
+        let judged = m.reg("judged", clock, false);
+        let is_io = m.reg_without_reset("is_io", clock, 1);
+        let is_named = m.reg_without_reset("is_named", clock, 1);
+        let is_short = m.reg_without_reset("is_short", clock, 1);
+        let is_inside = m.reg_without_reset("is_inside", clock, 1);
+        let error = m.reg("error", clock, false);
+
+        // 3. Conditions
+        let item = fetched.payload();
+        let view = SqEntry::view(item.entry);
+        let is_flush = m.wire("is_flush", view.opcode.eq(io::FLUSH));
+        let is_write = m.wire("is_write", view.opcode.eq(io::WRITE));
+        let is_read = m.wire("is_read", view.opcode.eq(io::READ));
+        let lba = m.wire("lba", qword(item.entry, offset_of!(nvme_spec::SqEntry, cdw10)));
+        let blocks = m.wire("blocks", cdw(item.entry, 12).low(16).zext(17) + 1);
+        let bytes =
+            m.wire("bytes", cat(&[blocks.low(22 - self.config.lba_shift()), lit(0u8, self.config.lba_shift())]));
+        let prp1 = m.wire("prp1", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp)));
+        let prp2 = m.wire("prp2", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp) + 8));
+        let prp1_is_aligned = m.wire("prp1_is_aligned", !prp1.low(PRP1_ALIGNMENT.trailing_zeros()).any());
+        let is_plain = m.wire("is_plain", !view.flags.bits(0..2).any() & !view.flags.bits(6..8).any());
+        let is_for_all = is_flush & view.nsid.eq(limits::NSID_BROADCAST);
+        let behind = m.wire("behind", lba.zext(65) + blocks.zext(65));
+        let is_fast = m.wire("is_fast", is_io & is_named & is_short & is_inside);
+        let may_leave = m.wire("may_leave", judged & command.can_take() & inbox.can_take() & consumed.can_take());
+        let thrown_away = m.wire("thrown_away", draining | item.error);
+
+        // 4. Next state
+        // First clock: judge. The entry stays until it is taken.
+        when(!judged, || judged.set(fetched.valid()));
+        is_io.set((is_flush | ((is_write | is_read) & prp1_is_aligned)) & is_plain & item.sqid.ne(0));
+        is_named.set((view.nsid.eq(limits::NSID) | is_for_all) & namespace_blocks.any());
+        is_short.set(is_flush | blocks.le(blocks_max));
+        is_inside.set(is_flush | behind.le(namespace_blocks.zext(65)));
+
+        // Second clock: it leaves.
+        error.set(false);
+        when(may_leave, || {
+            fetched.take();
+            judged.set(false);
+            consumed.offer(Consumed { sqid: item.sqid, dropped: thrown_away });
+            when(thrown_away, || error.set(!draining))
+                .else_when(is_fast, || {
+                    let operation = is_read.mux(
+                        lit(Operation::Read.code(), Operation::WIDTH),
+                        is_write.mux(
+                            lit(Operation::Write.code(), Operation::WIDTH),
+                            lit(Operation::Flush.code(), Operation::WIDTH),
+                        ),
+                    );
+                    command.offer(Command {
+                        sqid: item.sqid,
+                        function: item.function,
+                        cid: view.cid,
+                        opcode: view.opcode,
+                        nsid: view.nsid,
+                        operation: EnumSignal::from_signal(operation),
+                        target: EnumSignal::of(Target::Storage),
+                        lba,
+                        blocks: is_flush.mux(lit(0u8, 17), blocks),
+                        bytes: is_flush.mux(lit(0u8, 22), bytes),
+                        fua: cdw(item.entry, 12).bit(FORCE_UNIT_ACCESS.trailing_zeros()),
+                        prp1,
+                        prp2,
+                    });
+                })
+                .otherwise(|| {
+                    inbox.offer(Inbox {
+                        sqid: item.sqid,
+                        function: item.function,
+                        failed: lit(0u8, 1),
+                        status: lit(0u8, 15),
+                        entry: item.entry,
+                    });
+                });
+        });
+
+        // 5. Outputs
+        m.output("host_error", error);
+    }
+}
