@@ -1,13 +1,12 @@
 //! Commands from the inbox.
 
-use nvme_spec::firmware_port::INBOX_ENTRIES_MAX;
 use nvme_spec::limits::NSID;
-use nvme_spec::{decode_io, FatalCode, Limits, NamespaceInfo, SqEntry, Status};
+use nvme_spec::{decode_io, Limits, NamespaceInfo, SqEntry, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
 use crate::life::Transfer;
-use crate::port::{CommandId, InboxCommand, QueueCommand};
+use crate::port::{CommandId, InboxCommand};
 use crate::{Firmware, ROOM_FOR_COMMAND};
 
 /// Commands that are taken from the inbox per poll.
@@ -22,9 +21,7 @@ impl<M: Mmio> Firmware<M> {
             if self.life.transfer.is_some() || !has_room {
                 break;
             }
-            let command = self.port.pop_inbox();
-            self.count_for_deletions(command.is_none());
-            let Some(command) = command else {
+            let Some(command) = self.port.pop_inbox() else {
                 break;
             };
             self.take(&command);
@@ -85,47 +82,5 @@ impl<M: Mmio> Firmware<M> {
         }
         let id = CommandId { sqid: 0, cid: transfer.entry.cid.get() };
         self.complete(id, 0);
-    }
-
-    /// A command was taken from the inbox, or it was found empty: deletions get nearer to their end.
-    fn count_for_deletions(&mut self, inbox_is_empty: bool) {
-        for qid in 1..=u8::MAX {
-            let Some(sq) = self.life.queues.sq_mut(qid) else {
-                continue;
-            };
-            if let Some(left) = sq.deletion.as_mut().and_then(|d| d.inbox_left.as_mut()) {
-                *left = if inbox_is_empty { 0 } else { left.saturating_sub(1) };
-            }
-        }
-    }
-
-    /// Goes on with Delete I/O Submission Queue commands: the queue is stopped, its commands in flight end, the inbox forgets it.
-    pub(crate) fn poll_deletions(&mut self) {
-        for qid in 1..=u8::MAX {
-            let Some(deletion) = self.life.queues.sq(qid).and_then(|sq| sq.deletion) else {
-                continue;
-            };
-            match deletion.inbox_left {
-                None if self.port.in_flight(qid) == 0 => {
-                    let sq = self.life.queues.sq_mut(qid).as_mut();
-                    let deletion = sq.and_then(|sq| sq.deletion.as_mut());
-                    deletion.expect("seen above").inbox_left = Some(INBOX_ENTRIES_MAX);
-                }
-                Some(0) => {
-                    self.life.completions.drop_queue(qid);
-                    if self.life.completions.room() == 0 {
-                        continue;
-                    }
-                    *self.life.queues.sq_mut(qid) = None;
-                    let command = QueueCommand::DeleteSq;
-                    if self.port.queue_command(qid, command).is_err() {
-                        return self.fail(FatalCode::QueueCommandStuck);
-                    }
-                    let id = CommandId { sqid: 0, cid: deletion.cid };
-                    self.complete(id, 0);
-                }
-                None | Some(_) => {}
-            }
-        }
     }
 }

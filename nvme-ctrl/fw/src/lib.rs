@@ -86,7 +86,7 @@ impl<M: Mmio> Firmware<M> {
         life.transfer.is_some()
             || life.is_shutting_down()
             || life.completions.can_post()
-            || life.queues.io_sqs().any(|(_, sq)| sq.deletion.is_some())
+            || life.queues.io_sqs().any(|(_, sq)| sq.deleted_by.is_some())
     }
 
     /// Looks at everything once, in a fixed order, and does a bounded amount of work.

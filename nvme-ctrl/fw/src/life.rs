@@ -119,7 +119,7 @@ impl<M: Mmio> Firmware<M> {
             self.port.queue_command(0, command).map_err(|_| FatalCode::QueueCommandStuck)?;
         }
         self.life.queues.set_cq(0, true);
-        *self.life.queues.sq_mut(0) = Some(SubmissionQueue { cqid: 0, deletion: None });
+        *self.life.queues.sq_mut(0) = Some(SubmissionQueue { cqid: 0, deleted_by: None });
         Ok(())
     }
 }

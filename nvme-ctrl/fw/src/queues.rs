@@ -8,16 +8,8 @@ const QUEUES: usize = IO_QUEUES_MAX as usize + 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SubmissionQueue {
     pub(crate) cqid: u8,
-    /// The command that deletes it, while it waits for commands in flight.
-    pub(crate) deletion: Option<Deletion>,
-}
-
-/// A Delete I/O Submission Queue command in work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Deletion {
-    pub(crate) cid: u16,
-    /// Nothing is in flight any more; so many commands of the inbox may still be of this queue.
-    pub(crate) inbox_left: Option<u32>,
+    /// Command identifier of the command that deletes it, while that waits for commands in flight.
+    pub(crate) deleted_by: Option<u16>,
 }
 
 /// The queues that the host has created. Queue 0 is there as long as the controller is enabled.

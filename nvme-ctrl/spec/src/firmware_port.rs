@@ -13,9 +13,6 @@
 use crate::limits::BUFFER_BYTES;
 use crate::reg::{fields_are_disjoint, regs_are_disjoint, windows_are_disjoint, Access, Field, Reg, Window};
 
-/// Most commands that the inbox holds, in any configuration.
-pub const INBOX_ENTRIES_MAX: u32 = 16;
-
 /// Bytes of the address space of the port.
 pub const PORT_BYTES: u32 = 0x2000;
 
@@ -403,7 +400,7 @@ pub const QUEUE_SELECT: Reg =
 pub const QUEUE_IN_FLIGHT: Reg = read_only(
     "QUEUE_IN_FLIGHT",
     0x11C,
-    "Entries of the selected submission queue that are fetched or being fetched and neither completed nor handed to the inbox, where they are seen before this count falls.",
+    "Entries of the selected submission queue that are fetched or being fetched and neither completed nor popped from the inbox.",
 );
 
 /// Blocks of the namespace, low dword.

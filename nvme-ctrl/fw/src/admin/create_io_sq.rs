@@ -19,7 +19,7 @@ impl<M: Mmio> Firmware<M> {
         }
         let create = CreateSq { base: parameters.base, entries: parameters.entries, cqid };
         self.change_queue(parameters.qid, QueueCommand::CreateSq(create))?;
-        *self.life.queues.sq_mut(parameters.qid) = Some(SubmissionQueue { cqid, deletion: None });
+        *self.life.queues.sq_mut(parameters.qid) = Some(SubmissionQueue { cqid, deleted_by: None });
         Ok(Answer::Done(0))
     }
 }

@@ -368,7 +368,8 @@ impl Mmio for FakePort {
             }
             regs::QUEUE_IN_FLIGHT => {
                 let qid = self.value(regs::QUEUE_SELECT.offset) as u8;
-                self.in_flight.get(&qid).copied().unwrap_or(0)
+                let in_inbox = self.inbox.iter().filter(|(sqid, ..)| *sqid == qid).count();
+                self.in_flight.get(&qid).copied().unwrap_or(0) + in_inbox as u32
             }
             _ => self.value(offset),
         }
