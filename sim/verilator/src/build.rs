@@ -61,46 +61,21 @@ impl ModelSet {
         let verilator = toolchain.verilator()?;
         let compiler = toolchain.compiler()?;
         let key = self.key(&verilator, &compiler);
-        let entry =
-            toolchain
-                .cache()
-                .entry(&format!("models/{}-{}", self.name, &key[..32]), |folder| {
-                    Build {
-                        set: self,
-                        toolchain,
-                        verilator: &verilator,
-                        compiler: &compiler,
-                        folder,
-                    }
-                    .run()
-                })?;
+        let entry = toolchain.cache().entry(&format!("models/{}-{}", self.name, &key[..32]), |folder| {
+            Build { set: self, toolchain, verilator: &verilator, compiler: &compiler, folder }.run()
+        })?;
         Library::open(&entry.join(LIBRARY), self)
     }
 
     fn check_names(&self) {
         let plain = |name: &str| {
-            !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
         };
-        assert!(
-            plain(&self.name),
-            "the name of a set is used as a file name: {:?}",
-            self.name
-        );
+        assert!(plain(&self.name), "the name of a set is used as a file name: {:?}", self.name);
         for (index, model) in self.models.iter().enumerate() {
-            assert!(
-                plain(&model.name),
-                "the name of a model is used as a file name: {:?}",
-                model.name
-            );
+            assert!(plain(&model.name), "the name of a model is used as a file name: {:?}", model.name);
             let earlier = &self.models[..index];
-            assert!(
-                earlier.iter().all(|other| other.name != model.name),
-                "two models are named {:?}",
-                model.name
-            );
+            assert!(earlier.iter().all(|other| other.name != model.name), "two models are named {:?}", model.name);
         }
     }
 
@@ -116,36 +91,14 @@ impl ModelSet {
         for (index, model) in self.models.iter().enumerate() {
             text.push_str(&shim::model_source(model, index));
             // The lengths keep different sets from making the same text.
-            let _ = write!(
-                text,
-                "{} {} {:?}\n{}",
-                model.top,
-                model.verilog.len(),
-                model.ports,
-                model.verilog
-            );
+            let _ = write!(text, "{} {} {:?}\n{}", model.top, model.verilog.len(), model.ports, model.verilog);
         }
         sha256(text.as_bytes())
     }
 
     fn verilator_flags(&self) -> Vec<&'static str> {
-        let mut flags = vec![
-            "--cc",
-            "-sv",
-            "-O3",
-            "--no-timing",
-            "--x-initial",
-            "unique",
-            "-Wno-fatal",
-        ];
-        flags.extend([
-            "-Wno-lint",
-            "-Wno-style",
-            "--timescale-override",
-            "1ns/1ns",
-            "--output-split",
-            "10000",
-        ]);
+        let mut flags = vec!["--cc", "-sv", "-O3", "--no-timing", "--x-initial", "unique", "-Wno-fatal"];
+        flags.extend(["-Wno-lint", "-Wno-style", "--timescale-override", "1ns/1ns", "--output-split", "10000"]);
         flags.extend(if self.checks {
             ["--assert", "--x-assign", "unique"]
         } else {
@@ -161,7 +114,8 @@ impl ModelSet {
         let mut flags = compiler.flags();
         flags.push(match self.optimize {
             Optimize::Build => "-O1",
-            Optimize::Run => "-O3",
+            // -O3 takes longer to compile and runs no faster.
+            Optimize::Run => "-O2",
         });
         flags.extend(if self.trace {
             ["-DVM_TRACE=1", "-DVM_TRACE_VCD=1"]
@@ -188,12 +142,7 @@ impl Compiler {
     fn command(&self, verilator: &Verilator, flags: &[&str]) -> Command {
         let include = verilator.include();
         let mut command = Command::new(&self.program);
-        command
-            .args(flags)
-            .arg("-I")
-            .arg(&include)
-            .arg("-I")
-            .arg(include.join("vltstd"));
+        command.args(flags).arg("-I").arg(&include).arg("-I").arg(include.join("vltstd"));
         command
     }
 }
@@ -233,21 +182,10 @@ impl Build<'_> {
         let (jobs, objects) = self.units(&work, &sources)?;
 
         let count = self.set.models.len();
-        let models = if count == 1 {
-            "1 model".to_owned()
-        } else {
-            format!("{count} models")
-        };
-        let task = format!(
-            "building the Verilated library `{}` ({models})",
-            self.set.name
-        );
-        self.toolchain
-            .progress()
-            .begin(&task, jobs.len() as u64 + 1);
-        let built = self
-            .compile(jobs)
-            .and_then(|()| self.link(&objects, &runtime));
+        let models = if count == 1 { "1 model".to_owned() } else { format!("{count} models") };
+        let task = format!("building the Verilated library `{}` ({models})", self.set.name);
+        self.toolchain.progress().begin(&task, jobs.len() as u64 + 1);
+        let built = self.compile(jobs).and_then(|()| self.link(&objects, &runtime));
         self.toolchain.progress().end();
         built?;
         fs::remove_dir_all(&work).map_err(|error| Error::io("remove", &work, error))
@@ -257,35 +195,19 @@ impl Build<'_> {
     fn runtime(&self) -> Result<PathBuf, Error> {
         let mut flags = self.compiler.flags();
         flags.extend(["-O2", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"]);
-        let key = sha256(
-            format!(
-                "{}\n{}\n{flags:?}",
-                self.verilator.identity, self.compiler.identity
-            )
-            .as_bytes(),
-        );
-        self.toolchain
-            .cache()
-            .entry(&format!("models/runtime-{}", &key[..32]), |folder| {
-                let job = |name: &&str| {
-                    let mut command = self.compiler.command(self.verilator, &flags);
-                    command
-                        .arg("-c")
-                        .arg(self.verilator.include().join(format!("{name}.cpp")));
-                    command.arg("-o").arg(folder.join(format!("{name}.o")));
-                    Job {
-                        what: (*name).to_owned(),
-                        command,
-                    }
-                };
-                self.toolchain.progress().begin(
-                    "compiling Verilator's run-time library (once)",
-                    RUNTIME.len() as u64,
-                );
-                let built = self.compile(RUNTIME.iter().map(job).collect());
-                self.toolchain.progress().end();
-                built
-            })
+        let key = sha256(format!("{}\n{}\n{flags:?}", self.verilator.identity, self.compiler.identity).as_bytes());
+        self.toolchain.cache().entry(&format!("models/runtime-{}", &key[..32]), |folder| {
+            let job = |name: &&str| {
+                let mut command = self.compiler.command(self.verilator, &flags);
+                command.arg("-c").arg(self.verilator.include().join(format!("{name}.cpp")));
+                command.arg("-o").arg(folder.join(format!("{name}.o")));
+                Job { what: (*name).to_owned(), command }
+            };
+            self.toolchain.progress().begin("compiling Verilator's run-time library (once)", RUNTIME.len() as u64);
+            let built = self.compile(RUNTIME.iter().map(job).collect());
+            self.toolchain.progress().end();
+            built
+        })
     }
 
     /// Verilates each model and returns the C++ files, in the order of the models.
@@ -299,39 +221,25 @@ impl Build<'_> {
             // Each model has its own folder: Verilator's file names may grow past their prefix.
             let folder = work.join(&prefix);
             let mut command = self.verilator.command();
-            command.args(self.set.verilator_flags()).args([
-                "--top-module",
-                &model.top,
-                "--prefix",
-                &prefix,
-            ]);
+            command.args(self.set.verilator_flags()).args(["--top-module", &model.top, "--prefix", &prefix]);
             command.arg("--Mdir").arg(&folder).arg(&verilog);
             run_verilator(&mut command, model, work)?;
 
             let header = folder.join(format!("{prefix}.h"));
-            let header =
-                fs::read_to_string(&header).map_err(|error| Error::io("read", &header, error))?;
+            let header = fs::read_to_string(&header).map_err(|error| Error::io("read", &header, error))?;
             shim::check_ports(model, &header)?;
             sources.extend(generated(&folder).map_err(|error| Error::io("read", &folder, error))?);
-            sources.push(write(
-                folder.join("shim.cpp"),
-                &shim::model_source(model, index),
-            )?);
+            sources.push(write(folder.join("shim.cpp"), &shim::model_source(model, index))?);
         }
         Ok(sources)
     }
 
     /// Gathers the files into units, and returns the compilations and their object files.
     fn units(&self, work: &Path, sources: &[Source]) -> Result<(Vec<Job>, Vec<PathBuf>), Error> {
-        let slow_bytes: u64 = sources
-            .iter()
-            .filter(|source| source.slow)
-            .map(|source| source.bytes)
-            .sum();
+        let slow_bytes: u64 = sources.iter().filter(|source| source.slow).map(|source| source.bytes).sum();
         // Few slow files are not worth a unit of their own.
         let apart = slow_bytes >= UNIT_BYTES;
-        let (slow, fast): (Vec<_>, Vec<_>) =
-            sources.iter().partition(|source| apart && source.slow);
+        let (slow, fast): (Vec<_>, Vec<_>) = sources.iter().partition(|source| apart && source.slow);
         let groups = split(&fast).into_iter().map(|group| (group, false));
         let groups = groups.chain(split(&slow).into_iter().map(|group| (group, true)));
 
@@ -340,24 +248,15 @@ impl Build<'_> {
         for (index, (group, slow)) in groups.enumerate() {
             let mut text = format!("#include \"{}\"\n", shim::HEADER_NAME);
             for (index, source) in group.iter().enumerate() {
-                let name = source
-                    .path
-                    .strip_prefix(work)
-                    .unwrap_or(&source.path)
-                    .display();
+                let name = source.path.strip_prefix(work).unwrap_or(&source.path).display();
                 // Each model has its own precompiled-header file, which forbids a second one, and its own static `trace_init`.
-                let _ = writeln!(
-                    text,
-                    "#undef VL_PCH_INCLUDED\n#define trace_init trace_init_{index}"
-                );
+                let _ = writeln!(text, "#undef VL_PCH_INCLUDED\n#define trace_init trace_init_{index}");
                 let _ = writeln!(text, "#include \"{name}\"\n#undef trace_init");
             }
             let unit = work.join(format!("unit{index}.cpp"));
             write(unit.clone(), &text)?;
             let object = unit.with_extension("o");
-            let mut command = self
-                .compiler
-                .command(self.verilator, &self.set.compiler_flags(self.compiler));
+            let mut command = self.compiler.command(self.verilator, &self.set.compiler_flags(self.compiler));
             if slow {
                 command.arg("-O0");
             }
@@ -366,10 +265,7 @@ impl Build<'_> {
                 command.arg("-I").arg(work.join(shim::prefix(index)));
             }
             command.arg("-c").arg(unit).arg("-o").arg(&object);
-            jobs.push(Job {
-                what: format!("unit {index} of `{}`", self.set.name),
-                command,
-            });
+            jobs.push(Job { what: format!("unit {index} of `{}`", self.set.name), command });
             objects.push(object);
         }
         Ok((jobs, objects))
@@ -385,10 +281,7 @@ impl Build<'_> {
                 let mut job = job.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 let Job { what, command } = &mut *job;
                 if let Err(error) = self.run_compiler(what, command) {
-                    failed
-                        .lock()
-                        .unwrap_or_else(|poisoned| poisoned.into_inner())
-                        .get_or_insert(error);
+                    failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
                     return;
                 }
                 self.toolchain.progress().advance();
@@ -399,18 +292,12 @@ impl Build<'_> {
                 scope.spawn(work);
             }
         });
-        failed
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .map_or(Ok(()), Err)
+        failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
     }
 
     fn link(&self, objects: &[PathBuf], runtime: &Path) -> Result<(), Error> {
         let mut command = Command::new(&self.compiler.program);
-        command
-            .args(["-shared", "-pthread", "-Wl,-Bsymbolic", "-o"])
-            .arg(self.folder.join(LIBRARY))
-            .args(objects);
+        command.args(["-shared", "-pthread", "-Wl,-Bsymbolic", "-o"]).arg(self.folder.join(LIBRARY)).args(objects);
         command.args(RUNTIME.map(|name| runtime.join(format!("{name}.o"))));
         if self.compiler.is_clang() {
             command.arg("-latomic");
@@ -421,20 +308,13 @@ impl Build<'_> {
     }
 
     fn run_compiler(&self, what: &str, command: &mut Command) -> Result<(), Error> {
-        let output = output_of(
-            command,
-            "compiles Verilated models",
-            "sudo apt-get install g++",
-        )?;
+        let output = output_of(command, "compiles Verilated models", "sudo apt-get install g++")?;
         if output.status.success() {
             return Ok(());
         }
         let output = text(&output);
         let full = Error::disk_full(&output, self.folder);
-        Err(full.unwrap_or_else(|| Error::Compile {
-            what: what.to_owned(),
-            output,
-        }))
+        Err(full.unwrap_or_else(|| Error::Compile { what: what.to_owned(), output }))
     }
 }
 
@@ -453,38 +333,20 @@ impl Toolchain {
     /// What Verilator said, if it said anything.
     pub fn lint(&self, verilog: &str, top: &str) -> Result<(), Error> {
         let verilator = self.verilator()?;
-        let folder = tempfile::tempdir()
-            .map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
+        let folder =
+            tempfile::tempdir().map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
         let file = folder.path().join(format!("{top}.sv"));
         write(file.clone(), verilog)?;
         let mut command = verilator.command();
         // One text holds many modules, so that file and module names cannot agree.
-        command.args([
-            "--lint-only",
-            "-sv",
-            "-Wall",
-            "-Wno-DECLFILENAME",
-            "--no-timing",
-            "--top-module",
-            top,
-        ]);
-        let output = output_of(
-            command.arg(&file),
-            "checks the emitted Verilog",
-            "cargo xtask test",
-        )?;
+        command.args(["--lint-only", "-sv", "-Wall", "-Wno-DECLFILENAME", "--no-timing", "--top-module", top]);
+        let output = output_of(command.arg(&file), "checks the emitted Verilog", "cargo xtask test")?;
         let said = text(&output).replace(&format!("{}/", folder.path().display()), "");
-        let complaints: Vec<_> = said
-            .lines()
-            .filter(|line| !line.starts_with("- "))
-            .collect();
+        let complaints: Vec<_> = said.lines().filter(|line| !line.starts_with("- ")).collect();
         if output.status.success() && complaints.is_empty() {
             return Ok(());
         }
-        Err(Error::Lint {
-            top: top.to_owned(),
-            output: complaints.join("\n"),
-        })
+        Err(Error::Lint { top: top.to_owned(), output: complaints.join("\n") })
     }
 }
 
@@ -495,10 +357,7 @@ fn run_verilator(command: &mut Command, model: &ModelSpec, folder: &Path) -> Res
     }
     let output = text(&output).replace(&format!("{}/", folder.display()), "");
     let full = Error::disk_full(&output, folder);
-    Err(full.unwrap_or_else(|| Error::Verilate {
-        top: model.top.clone(),
-        output,
-    }))
+    Err(full.unwrap_or_else(|| Error::Verilate { top: model.top.clone(), output }))
 }
 
 /// The C++ files that Verilator wrote into this folder, sorted by name.
@@ -508,14 +367,8 @@ fn generated(folder: &Path) -> std::io::Result<Vec<Source>> {
         let file = file?;
         let path = file.path();
         if path.extension().is_some_and(|extension| extension == "cpp") {
-            let slow = path
-                .file_stem()
-                .is_some_and(|stem| stem.to_string_lossy().ends_with("__Slow"));
-            sources.push(Source {
-                path,
-                bytes: file.metadata()?.len(),
-                slow,
-            });
+            let slow = path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("__Slow"));
+            sources.push(Source { path, bytes: file.metadata()?.len(), slow });
         }
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
@@ -548,11 +401,7 @@ fn processors() -> usize {
 /// Writes a file and describes it.
 fn write(path: PathBuf, content: &str) -> Result<Source, Error> {
     fs::write(&path, content).map_err(|error| Error::io("write", &path, error))?;
-    Ok(Source {
-        path,
-        bytes: content.len() as u64,
-        slow: false,
-    })
+    Ok(Source { path, bytes: content.len() as u64, slow: false })
 }
 
 #[cfg(test)]
@@ -562,30 +411,18 @@ mod tests {
     #[test]
     fn split_keeps_every_file_once_and_in_order() {
         let files: Vec<_> = (0..23)
-            .map(|index| Source {
-                path: format!("{index}").into(),
-                bytes: (index * 7919) % 300_000,
-                slow: false,
-            })
+            .map(|index| Source { path: format!("{index}").into(), bytes: (index * 7919) % 300_000, slow: false })
             .collect();
         let groups = split(&files.iter().collect::<Vec<_>>());
         assert!(groups.len() <= processors());
-        let names: Vec<_> = groups
-            .concat()
-            .iter()
-            .map(|source| source.path.clone())
-            .collect();
+        let names: Vec<_> = groups.concat().iter().map(|source| source.path.clone()).collect();
         let expected: Vec<_> = files.iter().map(|source| source.path.clone()).collect();
         assert_eq!(names, expected);
     }
 
     #[test]
     fn few_bytes_are_one_unit() {
-        let files = [1000, 2000].map(|bytes| Source {
-            path: "a".into(),
-            bytes,
-            slow: false,
-        });
+        let files = [1000, 2000].map(|bytes| Source { path: "a".into(), bytes, slow: false });
         assert_eq!(split(&files.iter().collect::<Vec<_>>()).len(), 1);
     }
 }

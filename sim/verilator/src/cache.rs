@@ -29,11 +29,7 @@ impl Cache {
 
     /// `FLASHDOCK_CACHE`, else `target/flashdock` of the workspace this program was built from, else the user's cache folder.
     pub fn from_env() -> Self {
-        let set = |name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(root) = set("FLASHDOCK_CACHE") {
             return Self::new(root);
         }
@@ -54,11 +50,7 @@ impl Cache {
     /// Returns the folder of an entry, calling `fill` to make it if it is absent or damaged.
     ///
     /// `fill` gets an empty folder and writes the entry's files there. While it runs, other processes that want the same entry wait.
-    pub(crate) fn entry(
-        &self,
-        entry: &str,
-        fill: impl FnOnce(&Path) -> Result<(), Error>,
-    ) -> Result<PathBuf, Error> {
+    pub(crate) fn entry(&self, entry: &str, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
         let path = self.root.join(entry);
         if is_whole(&path) {
             return Ok(path);
@@ -67,8 +59,7 @@ impl Cache {
         fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
 
         let lock_path = beside(&path, "lock");
-        let lock =
-            File::create(&lock_path).map_err(|error| Error::io("create", &lock_path, error))?;
+        let lock = File::create(&lock_path).map_err(|error| Error::io("create", &lock_path, error))?;
         fs4::FileExt::lock(&lock).map_err(|error| Error::io("lock", &lock_path, error))?;
         // Another process may have made it while this one waited. The lock ends with `lock`.
         if is_whole(&path) {
@@ -81,8 +72,7 @@ impl Cache {
         let filled = fill(&partial).and_then(|()| {
             let stamp = stamp_of(&partial).map_err(|error| Error::io("read", &partial, error))?;
             let stamp_path = partial.join(STAMP);
-            fs::write(&stamp_path, stamp)
-                .map_err(|error| Error::io("write", &stamp_path, error))?;
+            fs::write(&stamp_path, stamp).map_err(|error| Error::io("write", &stamp_path, error))?;
             remove(&path)?;
             fs::rename(&partial, &path).map_err(|error| Error::io("create", &path, error))
         });
@@ -106,9 +96,7 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 /// Removes a folder that may be absent.
 fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io("remove", path, error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
         _ => Ok(()),
     }
 }
@@ -148,12 +136,10 @@ fn stamp_of(folder: &Path) -> io::Result<String> {
 
 /// The SHA-256 of these bytes in hexadecimal.
 pub(crate) fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Sha256::digest(content).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -169,10 +155,7 @@ mod tests {
     }
 
     fn write(content: &'static str) -> impl FnOnce(&Path) -> Result<(), Error> {
-        move |folder| {
-            fs::write(folder.join("file"), content)
-                .map_err(|error| Error::io("write", folder, error))
-        }
+        move |folder| fs::write(folder.join("file"), content).map_err(|error| Error::io("write", folder, error))
     }
 
     fn never(_: &Path) -> Result<(), Error> {
@@ -211,9 +194,7 @@ mod tests {
         let (_folder, cache) = cache();
         let failed = cache.entry("one", |folder| {
             fs::write(folder.join("file"), "half").unwrap();
-            Err(Error::DiskFull {
-                path: folder.to_owned(),
-            })
+            Err(Error::DiskFull { path: folder.to_owned() })
         });
         assert!(matches!(failed, Err(Error::DiskFull { .. })));
         assert!(!cache.root().join("one").exists());
@@ -241,10 +222,7 @@ mod tests {
                         made.fetch_add(1, Ordering::Relaxed);
                         write("content")(folder)
                     });
-                    assert_eq!(
-                        fs::read_to_string(path.unwrap().join("file")).unwrap(),
-                        "content"
-                    );
+                    assert_eq!(fs::read_to_string(path.unwrap().join("file")).unwrap(), "content");
                 });
             }
         });

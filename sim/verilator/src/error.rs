@@ -50,9 +50,7 @@ pub enum Error {
         found: String,
     },
     /// The registry has no file of this package for this machine.
-    #[error(
-        "{package} is not available for {platform}; install it and set FLASHDOCK_VERILATOR_ROOT to its folder"
-    )]
+    #[error("{package} is not available for {platform}; install it and set FLASHDOCK_VERILATOR_ROOT to its folder")]
     Platform {
         /// Name and version of the package.
         package: String,
@@ -121,23 +119,14 @@ impl Error {
     /// The error for a failed file operation, recognizing a full disk.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull {
-                path: path.to_owned(),
-            },
-            _ => Error::Io {
-                action,
-                path: path.to_owned(),
-                source,
-            },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull { path: path.to_owned() },
+            _ => Error::Io { action, path: path.to_owned(), source },
         }
     }
 
     /// The full-disk error if a program's messages are about one.
     pub(crate) fn disk_full(output: &str, path: &Path) -> Option<Self> {
-        let full =
-            output.contains("No space left on device") || output.contains("Disk quota exceeded");
-        full.then(|| Error::DiskFull {
-            path: path.to_owned(),
-        })
+        let full = output.contains("No space left on device") || output.contains("Disk quota exceeded");
+        full.then(|| Error::DiskFull { path: path.to_owned() })
     }
 }

@@ -20,12 +20,7 @@ struct Entry {
     create: unsafe extern "C" fn(reset_mode: i32, seed: i32) -> *mut c_void,
     destroy: unsafe extern "C" fn(instance: *mut c_void),
     settle: unsafe extern "C" fn(instance: *mut c_void, words: *mut u64) -> bool,
-    step: unsafe extern "C" fn(
-        instance: *mut c_void,
-        words: *mut u64,
-        clocks: u64,
-        count: u64,
-    ) -> bool,
+    step: unsafe extern "C" fn(instance: *mut c_void, words: *mut u64, clocks: u64, count: u64) -> bool,
     trace_open: unsafe extern "C" fn(instance: *mut c_void, path: *const c_char) -> bool,
     trace_close: unsafe extern "C" fn(instance: *mut c_void),
     message: unsafe extern "C" fn(instance: *const c_void) -> *const c_char,
@@ -74,10 +69,7 @@ impl Library {
     /// Loads the library that was built from this set.
     pub(crate) fn open(path: &Path, set: &ModelSet) -> Result<Self, Error> {
         let library = loaded(path)?;
-        let load_error = |detail: String| Error::Load {
-            path: path.to_owned(),
-            detail,
-        };
+        let load_error = |detail: String| Error::Load { path: path.to_owned(), detail };
         type List = unsafe extern "C" fn(index: u64) -> *const Entry;
         // SAFETY: the symbol is the function that `shim::library_source` wrote, of this type.
         let list = unsafe { library.get::<List>(ENTRY_SYMBOL.as_bytes()) };
@@ -86,30 +78,16 @@ impl Library {
             // SAFETY: the function only reads a constant table. What it returns is null or lives as long as the library, which is
             // never unloaded.
             let entry = unsafe { list(index as u64).as_ref() };
-            let entry =
-                entry.ok_or_else(|| load_error(format!("it has no model `{}`", model.name)))?;
+            let entry = entry.ok_or_else(|| load_error(format!("it has no model `{}`", model.name)))?;
             // SAFETY: `name` points to a string constant of the library.
             let name = unsafe { CStr::from_ptr(entry.name) };
             if name.to_bytes() != model.name.as_bytes() {
-                return Err(load_error(format!(
-                    "it has {name:?} in place of model `{}`",
-                    model.name
-                )));
+                return Err(load_error(format!("it has {name:?} in place of model `{}`", model.name)));
             }
-            Ok(Class {
-                entry,
-                layout: Arc::new(Layout::new(&model.name, &model.ports)),
-            })
+            Ok(Class { entry, layout: Arc::new(Layout::new(&model.name, &model.ports)) })
         };
-        let models = set
-            .models
-            .iter()
-            .enumerate()
-            .map(class)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            models: Arc::new(models),
-        })
+        let models = set.models.iter().enumerate().map(class).collect::<Result<_, _>>()?;
+        Ok(Self { models: Arc::new(models) })
     }
 
     /// A new instance of the model of this name, with zeros in its state.
@@ -126,18 +104,13 @@ impl Library {
     /// If the set has no such model.
     pub fn model_with(&self, name: &str, reset: Reset) -> Model {
         let class = self.models.iter().find(|class| class.layout.name == name);
-        let class = class.unwrap_or_else(|| {
-            panic!("the library has no model `{name}`, only {:?}", self.names())
-        });
+        let class = class.unwrap_or_else(|| panic!("the library has no model `{name}`, only {:?}", self.names()));
         Model::new(class, reset)
     }
 
     /// The names of the models.
     pub fn names(&self) -> Vec<&str> {
-        self.models
-            .iter()
-            .map(|class| class.layout.name.as_str())
-            .collect()
+        self.models.iter().map(|class| class.layout.name.as_str()).collect()
     }
 }
 
@@ -151,21 +124,14 @@ impl fmt::Debug for Library {
 ///
 /// A library is never unloaded: models of it may live in any thread, and C++ static objects do not like to go early.
 fn loaded(path: &Path) -> Result<&'static libloading::Library, Error> {
-    static LOADED: OnceLock<Mutex<HashMap<PathBuf, &'static libloading::Library>>> =
-        OnceLock::new();
-    let mut loaded = LOADED
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    static LOADED: OnceLock<Mutex<HashMap<PathBuf, &'static libloading::Library>>> = OnceLock::new();
+    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(library) = loaded.get(path) {
         return Ok(library);
     }
     // SAFETY: the library was built by `build.rs`, the cache has checked its hash, and its initializers only set up C++ statics.
     let library = unsafe { libloading::Library::new(path) };
-    let library = library.map_err(|error| Error::Load {
-        path: path.to_owned(),
-        detail: error.to_string(),
-    })?;
+    let library = library.map_err(|error| Error::Load { path: path.to_owned(), detail: error.to_string() })?;
     let library: &'static _ = Box::leak(Box::new(library));
     loaded.insert(path.to_owned(), library);
     Ok(library)
@@ -173,26 +139,11 @@ fn loaded(path: &Path) -> Result<&'static libloading::Library, Error> {
 
 impl Layout {
     fn new(name: &str, ports: &[PortSpec]) -> Self {
-        let by_name = ports
-            .iter()
-            .enumerate()
-            .map(|(index, port)| (port.name.clone(), PortId(index)))
-            .collect();
+        let by_name = ports.iter().enumerate().map(|(index, port)| (port.name.clone(), PortId(index))).collect();
         let is_clock = |port: &&PortSpec| port.direction == Direction::Clock;
-        let words = ports
-            .iter()
-            .filter(|port| !is_clock(port))
-            .map(PortSpec::words)
-            .sum();
+        let words = ports.iter().filter(|port| !is_clock(port)).map(PortSpec::words).sum();
         let clocks = (1 << ports.iter().filter(is_clock).count()) - 1;
-        Self {
-            name: name.to_owned(),
-            ports: ports.to_vec(),
-            offsets: offsets(ports),
-            by_name,
-            words,
-            clocks,
-        }
+        Self { name: name.to_owned(), ports: ports.to_vec(), offsets: offsets(ports), by_name, words, clocks }
     }
 }
 
@@ -226,12 +177,7 @@ impl Model {
         let instance = unsafe { (class.entry.create)(mode, seed) };
         let instance = NonNull::new(instance).expect("`create` returns a new object");
         let words = vec![0; class.layout.words].into_boxed_slice();
-        let mut model = Self {
-            entry: class.entry,
-            instance,
-            words,
-            layout: class.layout.clone(),
-        };
+        let mut model = Self { entry: class.entry, instance, words, layout: class.layout.clone() };
         // The clocks must have been seen low before the first edge.
         model.settle();
         model
@@ -258,11 +204,7 @@ impl Model {
     /// If the port is a clock.
     pub fn words(&self, port: PortId) -> &[u64] {
         let spec = &self.layout.ports[port.0];
-        assert!(
-            spec.direction != Direction::Clock,
-            "clock `{}` has no value",
-            spec.name
-        );
+        assert!(spec.direction != Direction::Clock, "clock `{}` has no value", spec.name);
         let offset = self.layout.offsets[port.0];
         &self.words[offset..offset + spec.words()]
     }
@@ -272,20 +214,9 @@ impl Model {
     /// # Panics
     /// If there is no such clock.
     pub fn run_clocks(&mut self, clocks: u64, cycles: u64) {
-        assert!(
-            clocks & !self.layout.clocks == 0,
-            "model `{}` has no clocks {clocks:#b}",
-            self.name()
-        );
+        assert!(clocks & !self.layout.clocks == 0, "model `{}` has no clocks {clocks:#b}", self.name());
         // SAFETY: as in `settle`.
-        let running = unsafe {
-            (self.entry.step)(
-                self.instance.as_ptr(),
-                self.words.as_mut_ptr(),
-                clocks,
-                cycles,
-            )
-        };
+        let running = unsafe { (self.entry.step)(self.instance.as_ptr(), self.words.as_mut_ptr(), clocks, cycles) };
         self.check(running);
     }
 
@@ -300,10 +231,7 @@ impl Model {
         // SAFETY: `instance` is alive; `name` is a string that outlives the call.
         let open = unsafe { (self.entry.trace_open)(self.instance.as_ptr(), name.as_ptr()) };
         if !open {
-            let text = format!(
-                "model `{}` was built without waveforms: build its set with `trace(true)`",
-                self.name()
-            );
+            let text = format!("model `{}` was built without waveforms: build its set with `trace(true)`", self.name());
             return Err(std::io::Error::other(text));
         }
         Ok(())
@@ -320,11 +248,7 @@ impl Model {
         if !running {
             // SAFETY: `instance` is alive, and its message is a string that lives as long as it does.
             let message = unsafe { CStr::from_ptr((self.entry.message)(self.instance.as_ptr())) };
-            panic!(
-                "model `{}` stopped: {}",
-                self.name(),
-                message.to_string_lossy()
-            );
+            panic!("model `{}` stopped: {}", self.name(), message.to_string_lossy());
         }
     }
 }
@@ -333,10 +257,7 @@ impl Simulator for Model {
     fn port(&self, name: &str) -> PortId {
         self.find_port(name).unwrap_or_else(|| {
             let names: Vec<_> = self.ports().iter().map(|port| &port.name).collect();
-            panic!(
-                "model `{}` has no port `{name}`, only {names:?}",
-                self.name()
-            )
+            panic!("model `{}` has no port `{name}`, only {names:?}", self.name())
         })
     }
 
@@ -346,21 +267,13 @@ impl Simulator for Model {
     /// If the port is not an input, or the value has bits outside of it.
     fn poke(&mut self, port: PortId, value: &[u64]) {
         let spec = &self.layout.ports[port.0];
-        assert!(
-            spec.direction == Direction::Input,
-            "port `{}` is not an input",
-            spec.name
-        );
+        assert!(spec.direction == Direction::Input, "port `{}` is not an input", spec.name);
         let offset = self.layout.offsets[port.0];
         let words = &mut self.words[offset..offset + spec.words()];
         let unused_bits = (u64::BITS - spec.width % u64::BITS) % u64::BITS;
         let top = value.get(words.len() - 1).copied().unwrap_or(0);
         let fits = value.len() <= words.len() && top <= u64::MAX >> unused_bits;
-        assert!(
-            fits,
-            "{value:x?} does not fit into port `{}` of {} bits",
-            spec.name, spec.width
-        );
+        assert!(fits, "{value:x?} does not fit into port `{}` of {} bits", spec.name, spec.width);
         let (set, rest) = words.split_at_mut(value.len());
         set.copy_from_slice(value);
         rest.fill(0);
@@ -372,8 +285,7 @@ impl Simulator for Model {
 
     fn settle(&mut self) {
         // SAFETY: `instance` is alive until `drop`, and `words` is the array that the shim of this model was generated for.
-        let running =
-            unsafe { (self.entry.settle)(self.instance.as_ptr(), self.words.as_mut_ptr()) };
+        let running = unsafe { (self.entry.settle)(self.instance.as_ptr(), self.words.as_mut_ptr()) };
         self.check(running);
     }
 
@@ -395,8 +307,6 @@ impl Drop for Model {
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("name", &self.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Model").field("name", &self.name()).finish_non_exhaustive()
     }
 }

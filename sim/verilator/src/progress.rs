@@ -39,36 +39,21 @@ impl Progress for Terminal {
             eprintln!("{task}");
             return;
         }
-        let style =
-            ProgressStyle::with_template("{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}");
-        let bar = ProgressBar::new(steps)
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = ProgressStyle::with_template("{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}");
+        let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(task.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        *self
-            .bar
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(bar);
+        *self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(bar);
     }
 
     fn advance(&self) {
-        if let Some(bar) = self
-            .bar
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .as_ref()
-        {
+        if let Some(bar) = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() {
             bar.inc(1);
         }
     }
 
     fn end(&self) {
-        if let Some(bar) = self
-            .bar
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take()
-        {
+        if let Some(bar) = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
             bar.finish_and_clear();
         }
     }

@@ -24,32 +24,15 @@ pub(crate) fn model_source(model: &ModelSpec, index: usize) -> String {
     let mut inputs = String::new();
     let mut outputs = String::new();
     let mut clocks = String::new();
-    for (clock, port) in model
-        .ports
-        .iter()
-        .filter(|port| port.direction == Direction::Clock)
-        .enumerate()
-    {
-        line(
-            &mut clocks,
-            format_args!(
-                "if (mask >> {clock} & 1) top.{} = level;",
-                member(&port.name)
-            ),
-        );
+    for (clock, port) in model.ports.iter().filter(|port| port.direction == Direction::Clock).enumerate() {
+        line(&mut clocks, format_args!("if (mask >> {clock} & 1) top.{} = level;", member(&port.name)));
     }
     for (port, offset) in model.ports.iter().zip(offsets(&model.ports)) {
         let member = member(&port.name);
         match port.direction {
             Direction::Clock => {}
-            Direction::Input => line(
-                &mut inputs,
-                format_args!("flashdock::put(top.{member}, words + {offset});"),
-            ),
-            Direction::Output => line(
-                &mut outputs,
-                format_args!("flashdock::get(top.{member}, words + {offset});"),
-            ),
+            Direction::Input => line(&mut inputs, format_args!("flashdock::put(top.{member}, words + {offset});")),
+            Direction::Output => line(&mut outputs, format_args!("flashdock::get(top.{member}, words + {offset});")),
         }
     }
     format!(
@@ -80,10 +63,7 @@ pub(crate) fn library_source(set: &ModelSet) -> String {
     let mut entries = String::new();
     for index in 0..set.models.len() {
         let prefix = prefix(index);
-        line(
-            &mut declarations,
-            format_args!("FlashdockModel {prefix}_entry();"),
-        );
+        line(&mut declarations, format_args!("FlashdockModel {prefix}_entry();"));
         line(&mut entries, format_args!("{prefix}_entry(),"));
     }
     format!(
@@ -126,30 +106,16 @@ pub(crate) fn offsets(ports: &[PortSpec]) -> Vec<usize> {
 ///
 /// Its header declares each port as `VL_IN8(&name,msb,lsb)` with the kind by width; the names are those of [`member`].
 pub(crate) fn check_ports(model: &ModelSpec, header: &str) -> Result<(), Error> {
-    let fail = |detail: String| {
-        Err(Error::Ports {
-            model: model.name.clone(),
-            detail,
-        })
-    };
+    let fail = |detail: String| Err(Error::Ports { model: model.name.clone(), detail });
     let mut found = header.lines().filter_map(declaration).collect::<Vec<_>>();
     for port in &model.ports {
-        let Some(at) = found
-            .iter()
-            .position(|(name, ..)| *name == member(&port.name))
-        else {
-            return fail(format!(
-                "module `{}` has no port `{}`",
-                model.top, port.name
-            ));
+        let Some(at) = found.iter().position(|(name, ..)| *name == member(&port.name)) else {
+            return fail(format!("module `{}` has no port `{}`", model.top, port.name));
         };
         let (_, output, width) = found.swap_remove(at);
         if output != (port.direction == Direction::Output) {
             let direction = if output { "an output" } else { "an input" };
-            return fail(format!(
-                "port `{}` is {direction} in the Verilog",
-                port.name
-            ));
+            return fail(format!("port `{}` is {direction} in the Verilog", port.name));
         }
         if width != port.width {
             return fail(format!(
@@ -236,12 +202,7 @@ mod tests {
     use super::*;
 
     fn model(ports: Vec<PortSpec>) -> ModelSpec {
-        ModelSpec {
-            name: "block".into(),
-            top: "block".into(),
-            verilog: String::new(),
-            ports,
-        }
+        ModelSpec { name: "block".into(), top: "block".into(), verilog: String::new(), ports }
     }
 
     const HEADER: &str = "
@@ -269,23 +230,11 @@ mod tests {
     fn each_difference_of_a_port_list_is_named() {
         type Change = fn(&mut Vec<PortSpec>);
         let changes: [(Change, &str); 5] = [
-            (
-                |ports| ports[2].width = 10,
-                "`address` has 9 bits in the Verilog and 10",
-            ),
-            (
-                |ports| ports[2].direction = Direction::Output,
-                "`address` is an input",
-            ),
+            (|ports| ports[2].width = 10, "`address` has 9 bits in the Verilog and 10"),
+            (|ports| ports[2].direction = Direction::Output, "`address` is an input"),
             (|ports| ports[2].name = "adress".into(), "no port `adress`"),
-            (
-                |ports| ports.truncate(3),
-                "`wide___05Fname` of the Verilog is not in the list",
-            ),
-            (
-                |ports| ports[1].direction = Direction::Input,
-                "`data` is an output",
-            ),
+            (|ports| ports.truncate(3), "`wide___05Fname` of the Verilog is not in the list"),
+            (|ports| ports[1].direction = Direction::Input, "`data` is an output"),
         ];
         for (change, expected) in changes {
             let mut ports = ports();

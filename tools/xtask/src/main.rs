@@ -1,8 +1,8 @@
 //! `cargo xtask ...`: what people and the pipeline run on this repository.
 
 mod area;
-mod blocks;
 mod generated;
+mod readme;
 mod reference;
 mod steps;
 mod tidy;
@@ -40,9 +40,11 @@ enum Task {
     Tidy,
     /// Write generated files again
     Generate,
-    /// Measure area and longest path of blocks with yosys
+    /// Measure, and write the figures into README.md
+    Readme,
+    /// Measure area and longest path of the controller and its blocks with yosys
     Area {
-        /// Blocks to measure; all of them if none is given
+        /// Modules to measure; if none is given, the controller and the blocks that it is wired from
         blocks: Vec<String>,
         /// Print JSON
         #[arg(long)]
@@ -75,6 +77,7 @@ fn run(task: Task) -> Result<()> {
         Task::Ci => steps::lint(&workspace).and_then(|()| steps::test(&workspace, &[])),
         Task::Tidy => tidy::run(&workspace),
         Task::Generate => generated::write(&workspace),
+        Task::Readme => readme::run(&workspace),
         Task::Area { blocks, json } => area::run(&blocks, json),
         Task::HdlReference { clocks } => reference::run(clocks),
     }

@@ -20,7 +20,7 @@ pub fn run(clocks: u64) -> Result<()> {
     let library = hdl_reference::library(&Toolchain::from_env(), Optimize::Run)?;
     let speed = hdl_reference::measure(&library, clocks, ROUNDS);
 
-    area::print_table(&[("by hand".into(), hand), ("in the HDL".into(), ours)]);
+    print!("{}", area::table(&[("by hand".into(), hand), ("in the HDL".into(), ours)]));
     println!("\nVerilated speed: by hand {:.2} MHz, in the HDL {:.2} MHz", speed.hand_written / 1e6, speed.ours / 1e6);
     check_area(&hand, &ours)?;
     let ratio = speed.ours / speed.hand_written;

@@ -38,9 +38,23 @@ pub fn check(workspace: &Workspace) -> Result<()> {
 /// tidy, fmt and clippy.
 pub fn lint(workspace: &Workspace) -> Result<()> {
     tidy::run(workspace)?;
-    step(workspace, "fmt", cargo().args(["fmt", "--all", "--check"]))?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
-    step(workspace, "clippy", cargo().args(clippy))
+    if has_component("fmt", "rustfmt") {
+        step(workspace, "fmt", cargo().args(["fmt", "--all", "--check"]))?;
+    }
+    if has_component("clippy", "clippy") {
+        let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+        step(workspace, "clippy", cargo().args(clippy))?;
+    }
+    Ok(())
+}
+
+/// Whether cargo has this subcommand; says how to get it if not.
+fn has_component(subcommand: &str, component: &str) -> bool {
+    let found = cargo().args([subcommand, "--version"]).output().is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("skipped: {subcommand}, which is not installed: rustup component add {component}");
+    }
+    found
 }
 
 /// Runs a command in the repository, its output going where ours goes, and says how long it took.

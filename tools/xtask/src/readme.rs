@@ -1,0 +1,63 @@
+//! `cargo xtask readme`: writes what README.md shows of measured figures, from the programs that measure them.
+//!
+//! A section stands between `<!-- name: written by ... -->` and `<!-- name: end -->`.
+
+use std::fs;
+
+use anyhow::{ensure, Context, Result};
+
+use crate::area;
+use crate::workspace::{cargo, Workspace};
+
+/// Measures and writes every section.
+pub fn run(workspace: &Workspace) -> Result<()> {
+    let path = workspace.root.join("README.md");
+    let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    text = with_section(&text, "demo", &fenced(&flashdock(workspace, "demo")?))?;
+    text = with_section(&text, "figures", &fenced(&flashdock(workspace, "bench")?))?;
+    text = with_section(&text, "area", &area::table(&area::measure_modules(&area::controller()?, &[])?))?;
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What `cargo run --release -- <command>` prints.
+fn flashdock(workspace: &Workspace, command: &str) -> Result<String> {
+    eprintln!("running flashdock {command}");
+    let arguments = ["run", "--release", "--quiet", "--package", "flashdock", "--", command];
+    let output = cargo().args(arguments).current_dir(&workspace.root).output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "flashdock {command} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn fenced(text: &str) -> String {
+    format!("```text\n{}\n```\n", text.trim_end())
+}
+
+/// The text with other content in one of its sections.
+fn with_section(text: &str, name: &str, content: &str) -> Result<String> {
+    let begin = format!("<!-- {name}: written by ");
+    let end = format!("<!-- {name}: end -->");
+    let from = text.find(&begin).with_context(|| format!("README.md has no section `{begin}... -->`"))?;
+    let from = from + text[from..].find('\n').map_or(0, |line_end| line_end + 1);
+    let to = text[from..].find(&end).with_context(|| format!("README.md has no `{end}`"))? + from;
+    Ok(format!("{}{content}{}", &text[..from], &text[to..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "a\n<!-- x: written by `y` -->\nold\n<!-- x: end -->\nb\n";
+
+    #[test]
+    fn only_the_section_changes() {
+        let new = with_section(TEXT, "x", "new\n").unwrap();
+        assert_eq!(new, TEXT.replace("old", "new"));
+        assert_eq!(with_section(&new, "x", "new\n").unwrap(), new);
+    }
+
+    #[test]
+    fn missing_section_is_an_error() {
+        assert!(with_section(TEXT, "z", "").is_err());
+        assert!(with_section(&TEXT.replace("x: end", "z: end"), "x", "").is_err());
+    }
+}
