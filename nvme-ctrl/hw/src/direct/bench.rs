@@ -1,1 +1,172 @@
-//! The running block.
+//! The running block: storage commands against a memory, compared byte by byte.
+
+use super::Direct;
+use crate::io_engine::bench::bytes::Bytes;
+use crate::io_engine::bench::memory::Memory;
+use crate::io_engine::bench::BackEnd;
+use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use crate::types::{Operation, StorageStatus};
+use crate::Config;
+use rtl_hdl::bench::{Bench, Rng};
+use rtl_hdl::HwEnum;
+use std::ops::Range;
+
+/// Bytes of the memory.
+const MEMORY_BYTES: u64 = 1 << 22;
+/// The part of it that fails.
+const BAD: Range<u64> = 0x20_0000..0x30_0000;
+
+/// A command on blocks of its own.
+struct Planned {
+    operation: Operation,
+    lba: u64,
+    blocks: u64,
+    status: StorageStatus,
+}
+
+/// Commands whose blocks do not meet; two of them reach, or begin, beyond the end.
+fn plan(rng: &mut Rng, config: Config) -> Vec<Planned> {
+    let lba_bytes = u64::from(config.lba_bytes);
+    let (mut lba, end) = (1, MEMORY_BYTES / lba_bytes);
+    let mut planned = vec![];
+    let bad_lba = |lba: u64| BAD.contains(&(lba * lba_bytes));
+    while lba + 8 <= end && planned.len() < 150 {
+        let blocks = 1 + rng.below(4096 / lba_bytes);
+        let operation =
+            *rng.pick(&[Operation::Read, Operation::Write, Operation::Read, Operation::Write, Operation::Flush]);
+        // A command on the border of the part that fails, fails.
+        let bad = operation != Operation::Flush && (bad_lba(lba) || bad_lba(lba + blocks - 1));
+        let status = if bad { StorageStatus::MediaError } else { StorageStatus::Good };
+        planned.push(Planned { operation, lba, blocks, status });
+        lba += blocks + rng.below(2 * end / 150);
+    }
+    for operation in [Operation::Write, Operation::Read] {
+        for lba in [end, u64::MAX, end + 5] {
+            planned.push(Planned { operation, lba, blocks: 1, status: StorageStatus::Refused });
+        }
+        if config.lba_bytes < 4096 {
+            planned.push(Planned { operation, lba: end - 1, blocks: 2, status: StorageStatus::Refused });
+        }
+    }
+    rng.shuffle(&mut planned);
+    planned
+}
+
+fn send(bench: &mut Bench, command: &Planned, tag: u64) {
+    let item = bench.fields("storage_command").set("tag", tag).set("operation", command.operation.code());
+    let blocks = if command.operation == Operation::Flush { 0 } else { command.blocks };
+    bench.send("storage_command", [item.set("lba", command.lba).set("blocks", blocks).words()]);
+}
+
+#[test]
+fn blocks_lie_in_memory_one_after_the_other() {
+    for config in CONFIGS {
+        let lba_bytes = u64::from(config.lba_bytes);
+        under_all_stalls(&Direct::new(config, MEMORY_BYTES), |bench, rng| {
+            let planned = plan(rng, config);
+            let mut bytes = Bytes::default();
+            let old: Vec<u8> = (0..MEMORY_BYTES / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+            bytes.store(0, &old);
+            let mut expected = bytes.clone();
+            let mut memory = Memory::new(bytes.clone(), BAD, 9);
+            let mut free: Vec<u64> = (0..config.units.into()).collect();
+            let mut running: Vec<Option<&Planned>> = vec![None; 256];
+            let (mut plan, mut ended, mut beats) = (planned.iter(), 0, vec![vec![]; 256]);
+            for _ in 0..60_000 {
+                if let Some(tag) = free.pop() {
+                    match plan.next() {
+                        None => free.push(tag),
+                        Some(command) => {
+                            send(bench, command, tag);
+                            running[tag as usize] = Some(command);
+                            let count =
+                                if command.operation == Operation::Write { command.blocks * lba_bytes / 64 } else { 0 };
+                            for beat in 0..count {
+                                let data = rng.bits(512);
+                                let last = beat + 1 == count;
+                                let item = bench.fields("storage_write").set("last", last).set_words("data", &data);
+                                bench.send("storage_write", [item.words()]);
+                                if command.status == StorageStatus::Good {
+                                    expected.write_line(command.lba * lba_bytes + 64 * beat, &data, u64::MAX);
+                                }
+                            }
+                        }
+                    }
+                }
+                memory.clock(bench);
+                bench.clock();
+                for beat in bench.drain_fields("storage_read") {
+                    beats[beat.get("tag") as usize].push(beat);
+                }
+                for done in bench.drain_fields("storage_done") {
+                    let tag = done.get("tag");
+                    let command = running[tag as usize].expect("it is running");
+                    assert_eq!(done.get("status"), command.status.code());
+                    let reads = command.operation == Operation::Read && command.status != StorageStatus::Refused;
+                    let count = if reads { (command.blocks * lba_bytes / 64) as usize } else { 0 };
+                    // The last beats may come after the end.
+                    let mut late = 0;
+                    while beats[tag as usize].len() < count {
+                        assert!(late < 1000, "beats of tag {tag} are missing");
+                        memory.clock(bench);
+                        bench.clock();
+                        late += 1;
+                        for beat in bench.drain_fields("storage_read") {
+                            beats[beat.get("tag") as usize].push(beat);
+                        }
+                    }
+                    let mut failed = false;
+                    for (index, beat) in std::mem::take(&mut beats[tag as usize]).iter().enumerate() {
+                        let address = command.lba * lba_bytes + 64 * index as u64;
+                        assert_eq!(beat.get("last") == 1, index + 1 == count);
+                        assert_eq!(beat.get("error") == 1, BAD.contains(&address));
+                        failed |= BAD.contains(&address);
+                        if !BAD.contains(&address) {
+                            assert_eq!(Some(beat.get_words("data")), bytes.line(address));
+                        }
+                    }
+                    assert!(!reads || failed == (command.status == StorageStatus::MediaError));
+                    running[tag as usize] = None;
+                    free.push(tag);
+                    ended += 1;
+                }
+                if ended == planned.len() {
+                    break;
+                }
+            }
+            assert_eq!(ended, planned.len());
+            bench.run(300);
+            assert_eq!(bench.received("storage_done").len() + bench.received("storage_read").len(), 0);
+            for command in planned.iter().filter(|c| c.status == StorageStatus::MediaError) {
+                let (at, bytes) = (command.lba * lba_bytes, command.blocks * lba_bytes);
+                expected.store(at, &memory.bytes().load(at, bytes));
+            }
+            assert_eq!(memory.bytes().first_difference(&expected), None);
+        });
+    }
+}
+
+/// A beat per clock in both directions at once.
+#[test]
+fn moves_a_beat_in_every_clock() {
+    let config = Config::DEFAULT;
+    without_stalls(&Direct::new(config, MEMORY_BYTES), |bench| {
+        let mut bytes = Bytes::default();
+        bytes.store(0, &vec![7; MEMORY_BYTES as usize]);
+        let mut memory = Memory::new(bytes, 0..0, 9);
+        let commands = 16;
+        for tag in 0..commands {
+            let operation = if tag % 2 == 0 { Operation::Read } else { Operation::Write };
+            send(bench, &Planned { operation, lba: 8 * tag, blocks: 8, status: StorageStatus::Good }, tag);
+        }
+        let item = bench.fields("storage_write").words();
+        bench.send("storage_write", (0..64 * commands / 2).map(|_| item.clone()));
+        let began = bench.clocks();
+        while bench.received("storage_done").len() < commands as usize {
+            memory.clock(bench);
+            bench.clock();
+            let clocks = bench.clocks() - began;
+            assert!(clocks < 64 * commands / 2 + 60, "{clocks} clocks");
+        }
+    });
+}

@@ -1,1 +1,112 @@
-//! The running block.
+//! The running block: units from random places of host memory, answered in any order.
+
+use super::DmaRead;
+use crate::dma_write::bench::Unit;
+use crate::io_engine::bench::bytes::Bytes;
+use crate::io_engine::bench::host::{Host, HostTiming};
+use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use crate::Config;
+use rtl_hdl::bench::{Fields, Rng, Seed};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Host memory for `count` units, in which some pages are missing.
+fn memory(rng: &mut Rng, count: u64, missing_one_in: u64) -> Bytes {
+    let mut memory = Bytes::default();
+    for page in 0..2 * count {
+        if missing_one_in > 0 && rng.below(missing_one_in) == 0 {
+            continue;
+        }
+        let data: Vec<u8> = (0..4096).map(|_| rng.next_u64() as u8).collect();
+        memory.store(page * 4096, &data);
+    }
+    memory
+}
+
+/// Whether all lines of the unit can be read.
+fn is_there(memory: &Bytes, unit: &Unit) -> bool {
+    let last = unit.address() + unit.bytes - 1;
+    memory.line(unit.address() & !63).is_some() && memory.line(last & !63).is_some()
+}
+
+#[test]
+fn every_unit_arrives_once_and_whole() {
+    for config in CONFIGS {
+        under_all_stalls(&DmaRead::new(config), |bench, rng| {
+            let count = 60;
+            let memory = memory(rng, count, 15);
+            let mut host = Host::new(memory.clone(), HostTiming { latency: 5, late_max: 60 }, rng.clone());
+            let mut free: Vec<u64> = (0..config.units.into()).collect();
+            let mut running: BTreeMap<u64, Unit> = BTreeMap::new();
+            // Units that have arrived, with the beats that must follow.
+            let mut leaving: VecDeque<(u64, Unit)> = VecDeque::new();
+            let mut beats: VecDeque<Fields> = VecDeque::new();
+            let (mut next, mut ended, mut index) = (0, 0, 0);
+            for _ in 0..30_000 {
+                if let (true, Some(tag)) = (next < count, free.pop()) {
+                    let unit = Unit::random(rng, next);
+                    let fields = bench.fields("write_unit").set("target", next % 2);
+                    bench.send("write_unit", [unit.item(fields, tag)]);
+                    running.insert(tag, unit);
+                    next += 1;
+                }
+                host.answer_data_reads(bench);
+                bench.clock();
+                for arrived in bench.drain_fields("arrived") {
+                    let tag = arrived.get("tag");
+                    let unit = running.remove(&tag).unwrap_or_else(|| panic!("tag {tag} is not running"));
+                    assert_eq!(arrived.get("error") == 1, !is_there(&memory, &unit), "of unit {}", unit.number);
+                    match arrived.get("error") {
+                        0 => leaving.push_back((tag, unit)),
+                        _ => {
+                            free.push(tag);
+                            ended += 1;
+                        }
+                    }
+                }
+                // Beats may come before what announces them was taken.
+                beats.extend(bench.drain_fields("write"));
+                while let (Some((tag, unit)), false) = (leaving.front(), beats.is_empty()) {
+                    let got = beats.pop_front().expect("not empty");
+                    let bytes = (unit.bytes - 64 * index).min(64);
+                    let data: Vec<u8> = got.get_words("data").iter().flat_map(|word| word.to_le_bytes()).collect();
+                    let expected = memory.load(unit.address() + 64 * index, bytes);
+                    assert_eq!(data[..bytes as usize], expected, "beat {index} of unit {}", unit.number);
+                    assert_eq!(got.get("target"), unit.number % 2);
+                    index += 1;
+                    assert_eq!(got.get("last") == 1, index == unit.beats());
+                    if index == unit.beats() {
+                        free.push(*tag);
+                        leaving.pop_front();
+                        (index, ended) = (0, ended + 1);
+                    }
+                }
+                if ended == count {
+                    break;
+                }
+            }
+            assert_eq!(ended, count);
+            bench.run(50);
+            assert!(beats.is_empty() && bench.received("write").is_empty(), "there are beats that belong to no unit");
+        });
+    }
+}
+
+/// A line comes in and a beat goes out in every clock.
+#[test]
+fn moves_a_beat_in_every_clock() {
+    without_stalls(&DmaRead::new(Config::DEFAULT), |bench| {
+        let rng = &mut Seed(1).rng("data");
+        let mut host = Host::new(memory(rng, 16, 0), HostTiming { latency: 1, late_max: 0 }, rng.clone());
+        for number in 0..16 {
+            let unit = Unit { number, offset: if number % 2 == 0 { 0 } else { 100 }, bytes: 4096 };
+            bench.send("write_unit", [unit.item(bench.fields("write_unit"), number)]);
+        }
+        let began = bench.clocks();
+        while bench.received("write").len() < 16 * 64 {
+            host.answer_data_reads(bench);
+            bench.clock();
+            let clocks = bench.clocks() - began;
+            assert!(clocks <= 8 * (64 + 65) + 80, "{} beats in {clocks} clocks", bench.received("write").len());
+        }
+    });
+}

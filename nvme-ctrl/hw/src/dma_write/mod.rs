@@ -44,7 +44,7 @@ use crate::Config;
 use rtl_hdl::{address_width, cat, hw_bundle, lit, when, zero, Bits, Block, MemoryStyle, Module, Shape, Signal, Value};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 hw_bundle! {
     /// Where a unit goes.

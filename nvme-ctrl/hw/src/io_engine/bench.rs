@@ -2,18 +2,19 @@
 
 use super::IoEngine;
 use crate::direct::Direct;
+use crate::testing::{design, simulator, CONFIGS};
 use crate::types::{Operation, Target};
 use crate::Config;
 use nvme_spec::Status;
 use rtl_bus::Axi4;
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{block_fn, elaborate, Design, Evaluator, HwEnum};
+use rtl_hdl::{block_fn, Design, HwEnum};
 use std::collections::BTreeSet;
 
 pub(crate) mod bytes;
-mod host;
-mod memory;
+pub(crate) mod host;
+pub(crate) mod memory;
 mod script;
 mod storage;
 
@@ -46,7 +47,7 @@ fn engine_with_direct(config: Config) -> Design {
         m.output("buffer_read_data", engine.port("buffer_read_data"));
         m.output("quiet", engine.port("quiet"));
     });
-    elaborate(&top).unwrap_or_else(|problems| panic!("{problems}"))
+    design(&top)
 }
 
 /// The other side of the storage port.
@@ -99,7 +100,9 @@ impl<'a> World<'a> {
     /// Resets the engine, whatever it does, and everything around it.
     fn reset(&mut self) {
         self.bench.clear("command");
-        ["outcome", "failure"].map(|stream| self.bench.drain(stream));
+        for stream in ["outcome", "failure"] {
+            self.bench.drain(stream);
+        }
         self.host.forget(&mut self.bench);
         self.back_end.forget(&mut self.bench);
         self.bench.reset(2);
@@ -221,26 +224,26 @@ const WILD: HostTiming = HostTiming { latency: 20, late_max: 100 };
 /// Any storage: it answers in any order.
 #[test]
 fn moves_data_of_any_storage_under_every_stall_pattern() {
-    for config in [Config::SMALL, Config::DEFAULT] {
-        let design = elaborate(&IoEngine::new(config)).unwrap_or_else(|problems| panic!("{problems}"));
+    for config in CONFIGS {
+        let design = design(&IoEngine::new(config));
         for stalls in Stalls::ALL {
             let seed = Seed::from_env_or(0x5EED);
             let script = random_script(config, seed, 60, 24, 6);
-            let mut sim = Evaluator::new(&design).expect("the design can be evaluated");
-            World::new(&design, &mut sim, script, (seed, stalls), WILD, false).run();
+            let mut sim = simulator(&design);
+            World::new(&design, &mut *sim, script, (seed, stalls), WILD, false).run();
         }
     }
 }
 
 #[test]
 fn moves_data_of_direct_storage_under_every_stall_pattern() {
-    for config in [Config::SMALL, Config::DEFAULT] {
+    for config in CONFIGS {
         let design = engine_with_direct(config);
         for stalls in Stalls::ALL {
             let seed = Seed::from_env_or(0x5EED);
             let script = random_script(config, seed, 40, 24, 8);
-            let mut sim = Evaluator::new(&design).expect("the design can be evaluated");
-            World::new(&design, &mut sim, script, (seed, stalls), WILD, true).run();
+            let mut sim = simulator(&design);
+            World::new(&design, &mut *sim, script, (seed, stalls), WILD, true).run();
         }
     }
 }
@@ -260,8 +263,8 @@ fn moves_data_of_long_commands() {
     ] {
         script.command(operation, bytes / u64::from(config.lba_bytes), offset, Fault::None);
     }
-    let mut sim = Evaluator::new(&design).expect("the design can be evaluated");
-    World::new(&design, &mut sim, script, (seed, Stalls::None), CALM, true).run();
+    let mut sim = simulator(&design);
+    World::new(&design, &mut *sim, script, (seed, Stalls::None), CALM, true).run();
 }
 
 /// Firmware's transfers, of any length and to any dword address.
@@ -279,8 +282,8 @@ fn moves_data_of_firmware() {
             }
         }
         let commands = script.commands.clone();
-        let mut sim = Evaluator::new(&design).expect("the design can be evaluated");
-        let mut world = World::new(&design, &mut sim, script, (seed, stalls), WILD, true);
+        let mut sim = simulator(&design);
+        let mut world = World::new(&design, &mut *sim, script, (seed, stalls), WILD, true);
         for (number, (command, item)) in commands.iter().zip(world.script.items(&world.bench)).enumerate() {
             let data: Vec<u8> = (0..command.bytes).map(|_| rng.below(256) as u8).collect();
             world.store_buffer(&data);
@@ -323,8 +326,8 @@ fn starts_again_after_a_reset_in_any_clock() {
     for round in 0..10 {
         let seed = Seed(Seed::from_env_or(0x5EED).0 + round);
         let script = random_script(config, seed, 12, 4, 1000);
-        let mut sim = Evaluator::new(&design).expect("the design can be evaluated");
-        let mut world = World::new(&design, &mut sim, script, (seed, Stalls::Random), WILD, true);
+        let mut sim = simulator(&design);
+        let mut world = World::new(&design, &mut *sim, script, (seed, Stalls::Random), WILD, true);
         let items = world.script.items(&world.bench);
         world.bench.send("command", items);
         for _ in 0..seed.rng("reset").below(2000) {
@@ -357,8 +360,8 @@ fn keeps_up() {
         for _ in 0..count {
             script.command(operation, blocks, if unaligned { 4 * rng.below(1024) } else { 0 }, Fault::None);
         }
-        let mut sim = Evaluator::new(&design).expect("the design can be evaluated");
-        let clocks = World::new(&design, &mut sim, script, (seed, Stalls::None), CALM, true).run();
+        let mut sim = simulator(&design);
+        let clocks = World::new(&design, &mut *sim, script, (seed, Stalls::None), CALM, true).run();
         assert!(
             clocks <= count * clocks_max,
             "{operation:?} of {blocks} blocks, unaligned {unaligned}: {clocks} clocks for {count} commands"

@@ -50,7 +50,7 @@ use crate::Config;
 use rtl_hdl::{Block, Module};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug)]

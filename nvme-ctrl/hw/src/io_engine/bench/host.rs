@@ -59,10 +59,15 @@ impl Host {
 
     /// Sees what the engine did in the last clock and prepares the next one.
     pub fn clock(&mut self, bench: &mut Bench) {
-        self.now += 1;
         self.read(bench, "list");
+        self.answer_data_reads(bench);
+        self.take_writes(bench);
+    }
+
+    /// The part of [`clock`](Self::clock) for reads of data.
+    pub fn answer_data_reads(&mut self, bench: &mut Bench) {
+        self.now += 1;
         self.read(bench, "data");
-        self.write(bench);
     }
 
     fn read(&mut self, bench: &mut Bench, which: &str) {
@@ -98,7 +103,8 @@ impl Host {
         }
     }
 
-    fn write(&mut self, bench: &mut Bench) {
+    /// The part of [`clock`](Self::clock) for writes.
+    pub fn take_writes(&mut self, bench: &mut Bench) {
         for head in bench.drain_fields("data_write") {
             let (address, beats) = (head.get("address"), head.get("beats"));
             assert!(beats > 0 && address % 64 == 0, "a write of {beats} lines at {address:#x}");
@@ -127,8 +133,12 @@ impl Host {
 
     /// Forgets what is in flight, before a reset of the engine; half a write stays half done.
     pub fn forget(&mut self, bench: &mut Bench) {
-        ["list_beat", "data_beat"].map(|stream| bench.clear(stream));
-        ["list_read", "data_read", "data_write", "data_write_beat"].map(|stream| bench.drain(stream));
+        for stream in ["list_beat", "data_beat"] {
+            bench.clear(stream);
+        }
+        for stream in ["list_read", "data_read", "data_write", "data_write_beat"] {
+            bench.drain(stream);
+        }
         let timing = self.timing;
         let memory = std::mem::take(&mut self.memory);
         *self = Host::new(memory, timing, self.rng.clone());

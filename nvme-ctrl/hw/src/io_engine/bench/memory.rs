@@ -98,8 +98,12 @@ impl BackEnd for Memory {
     }
 
     fn forget(&mut self, bench: &mut Bench) {
-        ["memory_r", "memory_b"].map(|stream| bench.clear(stream));
-        ["memory_ar", "memory_aw", "memory_w"].map(|stream| bench.drain(stream));
+        for stream in ["memory_r", "memory_b"] {
+            bench.clear(stream);
+        }
+        for stream in ["memory_ar", "memory_aw", "memory_w"] {
+            bench.drain(stream);
+        }
         *self = Memory::new(std::mem::take(&mut self.bytes), self.bad.clone(), self.latency);
     }
 

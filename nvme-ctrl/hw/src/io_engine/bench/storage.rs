@@ -137,8 +137,12 @@ impl BackEnd for Storage {
     }
 
     fn forget(&mut self, bench: &mut Bench) {
-        ["storage_read", "storage_done"].map(|stream| bench.clear(stream));
-        ["storage_command", "storage_write"].map(|stream| bench.drain(stream));
+        for stream in ["storage_read", "storage_done"] {
+            bench.clear(stream);
+        }
+        for stream in ["storage_command", "storage_write"] {
+            bench.drain(stream);
+        }
         *self = Storage::new(std::mem::take(&mut self.bytes), self.lba_bytes, self.rng.clone());
     }
 
