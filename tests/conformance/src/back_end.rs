@@ -33,13 +33,13 @@ pub fn seed() -> u64 {
 ///
 /// # Panics
 /// When the body fails, with the line that replays it.
-pub fn every_back_end(test: &str, body: Body) {
+pub fn every_back_end(body: Body) {
     let only = std::env::var("BACK_END").ok();
     let chosen = |back_end: &BackEnd| only.as_ref().is_none_or(|name| name == back_end.name);
     let back_ends: Vec<BackEnd> = back_ends().into_iter().filter(chosen).collect();
     assert!(!back_ends.is_empty(), "BACK_END={} is no back end", only.unwrap_or_default());
     for back_end in back_ends {
-        let _replay = Replay { test, back_end: back_end.name };
+        let _replay = Replay { back_end: back_end.name };
         let mut device = (back_end.make)(seed());
         if let Err(error) = body(&mut *device) {
             panic!("{error}");
@@ -51,17 +51,17 @@ pub fn every_back_end(test: &str, body: Body) {
 }
 
 /// Says how to run a test again, if the test panics while this lives.
-struct Replay<'t> {
-    test: &'t str,
+struct Replay {
     back_end: &'static str,
 }
 
-impl Drop for Replay<'_> {
+impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let path = self.test.trim_start_matches("conformance::");
-            let (seed, back_end) = (seed(), self.back_end);
-            eprintln!("replay: SEED={seed:#x} BACK_END={back_end} cargo test -p conformance {path}");
+            // The test harness names the thread of a test after the test.
+            let thread = std::thread::current();
+            let (seed, back_end, test) = (seed(), self.back_end, thread.name().unwrap_or_default());
+            eprintln!("replay: SEED={seed:#x} BACK_END={back_end} cargo test -p conformance {test}");
         }
     }
 }

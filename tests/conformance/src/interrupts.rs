@@ -4,24 +4,11 @@
 
 use nvme_spec::feature::fid;
 use nvme_spec::Status;
-use sim_device::{Device, Sideband, MESSAGE_WINDOW};
+use sim_device::{Sideband, MESSAGE_WINDOW};
 use sim_host::{Driver, Options, Waiting};
 
 use crate::expect::{assert_io, bring_up, bring_up_with, flush, set_features, start, Host};
-use crate::{requirements, Outcome};
-
-requirements![
-    every_completion_queue_interrupts_with_its_vector,
-    queues_may_share_a_vector,
-    work_can_be_driven_by_interrupts_alone,
-    masked_vectors_stay_pending_and_send_one_message_when_unmasked,
-    function_mask_holds_all_vectors_back,
-    without_msix_no_message_is_sent,
-    entries_left_behind_interrupt_again,
-    message_address_and_data_may_change_while_masked,
-    interrupt_comes_after_its_completion,
-    coalescing_delays_no_interrupt_for_ever,
-];
+use crate::{every_back_end, Outcome};
 
 /// Clocks in which an interrupt that is going to come has come.
 const INTERRUPT_CLOCKS: u64 = 4000;
@@ -42,187 +29,217 @@ fn expect_no_message(host: &mut Host<'_>, vector: u16) -> Outcome {
 }
 
 /// A vector per completion queue.
-fn every_completion_queue_interrupts_with_its_vector(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    running.host.run_for(INTERRUPT_CLOCKS)?;
-    // An interrupt whose reason the host has taken away may not come.
-    running.host.options().release_completions = false;
-    for queue in 1..=running.queues {
-        for vector in 0..=running.queues {
-            running.host.take_messages(vector);
+#[test]
+fn every_completion_queue_interrupts_with_its_vector() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        running.host.run_for(INTERRUPT_CLOCKS)?;
+        // An interrupt whose reason the host has taken away may not come.
+        running.host.options().release_completions = false;
+        for queue in 1..=running.queues {
+            for vector in 0..=running.queues {
+                running.host.take_messages(vector);
+            }
+            let cid = running.host.submit(queue, flush(running.identity.nsid), &[])?;
+            running.host.wait(queue, cid)?;
+            expect_message(&mut running.host, queue)?;
+            for other in (0..=running.queues).filter(|vector| *vector != queue) {
+                assert_eq!(running.host.take_messages(other), 0, "vector {other} for queue {queue}");
+            }
         }
-        let cid = running.host.submit(queue, flush(running.identity.nsid), &[])?;
-        running.host.wait(queue, cid)?;
-        expect_message(&mut running.host, queue)?;
-        for other in (0..=running.queues).filter(|vector| *vector != queue) {
-            assert_eq!(running.host.take_messages(other), 0, "vector {other} for queue {queue}");
-        }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// One vector for all completion queues.
-fn queues_may_share_a_vector(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let granted = host.set_number_of_queues(3)?.min(3);
-    for queue in 1..=granted {
-        host.create_queue_pair(queue, 8, Some(1))?;
-    }
-    host.options().waiting = Waiting::Interrupts;
-    for _ in 0..20 {
+#[test]
+fn queues_may_share_a_vector() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let granted = host.set_number_of_queues(3)?.min(3);
         for queue in 1..=granted {
-            host.submit(queue, flush(1), &[])?;
+            host.create_queue_pair(queue, 8, Some(1))?;
         }
-        assert_eq!(host.wait_all()?.len(), granted.into());
-    }
-    Ok(())
+        host.options().waiting = Waiting::Interrupts;
+        for _ in 0..20 {
+            for queue in 1..=granted {
+                host.submit(queue, flush(1), &[])?;
+            }
+            assert_eq!(host.wait_all()?.len(), granted.into());
+        }
+        Ok(())
+    });
 }
 
 /// A host that looks at a queue only after an interrupt loses nothing.
-fn work_can_be_driven_by_interrupts_alone(device: &mut dyn Device) -> Outcome {
-    let options = Options { waiting: Waiting::Interrupts, poll_clocks: 3, ..Options::default() };
-    let mut running = bring_up_with(Driver::new(device, options))?;
-    for round in 0..60u64 {
-        for queue in 1..=running.queues {
-            for _ in 0..=round % 5 {
-                running.submit_transfer(queue, round * 8, 8, round % 2 == 0)?;
+#[test]
+fn work_can_be_driven_by_interrupts_alone() {
+    every_back_end(|device| {
+        let options = Options { waiting: Waiting::Interrupts, poll_clocks: 3, ..Options::default() };
+        let mut running = bring_up_with(Driver::new(device, options))?;
+        for round in 0..60u64 {
+            for queue in 1..=running.queues {
+                for _ in 0..=round % 5 {
+                    running.submit_transfer(queue, round * 8, 8, round % 2 == 0)?;
+                }
+            }
+            running.host.wait_all()?;
+            for buffer in std::mem::take(&mut running.buffers) {
+                buffer.free(running.host.host());
             }
         }
-        running.host.wait_all()?;
-        for buffer in std::mem::take(&mut running.buffers) {
-            buffer.free(running.host.host());
-        }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// "Mask Bit" and "Pending Bits".
-fn masked_vectors_stay_pending_and_send_one_message_when_unmasked(device: &mut dyn Device) -> Outcome {
-    let mut host = bring_up(device)?.host;
-    host.run_for(INTERRUPT_CLOCKS)?;
-    host.take_messages(1);
-    host.mask_vector(1, true);
-    assert!(!host.is_pending(1), "before");
-    host.options().release_completions = false;
-    for _ in 0..3 {
-        host.submit(1, flush(1), &[])?;
-    }
-    host.wait_all()?;
-    expect_no_message(&mut host, 1)?;
-    assert!(host.is_pending(1), "while masked");
-    host.mask_vector(1, false);
-    host.run_for(INTERRUPT_CLOCKS)?;
-    assert_eq!(host.take_messages(1), 1, "when unmasked");
-    assert!(!host.is_pending(1), "after");
-    Ok(())
+#[test]
+fn masked_vectors_stay_pending_and_send_one_message_when_unmasked() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        host.run_for(INTERRUPT_CLOCKS)?;
+        host.take_messages(1);
+        host.mask_vector(1, true);
+        assert!(!host.is_pending(1), "before");
+        host.options().release_completions = false;
+        for _ in 0..3 {
+            host.submit(1, flush(1), &[])?;
+        }
+        host.wait_all()?;
+        expect_no_message(&mut host, 1)?;
+        assert!(host.is_pending(1), "while masked");
+        host.mask_vector(1, false);
+        host.run_for(INTERRUPT_CLOCKS)?;
+        assert_eq!(host.take_messages(1), 1, "when unmasked");
+        assert!(!host.is_pending(1), "after");
+        Ok(())
+    });
 }
 
 /// "Function Mask": as if every vector were masked.
-fn function_mask_holds_all_vectors_back(device: &mut dyn Device) -> Outcome {
-    let mut host = bring_up(device)?.host;
-    host.run_for(INTERRUPT_CLOCKS)?;
-    host.take_messages(1);
-    host.device().set_sideband(0, Sideband { msix_function_mask: true, ..Sideband::RUNNING });
-    host.run_for(50)?;
-    host.options().release_completions = false;
-    assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
-    expect_no_message(&mut host, 1)?;
-    assert!(host.is_pending(1), "while masked");
-    host.device().set_sideband(0, Sideband::RUNNING);
-    expect_message(&mut host, 1)?;
-    assert!(!host.is_pending(1), "after");
-    Ok(())
+#[test]
+fn function_mask_holds_all_vectors_back() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        host.run_for(INTERRUPT_CLOCKS)?;
+        host.take_messages(1);
+        host.device().set_sideband(0, Sideband { msix_function_mask: true, ..Sideband::RUNNING });
+        host.run_for(50)?;
+        host.options().release_completions = false;
+        assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
+        expect_no_message(&mut host, 1)?;
+        assert!(host.is_pending(1), "while masked");
+        host.device().set_sideband(0, Sideband::RUNNING);
+        expect_message(&mut host, 1)?;
+        assert!(!host.is_pending(1), "after");
+        Ok(())
+    });
 }
 
 /// "MSI-X Enable" 0: the function sends no message; polling works.
-fn without_msix_no_message_is_sent(device: &mut dyn Device) -> Outcome {
-    let mut host = bring_up(device)?.host;
-    host.run_for(INTERRUPT_CLOCKS)?;
-    host.take_messages(1);
-    host.device().set_sideband(0, Sideband { msix_enable: false, ..Sideband::RUNNING });
-    host.run_for(50)?;
-    assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
-    expect_no_message(&mut host, 1)
+#[test]
+fn without_msix_no_message_is_sent() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        host.run_for(INTERRUPT_CLOCKS)?;
+        host.take_messages(1);
+        host.device().set_sideband(0, Sideband { msix_enable: false, ..Sideband::RUNNING });
+        host.run_for(50)?;
+        assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
+        expect_no_message(&mut host, 1)
+    });
 }
 
 /// "MSI-X": a host that consumes a part of the entries and rings the head doorbell is interrupted again for the rest.
-fn entries_left_behind_interrupt_again(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    host.create_queue_pair(1, 16, Some(1))?;
-    host.options().release_completions = false;
-    for rounds in 0..3 {
-        for _ in 0..4 {
-            host.push(1, flush(1), &[])?;
-        }
-        host.ring(1);
-        // Nothing is consumed yet: only interrupts are looked at.
-        let start = host.clock();
-        while host.waiting_completions(1) < 4 {
-            host.step(16)?;
-            assert!(host.clock() - start < INTERRUPT_CLOCKS, "round {rounds}: four completions");
-        }
-        host.step(INTERRUPT_CLOCKS as u32)?;
-        assert!(host.take_messages(1) >= 1, "round {rounds}: the first interrupt");
-        for left in (0..4).rev() {
-            assert!(host.consume(1)?);
-            host.release(1);
+#[test]
+fn entries_left_behind_interrupt_again() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        host.create_queue_pair(1, 16, Some(1))?;
+        host.options().release_completions = false;
+        for rounds in 0..3 {
+            for _ in 0..4 {
+                host.push(1, flush(1), &[])?;
+            }
+            host.ring(1);
+            // Nothing is consumed yet: only interrupts are looked at.
+            let start = host.clock();
+            while host.waiting_completions(1) < 4 {
+                host.step(16)?;
+                assert!(host.clock() - start < INTERRUPT_CLOCKS, "round {rounds}: four completions");
+            }
             host.step(INTERRUPT_CLOCKS as u32)?;
-            let messages = host.take_messages(1);
-            assert_eq!(messages > 0, left > 0, "round {rounds}: {messages} interrupts with {left} entries left");
+            assert!(host.take_messages(1) >= 1, "round {rounds}: the first interrupt");
+            for left in (0..4).rev() {
+                assert!(host.consume(1)?);
+                host.release(1);
+                host.step(INTERRUPT_CLOCKS as u32)?;
+                let messages = host.take_messages(1);
+                assert_eq!(messages > 0, left > 0, "round {rounds}: {messages} interrupts with {left} entries left");
+            }
+            while host.next_completion().is_some() {}
         }
-        while host.next_completion().is_some() {}
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// "MSI-X Table": software may change an entry while it is masked.
-fn message_address_and_data_may_change_while_masked(device: &mut dyn Device) -> Outcome {
-    let mut host = bring_up(device)?.host;
-    host.run_for(INTERRUPT_CLOCKS)?;
-    for change in 1..4u32 {
-        host.take_messages(1);
-        host.mask_vector(1, true);
-        assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
-        // A message to the old address, or with the old data, is in no entry of the table.
-        host.set_vector(1, MESSAGE_WINDOW.start + 0x8_0000 + u64::from(change) * 4, 0xABC0_0000 + change);
-        host.mask_vector(1, false);
-        host.options().release_completions = false;
-        assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
-        expect_message(&mut host, 1)?;
-        host.options().release_completions = true;
-    }
-    Ok(())
+#[test]
+fn message_address_and_data_may_change_while_masked() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        host.run_for(INTERRUPT_CLOCKS)?;
+        for change in 1..4u32 {
+            host.take_messages(1);
+            host.mask_vector(1, true);
+            assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
+            // A message to the old address, or with the old data, is in no entry of the table.
+            host.set_vector(1, MESSAGE_WINDOW.start + 0x8_0000 + u64::from(change) * 4, 0xABC0_0000 + change);
+            host.mask_vector(1, false);
+            host.options().release_completions = false;
+            assert_io(&mut host, flush(1), &[], &[Status::SUCCESS], "Flush");
+            expect_message(&mut host, 1)?;
+            host.options().release_completions = true;
+        }
+        Ok(())
+    });
 }
 
 /// "Interrupts": when the message arrives, the entry is there. One command at a time, so that each message belongs to one entry.
-fn interrupt_comes_after_its_completion(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    running.host.run_for(INTERRUPT_CLOCKS)?;
-    running.host.take_messages(1);
-    for lba in 0..20 {
-        running.submit_transfer(1, lba, 1, lba % 2 == 0)?;
-        let start = running.host.clock();
-        while running.host.take_messages(1) == 0 {
-            running.host.step(1)?;
-            assert!(running.host.clock() - start < 100_000, "an interrupt");
-        }
-        assert_eq!(running.host.waiting_completions(1), 1, "the entry is there when the message arrives");
-        running.host.poll()?;
-        running.host.run_for(200)?;
+#[test]
+fn interrupt_comes_after_its_completion() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        running.host.run_for(INTERRUPT_CLOCKS)?;
         running.host.take_messages(1);
-    }
-    Ok(())
+        for lba in 0..20 {
+            running.submit_transfer(1, lba, 1, lba % 2 == 0)?;
+            let start = running.host.clock();
+            while running.host.take_messages(1) == 0 {
+                running.host.step(1)?;
+                assert!(running.host.clock() - start < 100_000, "an interrupt");
+            }
+            assert_eq!(running.host.waiting_completions(1), 1, "the entry is there when the message arrives");
+            running.host.poll()?;
+            running.host.run_for(200)?;
+            running.host.take_messages(1);
+        }
+        Ok(())
+    });
 }
 
 /// "Interrupt Coalescing": a lone completion is announced by the timer, if at all there is coalescing.
-fn coalescing_delays_no_interrupt_for_ever(device: &mut dyn Device) -> Outcome {
-    let mut host = bring_up(device)?.host;
-    // THR: five entries; TIME: 100 microseconds.
-    let entry = set_features(fid::INTERRUPT_COALESCING, 0x0104);
-    host.admin("Set Features, Interrupt Coalescing", entry)?;
-    host.run_for(INTERRUPT_CLOCKS)?;
-    host.options().release_completions = false;
-    host.take_messages(1);
-    host.submit(1, flush(1), &[])?;
-    expect_message(&mut host, 1)
+#[test]
+fn coalescing_delays_no_interrupt_for_ever() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        // THR: five entries; TIME: 100 microseconds.
+        let entry = set_features(fid::INTERRUPT_COALESCING, 0x0104);
+        host.admin("Set Features, Interrupt Coalescing", entry)?;
+        host.run_for(INTERRUPT_CLOCKS)?;
+        host.options().release_completions = false;
+        host.take_messages(1);
+        host.submit(1, flush(1), &[])?;
+        expect_message(&mut host, 1)
+    });
 }

@@ -4,25 +4,12 @@ use std::mem::size_of;
 
 use nvme_spec::log::{lid, ErrorLogEntry, FirmwareSlotLog, SmartLog, DATA_UNIT_BYTES};
 use nvme_spec::{SqEntry, Status};
-use sim_device::Device;
 use sim_host::{Buffer, DriverError, IoTransfer, ListPlacement};
 
+use crate::every_back_end;
 use crate::expect::{
     assert_admin, assert_ends, assert_works, bring_up, get_features, get_log_page, rounds, start, wire, Host,
 };
-use crate::{requirements, Outcome};
-
-requirements![
-    errors_are_logged_newest_first,
-    error_log_keeps_the_newest_entries,
-    smart_log_counts_reads_and_writes,
-    smart_log_belongs_to_the_controller,
-    firmware_slot_log_agrees_with_identify_controller,
-    log_data_has_exactly_the_length_asked_for,
-    log_offsets_are_checked,
-    unknown_log_pages_are_refused,
-    optional_log_pages_are_there_only_if_announced,
-];
 
 const ERROR_ENTRY_BYTES: usize = size_of::<ErrorLogEntry>();
 
@@ -42,183 +29,228 @@ fn smart(host: &mut Host<'_>) -> Result<SmartLog, DriverError> {
 }
 
 /// "Error Information": count, queue, command, status, block and namespace of each error, newest first.
-fn errors_are_logged_newest_first(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let host = &mut running.host;
-    let entries = usize::from(identity.controller.elpe) + 1;
-    let first_count = error_entries(host, 1)?[0].error_count.get();
-    let mut expected = Vec::new();
-    for i in 0..3u64 {
-        let lba = identity.blocks + i;
-        let read = IoTransfer { write: false, nsid: identity.nsid, lba, blocks: 1 }.entry([0x5_0000_0000, 0]);
-        let completion = host.execute(1, read, &[])?;
-        assert_ends(&completion, &[Status::LBA_OUT_OF_RANGE], "Read beyond the end");
-        expected.insert(0, (1, completion.cid, completion.status, lba, identity.nsid));
-    }
-    let log = error_entries(host, entries)?;
-    for (i, (entry, (queue, cid, status, lba, nsid))) in log.iter().zip(&expected).enumerate() {
-        assert_eq!(entry.error_count.get(), first_count + 3 - i as u64, "entry {i}");
-        assert_eq!((entry.sqid.get(), entry.cid.get()), (*queue, *cid), "entry {i}");
-        let logged = Status::from_raw(entry.status_field.get() >> 1);
-        assert_eq!(logged.code(), status.code(), "entry {i}");
-        assert_eq!((entry.lba.get(), entry.nsid.get()), (*lba, *nsid), "entry {i}");
-    }
-    let counts: Vec<u64> = log.iter().map(|e| e.error_count.get()).take_while(|count| *count > 0).collect();
-    assert!(counts.windows(2).all(|pair| pair[0] > pair[1]), "{counts:?}");
-    Ok(())
+#[test]
+fn errors_are_logged_newest_first() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let host = &mut running.host;
+        let entries = usize::from(identity.controller.elpe) + 1;
+        let first_count = error_entries(host, 1)?[0].error_count.get();
+        let mut expected = Vec::new();
+        for i in 0..3u64 {
+            let lba = identity.blocks + i;
+            let read = IoTransfer { write: false, nsid: identity.nsid, lba, blocks: 1 }.entry([0x5_0000_0000, 0]);
+            let completion = host.execute(1, read, &[])?;
+            assert_ends(&completion, &[Status::LBA_OUT_OF_RANGE], "Read beyond the end");
+            expected.insert(0, (1, completion.cid, completion.status, lba, identity.nsid));
+        }
+        let log = error_entries(host, entries)?;
+        for (i, (entry, (queue, cid, status, lba, nsid))) in log.iter().zip(&expected).enumerate() {
+            assert_eq!(entry.error_count.get(), first_count + 3 - i as u64, "entry {i}");
+            assert_eq!((entry.sqid.get(), entry.cid.get()), (*queue, *cid), "entry {i}");
+            let logged = Status::from_raw(entry.status_field.get() >> 1);
+            assert_eq!(logged.code(), status.code(), "entry {i}");
+            assert_eq!((entry.lba.get(), entry.nsid.get()), (*lba, *nsid), "entry {i}");
+        }
+        let counts: Vec<u64> = log.iter().map(|e| e.error_count.get()).take_while(|count| *count > 0).collect();
+        assert!(counts.windows(2).all(|pair| pair[0] > pair[1]), "{counts:?}");
+        Ok(())
+    });
 }
 
 /// "Error Information": ELPE + 1 entries; the oldest are dropped; unused ones have count 0.
-fn error_log_keeps_the_newest_entries(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let entries = usize::from(host.identity()?.controller.elpe) + 1;
-    let before = error_entries(&mut host, entries)?;
-    let used = before.iter().take_while(|entry| entry.error_count.get() > 0).count();
-    assert!(before[used..].iter().all(|entry| entry.error_count.get() == 0), "unused entries");
-    let errors = entries + 3;
-    for _ in 0..errors {
-        assert_admin(&mut host, get_features(0, 0), &[Status::INVALID_FIELD], "feature 00h");
-    }
-    let log = error_entries(&mut host, entries)?;
-    let newest = before[0].error_count.get() + errors as u64;
-    for (i, entry) in log.iter().enumerate() {
-        assert_eq!(entry.error_count.get(), newest - i as u64, "entry {i}");
-    }
-    Ok(())
+#[test]
+fn error_log_keeps_the_newest_entries() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let entries = usize::from(host.identity()?.controller.elpe) + 1;
+        let before = error_entries(&mut host, entries)?;
+        let used = before.iter().take_while(|entry| entry.error_count.get() > 0).count();
+        assert!(before[used..].iter().all(|entry| entry.error_count.get() == 0), "unused entries");
+        let errors = entries + 3;
+        for _ in 0..errors {
+            assert_admin(&mut host, get_features(0, 0), &[Status::INVALID_FIELD], "feature 00h");
+        }
+        let log = error_entries(&mut host, entries)?;
+        let newest = before[0].error_count.get() + errors as u64;
+        for (i, entry) in log.iter().enumerate() {
+            assert_eq!(entry.error_count.get(), newest - i as u64, "entry {i}");
+        }
+        Ok(())
+    });
 }
 
 /// "SMART / Health Information": data units of 1000 x 512 bytes, rounded up, and numbers of commands.
-fn smart_log_counts_reads_and_writes(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let before = smart(&mut running.host)?;
-    assert!((250..400).contains(&before.composite_temperature.get()), "kelvin");
-    assert!(before.power_cycles.get() >= 1);
-    assert_eq!(before.media_errors.get(), 0);
-    // Three data units each way, in large commands.
-    let blocks = 100u32;
-    let commands = 3 * DATA_UNIT_BYTES / (u64::from(blocks) * u64::from(identity.lba_bytes));
-    let commands = commands.min(rounds(&mut running.host, 1000, 30).into());
-    for write in [true, false] {
-        for i in 0..commands {
-            let mut buffer = Buffer::contiguous(running.host.host(), 0, (blocks * identity.lba_bytes) as usize);
-            buffer.store(running.host.host(), &vec![i as u8; buffer.bytes()]);
-            let transfer = IoTransfer { write, nsid: identity.nsid, lba: i * u64::from(blocks), blocks };
-            let cid = running.host.submit_transfer(1, transfer, &mut buffer, ListPlacement::PAGE_START)?;
-            let completion = running.host.wait(1, cid)?;
-            assert_ends(&completion, &[Status::SUCCESS], "Read or Write");
-            buffer.free(running.host.host());
+#[test]
+fn smart_log_counts_reads_and_writes() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let before = smart(&mut running.host)?;
+        assert!((250..400).contains(&before.composite_temperature.get()), "kelvin");
+        assert!(before.power_cycles.get() >= 1);
+        assert_eq!(before.media_errors.get(), 0);
+        // Three data units each way, in large commands.
+        let blocks = 100u32;
+        let commands = 3 * DATA_UNIT_BYTES / (u64::from(blocks) * u64::from(identity.lba_bytes));
+        let commands = commands.min(rounds(&mut running.host, 1000, 30).into());
+        for write in [true, false] {
+            for i in 0..commands {
+                let mut buffer = Buffer::contiguous(running.host.host(), 0, (blocks * identity.lba_bytes) as usize);
+                buffer.store(running.host.host(), &vec![i as u8; buffer.bytes()]);
+                let transfer = IoTransfer { write, nsid: identity.nsid, lba: i * u64::from(blocks), blocks };
+                let cid = running.host.submit_transfer(1, transfer, &mut buffer, ListPlacement::PAGE_START)?;
+                let completion = running.host.wait(1, cid)?;
+                assert_ends(&completion, &[Status::SUCCESS], "Read or Write");
+                buffer.free(running.host.host());
+            }
         }
-    }
-    let after = smart(&mut running.host)?;
-    let moved = commands * u64::from(blocks) * u64::from(identity.lba_bytes);
-    for (what, before, after) in [
-        ("read", before.data_units_read, after.data_units_read),
-        ("written", before.data_units_written, after.data_units_written),
-    ] {
-        let units = after.get() - before.get();
-        let expected = u128::from(moved / DATA_UNIT_BYTES);
-        assert!((expected..=expected + 1).contains(&units), "{units} units {what} instead of {expected}");
-    }
-    assert_eq!(after.host_read_commands.get() - before.host_read_commands.get(), commands.into());
-    assert_eq!(after.host_write_commands.get() - before.host_write_commands.get(), commands.into());
-    Ok(())
+        let after = smart(&mut running.host)?;
+        let moved = commands * u64::from(blocks) * u64::from(identity.lba_bytes);
+        for (what, before, after) in [
+            ("read", before.data_units_read, after.data_units_read),
+            ("written", before.data_units_written, after.data_units_written),
+        ] {
+            let units = after.get() - before.get();
+            let expected = u128::from(moved / DATA_UNIT_BYTES);
+            assert!((expected..=expected + 1).contains(&units), "{units} units {what} instead of {expected}");
+        }
+        assert_eq!(after.host_read_commands.get() - before.host_read_commands.get(), commands.into());
+        assert_eq!(after.host_write_commands.get() - before.host_write_commands.get(), commands.into());
+        Ok(())
+    });
 }
 
 /// "Log Page Attributes", bit 0: without it the log is not kept per namespace.
-fn smart_log_belongs_to_the_controller(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let per_namespace = host.identity()?.controller.lpa & 1 == 1;
-    let bytes = size_of::<SmartLog>();
-    for nsid in [0, 0xFFFF_FFFF, 1] {
-        let entry = SqEntry { nsid: nsid.into(), ..get_log_page(lid::SMART, bytes as u32, 0, false) };
-        let (completion, _) = host.admin_data(entry, bytes)?;
-        let allowed = if nsid == 1 && !per_namespace { Status::INVALID_FIELD } else { Status::SUCCESS };
-        assert_ends(&completion, &[allowed], &format!("SMART of NSID {nsid:#x}"));
-    }
-    Ok(())
+#[test]
+fn smart_log_belongs_to_the_controller() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let per_namespace = host.identity()?.controller.lpa & 1 == 1;
+        let bytes = size_of::<SmartLog>();
+        for nsid in [0, 0xFFFF_FFFF, 1] {
+            let entry = SqEntry { nsid: nsid.into(), ..get_log_page(lid::SMART, bytes as u32, 0, false) };
+            let (completion, _) = host.admin_data(entry, bytes)?;
+            let allowed = if nsid == 1 && !per_namespace { Status::INVALID_FIELD } else { Status::SUCCESS };
+            assert_ends(&completion, &[allowed], &format!("SMART of NSID {nsid:#x}"));
+        }
+        Ok(())
+    });
 }
 
 /// "Firmware Slot Information": the active slot holds the revision that Identify Controller shows.
-fn firmware_slot_log_agrees_with_identify_controller(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let identity = host.identity()?;
-    let log: FirmwareSlotLog = wire(&read_log(&mut host, lid::FIRMWARE_SLOT, size_of::<FirmwareSlotLog>(), 0)?);
-    let active = log.afi & 7;
-    let slots = identity.controller.frmw >> 1 & 7;
-    assert!((1..=slots).contains(&active), "slot {active} of {slots}");
-    assert_eq!(log.frs[usize::from(active) - 1], identity.controller.fr);
-    Ok(())
+#[test]
+fn firmware_slot_log_agrees_with_identify_controller() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let identity = host.identity()?;
+        let log: FirmwareSlotLog = wire(&read_log(&mut host, lid::FIRMWARE_SLOT, size_of::<FirmwareSlotLog>(), 0)?);
+        let active = log.afi & 7;
+        let slots = identity.controller.frmw >> 1 & 7;
+        assert!((1..=slots).contains(&active), "slot {active} of {slots}");
+        assert_eq!(log.frs[usize::from(active) - 1], identity.controller.fr);
+        Ok(())
+    });
 }
 
 /// "Number of Dwords": exactly so many bytes are written; beyond the end of the page they are zero, or are not written.
-fn log_data_has_exactly_the_length_asked_for(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let page = read_log(&mut host, lid::FIRMWARE_SLOT, 512, 0)?;
-    // What lies behind the buffer is guarded: a byte too many is noticed.
-    for bytes in [4, 8, 12, 60, 64, 100, 508] {
-        assert_eq!(read_log(&mut host, lid::FIRMWARE_SLOT, bytes, 0)?, page[..bytes], "{bytes} bytes");
-    }
-    for bytes in [516, 1024, 4096, 8192] {
-        let mut buffer = Buffer::contiguous(host.host(), 0x800, bytes);
-        buffer.store(host.host(), &vec![0x77; bytes]);
-        let prp = buffer.prps(host.host(), ListPlacement::PAGE_START);
-        let entry = get_log_page(lid::FIRMWARE_SLOT, bytes as u32, 0, false);
-        let entry = SqEntry { prp: sim_host::wire_prps(prp), ..entry };
-        let completion = host.execute(0, entry, buffer.segments())?;
-        assert_ends(&completion, &[Status::SUCCESS], &format!("{bytes} bytes"));
-        let data = buffer.load(host.host());
-        assert_eq!(data[..512], page, "{bytes} bytes");
-        let is_filled = data[512..].iter().all(|byte| *byte == 0);
-        let is_untouched = data[512..].iter().all(|byte| *byte == 0x77);
-        assert!(is_filled || is_untouched, "{bytes} bytes: what is behind the page");
-    }
-    Ok(())
+#[test]
+fn log_data_has_exactly_the_length_asked_for() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let page = read_log(&mut host, lid::FIRMWARE_SLOT, 512, 0)?;
+        // What lies behind the buffer is guarded: a byte too many is noticed.
+        for bytes in [4, 8, 12, 60, 64, 100, 508] {
+            assert_eq!(read_log(&mut host, lid::FIRMWARE_SLOT, bytes, 0)?, page[..bytes], "{bytes} bytes");
+        }
+        for bytes in [516, 1024, 4096, 8192] {
+            let mut buffer = Buffer::contiguous(host.host(), 0x800, bytes);
+            buffer.store(host.host(), &vec![0x77; bytes]);
+            let prp = buffer.prps(host.host(), ListPlacement::PAGE_START);
+            let entry = get_log_page(lid::FIRMWARE_SLOT, bytes as u32, 0, false);
+            let entry = SqEntry { prp: sim_host::wire_prps(prp), ..entry };
+            let completion = host.execute(0, entry, buffer.segments())?;
+            assert_ends(&completion, &[Status::SUCCESS], &format!("{bytes} bytes"));
+            let data = buffer.load(host.host());
+            assert_eq!(data[..512], page, "{bytes} bytes");
+            let is_filled = data[512..].iter().all(|byte| *byte == 0);
+            let is_untouched = data[512..].iter().all(|byte| *byte == 0x77);
+            assert!(is_filled || is_untouched, "{bytes} bytes: what is behind the page");
+        }
+        Ok(())
+    });
 }
 
 /// "Log Page Offset": a multiple of 4, inside the page; without LPA, bit 2, there is no offset.
-fn log_offsets_are_checked(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let has_offsets = host.identity()?.controller.lpa & nvme_spec::identify::lpa::EXTENDED_DATA != 0;
-    let page = read_log(&mut host, lid::FIRMWARE_SLOT, 512, 0)?;
-    let refused = &[Status::INVALID_FIELD];
-    if !has_offsets {
-        let entry = get_log_page(lid::FIRMWARE_SLOT, 4, 4, false);
-        assert_admin(&mut host, entry, refused, "an offset without the capability");
-        return assert_works(&mut host);
-    }
-    for offset in [4, 8, 64, 256, 508] {
-        let bytes = 512 - offset;
-        assert_eq!(read_log(&mut host, lid::FIRMWARE_SLOT, bytes, offset as u64)?, page[offset..], "offset {offset}");
-    }
-    for offset in [1, 2, 6, 516, 1 << 20, 1 << 40] {
-        let entry = get_log_page(lid::FIRMWARE_SLOT, 4, offset, false);
-        assert_admin(&mut host, entry, refused, &format!("offset {offset:#x}"));
-    }
-    assert_works(&mut host)
+#[test]
+fn log_offsets_are_checked() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let has_offsets = host.identity()?.controller.lpa & nvme_spec::identify::lpa::EXTENDED_DATA != 0;
+        let page = read_log(&mut host, lid::FIRMWARE_SLOT, 512, 0)?;
+        let refused = &[Status::INVALID_FIELD];
+        if !has_offsets {
+            let entry = get_log_page(lid::FIRMWARE_SLOT, 4, 4, false);
+            assert_admin(&mut host, entry, refused, "an offset without the capability");
+            return assert_works(&mut host);
+        }
+        for offset in [4, 8, 64, 256, 508] {
+            let bytes = 512 - offset;
+            assert_eq!(
+                read_log(&mut host, lid::FIRMWARE_SLOT, bytes, offset as u64)?,
+                page[offset..],
+                "offset {offset}"
+            );
+        }
+        for offset in [1, 2, 6, 516, 1 << 20, 1 << 40] {
+            let entry = get_log_page(lid::FIRMWARE_SLOT, 4, offset, false);
+            assert_admin(&mut host, entry, refused, &format!("offset {offset:#x}"));
+        }
+        assert_works(&mut host)
+    });
 }
 
 /// "Log Page Identifier": reserved ones.
-fn unknown_log_pages_are_refused(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    for log_page in [0x20, 0x6F, 0x7F, 0xBF, 0xC0, 0xFF] {
-        let allowed = &[Status::INVALID_LOG_PAGE, Status::INVALID_FIELD];
-        assert_admin(&mut host, get_log_page(log_page, 512, 0, false), allowed, &format!("log page {log_page:#04x}"));
-    }
-    assert_works(&mut host)
+#[test]
+fn unknown_log_pages_are_refused() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        for log_page in [0x20, 0x6F, 0x7F, 0xBF, 0xC0, 0xFF] {
+            let allowed = &[Status::INVALID_LOG_PAGE, Status::INVALID_FIELD];
+            assert_admin(
+                &mut host,
+                get_log_page(log_page, 512, 0, false),
+                allowed,
+                &format!("log page {log_page:#04x}"),
+            );
+        }
+        assert_works(&mut host)
+    });
 }
 
 /// "Log Page Identifier": Changed Namespace List, Commands Supported, Self-test, telemetry, endurance, ANA, LBA status, reservations,
 /// Sanitize. None is announced.
-fn optional_log_pages_are_there_only_if_announced(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let controller = host.identity()?.controller;
-    // LPA: commands supported and effects is bit 1, telemetry bit 3. OAES: changed namespaces is bit 8.
-    assert_eq!((controller.lpa & 0b1010, controller.oaes.get()), (0, 0), "extend this test when they are supported");
-    for log_page in [0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0C, 0x0E, 0x80, 0x81] {
-        let allowed = &[Status::INVALID_LOG_PAGE, Status::INVALID_FIELD];
-        assert_admin(&mut host, get_log_page(log_page, 512, 0, false), allowed, &format!("log page {log_page:#04x}"));
-    }
-    assert_works(&mut host)
+#[test]
+fn optional_log_pages_are_there_only_if_announced() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let controller = host.identity()?.controller;
+        // LPA: commands supported and effects is bit 1, telemetry bit 3. OAES: changed namespaces is bit 8.
+        assert_eq!(
+            (controller.lpa & 0b1010, controller.oaes.get()),
+            (0, 0),
+            "extend this test when they are supported"
+        );
+        for log_page in [0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0C, 0x0E, 0x80, 0x81] {
+            let allowed = &[Status::INVALID_LOG_PAGE, Status::INVALID_FIELD];
+            assert_admin(
+                &mut host,
+                get_log_page(log_page, 512, 0, false),
+                allowed,
+                &format!("log page {log_page:#04x}"),
+            );
+        }
+        assert_works(&mut host)
+    });
 }

@@ -4,28 +4,11 @@ use std::collections::BTreeMap;
 
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
-use sim_device::{Device, Random, PAGE_BYTES};
+use sim_device::{Random, PAGE_BYTES};
 use sim_host::{Buffer, DriverError, Identity, IoTransfer, ListPlacement};
 
 use crate::expect::{assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, transfer, Host, Running};
-use crate::{requirements, seed, Outcome};
-
-requirements![
-    data_is_read_back_as_it_was_written,
-    ranges_end_at_the_end_of_the_namespace,
-    transfers_are_bound_by_mdts,
-    namespaces_that_are_not_there_are_refused,
-    fua_writes_survive_an_abrupt_reset,
-    flushed_writes_survive_an_abrupt_reset,
-    metadata_and_protection_fields_are_ignored_without_metadata,
-    fused_commands_are_refused,
-    sgls_are_refused,
-    single_blocks_are_never_torn,
-    misaligned_prps_are_refused,
-    memory_errors_end_the_command_and_nothing_else,
-    failed_writes_change_no_other_block,
-    lists_that_point_to_themselves_end,
-];
+use crate::{every_back_end, seed};
 
 /// What every block is expected to hold.
 type Shadow = BTreeMap<u64, Vec<u8>>;
@@ -39,50 +22,54 @@ struct InFlight {
 }
 
 /// "Read command" and "Write command": all sizes, alignments and shapes of buffers, many in flight on all queues.
-fn data_is_read_back_as_it_was_written(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let mut random = Random::new(seed());
-    let mut shadow = Shadow::new();
-    let span = identity.blocks.min(600);
-    let starts = [0, identity.blocks - span];
-    let mut flight: BTreeMap<(u16, u16), InFlight> = BTreeMap::new();
-    let mut commands = rounds(&mut running.host, 1500, 150);
-    loop {
-        while let Some(completion) = running.host.next_completion() {
-            assert_ends(&completion, &[Status::SUCCESS], "Read or Write");
-            let ended = flight.remove(&(completion.queue, completion.cid)).expect("the driver knows what is in flight");
-            if !ended.is_write {
-                check_blocks(&mut running.host, &identity, &ended, &shadow);
+#[test]
+fn data_is_read_back_as_it_was_written() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let mut random = Random::new(seed());
+        let mut shadow = Shadow::new();
+        let span = identity.blocks.min(600);
+        let starts = [0, identity.blocks - span];
+        let mut flight: BTreeMap<(u16, u16), InFlight> = BTreeMap::new();
+        let mut commands = rounds(&mut running.host, 1500, 150);
+        loop {
+            while let Some(completion) = running.host.next_completion() {
+                assert_ends(&completion, &[Status::SUCCESS], "Read or Write");
+                let ended =
+                    flight.remove(&(completion.queue, completion.cid)).expect("the driver knows what is in flight");
+                if !ended.is_write {
+                    check_blocks(&mut running.host, &identity, &ended, &shadow);
+                }
+                ended.buffer.free(running.host.host());
             }
-            ended.buffer.free(running.host.host());
-        }
-        if commands == 0 && flight.is_empty() {
-            return Ok(());
-        }
-        let queue = random.between(1, running.queues.into()) as u16;
-        if commands > 0 && flight.len() < 40 && !running.host.is_full(queue) {
-            commands -= 1;
-            let blocks = random_size(&mut random, &identity).min(span as u32);
-            let lba = *random.pick(&starts) + random.below(span - u64::from(blocks) + 1);
-            let is_write = random.below(2) == 0;
-            // Commands that overlap have no defined order: wait for those that do.
-            let overlaps = |f: &InFlight| {
-                (f.is_write || is_write) && f.lba < lba + u64::from(blocks) && lba < f.lba + u64::from(f.blocks)
-            };
-            if !flight.values().any(overlaps) {
-                let new = start_transfer(&mut running, &mut random, &mut shadow, queue, lba, blocks, is_write)?;
-                flight.insert((queue, new.0), new.1);
+            if commands == 0 && flight.is_empty() {
+                return Ok(());
+            }
+            let queue = random.between(1, running.queues.into()) as u16;
+            if commands > 0 && flight.len() < 40 && !running.host.is_full(queue) {
+                commands -= 1;
+                let blocks = random_size(&mut random, &identity).min(span as u32);
+                let lba = *random.pick(&starts) + random.below(span - u64::from(blocks) + 1);
+                let is_write = random.below(2) == 0;
+                // Commands that overlap have no defined order: wait for those that do.
+                let overlaps = |f: &InFlight| {
+                    (f.is_write || is_write) && f.lba < lba + u64::from(blocks) && lba < f.lba + u64::from(f.blocks)
+                };
+                if !flight.values().any(overlaps) {
+                    let new = start_transfer(&mut running, &mut random, &mut shadow, queue, lba, blocks, is_write)?;
+                    flight.insert((queue, new.0), new.1);
+                }
+            }
+            running.host.device().step(random.below(40) as u32);
+            running.host.poll()?;
+            // Nothing stands still for long: the bounded wait of the driver watches over it.
+            if commands == 0 || flight.len() >= 40 {
+                let before = running.host.in_flight();
+                running.host.wait_until("a completion", |h| h.in_flight() < before || before == 0)?;
             }
         }
-        running.host.device().step(random.below(40) as u32);
-        running.host.poll()?;
-        // Nothing stands still for long: the bounded wait of the driver watches over it.
-        if commands == 0 || flight.len() >= 40 {
-            let before = running.host.in_flight();
-            running.host.wait_until("a completion", |h| h.in_flight() < before || before == 0)?;
-        }
-    }
+    });
 }
 
 /// Mostly small, sometimes a long list.
@@ -139,72 +126,82 @@ fn check_blocks(host: &mut Host<'_>, identity: &Identity, read: &InFlight, shado
 }
 
 /// "LBA Out of Range": the last block is the last one, without overflow, and nothing is written.
-fn ranges_end_at_the_end_of_the_namespace(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let end = identity.blocks;
-    let last = data(seed(), identity.lba_bytes as usize);
-    running.host.write(&identity, end - 1, &last)?;
-    for (lba, blocks) in [(end - 1, 2), (end, 1), (end - 8, 9), (u64::MAX, 1), (u64::MAX - 7, 8), (1 << 63, 1)] {
-        for write in [false, true] {
-            let (entry, buffer) = transfer(&mut running.host, &identity, lba, blocks, write);
-            let what = format!("{blocks} blocks from {lba:#x} of {end:#x}");
-            assert_io(&mut running.host, entry, &[], &[Status::LBA_OUT_OF_RANGE], &what);
-            buffer.free(running.host.host());
+#[test]
+fn ranges_end_at_the_end_of_the_namespace() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let end = identity.blocks;
+        let last = data(seed(), identity.lba_bytes as usize);
+        running.host.write(&identity, end - 1, &last)?;
+        for (lba, blocks) in [(end - 1, 2), (end, 1), (end - 8, 9), (u64::MAX, 1), (u64::MAX - 7, 8), (1 << 63, 1)] {
+            for write in [false, true] {
+                let (entry, buffer) = transfer(&mut running.host, &identity, lba, blocks, write);
+                let what = format!("{blocks} blocks from {lba:#x} of {end:#x}");
+                assert_io(&mut running.host, entry, &[], &[Status::LBA_OUT_OF_RANGE], &what);
+                buffer.free(running.host.host());
+            }
         }
-    }
-    let mut back = vec![0; last.len()];
-    running.host.read(&identity, end - 1, &mut back)?;
-    assert_eq!(back, last);
-    let mut tail = vec![0; 8 * last.len()];
-    running.host.read(&identity, end - 8, &mut tail)?;
-    assert_eq!(tail[7 * last.len()..], last);
-    Ok(())
+        let mut back = vec![0; last.len()];
+        running.host.read(&identity, end - 1, &mut back)?;
+        assert_eq!(back, last);
+        let mut tail = vec![0; 8 * last.len()];
+        running.host.read(&identity, end - 8, &mut tail)?;
+        assert_eq!(tail[7 * last.len()..], last);
+        Ok(())
+    });
 }
 
 /// "Maximum Data Transfer Size": exactly that much, and one block more.
-fn transfers_are_bound_by_mdts(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let blocks = (identity.transfer_bytes_max() / u64::from(identity.lba_bytes)).min(65536).min(identity.blocks) as u32;
-    let content = data(seed(), (blocks * identity.lba_bytes) as usize);
-    running.host.write(&identity, 0, &content)?;
-    let mut back = vec![0; content.len()];
-    running.host.read(&identity, 0, &mut back)?;
-    assert!(back == content, "{blocks} blocks");
-    let is_bound = u64::from(blocks) * u64::from(identity.lba_bytes) == identity.transfer_bytes_max();
-    if is_bound && blocks < 65536 && u64::from(blocks) < identity.blocks {
-        for write in [false, true] {
-            let (entry, buffer) = transfer(&mut running.host, &identity, 0, blocks + 1, write);
-            assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], "one block above MDTS");
-            buffer.free(running.host.host());
+#[test]
+fn transfers_are_bound_by_mdts() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let blocks =
+            (identity.transfer_bytes_max() / u64::from(identity.lba_bytes)).min(65536).min(identity.blocks) as u32;
+        let content = data(seed(), (blocks * identity.lba_bytes) as usize);
+        running.host.write(&identity, 0, &content)?;
+        let mut back = vec![0; content.len()];
+        running.host.read(&identity, 0, &mut back)?;
+        assert!(back == content, "{blocks} blocks");
+        let is_bound = u64::from(blocks) * u64::from(identity.lba_bytes) == identity.transfer_bytes_max();
+        if is_bound && blocks < 65536 && u64::from(blocks) < identity.blocks {
+            for write in [false, true] {
+                let (entry, buffer) = transfer(&mut running.host, &identity, 0, blocks + 1, write);
+                assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], "one block above MDTS");
+                buffer.free(running.host.host());
+            }
         }
-    }
-    assert_works(&mut running.host)
+        assert_works(&mut running.host)
+    });
 }
 
 /// "Namespace Identifiers": 0, above NN, and all of them.
-fn namespaces_that_are_not_there_are_refused(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let namespaces = identity.controller.nn.get();
-    for nsid in [0, namespaces + 1, 0xFFFF_FFFE, 0xFFFF_FFFF] {
-        for write in [false, true] {
-            let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, write);
-            let entry = SqEntry { nsid: nsid.into(), ..entry };
-            let refused: &[Status] = match nsid {
-                0xFFFF_FFFF => &[Status::INVALID_FIELD, Status::INVALID_NAMESPACE],
-                _ => &[Status::INVALID_NAMESPACE],
-            };
-            assert_io(&mut running.host, entry, &[], refused, &format!("NSID {nsid:#x}"));
-            buffer.free(running.host.host());
+#[test]
+fn namespaces_that_are_not_there_are_refused() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let namespaces = identity.controller.nn.get();
+        for nsid in [0, namespaces + 1, 0xFFFF_FFFE, 0xFFFF_FFFF] {
+            for write in [false, true] {
+                let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, write);
+                let entry = SqEntry { nsid: nsid.into(), ..entry };
+                let refused: &[Status] = match nsid {
+                    0xFFFF_FFFF => &[Status::INVALID_FIELD, Status::INVALID_NAMESPACE],
+                    _ => &[Status::INVALID_NAMESPACE],
+                };
+                assert_io(&mut running.host, entry, &[], refused, &format!("NSID {nsid:#x}"));
+                buffer.free(running.host.host());
+            }
+            if nsid != 0xFFFF_FFFF {
+                let what = format!("Flush of NSID {nsid:#x}");
+                assert_io(&mut running.host, flush(nsid), &[], &[Status::INVALID_NAMESPACE], &what);
+            }
         }
-        if nsid != 0xFFFF_FFFF {
-            let what = format!("Flush of NSID {nsid:#x}");
-            assert_io(&mut running.host, flush(nsid), &[], &[Status::INVALID_NAMESPACE], &what);
-        }
-    }
-    assert_works(&mut running.host)
+        assert_works(&mut running.host)
+    });
 }
 
 /// Command dword 12 of Read and Write: Force Unit Access.
@@ -225,251 +222,293 @@ fn reset_abruptly(running: Running<'_>) -> Result<Running<'_>, DriverError> {
 }
 
 /// "Write command", FUA: the data is on the medium when the command completes. A Read with FUA sees it.
-fn fua_writes_survive_an_abrupt_reset(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let content = data(seed(), 3 * identity.lba_bytes as usize);
-    let (entry, buffer) = transfer(&mut running.host, &identity, 11, 3, true);
-    buffer.store(running.host.host(), &content);
-    assert_io(&mut running.host, with_fua(entry), &[], &[Status::SUCCESS], "Write with FUA");
-    let mut running = reset_abruptly(running)?;
-    let (entry, buffer) = transfer(&mut running.host, &identity, 11, 3, false);
-    assert_io(&mut running.host, with_fua(entry), buffer.segments(), &[Status::SUCCESS], "Read with FUA");
-    assert_eq!(buffer.load(running.host.host()), content);
-    Ok(())
+#[test]
+fn fua_writes_survive_an_abrupt_reset() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let content = data(seed(), 3 * identity.lba_bytes as usize);
+        let (entry, buffer) = transfer(&mut running.host, &identity, 11, 3, true);
+        buffer.store(running.host.host(), &content);
+        assert_io(&mut running.host, with_fua(entry), &[], &[Status::SUCCESS], "Write with FUA");
+        let mut running = reset_abruptly(running)?;
+        let (entry, buffer) = transfer(&mut running.host, &identity, 11, 3, false);
+        assert_io(&mut running.host, with_fua(entry), buffer.segments(), &[Status::SUCCESS], "Read with FUA");
+        assert_eq!(buffer.load(running.host.host()), content);
+        Ok(())
+    });
 }
 
 /// "Flush command": of one namespace, and of all if VWC says that this flushes all.
-fn flushed_writes_survive_an_abrupt_reset(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let broadcast = identity.controller.vwc >> 1 & 3;
-    for (round, nsid) in [identity.nsid, 0xFFFF_FFFF].into_iter().enumerate() {
-        let content = data(seed() + round as u64, 8 * identity.lba_bytes as usize);
-        running.host.write(&identity, 100, &content)?;
-        // 2: a Flush of all namespaces is refused; 3: it flushes all; 0: nothing is said.
-        let allowed: &[Status] = match (nsid, broadcast) {
-            (0xFFFF_FFFF, 2) => &[Status::INVALID_FIELD, Status::INVALID_NAMESPACE],
-            (0xFFFF_FFFF, 0) => &[Status::SUCCESS, Status::INVALID_FIELD, Status::INVALID_NAMESPACE],
-            _ => &[Status::SUCCESS],
-        };
-        assert_io(&mut running.host, flush(nsid), &[], allowed, &format!("Flush of NSID {nsid:#x}"));
-        running = reset_abruptly(running)?;
-        let mut back = vec![0; content.len()];
-        running.host.read(&identity, 100, &mut back)?;
-        assert_eq!(back, content, "NSID {nsid:#x}");
-    }
-    Ok(())
+#[test]
+fn flushed_writes_survive_an_abrupt_reset() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let broadcast = identity.controller.vwc >> 1 & 3;
+        for (round, nsid) in [identity.nsid, 0xFFFF_FFFF].into_iter().enumerate() {
+            let content = data(seed() + round as u64, 8 * identity.lba_bytes as usize);
+            running.host.write(&identity, 100, &content)?;
+            // 2: a Flush of all namespaces is refused; 3: it flushes all; 0: nothing is said.
+            let allowed: &[Status] = match (nsid, broadcast) {
+                (0xFFFF_FFFF, 2) => &[Status::INVALID_FIELD, Status::INVALID_NAMESPACE],
+                (0xFFFF_FFFF, 0) => &[Status::SUCCESS, Status::INVALID_FIELD, Status::INVALID_NAMESPACE],
+                _ => &[Status::SUCCESS],
+            };
+            assert_io(&mut running.host, flush(nsid), &[], allowed, &format!("Flush of NSID {nsid:#x}"));
+            running = reset_abruptly(running)?;
+            let mut back = vec![0; content.len()];
+            running.host.read(&identity, 100, &mut back)?;
+            assert_eq!(back, content, "NSID {nsid:#x}");
+        }
+        Ok(())
+    });
 }
 
 /// "Metadata Pointer" and "Protection Information Field": of no meaning for a namespace without metadata.
-fn metadata_and_protection_fields_are_ignored_without_metadata(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let content = data(seed(), 2 * identity.lba_bytes as usize);
-    for write in [true, false] {
-        let (mut entry, buffer) = transfer(&mut running.host, &identity, 20, 2, write);
-        buffer.store(running.host.host(), if write { &content } else { &[] });
-        entry.mptr = 0xDEAD_BEEF_DEAD_BEEF.into();
-        // PRINFO, LR; DSM; the expected tags.
-        entry.cdw10[2] = (entry.cdw(12) | 0xF << 26 | 1 << 31).into();
-        entry.cdw10[3] = 0xFF.into();
-        entry.cdw10[4] = 0x1234_5678.into();
-        entry.cdw10[5] = 0x9ABC_DEF0.into();
-        let writable = if write { &[] } else { buffer.segments() };
-        assert_io(&mut running.host, entry, writable, &[Status::SUCCESS], "garbage in unused fields");
-        if !write {
-            assert_eq!(buffer.load(running.host.host()), content);
+#[test]
+fn metadata_and_protection_fields_are_ignored_without_metadata() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let content = data(seed(), 2 * identity.lba_bytes as usize);
+        for write in [true, false] {
+            let (mut entry, buffer) = transfer(&mut running.host, &identity, 20, 2, write);
+            buffer.store(running.host.host(), if write { &content } else { &[] });
+            entry.mptr = 0xDEAD_BEEF_DEAD_BEEF.into();
+            // PRINFO, LR; DSM; the expected tags.
+            entry.cdw10[2] = (entry.cdw(12) | 0xF << 26 | 1 << 31).into();
+            entry.cdw10[3] = 0xFF.into();
+            entry.cdw10[4] = 0x1234_5678.into();
+            entry.cdw10[5] = 0x9ABC_DEF0.into();
+            let writable = if write { &[] } else { buffer.segments() };
+            assert_io(&mut running.host, entry, writable, &[Status::SUCCESS], "garbage in unused fields");
+            if !write {
+                assert_eq!(buffer.load(running.host.host()), content);
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// "Fused Operations": FUSES is 0.
-fn fused_commands_are_refused(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    assert_eq!(identity.controller.fuses.get(), 0, "extend this test when they are supported");
-    for fuse in 1..=3 {
-        for opcode in [io::FLUSH, io::WRITE, io::READ] {
-            let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, false);
-            let entry = SqEntry { opcode, flags: fuse, ..entry };
-            let what = format!("FUSE {fuse}, opcode {opcode:#04x}");
-            assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], &what);
-            buffer.free(running.host.host());
+#[test]
+fn fused_commands_are_refused() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        assert_eq!(identity.controller.fuses.get(), 0, "extend this test when they are supported");
+        for fuse in 1..=3 {
+            for opcode in [io::FLUSH, io::WRITE, io::READ] {
+                let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, false);
+                let entry = SqEntry { opcode, flags: fuse, ..entry };
+                let what = format!("FUSE {fuse}, opcode {opcode:#04x}");
+                assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], &what);
+                buffer.free(running.host.host());
+            }
         }
-    }
-    assert_works(&mut running.host)
+        assert_works(&mut running.host)
+    });
 }
 
 /// "PRP or SGL for Data Transfer": SGLS is 0; 11b is reserved.
-fn sgls_are_refused(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    assert_eq!(identity.controller.sgls.get() & 3, 0, "extend this test when they are supported");
-    for psdt in 1..=3 {
-        for opcode in [io::WRITE, io::READ] {
-            let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, false);
-            let entry = SqEntry { opcode, flags: psdt << 6, ..entry };
-            let what = format!("PSDT {psdt}, opcode {opcode:#04x}");
-            assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], &what);
-            buffer.free(running.host.host());
+#[test]
+fn sgls_are_refused() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        assert_eq!(identity.controller.sgls.get() & 3, 0, "extend this test when they are supported");
+        for psdt in 1..=3 {
+            for opcode in [io::WRITE, io::READ] {
+                let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, false);
+                let entry = SqEntry { opcode, flags: psdt << 6, ..entry };
+                let what = format!("PSDT {psdt}, opcode {opcode:#04x}");
+                assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], &what);
+                buffer.free(running.host.host());
+            }
         }
-    }
-    assert_works(&mut running.host)
+        assert_works(&mut running.host)
+    });
 }
 
 /// "Atomic Operations": a block is written by one of two commands, never by both in part.
-fn single_blocks_are_never_torn(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let other = running.queues;
-    for round in 0..rounds(&mut running.host, 50, 10) {
-        let mut contents = Vec::new();
-        for (i, queue) in [1, other, 1, other].into_iter().enumerate() {
-            let content = data(seed() ^ u64::from(round) << 8 ^ i as u64, identity.lba_bytes as usize);
-            let (entry, buffer) = transfer(&mut running.host, &identity, 5, 1, true);
-            buffer.store(running.host.host(), &content);
-            running.host.submit(queue, entry, &[])?;
-            running.buffers.push(buffer);
-            contents.push(content);
+#[test]
+fn single_blocks_are_never_torn() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let other = running.queues;
+        for round in 0..rounds(&mut running.host, 50, 10) {
+            let mut contents = Vec::new();
+            for (i, queue) in [1, other, 1, other].into_iter().enumerate() {
+                let content = data(seed() ^ u64::from(round) << 8 ^ i as u64, identity.lba_bytes as usize);
+                let (entry, buffer) = transfer(&mut running.host, &identity, 5, 1, true);
+                buffer.store(running.host.host(), &content);
+                running.host.submit(queue, entry, &[])?;
+                running.buffers.push(buffer);
+                contents.push(content);
+            }
+            for completion in running.host.wait_all()? {
+                assert_ends(&completion, &[Status::SUCCESS], "Write");
+            }
+            let mut back = vec![0; identity.lba_bytes as usize];
+            running.host.read(&identity, 5, &mut back)?;
+            assert!(contents.contains(&back), "round {round}: a torn block");
+            for buffer in std::mem::take(&mut running.buffers) {
+                buffer.free(running.host.host());
+            }
         }
-        for completion in running.host.wait_all()? {
-            assert_ends(&completion, &[Status::SUCCESS], "Write");
-        }
-        let mut back = vec![0; identity.lba_bytes as usize];
-        running.host.read(&identity, 5, &mut back)?;
-        assert!(contents.contains(&back), "round {round}: a torn block");
-        for buffer in std::mem::take(&mut running.buffers) {
-            buffer.free(running.host.host());
-        }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// "PRP Offset Invalid": PRP1 at a dword; PRP2 and list entries at a page; a list at a qword.
-fn misaligned_prps_are_refused(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let page_blocks = PAGE_BYTES as u32 / identity.lba_bytes;
-    let pages = running.host.host().alloc_guarded(8 * PAGE_BYTES, PAGE_BYTES);
-    let list = pages + 4 * PAGE_BYTES;
-    let refused = &[Status::INVALID_PRP_OFFSET, Status::INVALID_FIELD];
-    // Data may be moved up to the entry that is wrong.
-    running.host.allow_writes(pages..pages + 4 * PAGE_BYTES);
-    let put = |host: &mut Host<'_>, entries: [u64; 3]| {
-        for (i, entry) in entries.iter().enumerate() {
-            host.host().store(list + i as u64 * 8, &entry.to_le_bytes());
+#[test]
+fn misaligned_prps_are_refused() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let page_blocks = PAGE_BYTES as u32 / identity.lba_bytes;
+        let pages = running.host.host().alloc_guarded(8 * PAGE_BYTES, PAGE_BYTES);
+        let list = pages + 4 * PAGE_BYTES;
+        let refused = &[Status::INVALID_PRP_OFFSET, Status::INVALID_FIELD];
+        // Data may be moved up to the entry that is wrong.
+        running.host.allow_writes(pages..pages + 4 * PAGE_BYTES);
+        let put = |host: &mut Host<'_>, entries: [u64; 3]| {
+            for (i, entry) in entries.iter().enumerate() {
+                host.host().store(list + i as u64 * 8, &entry.to_le_bytes());
+            }
+        };
+        let page = |number: u64| pages + number * PAGE_BYTES;
+        let cases: [(&str, u32, [u64; 2], [u64; 3]); 7] = [
+            ("PRP1 at a byte", 1, [page(0) + 1, 0], [0; 3]),
+            ("PRP1 at a word", 1, [page(0) + 2, 0], [0; 3]),
+            ("PRP2 with an offset", 2 * page_blocks, [page(0), page(1) + 4], [0; 3]),
+            ("PRP2 with half a page", 2 * page_blocks, [page(0), page(1) + 2048], [0; 3]),
+            ("a list at a dword", 4 * page_blocks, [page(0), list + 4], [page(1), page(2), page(3)]),
+            ("an entry with an offset", 4 * page_blocks, [page(0), list], [page(1), page(2) + 4, page(3)]),
+            ("the last entry with an offset", 4 * page_blocks, [page(0), list], [page(1), page(2), page(3) + 1024]),
+        ];
+        for (what, blocks, prp, entries) in cases {
+            put(&mut running.host, entries);
+            for write in [false, true] {
+                let entry = IoTransfer { write, nsid: identity.nsid, lba: 0, blocks }.entry(prp);
+                assert_io(&mut running.host, entry, &[], refused, what);
+            }
         }
-    };
-    let page = |number: u64| pages + number * PAGE_BYTES;
-    let cases: [(&str, u32, [u64; 2], [u64; 3]); 7] = [
-        ("PRP1 at a byte", 1, [page(0) + 1, 0], [0; 3]),
-        ("PRP1 at a word", 1, [page(0) + 2, 0], [0; 3]),
-        ("PRP2 with an offset", 2 * page_blocks, [page(0), page(1) + 4], [0; 3]),
-        ("PRP2 with half a page", 2 * page_blocks, [page(0), page(1) + 2048], [0; 3]),
-        ("a list at a dword", 4 * page_blocks, [page(0), list + 4], [page(1), page(2), page(3)]),
-        ("an entry with an offset", 4 * page_blocks, [page(0), list], [page(1), page(2) + 4, page(3)]),
-        ("the last entry with an offset", 4 * page_blocks, [page(0), list], [page(1), page(2), page(3) + 1024]),
-    ];
-    for (what, blocks, prp, entries) in cases {
-        put(&mut running.host, entries);
-        for write in [false, true] {
-            let entry = IoTransfer { write, nsid: identity.nsid, lba: 0, blocks }.entry(prp);
-            assert_io(&mut running.host, entry, &[], refused, what);
+        // A chain that goes on in the middle of a page.
+        let last_slot = list + PAGE_BYTES - 16;
+        let chain = [page(1), list + PAGE_BYTES + 8];
+        for (i, entry) in chain.iter().enumerate() {
+            running.host.host().store(last_slot + i as u64 * 8, &entry.to_le_bytes());
         }
-    }
-    // A chain that goes on in the middle of a page.
-    let last_slot = list + PAGE_BYTES - 16;
-    let chain = [page(1), list + PAGE_BYTES + 8];
-    for (i, entry) in chain.iter().enumerate() {
-        running.host.host().store(last_slot + i as u64 * 8, &entry.to_le_bytes());
-    }
-    let entry = IoTransfer { write: false, nsid: identity.nsid, lba: 0, blocks: 4 * page_blocks };
-    assert_io(&mut running.host, entry.entry([page(0), last_slot]), &[], refused, "a chain to an offset");
-    assert_works(&mut running.host)
+        let entry = IoTransfer { write: false, nsid: identity.nsid, lba: 0, blocks: 4 * page_blocks };
+        assert_io(&mut running.host, entry.entry([page(0), last_slot]), &[], refused, "a chain to an offset");
+        assert_works(&mut running.host)
+    });
 }
 
 /// "Data Transfer Error": memory that cannot be reached ends the command; the next ones work.
-fn memory_errors_end_the_command_and_nothing_else(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let page_blocks = PAGE_BYTES as u32 / identity.lba_bytes;
-    let good = running.host.host().alloc_guarded(4 * PAGE_BYTES, PAGE_BYTES);
-    let nowhere = 0x7_0000_0000_0000;
-    running.host.allow_writes(good..good + 4 * PAGE_BYTES);
-    let list = good + 3 * PAGE_BYTES;
-    for (i, entry) in [good + PAGE_BYTES, nowhere, good + 2 * PAGE_BYTES].iter().enumerate() {
-        running.host.host().store(list + i as u64 * 8, &entry.to_le_bytes());
-    }
-    let cases = [
-        ("PRP1 without memory", 1, [nowhere, 0]),
-        ("PRP2 without memory", 2 * page_blocks, [good, nowhere]),
-        ("a list without memory", 4 * page_blocks, [good, nowhere]),
-        ("a list entry without memory", 4 * page_blocks, [good, list]),
-    ];
-    for (what, blocks, prp) in cases {
-        for write in [true, false] {
-            // The list itself must stay as it is, and so it is not read into.
-            let entry = IoTransfer { write, nsid: identity.nsid, lba: 64, blocks }.entry(prp);
-            assert_io(&mut running.host, entry, &[], &[Status::DATA_TRANSFER_ERROR], what);
-            assert_io(&mut running.host, flush(identity.nsid), &[], &[Status::SUCCESS], what);
+#[test]
+fn memory_errors_end_the_command_and_nothing_else() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let page_blocks = PAGE_BYTES as u32 / identity.lba_bytes;
+        let good = running.host.host().alloc_guarded(4 * PAGE_BYTES, PAGE_BYTES);
+        let nowhere = 0x7_0000_0000_0000;
+        running.host.allow_writes(good..good + 4 * PAGE_BYTES);
+        let list = good + 3 * PAGE_BYTES;
+        for (i, entry) in [good + PAGE_BYTES, nowhere, good + 2 * PAGE_BYTES].iter().enumerate() {
+            running.host.host().store(list + i as u64 * 8, &entry.to_le_bytes());
         }
-    }
-    running.host.host().faults.failing_reads.push(good..good + 64);
-    let write = IoTransfer { write: true, nsid: identity.nsid, lba: 64, blocks: page_blocks };
-    let failed = &[Status::DATA_TRANSFER_ERROR];
-    assert_io(&mut running.host, write.entry([good, 0]), &[], failed, "a Write from failing memory");
-    running.host.host().faults.clear();
-    running.host.host().faults.failing_writes.push(good + 4032..good + 4096);
-    let read = IoTransfer { write: false, ..write };
-    assert_io(&mut running.host, read.entry([good, 0]), &[], failed, "a Read into failing memory");
-    running.host.host().faults.clear();
-    assert_io(&mut running.host, write.entry([good, 0]), &[], &[Status::SUCCESS], "a Write afterwards");
-    assert_works(&mut running.host)
+        let cases = [
+            ("PRP1 without memory", 1, [nowhere, 0]),
+            ("PRP2 without memory", 2 * page_blocks, [good, nowhere]),
+            ("a list without memory", 4 * page_blocks, [good, nowhere]),
+            ("a list entry without memory", 4 * page_blocks, [good, list]),
+        ];
+        for (what, blocks, prp) in cases {
+            for write in [true, false] {
+                // The list itself must stay as it is, and so it is not read into.
+                let entry = IoTransfer { write, nsid: identity.nsid, lba: 64, blocks }.entry(prp);
+                assert_io(&mut running.host, entry, &[], &[Status::DATA_TRANSFER_ERROR], what);
+                assert_io(&mut running.host, flush(identity.nsid), &[], &[Status::SUCCESS], what);
+            }
+        }
+        running.host.host().faults.failing_reads.push(good..good + 64);
+        let write = IoTransfer { write: true, nsid: identity.nsid, lba: 64, blocks: page_blocks };
+        let failed = &[Status::DATA_TRANSFER_ERROR];
+        assert_io(&mut running.host, write.entry([good, 0]), &[], failed, "a Write from failing memory");
+        running.host.host().faults.clear();
+        running.host.host().faults.failing_writes.push(good + 4032..good + 4096);
+        let read = IoTransfer { write: false, ..write };
+        assert_io(&mut running.host, read.entry([good, 0]), &[], failed, "a Read into failing memory");
+        running.host.host().faults.clear();
+        assert_io(&mut running.host, write.entry([good, 0]), &[], &[Status::SUCCESS], "a Write afterwards");
+        assert_works(&mut running.host)
+    });
 }
 
 /// A Write that fails may have changed its own blocks, and no others.
-fn failed_writes_change_no_other_block(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let page_blocks = PAGE_BYTES as u32 / identity.lba_bytes;
-    let around = data(seed(), 6 * PAGE_BYTES as usize);
-    running.host.write(&identity, 0, &around)?;
-    let mut buffer = Buffer::scattered(running.host.host(), 0x200, 3 * PAGE_BYTES as usize);
-    let broken = buffer.segments()[2].clone();
-    running.host.host().faults.failing_reads.push(broken);
-    let write = IoTransfer { write: true, nsid: identity.nsid, lba: page_blocks.into(), blocks: 3 * page_blocks };
-    let cid = running.host.submit_transfer(1, write, &mut buffer, ListPlacement::PAGE_START)?;
-    let completion = running.host.wait(1, cid)?;
-    assert_ends(&completion, &[Status::DATA_TRANSFER_ERROR], "a Write from failing memory");
-    running.host.host().faults.clear();
-    let mut back = vec![0; around.len()];
-    running.host.read(&identity, 0, &mut back)?;
-    let (first, last) = (PAGE_BYTES as usize, 4 * PAGE_BYTES as usize);
-    assert!(back[..first] == around[..first], "blocks before");
-    assert!(back[last..] == around[last..], "blocks behind");
-    Ok(())
+#[test]
+fn failed_writes_change_no_other_block() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let page_blocks = PAGE_BYTES as u32 / identity.lba_bytes;
+        let around = data(seed(), 6 * PAGE_BYTES as usize);
+        running.host.write(&identity, 0, &around)?;
+        let mut buffer = Buffer::scattered(running.host.host(), 0x200, 3 * PAGE_BYTES as usize);
+        let broken = buffer.segments()[2].clone();
+        running.host.host().faults.failing_reads.push(broken);
+        let write = IoTransfer { write: true, nsid: identity.nsid, lba: page_blocks.into(), blocks: 3 * page_blocks };
+        let cid = running.host.submit_transfer(1, write, &mut buffer, ListPlacement::PAGE_START)?;
+        let completion = running.host.wait(1, cid)?;
+        assert_ends(&completion, &[Status::DATA_TRANSFER_ERROR], "a Write from failing memory");
+        running.host.host().faults.clear();
+        let mut back = vec![0; around.len()];
+        running.host.read(&identity, 0, &mut back)?;
+        let (first, last) = (PAGE_BYTES as usize, 4 * PAGE_BYTES as usize);
+        assert!(back[..first] == around[..first], "blocks before");
+        assert!(back[last..] == around[last..], "blocks behind");
+        Ok(())
+    });
 }
 
 /// A PRP list whose last entry points to the list itself ends with the length of the transfer.
-fn lists_that_point_to_themselves_end(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let pages = running.host.host().alloc_guarded(2 * PAGE_BYTES, PAGE_BYTES);
-    let (target, list) = (pages, pages + PAGE_BYTES);
-    running.host.allow_writes(target..target + PAGE_BYTES);
-    // All entries are the target; the last one, which links, is the list.
-    for i in 0..PAGE_BYTES / 8 {
-        let entry = if i == PAGE_BYTES / 8 - 1 { list } else { target };
-        running.host.host().store(list + i * 8, &entry.to_le_bytes());
-    }
-    let bytes = identity.transfer_bytes_max().min(64 * PAGE_BYTES);
-    let blocks = (bytes / u64::from(identity.lba_bytes)) as u32;
-    let read = IoTransfer { write: false, nsid: identity.nsid, lba: 0, blocks };
-    let link = list + PAGE_BYTES - 8;
-    assert_io(&mut running.host, read.entry([target, link]), &[], &[Status::SUCCESS], "a list that links to itself");
-    let write = IoTransfer { write: true, ..read };
-    assert_io(&mut running.host, write.entry([target, link]), &[], &[Status::SUCCESS], "a list that links to itself");
-    assert_works(&mut running.host)
+#[test]
+fn lists_that_point_to_themselves_end() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let pages = running.host.host().alloc_guarded(2 * PAGE_BYTES, PAGE_BYTES);
+        let (target, list) = (pages, pages + PAGE_BYTES);
+        running.host.allow_writes(target..target + PAGE_BYTES);
+        // All entries are the target; the last one, which links, is the list.
+        for i in 0..PAGE_BYTES / 8 {
+            let entry = if i == PAGE_BYTES / 8 - 1 { list } else { target };
+            running.host.host().store(list + i * 8, &entry.to_le_bytes());
+        }
+        let bytes = identity.transfer_bytes_max().min(64 * PAGE_BYTES);
+        let blocks = (bytes / u64::from(identity.lba_bytes)) as u32;
+        let read = IoTransfer { write: false, nsid: identity.nsid, lba: 0, blocks };
+        let link = list + PAGE_BYTES - 8;
+        assert_io(
+            &mut running.host,
+            read.entry([target, link]),
+            &[],
+            &[Status::SUCCESS],
+            "a list that links to itself",
+        );
+        let write = IoTransfer { write: true, ..read };
+        assert_io(
+            &mut running.host,
+            write.entry([target, link]),
+            &[],
+            &[Status::SUCCESS],
+            "a list that links to itself",
+        );
+        assert_works(&mut running.host)
+    });
 }

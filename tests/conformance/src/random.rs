@@ -3,17 +3,11 @@
 
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::regs::csts;
-use sim_device::{BusTiming, Chance, Device, Random, PAGE_BYTES};
+use sim_device::{BusTiming, Chance, Random, PAGE_BYTES};
 use sim_host::{Driver, Options};
 
 use crate::expect::{bring_up, bring_up_with, data, rounds, Host, Running};
-use crate::{requirements, seed, Outcome};
-
-requirements![
-    random_entries_all_end,
-    random_entries_with_memory_errors_end_or_are_fatal,
-    random_entries_with_resets_at_any_clock_leave_nothing_behind,
-];
+use crate::{every_back_end, seed, Outcome};
 
 /// Pages that random PRPs point to.
 const POOL_PAGES: u64 = 24;
@@ -140,70 +134,79 @@ fn assert_data_works(running: &mut Running<'_>, random: &mut Random) -> Outcome 
 }
 
 /// Every entry that is fetched gets exactly one completion, whatever is in it.
-fn random_entries_all_end(device: &mut dyn Device) -> Outcome {
-    let mut random = Random::new(seed());
-    let mut running = bring_up(device)?;
-    let pool = Pool::new(&mut running.host);
-    for _ in 0..rounds(&mut running.host, 60, 12) {
-        pool.make_lists(&mut running.host, &mut random);
-        let timing = BusTiming::adverse(random.next_u64());
-        running.host.device().set_host_timing(timing);
-        let count = random.between(1, 60);
-        submit_random_entries(&mut running, &mut random, &pool, count)?;
-        running.host.wait_all()?;
-        assert_eq!(csts::CFS.get32(running.host.csts()), 0, "nothing in an entry is fatal");
-    }
-    assert_data_works(&mut running, &mut random)
+#[test]
+fn random_entries_all_end() {
+    every_back_end(|device| {
+        let mut random = Random::new(seed());
+        let mut running = bring_up(device)?;
+        let pool = Pool::new(&mut running.host);
+        for _ in 0..rounds(&mut running.host, 60, 12) {
+            pool.make_lists(&mut running.host, &mut random);
+            let timing = BusTiming::adverse(random.next_u64());
+            running.host.device().set_host_timing(timing);
+            let count = random.between(1, 60);
+            submit_random_entries(&mut running, &mut random, &pool, count)?;
+            running.host.wait_all()?;
+            assert_eq!(csts::CFS.get32(running.host.csts()), 0, "nothing in an entry is fatal");
+        }
+        assert_data_works(&mut running, &mut random)
+    });
 }
 
 /// With memory that fails now and then, commands end, or the controller says that it failed; a reset recovers.
-fn random_entries_with_memory_errors_end_or_are_fatal(device: &mut dyn Device) -> Outcome {
-    let mut random = Random::new(seed());
-    let mut running = bring_up(device)?;
-    let pool = Pool::new(&mut running.host);
-    for _ in 0..rounds(&mut running.host, 60, 12) {
-        pool.make_lists(&mut running.host, &mut random);
-        let faults = &mut running.host.host().faults;
-        faults.reseed(random.next_u64());
-        faults.read_chance = *random.pick(&[Chance::NEVER, Chance::of(1, 500), Chance::of(1, 20)]);
-        faults.write_chance = *random.pick(&[Chance::NEVER, Chance::of(1, 500), Chance::of(1, 20)]);
-        let timing = BusTiming::adverse(random.next_u64());
-        running.host.device().set_host_timing(timing);
-        let count = random.between(1, 60);
-        submit_random_entries(&mut running, &mut random, &pool, count)?;
-        running.host.wait_until("the end of all commands, or CSTS.CFS", |h| {
-            h.in_flight() == 0 || csts::CFS.get32(h.csts()) == 1
-        })?;
-        running.host.host().faults.clear();
-        running = running.restart()?;
-        assert_data_works(&mut running, &mut random)?;
-    }
-    Ok(())
+#[test]
+fn random_entries_with_memory_errors_end_or_are_fatal() {
+    every_back_end(|device| {
+        let mut random = Random::new(seed());
+        let mut running = bring_up(device)?;
+        let pool = Pool::new(&mut running.host);
+        for _ in 0..rounds(&mut running.host, 60, 12) {
+            pool.make_lists(&mut running.host, &mut random);
+            let faults = &mut running.host.host().faults;
+            faults.reseed(random.next_u64());
+            faults.read_chance = *random.pick(&[Chance::NEVER, Chance::of(1, 500), Chance::of(1, 20)]);
+            faults.write_chance = *random.pick(&[Chance::NEVER, Chance::of(1, 500), Chance::of(1, 20)]);
+            let timing = BusTiming::adverse(random.next_u64());
+            running.host.device().set_host_timing(timing);
+            let count = random.between(1, 60);
+            submit_random_entries(&mut running, &mut random, &pool, count)?;
+            running.host.wait_until("the end of all commands, or CSTS.CFS", |h| {
+                h.in_flight() == 0 || csts::CFS.get32(h.csts()) == 1
+            })?;
+            running.host.host().faults.clear();
+            running = running.restart()?;
+            assert_data_works(&mut running, &mut random)?;
+        }
+        Ok(())
+    });
 }
 
 /// After CSTS.RDY = 0 nothing of the old life touches memory, and the new life knows nothing of it.
-fn random_entries_with_resets_at_any_clock_leave_nothing_behind(device: &mut dyn Device) -> Outcome {
-    let mut random = Random::new(seed());
-    let options = Options { poll_clocks: 7, ..Options::default() };
-    let mut running = bring_up_with(Driver::new(device, options))?;
-    let pool = Pool::new(&mut running.host);
-    for _ in 0..rounds(&mut running.host, 100, 15) {
-        pool.make_lists(&mut running.host, &mut random);
-        let faulty = random.below(3) == 0;
-        running.host.host().faults.read_chance = if faulty { Chance::of(1, 100) } else { Chance::NEVER };
-        let timing = BusTiming::adverse(random.next_u64());
-        running.host.device().set_host_timing(timing);
-        let count = random.between(1, 40);
-        submit_random_entries(&mut running, &mut random, &pool, count)?;
-        let bits = random.below(12);
-        let clocks = random.below(1 << bits);
-        running.host.run_for(clocks)?;
-        running.host.disable()?;
-        running.host.host().faults.clear();
-        // The slowest answer of the old life is on its way for at most some thousand clocks.
-        running.host.run_for(4000)?;
-        running = running.restart()?;
-        assert_data_works(&mut running, &mut random)?;
-    }
-    Ok(())
+#[test]
+fn random_entries_with_resets_at_any_clock_leave_nothing_behind() {
+    every_back_end(|device| {
+        let mut random = Random::new(seed());
+        let options = Options { poll_clocks: 7, ..Options::default() };
+        let mut running = bring_up_with(Driver::new(device, options))?;
+        let pool = Pool::new(&mut running.host);
+        for _ in 0..rounds(&mut running.host, 100, 15) {
+            pool.make_lists(&mut running.host, &mut random);
+            let faulty = random.below(3) == 0;
+            running.host.host().faults.read_chance = if faulty { Chance::of(1, 100) } else { Chance::NEVER };
+            let timing = BusTiming::adverse(random.next_u64());
+            running.host.device().set_host_timing(timing);
+            let count = random.between(1, 40);
+            submit_random_entries(&mut running, &mut random, &pool, count)?;
+            let bits = random.below(12);
+            let clocks = random.below(1 << bits);
+            running.host.run_for(clocks)?;
+            running.host.disable()?;
+            running.host.host().faults.clear();
+            // The slowest answer of the old life is on its way for at most some thousand clocks.
+            running.host.run_for(4000)?;
+            running = running.restart()?;
+            assert_data_works(&mut running, &mut random)?;
+        }
+        Ok(())
+    });
 }

@@ -10,35 +10,7 @@ use sim_host::{Driver, Options};
 use crate::expect::{
     assert_works, async_event_request, bring_up, bring_up_with, get_features, rounds, start, Host, Running,
 };
-use crate::{requirements, seed, Outcome};
-
-requirements![
-    registers_have_their_reset_values,
-    read_only_registers_ignore_writes,
-    version_equals_that_of_identify_controller,
-    wide_registers_may_be_accessed_in_halves,
-    narrow_accesses_leave_neighbours_intact,
-    reserved_offsets_read_zero_and_ignore_writes,
-    controller_becomes_ready_and_completes_nothing_unasked,
-    disabling_keeps_the_admin_queue_registers_and_drops_the_io_queues,
-    disabling_with_work_in_flight_ends_all_accesses,
-    enable_may_be_toggled_without_waiting_for_ready,
-    unsupported_configurations_do_not_become_operational,
-    low_bits_of_queue_bases_are_ignored,
-    admin_queues_of_one_entry_do_no_harm,
-    admin_queues_may_have_any_legal_size,
-    normal_shutdown_completes_and_keeps_the_data,
-    abrupt_shutdown_completes,
-    commands_after_a_shutdown_do_no_harm,
-    shutdown_together_with_disable_does_no_harm,
-    unreadable_admin_queue_is_a_fatal_status_that_a_reset_clears,
-    subsystem_reset_is_ignored_where_it_is_not_supported,
-    other_fields_of_cc_may_change_while_enabled,
-    interrupt_mask_registers_are_harmless_with_msix,
-    controller_survives_many_resets_with_work_in_flight,
-    function_level_reset_returns_everything_to_power_on,
-    without_bus_mastering_memory_is_not_accessed,
-];
+use crate::{every_back_end, seed, Outcome};
 
 fn read(device: &mut dyn Device, offset: u32, bytes: u8) -> u64 {
     device.read(Access { function: 0, offset: offset.into(), bytes })
@@ -49,253 +21,298 @@ fn write(device: &mut dyn Device, offset: u32, bytes: u8, value: u64) {
 }
 
 /// "Controller Properties": what is there after power-on.
-fn registers_have_their_reset_values(device: &mut dyn Device) -> Outcome {
-    assert_eq!(read(device, CC.offset, 4), 0, "CC");
-    let status = read(device, CSTS.offset, 4) as u32;
-    assert_eq!(csts::RDY.get32(status), 0, "CSTS.RDY");
-    assert_eq!(csts::CFS.get32(status), 0, "CSTS.CFS");
-    assert_eq!(csts::SHST.get32(status), shst::NORMAL, "CSTS.SHST");
-    let capabilities = read(device, CAP.offset, 8);
-    assert!(cap::MQES.get(capabilities) >= 1, "CAP.MQES");
-    assert!(cap::TO.get(capabilities) > 0, "CAP.TO");
-    assert!(cap::MPSMIN.get(capabilities) <= cap::MPSMAX.get(capabilities), "CAP.MPSMIN, CAP.MPSMAX");
-    assert_eq!(cap::CSS.get(capabilities) & 1, 1, "CAP.CSS: the NVM command set");
-    Ok(())
+#[test]
+fn registers_have_their_reset_values() {
+    every_back_end(|device| {
+        assert_eq!(read(device, CC.offset, 4), 0, "CC");
+        let status = read(device, CSTS.offset, 4) as u32;
+        assert_eq!(csts::RDY.get32(status), 0, "CSTS.RDY");
+        assert_eq!(csts::CFS.get32(status), 0, "CSTS.CFS");
+        assert_eq!(csts::SHST.get32(status), shst::NORMAL, "CSTS.SHST");
+        let capabilities = read(device, CAP.offset, 8);
+        assert!(cap::MQES.get(capabilities) >= 1, "CAP.MQES");
+        assert!(cap::TO.get(capabilities) > 0, "CAP.TO");
+        assert!(cap::MPSMIN.get(capabilities) <= cap::MPSMAX.get(capabilities), "CAP.MPSMIN, CAP.MPSMAX");
+        assert_eq!(cap::CSS.get(capabilities) & 1, 1, "CAP.CSS: the NVM command set");
+        Ok(())
+    });
 }
 
 /// "Controller Properties": writes to read-only properties have no effect.
-fn read_only_registers_ignore_writes(device: &mut dyn Device) -> Outcome {
-    for reg in REGS.iter().filter(|r| r.mask_of(FieldAccess::Rw) == 0) {
-        let before = read(device, reg.offset, reg.bytes as u8);
-        write(device, reg.offset, reg.bytes as u8, u64::MAX);
-        assert_eq!(read(device, reg.offset, reg.bytes as u8), before, "{}", reg.name);
-    }
-    // The bits of the others that belong to no field are read-only too. CC is left alone: all ones would enable the controller.
-    for reg in REGS.iter().filter(|r| r.mask_of(FieldAccess::Rw) != 0 && r.name != CC.name) {
-        write(device, reg.offset, reg.bytes as u8, u64::MAX);
-        let value = read(device, reg.offset, reg.bytes as u8);
-        assert_eq!(value, reg.mask_of(FieldAccess::Rw), "{}", reg.name);
-    }
-    Ok(())
+#[test]
+fn read_only_registers_ignore_writes() {
+    every_back_end(|device| {
+        for reg in REGS.iter().filter(|r| r.mask_of(FieldAccess::Rw) == 0) {
+            let before = read(device, reg.offset, reg.bytes as u8);
+            write(device, reg.offset, reg.bytes as u8, u64::MAX);
+            assert_eq!(read(device, reg.offset, reg.bytes as u8), before, "{}", reg.name);
+        }
+        // The bits of the others that belong to no field are read-only too. CC is left alone: all ones would enable the controller.
+        for reg in REGS.iter().filter(|r| r.mask_of(FieldAccess::Rw) != 0 && r.name != CC.name) {
+            write(device, reg.offset, reg.bytes as u8, u64::MAX);
+            let value = read(device, reg.offset, reg.bytes as u8);
+            assert_eq!(value, reg.mask_of(FieldAccess::Rw), "{}", reg.name);
+        }
+        Ok(())
+    });
 }
 
 /// "Offset 8h: VS - Version" and "Identify Controller data structure": VER.
-fn version_equals_that_of_identify_controller(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let identity = host.identity()?;
-    let version = host.read32(VS.offset);
-    assert_eq!(version, identity.controller.ver.get());
-    assert!(version >= 0x0001_0200, "at least 1.2");
-    Ok(())
+#[test]
+fn version_equals_that_of_identify_controller() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let identity = host.identity()?;
+        let version = host.read32(VS.offset);
+        assert_eq!(version, identity.controller.ver.get());
+        assert!(version >= 0x0001_0200, "at least 1.2");
+        Ok(())
+    });
 }
 
 /// "Controller Properties": 64-bit properties may be accessed as two 32-bit ones, in either order.
-fn wide_registers_may_be_accessed_in_halves(device: &mut dyn Device) -> Outcome {
-    for reg in REGS.iter().filter(|r| r.bytes == 8) {
-        let mask = reg.mask_of(FieldAccess::Rw);
-        for (value, high_first) in [(0x1122_3344_5566_7000, false), (0x99AA_BBCC_DDEE_F000, true)] {
-            let mut halves = [(reg.offset, value & 0xFFFF_FFFF), (reg.offset + 4, value >> 32)];
-            if high_first {
-                halves.reverse();
+#[test]
+fn wide_registers_may_be_accessed_in_halves() {
+    every_back_end(|device| {
+        for reg in REGS.iter().filter(|r| r.bytes == 8) {
+            let mask = reg.mask_of(FieldAccess::Rw);
+            for (value, high_first) in [(0x1122_3344_5566_7000, false), (0x99AA_BBCC_DDEE_F000, true)] {
+                let mut halves = [(reg.offset, value & 0xFFFF_FFFF), (reg.offset + 4, value >> 32)];
+                if high_first {
+                    halves.reverse();
+                }
+                for (offset, half) in halves {
+                    write(device, offset, 4, half);
+                }
+                let expected = if mask == 0 { read(device, reg.offset, 8) } else { value & mask };
+                let high = read(device, reg.offset + 4, 4);
+                let low = read(device, reg.offset, 4);
+                assert_eq!(high << 32 | low, expected, "{} in halves", reg.name);
+                assert_eq!(read(device, reg.offset, 8), expected, "{} as a whole", reg.name);
             }
-            for (offset, half) in halves {
-                write(device, offset, 4, half);
-            }
-            let expected = if mask == 0 { read(device, reg.offset, 8) } else { value & mask };
-            let high = read(device, reg.offset + 4, 4);
-            let low = read(device, reg.offset, 4);
-            assert_eq!(high << 32 | low, expected, "{} in halves", reg.name);
-            assert_eq!(read(device, reg.offset, 8), expected, "{} as a whole", reg.name);
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// "Controller Properties": accesses of other widths are not required to work, but must do no harm.
-fn narrow_accesses_leave_neighbours_intact(device: &mut dyn Device) -> Outcome {
-    let asq = 0x0123_4567_89AB_C000;
-    write(device, regs::ASQ.offset, 8, asq);
-    write(device, AQA.offset, 4, 0x0011_0022);
-    for offset in 0..regs::ACQ.end() + 8 {
-        for bytes in [1, 2] {
-            read(device, offset, bytes);
+#[test]
+fn narrow_accesses_leave_neighbours_intact() {
+    every_back_end(|device| {
+        let asq = 0x0123_4567_89AB_C000;
+        write(device, regs::ASQ.offset, 8, asq);
+        write(device, AQA.offset, 4, 0x0011_0022);
+        for offset in 0..regs::ACQ.end() + 8 {
+            for bytes in [1, 2] {
+                read(device, offset, bytes);
+            }
         }
-    }
-    assert_eq!(read(device, regs::ASQ.offset, 8), asq, "reads change nothing");
-    for bytes in [1, 2] {
-        write(device, AQA.offset, bytes, 0);
-        write(device, AQA.offset + 3, 1, 0);
-    }
-    write(device, regs::ACQ.offset + 1, 2, 0xFFFF);
-    write(device, 0x3F, 2, 0xFFFF);
-    assert_eq!(read(device, regs::ASQ.offset, 8), asq, "the neighbour of AQA and ACQ");
-    let mut host = start(device)?;
-    assert_works(&mut host)
+        assert_eq!(read(device, regs::ASQ.offset, 8), asq, "reads change nothing");
+        for bytes in [1, 2] {
+            write(device, AQA.offset, bytes, 0);
+            write(device, AQA.offset + 3, 1, 0);
+        }
+        write(device, regs::ACQ.offset + 1, 2, 0xFFFF);
+        write(device, 0x3F, 2, 0xFFFF);
+        assert_eq!(read(device, regs::ASQ.offset, 8), asq, "the neighbour of AQA and ACQ");
+        let mut host = start(device)?;
+        assert_works(&mut host)
+    });
 }
 
 /// "Controller Properties": reserved properties read as zero; writes to them have no effect.
-fn reserved_offsets_read_zero_and_ignore_writes(device: &mut dyn Device) -> Outcome {
-    let is_reserved = |offset: &u32| !REGS.iter().any(|r| (r.offset..r.end()).contains(offset));
-    // What later revisions of the specification define between 24h and the doorbells is optional, and not there. Every 13th dword of the
-    // large gap stands for the others.
-    let near = (0..0x100).step_by(4);
-    let far = (0x100..regs::REGISTERS.end).step_by(52);
-    for offset in near.chain(far).filter(is_reserved) {
-        assert_eq!(read(device, offset, 4), 0, "offset {offset:#x}");
-        write(device, offset, 4, 0xFFFF_FFFF);
-        assert_eq!(read(device, offset, 4), 0, "offset {offset:#x} after a write");
-    }
-    Ok(())
+#[test]
+fn reserved_offsets_read_zero_and_ignore_writes() {
+    every_back_end(|device| {
+        let is_reserved = |offset: &u32| !REGS.iter().any(|r| (r.offset..r.end()).contains(offset));
+        // What later revisions of the specification define between 24h and the doorbells is optional, and not there. Every 13th dword of the
+        // large gap stands for the others.
+        let near = (0..0x100).step_by(4);
+        let far = (0x100..regs::REGISTERS.end).step_by(52);
+        for offset in near.chain(far).filter(is_reserved) {
+            assert_eq!(read(device, offset, 4), 0, "offset {offset:#x}");
+            write(device, offset, 4, 0xFFFF_FFFF);
+            assert_eq!(read(device, offset, 4), 0, "offset {offset:#x} after a write");
+        }
+        Ok(())
+    });
 }
 
 /// "Memory-based Transport Controller Initialization": CSTS.RDY follows CC.EN, and nothing is completed before a command.
-fn controller_becomes_ready_and_completes_nothing_unasked(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    // A completion for a command that was never submitted is a violation.
-    host.run_for(2000)?;
-    assert_eq!(csts::CFS.get32(host.csts()), 0);
-    assert_works(&mut host)
+#[test]
+fn controller_becomes_ready_and_completes_nothing_unasked() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        // A completion for a command that was never submitted is a violation.
+        host.run_for(2000)?;
+        assert_eq!(csts::CFS.get32(host.csts()), 0);
+        assert_works(&mut host)
+    });
 }
 
 /// "Controller Level Reset": AQA, ASQ and ACQ keep their values; I/O queues are deleted.
-fn disabling_keeps_the_admin_queue_registers_and_drops_the_io_queues(device: &mut dyn Device) -> Outcome {
-    let mut host = bring_up(device)?.host;
-    let registers = |host: &mut Host<'_>| {
-        [host.read32(AQA.offset).into(), host.read64(regs::ASQ.offset), host.read64(regs::ACQ.offset)]
-    };
-    let before = registers(&mut host);
-    host.disable()?;
-    assert_eq!(registers(&mut host), before);
-    assert_eq!(csts::SHST.get32(host.csts()), shst::NORMAL);
-    assert_eq!(cc::EN.get32(host.read32(CC.offset)), 0);
-    host.enable()?;
-    // Queue 1 is free again: creating it succeeds.
-    host.create_queue_pair(1, 8, Some(1))
+#[test]
+fn disabling_keeps_the_admin_queue_registers_and_drops_the_io_queues() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        let registers = |host: &mut Host<'_>| {
+            [host.read32(AQA.offset).into(), host.read64(regs::ASQ.offset), host.read64(regs::ACQ.offset)]
+        };
+        let before = registers(&mut host);
+        host.disable()?;
+        assert_eq!(registers(&mut host), before);
+        assert_eq!(csts::SHST.get32(host.csts()), shst::NORMAL);
+        assert_eq!(cc::EN.get32(host.read32(CC.offset)), 0);
+        host.enable()?;
+        // Queue 1 is free again: creating it succeeds.
+        host.create_queue_pair(1, 8, Some(1))
+    });
 }
 
 /// "Controller Level Reset": after CSTS.RDY is 0 the controller does not access host memory for what was in flight.
-fn disabling_with_work_in_flight_ends_all_accesses(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let mut random = Random::new(seed());
-    for _ in 0..rounds(&mut running.host, 20, 4) {
-        running.submit_random_work(&mut random)?;
-        let clocks = random.below(400);
-        running.host.run_for(clocks)?;
-        running.host.disable()?;
-        // Any access from now on is a violation.
-        running.host.run_for(3000)?;
-        running = running.restart()?;
-    }
-    assert_works(&mut running.host)
+#[test]
+fn disabling_with_work_in_flight_ends_all_accesses() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let mut random = Random::new(seed());
+        for _ in 0..rounds(&mut running.host, 20, 4) {
+            running.submit_random_work(&mut random)?;
+            let clocks = random.below(400);
+            running.host.run_for(clocks)?;
+            running.host.disable()?;
+            // Any access from now on is a violation.
+            running.host.run_for(3000)?;
+            running = running.restart()?;
+        }
+        assert_works(&mut running.host)
+    });
 }
 
 /// "Offset 14h: CC - Controller Configuration", EN: toggled faster than CSTS.RDY follows, the next proper handshake works.
-fn enable_may_be_toggled_without_waiting_for_ready(device: &mut dyn Device) -> Outcome {
-    let mut random = Random::new(seed());
-    let mut host = bring_up(device)?.host;
-    for _ in 0..rounds(&mut host, 50, 5) {
-        for enable in [0, 1, 0, 1] {
-            host.write32(CC.offset, Host::cc_value(enable));
-            host.device().step(random.below(60) as u32);
+#[test]
+fn enable_may_be_toggled_without_waiting_for_ready() {
+    every_back_end(|device| {
+        let mut random = Random::new(seed());
+        let mut host = bring_up(device)?.host;
+        for _ in 0..rounds(&mut host, 50, 5) {
+            for enable in [0, 1, 0, 1] {
+                host.write32(CC.offset, Host::cc_value(enable));
+                host.device().step(random.below(60) as u32);
+            }
+            host.disable()?;
+            host.enable()?;
+            assert_works(&mut host)?;
         }
-        host.disable()?;
-        host.enable()?;
-        assert_works(&mut host)?;
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// "Offset 14h: CC - Controller Configuration": a page size, command set or arbitration mechanism that CAP does not offer.
-fn unsupported_configurations_do_not_become_operational(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    let capabilities = host.read64(CAP.offset);
-    let page_size_too_large = cap::MPSMAX.get(capabilities) as u32 + 1;
-    let enabled = Host::cc_value(1);
-    for (what, value) in [
-        ("CC.MPS above CAP.MPSMAX", cc::MPS.set32(enabled, page_size_too_large)),
-        ("CC.CSS reserved", cc::CSS.set32(enabled, 3)),
-        ("CC.AMS reserved", cc::AMS.set32(enabled, 3)),
-    ] {
+#[test]
+fn unsupported_configurations_do_not_become_operational() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let capabilities = host.read64(CAP.offset);
+        let page_size_too_large = cap::MPSMAX.get(capabilities) as u32 + 1;
+        let enabled = Host::cc_value(1);
+        for (what, value) in [
+            ("CC.MPS above CAP.MPSMAX", cc::MPS.set32(enabled, page_size_too_large)),
+            ("CC.CSS reserved", cc::CSS.set32(enabled, 3)),
+            ("CC.AMS reserved", cc::AMS.set32(enabled, 3)),
+        ] {
+            host.disable()?;
+            host.prepare_admin_queues();
+            host.write32(CC.offset, value);
+            host.run_for(5000)?;
+            let status = host.csts();
+            let is_operational = csts::RDY.get32(status) == 1 && csts::CFS.get32(status) == 0;
+            assert!(!is_operational, "{what}: CSTS = {status:#x}");
+        }
         host.disable()?;
-        host.prepare_admin_queues();
-        host.write32(CC.offset, value);
-        host.run_for(5000)?;
-        let status = host.csts();
-        let is_operational = csts::RDY.get32(status) == 1 && csts::CFS.get32(status) == 0;
-        assert!(!is_operational, "{what}: CSTS = {status:#x}");
-    }
-    host.disable()?;
-    host.enable()?;
-    assert_works(&mut host)
+        host.enable()?;
+        assert_works(&mut host)
+    });
 }
 
 /// "Offset 28h: ASQ" and "Offset 30h: ACQ": bits 11:0 are reserved, queues begin at a page.
-fn low_bits_of_queue_bases_are_ignored(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    host.disable()?;
-    let (submission, completion) = host.prepare_admin_queues();
-    host.write64(regs::ASQ.offset, submission | 0xFFF);
-    host.write64(regs::ACQ.offset, completion | 0xABC);
-    assert_eq!(host.read64(regs::ASQ.offset), submission);
-    assert_eq!(host.read64(regs::ACQ.offset), completion);
-    host.write32(CC.offset, Host::cc_value(1));
-    host.wait_ready()?;
-    assert_works(&mut host)
+#[test]
+fn low_bits_of_queue_bases_are_ignored() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        host.disable()?;
+        let (submission, completion) = host.prepare_admin_queues();
+        host.write64(regs::ASQ.offset, submission | 0xFFF);
+        host.write64(regs::ACQ.offset, completion | 0xABC);
+        assert_eq!(host.read64(regs::ASQ.offset), submission);
+        assert_eq!(host.read64(regs::ACQ.offset), completion);
+        host.write32(CC.offset, Host::cc_value(1));
+        host.wait_ready()?;
+        assert_works(&mut host)
+    });
 }
 
 /// "Offset 24h: AQA": a queue has at least two entries. What happens with one is open; that a reset recovers is not.
-fn admin_queues_of_one_entry_do_no_harm(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    for value in [0, aqa::ASQS.set32(0, 31), aqa::ACQS.set32(0, 31)] {
+#[test]
+fn admin_queues_of_one_entry_do_no_harm() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        for value in [0, aqa::ASQS.set32(0, 31), aqa::ACQS.set32(0, 31)] {
+            host.disable()?;
+            host.prepare_admin_queues();
+            host.write32(AQA.offset, value);
+            host.write32(CC.offset, Host::cc_value(1));
+            host.run_for(2000)?;
+            host.write32(regs::sq_tail_doorbell(0), 1);
+            host.device().step(2000);
+        }
+        host.write32(CC.offset, Host::cc_value(0));
+        host.device().step(5000);
         host.disable()?;
-        host.prepare_admin_queues();
-        host.write32(AQA.offset, value);
-        host.write32(CC.offset, Host::cc_value(1));
-        host.run_for(2000)?;
-        host.write32(regs::sq_tail_doorbell(0), 1);
-        host.device().step(2000);
-    }
-    host.write32(CC.offset, Host::cc_value(0));
-    host.device().step(5000);
-    host.disable()?;
-    host.enable()?;
-    assert_works(&mut host)
+        host.enable()?;
+        assert_works(&mut host)
+    });
 }
 
 /// "Offset 24h: AQA": 2 to 4096 entries each, independently.
-fn admin_queues_may_have_any_legal_size(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    // The admin queues are not bound by CAP.MQES: AQA has twelve bits for each.
-    let limit = 4096;
-    for (submission, completion) in [(2, 2), (32, 4), (3, 17), (limit, limit)] {
-        host.disable()?;
-        host.options().admin_submission_entries = submission;
-        host.options().admin_completion_entries = completion;
-        host.enable()?;
-        // Three passes through the longer queue, except where that takes too long.
-        let longer = u32::from(submission.max(completion));
-        let commands = if longer == limit.into() { rounds(&mut host, longer + 5, 10) } else { 3 * longer + 1 };
-        for _ in 0..commands {
-            assert_works(&mut host)?;
+#[test]
+fn admin_queues_may_have_any_legal_size() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        // The admin queues are not bound by CAP.MQES: AQA has twelve bits for each.
+        let limit = 4096;
+        for (submission, completion) in [(2, 2), (32, 4), (3, 17), (limit, limit)] {
+            host.disable()?;
+            host.options().admin_submission_entries = submission;
+            host.options().admin_completion_entries = completion;
+            host.enable()?;
+            // Three passes through the longer queue, except where that takes too long.
+            let longer = u32::from(submission.max(completion));
+            let commands = if longer == limit.into() { rounds(&mut host, longer + 5, 10) } else { 3 * longer + 1 };
+            for _ in 0..commands {
+                assert_works(&mut host)?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// "Memory-based Controller Shutdown": SHST 00b, 01b, 10b; what was written is there after the next start.
-fn normal_shutdown_completes_and_keeps_the_data(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    let identity = running.identity;
-    let data = crate::expect::data(seed(), identity.lba_bytes as usize * 8);
-    running.host.write(&identity, 40, &data)?;
-    submit_random_reads(&mut running)?;
-    shut_down(&mut running.host, 1)?;
-    let mut running = bring_up_with(running.host)?;
-    assert_eq!(csts::SHST.get32(running.host.csts()), shst::NORMAL, "a reset clears SHST");
-    let mut back = vec![0; data.len()];
-    running.host.read(&identity, 40, &mut back)?;
-    assert_eq!(back, data);
-    Ok(())
+#[test]
+fn normal_shutdown_completes_and_keeps_the_data() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let data = crate::expect::data(seed(), identity.lba_bytes as usize * 8);
+        running.host.write(&identity, 40, &data)?;
+        submit_random_reads(&mut running)?;
+        shut_down(&mut running.host, 1)?;
+        let mut running = bring_up_with(running.host)?;
+        assert_eq!(csts::SHST.get32(running.host.csts()), shst::NORMAL, "a reset clears SHST");
+        let mut back = vec![0; data.len()];
+        running.host.read(&identity, 40, &mut back)?;
+        assert_eq!(back, data);
+        Ok(())
+    });
 }
 
 fn submit_random_reads(running: &mut Running<'_>) -> Outcome {
@@ -311,159 +328,189 @@ fn shut_down(host: &mut Host<'_>, notification: u32) -> Outcome {
 }
 
 /// "Memory-based Controller Shutdown": abrupt.
-fn abrupt_shutdown_completes(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    submit_random_reads(&mut running)?;
-    shut_down(&mut running.host, 2)?;
-    let mut running = bring_up_with(running.host)?;
-    assert_works(&mut running.host)
+#[test]
+fn abrupt_shutdown_completes() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        submit_random_reads(&mut running)?;
+        shut_down(&mut running.host, 2)?;
+        let mut running = bring_up_with(running.host)?;
+        assert_works(&mut running.host)
+    });
 }
 
 /// "Memory-based Controller Shutdown": commands after it need not be executed, and a reset starts anew.
-fn commands_after_a_shutdown_do_no_harm(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    shut_down(&mut running.host, 1)?;
-    submit_random_reads(&mut running)?;
-    running.host.run_for(3000)?;
-    let mut running = bring_up_with(running.host)?;
-    assert_works(&mut running.host)
+#[test]
+fn commands_after_a_shutdown_do_no_harm() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        shut_down(&mut running.host, 1)?;
+        submit_random_reads(&mut running)?;
+        running.host.run_for(3000)?;
+        let mut running = bring_up_with(running.host)?;
+        assert_works(&mut running.host)
+    });
 }
 
 /// "Memory-based Controller Shutdown": SHN in the same write as EN = 0, and while EN is 0.
-fn shutdown_together_with_disable_does_no_harm(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    host.write32(CC.offset, cc::SHN.set32(Host::cc_value(0), 1));
-    host.run_for(2000)?;
-    host.disable()?;
-    host.enable()?;
-    assert_works(&mut host)?;
-    host.disable()?;
-    host.write32(CC.offset, cc::SHN.set32(Host::cc_value(0), 1));
-    host.run_for(2000)?;
-    host.write32(CC.offset, Host::cc_value(0));
-    host.enable()?;
-    assert_eq!(csts::SHST.get32(host.csts()), shst::NORMAL);
-    assert_works(&mut host)
+#[test]
+fn shutdown_together_with_disable_does_no_harm() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        host.write32(CC.offset, cc::SHN.set32(Host::cc_value(0), 1));
+        host.run_for(2000)?;
+        host.disable()?;
+        host.enable()?;
+        assert_works(&mut host)?;
+        host.disable()?;
+        host.write32(CC.offset, cc::SHN.set32(Host::cc_value(0), 1));
+        host.run_for(2000)?;
+        host.write32(CC.offset, Host::cc_value(0));
+        host.enable()?;
+        assert_eq!(csts::SHST.get32(host.csts()), shst::NORMAL);
+        assert_works(&mut host)
+    });
 }
 
 /// "Controller Fatal Status Condition": entries that cannot be read cannot be answered.
-fn unreadable_admin_queue_is_a_fatal_status_that_a_reset_clears(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    host.disable()?;
-    let (submission, _) = host.prepare_admin_queues();
-    host.host().faults.failing_reads.push(submission..submission + 4096);
-    host.write32(CC.offset, Host::cc_value(1));
-    host.wait_ready()?;
-    let cid = host.submit(0, get_features(1, 0), &[])?;
-    let mut ended_with_error = false;
-    host.wait_until("CSTS.CFS = 1 or an error", |h| {
-        let completion = h.take_completion(0, cid);
-        ended_with_error = completion.is_some_and(|c| c.status.code() == Status::DATA_TRANSFER_ERROR);
-        ended_with_error || csts::CFS.get32(h.csts()) == 1
-    })?;
-    host.host().faults.clear();
-    host.disable()?;
-    host.enable()?;
-    assert_eq!(csts::CFS.get32(host.csts()), 0);
-    assert_works(&mut host)
+#[test]
+fn unreadable_admin_queue_is_a_fatal_status_that_a_reset_clears() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        host.disable()?;
+        let (submission, _) = host.prepare_admin_queues();
+        host.host().faults.failing_reads.push(submission..submission + 4096);
+        host.write32(CC.offset, Host::cc_value(1));
+        host.wait_ready()?;
+        let cid = host.submit(0, get_features(1, 0), &[])?;
+        let mut ended_with_error = false;
+        host.wait_until("CSTS.CFS = 1 or an error", |h| {
+            let completion = h.take_completion(0, cid);
+            ended_with_error = completion.is_some_and(|c| c.status.code() == Status::DATA_TRANSFER_ERROR);
+            ended_with_error || csts::CFS.get32(h.csts()) == 1
+        })?;
+        host.host().faults.clear();
+        host.disable()?;
+        host.enable()?;
+        assert_eq!(csts::CFS.get32(host.csts()), 0);
+        assert_works(&mut host)
+    });
 }
 
 /// "Offset 20h: NSSR - NVM Subsystem Reset": with CAP.NSSRS = 0, nothing is there.
-fn subsystem_reset_is_ignored_where_it_is_not_supported(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    assert_eq!(cap::NSSRS.get(host.read64(CAP.offset)), 0, "extend this test when it is supported");
-    // "NVMe", which resets the subsystem where it is supported, and another value.
-    for value in [0x4E56_4D65, 0x1234_5678] {
-        host.write32(NSSR.offset, value);
-        host.run_for(500)?;
-        assert_eq!(csts::RDY.get32(host.csts()), 1);
-        assert_eq!(csts::NSSRO.get32(host.csts()), 0);
-    }
-    assert_works(&mut host)
+#[test]
+fn subsystem_reset_is_ignored_where_it_is_not_supported() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        assert_eq!(cap::NSSRS.get(host.read64(CAP.offset)), 0, "extend this test when it is supported");
+        // "NVMe", which resets the subsystem where it is supported, and another value.
+        for value in [0x4E56_4D65, 0x1234_5678] {
+            host.write32(NSSR.offset, value);
+            host.run_for(500)?;
+            assert_eq!(csts::RDY.get32(host.csts()), 1);
+            assert_eq!(csts::NSSRO.get32(host.csts()), 0);
+        }
+        assert_works(&mut host)
+    });
 }
 
 /// "Offset 14h: CC": only EN and SHN mean something while enabled. What other changes do is undefined, but a reset recovers.
-fn other_fields_of_cc_may_change_while_enabled(device: &mut dyn Device) -> Outcome {
-    let mut host = start(device)?;
-    for field in [cc::CSS, cc::MPS, cc::AMS, cc::IOSQES, cc::IOCQES] {
-        let changed = field.set32(Host::cc_value(1), field.max() as u32);
-        host.write32(CC.offset, changed);
-        host.run_for(200)?;
-        host.write32(CC.offset, Host::cc_value(1));
-        host.run_for(200)?;
-    }
-    host.disable()?;
-    host.enable()?;
-    assert_works(&mut host)
+#[test]
+fn other_fields_of_cc_may_change_while_enabled() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        for field in [cc::CSS, cc::MPS, cc::AMS, cc::IOSQES, cc::IOCQES] {
+            let changed = field.set32(Host::cc_value(1), field.max() as u32);
+            host.write32(CC.offset, changed);
+            host.run_for(200)?;
+            host.write32(CC.offset, Host::cc_value(1));
+            host.run_for(200)?;
+        }
+        host.disable()?;
+        host.enable()?;
+        assert_works(&mut host)
+    });
 }
 
 /// "Offset Ch: INTMS" and "Offset 10h: INTMC": not to be used with MSI-X; nothing breaks.
-fn interrupt_mask_registers_are_harmless_with_msix(device: &mut dyn Device) -> Outcome {
-    let mut host = bring_up(device)?.host;
-    host.write32(regs::INTMS.offset, u32::MAX);
-    assert_works(&mut host)?;
-    host.write32(regs::INTMC.offset, u32::MAX);
-    assert_works(&mut host)
+#[test]
+fn interrupt_mask_registers_are_harmless_with_msix() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        host.write32(regs::INTMS.offset, u32::MAX);
+        assert_works(&mut host)?;
+        host.write32(regs::INTMC.offset, u32::MAX);
+        assert_works(&mut host)
+    });
 }
 
 /// "Controller Level Reset": a thousand times, at random moments, with everything in flight.
-fn controller_survives_many_resets_with_work_in_flight(device: &mut dyn Device) -> Outcome {
-    let mut random = Random::new(seed());
-    let mut running = bring_up(device)?;
-    for _ in 0..rounds(&mut running.host, 1000, 20) {
-        for _ in 0..random.below(5) {
-            running.host.submit(0, async_event_request(), &[])?;
+#[test]
+fn controller_survives_many_resets_with_work_in_flight() {
+    every_back_end(|device| {
+        let mut random = Random::new(seed());
+        let mut running = bring_up(device)?;
+        for _ in 0..rounds(&mut running.host, 1000, 20) {
+            for _ in 0..random.below(5) {
+                running.host.submit(0, async_event_request(), &[])?;
+            }
+            running.submit_random_work(&mut random)?;
+            let clocks = random.below(600);
+            running.host.run_for(clocks)?;
+            running = running.restart()?;
+            // As many requests as ever are accepted: none leaked.
+            for _ in 0..=running.identity.controller.aerl {
+                running.host.submit(0, async_event_request(), &[])?;
+            }
+            running.host.run_for(300)?;
+            assert_eq!(running.host.next_completion(), None, "an event request ended");
+            running.host.host().check_canaries().unwrap_or_else(|error| panic!("{error}"));
+            running = bring_up_with(running.host)?;
         }
-        running.submit_random_work(&mut random)?;
-        let clocks = random.below(600);
-        running.host.run_for(clocks)?;
-        running = running.restart()?;
-        // As many requests as ever are accepted: none leaked.
-        for _ in 0..=running.identity.controller.aerl {
-            running.host.submit(0, async_event_request(), &[])?;
-        }
-        running.host.run_for(300)?;
-        assert_eq!(running.host.next_completion(), None, "an event request ended");
-        running.host.host().check_canaries().unwrap_or_else(|error| panic!("{error}"));
-        running = bring_up_with(running.host)?;
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// PCI Express Base, "Function Level Reset": registers and the MSI-X table return to their reset values.
-fn function_level_reset_returns_everything_to_power_on(device: &mut dyn Device) -> Outcome {
-    let mut running = bring_up(device)?;
-    submit_random_reads(&mut running)?;
-    let host = &mut running.host;
-    host.run_for(100)?;
-    host.device().function_level_reset(0);
-    host.wait_until("CSTS.RDY = 0", |h| csts::RDY.get32(h.csts()) == 0)?;
-    host.now_disabled();
-    for reg in [CC, AQA, regs::ASQ, regs::ACQ] {
-        let value = host.device().read(Access { function: 0, offset: reg.offset.into(), bytes: reg.bytes as u8 });
-        assert_eq!(value, 0, "{}", reg.name);
-    }
-    assert_eq!(host.csts(), 0);
-    let vector_control = host.read32(regs::MSIX_TABLE.start + 12);
-    assert_eq!(vector_control & 1, 1, "vectors are masked after a reset");
-    let mut running = bring_up_with(running.host)?;
-    assert_works(&mut running.host)
+#[test]
+fn function_level_reset_returns_everything_to_power_on() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        submit_random_reads(&mut running)?;
+        let host = &mut running.host;
+        host.run_for(100)?;
+        host.device().function_level_reset(0);
+        host.wait_until("CSTS.RDY = 0", |h| csts::RDY.get32(h.csts()) == 0)?;
+        host.now_disabled();
+        for reg in [CC, AQA, regs::ASQ, regs::ACQ] {
+            let value = host.device().read(Access { function: 0, offset: reg.offset.into(), bytes: reg.bytes as u8 });
+            assert_eq!(value, 0, "{}", reg.name);
+        }
+        assert_eq!(host.csts(), 0);
+        let vector_control = host.read32(regs::MSIX_TABLE.start + 12);
+        assert_eq!(vector_control & 1, 1, "vectors are masked after a reset");
+        let mut running = bring_up_with(running.host)?;
+        assert_works(&mut running.host)
+    });
 }
 
 /// PCI Local Bus, "Command Register", Bus Master Enable: without it a function makes no memory access.
-fn without_bus_mastering_memory_is_not_accessed(device: &mut dyn Device) -> Outcome {
-    let mut host = Driver::new(device, Options::default());
-    host.start()?;
-    let off = Sideband { bus_master_enable: false, ..Sideband::RUNNING };
-    host.device().set_sideband(0, off);
-    host.run_for(500)?;
-    let cid = host.submit(0, get_features(1, 0), &[])?;
-    host.run_for(3000)?;
-    assert_eq!(host.take_completion(0, cid), None);
-    host.device().set_sideband(0, Sideband::RUNNING);
-    // Work goes on, or, where an access was lost, a reset brings it back.
-    host.run_for(3000)?;
-    host.disable()?;
-    host.enable()?;
-    assert_works(&mut host)
+#[test]
+fn without_bus_mastering_memory_is_not_accessed() {
+    every_back_end(|device| {
+        let mut host = Driver::new(device, Options::default());
+        host.start()?;
+        let off = Sideband { bus_master_enable: false, ..Sideband::RUNNING };
+        host.device().set_sideband(0, off);
+        host.run_for(500)?;
+        let cid = host.submit(0, get_features(1, 0), &[])?;
+        host.run_for(3000)?;
+        assert_eq!(host.take_completion(0, cid), None);
+        host.device().set_sideband(0, Sideband::RUNNING);
+        // Work goes on, or, where an access was lost, a reset brings it back.
+        host.run_for(3000)?;
+        host.disable()?;
+        host.enable()?;
+        assert_works(&mut host)
+    });
 }
