@@ -22,6 +22,9 @@ const PHYSICALLY_CONTIGUOUS: u32 = 1;
 /// Create I/O Completion Queue, command dword 11: IEN, Interrupts Enabled.
 const INTERRUPTS_ENABLED: u32 = 1 << 1;
 
+/// Data of the message of vector 0. Each vector has data and an address of its own.
+const MESSAGE_DATA: u32 = 17_000;
+
 /// How the driver learns of completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
@@ -337,8 +340,8 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         self.monitor.vectors.clear();
         for vector in 0..vectors {
             self.monitor.vectors.push(Vector::default());
-            let address = MESSAGE_WINDOW.start + u64::from(vector) * 0x1000;
-            self.set_vector(vector, address, 0x4000 + u32::from(vector));
+            let address = MESSAGE_WINDOW.start + u64::from(vector) * 8;
+            self.set_vector(vector, address, MESSAGE_DATA + u32::from(vector));
             self.mask_vector(vector, false);
         }
     }

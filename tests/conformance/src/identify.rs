@@ -3,7 +3,6 @@
 use nvme_spec::identify::{cns, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES};
 use nvme_spec::limits::NSID_BROADCAST;
 use nvme_spec::{SqEntry, Status};
-use sim_device::Device;
 use sim_host::{identify_entry, DriverError};
 use zerocopy::little_endian::U32;
 
