@@ -515,3 +515,27 @@ fn busy_life(s: &mut System, rng: &mut Rng) {
     }
     s.finish_life();
 }
+
+/// The rate of small reads with a distant host: bounded by how many fetches and commands are in flight.
+#[test]
+fn small_reads_are_fast() {
+    let mut system = System::new(Config::DEFAULT, BusTiming::with_latency(200), Seed(1));
+    let s = &mut system;
+    s.storage.stall_percent = 0;
+    s.enable(4, 4);
+    s.attach(1000);
+    let buffer = s.host.alloc_guarded(4096, 4096);
+    let mut pairs: Vec<_> = (1..=8).map(|number| s.create_io_pair(number, 33, 33)).collect();
+    for pair in &mut pairs {
+        for cid in 0..32 {
+            s.submit(pair, &entry(io::READ, cid, cid.into(), 1, [buffer, 0]));
+        }
+    }
+    let start = s.clocks;
+    pairs.iter().for_each(|pair| s.ring(pair));
+    for pair in &mut pairs {
+        (0..32).for_each(|_| assert_eq!(s.completion(pair).status_field(), 0));
+    }
+    let clocks = (s.clocks - start) / (32 * 8);
+    assert!(clocks <= 20, "{clocks} clocks for a read of 512 bytes");
+}

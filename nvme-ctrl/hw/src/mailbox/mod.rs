@@ -439,6 +439,7 @@ impl Block for Mailbox {
             (&port::configuration::IO_QUEUES, lit(self.config.io_queues, 8)),
             (&port::configuration::UNITS, lit(self.config.units, 8)),
             (&port::configuration::SLOTS, lit(self.config.slots.min(255), 8)),
+            (&port::configuration::QUEUE_ENTRIES_LOG2, lit(self.config.queue_entries_max.ilog2(), 5)),
             (
                 &port::configuration::QUEUE_ENTRIES_LOG2,
                 lit(self.config.queue_entries_max.ilog2(), port::configuration::QUEUE_ENTRIES_LOG2.width),

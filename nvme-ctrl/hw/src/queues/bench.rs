@@ -1,1 +1,378 @@
-//! The running block.
+//! The running block: a host that rings doorbells, a downstream that ends commands in any order, a firmware that completes some of them.
+
+use super::{CqEntry, Queues};
+use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use nvme_spec::CqEntry as WireEntry;
+use rtl_hdl::bench::{Bench, Rng};
+use rtl_hdl::Shape;
+use std::collections::VecDeque;
+use zerocopy::FromBytes;
+
+/// Codes of `QueueOperation`.
+const CREATE_SQ: u64 = 0;
+const CREATE_CQ: u64 = 1;
+const STOP_SQ: u64 = 2;
+const DELETE_SQ: u64 = 3;
+
+const CLOCKS_MAX: u32 = 60_000;
+
+/// A submission queue, from outside. Counts never wrap.
+#[derive(Clone, Debug)]
+struct Sq {
+    entries: u64,
+    cq: usize,
+    page: u64,
+    published: u64,
+    granted: u64,
+    consumed: u64,
+    /// The host's knowledge of `consumed`, from completions.
+    freed: u64,
+}
+
+/// A completion queue, from outside.
+#[derive(Clone, Debug)]
+struct Cq {
+    entries: u64,
+    page: u64,
+    posted: u64,
+    /// Announced by the head doorbell.
+    taken: u64,
+}
+
+fn change(bench: &mut Bench, operation: u64, queue: u64, cq: u64, page: u64, entries: u64) {
+    let item = bench.fields("command").set("operation", operation).set("queue", queue).set("completion_queue", cq);
+    let item = item.set("page", page).set("last", entries - 1).set("interrupts", 1u8).set("vector", queue);
+    bench.send("command", [item.words()]);
+    bench.run_until(100, |bench| bench.peek("command_answered") == 1);
+    bench.clock();
+}
+
+fn ring(bench: &mut Bench, queue: u64, completion: bool, value: u64) {
+    let item = bench.fields("doorbell").set("queue", queue).set("completion", u8::from(completion)).set("value", value);
+    bench.send("doorbell", [item.words()]);
+}
+
+fn complete(bench: &mut Bench, stream: &str, queue: u64, cid: u64) {
+    let item = bench.fields(stream).set("sqid", queue).set("cid", cid).set("status", cid & 0x7FFF);
+    bench.send(stream, [item.set("result", cid << 8).words()]);
+}
+
+/// Everything outside of the block.
+struct World<'a, 'b> {
+    bench: &'a mut Bench<'b>,
+    rng: &'a mut Rng,
+    sqs: Vec<Sq>,
+    cqs: Vec<Cq>,
+    /// Granted entries that have not left `decode`: queue and number, in order.
+    fetched: VecDeque<(usize, u64)>,
+    /// Sent as consumed, in order.
+    leaving: VecDeque<(usize, u64)>,
+    in_engine: Vec<(usize, u64)>,
+    in_inbox: Vec<(usize, u64)>,
+    with_firmware: Vec<(usize, u64)>,
+    /// The completion that firmware waits for.
+    asked: Option<(usize, u64)>,
+    /// Sent for posting and not seen yet.
+    finished: Vec<(usize, u64)>,
+    refusals: u64,
+    done: u64,
+    unknown: [u64; 2],
+    illegal: [u64; 2],
+}
+
+impl<'a, 'b> World<'a, 'b> {
+    fn new(bench: &'a mut Bench<'b>, rng: &'a mut Rng, queues: u64) -> Self {
+        let mut world = World {
+            bench,
+            rng,
+            sqs: vec![],
+            cqs: vec![],
+            fetched: VecDeque::new(),
+            leaving: VecDeque::new(),
+            in_engine: vec![],
+            in_inbox: vec![],
+            with_firmware: vec![],
+            asked: None,
+            finished: vec![],
+            refusals: 0,
+            done: 0,
+            unknown: [0; 2],
+            illegal: [0; 2],
+        };
+        world.bench.poke("granting", 1);
+        for queue in 0..queues {
+            let (entries, page) = (world.rng.range(2..14), 0x900 + 0x100 * queue);
+            change(world.bench, CREATE_CQ, queue, 0, page, entries);
+            world.cqs.push(Cq { entries, page, posted: 0, taken: 0 });
+        }
+        for queue in 0..queues {
+            let (entries, page) = (world.rng.range(2..40), 0x10_0900 + 0x100 * queue);
+            let cq = world.rng.below(queues);
+            change(world.bench, CREATE_SQ, queue, cq, page, entries);
+            let sq = Sq { entries, cq: cq as usize, page, published: 0, granted: 0, consumed: 0, freed: 0 };
+            world.sqs.push(sq);
+        }
+        world
+    }
+
+    fn host(&mut self, publishes: bool) {
+        let queue = self.rng.below(self.sqs.len() as u64) as usize;
+        let sq = &mut self.sqs[queue];
+        let free = sq.entries - 1 - (sq.published - sq.freed);
+        if publishes && free > 0 && self.rng.percent(30) {
+            sq.published += self.rng.range(1..free + 1);
+            ring(self.bench, queue as u64, false, sq.published % sq.entries);
+        }
+        let queue = self.rng.below(self.cqs.len() as u64) as usize;
+        let cq = &mut self.cqs[queue];
+        if cq.posted > cq.taken && self.rng.percent(30) {
+            cq.taken += self.rng.range(1..cq.posted - cq.taken + 1);
+            ring(self.bench, queue as u64, true, cq.taken % cq.entries);
+        }
+        if self.rng.percent(2) {
+            let completion = self.rng.bool();
+            if self.rng.bool() {
+                self.unknown[0] += 1;
+                ring(self.bench, self.rng.range(self.sqs.len() as u64..256), completion, 0);
+            } else {
+                self.illegal[0] += 1;
+                let entries = if completion { self.cqs[queue].entries } else { self.sqs[queue].entries };
+                ring(self.bench, queue as u64, completion, self.rng.range(entries..0x1_0000));
+            }
+        }
+    }
+
+    fn downstream(&mut self) {
+        for grant in self.bench.drain_fields("grant") {
+            let queue = grant.get("sqid") as usize;
+            let (address, count) = (grant.get("address"), grant.get("count"));
+            let sq = &mut self.sqs[queue];
+            assert_eq!(address, sq.page * 4096 + sq.granted % sq.entries * 64, "grants follow one another");
+            assert!((1..=8).contains(&count) && address % 512 + count * 64 <= 512, "{count} entries at {address:#x}");
+            assert!(sq.granted % sq.entries + count <= sq.entries, "beyond the end of the ring");
+            assert!(sq.granted + count <= sq.published, "more than the host has published");
+            self.fetched.extend((sq.granted..sq.granted + count).map(|number| (queue, number)));
+            sq.granted += count;
+        }
+        if self.rng.percent(60) {
+            if let Some((queue, number)) = self.fetched.pop_front() {
+                self.sqs[queue].consumed += 1;
+                let item = self.bench.fields("consumed").set("sqid", queue as u64);
+                self.bench.send("consumed", [item.words()]);
+                self.leaving.push_back((queue, number));
+            }
+        }
+        // A command ends after `queues` has been told that its entry is consumed.
+        while self.leaving.len() > self.bench.pending("consumed") {
+            if let Some((queue, number)) = self.leaving.pop_front() {
+                let place = if self.rng.percent(70) { &mut self.in_engine } else { &mut self.in_inbox };
+                place.push((queue, number));
+            }
+        }
+        if !self.in_engine.is_empty() && self.rng.percent(50) {
+            let (queue, number) = self.in_engine.swap_remove(self.rng.below(self.in_engine.len() as u64) as usize);
+            complete(self.bench, "completion", queue as u64, number & 0xFFFF);
+            self.finished.push((queue, number));
+        }
+    }
+
+    fn firmware(&mut self) {
+        if !self.in_inbox.is_empty() && self.rng.percent(30) {
+            let (queue, number) = self.in_inbox.remove(0);
+            let item = self.bench.fields("released").set("sqid", queue as u64);
+            self.bench.send("released", [item.words()]);
+            self.with_firmware.push((queue, number));
+        }
+        if self.bench.peek("firmware_answered") == 1 {
+            let (queue, number) = self.asked.take().expect("an answer to a question");
+            assert_eq!(self.bench.peek("firmware_dropped"), 0);
+            if self.bench.peek("firmware_refused") == 1 {
+                self.refusals += 1;
+                self.finished.retain(|item| *item != (queue, number));
+                self.with_firmware.push((queue, number));
+            }
+        } else if self.asked.is_none() && !self.with_firmware.is_empty() && self.rng.percent(20) {
+            let index = self.rng.below(self.with_firmware.len() as u64) as usize;
+            let (queue, number) = self.with_firmware.swap_remove(index);
+            complete(self.bench, "firmware_completion", queue as u64, number & 0xFFFF);
+            self.asked = Some((queue, number));
+            self.finished.push((queue, number));
+        }
+    }
+
+    fn completions(&mut self) {
+        for posted in self.bench.drain_fields("posted") {
+            let queue = posted.get("vector") as usize;
+            let cq = &mut self.cqs[queue];
+            assert_eq!(posted.get("interrupt"), 1);
+            if posted.get("written") == 0 {
+                assert!(cq.posted > 0, "a reminder of nothing");
+                continue;
+            }
+            assert_eq!(
+                posted.get("address"),
+                cq.page * 4096 + cq.posted % cq.entries * 16,
+                "entries follow one another"
+            );
+            let bytes: Vec<u8> = posted.get_words("entry").iter().flat_map(|word| word.to_le_bytes()).collect();
+            let entry = WireEntry::read_from_bytes(&bytes).expect("16 bytes");
+            assert_eq!(entry.phase(), cq.posted / cq.entries % 2 == 0, "the phase inverts on each pass");
+            cq.posted += 1;
+            assert!(cq.posted - cq.taken < cq.entries, "an entry is overwritten");
+
+            let sqid = usize::from(entry.sqid.get());
+            let cid = u64::from(entry.cid.get());
+            let found = self.finished.iter().position(|(q, number)| *q == sqid && number & 0xFFFF == cid);
+            let (_, number) = self.finished.swap_remove(found.expect("every completion belongs to a command, once"));
+            assert_eq!(u64::from(entry.status_field()), cid & 0x7FFF);
+            assert_eq!(u64::from(entry.result.get()), cid << 8);
+            let sq = &mut self.sqs[sqid];
+            assert_eq!(sq.cq, queue);
+            // SQHD as a count: the one that lies between the command's own entry and what was consumed.
+            let head = (number + 1..=sq.consumed).find(|count| count % sq.entries == u64::from(entry.sqhd.get()));
+            sq.freed = sq.freed.max(head.expect("SQHD covers the command and nothing that is not consumed"));
+            self.done += 1;
+        }
+    }
+
+    fn clock(&mut self, publishes: bool) {
+        self.host(publishes);
+        self.downstream();
+        self.firmware();
+        self.completions();
+        self.bench.clock();
+        self.unknown[1] += self.bench.peek("doorbell_unknown");
+        self.illegal[1] += self.bench.peek("doorbell_illegal");
+    }
+
+    /// The host publishes no more; all that was published ends.
+    fn finish(&mut self) {
+        for _ in 0..CLOCKS_MAX {
+            let published: u64 = self.sqs.iter().map(|sq| sq.published).sum();
+            if self.done == published && self.bench.peek("quiet") == 1 && self.bench.pending("doorbell") == 0 {
+                assert_eq!(self.unknown[0], self.unknown[1], "each doorbell of an unknown queue is reported once");
+                assert_eq!(self.illegal[0], self.illegal[1], "each impossible position is reported once");
+                return;
+            }
+            self.clock(false);
+        }
+        panic!("{} commands were completed of {:?}", self.done, self.sqs);
+    }
+}
+
+#[test]
+fn every_entry_is_granted_once_and_completed_once_in_its_place() {
+    for config in CONFIGS {
+        let mut refusals = 0;
+        under_all_stalls(&Queues::new(config), |bench, rng| {
+            let mut world = World::new(bench, rng, config.queues().into());
+            while world.done < 600 {
+                world.clock(true);
+                assert!(world.bench.clocks() < CLOCKS_MAX.into(), "only {} commands were completed", world.done);
+            }
+            world.finish();
+            refusals += world.refusals;
+            for queue in 0..u64::from(config.queues()) {
+                bench.poke("select", queue);
+                bench.run(2);
+                assert_eq!(bench.peek("selected_in_flight"), 0);
+            }
+        });
+        assert!(refusals > 0, "firmware has met a full queue");
+    }
+}
+
+#[test]
+fn a_stopped_queue_is_granted_no_more_and_its_number_can_be_used_again() {
+    for config in CONFIGS {
+        without_stalls(&Queues::new(config), |bench| {
+            bench.poke("granting", 1);
+            for _ in 0..2 {
+                change(bench, CREATE_CQ, 1, 0, 0x10, 20);
+                change(bench, CREATE_SQ, 1, 1, 0x20, 20);
+                ring(bench, 1, false, 3);
+                bench.run(20);
+                assert_eq!(bench.drain_fields("grant")[0].get("count"), 3);
+                change(bench, STOP_SQ, 1, 0, 0, 2);
+                ring(bench, 1, false, 7);
+                bench.run(50);
+                assert_eq!(bench.drain("grant").len(), 0);
+                bench.poke("select", 1);
+                // In flight, it cannot be deleted.
+                change(bench, DELETE_SQ, 1, 0, 0, 2);
+                bench.run(3);
+                assert_eq!(bench.peek("selected_in_flight"), 3);
+                assert_eq!(bench.peek("quiet"), 0);
+                let dropped = bench.fields("consumed").set("sqid", 1u8).set("dropped", 1u8).words();
+                bench.send("consumed", vec![dropped; 3]);
+                bench.run(20);
+                assert_eq!(bench.peek("selected_in_flight"), 0);
+                change(bench, DELETE_SQ, 1, 0, 0, 2);
+                complete(bench, "firmware_completion", 1, 5);
+                bench.run_until(50, |bench| bench.peek("firmware_answered") == 1);
+                assert_eq!(bench.peek("firmware_dropped"), 1);
+                bench.run(20);
+                assert_eq!(bench.drain("posted").len(), 0);
+                assert_eq!(bench.peek("quiet"), 1);
+            }
+        });
+    }
+}
+
+#[test]
+fn nothing_is_granted_while_the_controller_is_not_ready() {
+    without_stalls(&Queues::new(CONFIGS[0]), |bench| {
+        change(bench, CREATE_CQ, 0, 0, 0x10, 20);
+        change(bench, CREATE_SQ, 0, 0, 0x20, 20);
+        ring(bench, 0, false, 4);
+        bench.run(50);
+        assert_eq!(bench.drain("grant").len(), 0);
+        bench.poke("granting", 1);
+        bench.run(20);
+        assert_eq!(bench.drain("grant").len(), 1);
+        bench.reset(2);
+        bench.run(50);
+        assert_eq!(bench.drain("grant").len(), 0, "the queue is gone");
+        assert_eq!(bench.peek("quiet"), 1);
+    });
+}
+
+#[test]
+fn completions_are_posted_in_every_third_clock() {
+    without_stalls(&Queues::new(CONFIGS[1]), |bench| {
+        bench.poke("granting", 1);
+        change(bench, CREATE_CQ, 1, 0, 0x10, 4096);
+        change(bench, CREATE_SQ, 1, 1, 0x20, 4096);
+        ring(bench, 1, false, 1000);
+        bench.run(400);
+        let granted: u64 = bench.drain_fields("grant").iter().map(|grant| grant.get("count")).sum();
+        assert_eq!(granted, 1000);
+        (0..100).for_each(|cid| complete(bench, "completion", 1, cid));
+        let start = bench.clocks();
+        bench.run_until(1000, |bench| bench.received("posted").len() == 100);
+        assert!(bench.clocks() - start <= 3 * 100 + 6, "{} clocks", bench.clocks() - start);
+    });
+}
+
+/// The hardware's entry has its fields where the wire type has them.
+#[test]
+fn the_entry_is_the_wire_type() {
+    use std::mem::offset_of;
+    let offsets = [
+        offset_of!(WireEntry, result),
+        offset_of!(WireEntry, reserved),
+        offset_of!(WireEntry, sqhd),
+        offset_of!(WireEntry, sqid),
+        offset_of!(WireEntry, cid),
+        offset_of!(WireEntry, status_phase),
+    ];
+    let mut low = 0;
+    let fields = CqEntry::fields();
+    let lows = fields.iter().map(|(_, width)| {
+        low += *width as usize;
+        (low - *width as usize) / 8
+    });
+    let lows: Vec<usize> = lows.collect();
+    assert_eq!(lows, offsets);
+    assert_eq!(low, 128);
+}

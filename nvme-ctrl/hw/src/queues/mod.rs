@@ -42,7 +42,7 @@
 //! 7. Firmware stops a submission queue, waits until `selected_in_flight` is 0, and deletes it. From the answer to the stop on, nothing is granted.
 //!
 //! ## Timing
-//! One event per clock; grants and completions at most in every second clock. From an event at an input to its effect: 3 clocks.
+//! One event per clock; grants at most in every third clock, completions too. From an event at an input to its effect: 3 clocks.
 //!
 //! ## Limits
 //! The entries of one queue are contiguous in memory (CAP.CQR). `quiet` says that nothing is in flight; what has left through `posted` is

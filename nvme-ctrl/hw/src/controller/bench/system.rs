@@ -66,7 +66,7 @@ pub struct Storage {
     lba_bytes: usize,
     blocks: BTreeMap<u64, Vec<u8>>,
     rng: Rng,
-    stall_percent: u64,
+    pub stall_percent: u64,
     /// Read commands to be answered.
     reads: Vec<(u64, u64, u64)>,
     /// Beats of the read that is being answered: tag, data, last.
