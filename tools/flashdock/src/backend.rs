@@ -52,8 +52,6 @@ pub struct Settings {
     pub memory: BusTiming,
     /// Seed of everything random.
     pub seed: u64,
-    /// It can write waveforms.
-    pub trace: bool,
 }
 
 impl Settings {
@@ -65,7 +63,6 @@ impl Settings {
             host: BusTiming::with_latency(latency::HOST),
             memory: BusTiming::with_latency(latency::MEMORY),
             seed,
-            trace: false,
         }
     }
 }
@@ -88,18 +85,7 @@ impl BackEnd {
                 let config = ModelConfig { blocks, seed: settings.seed, ..config };
                 Ok(Self::Model(Box::new(ModelDevice::new(config, HostMemory::new()))))
             }
-            Kind::Verilated => {
-                let options = VerilatedOptions {
-                    namespace_bytes: settings.namespace_bytes,
-                    host: settings.host,
-                    memory: settings.memory,
-                    seed: settings.seed,
-                    trace: settings.trace,
-                    ..VerilatedOptions::new(nvme_hw::Config::DEFAULT)
-                };
-                let device = Verilated::new(&options).map_err(no_device)?;
-                Ok(Self::Verilated(Box::new(device)))
-            }
+            Kind::Verilated => Ok(Self::Verilated(Box::new(verilated(settings, false)?))),
         }
     }
 
@@ -131,6 +117,23 @@ impl BackEnd {
             Self::Verilated(device) => &mut **device,
         }
     }
+}
+
+/// The hardware that figures are measured on, built so that it can write waveforms.
+pub fn verilated_with_waveform(seed: u64) -> Result<Verilated> {
+    verilated(&Settings::new(Kind::Verilated, seed), true)
+}
+
+fn verilated(settings: &Settings, trace: bool) -> Result<Verilated> {
+    let options = VerilatedOptions {
+        namespace_bytes: settings.namespace_bytes,
+        host: settings.host,
+        memory: settings.memory,
+        seed: settings.seed,
+        trace,
+        ..VerilatedOptions::new(nvme_hw::Config::DEFAULT)
+    };
+    Verilated::new(&options).map_err(no_device)
 }
 
 /// Tools that are missing say how to get them; what else goes wrong has its messages shown.

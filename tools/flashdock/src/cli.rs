@@ -2,6 +2,7 @@
 
 use crate::commands::{bench, decode, demo, emit, map, run, trace};
 use crate::failure::{Failure, Result};
+use crate::output;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
@@ -49,7 +50,11 @@ pub fn parse() -> Result<Cli> {
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Failure::new(
             "no command was given",
-            "`flashdock demo` shows the device at work; `flashdock --help` lists the commands",
+            format!(
+                "`{}` shows the device at work; `{}` lists the commands",
+                output::command("demo"),
+                output::command("--help")
+            ),
         ),
         _ => usage(&error.render().to_string()),
     })
@@ -59,19 +64,19 @@ pub fn parse() -> Result<Cli> {
 fn usage(message: &str) -> Failure {
     let mut what = Vec::new();
     let mut tip = None;
-    let mut command = "flashdock";
+    let mut command = "";
     for line in message.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(text) = line.strip_prefix("tip: ") {
             tip.get_or_insert(text);
         } else if let Some(usage) = line.strip_prefix("Usage: ") {
             // The command's words come before its first option or argument.
             let end = usage.find(['<', '[', '-']).unwrap_or(usage.len());
-            command = usage[..end].trim();
+            command = usage[..end].trim_start_matches("flashdock").trim();
         } else if !line.starts_with("For more information") {
             what.push(line.strip_prefix("error: ").unwrap_or(line));
         }
     }
-    let help = format!("`{command} --help` tells what can be asked for");
+    let help = format!("`{}` tells what can be asked for", output::command(format!("{command} --help").trim_start()));
     Failure::new(what.join(" "), tip.map_or(help.clone(), |tip| format!("{tip}; {help}")))
 }
 

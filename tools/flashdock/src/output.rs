@@ -24,13 +24,32 @@ pub fn print_json(value: &impl Serialize) -> Result {
     print(&(text + "\n"))
 }
 
+/// A command that people are told to type: with the name under which this program was called, or through cargo if that was a path.
+pub fn command(arguments: impl Display) -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let is_name = Path::new(&called).components().count() == 1;
+    let program = if is_name { "flashdock" } else { "cargo run --release --" };
+    format!("{program} {arguments}")
+}
+
 /// Writes a file under a temporary name beside it and renames it: it appears complete or not at all.
 pub fn write_file(path: &Path, contents: &[u8]) -> Result {
+    check_replaceable(path)?;
     let written = temporary_beside(path).and_then(|mut file| {
         file.write_all(contents)?;
         publish(file, path)
     });
     written.map_err(|error| cannot_write(path, &error))
+}
+
+/// Refuses what a file must not be put in the place of: folders, devices, pipes.
+pub fn check_replaceable(path: &Path) -> Result {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            Err(Failure::new(format!("{} is there already and is not a file", path.display()), "name another file"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A temporary file in the folder where `path` will be.
@@ -193,6 +212,12 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A count of things whose name takes an s: `1 command`, `1,234 commands`.
+pub fn count_text(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", thousands(count))
+}
+
 /// A number of bytes in the unit that suits it: `512 B`, `7.8 MiB`.
 pub fn bytes_text(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -218,6 +243,8 @@ mod tests {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(count_text(1, "clock"), "1 clock");
+        assert_eq!(count_text(1000, "clock"), "1,000 clocks");
         assert_eq!(bytes_text(0), "0 B");
         assert_eq!(bytes_text(512), "512 B");
         assert_eq!(bytes_text(4096), "4 KiB");

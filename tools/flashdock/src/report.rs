@@ -68,10 +68,10 @@ impl Summary {
         let pad = " ".repeat(indent);
         let megahertz = CORE_HZ / 1_000_000;
         let mut text = format!(
-            "{pad}{} commands, {} in {} clocks: {:.1} cycles per command, {:.2} GB/s at {megahertz} MHz\n",
-            output::thousands(self.commands),
+            "{pad}{}, {} in {}: {:.1} cycles per command, {:.2} GB/s at {megahertz} MHz\n",
+            output::count_text(self.commands, "command"),
             output::bytes_text(self.bytes),
-            output::thousands(self.clocks),
+            output::count_text(self.clocks, "clock"),
             self.cycles_per_command,
             self.gigabytes_per_second,
         );

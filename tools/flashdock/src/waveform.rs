@@ -1,189 +1,189 @@
 //! A window of a run as a waveform in a file.
+//!
+//! The simulator writes the waveform of the whole run into a named pipe. A thread at its other end lets the window through to a temporary
+//! file, which gets its name when all is written. So a window begins and ends at exactly its clocks, and a full disk is an error like any
+//! other: the simulator's own writer would give up, and the process with it, when a write fails.
 
-use crate::backend::BackEnd;
-use crate::failure::{Failure, Result};
-use crate::output;
+use nvme_spec::limits::CORE_HZ;
 use rustix::fs::{mkfifoat, Mode, CWD};
-use sim_device::{Access, BusTiming, Device, HostMemory, Sideband};
+use sim_cosim::Verilated;
+use sim_device::Device;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// A device that writes a waveform during some of its clocks.
-pub struct Windowed {
-    device: BackEnd,
-    start: Option<u64>,
-    clocks: u64,
-    state: State,
-    path: PathBuf,
-}
+use crate::output;
 
-enum State {
-    Before,
-    Writing { pipe: Pipe, from: u64 },
-    Written { from: u64, to: u64 },
-    Failed(Failure),
-}
+/// Nanoseconds of a clock: the unit of time of the waveform.
+const CLOCK_NS: u64 = 1_000_000_000 / CORE_HZ;
 
-impl Windowed {
-    /// A window of `clocks` clocks that begins at `start`, or once [`begin`](Self::begin) is called. The file `path` appears when it ends.
-    pub fn new(device: BackEnd, start: Option<u64>, clocks: u64, path: &Path) -> Self {
-        Self { device, start, clocks, state: State::Before, path: path.to_owned() }
-    }
+/// The clock in which a window begins that has not begun.
+const NOT_YET: u64 = u64::MAX;
 
-    /// The window begins now, unless it was given a start.
-    pub fn begin(&mut self) {
-        self.start.get_or_insert(self.device.clock());
-        self.look();
-    }
-
-    /// The clocks that were written. Ends the window if it has not ended.
-    pub fn finish(mut self) -> Result<std::ops::Range<u64>> {
-        self.close();
-        match self.state {
-            State::Written { from, to } => Ok(from..to),
-            State::Failed(failure) => Err(failure),
-            _ => {
-                let (clock, start) = (self.device.clock(), self.start.unwrap_or(0));
-                Err(Failure::new(
-                    format!("the run ended at clock {clock}, before the window from clock {start} began"),
-                    format!("give `--from` a clock below {clock}"),
-                ))
-            }
-        }
-    }
-
-    /// Clocks until the next border of the window, if there is one.
-    fn until_border(&self) -> Option<u64> {
-        let border = match &self.state {
-            State::Before => self.start?,
-            State::Writing { from, .. } => from + self.clocks,
-            _ => return None,
-        };
-        Some(border.saturating_sub(self.device.clock()))
-    }
-
-    /// Opens or closes the waveform if it is time for that.
-    fn look(&mut self) {
-        if self.until_border() != Some(0) {
-            return;
-        }
-        match self.state {
-            State::Before => self.open(),
-            State::Writing { .. } => self.close(),
-            _ => {}
-        }
-    }
-
-    fn open(&mut self) {
-        let BackEnd::Verilated(device) = &mut self.device else { return };
-        let opened = Pipe::new(&self.path).and_then(|pipe| {
-            device.trace_open(&pipe.entrance)?;
-            Ok(pipe)
-        });
-        self.state = match opened {
-            Ok(pipe) => State::Writing { pipe, from: device.clock() },
-            Err(error) => State::Failed(output::cannot_write(&self.path, &error)),
-        };
-    }
-
-    fn close(&mut self) {
-        let State::Writing { pipe, from } = std::mem::replace(&mut self.state, State::Before) else { return };
-        let BackEnd::Verilated(device) = &mut self.device else { return };
-        device.trace_close();
-        self.state = match pipe.finish(&self.path) {
-            Ok(()) => State::Written { from, to: device.clock() },
-            Err(error) => State::Failed(output::cannot_write(&self.path, &error)),
-        };
-    }
-}
-
-impl Device for Windowed {
-    fn name(&self) -> &str {
-        self.device.name()
-    }
-
-    fn read(&mut self, access: Access) -> u64 {
-        let value = self.device.read(access);
-        self.look();
-        value
-    }
-
-    fn write(&mut self, access: Access, value: u64) {
-        self.device.write(access, value);
-    }
-
-    fn step(&mut self, clocks: u32) {
-        let end = self.device.clock() + u64::from(clocks);
-        self.look();
-        while self.device.clock() < end {
-            let rest = end - self.device.clock();
-            let part = self.until_border().filter(|&clocks| clocks > 0).map_or(rest, |clocks| clocks.min(rest));
-            self.device.step(part as u32);
-            self.look();
-        }
-    }
-
-    fn clock(&self) -> u64 {
-        self.device.clock()
-    }
-
-    fn host(&mut self) -> &mut HostMemory {
-        self.device.host()
-    }
-
-    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
-        self.device.set_sideband(function, sideband);
-    }
-
-    fn function_level_reset(&mut self, function: u8) {
-        self.device.function_level_reset(function);
-        self.look();
-    }
-
-    fn set_host_timing(&mut self, timing: BusTiming) {
-        self.device.set_host_timing(timing);
-    }
-}
-
-/// A way from the simulator into a file that survives a full disk.
-///
-/// The simulator's own writer gives up, and the process with it, when a write fails. So it writes into a named pipe. A thread
-/// copies from there into a temporary file, remembers what goes wrong, and reads on to the end in any case.
-struct Pipe {
+/// A waveform that is being written.
+pub struct Recorder {
     /// Holds the named pipe; it goes when this does.
     _folder: tempfile::TempDir,
-    /// What the simulator opens.
-    entrance: PathBuf,
     /// Keeps the pipe open while the simulator opens it more than once.
     keeper: File,
-    copier: JoinHandle<io::Result<tempfile::NamedTempFile>>,
+    start: Arc<AtomicU64>,
+    copier: JoinHandle<io::Result<Copied>>,
 }
 
-impl Pipe {
-    fn new(path: &Path) -> io::Result<Self> {
-        let mut file = output::temporary_beside(path)?;
+/// What the thread has let through.
+struct Copied {
+    file: tempfile::NamedTempFile,
+    /// In nanoseconds.
+    times: Option<Range<u64>>,
+}
+
+impl Recorder {
+    /// Records `device` into what will be the file `path`: `clocks` clocks, from [`begin`](Self::begin) on.
+    pub fn new(device: &mut Verilated, path: &Path, clocks: u64) -> io::Result<Self> {
+        let file = output::temporary_beside(path)?;
         let folder = tempfile::tempdir()?;
         let entrance = folder.path().join("waveform");
         mkfifoat(CWD, &entrance, Mode::RUSR | Mode::WUSR)?;
         // Open for both: neither end waits for the other.
         let keeper = OpenOptions::new().read(true).write(true).open(&entrance)?;
-        let mut exit = File::open(&entrance)?;
-        let copier = std::thread::spawn(move || {
-            let copied = io::copy(&mut exit, &mut file);
-            if copied.is_err() {
-                io::copy(&mut exit, &mut io::sink())?;
-            }
-            copied.map(|_| file)
-        });
-        Ok(Self { _folder: folder, entrance, keeper, copier })
+        let exit = BufReader::new(File::open(&entrance)?);
+        let start = Arc::new(AtomicU64::new(NOT_YET));
+        let window = Window { start: start.clone(), clocks, power_on: None, opened_at: device.clock() };
+        let copier = std::thread::spawn(move || copy(exit, file, window));
+        device.trace_open(&entrance)?;
+        Ok(Self { _folder: folder, keeper, start, copier })
     }
 
-    /// The simulator has written everything: the file gets its name.
-    fn finish(self, path: &Path) -> io::Result<()> {
+    /// The window begins at `clock`, which has not passed yet.
+    pub fn begin(&self, clock: u64) {
+        self.start.store(clock, Ordering::Release);
+    }
+
+    /// The clocks that were written into `path`; without any, there is no file.
+    pub fn finish(self, device: &mut Verilated, path: &Path) -> io::Result<Option<Range<u64>>> {
+        device.trace_close();
         drop(self.keeper);
-        let copied = self.copier.join().unwrap_or_else(|_| Err(io::Error::other("the copy stopped")));
-        output::publish(copied?, path)
+        let copied = self.copier.join().unwrap_or_else(|_| Err(io::Error::other("the copy stopped")))?;
+        let Some(times) = copied.times else { return Ok(None) };
+        output::publish(copied.file, path)?;
+        Ok(Some(times.start / CLOCK_NS..times.end / CLOCK_NS + 1))
+    }
+}
+
+/// Reads everything, whatever happens to the file.
+fn copy(mut from: impl BufRead, file: tempfile::NamedTempFile, window: Window) -> io::Result<Copied> {
+    let mut to = BufWriter::new(file);
+    let filtered = filter(&mut from, &mut to, window);
+    let flushed = to.into_inner().map_err(io::IntoInnerError::into_error);
+    io::copy(&mut from, &mut io::sink())?;
+    Ok(Copied { times: filtered?, file: flushed? })
+}
+
+/// Which times pass.
+struct Window {
+    start: Arc<AtomicU64>,
+    clocks: u64,
+    /// The time in the simulator's waveform at which the clocks are counted from; known from the first time in it.
+    power_on: Option<u64>,
+    /// The clock of that first time.
+    opened_at: u64,
+}
+
+impl Window {
+    /// A time in the simulator's waveform, in nanoseconds since power-on.
+    fn since_power_on(&mut self, time: u64) -> u64 {
+        let first = time.saturating_sub(self.opened_at * CLOCK_NS);
+        time - *self.power_on.get_or_insert(first)
+    }
+
+    /// The times of the window, as far as it is known.
+    fn times(&self) -> Range<u64> {
+        match self.start.load(Ordering::Acquire) {
+            NOT_YET => NOT_YET..NOT_YET,
+            start => start * CLOCK_NS..(start + self.clocks) * CLOCK_NS,
+        }
+    }
+}
+
+/// Lets the declarations of a Value Change Dump through, all values as they are when the window begins, and every change in it. IEEE 1800,
+/// "Value change dump (VCD) files". Returns the first and last time written.
+fn filter(from: &mut impl BufRead, to: &mut impl Write, mut window: Window) -> io::Result<Option<Range<u64>>> {
+    let mut line = String::new();
+    let mut declared = false;
+    // The last change of each signal before the window, by its code.
+    let mut before: BTreeMap<String, String> = BTreeMap::new();
+    let mut written: Option<Range<u64>> = None;
+    loop {
+        line.clear();
+        if from.read_line(&mut line)? == 0 {
+            return Ok(written);
+        }
+        let text = line.trim_end();
+        if !declared {
+            declared = text.starts_with("$enddefinitions");
+            to.write_all(line.as_bytes())?;
+        } else if let Some(time) = text.strip_prefix('#').and_then(|digits| digits.parse().ok()) {
+            let time = window.since_power_on(time);
+            let times = window.times();
+            if time >= times.end {
+                return Ok(written);
+            }
+            if time < times.start {
+                continue;
+            }
+            writeln!(to, "#{time}")?;
+            if written.is_none() {
+                for change in std::mem::take(&mut before).into_values() {
+                    writeln!(to, "{change}")?;
+                }
+            }
+            written = Some(written.map_or(time, |range| range.start)..time);
+        } else if written.is_some() {
+            to.write_all(line.as_bytes())?;
+        } else if let Some(code) = code_of(text) {
+            before.insert(code.to_owned(), text.to_owned());
+        }
+    }
+}
+
+/// The code of the signal that a change is about: behind the digit of a bit, or behind the blank after a vector.
+fn code_of(change: &str) -> Option<&str> {
+    match change.chars().next()? {
+        '0' | '1' | 'x' | 'z' => Some(&change[1..]),
+        'b' | 'r' => change.split_once(' ').map(|(_, code)| code),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Power-on at 8 ns of the simulator's time; the waveform is opened at clock 1.
+    const DUMP: &str = "$var wire 1 ! a $end\n$enddefinitions $end\n#12\n0!\nb00 \"\n#14\n1!\n#16\n0!\nb10 \"\n#18\n1!\n#20\n0!\n#24\n1!\n";
+
+    fn filtered(start: u64, clocks: u64) -> (String, Option<Range<u64>>) {
+        let window = Window { start: Arc::new(AtomicU64::new(start)), clocks, power_on: None, opened_at: 1 };
+        let mut text = Vec::new();
+        let times = filter(&mut DUMP.as_bytes(), &mut text, window).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        (text.split_once("$enddefinitions $end\n").unwrap().1.to_owned(), times)
+    }
+
+    #[test]
+    fn a_window_begins_with_all_values_and_ends_in_time() {
+        assert_eq!(filtered(2, 1), ("#8\n1!\nb00 \"\n0!\nb10 \"\n#10\n1!\n".to_owned(), Some(8..10)));
+        assert_eq!(filtered(3, 9), ("#12\n1!\nb10 \"\n0!\n#16\n1!\n".to_owned(), Some(12..16)));
+    }
+
+    #[test]
+    fn a_window_that_never_begins_is_empty() {
+        assert_eq!(filtered(NOT_YET, 1).1, None);
+        assert_eq!(filtered(100, 1).1, None);
     }
 }

@@ -1,6 +1,7 @@
 //! The engine that keeps queues busy, and the workloads that it is given.
 
 use crate::failure::{Failure, Result};
+use crate::output;
 use crate::progress::Progress;
 use crate::stats::Sample;
 use sim_device::{Device, HostMemory, Random};
@@ -128,7 +129,8 @@ fn fill<D: Device + ?Sized>(
 
 /// The error for a device that broke a rule or did not do what every device does.
 pub fn device_failed(error: DriverError) -> Failure {
-    Failure::new(error, "this is a defect of the device: run the same command again, it does the same, and look at it with `flashdock trace`")
+    let trace = output::command("trace --help");
+    Failure::new(error, format!("this is a defect of the device; the same command shows it again, and `{trace}` how to see it in a waveform"))
 }
 
 fn command_failed(device: &str, transfer: &IoTransfer, status: nvme_spec::Status) -> Failure {
@@ -136,7 +138,7 @@ fn command_failed(device: &str, transfer: &IoTransfer, status: nvme_spec::Status
     let IoTransfer { lba, blocks, .. } = transfer;
     Failure::new(
         format!("{device}: {op} of {blocks} blocks from {lba} failed with {status}"),
-        format!("`flashdock decode status {:#06x}` explains the status", status.raw()),
+        format!("`{}` explains the status", output::command(format!("decode status {:#06x}", status.raw()))),
     )
 }
 

@@ -168,13 +168,16 @@ fn measure(device: &mut BackEnd, measurement: &'static Measurement, args: &Args)
     driver.device().start_profiling();
     let (start, start_clock) = (Instant::now(), driver.clock());
     let samples = workload::drive(&mut driver, &identity, &mut work)?;
-    Ok(Measured {
+    let measured = Measured {
         measurement,
         summary: Summary::steady(&samples, warm_up as usize, commands as usize),
         clocks: driver.clock() - start_clock,
         time: start.elapsed(),
         time_in_model: driver.device().time_in_model(),
-    })
+    };
+    // The last interrupt may still be on its way: it must not meet the next driver.
+    driver.disable().map_err(workload::device_failed)?;
+    Ok(measured)
 }
 
 /// All that was measured.

@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result {
     let Some(value) = &args.value else {
         return Err(Failure::new(
             format!("`decode {what}` needs a value"),
-            format!("give it one, as in `flashdock decode {what} 0x0`"),
+            format!("give it one, as in `{}`", output::command(format!("decode {what} 0x0"))),
         ));
     };
     if args.admin && !what.eq_ignore_ascii_case("sqe") {
@@ -121,7 +121,7 @@ fn find_register(name: &str) -> Result<&'static Reg> {
         let names: Vec<String> = regs::REGS.iter().map(|reg| reg.name.to_ascii_lowercase()).collect();
         Failure::new(
             format!("there is no register `{name}`; the controller has {}", names.join(", ")),
-            "`flashdock decode` lists those of the firmware port as well",
+            format!("`{}` lists those of the firmware port as well", output::command("decode")),
         )
     })
 }

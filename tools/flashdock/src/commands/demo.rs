@@ -114,9 +114,9 @@ pub fn run(args: &Args) -> Result {
 /// The file and its size. Anything but a file that can be read is refused before time is spent on a device.
 fn open(path: &Path) -> Result<(File, u64)> {
     let name = path.display();
-    let another = "name a file that you may read, as in `flashdock demo README.md`";
+    let another = format!("name a file that you may read, as in `{}`", output::command("demo README.md"));
     let cannot =
-        |error: &std::io::Error| Failure::new(format!("cannot read {name}: {}", output::reason(error)), another);
+        |error: &std::io::Error| Failure::new(format!("cannot read {name}: {}", output::reason(error)), &another);
     // Opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(|error| cannot(&error))?;
     if metadata.is_dir() {
@@ -210,16 +210,16 @@ fn next_commands() -> Table {
     let mut table = Table::new(&[Align::Left, Align::Left]);
     let megahertz = CORE_HZ / 1_000_000;
     table.row([
-        "flashdock bench".to_owned(),
+        output::command("bench"),
         format!("cycles per command, IOPS and GB/s at {megahertz} MHz beside PCIe links"),
     ]);
     for (command, about) in [
-        ("flashdock run --op mixed --depth 4 --host-latency 500", "a workload of your own"),
-        ("flashdock trace read --out read.vcd", "the waveform of a few reads"),
-        ("flashdock emit controller --out verilog", "the SystemVerilog of the controller"),
-        ("flashdock decode status 0x4002", "what the bits of a status, register or entry say"),
+        ("run --op mixed --depth 4 --host-latency 500", "a workload of your own"),
+        ("trace read --out read.vcd", "the waveform of a few reads"),
+        ("emit controller --out verilog", "the SystemVerilog of the controller"),
+        ("decode status 0x4002", "what the bits of a status, register or entry say"),
     ] {
-        table.row([command, about]);
+        table.row([output::command(command), about.to_owned()]);
     }
     table
 }

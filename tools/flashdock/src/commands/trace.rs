@@ -1,16 +1,18 @@
 //! `trace`: the waveform of a window of a short run.
 
-use crate::backend::{BackEnd, Kind, Settings};
+use crate::backend;
 use crate::failure::{Failure, Result};
 use crate::output;
-use crate::waveform::Windowed;
+use crate::waveform::Recorder;
 use crate::workload::{self, Op, RandomWork, Window};
+use sim_cosim::Verilated;
+use sim_device::Device;
 use sim_host::{Driver, Options};
 use std::path::PathBuf;
 
 /// Write the waveform of a window of a short run
 ///
-/// The times in it are nanoseconds at the core's frequency.
+/// The times in it are nanoseconds since power-on at the core's frequency.
 #[derive(clap::Args)]
 pub struct Args {
     /// What runs
@@ -20,10 +22,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// The first clock, counted from power-on [default: when the workload begins]
-    #[arg(long, value_name = "CLOCK")]
+    #[arg(long, value_name = "CLOCK", value_parser = clap::value_parser!(u64).range(..=CLOCK_MAX))]
     from: Option<u64>,
     /// How many clocks
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=CLOCK_MAX))]
     clocks: u64,
     /// Chooses blocks
     #[arg(long, default_value_t = 1)]
@@ -40,41 +42,64 @@ enum Workload {
     Write,
 }
 
+/// Far beyond the end of any of these runs.
+const CLOCK_MAX: u64 = 1_000_000_000;
+
 const COMMANDS: u64 = 64;
 const COMMAND_BYTES: u32 = 4096;
 const WINDOW: Window = Window { queues: 2, depth: 8 };
 
 /// Runs the workload and writes the waveform.
 pub fn run(args: &Args) -> Result {
-    if args.out.is_dir() {
-        return Err(Failure::new(format!("{} is a folder", args.out.display()), "name a file, as in `--out read.vcd`"));
-    }
+    output::check_replaceable(&args.out)?;
     // A folder that cannot be written to is found out before the model is built.
     drop(output::temporary_beside(&args.out).map_err(|error| output::cannot_write(&args.out, &error))?);
-    let settings = Settings { trace: true, ..Settings::new(Kind::Verilated, args.seed) };
-    let device = BackEnd::new(&settings)?;
-    let mut device = Windowed::new(device, args.from, args.clocks, &args.out);
-    let options = Options { io_queues: WINDOW.queues, io_entries: 2 * WINDOW.depth, ..Options::default() };
-    let mut driver = Driver::new(&mut device, options);
-    if args.workload == Workload::BringUp {
-        driver.device().begin();
+    let mut device = backend::verilated_with_waveform(args.seed)?;
+    let recorder =
+        Recorder::new(&mut device, &args.out, args.clocks).map_err(|error| output::cannot_write(&args.out, &error))?;
+    if let Some(clock) = args.from {
+        recorder.begin(clock);
     }
-    let identity = driver.bring_up().map_err(workload::device_failed)?;
-    let op = match args.workload {
-        Workload::BringUp => None,
-        Workload::Read => Some(Op::Read),
-        Workload::Write => Some(Op::Write),
+    let ran = run_workload(&mut device, &recorder, args);
+    let end = device.clock();
+    // The waveform of a run that failed is the most wanted of all.
+    let written = recorder.finish(&mut device, &args.out);
+    ran?;
+    let written = written.map_err(|error| output::cannot_write(&args.out, &error))?;
+    let Some(written) = written else {
+        return Err(Failure::new(
+            format!("the run ended at clock {end}, before the window began"),
+            format!("give `--from` a clock below {end}"),
+        ));
     };
-    if let Some(op) = op {
-        driver.device().begin();
-        let mut work = RandomWork::new(&identity, op, COMMAND_BYTES, WINDOW, COMMANDS, args.seed);
-        workload::drive(&mut driver, &identity, &mut work)?;
-    }
-    let written = device.finish()?;
     let (name, clocks) = (args.out.display(), written.end - written.start);
     let more = if clocks < args.clocks { "; the run had no more" } else { "" };
     output::print(&format!(
-        "{clocks} clocks from clock {} written to {name}{more}\nopen it with `gtkwave {name}` or `surfer {name}`\n",
+        "{} from clock {} on written to {name}{more}\nopen it with `gtkwave {name}` or `surfer {name}`\n",
+        output::count_text(clocks, "clock"),
         written.start
     ))
+}
+
+fn run_workload(device: &mut Verilated, recorder: &Recorder, args: &Args) -> Result {
+    let options = Options { io_queues: WINDOW.queues, io_entries: 2 * WINDOW.depth, ..Options::default() };
+    let begin = |clock| {
+        if args.from.is_none() {
+            recorder.begin(clock);
+        }
+    };
+    let mut driver = Driver::new(device, options);
+    if args.workload == Workload::BringUp {
+        begin(driver.clock());
+    }
+    let identity = driver.bring_up().map_err(workload::device_failed)?;
+    let op = match args.workload {
+        Workload::BringUp => return Ok(()),
+        Workload::Read => Op::Read,
+        Workload::Write => Op::Write,
+    };
+    begin(driver.clock());
+    let mut work = RandomWork::new(&identity, op, COMMAND_BYTES, WINDOW, COMMANDS, args.seed);
+    workload::drive(&mut driver, &identity, &mut work)?;
+    Ok(())
 }

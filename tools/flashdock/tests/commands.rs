@@ -1,0 +1,348 @@
+//! The program as people call it: what it prints, how it ends, what it leaves behind.
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn flashdock(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flashdock"));
+    command.args(arguments);
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    flashdock(arguments).output().expect("the program starts")
+}
+
+/// What it prints when all is well.
+fn stdout(arguments: &[&str]) -> String {
+    let output = output(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&stdout(arguments)).expect("JSON")
+}
+
+/// The two lines of an error: what is wrong and what to do next. Nothing is printed as a result, and the exit code is 1.
+fn error_of(output: &Output, arguments: &[&str]) -> (String, String) {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+    let lines: Vec<&str> = errors.lines().collect();
+    let [what, next] = lines[..] else { panic!("{arguments:?} should print two lines, not:\n{errors}") };
+    let what = what.strip_prefix("error: ").unwrap_or_else(|| panic!("{arguments:?}: {errors}"));
+    let next = next.strip_prefix(" next: ").unwrap_or_else(|| panic!("{arguments:?}: {errors}"));
+    (what.to_owned(), next.to_owned())
+}
+
+/// As [`error_of`], behind what the building of a model said.
+fn two_last_lines(output: &Output) -> (String, String) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = errors.lines().collect();
+    let stderr = lines[lines.len().saturating_sub(2)..].join("\n").into_bytes();
+    error_of(&Output { stderr, ..output.clone() }, &[])
+}
+
+fn error(arguments: &[&str]) -> (String, String) {
+    let output = output(arguments);
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    error_of(&output, arguments)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+// --- decode, map, emit -------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn decode_explains_registers() {
+    let text = stdout(&["decode", "cc", "0x00460001"]);
+    for line in ["CC = 0x00460001", "23:20  IOCQES  0x4", "19:16  IOSQES  0x6", "0  EN      0x1"] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    // Decimal, and the firmware port's register of the same name.
+    assert_eq!(stdout(&["decode", "CC", "4587521"]), text);
+    assert!(stdout(&["decode", "firmware.cc", "1"]).contains("VALUE"));
+    assert!(stdout(&["decode", "csts", "0x100"]).contains("reserved bits are set: 0x100"));
+}
+
+#[test]
+fn decode_explains_a_status() {
+    let decoded = json(&["decode", "status", "0x4002", "--json"]);
+    assert_eq!(decoded["about"], "0/02 Invalid Field in Command (DNR)");
+    assert!(stdout(&["decode", "status", "0x7ff"]).contains("never returns"));
+}
+
+#[test]
+fn decode_explains_entries_from_digits_and_files() {
+    // A Flush of namespace 1, command identifier 5.
+    let mut entry = [0; 64];
+    entry[2] = 5;
+    entry[4] = 1;
+    let digits: String = entry.iter().map(|byte| format!("{byte:02x}")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let (binary, written) = (folder.path().join("binary"), folder.path().join("text"));
+    fs::write(&binary, entry).unwrap();
+    fs::write(&written, format!("{}\n{}\n", &digits[..64], &digits[64..])).unwrap();
+    let expected = stdout(&["decode", "sqe", &digits]);
+    assert!(expected.contains("Flush, I/O queue") && expected.contains("hardware alone"), "{expected}");
+    assert_eq!(stdout(&["decode", "sqe", text(&binary)]), expected);
+    assert_eq!(stdout(&["decode", "sqe", text(&written)]), expected);
+    assert!(stdout(&["decode", "--admin", "sqe", &digits]).contains("Delete I/O Submission Queue"));
+    let completion = stdout(&["decode", "cqe", "00000000000000000100010005000180"]);
+    assert!(completion.contains("0/00 Successful Completion (DNR)"), "{completion}");
+}
+
+#[test]
+fn map_prints_every_address_space() {
+    let text = stdout(&["map"]);
+    for line in ["0x1000..0x1004    4 B  SQ0TDBL", "COMPLETION_POST", "dram", "msix-table"] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let maps = json(&["map", "bar0", "--json"]);
+    assert_eq!(maps.as_array().map(Vec::len), Some(1));
+    let entries = maps[0]["entries"].as_array().unwrap();
+    assert!(entries.iter().any(|entry| entry["name"] == "CSTS" && entry["start"] == 0x1C), "{maps}");
+}
+
+#[test]
+fn emit_writes_the_same_modules_to_standard_output_and_to_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new/verilog");
+    stdout(&["emit", "skid_buffer", "--out", text(&out)]);
+    let files: Vec<_> = fs::read_dir(&out).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+    let printed = stdout(&["emit", "skid_buffer"]);
+    assert_eq!(printed, fs::read_to_string(&files[0]).unwrap());
+    assert!(printed.contains("module skid_buffer") && printed.ends_with("endmodule\n"), "{printed}");
+}
+
+#[test]
+fn emit_writes_the_controller_in_both_configurations() {
+    let list = stdout(&["emit", "--list"]);
+    assert!(list.lines().any(|line| line.starts_with("controller ")), "{list}");
+    let modules = |config| json(&["emit", "controller", "--config", config, "--json"]);
+    let (small, default) = (modules("small"), modules("default"));
+    assert!(small.as_array().is_some_and(|files| files.len() > 10));
+    assert_ne!(small, default);
+}
+
+// --- demo, run, bench --------------------------------------------------------------------------------------------------------------------
+
+/// A file of `bytes` bytes that is not a number of blocks long.
+fn sample_file(folder: &Path, bytes: u32) -> std::path::PathBuf {
+    let path = folder.join("sample");
+    let contents: Vec<u8> = (0..bytes).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::write(&path, contents).unwrap();
+    path
+}
+
+fn check_demo(back_end: &str, bytes: u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = sample_file(folder.path(), bytes);
+    let report = json(&["demo", text(&file), "--back-end", back_end, "--json", "--seed", "7"]);
+    assert_eq!(report["equal"], true);
+    assert_eq!(report["bytes"], bytes);
+    assert_eq!(report["device"]["model"], "flashdock NVMe controller");
+    let padded = u64::from(bytes.next_multiple_of(512));
+    for direction in ["write", "read"] {
+        let summary = &report[direction];
+        assert_eq!(summary["bytes"], padded, "{direction}");
+        let binned: u64 =
+            summary["histogram"].as_array().unwrap().iter().map(|bin| bin["commands"].as_u64().unwrap()).sum();
+        assert_eq!(summary["commands"], binned, "{direction}");
+    }
+    // SHA-256 of the file itself, by another implementation's hand: the sha2 crate called here on what lies on the disk.
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(fs::read(&file).unwrap());
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(report["sha256_read"], hash);
+}
+
+#[test]
+fn demo_brings_a_file_back_from_the_model() {
+    check_demo("model", 1_000_001);
+}
+
+#[test]
+fn demo_brings_a_file_back_from_the_hardware() {
+    check_demo("verilated", 65_537);
+}
+
+#[test]
+fn demo_takes_an_empty_file_and_prints_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = sample_file(folder.path(), 0);
+    let printed = stdout(&["demo", text(&file), "--back-end", "model"]);
+    assert!(printed.contains("equal") && printed.contains("0 B"), "{printed}");
+    assert!(!printed.contains('\x1b'), "colours are for terminals");
+    let file = sample_file(folder.path(), 20_000);
+    let printed = stdout(&["demo", text(&file), "--back-end", "model"]);
+    for part in ["serial number", "cycles per command", "p99", "█", "SHA-256 read", "bench"] {
+        assert!(printed.contains(part), "{part}\n{printed}");
+    }
+}
+
+#[test]
+fn run_measures_what_it_is_asked_for() {
+    let arguments = ["run", "--op", "mixed", "--bytes", "8192", "--depth", "3", "--queues", "2", "--commands", "77"];
+    let report = json(&[&arguments[..], &["--back-end", "model", "--json"]].concat());
+    assert_eq!(report["figures"]["commands"], 77);
+    assert_eq!(report["figures"]["bytes"], 77 * 8192);
+    assert_eq!((&report["queues"], &report["depth"]), (&Value::from(2), &Value::from(3)));
+    assert!(stdout(&[&arguments[..], &["--back-end", "model"]].concat()).contains("77 commands"));
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    let figures =
+        |seed| json(&["run", "--commands", "200", "--back-end", "model", "--json", "--seed", seed])["figures"].clone();
+    assert_eq!(figures("3"), figures("3"));
+    assert_ne!(figures("3"), figures("4"));
+}
+
+#[test]
+fn bench_prints_its_figures_under_their_names() {
+    let figures = json(&["bench", "--json", "--commands", "100", "--back-end", "model"]);
+    let names = [
+        "read_512_cycles_per_command",
+        "write_512_cycles_per_command",
+        "read_4k_cycles_per_command",
+        "write_4k_cycles_per_command",
+        "read_4k_latency_cycles",
+        "write_4k_latency_cycles",
+        "simulation_clocks_per_second",
+    ];
+    for name in names {
+        assert!(figures[name].as_f64().is_some_and(|figure| figure > 0.0), "{name}: {figures}");
+    }
+    let only = json(&["bench", "--json", "--commands", "100", "--back-end", "model", "--only", names[2]]);
+    assert!(only[names[2]].is_number() && only[names[0]].is_null(), "{only}");
+}
+
+/// The figures that the project promises, measured as `bench` does.
+#[test]
+fn the_hardware_reaches_its_targets() {
+    let figures = json(&["bench", "--json", "--commands", "1000"]);
+    for (name, most) in [("read_512", 40.0), ("read_4k", 80.0), ("write_4k", 80.0)] {
+        let cycles = figures[format!("{name}_cycles_per_command")].as_f64().unwrap();
+        assert!(cycles > 1.0 && cycles <= most, "{name}: {cycles} cycles per command");
+    }
+    assert!(figures["harness_overhead_percent"].is_number(), "{figures}");
+}
+
+// --- trace -------------------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn trace_writes_exactly_its_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bring-up.vcd");
+    let printed = stdout(&["trace", "bring-up", "--from", "100", "--clocks", "50", "--out", text(&file)]);
+    assert!(printed.contains("50 clocks from clock 100 on"), "{printed}");
+    let waveform = fs::read_to_string(&file).unwrap();
+    assert!(waveform.contains("$enddefinitions") && waveform.contains(" clock $end"));
+    let times: Vec<u64> = waveform.lines().filter_map(|line| line.strip_prefix('#')?.parse().ok()).collect();
+    // 4 ns are a clock.
+    assert_eq!(times.first(), Some(&400));
+    assert!(times.last().is_some_and(|last| (596..600).contains(last)), "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left behind");
+}
+
+#[test]
+fn trace_leaves_no_file_when_its_window_never_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("read.vcd");
+    let arguments = ["trace", "read", "--from", "900000000", "--out", text(&file)];
+    let (what, _) = two_last_lines(&output(&arguments));
+    assert!(what.contains("before the window began"), "{what}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+// --- Bad input ---------------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
+    let entry = "0".repeat(128);
+    let odd = "0".repeat(127);
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "no command"),
+        (&["dekode"], "unrecognized subcommand 'dekode'"),
+        (&["decode", "cx", "1"], "no register `cx`; the controller has cap, vs,"),
+        (&["decode", "cc"], "needs a value"),
+        (&["decode", "cc", "0x100000000"], "more than 32 bits"),
+        (&["decode", "cc", "many"], "not a number"),
+        (&["decode", "cc", ""], "not a number"),
+        (&["decode", "cc", "1", "--admin"], "--admin"),
+        (&["decode", "status", "0x8000"], "more than 15 bits"),
+        (&["decode", "sqe", &odd], "neither hexadecimal nor a file"),
+        (&["decode", "cqe", &entry], "the value has 64 bytes; an entry has 16"),
+        (&["decode", "sqe", "/"], "neither hexadecimal nor a file"),
+        (&["decode", "sqe", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], "an entry has 64"),
+        (&["map", "moon"], "invalid value 'moon'"),
+        (&["emit"], "required arguments were not provided"),
+        (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, controller,"),
+        (&["emit", "fifo", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
+        (&["emit", "fifo", "--config", "huge"], "invalid value 'huge'"),
+        (&["demo", "/nowhere/at/all"], "cannot read /nowhere/at/all: no such file"),
+        (&["demo", "/"], "/ is a folder"),
+        (&["demo", "/dev/zero"], "not a regular file"),
+        (&["demo", "--seed", "luck"], "invalid value 'luck'"),
+        (&["demo", "--back-end", "fpga"], "invalid value 'fpga'"),
+        (&["run", "--bytes", "100"], "a command cannot have 100 bytes"),
+        (&["run", "--bytes", "0"], "a command cannot have 0 bytes"),
+        (&["run", "--bytes", "2097664"], "a command cannot have 2097664 bytes"),
+        (&["run", "--queues", "0"], "invalid value '0'"),
+        (&["run", "--queues", "9"], "invalid value '9'"),
+        (&["run", "--depth", "4096"], "invalid value '4096'"),
+        (&["run", "--commands", "0"], "invalid value '0'"),
+        (&["run", "--stall", "100"], "invalid value '100'"),
+        (&["bench", "--only", "speed"], "no figure `speed`"),
+        (&["trace", "read"], "required arguments were not provided"),
+        (&["trace", "read", "--out", "/"], "is not a file"),
+        (&["trace", "read", "--out", "/dev/full"], "is not a file"),
+        (&["trace", "read", "--out", "/nowhere/read.vcd"], "cannot write /nowhere/read.vcd"),
+    ];
+    for (arguments, expected) in cases {
+        let (what, next) = error(arguments);
+        assert!(what.contains(expected), "{arguments:?}: {what}");
+        assert!(!next.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_for_any_namespace_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse");
+    fs::File::create(&path).unwrap().set_len((4 << 30) + 1).unwrap();
+    let (what, _) = error(&["demo", text(&path)]);
+    assert!(what.contains("the largest namespace has 4 GiB"), "{what}");
+}
+
+#[test]
+fn a_full_disk_is_one_message() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let arguments = ["map"];
+    let output = flashdock(&arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let (what, _) = error_of(&output, &arguments);
+    assert_eq!(what, "cannot write the result: no space left on device");
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let mut child = flashdock(&["emit", "controller"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn help_and_version_succeed() {
+    for command in [&["--help"][..], &["--version"], &["demo", "--help"], &["help", "bench"]] {
+        assert!(stdout(command).contains("flashdock") || command.contains(&"help"), "{command:?}");
+    }
+}
