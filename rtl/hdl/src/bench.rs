@@ -208,8 +208,8 @@ impl Pace {
         Pace { run_max, gap_max, left: 0, active: false, rng }
     }
 
-    /// Whether the next clock is active.
-    pub fn next(&mut self) -> bool {
+    /// Goes on to the next clock: whether it is active.
+    pub fn advance(&mut self) -> bool {
         if self.gap_max == 0 {
             return true;
         }
@@ -330,7 +330,7 @@ impl Source {
 
     /// Sets the inputs for the next edge of the stream's clock.
     pub fn drive(&mut self, sim: &mut dyn Simulator) {
-        let active = self.pace.next();
+        let active = self.pace.advance();
         if self.offering {
             return;
         }
@@ -404,7 +404,7 @@ impl Sink {
 
     /// Sets the inputs for the next edge of the stream's clock.
     pub fn drive(&mut self, sim: &mut dyn Simulator) {
-        self.ready = self.pace.next();
+        self.ready = self.pace.advance();
         sim.poke_u64(self.pins.ready, self.ready as u64);
     }
 
@@ -937,7 +937,7 @@ mod tests {
     fn paces_have_runs_and_gaps() {
         for stalls in Stalls::ALL {
             let mut pace = stalls.pace(Direction::Input, Seed(3).rng("pace"));
-            let active = (0..1000).filter(|_| pace.next()).count();
+            let active = (0..1000).filter(|_| pace.advance()).count();
             match stalls {
                 Stalls::None | Stalls::OutputStalls => assert_eq!(active, 1000),
                 _ => assert!((1..1000).contains(&active), "{stalls:?}: {active}"),

@@ -359,12 +359,14 @@ impl Signal {
 
     /// Shifted up by `amount`, zeroes below; the width stays.
     #[track_caller]
+    #[allow(clippy::should_implement_trait)] // `<<` would hide that the shifter is as large as the amount is wide.
     pub fn shl(self, amount: Signal) -> Signal {
         self.shift(ShiftOp::Left, amount)
     }
 
     /// Shifted down by `amount`, zeroes above; the width stays.
     #[track_caller]
+    #[allow(clippy::should_implement_trait)] // `<<` would hide that the shifter is as large as the amount is wide.
     pub fn shr(self, amount: Signal) -> Signal {
         self.shift(ShiftOp::Right, amount)
     }
