@@ -50,7 +50,7 @@ inline void get(const T& port, uint64_t* words) {
 }
 template <std::size_t Words>
 inline void get(const VlWide<Words>& port, uint64_t* words) {
-    words[(Words - 1) / 2] = 0;
+    // An odd number of 32-bit words leaves the upper half of the last one as it was made: zero.
     std::memcpy(words, port.data(), Words * sizeof(EData));
 }
 

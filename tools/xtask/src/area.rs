@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
 
 use anyhow::{anyhow, bail, Context, Result};
 use nvme_hw::{Config, Controller};
@@ -34,14 +36,37 @@ pub struct Area {
     pub carry_levels: u32,
 }
 
+/// What yosys made of a module.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// What it costs.
+    pub area: Area,
+    /// The signals with a name on its longest path, from its beginning to its end.
+    pub path: Vec<String>,
+}
+
+/// How a measurement is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// As JSON.
+    pub json: bool,
+    /// With the signals on the longest path.
+    pub paths: bool,
+}
+
 /// Measures these modules of the controller, or the controller and the blocks it is wired from, and prints a table or JSON.
-pub fn run(names: &[String], json: bool) -> Result<()> {
+pub fn run(names: &[String], output: Output) -> Result<()> {
     let measured = measure_modules(&controller()?, names)?;
-    if json {
-        let object: BTreeMap<_, _> = measured.into_iter().collect();
+    if output.json {
+        let object: BTreeMap<_, _> = measured.into_iter().map(|(name, measured)| (name, measured.area)).collect();
         println!("{}", serde_json::to_string_pretty(&object)?);
-    } else {
-        print!("{}", table(&measured));
+        return Ok(());
+    }
+    print!("{}", table(&measured));
+    if output.paths {
+        for (name, measured) in &measured {
+            println!("\n{name}, longest path:\n  {}", measured.path.join("\n  "));
+        }
     }
     Ok(())
 }
@@ -52,7 +77,7 @@ pub fn controller() -> Result<Design> {
 }
 
 /// Measures the modules of these names, or the top and the modules that it instantiates, the top first.
-pub fn measure_modules(design: &Design, names: &[String]) -> Result<Vec<(String, Area)>> {
+pub fn measure_modules(design: &Design, names: &[String]) -> Result<Vec<(String, Measured)>> {
     let top = design.top();
     let known: Vec<_> = design.modules.iter().map(|module| module.name.as_str()).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
@@ -66,15 +91,31 @@ pub fn measure_modules(design: &Design, names: &[String]) -> Result<Vec<(String,
         chosen.retain(|name| seen.insert(*name));
     }
     let verilog = verilog_of(design);
-    let measure = |(index, name): (usize, &&str)| {
-        eprintln!("measuring {name} ({} of {})", index + 1, chosen.len());
-        Ok(((*name).to_owned(), measure(&verilog, name)?))
+    eprintln!("measuring {} module(s) with yosys; the whole controller takes minutes", chosen.len());
+
+    let next = AtomicUsize::new(0);
+    let results: Vec<_> = chosen.iter().map(|_| OnceLock::new()).collect();
+    let work = || {
+        while let Some(name) = chosen.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+            let index = chosen.iter().position(|other| *other == name).unwrap_or_default();
+            let result = measure(&verilog, name);
+            eprintln!("measured {name}");
+            // Each is measured once, so nothing was set before.
+            let _ = results[index].set(result);
+        }
     };
-    chosen.iter().enumerate().map(measure).collect()
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, |count| count.get()) {
+            scope.spawn(work);
+        }
+    });
+    let named =
+        chosen.iter().zip(results).filter_map(|(name, result)| Some(((*name).to_owned(), result.into_inner()?)));
+    named.map(|(name, result)| Ok((name, result?))).collect()
 }
 
 /// Measures a block of the HDL.
-pub fn measure_block(block: &dyn Block) -> Result<Area> {
+pub fn measure_block(block: &dyn Block) -> Result<Measured> {
     let design = design_of(block)?;
     measure(&verilog_of(&design), &design.top().name)
 }
@@ -88,7 +129,7 @@ fn verilog_of(design: &Design) -> String {
 }
 
 /// Measured blocks as a Markdown table, aligned to be read as it is, too.
-pub fn table(rows: &[(String, Area)]) -> String {
+pub fn table(rows: &[(String, Measured)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(5);
     let mut text = format!(
         "| {:width$} | {:>6} | {:>6} | {:>6} | {:>5} | {:>4} | {:>4} | longest path |\n",
@@ -96,7 +137,7 @@ pub fn table(rows: &[(String, Area)]) -> String {
     );
     let dashes = "-".repeat(width);
     text.push_str(&format!("|-{dashes}-|-------:|-------:|-------:|------:|-----:|-----:|--------------|\n"));
-    for (name, area) in rows {
+    for (name, Measured { area, .. }) in rows {
         let Area { lut, lut_ram, ff, bram, uram, dsp, lut_levels, carry_levels } = area;
         let path = format!("{lut_levels} LUT, {carry_levels} CARRY4");
         text.push_str(&format!(
@@ -107,7 +148,7 @@ pub fn table(rows: &[(String, Area)]) -> String {
 }
 
 /// Measures a module of this Verilog.
-pub fn measure(verilog: &str, top: &str) -> Result<Area> {
+pub fn measure(verilog: &str, top: &str) -> Result<Measured> {
     let mut yosys = tools::yosys()?;
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     fs::write(folder.path().join("top.sv"), verilog)?;
@@ -124,7 +165,7 @@ pub fn measure(verilog: &str, top: &str) -> Result<Area> {
     let json = fs::read_to_string(folder.path().join("top.json")).context("yosys wrote no netlist")?;
     let netlist: Netlist = serde_json::from_str(&json).context("cannot read the netlist of yosys")?;
     let module = netlist.modules.get(top).with_context(|| format!("the netlist has no module {top}"))?;
-    area_of(module)
+    Ok(Measured { area: area_of(module)?, path: longest_path(module)?.1 })
 }
 
 /// What yosys writes with `write_json`.
@@ -137,6 +178,8 @@ struct Netlist {
 struct NetlistModule {
     #[serde(default)]
     cells: BTreeMap<String, Cell>,
+    #[serde(default)]
+    netnames: BTreeMap<String, NetName>,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +188,15 @@ struct Cell {
     kind: String,
     port_directions: BTreeMap<String, String>,
     connections: BTreeMap<String, Vec<Bit>>,
+}
+
+/// A signal with a name.
+#[derive(Deserialize)]
+struct NetName {
+    /// Whether yosys made the name up.
+    #[serde(default)]
+    hide_name: u8,
+    bits: Vec<Bit>,
 }
 
 /// A net, or a constant.
@@ -180,7 +232,7 @@ fn area_of(module: &NetlistModule) -> Result<Area> {
             other => bail!("yosys used a cell that is not counted yet: {other}; add it to tools/xtask/src/area.rs"),
         }
     }
-    let longest = longest_path(module)?;
+    let (longest, _) = longest_path(module)?;
     area.lut_levels = longest.luts;
     area.carry_levels = longest.carries;
     Ok(area)
@@ -201,7 +253,7 @@ impl Path {
 }
 
 /// The most expensive path that passes through neither flip-flop nor block memory.
-fn longest_path(module: &NetlistModule) -> Result<Path> {
+fn longest_path(module: &NetlistModule) -> Result<(Path, Vec<String>)> {
     // Each net that a combinational cell drives: what the cell adds to a path, and the nets that it depends on.
     let mut drivers: HashMap<u64, (Path, Vec<u64>)> = HashMap::new();
     for cell in module.cells.values() {
@@ -217,7 +269,9 @@ fn longest_path(module: &NetlistModule) -> Result<Path> {
 
     // The longest path to each net; `None` while it is being searched.
     let mut paths: HashMap<u64, Option<Path>> = HashMap::new();
-    let mut longest = Path::default();
+    // The net before it on that path.
+    let mut before: HashMap<u64, u64> = HashMap::new();
+    let mut longest = (Path::default(), None);
     // Depth first, without recursion: paths may be long.
     for start in drivers.keys() {
         let mut pending = vec![(*start, false)];
@@ -227,10 +281,15 @@ fn longest_path(module: &NetlistModule) -> Result<Path> {
                 continue;
             };
             if sources_are_done {
-                let before = sources.iter().filter_map(|source| paths[source]).max_by_key(|path| path.cost());
-                let before = before.unwrap_or_default();
-                let path = Path { luts: before.luts + step.luts, carries: before.carries + step.carries };
-                longest = std::cmp::max_by_key(longest, path, |path| path.cost());
+                let found = sources.iter().filter_map(|source| Some((paths[source]?, *source)));
+                let mut path = *step;
+                if let Some((to_source, source)) = found.max_by_key(|(path, _)| path.cost()) {
+                    path = Path { luts: to_source.luts + step.luts, carries: to_source.carries + step.carries };
+                    before.insert(net, source);
+                }
+                if path.cost() > longest.0.cost() {
+                    longest = (path, Some(net));
+                }
                 paths.insert(net, Some(path));
                 continue;
             }
@@ -244,7 +303,40 @@ fn longest_path(module: &NetlistModule) -> Result<Path> {
             pending.extend(sources.iter().map(|source| (*source, false)));
         }
     }
-    Ok(longest)
+
+    let names = names_of(module);
+    let mut nets: Vec<_> = std::iter::successors(longest.1, |net| before.get(net).copied()).collect();
+    nets.reverse();
+    let mut signals: Vec<_> = nets.iter().filter_map(|net| names.get(net).cloned()).collect();
+    signals.extend(nets.last().and_then(|net| end_of(module, *net, &names)));
+    Ok((longest.0, signals))
+}
+
+/// What the flip-flop or memory at the end of a path is called: by the signal that it drives, or by the cell.
+fn end_of(module: &NetlistModule, net: u64, names: &HashMap<u64, String>) -> Option<String> {
+    let reads = |cell: &Cell| cell.connections.values().flatten().any(|bit| *bit == Bit::Net(net));
+    let (cell_name, cell) = module.cells.iter().find(|(_, cell)| step_of(&cell.kind).is_none() && reads(cell))?;
+    let driven = outputs(cell).flat_map(|(_, bits)| bits).filter_map(|bit| match bit {
+        Bit::Net(net) => names.get(net),
+        Bit::Constant => None,
+    });
+    Some(driven.min_by_key(|name| name.len()).unwrap_or(cell_name).clone())
+}
+
+/// The shortest name that a person gave to each net, with its bit.
+fn names_of(module: &NetlistModule) -> HashMap<u64, String> {
+    let mut names: HashMap<u64, String> = HashMap::new();
+    for (name, signal) in module.netnames.iter().filter(|(_, signal)| signal.hide_name == 0) {
+        for (index, bit) in signal.bits.iter().enumerate() {
+            let Bit::Net(net) = bit else { continue };
+            let name = if signal.bits.len() == 1 { name.clone() } else { format!("{name}[{index}]") };
+            let shortest = names.entry(*net).or_insert_with(|| name.clone());
+            if name.len() < shortest.len() {
+                *shortest = name;
+            }
+        }
+    }
+    names
 }
 
 /// What a cell adds to a path through it; `None` if no path leads through it within a clock.
@@ -334,7 +426,16 @@ mod tests {
     fn carry_goes_upwards_only() {
         // The lookup table closes a loop from the top sum to the bottom select, were the cell taken as a whole.
         let up = [carry("c"), lut("l", [20, 20], 13)].join(",");
-        assert_eq!(longest_path(&module(&up)).unwrap(), Path { luts: 1, carries: 2 });
+        assert_eq!(longest_path(&module(&up)).unwrap().0, Path { luts: 1, carries: 2 });
+    }
+
+    #[test]
+    fn path_names_its_signals() {
+        let cells = [flip_flop("f", 9, 1), lut("a", [1, 1], 3), lut("b", [3, 3], 4), flip_flop("g", 4, 5)].join(",");
+        let names =
+            "\"from\": {\"bits\": [\"0\", 1]}, \"middle\": {\"hide_name\": 1, \"bits\": [3]}, \"to\": {\"bits\": [5]}";
+        let module = serde_json::from_str(&format!("{{\"cells\": {{{cells}}}, \"netnames\": {{{names}}}}}")).unwrap();
+        assert_eq!(longest_path(&module).unwrap().1, ["from[1]", "to"]);
     }
 
     #[test]

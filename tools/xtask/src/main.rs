@@ -49,6 +49,9 @@ enum Task {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Print the signals on each longest path
+        #[arg(long, conflicts_with = "json")]
+        paths: bool,
     },
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
@@ -78,7 +81,7 @@ fn run(task: Task) -> Result<()> {
         Task::Tidy => tidy::run(&workspace),
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
-        Task::Area { blocks, json } => area::run(&blocks, json),
+        Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }
