@@ -1,9 +1,7 @@
 //! `cargo xtask ...`: what people and the pipeline run on this repository.
 
-mod area;
 mod generated;
 mod readme;
-mod reference;
 mod steps;
 mod tidy;
 mod workspace;
@@ -25,11 +23,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Fetch what the tests need, then run every test
-    Test {
-        /// Passed on to `cargo test`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    Test(Rest),
     /// tidy, fmt, clippy and the tests that need no Verilator
     Check,
     /// tidy, fmt and clippy
@@ -42,23 +36,20 @@ enum Task {
     Generate,
     /// Measure, and write the figures into README.md
     Readme,
-    /// Measure area and longest path of the controller and its blocks with yosys
-    Area {
-        /// Modules to measure; if none is given, the controller and the blocks that it is wired from
-        blocks: Vec<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Print the signals on each longest path
-        #[arg(long, conflicts_with = "json")]
-        paths: bool,
-    },
-    /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
-    HdlReference {
-        /// Clocks to run each design for, in each of five rounds
-        #[arg(long, default_value_t = 1_000_000)]
-        clocks: u64,
-    },
+    /// Measure area and longest path of the controller and its blocks: `cargo xtask area --help`
+    #[command(disable_help_flag = true)]
+    Area(Rest),
+    /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
+    #[command(disable_help_flag = true)]
+    HdlReference(Rest),
+}
+
+/// Arguments that are passed on.
+#[derive(clap::Args)]
+struct Rest {
+    /// Passed on
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -74,14 +65,14 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     let workspace = Workspace::load()?;
     match task {
-        Task::Test { arguments } => steps::test(&workspace, &arguments),
+        Task::Test(rest) => steps::test(&workspace, &rest.arguments),
         Task::Check => steps::check(&workspace),
         Task::Lint => steps::lint(&workspace),
         Task::Ci => steps::lint(&workspace).and_then(|()| steps::test(&workspace, &[])),
         Task::Tidy => tidy::run(&workspace),
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
-        Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
-        Task::HdlReference { clocks } => reference::run(clocks),
+        Task::Area(rest) => steps::measure(&workspace, "area", &rest.arguments),
+        Task::HdlReference(rest) => steps::measure(&workspace, "hdl-reference", &rest.arguments),
     }
 }

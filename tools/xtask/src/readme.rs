@@ -6,25 +6,27 @@ use std::fs;
 
 use anyhow::{ensure, Context, Result};
 
-use crate::area;
+use crate::steps::MEASURE;
 use crate::workspace::{cargo, Workspace};
 
 /// Measures and writes every section.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let path = workspace.root.join("README.md");
     let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    text = with_section(&text, "demo", &fenced(&flashdock(workspace, "demo")?))?;
-    text = with_section(&text, "figures", &fenced(&flashdock(workspace, "bench")?))?;
-    text = with_section(&text, "area", &area::table(&area::measure_modules(&area::controller()?, &[])?))?;
+    text = with_section(&text, "demo", &fenced(&output(workspace, &FLASHDOCK, "demo")?))?;
+    text = with_section(&text, "figures", &fenced(&output(workspace, &FLASHDOCK, "bench")?))?;
+    text = with_section(&text, "area", &output(workspace, &MEASURE, "area")?)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What `cargo run --release -- <command>` prints.
-fn flashdock(workspace: &Workspace, command: &str) -> Result<String> {
-    eprintln!("running flashdock {command}");
-    let arguments = ["run", "--release", "--quiet", "--package", "flashdock", "--", command];
-    let output = cargo().args(arguments).current_dir(&workspace.root).output().context("cannot run cargo")?;
-    ensure!(output.status.success(), "flashdock {command} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+/// How cargo runs the command line.
+const FLASHDOCK: [&str; 6] = ["run", "--release", "--quiet", "--package", "flashdock", "--"];
+
+/// What a program of this workspace prints.
+fn output(workspace: &Workspace, program: &[&str], task: &str) -> Result<String> {
+    eprintln!("running {task}");
+    let output = cargo().args(program).arg(task).current_dir(&workspace.root).output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "{task} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use sim_verilator::{tools, Toolchain};
 
 use crate::tidy;
@@ -11,6 +11,9 @@ use crate::workspace::{cargo, Workspace};
 
 /// The crate whose models need Verilator and a C++ compiler.
 const NEEDS_VERILATOR: &str = "sim-verilator";
+
+/// How cargo runs the program that contains the hardware.
+pub const MEASURE: [&str; 6] = ["run", "--release", "--quiet", "--package", "area", "--"];
 
 /// Runs every test of the workspace.
 pub fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -33,6 +36,15 @@ pub fn check(workspace: &Workspace) -> Result<()> {
         command.args(["--package", &krate.name]);
     }
     step(workspace, "test what needs no Verilator", &mut command)
+}
+
+/// Runs a task of the program that contains the hardware.
+pub fn measure(workspace: &Workspace, task: &str, arguments: &[String]) -> Result<()> {
+    let mut command = cargo();
+    command.args(MEASURE).arg(task).args(arguments).current_dir(&workspace.root);
+    let status = command.status().with_context(|| format!("cannot run {task}"))?;
+    ensure!(status.success(), "{task} failed");
+    Ok(())
 }
 
 /// tidy, fmt and clippy.

@@ -229,7 +229,7 @@ fn area_of(module: &NetlistModule) -> Result<Area> {
             "RAM32M16" | "RAM64M8" | "RAM256X1D" | "RAM512X1S" => area.lut_ram += 8,
             // Part of a slice beside its lookup tables; an inverter goes into what it feeds.
             "CARRY4" | "CARRY8" | "MUXF7" | "MUXF8" | "MUXF9" | "INV" => {}
-            other => bail!("yosys used a cell that is not counted yet: {other}; add it to tools/xtask/src/area.rs"),
+            other => bail!("yosys used a cell that is not counted yet: {other}; add it to tools/area/src/measure.rs"),
         }
     }
     let (longest, _) = longest_path(module)?;

@@ -1,0 +1,44 @@
+//! Area and longest path of the hardware: what `cargo xtask area` and `cargo xtask hdl-reference` run.
+//!
+//! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
+
+mod measure;
+mod reference;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Measure area and longest path of the controller and its blocks with yosys
+    Area {
+        /// Modules to measure; if none is given, the controller and the blocks that it is wired from
+        blocks: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print the signals on each longest path
+        #[arg(long, conflicts_with = "json")]
+        paths: bool,
+    },
+    /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
+    HdlReference {
+        /// Clocks to run each design for, in each of five rounds
+        #[arg(long, default_value_t = 1_000_000)]
+        clocks: u64,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Area { blocks, json, paths } => measure::run(&blocks, measure::Output { json, paths }),
+        Task::HdlReference { clocks } => reference::run(clocks),
+    }
+}
