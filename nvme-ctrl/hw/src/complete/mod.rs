@@ -25,6 +25,9 @@ use crate::types::{Completion, Outcome, Target};
 use nvme_spec::opcode::io;
 use rtl_hdl::{lit, when, Block, Module};
 
+#[cfg(test)]
+mod bench;
+
 /// See the [page](self) of this block.
 pub struct Complete;
 

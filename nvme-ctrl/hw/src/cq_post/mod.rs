@@ -25,6 +25,9 @@
 use crate::types::Posted;
 use rtl_hdl::{hw_bundle, lit, when, Bits, Block, Module};
 
+#[cfg(test)]
+mod bench;
+
 hw_bundle! {
     /// A write inside one 64-byte line of host memory.
     pub struct SmallWrite {

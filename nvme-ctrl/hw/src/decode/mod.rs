@@ -34,6 +34,9 @@ use nvme_spec::opcode::io;
 use rtl_hdl::{cat, lit, when, Block, EnumSignal, HwEnum, Module, Shape, Signal};
 use std::mem::offset_of;
 
+#[cfg(test)]
+mod bench;
+
 /// See the [page](self) of this block.
 pub struct Decode {
     config: Config,

@@ -38,6 +38,9 @@ use rtl_bus::{resp, Axi4, Axi4Config, WriteData};
 use rtl_hdl::{cat, hw_bundle, lit, when, zero, Bits, Block, MemoryStyle, Module, Signal};
 use rtl_prim::{fifo_of, Lock, Payload, StreamArbiter, StreamDemux};
 
+#[cfg(test)]
+mod bench;
+
 /// The bus towards the host.
 pub const HOST_BUS: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BITS, id_bits: 8, user_bits: 8 };
 

@@ -35,6 +35,9 @@ use nvme_spec::regs::{BAR0_BYTES, MSIX_ENTRY_BYTES, MSIX_PBA, MSIX_TABLE};
 use rtl_hdl::{address_width, cat, lit, select, when, zero, Block, Constant, MemoryStyle, Module, Signal};
 use rtl_prim::{one_hot, one_hot_index, round_robin};
 
+#[cfg(test)]
+mod bench;
+
 /// Width of an address in the window: table and pending bit array lie side by side at the end of the BAR.
 pub const WINDOW_BITS: u32 = address_width((BAR0_BYTES - MSIX_TABLE.start) / 4);
 const _: () = assert!(MSIX_TABLE.end == MSIX_PBA.start && MSIX_PBA.end == BAR0_BYTES && MSIX_ENTRY_BYTES == 16);

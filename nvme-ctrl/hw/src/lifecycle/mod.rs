@@ -31,6 +31,9 @@
 use nvme_spec::firmware_port::status_set;
 use rtl_hdl::{hw_enum, lit, switch, when, zero, Block, Module};
 
+#[cfg(test)]
+mod bench;
+
 /// So long must all be quiet: longer than any item needs from one block to the next.
 pub const QUIET_CLOCKS: u32 = 16;
 

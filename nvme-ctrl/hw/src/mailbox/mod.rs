@@ -42,6 +42,9 @@ use rtl_hdl::{address_width, cases, cat, lit, when, zero, Block, Clock, EnumSign
 use rtl_prim::fifo_of;
 use std::mem::offset_of;
 
+#[cfg(test)]
+mod bench;
+
 /// Commands that wait for firmware here.
 const INBOX_DEPTH: u32 = 4;
 

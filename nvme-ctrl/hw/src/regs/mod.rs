@@ -35,6 +35,9 @@ use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
 use rtl_bus::AxiLiteRegisters;
 use rtl_hdl::{address_width, cat, lit, when, zero, Block, Module, Signal};
 
+#[cfg(test)]
+mod bench;
+
 /// Width of an offset in the BAR.
 pub const OFFSET_BITS: u32 = address_width(BAR0_BYTES);
 /// Width of an address of `mmio`: the function number is above the offset.

@@ -28,6 +28,9 @@ use crate::Config;
 use rtl_hdl::{address_width, cat, lit, select, when, zero, Block, MemoryStyle, Module, Signal};
 use rtl_prim::one_hot;
 
+#[cfg(test)]
+mod bench;
+
 /// Places of a tag: the most entries of a grant.
 const PLACES: u32 = 8;
 const PLACE_BITS: u32 = address_width(PLACES);

@@ -1,0 +1,52 @@
+//! The running block.
+
+use super::Complete;
+use crate::testing::under_all_stalls;
+use crate::types::Target;
+use nvme_spec::opcode::io;
+use rtl_hdl::HwEnum;
+
+#[test]
+fn commands_are_completed_and_transfers_reported() {
+    under_all_stalls(&Complete, |bench, rng| {
+        let mut completions = Vec::new();
+        let mut transfers = Vec::new();
+        let mut counts = [0u64; 4];
+        for cid in 0..300u64 {
+            let target = *rng.pick(&[Target::Storage, Target::Storage, Target::Buffer]);
+            let (opcode, blocks) = (*rng.pick(&[io::READ, io::WRITE, io::FLUSH]), rng.range(1..65_537));
+            let status = if target == Target::Buffer { rng.below(3) } else { 0 };
+            let item = bench.fields("outcome").set("sqid", cid % 9).set("cid", cid).set("opcode", opcode);
+            let item = item.set("target", target.code()).set("blocks", blocks).set("status", status);
+            bench.send("outcome", [item.words()]);
+            match target {
+                Target::Storage => {
+                    let item = bench.fields("completion").set("sqid", cid % 9).set("cid", cid);
+                    completions.push(item.words());
+                    let kind = usize::from(opcode != io::READ);
+                    if opcode != io::FLUSH {
+                        counts[kind] += 1;
+                        counts[2 + kind] += blocks;
+                    }
+                }
+                Target::Buffer => transfers.push(status),
+            }
+        }
+        let mut seen_counts = [0u64; 4];
+        let mut seen_transfers = Vec::new();
+        while bench.received("completion").len() < completions.len() || seen_transfers.len() < transfers.len() {
+            bench.clock();
+            for (kind, port) in ["read_done", "write_done"].into_iter().enumerate() {
+                seen_counts[kind] += bench.peek(port);
+                seen_counts[2 + kind] += bench.peek(port) * bench.peek("blocks_done");
+            }
+            if bench.peek("transfer_done") == 1 {
+                seen_transfers.push(bench.peek("transfer_status"));
+            }
+            assert!(bench.clocks() < 10_000, "outcomes are missing");
+        }
+        assert_eq!(bench.drain("completion"), completions);
+        assert_eq!(seen_transfers, transfers);
+        assert_eq!(seen_counts, counts);
+    });
+}

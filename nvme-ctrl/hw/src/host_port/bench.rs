@@ -1,0 +1,270 @@
+//! The running block with host memory behind it: an AXI4 subordinate that answers reads in any order.
+
+use super::HostPort;
+use crate::testing::{design, simulator, under_all_stalls};
+use rtl_hdl::bench::{Bench, Fields, Rng, Seed, Stalls};
+use std::collections::{BTreeMap, VecDeque};
+
+const READERS: [&str; 3] = ["fetch", "list", "data"];
+
+fn line(address: u64, beat: u64) -> Vec<u64> {
+    (0..8).map(|word| (address + 64 * beat).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ word).collect()
+}
+
+/// A read that was sent: what its beats must be.
+struct Expected {
+    address: u64,
+    beats: u64,
+    seen: u64,
+}
+
+/// A write as it arrived: address, and the data of each beat with its strobe.
+type Arrived = (u64, Vec<(Vec<u64>, u64)>);
+
+/// Host memory, from outside.
+#[derive(Default)]
+struct Host {
+    reads: Vec<(Fields, u64)>,
+    /// Addresses without all their beats, and beats without their address.
+    heads: VecDeque<Fields>,
+    beats: VecDeque<Fields>,
+    /// Beats of the first of `heads`.
+    arriving: Vec<(Vec<u64>, u64)>,
+    writes: Vec<Arrived>,
+}
+
+impl Host {
+    /// The part of a clock of the read channels.
+    fn answer_reads(&mut self, bench: &mut Bench, rng: &mut Rng, errors: bool) {
+        for read in bench.drain_fields("host_ar") {
+            assert_eq!((read.get("size"), read.get("burst")), (6, 1));
+            let (address, bytes) = (read.get("addr"), 64 * (read.get("len") + 1));
+            assert!(address % 64 == 0 && address % 4096 + bytes <= 4096);
+            self.reads.push((read, 0));
+        }
+        if self.reads.is_empty() || bench.pending("host_r") > 1 || rng.percent(20) {
+            return;
+        }
+        let index = rng.below(self.reads.len() as u64) as usize;
+        let (read, beat) = &mut self.reads[index];
+        let (address, last) = (read.get("addr"), *beat == read.get("len"));
+        let error = errors && address >> 12 & 1 == 1;
+        let item = bench.fields("host_r").set("id", read.get("id")).set_words("data", &line(address, *beat));
+        let item = item.set("resp", if error { 2u8 } else { 0 }).set("last", u8::from(last));
+        bench.send("host_r", [item.words()]);
+        *beat += 1;
+        if last {
+            self.reads.swap_remove(index);
+        }
+    }
+
+    /// The part of a clock of the write channels; `failing` writes are answered with an error.
+    fn take_writes(&mut self, bench: &mut Bench, failing: impl Fn(u64) -> bool) {
+        for head in bench.drain_fields("host_aw") {
+            assert_eq!((head.get("size"), head.get("burst"), head.get("id")), (6, 1, 0));
+            self.heads.push_back(head);
+        }
+        self.beats.extend(bench.drain_fields("host_w"));
+        // Beats may come before their address.
+        while let Some(head) = self.heads.front() {
+            let Some(beat) = self.beats.pop_front() else { break };
+            self.arriving.push((beat.get_words("data"), beat.get("strb")));
+            let last = self.arriving.len() as u64 == head.get("len") + 1;
+            assert_eq!(beat.get("last") == 1, last, "the last beat is marked");
+            if last {
+                let address = head.get("addr");
+                let item = bench.fields("host_b").set("resp", if failing(address) { 2u8 } else { 0 }).words();
+                bench.send("host_b", [item]);
+                self.writes.push((address, std::mem::take(&mut self.arriving)));
+                self.heads.pop_front();
+            }
+        }
+    }
+}
+
+#[test]
+fn each_reader_gets_its_beats() {
+    under_all_stalls(&HostPort, |bench, rng| {
+        bench.poke("bus_master_enable", 1);
+        let mut expected: BTreeMap<u64, Expected> = BTreeMap::new();
+        let mut host = Host::default();
+        let (mut sent, mut ended) = (0, 0);
+        while ended < 150 {
+            for (number, reader) in READERS.iter().enumerate() {
+                let id = (number as u64) << 6 | rng.below(8);
+                if sent < 150 && rng.percent(20) && !expected.contains_key(&id) {
+                    let beats = rng.range(1..9);
+                    let address = 4096 * rng.below(1 << 30) + 64 * rng.below(64 - beats + 1);
+                    let name = format!("{reader}_read");
+                    let item = bench.fields(&name).set("id", id).set("address", address).set("beats", beats);
+                    bench.send(&name, [item.words()]);
+                    expected.insert(id, Expected { address, beats, seen: 0 });
+                    sent += 1;
+                }
+                for beat in bench.drain_fields(&format!("{reader}_beat")) {
+                    let id = beat.get("id");
+                    assert_eq!(id >> 6, number as u64, "a beat of another reader");
+                    let read = expected.get_mut(&id).expect("a beat of a read that was sent");
+                    let fails = read.address >> 12 & 1 == 1;
+                    assert_eq!(beat.get("error") == 1, fails);
+                    assert_eq!(beat.get_words("data"), line(read.address, read.seen));
+                    read.seen += 1;
+                    assert_eq!(beat.get("last") == 1, read.seen == read.beats);
+                    if read.seen == read.beats {
+                        expected.remove(&id);
+                        ended += 1;
+                    }
+                }
+            }
+            host.answer_reads(bench, rng, true);
+            bench.clock();
+            assert!(bench.clocks() < 50_000, "{ended} reads of {sent}");
+        }
+        bench.run_until(100, |bench| bench.peek("quiet") == 1);
+    });
+}
+
+#[test]
+fn without_bus_mastering_reads_fail_and_writes_vanish() {
+    under_all_stalls(&HostPort, |bench, _| {
+        for (number, reader) in READERS.iter().enumerate() {
+            let name = format!("{reader}_read");
+            let item = bench.fields(&name).set("id", (number as u64) << 6).set("beats", number as u64 + 1).words();
+            bench.send(&name, [item]);
+        }
+        let (head, small) = (bench.fields("data_write").set("beats", 2u8), bench.fields("small_write"));
+        bench.send("data_write", [head.words()]);
+        let beats = [0, 1].map(|last| bench.fields("data_write_beat").set("last", last as u8).words());
+        bench.send("data_write_beat", beats);
+        bench.send("small_write", [small.words()]);
+        bench.run(200);
+        for (number, reader) in READERS.iter().enumerate() {
+            let beats = bench.drain_fields(&format!("{reader}_beat"));
+            assert_eq!(beats.len(), number + 1);
+            assert!(beats.iter().all(|beat| beat.get("error") == 1));
+            let last: Vec<bool> = beats.iter().map(|beat| beat.get("last") == 1).collect();
+            assert_eq!(last.iter().filter(|last| **last).count(), 1);
+            assert_eq!(last.last(), Some(&true));
+        }
+        for stream in ["data_write", "data_write_beat", "small_write"] {
+            assert_eq!(bench.pending(stream), 0);
+        }
+        for stream in ["host_ar", "host_aw", "host_w"] {
+            assert_eq!(bench.drain(stream).len(), 0);
+        }
+        assert_eq!(bench.peek("quiet"), 1);
+    });
+}
+
+#[test]
+fn writes_arrive_whole_and_small_ones_after_the_data_before_them() {
+    under_all_stalls(&HostPort, |bench, rng| {
+        bench.poke("bus_master_enable", 1);
+        let mut host = Host::default();
+        let (mut data, mut small): (Vec<(u64, u64)>, Vec<(u64, u64)>) = (Vec::new(), Vec::new());
+        // For each small write, how many data writes must be there before it.
+        let mut before = Vec::new();
+        let mut errors = [0, 0];
+        let failing = |address: u64| address >> 6 & 7 == 5;
+        for number in 0..120u64 {
+            let beats = rng.range(1..5);
+            let address = 4096 * number + 64 * rng.below(8);
+            let head = bench.fields("data_write").set("address", address).set("beats", beats);
+            bench.send("data_write", [head.words()]);
+            for beat in 0..beats {
+                let item = bench.fields("data_write_beat").set_words("data", &line(address, beat));
+                let item = item.set("strobe", u64::MAX).set("last", u8::from(beat + 1 == beats));
+                bench.send("data_write_beat", [item.words()]);
+            }
+            data.push((address, beats));
+            if rng.bool() {
+                // The engine reports an end when the head has been taken.
+                run_until_taken(bench, &mut host, "data_write", &mut errors, &failing);
+                let is_entry = rng.below(2);
+                let address =
+                    (1 << 40) + 64 * number + if is_entry == 1 { 16 * rng.below(4) } else { 4 * rng.below(16) };
+                let item = bench.fields("small_write").set("address", address).set("is_entry", is_entry);
+                bench.send(
+                    "small_write",
+                    [item.set_words("data", &[number * 0x1_0000_0001, number * 0x1_0000_0001]).words()],
+                );
+                small.push((address, is_entry));
+                before.push(data.len());
+            }
+        }
+        let total = data.len() + small.len();
+        for _ in 0..20_000 {
+            if host.writes.len() == total && bench.peek("quiet") == 1 {
+                break;
+            }
+            step(bench, &mut host, &mut errors, &failing);
+        }
+        assert_eq!(host.writes.len(), total, "all writes arrive");
+
+        let (mut next_data, mut next_small) = (0, 0);
+        let mut expected_errors = [0, 0];
+        for (address, beats) in &host.writes {
+            expected_errors[0] += u64::from(failing(*address));
+            if *address >> 40 == 1 {
+                let (small_address, is_entry) = small[next_small];
+                assert!(next_data >= before[next_small], "a small write passed the data before it");
+                next_small += 1;
+                expected_errors[1] += u64::from(failing(*address));
+                assert_eq!(*address, small_address & !63);
+                let strobe = if is_entry == 1 { 0xFFFF } else { 0xF } << (small_address & 63);
+                assert_eq!((beats.len(), beats[0].1), (1, strobe));
+            } else {
+                let (data_address, count) = data[next_data];
+                next_data += 1;
+                assert_eq!((*address, beats.len() as u64), (data_address, count));
+                for (number, (words, strobe)) in beats.iter().enumerate() {
+                    assert_eq!((words, *strobe), (&line(*address, number as u64), u64::MAX));
+                }
+            }
+        }
+        assert_eq!(errors, expected_errors, "errors of all writes, and of small ones");
+    });
+}
+
+fn step(bench: &mut Bench, host: &mut Host, errors: &mut [u64; 2], failing: &dyn Fn(u64) -> bool) {
+    host.take_writes(bench, failing);
+    bench.clock();
+    errors[0] += bench.peek("write_error");
+    errors[1] += bench.peek("queue_write_error");
+}
+
+fn run_until_taken(
+    bench: &mut Bench,
+    host: &mut Host,
+    stream: &str,
+    errors: &mut [u64; 2],
+    failing: &dyn Fn(u64) -> bool,
+) {
+    for _ in 0..10_000 {
+        if bench.pending(stream) == 0 {
+            return;
+        }
+        step(bench, host, errors, failing);
+    }
+    panic!("`{stream}` is never taken");
+}
+
+/// Bursts follow one another without a pause on the data channel.
+#[test]
+fn the_data_channel_never_pauses_between_bursts() {
+    let design = design(&HostPort);
+    let mut simulator = simulator(&design);
+    let mut bench = Bench::new(&mut *simulator, &design, Seed(1), Stalls::None);
+    bench.poke("bus_master_enable", 1);
+    for number in 0..20u64 {
+        let head = bench.fields("data_write").set("address", 4096 * number).set("beats", 8u8).words();
+        bench.send("data_write", [head]);
+        for beat in 0..8 {
+            let item = bench.fields("data_write_beat").set("last", u8::from(beat == 7)).words();
+            bench.send("data_write_beat", [item]);
+        }
+    }
+    let start = bench.clocks();
+    bench.run_until(1000, |bench| bench.received("host_w").len() == 160);
+    assert!(bench.clocks() - start <= 160 + 8, "{} clocks for 160 beats", bench.clocks() - start);
+}

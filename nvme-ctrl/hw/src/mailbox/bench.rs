@@ -1,0 +1,330 @@
+//! The running block: firmware on its bus, commands from two sides.
+
+use super::Mailbox;
+use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use nvme_spec::firmware_port as port;
+use nvme_spec::reg::{Access, Reg};
+use nvme_spec::{limits, SqEntry};
+use rtl_hdl::bench::{Bench, Rng};
+use std::collections::VecDeque;
+use zerocopy::{FromBytes, IntoBytes};
+
+fn write(bench: &mut Bench, address: u32, data: u64) {
+    let address = bench.fields("firmware_aw").set("addr", address).words();
+    let data = bench.fields("firmware_w").set("data", data).set("strb", 0xFu8).words();
+    bench.send("firmware_aw", [address]);
+    bench.send("firmware_w", [data]);
+    bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
+    bench.drain("firmware_b");
+}
+
+fn read(bench: &mut Bench, address: u32) -> u64 {
+    let address = bench.fields("firmware_ar").set("addr", address).words();
+    bench.send("firmware_ar", [address]);
+    bench.run_until(500, |bench| !bench.received("firmware_r").is_empty());
+    bench.drain_fields("firmware_r")[0].get("data")
+}
+
+fn pulse(bench: &mut Bench, ports: &[(&str, u64)]) {
+    ports.iter().for_each(|(port, value)| bench.poke(port, *value));
+    bench.clock();
+    ports.iter().for_each(|(port, _)| bench.poke(port, 0));
+}
+
+fn random_entry(rng: &mut Rng) -> SqEntry {
+    let bytes: Vec<u8> = (0..64).map(|_| rng.next_u64() as u8).collect();
+    SqEntry::read_from_bytes(&bytes).expect("64 bytes")
+}
+
+fn words(entry: &SqEntry) -> Vec<u64> {
+    entry.as_bytes().chunks(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes"))).collect()
+}
+
+/// Plain registers: what can be written is read back, what is constant stays, what is not there reads as zero.
+#[test]
+fn every_plain_register_does_what_its_table_says() {
+    for config in CONFIGS {
+        under_all_stalls(&Mailbox::new(config), |bench, rng| {
+            assert_eq!(read(bench, port::ID.offset), port::ID_VALUE.into());
+            assert_eq!(read(bench, port::VERSION.offset), port::INTERFACE_VERSION.into());
+            assert_eq!(read(bench, port::LBA_BYTES.offset), config.lba_bytes.into());
+            let configuration = read(bench, port::CONFIGURATION.offset);
+            assert_eq!(port::configuration::IO_QUEUES.get(configuration), config.io_queues.into());
+            assert_eq!(port::configuration::UNITS.get(configuration), config.units.into());
+            assert_eq!(port::configuration::SLOTS.get(configuration), config.slots.into());
+            assert_eq!(1 << port::configuration::QUEUE_ENTRIES_LOG2.get(configuration), config.queue_entries_max);
+            for reg in port::REGS.iter().filter(|reg| reg.mask_of(Access::Rw) != 0 && reg.name != "STATUS_SET") {
+                let value = rng.next_u64() & 0xFFFF_FFFF;
+                write(bench, reg.offset, value);
+                assert_eq!(read(bench, reg.offset), value & reg.mask_of(Access::Rw), "{}", reg.name);
+            }
+            for reg in [port::ID, port::EVENTS, port::INBOX_STATUS, port::TRANSFER_STATE] {
+                let before = read(bench, reg.offset);
+                write(bench, reg.offset, 0xFFFF_FFFF);
+                assert_eq!(read(bench, reg.offset), before, "{}", reg.name);
+            }
+            let is_known = |offset| port::REGS.iter().any(|reg: &Reg| reg.offset == offset);
+            let in_window = |offset| port::INBOX_ENTRY.contains(offset);
+            for offset in (0..0x240).step_by(4).filter(|offset| !is_known(*offset) && !in_window(*offset)) {
+                write(bench, offset, 0xFFFF_FFFF);
+                assert_eq!(read(bench, offset), 0, "nothing is at {offset:#x}");
+            }
+        });
+    }
+}
+
+/// Both sources of the inbox, each in its own order; a place is released when its command is popped.
+#[test]
+fn the_inbox_holds_commands_until_they_are_popped() {
+    under_all_stalls(&Mailbox::new(CONFIGS[1]), |bench, rng| {
+        bench.poke("alive", 1);
+        // What must come from each side: queue, kind, status, entry.
+        let mut expected: [VecDeque<(u64, u64, SqEntry)>; 2] = Default::default();
+        for number in 0..30u64 {
+            let entry = random_entry(rng);
+            let item = bench.fields("inbox").set("sqid", number).set_words("entry", &words(&entry));
+            bench.send("inbox", [item.words()]);
+            expected[0].push_back((number, 0, entry));
+            let (lba, blocks, status) = (rng.next_u64(), rng.range(1..65_537), rng.range(1..0x8000));
+            let mut failed = SqEntry { opcode: rng.next_u64() as u8, ..Default::default() };
+            failed.cid.set(number as u16);
+            failed.nsid.set(rng.next_u64() as u32);
+            failed.cdw10[0].set(lba as u32);
+            failed.cdw10[1].set((lba >> 32) as u32);
+            failed.cdw10[2].set(blocks as u32 - 1);
+            let item =
+                bench.fields("failure").set("sqid", 100 + number).set("cid", number).set("opcode", failed.opcode);
+            let item = item.set("nsid", failed.nsid.get()).set("lba", lba).set("blocks", blocks).set("status", status);
+            bench.send("failure", [item.words()]);
+            expected[1].push_back((100 + number, status, failed));
+        }
+        let mut popped = Vec::new();
+        while popped.len() < 60 {
+            let status = read(bench, port::INBOX_STATUS.offset);
+            if port::inbox_status::VALID.get(status) == 0 {
+                continue;
+            }
+            assert_eq!(bench.peek("firmware_event"), 1);
+            assert_eq!(bench.received("released").len(), popped.len(), "released when popped, not before");
+            let bytes: Vec<u8> =
+                (0..16).flat_map(|i| (read(bench, port::INBOX_ENTRY.dword(i)) as u32).to_le_bytes()).collect();
+            let kind = port::inbox_status::KIND.get(status) as usize;
+            let found = (
+                port::inbox_status::SQID.get(status),
+                port::inbox_status::STATUS.get(status),
+                SqEntry::read_from_bytes(&bytes).expect("64 bytes"),
+            );
+            assert_eq!(Some(found), expected[kind].pop_front());
+            write(bench, port::INBOX_POP.offset, 1);
+            popped.push(found.0);
+            bench.run_until(100, |bench| bench.received("released").len() == popped.len());
+        }
+        let released: Vec<u64> = bench.drain_fields("released").iter().map(|item| item.get("sqid")).collect();
+        assert_eq!(released, popped);
+        assert_eq!(read(bench, port::EVENTS.offset), 0);
+        write(bench, port::INBOX_POP.offset, 1);
+        bench.run(50);
+        assert_eq!(bench.drain("released").len(), 0, "nothing to pop");
+    });
+}
+
+/// After the end of a life commands are dropped, places released, and nothing is handed on.
+#[test]
+fn nothing_crosses_the_end_of_a_life() {
+    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, rng| {
+        let item = bench.fields("inbox").set("sqid", 1u8).set_words("entry", &words(&random_entry(rng))).words();
+        bench.send("inbox", vec![item; 20]);
+        let item = bench.fields("failure").set("sqid", 2u8).words();
+        bench.send("failure", vec![item; 20]);
+        bench.run_until(2000, |bench| bench.received("released").len() == 40);
+        write(bench, port::COMPLETION_POST.offset, 0);
+        let dropped = port::completion_state::DROPPED.mask();
+        assert_eq!(read(bench, port::COMPLETION_STATE.offset), dropped);
+        write(bench, port::QUEUE_COMMAND.offset, port::queue_operation::CREATE_SQ.into());
+        assert_eq!(read(bench, port::QUEUE_STATE.offset), 0);
+        write(bench, port::TRANSFER_START.offset, 1);
+        assert_eq!(read(bench, port::TRANSFER_STATE.offset), 0);
+        assert_eq!(read(bench, port::EVENTS.offset), 0);
+        for stream in ["firmware_completion", "queue_command", "transfer"] {
+            assert_eq!(bench.drain(stream).len(), 0, "{stream}");
+        }
+    });
+}
+
+#[test]
+fn requests_are_busy_until_they_are_answered() {
+    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, _| {
+        bench.poke("alive", 1);
+        write(bench, port::COMPLETION_RESULT.offset, 0x1234_5678);
+        let id = port::completion_id::CID.set(port::completion_id::SQID.set(0, 7), 0xBEEF);
+        write(bench, port::COMPLETION_ID.offset, id);
+        for (refused, dropped) in [(0, 0), (1, 0), (0, 1)] {
+            write(bench, port::COMPLETION_POST.offset, 0x4002);
+            assert_eq!(read(bench, port::COMPLETION_STATE.offset) & 1, 1, "busy");
+            bench.run_until(100, |bench| bench.received("firmware_completion").len() == 1);
+            let item = &bench.drain_fields("firmware_completion")[0];
+            let fields = ["sqid", "cid", "status", "result", "from_firmware"].map(|name| item.get(name));
+            assert_eq!(fields, [7, 0xBEEF, 0x4002, 0x1234_5678, 1]);
+            pulse(bench, &[("firmware_answered", 1), ("firmware_refused", refused), ("firmware_dropped", dropped)]);
+            assert_eq!(read(bench, port::COMPLETION_STATE.offset), refused << 1 | dropped << 2);
+        }
+
+        write(bench, port::QUEUE_BASE_LOW.offset, 0x1234_5000);
+        write(bench, port::QUEUE_BASE_HIGH.offset, 9);
+        write(bench, port::QUEUE_SIZE.offset, 4096);
+        write(bench, port::QUEUE_ATTRIBUTES.offset, 0x1_0503);
+        for (operation, code) in [
+            (port::queue_operation::CREATE_SQ, 0),
+            (port::queue_operation::CREATE_CQ, 1),
+            (port::queue_operation::STOP_SQ, 2),
+            (port::queue_operation::DELETE_SQ, 3),
+            (port::queue_operation::DELETE_CQ, 4),
+        ] {
+            write(bench, port::QUEUE_COMMAND.offset, u64::from(operation) | 0x200);
+            assert_eq!(read(bench, port::QUEUE_STATE.offset), 1, "busy");
+            bench.run_until(100, |bench| bench.received("queue_command").len() == 1);
+            let item = &bench.drain_fields("queue_command")[0];
+            let names = ["operation", "queue", "completion_queue", "page", "last", "interrupts", "vector"];
+            assert_eq!(names.map(|name| item.get(name)), [code, 2, 3, 0x9_1234_5, 4095, 1, 5]);
+            pulse(bench, &[("command_answered", 1)]);
+            assert_eq!(read(bench, port::QUEUE_STATE.offset), 0);
+        }
+        write(bench, port::QUEUE_COMMAND.offset, 7);
+        assert_eq!(read(bench, port::QUEUE_STATE.offset), 0, "no such operation");
+
+        write(bench, port::TRANSFER_PRP1_LOW.offset, 0x1004);
+        write(bench, port::TRANSFER_PRP2_HIGH.offset, 3);
+        write(bench, port::TRANSFER_LENGTH.offset, limits::BUFFER_BYTES.into());
+        for (direction, operation) in [(0, 1), (1, 2)] {
+            write(bench, port::TRANSFER_START.offset, direction);
+            assert_eq!(read(bench, port::TRANSFER_STATE.offset) & 1, 1, "busy");
+            bench.run_until(100, |bench| bench.received("transfer").len() == 1);
+            let item = &bench.drain_fields("transfer")[0];
+            let fields = ["operation", "target", "bytes", "prp1", "prp2"].map(|name| item.get(name));
+            assert_eq!(fields, [operation, 1, 4096, 0x1004, 3 << 32]);
+            pulse(bench, &[("transfer_done", 1), ("transfer_status", 0x13)]);
+            assert_eq!(read(bench, port::TRANSFER_STATE.offset), 0x13 << 16);
+            assert_eq!(read(bench, port::EVENTS.offset), port::events::TRANSFER_DONE.mask());
+        }
+        write(bench, port::EVENTS_CLEAR.offset, port::events::TRANSFER_DONE.mask());
+        assert_eq!(read(bench, port::EVENTS.offset), 0);
+    });
+}
+
+#[test]
+fn events_are_latched_and_cleared() {
+    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, _| {
+        bench.poke("alive", 1);
+        for (cause, event) in [
+            ("firmware_room", port::events::COMPLETION_ROOM),
+            ("doorbell_unknown", port::events::INVALID_DOORBELL),
+            ("doorbell_illegal", port::events::INVALID_DOORBELL_VALUE),
+        ] {
+            pulse(bench, &[(cause, 1)]);
+            bench.run(2);
+            assert_eq!(bench.peek("firmware_event"), 1);
+            assert_eq!(read(bench, port::EVENTS.offset), event.mask(), "{cause}");
+            write(bench, port::EVENTS_CLEAR.offset, event.mask());
+            assert_eq!(read(bench, port::EVENTS.offset), 0);
+        }
+        for cause in ["host_error", "queue_write_error"] {
+            pulse(bench, &[(cause, 1)]);
+            write(bench, port::EVENTS_CLEAR.offset, 0xFFFF_FFFF);
+            assert_eq!(read(bench, port::EVENTS.offset), port::events::HOST_ERROR.mask(), "until the life ends");
+            pulse(bench, &[("clear", 1)]);
+            assert_eq!(read(bench, port::EVENTS.offset), 0);
+        }
+        bench.poke("cc", nvme_spec::regs::cc::SHN.set(0, 1));
+        bench.run(3);
+        assert_eq!(read(bench, port::EVENTS.offset), port::events::SHUTDOWN.mask());
+        write(bench, port::CONTROL.offset, port::control::ACK_SHUTDOWN.mask());
+        assert_eq!(read(bench, port::EVENTS.offset), 0);
+        bench.poke("cc", 0);
+        bench.run(3);
+        assert_eq!(read(bench, port::EVENTS.offset), 0, "back to no shutdown is no event");
+        bench.poke("alive", 0);
+        pulse(bench, &[("doorbell_unknown", 1), ("host_error", 1)]);
+        assert_eq!(read(bench, port::EVENTS.offset), 0, "no life, no event");
+        for (port_name, event) in [("enabling", port::events::ENABLE), ("disabled", port::events::DISABLED)] {
+            bench.poke(port_name, 1);
+            assert_eq!(read(bench, port::EVENTS.offset), event.mask());
+            bench.poke(port_name, 0);
+        }
+    });
+}
+
+#[test]
+fn counters_count() {
+    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, rng| {
+        let mut counts = [0u64; 5];
+        for _ in 0..100 {
+            let (pulses, blocks) = (rng.below(8), rng.range(1..65_537));
+            let [reads, writes, errors] = [0, 1, 2].map(|bit| pulses >> bit & 1);
+            let ports =
+                [("read_done", reads), ("write_done", writes), ("write_error", errors), ("blocks_done", blocks)];
+            pulse(bench, &ports);
+            for (count, step) in counts.iter_mut().zip([reads, writes, reads * blocks, writes * blocks, errors]) {
+                *count += step;
+            }
+        }
+        for (counter, expected) in port::COUNTERS.iter().zip(counts) {
+            let low = read(bench, counter.low.offset);
+            assert_eq!(low | read(bench, counter.high.offset) << 32, expected, "{}", counter.low.name);
+        }
+    });
+}
+
+/// "Reading the low dword holds the high dword": a count that passes 2^32 between the two reads is still read as one number.
+#[test]
+fn a_counter_is_read_in_two_halves() {
+    without_stalls(&Mailbox::new(CONFIGS[0]), |bench| {
+        bench.poke("read_done", 1);
+        bench.poke("blocks_done", 1 << 16);
+        let start = bench.clocks();
+        bench.run((1 << 16) - 200);
+        let mut last = 0;
+        while last >> 32 == 0 {
+            let before = (bench.clocks() - start) << 16;
+            let low = read(bench, port::READ_BLOCKS.low.offset);
+            bench.run(50);
+            last = low | read(bench, port::READ_BLOCKS.high.offset) << 32;
+            let after = (bench.clocks() - start) << 16;
+            assert!((before..after).contains(&last), "{last:#x} is not between {before:#x} and {after:#x}");
+        }
+    });
+}
+
+/// The window of the buffer: writes and reads reach the memory behind it, which answers after one clock.
+#[test]
+fn the_buffer_is_read_and_written() {
+    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, rng| {
+        let mut memory = vec![0; 1024];
+        let mut expected = memory.clone();
+        for _ in 0..100 {
+            let word = rng.below(1024);
+            let address = bench.fields("firmware_aw").set("addr", port::BUFFER.dword(word as u32)).words();
+            let data = rng.next_u64() & 0xFFFF_FFFF;
+            let item = bench.fields("firmware_w").set("data", data).set("strb", 0xFu8).words();
+            bench.send("firmware_aw", [address]);
+            bench.send("firmware_w", [item]);
+            expected[word as usize] = data;
+            // A read goes on at the same time; it is for a word that is not written.
+            let other = (word + 1 + rng.below(1023)) % 1024;
+            let address = bench.fields("firmware_ar").set("addr", port::BUFFER.dword(other as u32)).words();
+            bench.send("firmware_ar", [address]);
+            while bench.received("firmware_b").is_empty() || bench.received("firmware_r").is_empty() {
+                let at = bench.peek("buffer_address") as usize;
+                if bench.peek("buffer_write") == 1 {
+                    memory[at] = bench.peek("buffer_write_data");
+                }
+                let old = memory[at];
+                bench.clock();
+                bench.poke("buffer_read_data", old);
+                assert!(bench.clocks() < 100_000, "no answer");
+            }
+            bench.drain("firmware_b");
+            assert_eq!(bench.drain_fields("firmware_r")[0].get("data"), expected[other as usize]);
+        }
+        assert_eq!(memory, expected);
+    });
+}
