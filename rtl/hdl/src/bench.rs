@@ -375,6 +375,7 @@ pub struct Sink {
     pins: StreamPins,
     pace: Pace,
     ready: bool,
+    held: bool,
     /// What was offered at the last edge and not taken.
     offered: Option<Vec<u64>>,
     received: Vec<Vec<u64>>,
@@ -389,7 +390,12 @@ impl Sink {
             "the stream `{}` enters the module: it takes a `Source`",
             stream.name
         );
-        Sink { pins: StreamPins::new(sim, stream), pace, ready: false, offered: None, received: vec![] }
+        Sink { pins: StreamPins::new(sim, stream), pace, ready: false, held: false, offered: None, received: vec![] }
+    }
+
+    /// While held, it takes nothing.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// What has been received and not drained, in order.
@@ -680,6 +686,12 @@ impl<'a> Bench<'a> {
             Some((_, source)) => source.reset(self.sim, true),
             None => panic!("`{}` has no input stream `{stream}`", self.top.name),
         }
+    }
+
+    /// While an output stream is held, nothing is taken from it: for a receiver that stalls for as long as the test likes.
+    pub fn hold(&mut self, stream: &str, held: bool) {
+        self.sink(stream);
+        self.sinks.get_mut(stream).expect("found above").1.hold(held);
     }
 
     /// What an output stream has delivered and was not drained, in order.
