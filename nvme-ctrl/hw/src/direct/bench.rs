@@ -9,12 +9,14 @@ use crate::types::{Operation, StorageStatus};
 use crate::Config;
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::HwEnum;
-use std::ops::Range;
 
 /// Bytes of the memory.
 const MEMORY_BYTES: u64 = 1 << 22;
-/// The part of it that fails.
-const BAD: Range<u64> = 0x20_0000..0x30_0000;
+
+/// Whether the memory fails at an address.
+fn is_bad(address: u64) -> bool {
+    (0x10_0000..0x18_0000).contains(&address) || (0x20_0000..0x28_0000).contains(&address)
+}
 
 /// A command on blocks of its own.
 struct Planned {
@@ -29,16 +31,25 @@ fn plan(rng: &mut Rng, config: Config) -> Vec<Planned> {
     let lba_bytes = u64::from(config.lba_bytes);
     let (mut lba, end) = (1, MEMORY_BYTES / lba_bytes);
     let mut planned = vec![];
-    let bad_lba = |lba: u64| BAD.contains(&(lba * lba_bytes));
+    let bad_lba = |lba: u64| is_bad(lba * lba_bytes);
+    let longest = 4096 / lba_bytes;
     while lba + 8 <= end && planned.len() < 150 {
-        let blocks = 1 + rng.below(4096 / lba_bytes);
-        let operation =
+        let mut blocks = 1 + rng.below(longest);
+        let mut operation =
             *rng.pick(&[Operation::Read, Operation::Write, Operation::Read, Operation::Write, Operation::Flush]);
-        // A command on the border of the part that fails, fails.
+        // One command of each kind on each border of a part that fails: it begins well and ends badly, or the reverse.
+        let border = (1..longest).find(|ahead| bad_lba(lba + ahead) != bad_lba(lba));
+        if let Some(ahead) = border {
+            blocks = longest.max(ahead + 1);
+            operation = if lba * lba_bytes < 0x1C_0000 { Operation::Read } else { Operation::Write };
+        }
         let bad = operation != Operation::Flush && (bad_lba(lba) || bad_lba(lba + blocks - 1));
         let status = if bad { StorageStatus::MediaError } else { StorageStatus::Good };
         planned.push(Planned { operation, lba, blocks, status });
-        lba += blocks + rng.below(2 * end / 150);
+        let next_border = (0..2 * end / 150).find(|gap| bad_lba(lba + blocks + gap) != bad_lba(lba + blocks));
+        let gap = rng.below(2 * end / 150);
+        // Borders are not jumped over.
+        lba += blocks + next_border.map_or(gap, |border| gap.min(border.saturating_sub(longest / 2)));
     }
     for operation in [Operation::Write, Operation::Read] {
         for lba in [end, u64::MAX, end + 5] {
@@ -68,7 +79,7 @@ fn blocks_lie_in_memory_one_after_the_other() {
             let old: Vec<u8> = (0..MEMORY_BYTES / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
             bytes.store(0, &old);
             let mut expected = bytes.clone();
-            let mut memory = Memory::new(bytes.clone(), BAD, 9);
+            let mut memory = Memory::new(bytes.clone(), is_bad, 9);
             let mut free: Vec<u64> = (0..config.units.into()).collect();
             let mut running: Vec<Option<&Planned>> = vec![None; 256];
             let (mut plan, mut ended, mut beats) = (planned.iter(), 0, vec![vec![]; 256]);
@@ -119,9 +130,9 @@ fn blocks_lie_in_memory_one_after_the_other() {
                     for (index, beat) in std::mem::take(&mut beats[tag as usize]).iter().enumerate() {
                         let address = command.lba * lba_bytes + 64 * index as u64;
                         assert_eq!(beat.get("last") == 1, index + 1 == count);
-                        assert_eq!(beat.get("error") == 1, BAD.contains(&address));
-                        failed |= BAD.contains(&address);
-                        if !BAD.contains(&address) {
+                        assert_eq!(beat.get("error") == 1, is_bad(address));
+                        failed |= is_bad(address);
+                        if !is_bad(address) {
                             assert_eq!(Some(beat.get_words("data")), bytes.line(address));
                         }
                     }
@@ -146,6 +157,31 @@ fn blocks_lie_in_memory_one_after_the_other() {
     }
 }
 
+/// Ends that nobody takes are kept, whatever else ends.
+#[test]
+fn keeps_every_end() {
+    for config in CONFIGS {
+        without_stalls(&Direct::new(config, MEMORY_BYTES), |bench| {
+            let mut memory = Memory::new(Bytes::default(), |_| false, 9);
+            bench.hold("storage_done", true);
+            for tag in 0..config.units.into() {
+                send(
+                    bench,
+                    &Planned { operation: Operation::Read, lba: tag, blocks: 1, status: StorageStatus::Good },
+                    tag,
+                );
+            }
+            for clock in 0..2000 {
+                bench.hold("storage_done", clock < 1000);
+                memory.clock(bench);
+                bench.clock();
+            }
+            let tags: Vec<u64> = bench.drain_fields("storage_done").iter().map(|done| done.get("tag")).collect();
+            assert_eq!(tags, (0..config.units.into()).collect::<Vec<u64>>());
+        });
+    }
+}
+
 /// A beat per clock in both directions at once.
 #[test]
 fn moves_a_beat_in_every_clock() {
@@ -153,7 +189,7 @@ fn moves_a_beat_in_every_clock() {
     without_stalls(&Direct::new(config, MEMORY_BYTES), |bench| {
         let mut bytes = Bytes::default();
         bytes.store(0, &vec![7; MEMORY_BYTES as usize]);
-        let mut memory = Memory::new(bytes, 0..0, 9);
+        let mut memory = Memory::new(bytes, |_| false, 9);
         let commands = 16;
         for tag in 0..commands {
             let operation = if tag % 2 == 0 { Operation::Read } else { Operation::Write };

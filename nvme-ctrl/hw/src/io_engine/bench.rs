@@ -85,7 +85,7 @@ impl<'a> World<'a> {
         let host = Host::new(script.host.clone(), timing, seed.rng("host"));
         let stored = script.storage.clone();
         let back_end: Box<dyn BackEnd> = match direct {
-            true => Box::new(Memory::new(stored, BAD_STORAGE, 64)),
+            true => Box::new(Memory::new(stored, |address| BAD_STORAGE.contains(&address), 64)),
             false => Box::new(Storage::new(stored, script.config.lba_bytes.into(), seed.rng("storage"))),
         };
         World { bench, host, back_end, script }

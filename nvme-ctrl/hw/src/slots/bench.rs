@@ -146,6 +146,7 @@ fn failures_wait_alone() {
         without_stalls(&Slots::new(config), |bench| {
             let (mut running, mut next, mut good) = (BTreeMap::new(), 0, 0);
             send_commands(bench, 0..400);
+            bench.hold("failure", true);
             let mut failed = 0;
             for _ in 0..4000 {
                 // All but two of the slots are filled by failures.
@@ -157,8 +158,6 @@ fn failures_wait_alone() {
                     let item = bench.fields("walk_failure").set("slot", slot).set("units", row.units);
                     bench.send("walk_failure", [item.set("status", status.raw()).words()]);
                 }
-                // The sink of the bench is always ready: hold it back.
-                bench.poke("failure_ready", 0);
                 bench.clock();
                 good += bench.drain("outcome").len() as u32;
                 if good + failed == 400 {
@@ -166,6 +165,8 @@ fn failures_wait_alone() {
                 }
             }
             assert_eq!((good, failed), (400 - (config.slots - 2), config.slots - 2));
+            bench.hold("failure", false);
+            bench.run_until(400, |bench| bench.received("failure").len() == failed as usize);
         });
     }
 }

@@ -22,7 +22,7 @@
 //! Failures have a stream of their own because they wait for firmware, and firmware may be waiting for a transfer of its own.
 //!
 //! ## Timing
-//! A command every second clock; an end every clock. The outcome follows the last end by four clocks.
+//! A command every second clock; an end every clock. The outcome follows the last end by five clocks.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -163,6 +163,10 @@ impl Block for Slots {
         let statuses = m.memory("statuses", STATUS_BITS, slots, MemoryStyle::Distributed);
         let failed_walk_held = m.reg("failed_walk_held", clock, false);
         let failed_walk = m.reg_as::<WalkFailure>("failed_walk", clock);
+        // A command all of whose units have ended.
+        let done = m.reg("done", clock, false);
+        let done_slot = m.reg_without_reset("done_slot", clock, slot_bits);
+        let done_failed = m.reg_without_reset("done_failed", clock, 1);
         let good = fifo_bits(m, "good", slot_bits, slots);
         let failed = fifo_bits(m, "failed", slot_bits, slots);
         let at_rest = m.reg("at_rest", clock, true);
@@ -187,13 +191,13 @@ impl Block for Slots {
         let kind = m.wire("kind", Kind::unpack(kinds.lookup(ended_slot)));
         let first_end = m.wire("first_end", bit_at(fresh, ended_slot));
         let left = m.wire("left", first_end.mux(kind.units, lefts.lookup(ended_slot)));
-        let left_after = m.wire("left_after", left - failed_walk_held.mux(failed_walk.units, lit(1u8, 10)));
+        let ended_units = m.wire("ended_units", failed_walk_held.mux(failed_walk.units, lit(1u8, 10)));
         let status = m.wire("status", first_end.mux(lit(0u8, STATUS_BITS), statuses.lookup(ended_slot)));
         let end_status = m.wire_of_width("end_status", STATUS_BITS);
         end_status.set(status_of(end, kind.operation));
         let unit_status = m.wire("unit_status", status.any().mux(status, end_status));
         let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
-        let over = m.wire("over", ended & left_after.eq(0));
+        let over = m.wire("over", ended & left.eq(ended_units));
         let is_failure = m.wire("is_failure", status_after.any() & kind.target.is(Target::Storage));
 
         // The outcome that is sent in this clock.
@@ -216,7 +220,7 @@ impl Block for Slots {
         };
         kinds.write(clock, accepted, free_slot, new_kind.pack());
         identities.write(clock, accepted, free_slot, new_identity.pack());
-        lefts.write(clock, ended, ended_slot, left_after);
+        lefts.write(clock, ended, ended_slot, left - ended_units);
         statuses.write(clock, ended, ended_slot, status_after);
 
         let taken_slot = m.wire("taken_slot", one_hot(free_slot, slots) & accepted.repeat(slots));
@@ -233,8 +237,11 @@ impl Block for Slots {
 
         failed_walk_held.set(walk_failure.taken());
         when(walk_failure.taken(), || failed_walk.set(walk_failure.payload()));
-        when(over, || {
-            when(is_failure, || failed.push(ended_slot)).otherwise(|| good.push(ended_slot));
+        done.set(over);
+        done_slot.set(ended_slot);
+        done_failed.set(is_failure);
+        when(done, || {
+            when(done_failed, || failed.push(done_slot)).otherwise(|| good.push(done_slot));
         });
         when(send_good, || good.take());
         when(send_failed, || failed.take());

@@ -4,13 +4,12 @@ use super::bytes::Bytes;
 use super::BackEnd;
 use rtl_hdl::bench::Bench;
 use std::collections::VecDeque;
-use std::ops::Range;
 
 /// Memory with its bus `memory`.
 pub(crate) struct Memory {
     bytes: Bytes,
-    /// Accesses to these addresses end with an error.
-    bad: Range<u64>,
+    /// Whether an access to an address ends with an error.
+    bad: fn(u64) -> bool,
     latency: u64,
     now: u64,
     /// When it is due, the address of the next beat, and beats left, of each read.
@@ -26,7 +25,7 @@ const OKAY: u64 = rtl_bus::resp::OKAY as u64;
 const SLVERR: u64 = rtl_bus::resp::SLVERR as u64;
 
 impl Memory {
-    pub fn new(bytes: Bytes, bad: Range<u64>, latency: u64) -> Memory {
+    pub fn new(bytes: Bytes, bad: fn(u64) -> bool, latency: u64) -> Memory {
         let (reads, writes, beats, responses) = Default::default();
         Memory { bytes, bad, latency, now: 0, reads, writes, beats, responses }
     }
@@ -34,7 +33,7 @@ impl Memory {
     fn answer_reads(&mut self, bench: &mut Bench) {
         while bench.pending("memory_r") < 2 {
             let Some((_, address, left)) = self.reads.front_mut().filter(|(due, ..)| *due <= self.now) else { break };
-            let bad = self.bad.contains(address);
+            let bad = (self.bad)(*address);
             let line = self.bytes.line(*address).filter(|_| !bad).unwrap_or(vec![0xBAD0_BAD0_BAD0_BAD0; 8]);
             *left -= 1;
             *address += 64;
@@ -54,7 +53,7 @@ impl Memory {
         while let (Some((address, left, failed)), false) = (self.writes.front_mut(), self.beats.is_empty()) {
             let (data, strobe, last) = self.beats.pop_front().expect("not empty");
             assert_eq!(last, *left == 1, "WLAST of a burst with {left} beats left");
-            if self.bad.contains(address) {
+            if (self.bad)(*address) {
                 *failed = true;
             } else {
                 assert!(self.bytes.write_line(*address, &data, strobe), "a write to {address:#x}, where nothing is");
@@ -104,7 +103,7 @@ impl BackEnd for Memory {
         for stream in ["memory_ar", "memory_aw", "memory_w"] {
             bench.drain(stream);
         }
-        *self = Memory::new(std::mem::take(&mut self.bytes), self.bad.clone(), self.latency);
+        *self = Memory::new(std::mem::take(&mut self.bytes), self.bad, self.latency);
     }
 
     fn bytes(&self) -> &Bytes {
