@@ -23,7 +23,7 @@ use crate::ir::{Direction, ModuleIr};
 use crate::sim::{PortId, Simulator};
 use crate::{words_for, Constant, Design};
 use machine::{Machine, Op, WritePort};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// Why a design cannot be evaluated.
@@ -68,17 +68,44 @@ pub trait ForeignModel {
 /// Makes the model for each instance of a foreign module.
 type ForeignFactory = Box<dyn Fn() -> Box<dyn ForeignModel>>;
 
-/// How an evaluator starts.
+/// What registers, and memories without initial contents, hold at the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// All bits are zero.
+    #[default]
+    Zeros,
+    /// All bits are one.
+    Ones,
+    /// Random values of this seed: what a reset does not set must not matter.
+    Seed(Seed),
+}
+
+impl Start {
+    /// The first value of what is called `name`.
+    fn values(self, name: &str) -> impl FnMut(u32) -> Constant {
+        let mut rng = match self {
+            Start::Seed(seed) => seed.rng(name),
+            _ => Seed(0).rng(name),
+        };
+        move |width| match self {
+            Start::Zeros => Constant::zero(width),
+            Start::Ones => Constant::ones(width),
+            Start::Seed(_) => Constant::from_words(width, &rng.bits(width)),
+        }
+    }
+}
+
+/// How an evaluator is made.
 #[derive(Default)]
 pub struct Options {
-    seed: Option<Seed>,
+    start: Start,
     foreign: BTreeMap<String, ForeignFactory>,
 }
 
 impl Options {
-    /// Registers, and memories without initial contents, start with random values instead of zero: what a reset does not set must not matter.
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.seed = Some(seed);
+    /// What the state holds at the start; zeros, if this is not called.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
         self
     }
 
@@ -185,6 +212,7 @@ pub struct Evaluator {
     pins: Vec<Pin>,
     scopes: Vec<Scope>,
     paths: BTreeMap<String, (usize, usize)>,
+    ports: HashMap<String, usize>,
     fresh: Fresh,
 }
 
@@ -194,9 +222,9 @@ impl Evaluator {
         Self::with(design, Options::default())
     }
 
-    /// Like [`new`](Self::new), with registers and memories that start with random values; see [`Options::seed`].
+    /// Like [`new`](Self::new), with registers and memories that start with random values; see [`Start::Seed`].
     pub fn with_seed(design: &Design, seed: Seed) -> Result<Self, EvalError> {
-        Self::with(design, Options::default().seed(seed))
+        Self::with(design, Options::default().start(Start::Seed(seed)))
     }
 
     /// Flattens `design`, with these options.
@@ -238,6 +266,7 @@ impl Evaluator {
             pins,
             scopes: compiled.scopes,
             paths,
+            ports: top.ports.iter().enumerate().map(|(index, port)| (port.name.clone(), index)).collect(),
             fresh: Fresh::Nothing,
         };
         evaluator.foreign_outputs();
@@ -314,8 +343,8 @@ impl Evaluator {
 
 impl Simulator for Evaluator {
     fn port(&self, name: &str) -> PortId {
-        match self.pins.iter().position(|p| p.name == name) {
-            Some(index) => PortId(index),
+        match self.ports.get(name) {
+            Some(&index) => PortId(index),
             None => panic!("the top module `{}` has no port `{name}`", self.scopes[0].name),
         }
     }

@@ -16,7 +16,7 @@ pub mod vcd;
 
 pub use constant::{mask_top, words_for, Constant};
 pub use emit::{emit, SourceFile};
-pub use eval::{EvalError, Evaluator, ForeignModel, Options};
+pub use eval::{EvalError, Evaluator, ForeignModel, Options, Start};
 pub use ir::{Design, Direction, MemoryStyle, Source};
 pub use module::{
     address_width, block_fn, elaborate, Block, BlockFn, Clock, Foreign, Initial, InstanceHandle, MemoryHandle, Module, Problem,

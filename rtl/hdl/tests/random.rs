@@ -6,8 +6,8 @@ use common::RandomBlock;
 use rtl_hdl::bench::{Lockstep, Seed};
 use rtl_hdl::ir::Domain;
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{elaborate, words_for, Design, Direction, Evaluator};
-use sim_verilator::{lint, ModelSet, ModelSpec};
+use rtl_hdl::{elaborate, words_for, Design, Direction, Evaluator, Options, Start};
+use sim_verilator::{lint, ModelSet, ModelSpec, Reset};
 
 const CLOCKS: u64 = 150;
 
@@ -75,10 +75,14 @@ fn evaluator_and_verilog_agree() {
         let library = set.load().unwrap_or_else(|error| panic!("{error}\nreplay: {}", seed.replay()));
         for design in chunk {
             let name = &design.top().name;
-            let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let mut both = Lockstep::new(design, ("evaluator", evaluator), ("Verilated", library.model(name)));
-            let _told = TellOnPanic { design, seed };
-            run(design, &mut both, seed);
+            for (start, reset) in [(Start::Zeros, Reset::Zeros), (Start::Ones, Reset::Ones)] {
+                let evaluator = Evaluator::with(design, Options::default().start(start));
+                let evaluator = evaluator.unwrap_or_else(|error| panic!("{name}: {error}"));
+                let verilated = library.model_with(name, reset);
+                let mut both = Lockstep::new(design, ("evaluator", evaluator), ("Verilated", verilated));
+                let _told = TellOnPanic { design, seed };
+                run(design, &mut both, seed);
+            }
         }
     }
 }

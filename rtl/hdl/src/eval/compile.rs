@@ -5,7 +5,7 @@
 //! order is found in the flattened design, an instance may have paths from some inputs to some outputs.
 
 use super::machine::{Machine, Memory, Op, Slot, Table, WritePort};
-use super::{EvalError, ForeignInstance, Named, Options, Scope};
+use super::{EvalError, ForeignInstance, Named, Options, Scope, Start};
 use crate::ir::*;
 use crate::{words_for, Constant};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -406,22 +406,23 @@ impl<'a> Compiler<'a> {
                 self.slots[flat] = self.allocate(node.width);
             }
         }
-        let Some(seed) = options.seed else { return };
+        if options.start == Start::Zeros {
+            return;
+        }
         for (index, context) in self.contexts.iter().enumerate() {
             let path = self.path(index);
-            for (id, node) in context.module.nodes.iter().enumerate().filter(|(_, node)| is_state(&node.kind)) {
+            let state = context.module.nodes.iter().enumerate().filter(|(_, node)| is_state(&node.kind));
+            for (id, node) in state {
                 let name = node.name.as_deref().unwrap_or_default();
-                let value = seed.rng(&format!("{path}.{name}")).bits(node.width);
-                self.words[self.slots[context.base + id] as usize..][..value.len()].copy_from_slice(&value);
+                let value = options.start.values(&format!("{path}.{name}"))(node.width);
+                let slot = self.slots[context.base + id] as usize;
+                self.words[slot..][..value.words().len()].copy_from_slice(value.words());
             }
-            for (i, memory) in
-                context.module.memories.iter().enumerate().filter(|(_, memory)| memory.initial.is_empty())
-            {
-                let mut rng = seed.rng(&format!("{path}.{}", memory.name));
-                let words = &mut self.memories[context.memories + i].words;
-                words
-                    .chunks_mut(words_for(memory.width))
-                    .for_each(|word| word.copy_from_slice(&rng.bits(memory.width)));
+            let memories = context.module.memories.iter().enumerate().filter(|(_, memory)| memory.initial.is_empty());
+            for (i, memory) in memories {
+                let mut values = options.start.values(&format!("{path}.{}", memory.name));
+                let words = self.memories[context.memories + i].words.chunks_mut(words_for(memory.width));
+                words.for_each(|word| word.copy_from_slice(values(memory.width).words()));
             }
         }
     }
