@@ -33,8 +33,29 @@ pub struct AxiPort {
     rresp: PortId,
     rid: PortId,
     rlast: PortId,
-    beat_driven: bool,
-    response_driven: bool,
+    driven: Driven,
+}
+
+/// What the pins were last set to, so that only changes reach the model.
+#[derive(Default)]
+struct Driven {
+    /// The beat that the bus offers is on the pins.
+    beat: bool,
+    /// The response that the bus offers is on the pins.
+    response: bool,
+    rvalid: bool,
+    bvalid: bool,
+    arready: bool,
+    awready: bool,
+    wready: bool,
+}
+
+/// Sets a pin if it changes.
+fn change(model: &mut Model, pin: PortId, now: &mut bool, to: bool) {
+    if *now != to {
+        *now = to;
+        model.poke_u64(pin, u64::from(to));
+    }
 }
 
 const WORDS: usize = BEAT_BYTES / 8;
@@ -74,8 +95,7 @@ impl AxiPort {
             rresp: pin("rresp"),
             rid: pin("rid"),
             rlast: pin("rlast"),
-            beat_driven: false,
-            response_driven: false,
+            driven: Driven::default(),
         }
     }
 
@@ -87,7 +107,7 @@ impl AxiPort {
 
         // Reads.
         if let Some(beat) = bus.read_beat() {
-            if !self.beat_driven {
+            if !self.driven.beat {
                 let mut words = [0u64; WORDS];
                 for (word, bytes) in words.iter_mut().zip(beat.data.chunks_exact(8)) {
                     *word = u64::from_le_bytes(bytes.try_into().expect("chunks of eight"));
@@ -96,18 +116,18 @@ impl AxiPort {
                 model.poke_u64(self.rid, u64::from(beat.id));
                 model.poke_u64(self.rlast, u64::from(beat.last));
                 model.poke_u64(self.rresp, if beat.error { SLVERR } else { 0 });
-                model.poke_u64(self.rvalid, 1);
-                self.beat_driven = true;
+                change(model, self.rvalid, &mut self.driven.rvalid, true);
+                self.driven.beat = true;
             }
             if high(model, self.rready) {
                 bus.take_read_beat();
-                self.beat_driven = false;
+                self.driven.beat = false;
             }
         } else {
-            model.poke_u64(self.rvalid, 0);
+            change(model, self.rvalid, &mut self.driven.rvalid, false);
         }
         let ready = bus.read_ready();
-        model.poke_u64(self.arready, u64::from(ready));
+        change(model, self.arready, &mut self.driven.arready, ready);
         if ready && high(model, self.arvalid) {
             bus.read(ReadRequest {
                 id: low_byte(model, self.arid),
@@ -119,7 +139,7 @@ impl AxiPort {
 
         // Writes.
         let ready = bus.write_ready();
-        model.poke_u64(self.awready, u64::from(ready));
+        change(model, self.awready, &mut self.driven.awready, ready);
         if ready && high(model, self.awvalid) {
             let request = WriteRequest {
                 id: low_byte(model, self.awid),
@@ -130,7 +150,7 @@ impl AxiPort {
             bus.write(request, memory);
         }
         let ready = bus.write_beat_ready();
-        model.poke_u64(self.wready, u64::from(ready));
+        change(model, self.wready, &mut self.driven.wready, ready);
         if ready && high(model, self.wvalid) {
             let mut data: Beat = [0; BEAT_BYTES];
             for (bytes, word) in data.chunks_exact_mut(8).zip(model.words(self.wdata)) {
@@ -139,18 +159,18 @@ impl AxiPort {
             bus.write_beat(&data, model.words(self.wstrb)[0], high(model, self.wlast), memory);
         }
         if let Some(response) = bus.write_response() {
-            if !self.response_driven {
+            if !self.driven.response {
                 model.poke_u64(self.bid, u64::from(response.id));
                 model.poke_u64(self.bresp, if response.error { SLVERR } else { 0 });
-                model.poke_u64(self.bvalid, 1);
-                self.response_driven = true;
+                change(model, self.bvalid, &mut self.driven.bvalid, true);
+                self.driven.response = true;
             }
             if high(model, self.bready) {
                 bus.take_write_response();
-                self.response_driven = false;
+                self.driven.response = false;
             }
         } else {
-            model.poke_u64(self.bvalid, 0);
+            change(model, self.bvalid, &mut self.driven.bvalid, false);
         }
     }
 }
