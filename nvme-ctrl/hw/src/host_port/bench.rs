@@ -161,7 +161,9 @@ fn writes_arrive_whole_and_small_ones_after_the_data_before_them() {
     under_all_stalls(&HostPort, |bench, rng| {
         bench.poke("bus_master_enable", 1);
         let mut host = Host::default();
-        let (mut data, mut small): (Vec<(u64, u64)>, Vec<(u64, u64)>) = (Vec::new(), Vec::new());
+        // Address and beats; address and kind.
+        let mut data: Vec<(u64, u64)> = Vec::new();
+        let mut small: Vec<(u64, u64)> = Vec::new();
         // For each small write, how many data writes must be there before it.
         let mut before = Vec::new();
         let mut errors = [0, 0];

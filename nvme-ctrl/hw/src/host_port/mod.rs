@@ -34,6 +34,7 @@
 use crate::cq_post::SmallWrite;
 use crate::held::Held;
 use crate::types::{HostBeat, HostRead, HostWrite, HostWriteBeat, BEAT_BITS, BEAT_BYTES};
+use nvme_spec::entry::CQ_ENTRY_LOG2_BYTES;
 use rtl_bus::{resp, Axi4, Axi4Config, WriteData};
 use rtl_hdl::{cat, hw_bundle, lit, when, zero, Bits, Block, MemoryStyle, Module, Signal};
 use rtl_prim::{fifo_of, Lock, Payload, StreamArbiter, StreamDemux};
@@ -43,6 +44,10 @@ mod bench;
 
 /// The bus towards the host.
 pub const HOST_BUS: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BITS, id_bits: 8, user_bits: 8 };
+
+/// Bytes of the two kinds of small writes.
+const ENTRY_BYTES: u32 = 1 << CQ_ENTRY_LOG2_BYTES;
+const DWORD_BYTES: u32 = 4;
 
 /// Writes whose address has left and whose data has not.
 const BURSTS: u32 = 4;
@@ -191,8 +196,8 @@ impl Block for HostPort {
         when(begins & !answered, || writes_in_flight.set(writes_in_flight + 1));
         when(answered & !begins, || writes_in_flight.set(writes_in_flight - 1));
 
-        let entry_strobe = lit(0xFFFFu32, BEAT_BYTES).shl(cat(&[burst.dword.bits(2..4), lit(0u8, 4)]));
-        let dword_strobe = lit(0xFu32, BEAT_BYTES).shl(cat(&[burst.dword, lit(0u8, 2)]));
+        let entry_strobe = lit((1u64 << ENTRY_BYTES) - 1, BEAT_BYTES).shl(cat(&[burst.dword.bits(2..4), lit(0u8, 4)]));
+        let dword_strobe = lit((1u64 << DWORD_BYTES) - 1, BEAT_BYTES).shl(cat(&[burst.dword, lit(0u8, 2)]));
         when(small_leaves, || {
             bursts.take();
             when(!burst.vanishes, || {

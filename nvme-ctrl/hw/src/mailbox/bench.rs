@@ -185,7 +185,7 @@ fn requests_are_busy_until_they_are_answered() {
             bench.run_until(100, |bench| bench.received("queue_command").len() == 1);
             let item = &bench.drain_fields("queue_command")[0];
             let names = ["operation", "queue", "completion_queue", "page", "last", "interrupts", "vector"];
-            assert_eq!(names.map(|name| item.get(name)), [code, 2, 3, 0x9_1234_5, 4095, 1, 5]);
+            assert_eq!(names.map(|name| item.get(name)), [code, 2, 3, 0x0091_2345, 4095, 1, 5]);
             pulse(bench, &[("command_answered", 1)]);
             assert_eq!(read(bench, port::QUEUE_STATE.offset), 0);
         }
