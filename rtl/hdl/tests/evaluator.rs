@@ -282,11 +282,39 @@ fn a_code_to_spare_is_the_last_variant() {
             Light::Green => result.set(3),
         });
     });
-    for (code, expected) in [(0, 1), (1, 2), (2, 3), (3, 3)] {
+    for (code, expected) in [(0, 1), (3, 3), (1, 2), (3, 3), (2, 3)] {
         sim.set("light", code);
         sim.settle();
         assert_eq!(sim.get("result"), expected);
     }
+}
+
+/// As it is in memory.
+#[repr(C)]
+pub struct Entry {
+    opcode: u8,
+    reserved: [u8; 5],
+    identifier: [u8; 2],
+}
+
+hw_view! {
+    /// What hardware reads of it.
+    pub struct EntryView from Entry { opcode: 8, identifier: 16 }
+}
+
+#[test]
+fn a_view_cuts_fields_where_the_wire_type_has_them() {
+    let mut sim = evaluator(|m| {
+        let entry = EntryView::view(m.input("entry", EntryView::WIRE_WIDTH));
+        m.output("opcode", entry.opcode);
+        m.output("identifier", entry.identifier);
+    });
+    let entry = Entry { opcode: 0x12, reserved: [0xff; 5], identifier: [0x34, 0x56] };
+    let mut bytes = vec![entry.opcode];
+    bytes.extend(entry.reserved.iter().chain(&entry.identifier));
+    sim.set("entry", u64::from_le_bytes(bytes.try_into().unwrap()));
+    sim.settle();
+    assert_eq!((sim.get("opcode"), sim.get("identifier")), (0x12, 0x5634));
 }
 
 #[test]
