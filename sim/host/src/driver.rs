@@ -256,9 +256,7 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         }
         ring.released = ring.head;
         let head = (ring.head % ring.entries) as u32;
-        if let Some(vector) = ring.vector {
-            self.monitor.expect_another_message(vector);
-        }
+        self.monitor.expect_message(queue);
         self.write32(regs::cq_head_doorbell(queue), head);
     }
 

@@ -44,25 +44,8 @@ pub(crate) struct Vector {
     /// Reasons to interrupt that no message has answered yet: entries, and head doorbells, because the device may have written more entries
     /// before it learns of a new head.
     reasons: u64,
-    /// The clock of the last entry.
-    last_entry: u64,
     /// Messages not yet taken by the driver.
     pub(crate) messages: u64,
-}
-
-/// After so many clocks without an entry, interrupts for older ones that have not come are not expected any more. A vector may be masked
-/// for longer, but then it sends a single message, for which the new entry is reason enough.
-const QUIET_CLOCKS: u64 = 4000;
-
-impl Vector {
-    /// An entry was written to a completion queue of this vector.
-    fn entry(&mut self, clock: u64) {
-        if clock - self.last_entry > QUIET_CLOCKS {
-            self.reasons = 0;
-        }
-        self.reasons += 1;
-        self.last_entry = clock;
-    }
 }
 
 /// Memory that the device may write while `commands` commands are in flight.
@@ -180,7 +163,7 @@ impl Monitor {
                 if let Some(ring) = self.completion.get_mut(&queue) {
                     ring.is_broken = true;
                 }
-                Ok(())
+                self.completion_entries(queue, record, host)
             }
             Some(queue) => self.completion_entries(queue, record, host),
             // A write that was answered with an error has changed nothing.
@@ -218,6 +201,8 @@ impl Monitor {
                 return Ok(());
             };
             if ring.is_broken {
+                // What is written is unknown, but that something was written is a reason to interrupt.
+                self.expect_message(queue);
                 return Ok(());
             }
             let expected = ring.address(ring.tail);
@@ -232,11 +217,8 @@ impl Monitor {
                 return Err(Violation::Phase { queue, slot: ring.tail % ring.entries });
             }
             ring.tail += 1;
-            let vector = ring.vector;
             self.completed(queue, &entry, record.clock)?;
-            if let Some(vector) = vector {
-                self.vectors[usize::from(vector)].entry(record.clock);
-            }
+            self.expect_message(queue);
             at += CQ_ENTRY_BYTES;
         }
         Ok(())
@@ -280,9 +262,11 @@ impl Monitor {
         Ok(())
     }
 
-    /// The host is about to ring a head doorbell: if there are entries behind the new head, the device interrupts again for them.
-    pub(crate) fn expect_another_message(&mut self, vector: u16) {
-        self.vectors[usize::from(vector)].reasons += 1;
+    /// There is a reason to interrupt for a completion queue: an entry; or a new head, because entries may be behind it.
+    pub(crate) fn expect_message(&mut self, queue: u16) {
+        if let Some(vector) = self.completion.get(&queue).and_then(|ring| ring.vector) {
+            self.vectors[usize::from(vector)].reasons += 1;
+        }
     }
 
     // --- What the host does ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 use nvme_model::Config;
-use sim_device::{seed_from_env_or, Device, HostMemory, ModelDevice};
+use sim_device::{seed_from_env_or, BusTiming, Device, HostMemory, ModelDevice};
 
 use crate::Body;
+
+/// Size of the namespace of the Verilated device: small, so that tests reach its end soon.
+const NAMESPACE_BYTES: u64 = 32 << 20;
 
 /// Something that implements [`Device`], and how to make one.
 #[derive(Clone, Copy)]
@@ -17,11 +20,28 @@ pub fn back_ends() -> Vec<BackEnd> {
     vec![
         BackEnd { name: "model", make: |seed| model(Config { seed, ..Config::DEFAULT }) },
         BackEnd { name: "model-small", make: |seed| model(Config { seed, ..Config::SMALL }) },
+        BackEnd { name: "verilated", make: |seed| verilated(nvme_hw::Config::DEFAULT, seed) },
+        BackEnd { name: "verilated-small", make: |seed| verilated(nvme_hw::Config::SMALL, seed) },
     ]
 }
 
 fn model(config: Config) -> Box<dyn Device> {
     Box::new(ModelDevice::new(config, HostMemory::new()))
+}
+
+/// The hardware with its firmware. It answers fast, so that tests take few clocks; tests that are about slow memory set its timing.
+fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
+    let options = sim_cosim::Options {
+        namespace_bytes: NAMESPACE_BYTES,
+        host: BusTiming::with_latency(20),
+        memory: BusTiming::with_latency(20),
+        seed,
+        ..sim_cosim::Options::new(config)
+    };
+    match sim_cosim::Verilated::new(&options) {
+        Ok(device) => Box::new(device),
+        Err(error) => panic!("{error}\nBACK_END=model and BACK_END=model-small need no tools."),
+    }
 }
 
 /// The seed of this run.

@@ -79,11 +79,6 @@ fn selecting_values_follows_oncs() {
 fn saving_is_refused() {
     every_back_end(|device| {
         let mut host = start(device)?;
-        assert_eq!(
-            host.identity()?.controller.oncs.get() & SAVE_AND_SELECT,
-            0,
-            "extend this test when it is supported"
-        );
         for feature in [fid::ARBITRATION, fid::TEMPERATURE_THRESHOLD, fid::WRITE_ATOMICITY] {
             let before = get(&mut host, feature, 0);
             let entry = SqEntry {
