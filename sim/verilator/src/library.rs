@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use rtl_hdl::sim::{PortId, Simulator};
 
@@ -159,6 +160,8 @@ pub struct Model {
     instance: NonNull<c_void>,
     words: Box<[u64]>,
     layout: Arc<Layout>,
+    /// Time in foreign calls, if it is being measured.
+    eval_time: Option<Duration>,
 }
 
 // SAFETY: an instance has its own Verilator context and is reached only through this handle; Verilator allows one thread at a time
@@ -177,7 +180,7 @@ impl Model {
         let instance = unsafe { (class.entry.create)(mode, seed) };
         let instance = NonNull::new(instance).expect("`create` returns a new object");
         let words = vec![0; class.layout.words].into_boxed_slice();
-        let mut model = Self { entry: class.entry, instance, words, layout: class.layout.clone() };
+        let mut model = Self { entry: class.entry, instance, words, layout: class.layout.clone(), eval_time: None };
         // The clocks must have been seen low before the first edge.
         model.settle();
         model
@@ -215,9 +218,34 @@ impl Model {
     /// If there is no such clock.
     pub fn run_clocks(&mut self, clocks: u64, cycles: u64) {
         assert!(clocks & !self.layout.clocks == 0, "model `{}` has no clocks {clocks:#b}", self.name());
+        let step = self.entry.step;
         // SAFETY: as in `settle`.
-        let running = unsafe { (self.entry.step)(self.instance.as_ptr(), self.words.as_mut_ptr(), clocks, cycles) };
-        self.check(running);
+        self.evaluate(|instance, words| unsafe { step(instance, words, clocks, cycles) });
+    }
+
+    /// Starts measuring the time that the model itself takes, for telling it from the time of what drives it. Costs a little speed.
+    pub fn measure_eval_time(&mut self) {
+        self.eval_time = Some(Duration::ZERO);
+    }
+
+    /// The time spent inside the model since [`measure_eval_time`](Self::measure_eval_time); zero if that was not called.
+    pub fn eval_time(&self) -> Duration {
+        self.eval_time.unwrap_or_default()
+    }
+
+    /// Makes one foreign call that evaluates the model.
+    #[track_caller]
+    fn evaluate(&mut self, call: impl FnOnce(*mut c_void, *mut u64) -> bool) {
+        let start = self.eval_time.map(|_| Instant::now());
+        let running = call(self.instance.as_ptr(), self.words.as_mut_ptr());
+        if let (Some(total), Some(start)) = (&mut self.eval_time, start) {
+            *total += start.elapsed();
+        }
+        if !running {
+            // SAFETY: `instance` is alive, and its message is a string that lives as long as it does.
+            let message = unsafe { CStr::from_ptr((self.entry.message)(self.instance.as_ptr())) };
+            panic!("model `{}` stopped: {}", self.name(), message.to_string_lossy());
+        }
     }
 
     /// Writes a waveform (VCD) from here on. A waveform that is being written already is closed first.
@@ -241,15 +269,6 @@ impl Model {
     pub fn trace_close(&mut self) {
         // SAFETY: `instance` is alive.
         unsafe { (self.entry.trace_close)(self.instance.as_ptr()) }
-    }
-
-    #[track_caller]
-    fn check(&self, running: bool) {
-        if !running {
-            // SAFETY: `instance` is alive, and its message is a string that lives as long as it does.
-            let message = unsafe { CStr::from_ptr((self.entry.message)(self.instance.as_ptr())) };
-            panic!("model `{}` stopped: {}", self.name(), message.to_string_lossy());
-        }
     }
 }
 
@@ -284,9 +303,9 @@ impl Simulator for Model {
     }
 
     fn settle(&mut self) {
-        // SAFETY: `instance` is alive until `drop`, and `words` is the array that the shim of this model was generated for.
-        let running = unsafe { (self.entry.settle)(self.instance.as_ptr(), self.words.as_mut_ptr()) };
-        self.check(running);
+        let settle = self.entry.settle;
+        // SAFETY: the instance is alive until `drop`, and the words are the array that the shim of this model was generated for.
+        self.evaluate(|instance, words| unsafe { settle(instance, words) });
     }
 
     fn step_clocks(&mut self, clocks: u64) {

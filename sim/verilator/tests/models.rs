@@ -229,6 +229,16 @@ fn instances_do_not_share_state() {
 }
 
 #[test]
+fn eval_time_is_measured_on_request() {
+    let mut counter = library().model("counter");
+    counter.run_clocks(1, 1000);
+    assert_eq!(counter.eval_time(), std::time::Duration::ZERO);
+    counter.measure_eval_time();
+    counter.run_clocks(1, 1000);
+    assert!(counter.eval_time() > std::time::Duration::ZERO);
+}
+
+#[test]
 fn failed_assertion_panics_with_its_place() {
     let mut asserting = library().model("asserting");
     let good = asserting.port("good");
