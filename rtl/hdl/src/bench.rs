@@ -410,7 +410,7 @@ impl Sink {
 
     /// Sets the inputs for the next edge of the stream's clock.
     pub fn drive(&mut self, sim: &mut dyn Simulator) {
-        self.ready = self.pace.advance();
+        self.ready = self.pace.advance() && !self.held;
         sim.poke_u64(self.pins.ready, self.ready as u64);
     }
 
