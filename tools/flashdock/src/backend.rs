@@ -1,6 +1,7 @@
 //! Which device a command runs on.
 
 use crate::failure::{Failure, Result};
+use crate::output;
 use nvme_model::Config as ModelConfig;
 use sim_cosim::{Options as VerilatedOptions, Verilated};
 use sim_device::{Access, BusTiming, Device, HostMemory, ModelDevice, Sideband};
@@ -136,19 +137,16 @@ fn verilated(settings: &Settings, trace: bool) -> Result<Verilated> {
     Verilated::new(&options).map_err(no_device)
 }
 
-/// Tools that are missing say how to get them; what else goes wrong has its messages shown.
+/// The messages of the tool chain end with a sentence that says what to do, or go on with those of a compiler.
 fn no_device(error: sim_cosim::Error) -> Failure {
-    use sim_verilator::Error as Build;
-    const AGAIN: &str = "correct that and run the same command again; `--back-end model` needs no tools";
-    match error {
-        sim_cosim::Error::Build(Build::MissingProgram { program, purpose, install }) => {
-            Failure::new(format!("`{program}` is missing; it {purpose}"), format!("install it with `{install}`"))
-        }
-        error => {
-            let message = error.to_string();
-            let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
-            Failure::new(first.trim_end_matches(':'), AGAIN).with_detail(rest)
-        }
+    let message = error.to_string();
+    if let Some((first, rest)) = message.split_once('\n') {
+        let next = "correct that and run the same command again; `--back-end model` needs no tools";
+        return Failure::new(first.trim_end_matches(':'), next).with_detail(rest);
+    }
+    match message.rsplit_once(". ") {
+        Some((what, next)) => Failure::new(what, output::uncapitalized(next)),
+        None => Failure::new(message, "run the same command again; `--back-end model` needs no tools"),
     }
 }
 

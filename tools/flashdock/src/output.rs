@@ -94,8 +94,12 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> Failure {
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let end = text.find(" (os error").unwrap_or(text.len());
-    let text = text[..end].to_owned();
-    let mut letters = text.chars();
+    uncapitalized(&text[..end])
+}
+
+/// A sentence as it goes on behind a colon.
+pub fn uncapitalized(sentence: &str) -> String {
+    let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 

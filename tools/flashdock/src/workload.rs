@@ -130,7 +130,10 @@ fn fill<D: Device + ?Sized>(
 /// The error for a device that broke a rule or did not do what every device does.
 pub fn device_failed(error: DriverError) -> Failure {
     let trace = output::command("trace --help");
-    Failure::new(error, format!("this is a defect of the device; the same command shows it again, and `{trace}` how to see it in a waveform"))
+    Failure::new(
+        error,
+        format!("this is a defect of the device, and comes again; `{trace}` tells how to see it in a waveform"),
+    )
 }
 
 fn command_failed(device: &str, transfer: &IoTransfer, status: nvme_spec::Status) -> Failure {

@@ -144,7 +144,7 @@ fn sample_file(folder: &Path, bytes: u32) -> std::path::PathBuf {
 fn check_demo(back_end: &str, bytes: u32) {
     let folder = tempfile::tempdir().unwrap();
     let file = sample_file(folder.path(), bytes);
-    let report = json(&["demo", text(&file), "--back-end", back_end, "--json", "--seed", "7"]);
+    let report = json(&["demo", text(&file), "--back-end", back_end, "--json", "--seed", "3"]);
     assert_eq!(report["equal"], true);
     assert_eq!(report["bytes"], bytes);
     assert_eq!(report["device"]["model"], "flashdock NVMe controller");
@@ -152,6 +152,7 @@ fn check_demo(back_end: &str, bytes: u32) {
     for direction in ["write", "read"] {
         let summary = &report[direction];
         assert_eq!(summary["bytes"], padded, "{direction}");
+        assert!(summary["commands"].as_u64() > Some(10), "seed 3 no longer draws a mix of sizes: {summary}");
         let binned: u64 =
             summary["histogram"].as_array().unwrap().iter().map(|bin| bin["commands"].as_u64().unwrap()).sum();
         assert_eq!(summary["commands"], binned, "{direction}");
@@ -170,7 +171,7 @@ fn demo_brings_a_file_back_from_the_model() {
 
 #[test]
 fn demo_brings_a_file_back_from_the_hardware() {
-    check_demo("verilated", 65_537);
+    check_demo("verilated", 400_001);
 }
 
 #[test]

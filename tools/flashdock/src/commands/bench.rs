@@ -21,13 +21,18 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Commands of each measurement; those at depth 1 take a tenth
-    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 4000,
+        value_parser = clap::value_parser!(u64).range(100..=10_000_000),
+    )]
     commands: u64,
     /// Chooses blocks and order
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Which device; only the hardware's clocks mean something
-    #[arg(long, value_enum, default_value_t = Kind::Verilated)]
+    #[arg(long, value_name = "DEVICE", value_enum, default_value_t = Kind::Verilated)]
     back_end: Kind,
     /// Print JSON
     #[arg(long)]

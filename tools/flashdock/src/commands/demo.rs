@@ -23,10 +23,10 @@ pub struct Args {
     /// The file [default: this program]
     file: Option<PathBuf>,
     /// Which device
-    #[arg(long, value_enum, default_value_t = Kind::Verilated)]
+    #[arg(long, value_name = "DEVICE", value_enum, default_value_t = Kind::Verilated)]
     back_end: Kind,
     /// Chooses sizes, depths and alignments
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Print JSON
     #[arg(long)]

@@ -20,31 +20,51 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Op::Read)]
     op: Op,
     /// Bytes of each command
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 4096)]
     bytes: u32,
     /// Commands in flight in each queue
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..i64::from(limits::QUEUE_ENTRIES_MAX)))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 32,
+        value_parser = clap::value_parser!(u16).range(1..i64::from(limits::QUEUE_ENTRIES_MAX)),
+    )]
     depth: u16,
     /// I/O queues
-    #[arg(long, default_value_t = limits::IO_QUEUES_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::IO_QUEUES_DEFAULT)))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = limits::IO_QUEUES_DEFAULT,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::IO_QUEUES_DEFAULT)),
+    )]
     queues: u16,
     /// Commands in all
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
     commands: u64,
     /// Clocks from a read of host memory to its data
-    #[arg(long, default_value_t = backend::latency::HOST, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        value_name = "CLOCKS",
+        default_value_t = backend::latency::HOST,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+    )]
     host_latency: u32,
     /// Clocks from a read of the device's memory to its data
-    #[arg(long, default_value_t = backend::latency::MEMORY, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        value_name = "CLOCKS",
+        default_value_t = backend::latency::MEMORY,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+    )]
     memory_latency: u32,
     /// How often, in percent of all clocks, each channel of both memories pauses
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=95))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=95))]
     stall: u32,
     /// Chooses blocks, order and pauses
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Which device
-    #[arg(long, value_enum, default_value_t = Kind::Verilated)]
+    #[arg(long, value_name = "DEVICE", value_enum, default_value_t = Kind::Verilated)]
     back_end: Kind,
     /// Print JSON
     #[arg(long)]

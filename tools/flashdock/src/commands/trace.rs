@@ -25,10 +25,10 @@ pub struct Args {
     #[arg(long, value_name = "CLOCK", value_parser = clap::value_parser!(u64).range(..=CLOCK_MAX))]
     from: Option<u64>,
     /// How many clocks
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=CLOCK_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=CLOCK_MAX))]
     clocks: u64,
     /// Chooses blocks
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
 
