@@ -11,6 +11,7 @@ use rtl_hdl::bench::{Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::{block_fn, Design, HwEnum};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 pub(crate) mod bytes;
 pub(crate) mod host;
@@ -68,6 +69,8 @@ struct World<'a> {
     host: Host,
     back_end: Box<dyn BackEnd>,
     script: Script,
+    /// A stream from which nothing is taken in these clocks.
+    held: Option<(&'static str, Range<u64>)>,
 }
 
 impl<'a> World<'a> {
@@ -88,10 +91,14 @@ impl<'a> World<'a> {
             true => Box::new(Memory::new(stored, |address| BAD_STORAGE.contains(&address), 64)),
             false => Box::new(Storage::new(stored, script.config.lba_bytes.into(), seed.rng("storage"))),
         };
-        World { bench, host, back_end, script }
+        World { bench, host, back_end, script, held: None }
     }
 
     fn clock(&mut self) {
+        if let Some((stream, clocks)) = &self.held {
+            let held = clocks.contains(&self.bench.clocks());
+            self.bench.hold(stream, held);
+        }
         self.host.clock(&mut self.bench);
         self.back_end.clock(&mut self.bench);
         self.bench.clock();
@@ -136,7 +143,7 @@ impl<'a> World<'a> {
         self.bench.send("command", items);
         let mut open: BTreeSet<u64> = (0..self.script.commands.len() as u64).collect();
         let bytes: u64 = self.script.commands.iter().map(|c| c.bytes + 4096).sum();
-        let clocks_max = 20_000 + bytes / 2;
+        let clocks_max = 40_000 + bytes / 2;
         while let Some(first) = open.first() {
             let clocks = self.bench.clocks() - began;
             assert!(clocks < clocks_max, "{} commands have no outcome, such as number {first}", open.len());
@@ -315,6 +322,33 @@ fn moves_data_of_firmware() {
             }
         }
         world.check_rest();
+    }
+}
+
+/// Any receiver may stall for as long as it likes, and so may the host.
+#[test]
+fn waits_for_as_long_as_others_like() {
+    let config = Config::SMALL;
+    let design = design(&IoEngine::new(config));
+    let outputs = [
+        "list_read",
+        "data_read",
+        "data_write",
+        "data_write_beat",
+        "storage_command",
+        "storage_write",
+        "outcome",
+        "failure",
+    ];
+    let slow = HostTiming { latency: 1500, late_max: 500 };
+    let stalled = outputs.map(|stream| (Some((stream, 100..1700)), WILD));
+    for (held, timing) in stalled.into_iter().chain([(None, slow)]) {
+        let seed = Seed::from_env_or(0x5EED);
+        let script = random_script(config, seed, 30, 4, 6);
+        let mut sim = simulator(&design);
+        let mut world = World::new(&design, &mut *sim, script, (seed, Stalls::None), timing, false);
+        world.held = held;
+        world.run();
     }
 }
 

@@ -37,7 +37,8 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! Reads and writes share nothing but the start of units, so neither direction waits for the other's data.
+//! Reads and writes share slots and tags: while the host takes no data, reads may hold all of them and writes wait, and the reverse.
+//! Neither ever waits for the other to make the host or the storage move.
 
 use crate::buffer::Buffer;
 use crate::dma_read::DmaRead;
