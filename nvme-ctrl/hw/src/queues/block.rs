@@ -190,15 +190,18 @@ impl Block for Queues {
         let head_is_legal = m.wire("head_is_legal", position.le(cq_last.now.zext(16)) & freed.le(occupied.now));
         let kept_for_firmware = m.wire("kept_for_firmware", bit_at(wanted_by_firmware, cq));
         let has_room = m.wire("has_room", room.now.any());
-        let room_for_grant =
-            m.wire("room_for_grant", has_room.mux(room.now - kept_for_firmware.zext(INDEX_BITS), room.now));
         let last_in_line = {
             let in_last_line = sq_fetched.now.bits(3..INDEX_BITS).eq(sq_last.now.bits(3..INDEX_BITS));
             m.wire("last_in_line", in_last_line.mux(sq_last.now.low(3), lit(GRANT_ENTRIES_MAX - 1, 3)))
         };
         let left_in_line = m.wire("left_in_line", (last_in_line - sq_fetched.now.low(3)).zext(4) + 1);
-        let count = m
-            .wire("count", smaller(left_in_line, smaller(at_most_eight(available.now), at_most_eight(room_for_grant))));
+        // Which counts are possible, as bits: bit `i` says that at least `i + 1` entries are.
+        let enough_room = m.wire("enough_room", {
+            let possible = reaches(room.now);
+            kept_for_firmware.mux(cat(&[lit(0u8, 1), possible.bits(1..GRANT_ENTRIES_MAX)]), possible)
+        });
+        let possible = m.wire("possible", reaches(left_in_line) & reaches(available.now) & enough_room);
+        let count = m.wire("count", highest(possible));
         let left_after_grant = m.wire("left_after_grant", available.now - count.zext(INDEX_BITS));
         let fetch = Grant {
             sqid: sq.zext(8),
@@ -451,16 +454,31 @@ impl Block for Queues {
     }
 }
 
-/// At most 8, in four bits.
+/// Bit `i` is set where `count` is more than `i`.
 #[track_caller]
-fn at_most_eight(count: Signal) -> Signal {
+fn reaches(count: Signal) -> Signal {
     let large = count.bits(3..count.width()).any();
-    large.mux(lit(GRANT_ENTRIES_MAX, 4), count.low(3).zext(4))
+    let low = count.low(3);
+    let bits: Vec<Signal> = (0..GRANT_ENTRIES_MAX - 1).rev().map(|i| large | low.gt(i)).collect();
+    cat(&[&[large], &bits[..]].concat())
 }
 
+/// The count of which [`reaches`] has made `bits`; no carry chain is needed for that.
 #[track_caller]
-fn smaller(a: Signal, b: Signal) -> Signal {
-    a.lt(b).mux(a, b)
+fn highest(bits: Signal) -> Signal {
+    let place = |place: u32| {
+        let step = 1 << place;
+        // Bit `place` of a count is set from each odd multiple of `step` up to the next even one.
+        let ranges = (step..=GRANT_ENTRIES_MAX).step_by(2 * step as usize).map(|from| {
+            let below = match from + step {
+                until if until <= GRANT_ENTRIES_MAX => !bits.bit(until - 1),
+                _ => lit(1u8, 1),
+            };
+            bits.bit(from - 1) & below
+        });
+        ranges.reduce(|a, b| a | b).expect("there is at least one range")
+    };
+    cat(&[place(3), place(2), place(1), place(0)])
 }
 
 /// The address of entry `index` of a queue that begins at page `page`, with entries of `2^log2_bytes` bytes.
