@@ -99,9 +99,10 @@ pub(crate) fn queue_entries_max(host: &mut Host<'_>) -> u32 {
     regs::cap::MQES.get(host.read64(regs::CAP.offset)) as u32 + 1
 }
 
-/// `many` on the model, which is fast; a fraction of it, but at least `few`, elsewhere.
+/// How often a case with random choices is repeated: `many` times on the model, which is fast, and where the environment says `SOAK=1`;
+/// `few` times elsewhere.
 pub(crate) fn rounds(host: &mut Host<'_>, many: u32, few: u32) -> u32 {
-    if host.device().name().starts_with("model") {
+    if host.device().name().starts_with("model") || std::env::var_os("SOAK").is_some() {
         many
     } else {
         few
