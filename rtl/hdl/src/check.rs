@@ -128,9 +128,13 @@ impl Graph {
                         }
                         Mark::Done => {}
                         Mark::Open => {
-                            let start = stack.iter().position(|(n, _)| *n == need).expect("an open node is on the stack");
-                            let mut names: Vec<String> =
-                                stack[start..].iter().filter_map(|(n, _)| ir.nodes[*n].name.clone()).map(|n| format!("`{n}`")).collect();
+                            let start =
+                                stack.iter().position(|(n, _)| *n == need).expect("an open node is on the stack");
+                            let mut names: Vec<String> = stack[start..]
+                                .iter()
+                                .filter_map(|(n, _)| ir.nodes[*n].name.clone())
+                                .map(|n| format!("`{n}`"))
+                                .collect();
                             names.reverse();
                             names.extend(names.first().cloned());
                             problems.push((
@@ -241,15 +245,23 @@ fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
     }
     for memory in &ir.memories {
         if memory.writes.is_empty() && memory.initial.is_empty() {
-            problems.push((format!("the memory `{}` is never written and has no initial contents", memory.name), memory.source));
+            problems.push((
+                format!("the memory `{}` is never written and has no initial contents", memory.name),
+                memory.source,
+            ));
         }
     }
 }
 
 /// Finds for each output the inputs that it follows within a clock, and refuses them unless the module says why.
 fn paths(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<(String, Source)>) {
-    let inputs: BTreeMap<NodeId, usize> =
-        ir.ports.iter().enumerate().filter(|(_, p)| p.direction == Direction::Input).map(|(i, p)| (p.node, i)).collect();
+    let inputs: BTreeMap<NodeId, usize> = ir
+        .ports
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.direction == Direction::Input)
+        .map(|(i, p)| (p.node, i))
+        .collect();
     let mut reach: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); graph.needs.len()];
     for &id in order {
         let mut set: BTreeSet<usize> = inputs.get(&id).copied().into_iter().collect();

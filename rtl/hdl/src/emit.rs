@@ -124,7 +124,8 @@ impl<'a> Emitter<'a> {
         let connected: BTreeSet<NodeId> = ir.instances.iter().flat_map(|i| i.connections.iter().copied()).collect();
         for statement in &ir.body {
             if let Statement::Set { target, value, .. } = statement {
-                if connected.contains(target) && uses[*target] == 0 && matches!(ir.nodes[*target].kind, NodeKind::Wire) {
+                if connected.contains(target) && uses[*target] == 0 && matches!(ir.nodes[*target].kind, NodeKind::Wire)
+                {
                     pins.insert(*target, *value);
                 }
             }
@@ -134,7 +135,16 @@ impl<'a> Emitter<'a> {
                 pins.remove(target);
             }
         });
-        Emitter { ir, uses, temps: BTreeMap::new(), definitions: vec![], read: BTreeMap::new(), pins, labels: BTreeMap::new(), lint_off: BTreeSet::new() }
+        Emitter {
+            ir,
+            uses,
+            temps: BTreeMap::new(),
+            definitions: vec![],
+            read: BTreeMap::new(),
+            pins,
+            labels: BTreeMap::new(),
+            lint_off: BTreeSet::new(),
+        }
     }
 
     fn mark(&mut self, id: NodeId, low: u32, width: u32) {
@@ -174,9 +184,11 @@ impl<'a> Emitter<'a> {
             return self.name_of(id);
         }
         let text = self.operation(id);
-        let plain = top
-            || matches!(node.kind, NodeKind::Slice(..) | NodeKind::Select(..) | NodeKind::Concat(_) | NodeKind::MemoryLookup { .. })
-            || text.chars().all(|c| c.is_ascii_alphanumeric() || "_'[]:".contains(c));
+        let plain =
+            top || matches!(
+                node.kind,
+                NodeKind::Slice(..) | NodeKind::Select(..) | NodeKind::Concat(_) | NodeKind::MemoryLookup { .. }
+            ) || text.chars().all(|c| c.is_ascii_alphanumeric() || "_'[]:".contains(c));
         if plain {
             text
         } else {
@@ -243,7 +255,12 @@ impl<'a> Emitter<'a> {
                 format!("{} {symbol} {}", self.expression(*a, false), self.expression(*b, false))
             }
             NodeKind::Mux(c, a, b) => {
-                format!("{} ? {} : {}", self.expression(*c, false), self.expression(*a, false), self.expression(*b, false))
+                format!(
+                    "{} ? {} : {}",
+                    self.expression(*c, false),
+                    self.expression(*a, false),
+                    self.expression(*b, false)
+                )
             }
             NodeKind::Concat(parts) => {
                 let mut texts = Vec::new();
@@ -292,7 +309,11 @@ impl<'a> Emitter<'a> {
                 let memory = &self.ir.memories[*memory];
                 self.memory_word(memory, *address)
             }
-            NodeKind::Input | NodeKind::Wire | NodeKind::Reg { .. } | NodeKind::InstanceOutput { .. } | NodeKind::MemoryRead { .. } => {
+            NodeKind::Input
+            | NodeKind::Wire
+            | NodeKind::Reg { .. }
+            | NodeKind::InstanceOutput { .. }
+            | NodeKind::MemoryRead { .. } => {
                 unreachable!("these have names")
             }
         }
@@ -311,7 +332,15 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn statements(&mut self, body: &[Statement], target: &str, target_id: NodeId, assign: &str, indent: usize, out: &mut String) {
+    fn statements(
+        &mut self,
+        body: &[Statement],
+        target: &str,
+        target_id: NodeId,
+        assign: &str,
+        indent: usize,
+        out: &mut String,
+    ) {
         let pad = "  ".repeat(indent);
         for statement in body {
             match statement {
@@ -355,7 +384,16 @@ impl<'a> Emitter<'a> {
 
     /// Writes an `If`, beginning with `head`: `if`, or `end else if` where it continues another.
     #[allow(clippy::too_many_arguments)]
-    fn branches(&mut self, statement: &Statement, head: &str, target: &str, target_id: NodeId, assign: &str, indent: usize, out: &mut String) {
+    fn branches(
+        &mut self,
+        statement: &Statement,
+        head: &str,
+        target: &str,
+        target_id: NodeId,
+        assign: &str,
+        indent: usize,
+        out: &mut String,
+    ) {
         let Statement::If { arms, otherwise } = statement else { return };
         let pad = "  ".repeat(indent);
         // Arms without a body matter only if something follows them.
@@ -461,7 +499,9 @@ impl<'a> Emitter<'a> {
             }
         }
         if !self.lint_off.is_empty() {
-            out.push_str("//\n// A constant of the configuration may decide a comparison or an address, which is no mistake.\n");
+            out.push_str(
+                "//\n// A constant of the configuration may decide a comparison or an address, which is no mistake.\n",
+            );
             for warning in &self.lint_off {
                 let _ = writeln!(out, "// verilator lint_off {warning}");
             }
@@ -470,7 +510,14 @@ impl<'a> Emitter<'a> {
         let ports: Vec<String> = ir
             .ports
             .iter()
-            .map(|p| format!("  {} logic {}{}", if p.direction == Direction::Input { "input " } else { "output" }, range(p.width), p.name))
+            .map(|p| {
+                format!(
+                    "  {} logic {}{}",
+                    if p.direction == Direction::Input { "input " } else { "output" },
+                    range(p.width),
+                    p.name
+                )
+            })
             .collect();
         let _ = writeln!(out, "{}\n);", ports.join(",\n"));
         for (name, value) in &self.labels {
@@ -507,7 +554,10 @@ impl<'a> Emitter<'a> {
         if !memory.initial.is_empty() {
             let _ = writeln!(logic, "\n  // {at}\n  initial begin");
             for address in 0..memory.depth as usize {
-                let word = memory.initial.get(address).map_or_else(|| Constant::zero(memory.width).verilog(), Constant::verilog);
+                let word = memory
+                    .initial
+                    .get(address)
+                    .map_or_else(|| Constant::zero(memory.width).verilog(), Constant::verilog);
                 let _ = writeln!(logic, "    {}[{address}] = {word};", memory.name);
             }
             logic.push_str("  end\n");
@@ -526,7 +576,8 @@ impl<'a> Emitter<'a> {
                     self.lint_off.extend(["CMPCONST", "SELRANGE"]);
                     format!(" && {text} < {}'d{}", ir.nodes[w.address].width, memory.depth)
                 };
-                let condition = if inside.is_empty() { self.expression(w.enable, true) } else { format!("{enable}{inside}") };
+                let condition =
+                    if inside.is_empty() { self.expression(w.enable, true) } else { format!("{enable}{inside}") };
                 match w.lanes {
                     None => {
                         let data = self.expression(w.data, true);
@@ -537,12 +588,19 @@ impl<'a> Emitter<'a> {
                         let width = memory.width / count;
                         let (data, enables) = (self.expression(w.data, true), self.expression(lanes, true));
                         if count == 1 {
-                            line(logic, &format!("    if ({condition} && {enables}) {}[{address}] <= {data};", memory.name));
+                            line(
+                                logic,
+                                &format!("    if ({condition} && {enables}) {}[{address}] <= {data};", memory.name),
+                            );
                         } else {
                             line(logic, &format!("    if ({condition}) begin"));
                             let _ = writeln!(logic, "      for (int i = 0; i < {count}; i++) begin");
                             let part = if width == 1 { "[i]".to_string() } else { format!("[i*{width} +: {width}]") };
-                            let _ = writeln!(logic, "        if ({enables}[i]) {}[{address}]{part} <= {data}{part};", memory.name);
+                            let _ = writeln!(
+                                logic,
+                                "        if ({enables}[i]) {}[{address}]{part} <= {data}{part};",
+                                memory.name
+                            );
                             logic.push_str("      end\n    end\n");
                         }
                     }
@@ -565,7 +623,8 @@ impl<'a> Emitter<'a> {
         let child = &instance.module;
         let parameters = match &child.foreign {
             Some(foreign) if !foreign.parameters.is_empty() => {
-                let list: Vec<String> = foreign.parameters.iter().map(|(n, v)| format!(".{n}({})", v.verilog())).collect();
+                let list: Vec<String> =
+                    foreign.parameters.iter().map(|(n, v)| format!(".{n}({})", v.verilog())).collect();
                 format!(" #({})", list.join(", "))
             }
             _ => String::new(),

@@ -522,10 +522,8 @@ pub fn part_for(body: &[Statement], target: NodeId) -> Vec<Statement> {
                 used.then_some(Statement::If { arms, otherwise })
             }
             Statement::Switch { on, arms, default, exhaustive } => {
-                let arms: Vec<_> = arms
-                    .iter()
-                    .map(|arm| SwitchArm { body: part_for(&arm.body, target), ..arm.clone() })
-                    .collect();
+                let arms: Vec<_> =
+                    arms.iter().map(|arm| SwitchArm { body: part_for(&arm.body, target), ..arm.clone() }).collect();
                 let default = part_for(default, target);
                 let used = arms.iter().any(|arm| !arm.body.is_empty()) || !default.is_empty();
                 used.then_some(Statement::Switch { on: *on, arms, default, exhaustive: *exhaustive })

@@ -19,8 +19,8 @@ pub use emit::{emit, SourceFile};
 pub use eval::{EvalError, Evaluator, ForeignModel, Options, Start};
 pub use ir::{Design, Direction, MemoryStyle, Source};
 pub use module::{
-    address_width, block_fn, elaborate, Block, BlockFn, Clock, Foreign, Initial, InstanceHandle, MemoryHandle, Module, Problem,
-    Problems, MAX_WIDTH,
+    address_width, block_fn, elaborate, Block, BlockFn, Clock, Foreign, Initial, InstanceHandle, MemoryHandle, Module,
+    Problem, Problems, MAX_WIDTH,
 };
 pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Literal, Operand, Signal, When};
 pub use stream::{Naming, StreamIn, StreamOut, StreamWires};

@@ -80,7 +80,9 @@ pub(crate) fn with_session<R>(f: impl FnOnce(&mut Session) -> R) -> R {
 
 /// Runs `f` on the module that is being built.
 pub(crate) fn building<R>(f: impl FnOnce(&mut Building) -> R) -> R {
-    with_session(|s| f(s.stack.last_mut().expect("hardware is described inside `Block::build`, which `elaborate` calls")))
+    with_session(|s| {
+        f(s.stack.last_mut().expect("hardware is described inside `Block::build`, which `elaborate` calls"))
+    })
 }
 
 pub(crate) fn problem(source: Source, message: impl Into<String>) {
@@ -125,9 +127,13 @@ pub const MAX_WIDTH: u32 = 65_536;
 /// Notes that `name` is taken in this module.
 fn claim(name: &str, source: Source) {
     let mut chars = name.chars();
-    let legal = chars.next().is_some_and(|c| c.is_ascii_alphabetic()) && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let legal =
+        chars.next().is_some_and(|c| c.is_ascii_alphabetic()) && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !legal {
-        problem(source, format!("`{name}` cannot be a name in Verilog: use letters, digits and `_`, beginning with a letter"));
+        problem(
+            source,
+            format!("`{name}` cannot be a name in Verilog: use letters, digits and `_`, beginning with a letter"),
+        );
     } else if crate::emit::is_keyword(name) {
         problem(source, format!("`{name}` is a keyword of SystemVerilog: choose another name"));
     }
@@ -135,7 +141,11 @@ fn claim(name: &str, source: Source) {
     if let Some(earlier) = earlier {
         problem(
             source,
-            format!("the name `{name}` is used twice: first at {}:{}; give one of them another name", earlier.file(), earlier.line()),
+            format!(
+                "the name `{name}` is used twice: first at {}:{}; give one of them another name",
+                earlier.file(),
+                earlier.line()
+            ),
         );
     }
 }
@@ -288,7 +298,8 @@ impl Module {
     #[track_caller]
     pub fn wire<V: Value>(&self, name: &str, value: V) -> V {
         let source = Location::caller();
-        let named = value.rebuild_named(name, &mut |name, width| new_node(NodeKind::Wire, width, Some(name.into()), source));
+        let named =
+            value.rebuild_named(name, &mut |name, width| new_node(NodeKind::Wire, width, Some(name.into()), source));
         named.set(value);
         named
     }
@@ -333,17 +344,36 @@ impl Module {
 
     /// Adds a memory with initial contents; missing words are zero.
     #[track_caller]
-    pub fn memory_with_contents(&self, name: &str, width: u32, depth: u32, style: MemoryStyle, initial: Vec<Constant>) -> MemoryHandle {
+    pub fn memory_with_contents(
+        &self,
+        name: &str,
+        width: u32,
+        depth: u32,
+        style: MemoryStyle,
+        initial: Vec<Constant>,
+    ) -> MemoryHandle {
         let source = Location::caller();
         claim(name, source);
         if depth == 0 || width == 0 {
-            problem(source, format!("the memory `{name}` has {depth} words of {width} bits; it needs at least one of each"));
+            problem(
+                source,
+                format!("the memory `{name}` has {depth} words of {width} bits; it needs at least one of each"),
+            );
         }
         if initial.len() > depth as usize || initial.iter().any(|c| c.width() != width) {
             problem(source, format!("the initial contents of `{name}` must be at most {depth} words of {width} bits"));
         }
         let index = building(|b| {
-            b.ir.memories.push(Memory { name: name.into(), width, depth, style, initial, writes: vec![], reads: vec![], source });
+            b.ir.memories.push(Memory {
+                name: name.into(),
+                width,
+                depth,
+                style,
+                initial,
+                writes: vec![],
+                reads: vec![],
+                source,
+            });
             b.ir.memories.len() - 1
         });
         MemoryHandle { index, width, depth }
@@ -394,7 +424,10 @@ pub(crate) fn make_reg(name: &str, clock: Clock, width: u32, initial: Option<Con
     let reset = match (initial, clock.reset) {
         (Some(value), Some(reset)) => Some((reset.node_in_this_module(source).id, value)),
         (Some(_), None) => {
-            problem(source, format!("the register `{name}` has a reset value but its clock has no reset: use `reg_without_reset`"));
+            problem(
+                source,
+                format!("the register `{name}` has a reset value but its clock has no reset: use `reg_without_reset`"),
+            );
             None
         }
         (None, _) => None,
@@ -452,7 +485,12 @@ impl MemoryHandle {
             let name = building(|b| b.ir.memories[self.index].name.clone());
             problem(
                 source,
-                format!("the {what} address of `{name}` is {} bits wide; {} words need {} bits", address.width(), self.depth, self.address_width()),
+                format!(
+                    "the {what} address of `{name}` is {} bits wide; {} words need {} bits",
+                    address.width(),
+                    self.depth,
+                    self.address_width()
+                ),
             );
         }
     }
@@ -469,7 +507,15 @@ impl MemoryHandle {
         self.write_port(clock, enable, address, data, Some(lanes), Location::caller());
     }
 
-    fn write_port(self, clock: Clock, enable: Signal, address: Signal, data: Signal, lanes: Option<Signal>, source: Source) {
+    fn write_port(
+        self,
+        clock: Clock,
+        enable: Signal,
+        address: Signal,
+        data: Signal,
+        lanes: Option<Signal>,
+        source: Source,
+    ) {
         self.check_port("write", address, source);
         if data.width() != self.width || enable.width() != 1 || lanes.is_some_and(|l| self.width % l.width() != 0) {
             let name = building(|b| b.ir.memories[self.index].name.clone());
@@ -487,7 +533,16 @@ impl MemoryHandle {
         }
         let [enable, address, data] = [enable, address, data].map(|s| s.node_in_this_module(source).id);
         let lanes = lanes.map(|l| l.node_in_this_module(source).id);
-        building(|b| b.ir.memories[self.index].writes.push(MemoryWrite { clock: clock.index, enable, address, data, lanes, source }));
+        building(|b| {
+            b.ir.memories[self.index].writes.push(MemoryWrite {
+                clock: clock.index,
+                enable,
+                address,
+                data,
+                lanes,
+                source,
+            })
+        });
     }
 
     /// Reads through a register named `name`: the word at `address` is there after the next clock edge.
@@ -509,7 +564,13 @@ impl MemoryHandle {
         let address = address.node_in_this_module(source).id;
         let enable = enable.map(|e| e.node_in_this_module(source).id);
         building(|b| {
-            b.ir.memories[self.index].reads.push(MemoryReadPort { clock: clock.index, enable, address, data: data.id, source });
+            b.ir.memories[self.index].reads.push(MemoryReadPort {
+                clock: clock.index,
+                enable,
+                address,
+                data: data.id,
+                source,
+            });
         });
         data
     }
@@ -551,7 +612,14 @@ pub struct Foreign {
 impl Foreign {
     /// A module with this name and no ports yet.
     pub fn new(name: &str) -> Self {
-        Foreign { name: name.into(), parameters: vec![], ports: vec![], clocks: vec![], combinational: vec![], verilog: None }
+        Foreign {
+            name: name.into(),
+            parameters: vec![],
+            ports: vec![],
+            clocks: vec![],
+            combinational: vec![],
+            verilog: None,
+        }
     }
 
     /// Sets a parameter.
@@ -603,8 +671,11 @@ impl Foreign {
 
     fn to_ir(&self) -> Rc<ModuleIr> {
         let find = |name: &String| self.ports.iter().position(|p| p.name == *name);
-        let combinational =
-            self.combinational.iter().filter_map(|(o, inputs)| Some((find(o)?, inputs.iter().filter_map(find).collect()))).collect();
+        let combinational = self
+            .combinational
+            .iter()
+            .filter_map(|(o, inputs)| Some((find(o)?, inputs.iter().filter_map(find).collect())))
+            .collect();
         Rc::new(ModuleIr {
             name: self.name.clone(),
             description: String::new(),
@@ -660,22 +731,46 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
     let foreign = module.foreign.is_some();
     for (port_index, port) in module.ports.iter().enumerate() {
         let clock_of = |want: &dyn Fn(&ClockIr) -> bool| module.clocks.iter().position(want).and_then(|i| chosen[i]);
-        let as_clock = clock_of(&|c: &ClockIr| if foreign { c.node == port_index } else { c.node == port.node && port.domain != Domain::Any });
-        let as_reset = clock_of(&|c: &ClockIr| c.reset == Some(if foreign { port_index } else { port.node }) && port.direction == Direction::Input);
+        let as_clock = clock_of(&|c: &ClockIr| {
+            if foreign {
+                c.node == port_index
+            } else {
+                c.node == port.node && port.domain != Domain::Any
+            }
+        });
+        let as_reset = clock_of(&|c: &ClockIr| {
+            c.reset == Some(if foreign { port_index } else { port.node }) && port.direction == Direction::Input
+        });
         let node = match port.direction {
-            Direction::Input if matches!(port.domain, Domain::ClockInput(_)) => as_clock.and_then(|c| own.get(c.index)).map(|c| c.node),
+            Direction::Input if matches!(port.domain, Domain::ClockInput(_)) => {
+                as_clock.and_then(|c| own.get(c.index)).map(|c| c.node)
+            }
             Direction::Input => match as_reset {
                 Some(clock) => clock.reset.map(|r| r.node_in_this_module(source).id),
                 None => Some(new_node(NodeKind::Wire, port.width, Some(format!("{name}_{}", port.name)), source).id),
             },
-            Direction::Output => {
-                Some(new_node(NodeKind::InstanceOutput { instance: index, port: port_index }, port.width, Some(format!("{name}_{}", port.name)), source).id)
-            }
+            Direction::Output => Some(
+                new_node(
+                    NodeKind::InstanceOutput { instance: index, port: port_index },
+                    port.width,
+                    Some(format!("{name}_{}", port.name)),
+                    source,
+                )
+                .id,
+            ),
         };
         connections.push(node.unwrap_or(0));
     }
     let clocks = chosen.iter().map(|c| c.map_or(0, |c| c.index)).collect();
-    building(|b| b.ir.instances.push(Instance { name: name.into(), module: module.clone(), connections: connections.clone(), clocks, source }));
+    building(|b| {
+        b.ir.instances.push(Instance {
+            name: name.into(),
+            module: module.clone(),
+            connections: connections.clone(),
+            clocks,
+            source,
+        })
+    });
     InstanceHandle { name: name.into(), module, connections, uid }
 }
 
@@ -698,7 +793,12 @@ impl InstanceHandle {
                 let known: Vec<&str> = self.module.ports.iter().map(|p| p.name.as_str()).collect();
                 problem(
                     Location::caller(),
-                    format!("the instance `{}` of `{}` has no port `{name}`; it has {}", self.name, self.module.name, known.join(", ")),
+                    format!(
+                        "the instance `{}` of `{}` has no port `{name}`; it has {}",
+                        self.name,
+                        self.module.name,
+                        known.join(", ")
+                    ),
                 );
                 crate::lit(0u64, 1)
             }
@@ -717,7 +817,12 @@ impl InstanceHandle {
             let known: Vec<&str> = self.module.streams.iter().map(|s| s.name.as_str()).collect();
             problem(
                 source,
-                format!("the instance `{}` of `{}` has no stream `{name}`; it has {}", self.name, self.module.name, known.join(", ")),
+                format!(
+                    "the instance `{}` of `{}` has no stream `{name}`; it has {}",
+                    self.name,
+                    self.module.name,
+                    known.join(", ")
+                ),
             );
             return None;
         };
@@ -763,7 +868,8 @@ fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
     with_session(|s| {
         s.stack.push(Building { uid, ir: empty, blocks: vec![vec![]], names: BTreeMap::new() });
     });
-    if name.is_empty() || crate::emit::is_keyword(&name) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if name.is_empty() || crate::emit::is_keyword(&name) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    {
         problem(source, format!("`{name}` cannot be the name of a module"));
     }
     block.build(&Module { uid });

@@ -120,7 +120,13 @@ impl Signal {
     }
 
     fn name(self) -> String {
-        building(|b| if b.uid == self.module { b.ir.describe(self.id) } else { format!("a signal of {} bits of another module", self.width) })
+        building(|b| {
+            if b.uid == self.module {
+                b.ir.describe(self.id)
+            } else {
+                format!("a signal of {} bits of another module", self.width)
+            }
+        })
     }
 
     /// Itself, if it belongs to the module that is being built; otherwise a problem and a stand-in.
@@ -223,7 +229,10 @@ impl Signal {
         let source = Location::caller();
         let own = self.node_in_this_module(source);
         if range.start >= range.end || range.end > self.width {
-            problem(source, format!("bits {}..{} are not inside {}, which has {}", range.start, range.end, self.name(), self.width));
+            problem(
+                source,
+                format!("bits {}..{} are not inside {}, which has {}", range.start, range.end, self.name(), self.width),
+            );
             return constant_signal(Constant::zero(range.end.saturating_sub(range.start).max(1)), source);
         }
         own.cut(range, source)
@@ -245,7 +254,8 @@ impl Signal {
                     let start = low;
                     low += b.ir.nodes[part].width;
                     let inside = start <= range.start && range.end <= low;
-                    inside.then(|| (Signal::new(self.module, part, low - start), range.start - start..range.end - start))
+                    inside
+                        .then(|| (Signal::new(self.module, part, low - start), range.start - start..range.end - start))
                 })
             }
             _ => None,
@@ -274,7 +284,10 @@ impl Signal {
         let source = Location::caller();
         let [base, at] = [self, index].map(|s| s.node_in_this_module(source));
         if at.width > 16 || u64::from(self.width) != u64::from(width) << at.width {
-            problem(source, format!("{} has {} bits, not 2^{} words of {width} bits", self.name(), self.width, index.width));
+            problem(
+                source,
+                format!("{} has {} bits, not 2^{} words of {width} bits", self.name(), self.width, index.width),
+            );
             return constant_signal(Constant::zero(width.max(1)), source);
         }
         let known = building(|b| match &b.ir.nodes[at.id].kind {
@@ -293,7 +306,10 @@ impl Signal {
     pub fn zext(self, width: u32) -> Signal {
         let source = Location::caller();
         if width < self.width {
-            problem(source, format!("`zext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width));
+            problem(
+                source,
+                format!("`zext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width),
+            );
             return constant_signal(Constant::zero(width.max(1)), source);
         }
         if width == self.width {
@@ -307,7 +323,10 @@ impl Signal {
     pub fn sext(self, width: u32) -> Signal {
         let source = Location::caller();
         if width < self.width {
-            problem(source, format!("`sext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width));
+            problem(
+                source,
+                format!("`sext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width),
+            );
             return constant_signal(Constant::zero(width.max(1)), source);
         }
         let top = self.bit(self.width - 1);
@@ -383,7 +402,13 @@ impl Signal {
         }
         let settable = building(|b| matches!(b.ir.nodes[self.id].kind, NodeKind::Wire | NodeKind::Reg { .. }));
         if !settable {
-            problem(source, format!("{} cannot be assigned: only wires, outputs, registers and inputs of instances can", self.name()));
+            problem(
+                source,
+                format!(
+                    "{} cannot be assigned: only wires, outputs, registers and inputs of instances can",
+                    self.name()
+                ),
+            );
             return;
         }
         if !self.same_width(value, "set", source) {
@@ -452,7 +477,10 @@ fn condition(signal: Signal) -> NodeId {
     let source = Location::caller();
     let own = signal.node_in_this_module(source);
     if own.width != 1 {
-        problem(source, format!("a condition has one bit, and {} has {}: compare it, or use `any()`", own.name(), own.width));
+        problem(
+            source,
+            format!("a condition has one bit, and {} has {}: compare it, or use `any()`", own.name(), own.width),
+        );
         return constant_signal(Constant::zero(1), source).id;
     }
     own.id
@@ -538,7 +566,12 @@ impl Drop for Cases {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let on = self.on.node_in_this_module(self.source).id;
-            push_statement(Statement::Switch { on, arms: std::mem::take(&mut self.arms), default: std::mem::take(&mut self.default), exhaustive: false });
+            push_statement(Statement::Switch {
+                on,
+                arms: std::mem::take(&mut self.arms),
+                default: std::mem::take(&mut self.default),
+                exhaustive: false,
+            });
         }
     }
 }

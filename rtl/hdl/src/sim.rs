@@ -22,6 +22,7 @@ pub trait Simulator {
         self.step_clocks(1);
     }
     /// Sets an input port of at most 64 bits.
+    #[inline]
     fn poke_u64(&mut self, port: PortId, value: u64) {
         self.poke(port, &[value]);
     }

@@ -172,7 +172,8 @@ impl Module {
         let StreamWires { valid, ready, payload } = self.stream_out_wires(name, naming, declare);
         let clock = self.last_clock();
         let full = self.reg(&format!("{name}_full"), clock, false);
-        let held = payload.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let held = payload
+            .rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
         let (offer, item) = self.offer_wires(name, &held);
         when(valid & ready, || full.set(false));
         when(offer, || {
@@ -236,8 +237,10 @@ impl Module {
         let clock = self.last_clock();
         let full = self.reg(&format!("{name}_full"), clock, false);
         let spare_full = self.reg(&format!("{name}_spare_full"), clock, false);
-        let held = payload.rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
-        let spare = payload.rebuild_named(&format!("{name}_spare"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let held = payload
+            .rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+        let spare = payload
+            .rebuild_named(&format!("{name}_spare"), &mut |name, width| self.reg_without_reset(name, clock, width));
         let (offer, item) = self.offer_wires(name, &held);
         let free = self.wire(&format!("{name}_free"), !full | ready);
         when(free, || {

@@ -17,8 +17,12 @@ pub trait Value: Copy {
     /// The same structure around signals made by `make(name, width)`.
     #[doc(hidden)]
     fn rebuild_named(&self, prefix: &str, make: &mut dyn FnMut(&str, u32) -> Signal) -> Self {
-        let made: Vec<Signal> =
-            self.leaves().iter().zip(self.suffixes()).map(|(leaf, suffix)| make(&format!("{prefix}{suffix}"), leaf.width())).collect();
+        let made: Vec<Signal> = self
+            .leaves()
+            .iter()
+            .zip(self.suffixes())
+            .map(|(leaf, suffix)| make(&format!("{prefix}{suffix}"), leaf.width()))
+            .collect();
         self.rebuild(&mut made.into_iter())
     }
 
@@ -187,7 +191,13 @@ impl<E: HwEnum> Value for EnumSignal<E> {
 /// Registers of an enum, for [`Module::reg`](crate::Module::reg); used by [`hw_enum!`](crate::hw_enum).
 #[doc(hidden)]
 pub fn enum_reg<E: HwEnum>(variant: E, name: &str, clock: Clock, source: Source) -> EnumSignal<E> {
-    EnumSignal::from_signal(make_reg(name, clock, E::WIDTH, Some(Constant::from_words(E::WIDTH, &[variant.code()])), source))
+    EnumSignal::from_signal(make_reg(
+        name,
+        clock,
+        E::WIDTH,
+        Some(Constant::from_words(E::WIDTH, &[variant.code()])),
+        source,
+    ))
 }
 
 impl Initial for bool {

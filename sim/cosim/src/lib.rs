@@ -23,5 +23,4 @@ mod lite;
 mod machine;
 mod verilated;
 
-pub use machine::Profile;
 pub use verilated::{Error, Options, Verilated};

@@ -6,19 +6,9 @@ use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Bus, BusTiming, HostMemory, Ram, Random, Sideband};
 use sim_verilator::Model;
 use soc_hal::Mmio;
-use std::time::{Duration, Instant};
 
 /// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.
 const ACCESS_CLOCKS_MAX: u32 = 10_000;
-
-/// Where the time of a run went.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Profile {
-    /// Inside the Verilated model.
-    pub model: Duration,
-    /// In all of [`Device::step`](sim_device::Device::step).
-    pub total: Duration,
-}
 
 pub(crate) struct Machine {
     pub model: Model,
@@ -37,11 +27,17 @@ pub(crate) struct Machine {
     random: Random,
     /// Clocks that a register access of firmware takes beyond those of the bus, at most.
     firmware_clocks_max: u32,
-    pub profile: Option<Profile>,
 }
 
 impl Machine {
-    pub fn new(mut model: Model, ram: Ram, host: BusTiming, memory: BusTiming, seed: u64, firmware_clocks_max: u32) -> Self {
+    pub fn new(
+        mut model: Model,
+        ram: Ram,
+        host: BusTiming,
+        memory: BusTiming,
+        seed: u64,
+        firmware_clocks_max: u32,
+    ) -> Self {
         let host_port = AxiPort::new(&model, "host");
         let memory_port = AxiPort::new(&model, "memory");
         let mmio = LitePort::new(&mut model, "mmio");
@@ -66,7 +62,6 @@ impl Machine {
             function_level_reset,
             random: Random::new(seed),
             firmware_clocks_max,
-            profile: None,
         };
         machine.set_sideband(Sideband::RUNNING);
         machine.model.poke_u64(reset, 1);
@@ -103,14 +98,7 @@ impl Machine {
         self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
         self.mmio.drive(&mut self.model);
         self.firmware.drive(&mut self.model);
-        match &mut self.profile {
-            None => self.model.step(),
-            Some(profile) => {
-                let start = Instant::now();
-                self.model.step();
-                profile.model += start.elapsed();
-            }
-        }
+        self.model.step();
     }
 
     /// A read through the port that carries the host's accesses, behind all earlier writes.

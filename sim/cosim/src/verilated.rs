@@ -1,7 +1,7 @@
 //! The back end.
 
 use crate::lite::Request;
-use crate::machine::{Machine, Profile};
+use crate::machine::Machine;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
 use rtl_hdl::{elaborate, Block};
@@ -9,7 +9,7 @@ use sim_device::{Access, BusTiming, Device, HostMemory, Ram, Sideband};
 use sim_verilator::{ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_top::DirectDevice;
 use std::path::Path;
-use std::time::Instant;
+use std::time::Duration;
 
 /// What kind of device to build and how its surroundings behave.
 #[derive(Clone, Debug)]
@@ -86,8 +86,7 @@ impl Verilated {
         let library = Self::model_set(options)?.load_with(toolchain)?;
         let model = library.model(&DirectDevice::new(options.config).name());
         let ram = Ram::new(options.namespace_bytes);
-        let machine =
-            Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
+        let machine = Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
         let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
         Ok(Self { firmware: Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER)) })
     }
@@ -101,14 +100,14 @@ impl Verilated {
         Ok(ModelSet::new("device").with(ModelSpec::of(&design)).optimize(Optimize::Run).trace(options.trace))
     }
 
-    /// Starts or stops measuring where the time goes.
-    pub fn set_profiling(&mut self, on: bool) {
-        self.machine_mut().profile = on.then(Profile::default);
+    /// Starts measuring the time inside of the Verilated model.
+    pub fn measure_model_time(&mut self) {
+        self.machine_mut().model.measure_eval_time();
     }
 
-    /// Where the time went since profiling was started.
-    pub fn profile(&self) -> Option<Profile> {
-        self.machine().profile
+    /// The time inside of the Verilated model since [`measure_model_time`](Self::measure_model_time).
+    pub fn model_time(&self) -> Duration {
+        self.machine().model.eval_time()
     }
 
     /// The device's memory, by the back door.
@@ -188,7 +187,11 @@ impl Device for Verilated {
         let mut strobe = ((1u32 << access.bytes) - 1) << (access.offset & 3);
         while strobe != 0 {
             if strobe & 0xf != 0 {
-                self.machine_mut().mmio.push(Request::Write { address, value: bytes as u32, strobe: (strobe & 0xf) as u8 });
+                self.machine_mut().mmio.push(Request::Write {
+                    address,
+                    value: bytes as u32,
+                    strobe: (strobe & 0xf) as u8,
+                });
             }
             bytes >>= 32;
             strobe >>= 4;
@@ -197,13 +200,9 @@ impl Device for Verilated {
     }
 
     fn step(&mut self, clocks: u32) {
-        let start = Instant::now();
         let end = self.machine().clock + u64::from(clocks);
         while self.machine().clock < end {
             self.advance();
-        }
-        if let Some(profile) = &mut self.machine_mut().profile {
-            profile.total += start.elapsed();
         }
     }
 

@@ -58,8 +58,9 @@ impl ModelSet {
     /// If two models have the same name, or a name is not made of letters, digits, `-`, `.` and `_`.
     pub fn load_with(&self, toolchain: &Toolchain) -> Result<Library, Error> {
         self.check_names();
-        let verilator = toolchain.verilator()?;
+        // The compiler is looked for first: who lacks it hears so before the download.
         let compiler = toolchain.compiler()?;
+        let verilator = toolchain.verilator()?;
         let key = self.key(&verilator, &compiler);
         let entry = toolchain.cache().entry(&format!("models/{}-{}", self.name, &key[..32]), |folder| {
             Build { set: self, toolchain, verilator: &verilator, compiler: &compiler, folder }.run()

@@ -68,10 +68,7 @@ pub const CATALOGUE: &[Entry] = &[
         name: "stream_arbiter",
         make: |_| Box::new(StreamArbiter { inputs: 3, payload: Payload::bits(EXAMPLE_BITS), lock: Lock::Item }),
     },
-    Entry {
-        name: "stream_demux",
-        make: |_| Box::new(StreamDemux::new(4, Payload::bits(EXAMPLE_BITS), "data", 0..2)),
-    },
+    Entry { name: "stream_demux", make: |_| Box::new(StreamDemux::new(4, Payload::bits(EXAMPLE_BITS), "data", 0..2)) },
 ];
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The design in the Rust HDL.
 
 use rtl_hdl::{
-    cases, cat, hw_bundle, hw_enum, hw_view, lit, switch, when, zero, Bits, Block, MemoryStyle, Module, Shape, Signal, Value,
+    cases, cat, hw_bundle, hw_enum, hw_view, lit, switch, when, zero, Bits, Block, MemoryStyle, Module, Shape, Signal,
+    Value,
 };
 
 /// The same design, written by hand.

@@ -31,7 +31,8 @@ pub fn run(sim: &mut dyn Simulator, clocks: u64) -> Outcome {
     }
     let base = 1u64 << 32;
     let [reset, enable, base_port, db_valid, db_tail, ar_ready, r_valid, r_data, r_last, cmd_ready] =
-        ["reset", "enable", "base", "db_valid", "db_tail", "ar_ready", "r_valid", "r_data", "r_last", "cmd_ready"].map(|n| sim.port(n));
+        ["reset", "enable", "base", "db_valid", "db_tail", "ar_ready", "r_valid", "r_data", "r_last", "cmd_ready"]
+            .map(|n| sim.port(n));
     let [ar_valid, ar_addr, r_ready, cmd_valid, sq_head, err] =
         ["ar_valid", "ar_addr", "r_ready", "cmd_valid", "sq_head", "err"].map(|n| sim.port(n));
     let fields = ["cmd_op", "cmd_cid", "cmd_nsid", "cmd_prp1", "cmd_prp2", "cmd_slba", "cmd_nlb"].map(|n| sim.port(n));

@@ -93,7 +93,7 @@ impl BackEnd {
     /// Starts measuring the time inside of the Verilated model.
     pub fn start_profiling(&mut self) {
         if let Self::Verilated(device) = self {
-            device.set_profiling(true);
+            device.measure_model_time();
         }
     }
 
@@ -101,7 +101,7 @@ impl BackEnd {
     pub fn time_in_model(&self) -> Option<Duration> {
         match self {
             Self::Model(_) => None,
-            Self::Verilated(device) => device.profile().map(|profile| profile.model),
+            Self::Verilated(device) => Some(device.model_time()),
         }
     }
 
