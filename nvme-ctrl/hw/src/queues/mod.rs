@@ -48,9 +48,9 @@
 //! The entries of one queue are contiguous in memory (CAP.CQR). `quiet` says that nothing is in flight; what has left through `posted` is
 //! counted by `cq_post`. Only one function now: number 0.
 
-mod block;
 #[cfg(test)]
 mod bench;
+mod block;
 
 pub use block::Queues;
 
