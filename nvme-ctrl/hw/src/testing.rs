@@ -1,9 +1,11 @@
 //! What the benches of this crate share.
 
 use crate::Config;
-use rtl_hdl::bench::{Bench, Rng, Seed, Stalls};
+use rtl_hdl::bench::{Bench, Lockstep, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::{elaborate, Block, Design, Evaluator};
+use sim_verilator::{Error, Library, ModelSet, ModelSpec};
+use std::sync::OnceLock;
 
 /// The configurations under which every block runs.
 pub(crate) const CONFIGS: [Config; 2] = [Config::SMALL, Config::DEFAULT];
@@ -13,9 +15,72 @@ pub(crate) fn design(block: &dyn Block) -> Design {
     elaborate(block).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// Something that runs a design.
+/// The blocks from the command to the storage, in every configuration that is run. They are in one Verilated library, because most of its
+/// price is paid once.
+fn data_blocks() -> Vec<Box<dyn Block>> {
+    let mut blocks: Vec<Box<dyn Block>> =
+        vec![Box::new(crate::buffer::Buffer), Box::new(crate::storage_mux::bench::with_clock())];
+    for config in CONFIGS {
+        blocks.push(Box::new(crate::slots::Slots::new(config)));
+        blocks.push(Box::new(crate::prp_walk::PrpWalk::new(config)));
+        blocks.push(Box::new(crate::units::Units::new(config)));
+        blocks.push(Box::new(crate::dma_read::DmaRead::new(config)));
+        blocks.push(Box::new(crate::dma_write::DmaWrite::new(config)));
+        blocks.push(Box::new(crate::direct::Direct::new(config, crate::direct::bench::MEMORY_BYTES)));
+        blocks.push(Box::new(crate::io_engine::IoEngine::new(config)));
+        blocks.push(Box::new(crate::io_engine::bench::engine_with_direct(config)));
+    }
+    blocks
+}
+
+/// Whether Verilator cannot be had here; everything else is a failure.
+fn is_unavailable(error: &Error) -> bool {
+    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
+}
+
+/// The Verilated blocks; none where Verilator cannot be had.
+fn data_library() -> Option<&'static Library> {
+    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+    let load = || {
+        let set = data_blocks()
+            .iter()
+            .fold(ModelSet::new("nvme-hw-data"), |set, block| set.with(ModelSpec::of(&design(&**block))));
+        match set.load() {
+            Ok(library) => Some(library),
+            Err(error) if is_unavailable(&error) => {
+                eprintln!("skipped: the comparison with the Verilated blocks. {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    LIBRARY.get_or_init(load).as_ref()
+}
+
+/// What runs a design: the evaluator and, for the blocks of a library, the Verilated block in step: every output is compared in every clock.
 pub(crate) fn simulator(design: &Design) -> Box<dyn Simulator> {
-    Box::new(Evaluator::new(design).unwrap_or_else(|error| panic!("{error}")))
+    let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
+    let name = design.top().name.as_str();
+    let is_data = data_blocks().iter().any(|block| block.name() == name);
+    match is_data.then(data_library).flatten() {
+        Some(library) => {
+            Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", library.model(name))))
+        }
+        None => Box::new(evaluator),
+    }
+}
+
+/// `verilator --lint-only -Wall` says nothing about any block.
+#[test]
+fn lint_is_silent() {
+    for block in data_blocks() {
+        let spec = ModelSpec::of(&design(&*block));
+        match sim_verilator::lint(&spec.verilog, &spec.top) {
+            Ok(()) => {}
+            Err(error) if is_unavailable(&error) => return eprintln!("skipped: lint. {error}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// Runs `body` on `block` under every stall pattern.

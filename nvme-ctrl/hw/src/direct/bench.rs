@@ -11,7 +11,7 @@ use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::HwEnum;
 
 /// Bytes of the memory.
-const MEMORY_BYTES: u64 = 1 << 22;
+pub(crate) const MEMORY_BYTES: u64 = 1 << 22;
 
 /// Whether the memory fails at an address.
 fn is_bad(address: u64) -> bool {

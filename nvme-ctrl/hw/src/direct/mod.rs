@@ -35,7 +35,7 @@ use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, Enu
 use rtl_prim::fifo_of;
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 /// The memory bus.
 pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BITS, id_bits: 1, user_bits: 1 };

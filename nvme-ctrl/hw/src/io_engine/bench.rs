@@ -9,7 +9,7 @@ use nvme_spec::Status;
 use rtl_bus::Axi4;
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{block_fn, Design, HwEnum};
+use rtl_hdl::{block_fn, Block, Design, HwEnum};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -26,8 +26,9 @@ use script::{Fault, Script, BAD_STORAGE, STORAGE_BYTES};
 use storage::Storage;
 
 /// The engine with `direct` behind its storage port.
-fn engine_with_direct(config: Config) -> Design {
-    let top = block_fn("engine_with_direct", |m| {
+pub(crate) fn engine_with_direct(config: Config) -> impl Block {
+    let name = format!("engine_with_direct_{}", config.suffix());
+    block_fn(&name, move |m| {
         m.clock();
         let engine = m.instance("engine", &IoEngine::new(config));
         let direct = m.instance("direct", &Direct::new(config, STORAGE_BYTES));
@@ -47,8 +48,7 @@ fn engine_with_direct(config: Config) -> Design {
         }
         m.output("buffer_read_data", engine.port("buffer_read_data"));
         m.output("quiet", engine.port("quiet"));
-    });
-    design(&top)
+    })
 }
 
 /// The other side of the storage port.
@@ -245,7 +245,7 @@ fn moves_data_of_any_storage_under_every_stall_pattern() {
 #[test]
 fn moves_data_of_direct_storage_under_every_stall_pattern() {
     for config in CONFIGS {
-        let design = engine_with_direct(config);
+        let design = design(&engine_with_direct(config));
         for stalls in Stalls::ALL {
             let seed = Seed::from_env_or(0x5EED);
             let script = random_script(config, seed, 40, 24, 8);
@@ -259,7 +259,7 @@ fn moves_data_of_direct_storage_under_every_stall_pattern() {
 #[test]
 fn moves_data_of_long_commands() {
     let config = Config::DEFAULT;
-    let design = engine_with_direct(config);
+    let design = design(&engine_with_direct(config));
     let seed = Seed::from_env_or(0x5EED);
     let mut script = Script::new(config, seed.rng("data"));
     for (operation, bytes, offset) in [
@@ -278,7 +278,7 @@ fn moves_data_of_long_commands() {
 #[test]
 fn moves_data_of_firmware() {
     let config = Config::SMALL;
-    let design = engine_with_direct(config);
+    let design = design(&engine_with_direct(config));
     for stalls in Stalls::ALL {
         let seed = Seed::from_env_or(0x5EED);
         let mut rng = seed.rng("transfers");
@@ -356,7 +356,7 @@ fn waits_for_as_long_as_others_like() {
 #[test]
 fn starts_again_after_a_reset_in_any_clock() {
     let config = Config::SMALL;
-    let design = engine_with_direct(config);
+    let design = design(&engine_with_direct(config));
     for round in 0..10 {
         let seed = Seed(Seed::from_env_or(0x5EED).0 + round);
         let script = random_script(config, seed, 12, 4, 1000);
@@ -376,7 +376,7 @@ fn starts_again_after_a_reset_in_any_clock() {
 #[test]
 fn keeps_up() {
     let config = Config::DEFAULT;
-    let design = engine_with_direct(config);
+    let design = design(&engine_with_direct(config));
     for (operation, blocks, unaligned, clocks_max) in [
         (Operation::Read, 1, false, 9),
         (Operation::Read, 1, true, 10),

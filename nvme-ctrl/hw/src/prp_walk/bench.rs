@@ -63,7 +63,7 @@ fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64, lba_bytes: u64) -> Expected
     if count <= 2 {
         // With one page, PRP2 is not looked at.
         let prp2 = page(rng) + if count == 2 { 0 } else { 5 };
-        let failed = count == 2 && slot % 9 == 0;
+        let failed = count == 2 && slot.is_multiple_of(9);
         let prp2 = prp2 + if failed { 64 } else { 0 };
         let (pages, failure) = pages_of(memory, prp1, prp2, bytes);
         return Expected { slot, bytes, prp1, prp2, lba: rng.next_u64() >> 8, pages, failure };

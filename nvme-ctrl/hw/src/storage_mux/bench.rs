@@ -4,7 +4,7 @@ use super::StorageMux;
 use crate::testing::under_all_stalls;
 use crate::types::Target;
 use rtl_hdl::bench::{Bench, Rng};
-use rtl_hdl::{block_fn, HwEnum};
+use rtl_hdl::{block_fn, Block, HwEnum};
 
 /// What goes to each target, in order, by a number that each item carries.
 fn send(bench: &mut Bench, rng: &mut Rng, stream: &str, number_field: &str) -> [Vec<u64>; 2] {
@@ -18,18 +18,21 @@ fn send(bench: &mut Bench, rng: &mut Rng, stream: &str, number_field: &str) -> [
     sent
 }
 
-#[test]
-fn every_item_reaches_its_target_in_order() {
-    // The block has no clock, and a bench needs one.
-    let top = block_fn("storage_mux_with_clock", |m| {
+/// The block with a clock, which a bench needs.
+pub(crate) fn with_clock() -> impl Block {
+    block_fn("storage_mux_with_clock", |m| {
         m.clock();
         m.allow_combinational("so does the block");
         let mux = m.instance("mux", &StorageMux);
         for stream in ["start", "write", "storage_command", "buffer_command", "storage_write", "buffer_write"] {
             m.export(&mux, stream, stream);
         }
-    });
-    under_all_stalls(&top, |bench, rng| {
+    })
+}
+
+#[test]
+fn every_item_reaches_its_target_in_order() {
+    under_all_stalls(&with_clock(), |bench, rng| {
         let commands = send(bench, rng, "start", "command_tag");
         let beats = send(bench, rng, "write", "data");
         bench.run_until(5000, |bench| bench.pending("start") + bench.pending("write") == 0);

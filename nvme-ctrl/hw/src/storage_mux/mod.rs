@@ -27,7 +27,7 @@ use crate::units::Start;
 use rtl_hdl::{hw_bundle, when, Bits, Block, EnumSignal, Module, Naming, Shape, Signal, StreamIn, StreamWires, Value};
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 
 hw_bundle! {
     /// A command for the firmware's buffer.

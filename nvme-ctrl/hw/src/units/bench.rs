@@ -41,7 +41,7 @@ fn operation_of(number: u64) -> Operation {
 }
 
 fn target_of(number: u64) -> Target {
-    Target::VARIANTS[usize::from(number % 5 == 0)]
+    Target::VARIANTS[usize::from(number.is_multiple_of(5))]
 }
 
 fn send_units(bench: &mut Bench, count: u64) {
