@@ -210,7 +210,7 @@ impl Model {
             return;
         }
         let queue = (number / 2) as usize;
-        let is_submission = number % 2 == 0;
+        let is_submission = number.is_multiple_of(2);
         let accepted = if is_submission {
             let queue = self.submission.get_mut(queue).and_then(Option::as_mut);
             queue.map(|q| q.set_tail(value))

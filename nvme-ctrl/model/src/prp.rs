@@ -62,7 +62,7 @@ pub(crate) fn walk(host: &mut dyn HostPort, function: u8, prp: [u64; 2], bytes: 
 
 /// All entries but the first have no offset.
 fn whole_page(entry: u64, bytes: u64) -> Result<Segment, Status> {
-    if entry % PAGE_BYTES != 0 {
+    if !entry.is_multiple_of(PAGE_BYTES) {
         return Err(Status::INVALID_PRP_OFFSET);
     }
     Ok(Segment { address: entry, bytes })

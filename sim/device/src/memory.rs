@@ -280,7 +280,7 @@ impl HostMemory {
             // A burst is one entry. Shorter writes keep an entry each: their clocks are of interest.
             if bytes == BEAT_BYTES
                 && last.address + u64::from(last.bytes) == address
-                && address % PAGE_BYTES != 0
+                && !address.is_multiple_of(PAGE_BYTES)
                 && (last.kind, last.function, last.failed) == (kind, function, failed)
             {
                 last.bytes += BEAT_BYTES as u32;
@@ -325,7 +325,7 @@ impl HostMemory {
     }
 
     fn message(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
-        let dword = <[u8; 4]>::try_from(data).ok().filter(|_| address % 4 == 0);
+        let dword = <[u8; 4]>::try_from(data).ok().filter(|_| address.is_multiple_of(4));
         self.record(AccessKind::Message, function, address, data.len(), dword.is_none());
         let data = u32::from_le_bytes(dword.ok_or(Fault)?);
         self.messages.push(Message { function, address, data, clock: self.clock });

@@ -96,7 +96,7 @@ impl Buffer {
 
     fn build_list(&mut self, host: &mut HostMemory, mut entries: &[u64], placement: ListPlacement) -> u64 {
         assert!(
-            placement.offset % 8 == 0 && placement.offset < PAGE_BYTES,
+            placement.offset.is_multiple_of(8) && placement.offset < PAGE_BYTES,
             "a list cannot start at {:#x}",
             placement.offset
         );

@@ -91,7 +91,7 @@ impl CompletionRing {
 
     /// The phase tag of the entry at `position`: one on the first pass, then inverted on each.
     pub(crate) const fn phase(&self, position: u64) -> bool {
-        (position / self.entries) % 2 == 0
+        (position / self.entries).is_multiple_of(2)
     }
 
     pub(crate) const fn address(&self, position: u64) -> u64 {

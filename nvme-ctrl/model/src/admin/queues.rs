@@ -70,7 +70,7 @@ impl Model {
             return Err(Status::INVALID_FIELD);
         }
         let base = entry.prp[0].get();
-        if base % PAGE_BYTES != 0 {
+        if !base.is_multiple_of(PAGE_BYTES) {
             return Err(Status::INVALID_PRP_OFFSET);
         }
         Ok(NewQueue { id: entry.cdw(10) as u16, base, entries })
