@@ -1,27 +1,4 @@
-//! # Bus
-//!
-//! An AXI4 subordinate in front of a [`Memory`], with full 64-byte beats, incrementing bursts, many transactions in flight, and knobs for
-//! everything that the protocol leaves open. Deterministic for a seed.
-//!
-//! ## Theory of operation
-//! What the bus drives in a clock is decided by [`Bus::begin_clock`] and does not depend on what the manager drives in that clock. The
-//! caller then looks at ready and valid and reports each transfer that takes place:
-//!
-//! ```text
-//! begin_clock
-//!   manager's AR valid and read_ready()        -> read(..)
-//!   read_beat() is some and manager's R ready  -> take_read_beat()
-//!   manager's AW valid and write_ready()       -> write(..)
-//!   manager's W valid and write_beat_ready()   -> write_beat(..)
-//!   write_response() is some and its B ready   -> take_write_response()
-//! ```
-//!
-//! An offered beat or response stays offered until it is taken. With the default knobs every channel moves in every clock.
-//!
-//! ## Order
-//! Reads of one id are answered in order; [`BusTiming::reorder`] allows any order between ids, [`BusTiming::interleave`] a change of id
-//! between beats. Writes take effect in their order as soon as address and data are there (posted), or, with
-//! [`BusTiming::writes_settle_late`], only when their response is given, so that a manager of a memory that does not wait is found out.
+//! The path to a memory, beat by beat: see [`Bus`].
 
 use std::collections::VecDeque;
 
@@ -259,7 +236,28 @@ const EARLY_BEATS_MAX: usize = 64;
 /// Reads among which the next one to answer is chosen; a bound on the work per clock.
 const REORDER_WINDOW: usize = 64;
 
-/// The subordinate. See the [module page](self) for how to use it in a clock.
+/// An AXI4 subordinate in front of a [`Memory`], with full 64-byte beats, incrementing bursts, many transactions in flight, and knobs for
+/// everything that the protocol leaves open. Deterministic for a seed.
+///
+/// ## Theory of operation
+/// What the bus drives in a clock is decided by [`Bus::begin_clock`] and does not depend on what the manager drives in that clock. The
+/// caller then looks at ready and valid and reports each transfer that takes place:
+///
+/// ```text
+/// begin_clock
+///   manager's AR valid and read_ready()        -> read(..)
+///   read_beat() is some and manager's R ready  -> take_read_beat()
+///   manager's AW valid and write_ready()       -> write(..)
+///   manager's W valid and write_beat_ready()   -> write_beat(..)
+///   write_response() is some and its B ready   -> take_write_response()
+/// ```
+///
+/// An offered beat or response stays offered until it is taken. With the default knobs every channel moves in every clock.
+///
+/// ## Order
+/// Reads of one id are answered in order; [`BusTiming::reorder`] allows any order between ids, [`BusTiming::interleave`] a change of id
+/// between beats. Writes take effect in their order as soon as address and data are there (posted), or, with
+/// [`BusTiming::writes_settle_late`], only when their response is given, so that a manager of a memory that does not wait is found out.
 pub struct Bus {
     timing: BusTiming,
     random: Random,
