@@ -354,6 +354,44 @@ fn completions_are_posted_in_every_third_clock() {
     });
 }
 
+/// Each kind of room wakes a queue that waits for it, without any help of another.
+#[test]
+fn whatever_makes_room_wakes_a_waiting_queue() {
+    for kind in ["head doorbell", "release", "drop"] {
+        without_stalls(&Queues::new(CONFIGS[0]), |bench| {
+            bench.poke("granting", 1);
+            change(bench, CREATE_CQ, 2, 0, 0x10, 3);
+            change(bench, CREATE_SQ, 1, 2, 0x20, 40);
+            ring(bench, 1, false, 39);
+            let mut granted = 0;
+            while granted < 39 {
+                bench.run(30);
+                let count: u64 = bench.drain_fields("grant").iter().map(|grant| grant.get("count")).sum();
+                assert!((1..=2).contains(&count), "{count} entries for a queue of three; the room came by {kind}");
+                granted += count;
+                let dropped = u8::from(kind == "drop");
+                let item = bench.fields("consumed").set("sqid", 1u8).set("dropped", dropped).words();
+                bench.send("consumed", vec![item; count as usize]);
+                for cid in 0..count {
+                    match kind {
+                        "head doorbell" => complete(bench, "completion", 1, cid),
+                        "release" => {
+                            let item = bench.fields("released").set("sqid", 1u8).words();
+                            bench.send("released", [item]);
+                        }
+                        _ => {}
+                    }
+                }
+                if kind == "head doorbell" {
+                    bench.run(30);
+                    assert_eq!(bench.drain("grant").len(), 0);
+                    ring(bench, 2, true, granted % 3);
+                }
+            }
+        });
+    }
+}
+
 /// The hardware's entry has its fields where the wire type has them.
 #[test]
 fn the_entry_is_the_wire_type() {

@@ -213,6 +213,17 @@ pub struct System {
     pub storage: Storage,
     accesses: BTreeMap<&'static str, Access>,
     pub clocks: u64,
+    seed: Seed,
+    timing: BusTiming,
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed in clock {} of {:?} with {:?}", self.clocks, self.config, self.timing);
+            eprintln!("replay: {}", self.seed.replay());
+        }
+    }
 }
 
 impl System {
@@ -227,6 +238,8 @@ impl System {
             storage: Storage::new(config, seed, if timing == BusTiming::IDEAL { 0 } else { 30 }),
             accesses: BTreeMap::new(),
             clocks: 0,
+            seed,
+            timing,
         };
         for input in design.top().ports.iter().filter(|p| p.direction == rtl_hdl::Direction::Input) {
             if input.name != "clock" {
