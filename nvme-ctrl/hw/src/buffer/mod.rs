@@ -4,13 +4,13 @@
 //!
 //! ## Symbol
 //! ```text
-//!                       +-- buffer --+
-//!            command  ->-|            |->- drain   to dma_write
-//!               fill  ->-|            |->- done    to units
-//!       buffer_write  -->|            |--> buffer_read_data
-//!     buffer_address  -->|            |
-//!  buffer_write_data  -->|            |
-//!                        +------------+
+//!                        +--- buffer ---+
+//!             command ->-|              |->- drain              to dma_write
+//!                fill ->-|              |->- done               to units
+//!        buffer_write -->|              |--> buffer_read_data
+//!      buffer_address -->|              |
+//!   buffer_write_data -->|              |
+//!                        +--------------+
 //! ```
 //! ## Theory of operation
 //! The buffer is a RAM whose words are a quarter of a beat. A Write takes one beat after the other and stores it in four clocks; a Read fetches four

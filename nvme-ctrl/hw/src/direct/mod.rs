@@ -4,12 +4,11 @@
 //!
 //! ## Symbol
 //! ```text
-//!                       +-- direct --+
-//!     storage_command  ->-|          |->- storage_read
-//!      storage_write   ->-|          |->- storage_done
-//!                       |            |
-//!                       |            |=== memory    AXI4 manager
-//!                       +------------+
+//!                      +--- direct ---+
+//!   storage_command ->-|              |->- storage_read
+//!     storage_write ->-|              |->- storage_done
+//!                      |              |=== memory         AXI4 manager
+//!                      +--------------+
 //! ```
 //! ## Theory of operation
 //! 1. A command becomes one burst, or two if its blocks cross a 4 KiB boundary, which a burst must not do (AMBA AXI, "Burst length").
@@ -178,7 +177,9 @@ impl Block for Direct {
                         .otherwise(|| state.goto(State::Drop));
                 });
             }
-            State::Second => when_goto(second, || state.goto(State::Drop)),
+            State::Second => {
+                when(second, || state.goto(State::Drop));
+            }
             State::Drop => state.goto(State::First),
         });
         let remembered = Burst { tag: command.tag, ends_command: burst_ends };
@@ -245,11 +246,6 @@ impl Block for Direct {
                 .else_when(other_over, || storage_done.offer(other_end));
         });
     }
-}
-
-/// `when` as the only thing in an arm.
-fn when_goto(condition: Signal, then: impl FnOnce()) {
-    when(condition, then);
 }
 
 /// Whether `blocks` from `lba` on lie in a memory of `limit` blocks.

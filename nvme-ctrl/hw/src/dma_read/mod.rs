@@ -4,11 +4,11 @@
 //!
 //! ## Symbol
 //! ```text
-//!                  +-- dma_read --+
-//!    write_unit  ->-|             |->- data_read   to host_port
-//!     data_beat  ->-|             |->- arrived     to units
-//!                  |              |->- write       to storage_mux
-//!                  +--------------+
+//!                 +--- dma_read ---+
+//!   write_unit ->-|                |->- data_read   to host_port
+//!    data_beat ->-|                |->- arrived     to units
+//!                 |                |->- write       to storage_mux
+//!                 +----------------+
 //! ```
 //! ## Theory of operation
 //! A unit lies in a run of lines of host memory and begins in the first one at dword `begin`. The buffer has a RAM for each of the 16 dwords of a

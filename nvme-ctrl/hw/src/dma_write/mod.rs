@@ -4,11 +4,11 @@
 //!
 //! ## Symbol
 //! ```text
-//!                  +-- dma_write --+
-//!     read_unit  ->-|              |->- data_write        to host_port
-//!  storage_read  ->-|              |->- data_write_beat   to host_port
-//!   buffer_read  ->-|              |->- written           to units
-//!                  +---------------+
+//!                   +--- dma_write ---+
+//!      read_unit ->-|                 |->- data_write        to host_port
+//!   storage_read ->-|                 |->- data_write_beat   to host_port
+//!    buffer_read ->-|                 |->- written           to units
+//!                   +-----------------+
 //! ```
 //! ## Theory of operation
 //! A beat of the storage has 16 dwords, and so has a line of host memory, but the data begins in the line at dword `begin`. Turning each beat by

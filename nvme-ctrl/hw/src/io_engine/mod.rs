@@ -4,34 +4,41 @@
 //!
 //! ## Symbol
 //! ```text
-//!                     +---- io_engine ----+
-//!         command  ->-|                   |->- outcome
-//!                     |                   |->- failure
-//!       list_beat  ->-|                   |->- list_read
-//!       data_beat  ->-|                   |->- data_read
-//!                     |                   |->- data_write
-//!                     |                   |->- data_write_beat
-//!    storage_read  ->-|                   |->- storage_command
-//!    storage_done  ->-|                   |->- storage_write
-//!    buffer_write  -->|                   |--> buffer_read_data
-//!  buffer_address  -->|                   |--> quiet
-//!  buffer_write_data -->                  |
-//!                     +-------------------+
+//!                        +--- io_engine ---+
+//!             command ->-|                 |->- outcome            what is well, and every transfer of firmware
+//!           list_beat ->-|                 |->- failure            all others
+//!           data_beat ->-|                 |->- list_read
+//!        storage_read ->-|                 |->- data_read
+//!        storage_done ->-|                 |->- data_write
+//!        buffer_write -->|                 |->- data_write_beat
+//!      buffer_address -->|                 |->- storage_command
+//!   buffer_write_data -->|                 |->- storage_write
+//!                        |                 |--> buffer_read_data
+//!                        |                 |--> quiet
+//!                        +-----------------+
 //! ```
 //! ## Theory of operation
 //! ```text
-//!            (1)         (2)          (3)
-//!  command --> slots -----> prp_walk -----> units --------------+--(4)--> dma_read ---(8)--+
-//!                ^              |            |  ^  ^            |           |              v
-//!                +-----(11)-----+            |  |  +----(7)-----|-----------+         storage_mux ===> storage port
-//!                +-----(10)------------------+  |               +--(5)--> dma_write   ^    |  ^
-//!                                               +-------(6)-----------------+  ^      |    |  |
-//!                                            +--(9)-- start -------------------|------+    |(12)
-//!                                                                              +-- buffer <+
+//!               (1)         (2)            (3)
+//!     command ----> slots ----> prp_walk ----> units
+//!                   ^   ^          |           | | ^ ^
+//!                   |   +---(11)---+           | | | |
+//!                   +---------------(10)-------+ | | |
+//!                                                | | |
+//!        +-------------(4), (5), (8)-------------+ | |
+//!        |         +------(6), (7)-----------------+ +--------(12)-------+
+//!        v         |                                                     |
+//!     dma_read, dma_write                                                |
+//!        |         ^                                                     |
+//!        |  (8)    |  (9)                                                |
+//!        +---> storage_mux ===> storage port, or buffer -----------------+
 //! ```
 //! 1. A command takes a slot. 2. Its PRPs are walked. 3. It goes on as units of at most 4 KiB.
-//! 4. Writes: their data is read first. 5. Reads: where their data goes is noted. 6. It has gone there. 7. The data of a Write is here.
-//! 8. It goes to its target. 9. Units are started. 10. A unit has ended. 11. A walk has failed. 12. Firmware's buffer is the other target.
+//! 4. The data of a Write is read from the host first. 5. Where the data of a Read goes is noted.
+//! 6. The data of a Read has gone to the host. 7. The data of a Write is here.
+//! 8. Units are started at their target, the storage or firmware's buffer, and the data of Writes follows.
+//! 9. The data of Reads comes back, from either target.
+//! 10. A unit has ended. 11. The walk of a command has failed. 12. A target says how it ended.
 //!
 //! ## Timing
 //! See the blocks. No combinational path from any input to any output.

@@ -4,10 +4,11 @@
 //!
 //! ## Symbol
 //! ```text
-//!                +-- prp_walk --+
-//!        job   ->-|              |->- unit           to units
-//!    list_beat ->-|              |->- list_read      to host_port
-//!                +--------------+->- walk_failure   to slots
+//!                +--- prp_walk ---+
+//!         job ->-|                |->- unit           to units
+//!   list_beat ->-|                |->- list_read      to host_port
+//!                |                |->- walk_failure   to slots
+//!                +----------------+
 //! ```
 //! ## Theory of operation
 //! Page 0 is at PRP1 and may begin at any dword; all pages after it are whole. Let `offset` be that of PRP1 in its page. Then unit `k` lies in

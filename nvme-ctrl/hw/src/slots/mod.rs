@@ -4,12 +4,12 @@
 //!
 //! ## Symbol
 //! ```text
-//!                  +---- slots ----+
-//!      command  ->-|               |->- job       to prp_walk
-//!      unit_end ->-|               |->- outcome   status 0, and every transfer of firmware
-//!  walk_failure ->-|               |->- failure   status other than 0
-//!                  |               |--> quiet
-//!                  +---------------+
+//!                   +--- slots ---+
+//!        command ->-|             |->- job       to prp_walk
+//!       unit_end ->-|             |->- outcome   status 0, and every transfer of firmware
+//!   walk_failure ->-|             |->- failure   any other status
+//!                   |             |--> quiet
+//!                   +-------------+
 //! ```
 //! ## Theory of operation
 //! 1. A command takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length.

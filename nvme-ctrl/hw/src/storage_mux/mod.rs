@@ -4,12 +4,12 @@
 //!
 //! ## Symbol
 //! ```text
-//!               +- storage_mux -+
-//!      start  ->-|              |->- storage_command
-//!               |               |->- buffer_command
-//!      write  ->-|              |->- storage_write
-//!               |               |->- buffer_write
-//!               +---------------+
+//!            +--- storage_mux ---+
+//!   start ->-|                   |->- storage_command
+//!   write ->-|                   |->- storage_write
+//!            |                   |->- buffer_command
+//!            |                   |->- buffer_write
+//!            +-------------------+
 //! ```
 //! ## Theory of operation
 //! Each item carries its target, so it is shown to both and offered to one. There are no registers: 512 of them for each direction would buy

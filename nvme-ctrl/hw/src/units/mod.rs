@@ -4,13 +4,13 @@
 //!
 //! ## Symbol
 //! ```text
-//!                   +----- units -----+
-//!           unit  ->-|                |->- start        to storage_mux
-//!        arrived  ->-|                |->- read_unit    to dma_write
-//!        written  ->-|                |->- write_unit   to dma_read
-//!   storage_done  ->-|                |->- unit_end     to slots
-//!    buffer_done  ->-|                |
-//!                    +----------------+
+//!                   +--- units ---+
+//!           unit ->-|             |->- start        to storage_mux
+//!        arrived ->-|             |->- read_unit    to dma_write
+//!        written ->-|             |->- write_unit   to dma_read
+//!   storage_done ->-|             |->- unit_end     to slots
+//!    buffer_done ->-|             |
+//!                   +-------------+
 //! ```
 //! ## Theory of operation
 //! 1. A unit takes a free tag, and its description goes into `rows`.
