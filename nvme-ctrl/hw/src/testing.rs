@@ -15,8 +15,39 @@ pub(crate) fn design(block: &dyn Block) -> Design {
     elaborate(block).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The blocks from the command to the storage, in every configuration that is run. They are in one Verilated library, because most of its
-/// price is paid once.
+/// Blocks that share a Verilated library, because most of its price is paid once.
+struct Group {
+    name: &'static str,
+    blocks: fn() -> Vec<Box<dyn Block>>,
+    library: OnceLock<Option<Library>>,
+}
+
+/// One group for each half of the controller, so that a change in one does not build the other again.
+static GROUPS: [Group; 2] = [
+    Group { name: "nvme-hw-control", blocks: control_blocks, library: OnceLock::new() },
+    Group { name: "nvme-hw-data", blocks: data_blocks, library: OnceLock::new() },
+];
+
+/// Queues, entries, completions, firmware, in every configuration that is run.
+fn control_blocks() -> Vec<Box<dyn Block>> {
+    let mut blocks: Vec<Box<dyn Block>> = vec![
+        Box::new(crate::complete::Complete),
+        Box::new(crate::cq_post::CqPost),
+        Box::new(crate::host_port::HostPort),
+        Box::new(crate::lifecycle::Lifecycle),
+    ];
+    for config in CONFIGS {
+        blocks.push(Box::new(crate::decode::Decode::new(config)));
+        blocks.push(Box::new(crate::irq::Irq::new(config)));
+        blocks.push(Box::new(crate::mailbox::Mailbox::new(config)));
+        blocks.push(Box::new(crate::queues::Queues::new(config)));
+        blocks.push(Box::new(crate::regs::Regs::new(config)));
+        blocks.push(Box::new(crate::sq_fetch::SqFetch::new(config)));
+    }
+    blocks
+}
+
+/// From the command to the storage, in every configuration that is run.
 fn data_blocks() -> Vec<Box<dyn Block>> {
     let mut blocks: Vec<Box<dyn Block>> =
         vec![Box::new(crate::buffer::Buffer), Box::new(crate::storage_mux::bench::with_clock())];
@@ -38,31 +69,32 @@ fn is_unavailable(error: &Error) -> bool {
     matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
 }
 
-/// The Verilated blocks; none where Verilator cannot be had.
-fn data_library() -> Option<&'static Library> {
-    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    let load = || {
-        let set = data_blocks()
-            .iter()
-            .fold(ModelSet::new("nvme-hw-data"), |set, block| set.with(ModelSpec::of(&design(&**block))));
-        match set.load() {
-            Ok(library) => Some(library),
-            Err(error) if is_unavailable(&error) => {
-                eprintln!("skipped: the comparison with the Verilated blocks. {error}");
-                None
+impl Group {
+    /// The Verilated blocks; none where Verilator cannot be had.
+    fn library(&'static self) -> Option<&'static Library> {
+        let load = || {
+            let set = (self.blocks)()
+                .iter()
+                .fold(ModelSet::new(self.name), |set, block| set.with(ModelSpec::of(&design(&**block))));
+            match set.load() {
+                Ok(library) => Some(library),
+                Err(error) if is_unavailable(&error) => {
+                    eprintln!("skipped: the comparison with the Verilated blocks. {error}");
+                    None
+                }
+                Err(error) => panic!("{error}"),
             }
-            Err(error) => panic!("{error}"),
-        }
-    };
-    LIBRARY.get_or_init(load).as_ref()
+        };
+        self.library.get_or_init(load).as_ref()
+    }
 }
 
-/// What runs a design: the evaluator and, for the blocks of a library, the Verilated block in step: every output is compared in every clock.
+/// What runs a design: the evaluator and, for the blocks of a group, the Verilated block in step: every output is compared in every clock.
 pub(crate) fn simulator(design: &Design) -> Box<dyn Simulator> {
     let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
     let name = design.top().name.as_str();
-    let is_data = data_blocks().iter().any(|block| block.name() == name);
-    match is_data.then(data_library).flatten() {
+    let group = GROUPS.iter().find(|group| (group.blocks)().iter().any(|block| block.name() == name));
+    match group.and_then(Group::library) {
         Some(library) => {
             Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", library.model(name))))
         }
@@ -73,7 +105,9 @@ pub(crate) fn simulator(design: &Design) -> Box<dyn Simulator> {
 /// `verilator --lint-only -Wall` says nothing about any block.
 #[test]
 fn lint_is_silent() {
-    for block in data_blocks() {
+    let mut blocks: Vec<Box<dyn Block>> = GROUPS.iter().flat_map(|group| (group.blocks)()).collect();
+    blocks.extend(CONFIGS.map(|config| Box::new(crate::Controller::new(config)) as Box<dyn Block>));
+    for block in blocks {
         let spec = ModelSpec::of(&design(&*block));
         match sim_verilator::lint(&spec.verilog, &spec.top) {
             Ok(()) => {}
