@@ -1,6 +1,7 @@
 //! Small pieces that several control blocks share.
 
-use rtl_hdl::{when, Clock, Module, Shape, Signal, Value};
+use nvme_spec::reg::Field;
+use rtl_hdl::{cat, lit, when, Clock, Module, Shape, Signal, Value};
 
 /// An input stream with one register behind it, so that a block may choose between several inputs by what has arrived on them: the register
 /// takes an item while it is empty or is being used, which depends on registers only.
@@ -40,4 +41,26 @@ impl<V: Value> Held<V> {
 #[track_caller]
 pub(crate) fn bit_at(bits: Signal, index: Signal) -> Signal {
     bits.zext(1 << index.width()).word(index, 1)
+}
+
+/// Cuts a field out of a register's value.
+#[track_caller]
+pub(crate) fn get(value: Signal, field: &Field) -> Signal {
+    value.bits(field.lsb..field.lsb + field.width)
+}
+
+/// `value` from bit `lsb` up, in `width` bits.
+#[track_caller]
+pub(crate) fn placed(value: Signal, lsb: u32, width: u32) -> Signal {
+    match lsb {
+        0 => value.zext(width),
+        lsb => cat(&[value, lit(0u8, lsb)]).zext(width),
+    }
+}
+
+/// The value of a register of 32 bits, from the values of its fields.
+#[track_caller]
+pub(crate) fn with_fields(fields: &[(&Field, Signal)]) -> Signal {
+    let placed = fields.iter().map(|(field, value)| placed(*value, field.lsb, 32));
+    placed.reduce(|a, b| a | b).expect("a register has fields")
 }

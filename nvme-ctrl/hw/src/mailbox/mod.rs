@@ -30,12 +30,13 @@
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
 
+use crate::held::{get, placed, with_fields};
 use crate::lifecycle::STATUS_BITS;
 use crate::queues::{QueueCommand, QueueOperation, Released};
 use crate::types::{Command, Completion, Inbox, Operation, Outcome, Target};
 use crate::Config;
 use nvme_spec::firmware_port as port;
-use nvme_spec::reg::{Field, Reg};
+use nvme_spec::reg::Reg;
 use nvme_spec::regs;
 use rtl_bus::AxiLiteRegisters;
 use rtl_hdl::{address_width, cases, cat, lit, when, zero, Block, Clock, EnumSignal, HwEnum, Module, Shape, Signal};
@@ -61,28 +62,6 @@ impl Mailbox {
     pub fn new(config: Config) -> Self {
         Mailbox { config }
     }
-}
-
-/// Cuts a field out of a register's value.
-#[track_caller]
-fn get(value: Signal, field: &Field) -> Signal {
-    value.bits(field.lsb..field.lsb + field.width)
-}
-
-/// `value` from bit `lsb` up, in `width` bits.
-#[track_caller]
-fn placed(value: Signal, lsb: u32, width: u32) -> Signal {
-    match lsb {
-        0 => value.zext(width),
-        lsb => cat(&[value, lit(0u8, lsb)]).zext(width),
-    }
-}
-
-/// A register's value, from the values of its fields.
-#[track_caller]
-fn with_fields(fields: &[(&Field, Signal)]) -> Signal {
-    let placed = fields.iter().map(|(field, value)| placed(*value, field.lsb, 32));
-    placed.reduce(|a, b| a | b).expect("a register has fields")
 }
 
 /// The submission queue entry of a failed command: only what firmware logs.

@@ -12,8 +12,7 @@
 //!                  +------------+
 //! ```
 //! ## Theory of operation
-//! The registers are those of [`nvme_spec::regs`]: names, offsets and fields come from there.
-//! 1. Writes follow the byte strobes; bits outside of fields that can be written stay zero.
+//! 1. The registers are those of [`nvme_spec::regs`]: [`rtl_csr::RegisterFile`] makes them from that table.
 //! 2. A write of both low bytes of a doorbell becomes an item of `doorbell`; other writes there, and doorbells beyond the highest queue
 //!    number of any configuration, are ignored. Doorbells read as zero.
 //! 3. A controller reset changes nothing here: CC holds what the host wrote, AQA, ASQ and ACQ keep their values. A function level reset
@@ -26,20 +25,24 @@
 //! ## Limits
 //! One read and one write at a time.
 
+use crate::held::{get, placed, with_fields};
 use crate::irq::WINDOW_BITS;
 use crate::lifecycle::STATUS_BITS;
 use crate::queues::Doorbell;
 use crate::Config;
-use nvme_spec::reg::{Access, Reg};
+use nvme_spec::reg::{self, Reg};
 use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
 use rtl_bus::AxiLiteRegisters;
-use rtl_hdl::{address_width, cat, lit, when, zero, Block, Module, Signal};
+use rtl_csr::{Access, Bus, Register, RegisterFile};
+use rtl_hdl::{address_width, when, zero, Block, Module, Signal};
 
 #[cfg(test)]
 mod bench;
 
 /// Width of an offset in the BAR.
 pub const OFFSET_BITS: u32 = address_width(BAR0_BYTES);
+/// Width of the address of a register.
+const PROPERTY_BITS: u32 = address_width(REGISTERS.end);
 /// Width of an address of `mmio`: the function number is above the offset.
 pub const MMIO_ADDRESS_BITS: u32 = OFFSET_BITS + 8;
 
@@ -71,10 +74,36 @@ impl Place {
     fn is_in(&self, range: std::ops::Range<u32>) -> Signal {
         self.ours & self.offset.ge(range.start) & !self.offset.zext(OFFSET_BITS + 1).ge(range.end)
     }
+}
 
-    /// The dword of a register, counted from its offset.
-    fn is_dword(&self, reg: &Reg, dword: u32) -> Signal {
-        self.ours & self.offset.bits(2..OFFSET_BITS).eq(reg.offset / 4 + dword)
+/// The name of a field's port.
+fn port_name(reg: &Reg, field: &reg::Field) -> String {
+    format!("{}_{}", reg.name, field.name)
+}
+
+impl Regs {
+    fn register_file(&self) -> RegisterFile {
+        let field_of = |reg: &Reg, field: &reg::Field| {
+            let access = match field.access {
+                reg::Access::Ro if reg.name == regs::CSTS.name => Access::Ro,
+                reg::Access::Ro => Access::Constant,
+                reg::Access::Rw => Access::Rw,
+                reg::Access::W1c => Access::W1c,
+                reg::Access::W1s => Access::W1s,
+            };
+            rtl_csr::Field::new(field.name, field.lsb, field.width, access)
+        };
+        let register_of = |reg: &Reg| Register {
+            name: reg.name.into(),
+            offset: reg.offset,
+            bytes: reg.bytes,
+            reset: if reg.name == regs::CAP.name { regs::cap_value(self.config.queue_entries_max) } else { reg.reset },
+            fields: reg.fields.iter().map(|field| field_of(reg, field)).collect(),
+        };
+        let registers = regs::REGS.iter().map(register_of).collect();
+        let name = format!("properties_e{}", self.config.queue_entries_max);
+        RegisterFile::new(&name, registers, PROPERTY_BITS, Bus::Access)
+            .expect("the table of the specification is right")
     }
 }
 
@@ -97,10 +126,9 @@ impl Block for Regs {
         let doorbell = m.stream_out_single::<Doorbell>("doorbell");
 
         // 2. State
-        let cc = m.reg("cc_held", clock, zero(32));
-        let aqa = m.reg("aqa_held", clock, zero(32));
-        let asq = m.reg("asq_held", clock, zero(64));
-        let acq = m.reg("acq_held", clock, zero(64));
+        let reset = clock.reset().expect("`Module::clock` has a reset") | function_reset;
+        let file = self.register_file();
+        let properties = m.instance_with_clocks("properties", &file, &[clock.with_reset(reset)]);
         let read_settled = m.reg("read_settled", clock, false);
 
         // 3. Conditions
@@ -124,47 +152,30 @@ impl Block for Regs {
                 value: mmio.write_data().low(16),
             });
         });
-        for (reg, held) in [(&regs::CC, cc), (&regs::AQA, aqa), (&regs::ASQ, asq), (&regs::ACQ, acq)] {
-            let dwords: Vec<Signal> = (0..reg.bytes / 4)
-                .rev()
-                .map(|dword| {
-                    let old = held.bits(32 * dword..32 * dword + 32);
-                    let here = mmio.write() & written.is_dword(reg, dword);
-                    let bits = lit((reg.mask_of(Access::Rw) >> (32 * dword)) as u32, 32);
-                    here.mux(merged(old, mmio.write_data(), mmio.write_strobe()) & bits, old)
-                })
-                .collect();
-            held.set(cat(&dwords));
-            when(function_reset, || held.set(lit(0u8, held.width())));
+        properties.port("write").set(accept & written.is_in(REGISTERS));
+        properties.port("write_address").set(written.offset.low(PROPERTY_BITS));
+        properties.port("write_data").set(mmio.write_data());
+        properties.port("write_strobe").set(mmio.write_strobe());
+        properties.port("read_address").set(read.offset.low(PROPERTY_BITS));
+        for field in regs::CSTS.fields {
+            properties.port(&port_name(&regs::CSTS, field)).set(get(status.zext(32), field));
         }
-
-        // The window answers one clock after its address.
+        // Registers and window answer one clock after their address.
         read_settled.set(mmio.read() & !read_settled);
-        let csts = status.zext(32);
-        let cap = regs::cap_value(self.config.queue_entries_max);
-        let values = [
-            (&regs::CAP, lit(cap, 64)),
-            (&regs::VS, lit(regs::VS.reset, 32)),
-            (&regs::CC, cc),
-            (&regs::CSTS, csts),
-            (&regs::AQA, aqa),
-            (&regs::ASQ, asq),
-            (&regs::ACQ, acq),
-        ];
-        let dwords = values.iter().flat_map(|(reg, value)| {
-            let read = &read;
-            (0..reg.bytes / 4)
-                .map(move |dword| read.is_dword(reg, dword).repeat(32) & value.bits(32 * dword..32 * dword + 32))
-        });
-        let word = dwords.reduce(|a, b| a | b).expect("there are registers");
-        let answer = m.wire("answer", read_window.mux(window_read_data, word));
+        let property = read.is_in(REGISTERS).mux(properties.port("read_data"), zero(32));
+        let answer = m.wire("answer", read_window.mux(window_read_data, property));
         when(mmio.read() & read_settled, || mmio.answer_read(answer));
+        let value = |reg: &Reg| {
+            let fields = reg.fields.iter().map(|field| (field, properties.port(&port_name(reg, field))));
+            with_fields(&fields.collect::<Vec<_>>())
+        };
+        let page = |reg: &Reg| placed(properties.port(&port_name(reg, &reg.fields[0])), reg.fields[0].lsb, 64);
 
         // 5. Outputs
-        m.output("cc", cc);
-        m.output("aqa", aqa);
-        m.output("asq", asq);
-        m.output("acq", acq);
+        m.output("cc", value(&regs::CC));
+        m.output("aqa", value(&regs::AQA));
+        m.output("asq", page(&regs::ASQ));
+        m.output("acq", page(&regs::ACQ));
         m.output("window_write", accept & write_window);
         m.output("window_address", window_address(written.offset));
         m.output("window_data", mmio.write_data());
@@ -180,12 +191,3 @@ fn window_address(offset: Signal) -> Signal {
 }
 
 const _: () = assert!(MSIX_TABLE.start * 2 == BAR0_BYTES && REGISTERS.start == 0);
-
-/// `old` with the bytes of `new` whose strobe is set.
-fn merged(old: Signal, new: Signal, strobe: Signal) -> Signal {
-    let bytes: Vec<Signal> = (0..4)
-        .rev()
-        .map(|byte| strobe.bit(byte).mux(new.bits(8 * byte..8 * byte + 8), old.bits(8 * byte..8 * byte + 8)))
-        .collect();
-    cat(&bytes)
-}
