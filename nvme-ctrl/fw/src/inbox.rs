@@ -5,7 +5,6 @@ use nvme_spec::{decode_io, Limits, NamespaceInfo, SqEntry, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
-use crate::life::Transfer;
 use crate::port::{CommandId, InboxCommand};
 use crate::{Firmware, ROOM_FOR_COMMAND};
 
@@ -44,10 +43,8 @@ impl<M: Mmio> Firmware<M> {
         match self.execute_admin(entry) {
             Ok(Answer::Done(result)) => self.complete(id, result),
             Ok(Answer::Held) => {}
-            Ok(Answer::Send { bytes, acknowledges }) => {
-                let prp = entry.prp.map(|prp| prp.get());
-                self.port.send_buffer(prp, bytes);
-                self.life.transfer = Some(Transfer { entry: *entry, acknowledges });
+            Ok(Answer::Send { bytes, described, acknowledges }) => {
+                self.begin_transfer(entry, bytes, described, acknowledges);
             }
             Err(status) => self.refuse(0, entry, status),
         }
@@ -63,24 +60,5 @@ impl<M: Mmio> Firmware<M> {
             Ok(_) => Status::INTERNAL_ERROR,
         };
         self.refuse(sqid, entry, status);
-    }
-
-    /// Completes the admin command whose data has arrived.
-    pub(crate) fn poll_transfer(&mut self) {
-        let Some(transfer) = self.life.transfer else {
-            return;
-        };
-        let Some(status) = self.port.transferred() else {
-            return;
-        };
-        self.life.transfer = None;
-        if !status.is_success() {
-            return self.refuse(0, &transfer.entry, status);
-        }
-        if let Some(event_type) = transfer.acknowledges {
-            self.life.events.acknowledge(event_type);
-        }
-        let id = CommandId { sqid: 0, cid: transfer.entry.cid.get() };
-        self.complete(id, 0);
     }
 }

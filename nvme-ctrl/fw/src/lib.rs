@@ -29,6 +29,7 @@ mod list;
 mod port;
 mod queues;
 mod shutdown;
+mod transfer;
 
 pub use config::Config;
 

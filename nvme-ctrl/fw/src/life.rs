@@ -13,6 +13,7 @@ use crate::list::List;
 use crate::port::{CreateCq, CreateSq, QueueCommand};
 use crate::queues::{Queues, SubmissionQueue};
 use crate::shutdown::Shutdown;
+use crate::transfer::Transfer;
 use crate::Firmware;
 
 /// Where the controller is in its life.
@@ -24,14 +25,6 @@ pub(crate) enum State {
     Ready,
     /// CSTS.CFS is 1. Leaves by a controller reset.
     Failed(FatalCode),
-}
-
-/// The data of an admin command on its way to the host.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Transfer {
-    pub(crate) entry: SqEntry,
-    /// The type of events that are acknowledged when the data has arrived.
-    pub(crate) acknowledges: Option<u8>,
 }
 
 /// Everything that ends with a controller reset.

@@ -243,18 +243,36 @@ impl<M: Mmio> Port<M> {
         for (index, dword) in data.chunks(4).enumerate() {
             let mut bytes = [0; 4];
             bytes[..dword.len()].copy_from_slice(dword);
-            let offset = regs::BUFFER.dword(index as u32);
-            self.mmio.write32(offset, u32::from_le_bytes(bytes));
+            self.set_buffer_word(index as u32, u32::from_le_bytes(bytes));
         }
+    }
+
+    /// A word of the data buffer.
+    pub(crate) fn buffer_word(&mut self, index: u32) -> u32 {
+        self.mmio.read32(regs::BUFFER.dword(index))
+    }
+
+    /// Sets a word of the data buffer.
+    pub(crate) fn set_buffer_word(&mut self, index: u32, value: u32) {
+        self.mmio.write32(regs::BUFFER.dword(index), value);
     }
 
     /// Moves the start of the data buffer to the pages of a command; [`Self::transferred`] tells when that has ended.
     pub(crate) fn send_buffer(&mut self, prp: [u64; 2], bytes: u32) {
+        self.transfer(prp, bytes, 1);
+    }
+
+    /// Moves `bytes` of the host, inside one page, to the start of the data buffer; [`Self::transferred`] tells when that has ended.
+    pub(crate) fn fetch_to_buffer(&mut self, address: u64, bytes: u32) {
+        self.transfer([address, 0], bytes, 0);
+    }
+
+    fn transfer(&mut self, prp: [u64; 2], bytes: u32, direction: u32) {
         let [prp1, prp2] = prp;
         self.write_pair(&regs::TRANSFER_PRP1_LOW, &regs::TRANSFER_PRP1_HIGH, prp1);
         self.write_pair(&regs::TRANSFER_PRP2_LOW, &regs::TRANSFER_PRP2_HIGH, prp2);
         self.write(&regs::TRANSFER_LENGTH, bytes);
-        let direction = regs::transfer_start::DIRECTION.set32(0, 1);
+        let direction = regs::transfer_start::DIRECTION.set32(0, direction);
         self.write(&regs::TRANSFER_START, direction);
     }
 

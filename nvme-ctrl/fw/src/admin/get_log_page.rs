@@ -79,7 +79,7 @@ impl<M: Mmio> Firmware<M> {
         let answer = self.send(entry, &data[..bytes])?;
         let acknowledges = page.event_type.filter(|_| !request.retains_event);
         Ok(match answer {
-            Answer::Send { bytes, .. } => Answer::Send { bytes, acknowledges },
+            Answer::Send { bytes, .. } => Answer::Send { bytes, described: request.bytes as u32, acknowledges },
             other => other,
         })
     }

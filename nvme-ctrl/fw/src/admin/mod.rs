@@ -30,6 +30,8 @@ pub(crate) enum Answer {
     Send {
         /// From the start of the buffer.
         bytes: u32,
+        /// What the command's PRPs describe: as much or more.
+        described: u32,
         /// The type of events that are acknowledged when the data has arrived.
         acknowledges: Option<u8>,
     },
@@ -66,6 +68,7 @@ impl<M: Mmio> Firmware<M> {
             return Err(Status::INVALID_PRP_OFFSET);
         }
         self.port.write_buffer(data);
-        Ok(Answer::Send { bytes: data.len() as u32, acknowledges: None })
+        let bytes = data.len() as u32;
+        Ok(Answer::Send { bytes, described: bytes, acknowledges: None })
     }
 }

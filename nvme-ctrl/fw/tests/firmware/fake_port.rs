@@ -62,6 +62,8 @@ pub struct FakePort {
     pub in_flight: BTreeMap<u8, u32>,
     /// What was sent to the host.
     pub sent: Vec<Sent>,
+    /// Entries of PRP lists in host memory, by address.
+    pub lists: BTreeMap<u64, u64>,
     /// How the next transfers end.
     pub transfer_status: Status,
     /// Reads for which a completion and a transfer stay busy.
@@ -102,6 +104,7 @@ impl FakePort {
             cqs: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             sent: Vec::new(),
+            lists: BTreeMap::new(),
             transfer_status: Status::SUCCESS,
             busy_reads: 2,
             queue_busy_reads: 2,
@@ -298,7 +301,6 @@ impl FakePort {
         if self.over {
             return;
         }
-        assert_eq!(value, 1, "device to host");
         let pair = |low: u32, high: u32| u64::from(self.value(high)) << 32 | u64::from(self.value(low));
         let prp = [
             pair(regs::TRANSFER_PRP1_LOW.offset, regs::TRANSFER_PRP1_HIGH.offset),
@@ -307,6 +309,14 @@ impl FakePort {
         let bytes = self.value(regs::TRANSFER_LENGTH.offset);
         assert_eq!(prp[0] % 4, 0, "PRP1 points to a dword");
         assert!((4..=BUFFER_BYTES).contains(&bytes) && bytes % 4 == 0, "{bytes} bytes");
+        if value == 0 {
+            // Host to device: only entries of PRP lists are read.
+            assert_eq!(bytes, 8, "a list entry");
+            let entry = self.lists[&prp[0]];
+            self.buffer[0] = entry as u32;
+            self.buffer[1] = (entry >> 32) as u32;
+            return;
+        }
         let data = self.buffer.as_bytes()[..bytes as usize].to_vec();
         self.sent.push(Sent { prp, data });
     }
@@ -337,6 +347,9 @@ impl Mmio for FakePort {
         self.accesses += 1;
         if regs::INBOX_ENTRY.contains(offset) {
             return self.inbox_dword((offset - regs::INBOX_ENTRY.offset) / 4);
+        }
+        if regs::BUFFER.contains(offset) {
+            return self.buffer[((offset - regs::BUFFER.offset) / 4) as usize];
         }
         let counter = |counter: &&Counter| counter.low.offset == offset || counter.high.offset == offset;
         if let Some(counter) = regs::COUNTERS.iter().find(counter) {

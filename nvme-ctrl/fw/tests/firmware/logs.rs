@@ -176,3 +176,52 @@ fn what_is_not_there_is_refused() {
         bench.refused(entry, Status::INVALID_PRP_OFFSET);
     }
 }
+
+/// The PRPs describe what the host asked for, which may be more than is sent: then PRP2 points to a list although the data touches two pages.
+/// NVMe Base, "Physical Region Page Entry and List".
+#[test]
+fn data_follows_the_list_of_a_long_request() {
+    const FIRST: u64 = 0x10_0000;
+    const SECOND: u64 = 0x20_0000;
+    // PRP2 and the entries of the list: at the start of a page, and at its end, where the last entry points to the next list page.
+    let lists: [(u32, u64, &[(u64, u64)]); 2] =
+        [(8192, 0x30_0000, &[(0x30_0000, SECOND)]), (8192, 0x30_0FF8, &[(0x30_0FF8, 0x40_0000), (0x40_0000, SECOND)])];
+    for (asked, prp2, entries) in lists {
+        for offset in [4u64, 0x800, 4088, 4092] {
+            let mut bench = Bench::ready();
+            for _ in 0..64 {
+                bench.refused(identify(0x77, 0), Status::INVALID_FIELD);
+            }
+            let whole = bench.admin(get_log_page(1, 4096)).data();
+            bench.port().sent.clear();
+            bench.port().lists = entries.iter().copied().collect();
+            let mut entry = get_log_page(1, asked);
+            entry.prp = [(FIRST + offset).into(), prp2.into()];
+            bench.port().push_command(0, SqEntry { cid: 0x51.into(), ..entry });
+            bench.polls(40);
+            assert_eq!(bench.completions_of(0, 0x51).len(), 1, "{asked} at {offset}");
+            assert_eq!(bench.completions_of(0, 0x51)[0].status, Status::SUCCESS);
+            let sent = &bench.port().sent;
+            let first = 4096 - offset as usize;
+            assert_eq!(sent.len(), 2, "{asked} at {offset}");
+            assert_eq!((sent[0].prp[0], &sent[0].data[..]), (FIRST + offset, &whole[..first]));
+            assert_eq!((sent[1].prp[0], &sent[1].data[..]), (SECOND, &whole[first..]));
+        }
+    }
+}
+
+/// A list that is no list: the PRP Offset is invalid.
+#[test]
+fn bad_lists_of_a_long_request_are_refused() {
+    for (prp2, entry_there) in [(0x30_0004, 0x20_0000), (0x30_0000, 0x20_0008)] {
+        let mut bench = Bench::ready();
+        bench.port().lists.insert(prp2, entry_there);
+        let mut entry = get_log_page(1, 8192);
+        entry.prp = [0x10_0800.into(), prp2.into()];
+        bench.port().push_command(0, SqEntry { cid: 0x51.into(), ..entry });
+        bench.polls(40);
+        let completions = bench.completions_of(0, 0x51);
+        assert_eq!(completions.len(), 1);
+        assert_eq!(completions[0].status, Status::INVALID_PRP_OFFSET.with_dnr());
+    }
+}

@@ -1,0 +1,133 @@
+//! The data of an admin command on its way from the data buffer to the host.
+//!
+//! Hardware finds the pages of a transfer from its two PRPs and its length. The host may describe more memory than firmware sends (a log page is
+//! shorter than what was asked for), and then PRP2 may point to a list although what is sent touches two pages only. In that case firmware
+//! sends the part in the first page, reads the list entry of the second page, and sends the rest there.
+//! NVMe Base, "Physical Region Page Entry and List".
+
+use nvme_spec::entry::prp::{ENTRY_BYTES, LIST_ALIGNMENT};
+use nvme_spec::limits::PAGE_BYTES;
+use nvme_spec::{SqEntry, Status};
+use soc_hal::Mmio;
+
+use crate::port::CommandId;
+use crate::Firmware;
+
+/// The data of an admin command on its way to the host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transfer {
+    entry: SqEntry,
+    /// The type of events that are acknowledged when the data has arrived.
+    acknowledges: Option<u8>,
+    next: Next,
+}
+
+/// What comes after the hardware's transfer that is under way.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// All data has arrived.
+    Complete,
+    /// The first page has its part. The page of the rest is in a list.
+    LookUp(Listed),
+    /// The list entry is in the first words of the buffer, where `kept` was.
+    Follow { listed: Listed, kept: [u32; ENTRY_WORDS as usize] },
+}
+
+/// Data for a page that a PRP list names.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    /// Address of the list entry.
+    list: u64,
+    /// Pages that the list describes from this entry on.
+    pages: u32,
+    /// Where the data begins in the buffer, in words.
+    start: u32,
+    /// Its length in words.
+    words: u32,
+}
+
+/// Words of a list entry.
+const ENTRY_WORDS: u32 = ENTRY_BYTES / 4;
+
+impl<M: Mmio> Firmware<M> {
+    /// Sends `bytes` of the data buffer as the data of `entry`, whose PRPs describe `described` bytes.
+    pub(crate) fn begin_transfer(&mut self, entry: &SqEntry, bytes: u32, described: u32, acknowledges: Option<u8>) {
+        let prp = entry.prp.map(|prp| prp.get());
+        let offset = (prp[0] % u64::from(PAGE_BYTES)) as u32;
+        let in_first_page = bytes.min(PAGE_BYTES - offset);
+        let pages = (offset + described).div_ceil(PAGE_BYTES);
+        let is_list = pages > 2;
+        if is_list && prp[1] % LIST_ALIGNMENT != 0 {
+            return self.refuse(0, entry, Status::INVALID_PRP_OFFSET);
+        }
+        let next = if is_list && in_first_page < bytes {
+            let words = (bytes - in_first_page) / 4;
+            self.port.send_buffer(prp, in_first_page);
+            Next::LookUp(Listed { list: prp[1], pages: pages - 1, start: in_first_page / 4, words })
+        } else {
+            self.port.send_buffer(prp, bytes);
+            Next::Complete
+        };
+        self.life.transfer = Some(Transfer { entry: *entry, acknowledges, next });
+    }
+
+    /// Goes on with the transfer when the hardware's part of it has ended.
+    pub(crate) fn poll_transfer(&mut self) {
+        let Some(transfer) = self.life.transfer else {
+            return;
+        };
+        let Some(status) = self.port.transferred() else {
+            return;
+        };
+        match self.continue_transfer(&transfer, status) {
+            Ok(Some(next)) => self.life.transfer = Some(Transfer { next, ..transfer }),
+            Ok(None) => {
+                self.life.transfer = None;
+                if let Some(event_type) = transfer.acknowledges {
+                    self.life.events.acknowledge(event_type);
+                }
+                self.complete(CommandId { sqid: 0, cid: transfer.entry.cid.get() }, 0);
+            }
+            Err(status) => {
+                self.life.transfer = None;
+                self.refuse(0, &transfer.entry, status);
+            }
+        }
+    }
+
+    /// Starts the next part; `None` if there is none.
+    fn continue_transfer(&mut self, transfer: &Transfer, status: Status) -> Result<Option<Next>, Status> {
+        if !status.is_success() {
+            return Err(status);
+        }
+        match transfer.next {
+            Next::Complete => Ok(None),
+            Next::LookUp(listed) => {
+                let kept = core::array::from_fn(|word| self.port.buffer_word(word as u32));
+                self.port.fetch_to_buffer(listed.list, ENTRY_BYTES);
+                Ok(Some(Next::Follow { listed, kept }))
+            }
+            Next::Follow { listed, kept } => {
+                let entry = u64::from(self.port.buffer_word(1)) << 32 | u64::from(self.port.buffer_word(0));
+                if entry % u64::from(PAGE_BYTES) != 0 {
+                    return Err(Status::INVALID_PRP_OFFSET);
+                }
+                let is_last_of_page = (listed.list + u64::from(ENTRY_BYTES)) % u64::from(PAGE_BYTES) == 0;
+                if is_last_of_page && listed.pages > 1 {
+                    // The last entry of a list page points to the next list page if more pages are described.
+                    self.port.fetch_to_buffer(entry, ENTRY_BYTES);
+                    return Ok(Some(Next::Follow { listed: Listed { list: entry, ..listed }, kept }));
+                }
+                for (word, value) in (0..).zip(kept) {
+                    self.port.set_buffer_word(word, value);
+                }
+                for word in 0..listed.words {
+                    let value = self.port.buffer_word(listed.start + word);
+                    self.port.set_buffer_word(word, value);
+                }
+                self.port.send_buffer([entry, 0], 4 * listed.words);
+                Ok(Some(Next::Complete))
+            }
+        }
+    }
+}
