@@ -1,6 +1,7 @@
 //! Small pieces that several control blocks share.
 
-use nvme_spec::reg::Field;
+use nvme_spec::reg::{Field, Reg};
+use rtl_csr::{Access, Register};
 use rtl_hdl::{cat, lit, when, Clock, Module, Shape, Signal, Value};
 
 /// An input stream with one register behind it, so that a block may choose between several inputs by what has arrived on them: the register
@@ -63,4 +64,16 @@ pub(crate) fn placed(value: Signal, lsb: u32, width: u32) -> Signal {
 pub(crate) fn with_fields(fields: &[(&Field, Signal)]) -> Signal {
     let placed = fields.iter().map(|(field, value)| placed(*value, field.lsb, 32));
     placed.reduce(|a, b| a | b).expect("a register has fields")
+}
+
+/// The name of a field's port of a register file.
+pub(crate) fn port_name(reg: &Reg, field: &Field) -> String {
+    format!("{}_{}", reg.name, field.name)
+}
+
+/// A register of the specification for a register file; `access` says what the file does with each field.
+pub(crate) fn register_of(reg: &Reg, reset: u64, access: impl Fn(&Field) -> Access) -> Register {
+    let field_of = |field: &Field| rtl_csr::Field::new(field.name, field.lsb, field.width, access(field));
+    let fields = reg.fields.iter().map(field_of).collect();
+    Register { name: reg.name.into(), offset: reg.offset, bytes: reg.bytes, reset, fields }
 }

@@ -16,7 +16,7 @@
 //!                       +---------------+
 //! ```
 //! ## Theory of operation
-//! [`nvme_spec::firmware_port`] is the table of registers, and says what each does.
+//! [`nvme_spec::firmware_port`] is the table of registers, and says what each does; [`rtl_csr::RegisterFile`] makes them from it.
 //! 1. Commands from `decode` and failed commands from the I/O engine take turns into the inbox. Firmware pops them; only then their place in
 //!    the completion queue and their count in flight are released, so firmware sees a command before its queue is empty.
 //! 2. When the life has ended, the inbox is emptied without firmware: commands are dropped as they come.
@@ -30,16 +30,20 @@
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
 
-use crate::held::{get, placed, with_fields};
+use crate::held::{get, placed, port_name, register_of};
 use crate::lifecycle::STATUS_BITS;
 use crate::queues::{QueueCommand, QueueOperation, Released};
 use crate::types::{Command, Completion, Inbox, Operation, Outcome, Target};
 use crate::Config;
 use nvme_spec::firmware_port as port;
-use nvme_spec::reg::Reg;
+use nvme_spec::reg::{self, Field, Reg};
 use nvme_spec::regs;
 use rtl_bus::AxiLiteRegisters;
-use rtl_hdl::{address_width, cases, cat, lit, when, zero, Block, Clock, EnumSignal, HwEnum, Module, Shape, Signal};
+use rtl_csr::{Access, Bus, RegisterFile};
+use rtl_hdl::{
+    address_width, cases, cat, lit, when, zero, Block, Constant, EnumSignal, HwEnum, InstanceHandle, Module, Shape,
+    Signal,
+};
 use rtl_prim::fifo_of;
 use std::mem::offset_of;
 
@@ -48,6 +52,9 @@ mod bench;
 
 /// Commands that wait for firmware here.
 const INBOX_DEPTH: u32 = 4;
+
+/// The largest number that CONFIGURATION.SLOTS can show.
+const SLOTS_SHOWN_MAX: u32 = port::configuration::SLOTS.max() as u32;
 
 /// Width of an address of the port.
 pub const FIRMWARE_ADDRESS_BITS: u32 = address_width(port::PORT_BYTES);
@@ -75,48 +82,67 @@ fn failed_entry(failed: &Outcome) -> Signal {
         | entry(offset_of!(nvme_spec::SqEntry, cdw10) + 8, (failed.blocks - 1).low(16))
 }
 
-/// The registers as the bus sees them.
-struct Registers<'a> {
-    m: &'a Module,
-    clock: Clock,
-    bus: AxiLiteRegisters,
-    accept: Signal,
-    values: std::cell::RefCell<Vec<(Reg, Signal)>>,
+/// The register file, by the names of the specification.
+struct Registers {
+    file: InstanceHandle,
 }
 
-impl Registers<'_> {
-    /// True in the clock in which `reg` is written.
+impl Registers {
+    /// What firmware wrote to a field, or what it reads there.
+    #[track_caller]
+    fn field(&self, reg: &Reg, field: &Field) -> Signal {
+        self.file.port(&port_name(reg, field))
+    }
+
+    /// The only field of a register.
+    #[track_caller]
+    fn whole(&self, reg: &Reg) -> Signal {
+        self.field(reg, &reg.fields[0])
+    }
+
+    /// True in the clock after `reg` was written.
     #[track_caller]
     fn written(&self, reg: &Reg) -> Signal {
-        let here = self.accept & self.bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(reg.offset / 4);
-        self.m.wire(&format!("write_{}", reg.name.to_lowercase()), here)
+        self.file.port(&format!("{}_written", reg.name))
     }
 
-    /// `value` is read at `reg`.
-    fn show(&self, reg: &Reg, value: Signal) {
-        self.values.borrow_mut().push((*reg, value));
-    }
-
-    /// A register that returns what was written.
+    /// Firmware reads these values.
     #[track_caller]
-    fn read_write(&self, reg: &Reg) -> Signal {
-        let mask = reg.mask_of(nvme_spec::reg::Access::Rw) as u32;
-        let held = self.m.reg(&reg.name.to_lowercase(), self.clock, zero(32));
-        when(self.written(reg), || held.set(self.bus.write_data() & mask));
-        self.show(reg, held);
-        held
+    fn show(&self, reg: &Reg, fields: &[(&Field, Signal)]) {
+        for (field, value) in fields {
+            self.field(reg, field).set(*value);
+        }
     }
+}
 
-    /// What is read at the read address.
-    #[track_caller]
-    fn read_word(&self) -> Signal {
-        let address = self.bus.read_address();
-        let words = self.values.borrow();
-        let chosen = words.iter().map(|(reg, value)| {
-            let here = address.bits(2..FIRMWARE_ADDRESS_BITS).eq(reg.offset / 4);
-            here.repeat(32) & *value
-        });
-        chosen.reduce(|a, b| a | b).expect("there are registers")
+impl Mailbox {
+    fn register_file(&self) -> RegisterFile {
+        let config = self.config;
+        let configuration = port::configuration::IO_QUEUES.set(0, config.io_queues.into());
+        let configuration = port::configuration::UNITS.set(configuration, config.units.into());
+        let configuration = port::configuration::SLOTS.set(configuration, config.slots.min(SLOTS_SHOWN_MAX).into());
+        let entries_log2 = config.queue_entries_max.ilog2().into();
+        let constants = [
+            (&port::ID, port::ID.reset),
+            (&port::VERSION, port::VERSION.reset),
+            (&port::CONFIGURATION, port::configuration::QUEUE_ENTRIES_LOG2.set(configuration, entries_log2)),
+            (&port::LBA_BYTES, config.lba_bytes.into()),
+        ];
+        let register = |reg: &Reg| {
+            let constant = constants.iter().find(|(constant, _)| constant.name == reg.name);
+            register_of(reg, constant.map_or(0, |(_, value)| *value), |field| match field.access {
+                reg::Access::Ro if constant.is_some() => Access::Constant,
+                reg::Access::Ro => Access::Ro,
+                // `lifecycle` has it.
+                reg::Access::Rw if reg.name == port::STATUS_SET.name => Access::Ro,
+                reg::Access::Rw => Access::Rw,
+                // What is latched is in EVENTS; here is only the wish to clear it.
+                reg::Access::W1c | reg::Access::W1s => Access::W1s,
+            })
+        };
+        let registers = port::REGS.iter().map(register).collect();
+        let name = format!("firmware_registers_{}", config.suffix());
+        RegisterFile::new(&name, registers, FIRMWARE_ADDRESS_BITS, Bus::Access).expect("the table of the port is right")
     }
 }
 
@@ -184,7 +210,7 @@ impl Block for Mailbox {
         let pops = m.wire("pops", bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(port::INBOX_POP.offset / 4));
         let accept = m.wire("accept", bus.write() & (!pops | released.can_take()));
         let data = bus.write_data();
-        let registers = Registers { m, clock, bus, accept, values: Default::default() };
+        let registers = Registers { file: m.instance("registers", &self.register_file()) };
         let in_buffer = |address: Signal| {
             address.ge(port::BUFFER.offset) & address.zext(FIRMWARE_ADDRESS_BITS + 1).lt(port::BUFFER.end())
         };
@@ -195,6 +221,18 @@ impl Block for Mailbox {
 
         // 4. Next state: the bus.
         when(accept, || bus.accept_write());
+        let file = &registers.file;
+        file.port("write").set(accept);
+        file.port("write_address").set(bus.write_address());
+        file.port("write_data").set(data);
+        file.port("write_strobe").set(bus.write_strobe());
+        file.port("read_address").set(bus.read_address());
+        // What is written to a register of pulses is there for one clock.
+        for reg in port::REGS {
+            for field in reg.fields.iter().filter(|field| matches!(field.access, reg::Access::W1c | reg::Access::W1s)) {
+                file.port(&format!("{}_clear", port_name(reg, field))).set(Constant::ones(field.width));
+            }
+        }
         // The buffer answers one clock after its address, which is the read's unless a write needs it.
         read_settled.set(bus.read() & !read_settled & !write_buffer);
         let word_bits = 2..2 + address_width(port::BUFFER.bytes / 4);
@@ -222,18 +260,21 @@ impl Block for Mailbox {
             });
         });
         let head = inbox.payload();
-        when(discards | (head_shown & registers.written(&port::INBOX_POP)), || {
+        when(discards | (head_shown & registers.whole(&port::INBOX_POP) & released.can_take()), || {
             inbox.take();
             released.offer(Released { sqid: head.sqid });
         });
         let kind = head.failed.mux(lit(port::inbox_kind::FAILED_COMMAND, 3), lit(port::inbox_kind::COMMAND, 3));
-        let inbox_status = with_fields(&[
-            (&port::inbox_status::VALID, lit(1u8, 1)),
-            (&port::inbox_status::KIND, kind),
-            (&port::inbox_status::SQID, head.sqid),
-            (&port::inbox_status::STATUS, head.status),
-        ]);
-        registers.show(&port::INBOX_STATUS, inbox_status & head_shown.repeat(32));
+        let shown = |value: Signal| value & head_shown.repeat(value.width());
+        registers.show(
+            &port::INBOX_STATUS,
+            &[
+                (&port::inbox_status::VALID, head_shown),
+                (&port::inbox_status::KIND, shown(kind)),
+                (&port::inbox_status::SQID, shown(head.sqid)),
+                (&port::inbox_status::STATUS, shown(head.status)),
+            ],
+        );
         let read_index = bus.read_address().bits(2..2 + address_width(port::INBOX_ENTRY.bytes / 4));
         let entry_word = m.wire("entry_word", head.entry.word(read_index, 32));
         let read_entry = {
@@ -242,8 +283,6 @@ impl Block for Mailbox {
         };
 
         // 4. Next state: completions.
-        let result = registers.read_write(&port::COMPLETION_RESULT);
-        let id = registers.read_write(&port::COMPLETION_ID);
         when(firmware_answered, || {
             completion_busy.set(false);
             completion_refused.set(firmware_refused);
@@ -253,10 +292,10 @@ impl Block for Mailbox {
         when(posts & alive & completion.can_take(), || {
             completion_busy.set(true);
             completion.offer(Completion {
-                sqid: get(id, &port::completion_id::SQID),
-                cid: get(id, &port::completion_id::CID),
-                status: get(data, &port::completion_post::STATUS),
-                result,
+                sqid: registers.field(&port::COMPLETION_ID, &port::completion_id::SQID),
+                cid: registers.field(&port::COMPLETION_ID, &port::completion_id::CID),
+                status: registers.whole(&port::COMPLETION_POST),
+                result: registers.whole(&port::COMPLETION_RESULT),
                 from_firmware: lit(1u8, 1),
             });
         });
@@ -266,24 +305,23 @@ impl Block for Mailbox {
         });
         registers.show(
             &port::COMPLETION_STATE,
-            with_fields(&[
+            &[
                 (&port::completion_state::BUSY, completion_busy),
                 (&port::completion_state::REFUSED, completion_refused),
                 (&port::completion_state::DROPPED, completion_dropped),
-            ]),
+            ],
         );
 
         // 4. Next state: queues.
-        let base_low = registers.read_write(&port::QUEUE_BASE_LOW);
-        let base_high = registers.read_write(&port::QUEUE_BASE_HIGH);
-        let size = registers.read_write(&port::QUEUE_SIZE);
-        let attributes = registers.read_write(&port::QUEUE_ATTRIBUTES);
-        let select = registers.read_write(&port::QUEUE_SELECT);
+        let base_low = registers.whole(&port::QUEUE_BASE_LOW);
+        let base_high = registers.whole(&port::QUEUE_BASE_HIGH);
+        let size = registers.whole(&port::QUEUE_SIZE);
+        let attribute = |field: &Field| registers.field(&port::QUEUE_ATTRIBUTES, field);
         let operation = m.wire_as::<QueueOperation>("queue_operation");
         let is_operation = m.wire_of_width("is_queue_operation", 1);
         operation.goto(QueueOperation::CreateSubmission);
         is_operation.set(true);
-        cases(get(data, &port::queue_command::OP))
+        cases(registers.field(&port::QUEUE_COMMAND, &port::queue_command::OP))
             .on(port::queue_operation::CREATE_SQ, || operation.goto(QueueOperation::CreateSubmission))
             .on(port::queue_operation::CREATE_CQ, || operation.goto(QueueOperation::CreateCompletion))
             .on(port::queue_operation::STOP_SQ, || operation.goto(QueueOperation::StopSubmission))
@@ -296,23 +334,23 @@ impl Block for Mailbox {
             queue_busy.set(true);
             queue_command.offer(QueueCommand {
                 operation,
-                queue: get(data, &port::queue_command::QID),
-                completion_queue: get(attributes, &port::queue_attributes::CQID),
+                queue: registers.field(&port::QUEUE_COMMAND, &port::queue_command::QID),
+                completion_queue: attribute(&port::queue_attributes::CQID),
                 page: cat(&[base_high, base_low.bits(12..32)]),
-                last: (get(size, &port::queue_size::ENTRIES) - 1).low(crate::config::INDEX_BITS),
-                interrupts: get(attributes, &port::queue_attributes::IEN),
-                vector: get(attributes, &port::queue_attributes::VECTOR),
+                last: (size - 1).low(crate::config::INDEX_BITS),
+                interrupts: attribute(&port::queue_attributes::IEN),
+                vector: attribute(&port::queue_attributes::VECTOR),
             });
         });
-        registers.show(&port::QUEUE_STATE, with_fields(&[(&port::queue_state::BUSY, queue_busy)]));
-        registers.show(&port::QUEUE_IN_FLIGHT, selected_in_flight.zext(32));
+        registers.show(&port::QUEUE_STATE, &[(&port::queue_state::BUSY, queue_busy)]);
+        registers.whole(&port::QUEUE_IN_FLIGHT).set(selected_in_flight.zext(32));
 
         // 4. Next state: transfers.
-        let prp1_low = registers.read_write(&port::TRANSFER_PRP1_LOW);
-        let prp1_high = registers.read_write(&port::TRANSFER_PRP1_HIGH);
-        let prp2_low = registers.read_write(&port::TRANSFER_PRP2_LOW);
-        let prp2_high = registers.read_write(&port::TRANSFER_PRP2_HIGH);
-        let length = registers.read_write(&port::TRANSFER_LENGTH);
+        let prp1_low = registers.whole(&port::TRANSFER_PRP1_LOW);
+        let prp1_high = registers.whole(&port::TRANSFER_PRP1_HIGH);
+        let prp2_low = registers.whole(&port::TRANSFER_PRP2_LOW);
+        let prp2_high = registers.whole(&port::TRANSFER_PRP2_HIGH);
+        let length = registers.whole(&port::TRANSFER_LENGTH);
         let starts = m.wire("starts", registers.written(&port::TRANSFER_START) & alive & !transfer_busy);
         when(transfer_done, || {
             transfer_busy.set(false);
@@ -322,7 +360,7 @@ impl Block for Mailbox {
         when(starts & transfer.can_take(), || {
             transfer_busy.set(true);
             transfer_latch.set(false);
-            let to_host = get(data, &port::transfer_start::DIRECTION);
+            let to_host = registers.whole(&port::TRANSFER_START);
             let [read, write] =
                 [Operation::Read, Operation::Write].map(|operation| lit(operation.code(), Operation::WIDTH));
             transfer.offer(Command {
@@ -335,7 +373,7 @@ impl Block for Mailbox {
                 target: EnumSignal::of(Target::Buffer),
                 lba: lit(0u8, 64),
                 blocks: lit(0u8, 17),
-                bytes: get(length, &port::transfer_length::BYTES).zext(22),
+                bytes: length.zext(22),
                 fua: lit(0u8, 1),
                 prp1: cat(&[prp1_high, prp1_low]),
                 prp2: cat(&[prp2_high, prp2_low]),
@@ -343,18 +381,13 @@ impl Block for Mailbox {
         });
         registers.show(
             &port::TRANSFER_STATE,
-            with_fields(&[
-                (&port::transfer_state::BUSY, transfer_busy),
-                (&port::transfer_state::STATUS, transfer_result),
-            ]),
+            &[(&port::transfer_state::BUSY, transfer_busy), (&port::transfer_state::STATUS, transfer_result)],
         );
 
         // 4. Next state: events. A life's events end with it.
-        let clears = registers.written(&port::EVENTS_CLEAR);
         let shutdown_now = get(cc, &regs::cc::SHN);
         shn.set(shutdown_now);
-        let acknowledges = registers.written(&port::CONTROL);
-        when(acknowledges & get(data, &port::control::ACK_SHUTDOWN), || shutdown_latch.set(false));
+        when(registers.field(&port::CONTROL, &port::control::ACK_SHUTDOWN), || shutdown_latch.set(false));
         when(shutdown_now.ne(shn) & shutdown_now.any(), || shutdown_latch.set(true));
         let latches = [
             (&port::events::TRANSFER_DONE, transfer_latch, None),
@@ -363,7 +396,7 @@ impl Block for Mailbox {
             (&port::events::INVALID_DOORBELL_VALUE, illegal_latch, Some(doorbell_illegal)),
         ];
         for (field, latch, cause) in latches {
-            when(clears & get(data, field), || latch.set(false));
+            when(registers.field(&port::EVENTS_CLEAR, field), || latch.set(false));
             if let Some(cause) = cause {
                 when(cause & alive, || latch.set(true));
             }
@@ -377,22 +410,19 @@ impl Block for Mailbox {
                 busy.set(false);
             }
         });
-        let events = m.wire(
-            "events",
-            with_fields(&[
-                (&port::events::INBOX, head_shown),
-                (&port::events::ENABLE, enabling),
-                (&port::events::DISABLED, disabled),
-                (&port::events::SHUTDOWN, shutdown_latch),
-                (&port::events::TRANSFER_DONE, transfer_latch),
-                (&port::events::COMPLETION_ROOM, room_latch),
-                (&port::events::HOST_ERROR, error_latch),
-                (&port::events::INVALID_DOORBELL, unknown_latch),
-                (&port::events::INVALID_DOORBELL_VALUE, illegal_latch),
-            ]),
-        );
-        event.set(events.any());
-        registers.show(&port::EVENTS, events);
+        let events = [
+            (&port::events::INBOX, head_shown),
+            (&port::events::ENABLE, enabling),
+            (&port::events::DISABLED, disabled),
+            (&port::events::SHUTDOWN, shutdown_latch),
+            (&port::events::TRANSFER_DONE, transfer_latch),
+            (&port::events::COMPLETION_ROOM, room_latch),
+            (&port::events::HOST_ERROR, error_latch),
+            (&port::events::INVALID_DOORBELL, unknown_latch),
+            (&port::events::INVALID_DOORBELL_VALUE, illegal_latch),
+        ];
+        registers.show(&port::EVENTS, &events);
+        event.set(cat(&events.map(|(_, bit)| bit)).any());
 
         // 4. Next state: counters.
         let one = lit(1u8, 17);
@@ -409,30 +439,14 @@ impl Block for Mailbox {
             when(pulse, || count.set(count + step.zext(64)));
             let reads_low = bus.read_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(counter.low.offset / 4);
             when(bus.read() & read_settled & reads_low, || counter_high.set(count.bits(32..64)));
-            registers.show(&counter.low, count.low(32));
-            registers.show(&counter.high, counter_high);
+            registers.whole(&counter.low).set(count.low(32));
+            registers.whole(&counter.high).set(counter_high);
         }
 
         // 4. Next state: the plain registers.
-        let blocks_low = registers.read_write(&port::NAMESPACE_BLOCKS_LOW);
-        let blocks_high = registers.read_write(&port::NAMESPACE_BLOCKS_HIGH);
-        registers.read_write(&port::NAMESPACE_CONTROL);
-        let configuration = with_fields(&[
-            (&port::configuration::IO_QUEUES, lit(self.config.io_queues, 8)),
-            (&port::configuration::UNITS, lit(self.config.units, 8)),
-            (&port::configuration::SLOTS, lit(self.config.slots.min(255), 8)),
-            (&port::configuration::QUEUE_ENTRIES_LOG2, lit(self.config.queue_entries_max.ilog2(), 5)),
-            (
-                &port::configuration::QUEUE_ENTRIES_LOG2,
-                lit(self.config.queue_entries_max.ilog2(), port::configuration::QUEUE_ENTRIES_LOG2.width),
-            ),
-        ]);
+        let blocks_low = registers.whole(&port::NAMESPACE_BLOCKS_LOW);
+        let blocks_high = registers.whole(&port::NAMESPACE_BLOCKS_HIGH);
         for (reg, value) in [
-            (&port::ID, lit(port::ID.reset as u32, 32)),
-            (&port::VERSION, lit(port::VERSION.reset as u32, 32)),
-            (&port::CONFIGURATION, configuration),
-            (&port::LBA_BYTES, lit(self.config.lba_bytes, 32)),
-            (&port::STATUS_SET, status.zext(32)),
             (&port::CC, cc),
             (&port::AQA, aqa),
             (&port::ASQ_LOW, asq.low(32)),
@@ -440,16 +454,20 @@ impl Block for Mailbox {
             (&port::ACQ_LOW, acq.low(32)),
             (&port::ACQ_HIGH, acq.bits(32..64)),
         ] {
-            registers.show(reg, value);
+            registers.whole(reg).set(value);
         }
-        let word = m.wire("word", read_entry.mux(entry_word & head_shown.repeat(32), registers.read_word()));
+        for field in port::STATUS_SET.fields {
+            registers.field(&port::STATUS_SET, field).set(get(status.zext(32), field));
+        }
+        let writes_status = accept & bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(port::STATUS_SET.offset / 4);
+        let word = m.wire("word", read_entry.mux(entry_word & head_shown.repeat(32), file.port("read_data")));
         when(bus.read() & read_settled, || bus.answer_read(read_buffer.mux(buffer_read_data, word)));
 
         // 5. Outputs
-        m.output("select", get(select, &port::queue_select::QID));
+        m.output("select", registers.whole(&port::QUEUE_SELECT));
         m.output("namespace_blocks", cat(&[blocks_high, blocks_low]));
-        m.output("acknowledge", acknowledges & get(data, &port::control::ACK_DISABLE));
-        m.output("status_write", registers.written(&port::STATUS_SET));
+        m.output("acknowledge", registers.field(&port::CONTROL, &port::control::ACK_DISABLE));
+        m.output("status_write", writes_status);
         m.output("status_value", data.low(STATUS_BITS));
         m.output("firmware_event", event);
     }

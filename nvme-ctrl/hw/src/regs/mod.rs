@@ -25,7 +25,7 @@
 //! ## Limits
 //! One read and one write at a time.
 
-use crate::held::{get, placed, with_fields};
+use crate::held::{get, placed, port_name, register_of, with_fields};
 use crate::irq::WINDOW_BITS;
 use crate::lifecycle::STATUS_BITS;
 use crate::queues::Doorbell;
@@ -33,7 +33,7 @@ use crate::Config;
 use nvme_spec::reg::{self, Reg};
 use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
 use rtl_bus::AxiLiteRegisters;
-use rtl_csr::{Access, Bus, Register, RegisterFile};
+use rtl_csr::{Access, Bus, RegisterFile};
 use rtl_hdl::{address_width, when, zero, Block, Module, Signal};
 
 #[cfg(test)]
@@ -76,32 +76,21 @@ impl Place {
     }
 }
 
-/// The name of a field's port.
-fn port_name(reg: &Reg, field: &reg::Field) -> String {
-    format!("{}_{}", reg.name, field.name)
-}
-
 impl Regs {
     fn register_file(&self) -> RegisterFile {
-        let field_of = |reg: &Reg, field: &reg::Field| {
-            let access = match field.access {
+        let register = |reg: &Reg| {
+            let is_cap = reg.name == regs::CAP.name;
+            let reset = if is_cap { regs::cap_value(self.config.queue_entries_max) } else { reg.reset };
+            register_of(reg, reset, |field| match field.access {
                 reg::Access::Ro if reg.name == regs::CSTS.name => Access::Ro,
                 reg::Access::Ro => Access::Constant,
                 reg::Access::Rw => Access::Rw,
                 reg::Access::W1c => Access::W1c,
                 reg::Access::W1s => Access::W1s,
-            };
-            rtl_csr::Field::new(field.name, field.lsb, field.width, access)
+            })
         };
-        let register_of = |reg: &Reg| Register {
-            name: reg.name.into(),
-            offset: reg.offset,
-            bytes: reg.bytes,
-            reset: if reg.name == regs::CAP.name { regs::cap_value(self.config.queue_entries_max) } else { reg.reset },
-            fields: reg.fields.iter().map(|field| field_of(reg, field)).collect(),
-        };
-        let registers = regs::REGS.iter().map(register_of).collect();
         let name = format!("properties_e{}", self.config.queue_entries_max);
+        let registers = regs::REGS.iter().map(register).collect();
         RegisterFile::new(&name, registers, PROPERTY_BITS, Bus::Access)
             .expect("the table of the specification is right")
     }
