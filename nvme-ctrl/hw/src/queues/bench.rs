@@ -216,7 +216,7 @@ impl<'a, 'b> World<'a, 'b> {
             );
             let bytes: Vec<u8> = posted.get_words("entry").iter().flat_map(|word| word.to_le_bytes()).collect();
             let entry = WireEntry::read_from_bytes(&bytes).expect("16 bytes");
-            assert_eq!(entry.phase(), cq.posted / cq.entries % 2 == 0, "the phase inverts on each pass");
+            assert_eq!(entry.phase(), (cq.posted / cq.entries).is_multiple_of(2), "the phase inverts on each pass");
             cq.posted += 1;
             assert!(cq.posted - cq.taken < cq.entries, "an entry is overwritten");
 
