@@ -21,6 +21,7 @@
 mod axi;
 mod lite;
 mod machine;
+mod monitors;
 mod verilated;
 
 pub use verilated::{Error, Options, Verilated};

@@ -2,6 +2,7 @@
 
 use crate::axi::AxiPort;
 use crate::lite::{LitePort, Request};
+use crate::monitors::Monitors;
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Bus, BusTiming, HostMemory, Ram, Random, Sideband};
 use sim_verilator::Model;
@@ -25,6 +26,7 @@ pub(crate) struct Machine {
     sideband: [PortId; 3],
     function_level_reset: PortId,
     random: Random,
+    pub monitors: Option<Monitors>,
     /// Clocks that a register access of firmware takes beyond those of the bus, at most.
     firmware_clocks_max: u32,
 }
@@ -61,6 +63,7 @@ impl Machine {
             sideband,
             function_level_reset,
             random: Random::new(seed),
+            monitors: None,
             firmware_clocks_max,
         };
         machine.set_sideband(Sideband::RUNNING);
@@ -98,6 +101,9 @@ impl Machine {
         self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
         self.mmio.drive(&mut self.model);
         self.firmware.drive(&mut self.model);
+        if let Some(monitors) = &mut self.monitors {
+            monitors.look(&self.model);
+        }
         self.model.step();
     }
 

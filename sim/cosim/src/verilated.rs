@@ -2,6 +2,7 @@
 
 use crate::lite::Request;
 use crate::machine::Machine;
+use crate::monitors::Monitors;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
 use rtl_hdl::{elaborate, Block};
@@ -28,6 +29,8 @@ pub struct Options {
     pub seed: u64,
     /// Build a model that can write waveforms; it is slower.
     pub trace: bool,
+    /// Hold every bus against its protocol in every clock, and panic at a violation: for tests.
+    pub monitors: bool,
 }
 
 impl Options {
@@ -41,6 +44,7 @@ impl Options {
             firmware_clocks_max: 4,
             seed: 1,
             trace: false,
+            monitors: false,
         }
     }
 }
@@ -86,7 +90,9 @@ impl Verilated {
         let library = Self::model_set(options)?.load_with(toolchain)?;
         let model = library.model(&DirectDevice::new(options.config).name());
         let ram = Ram::new(options.namespace_bytes);
-        let machine = Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
+        let mut machine =
+            Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
+        machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
         let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
         Ok(Self { firmware: Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER)) })
     }

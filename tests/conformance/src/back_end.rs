@@ -36,6 +36,7 @@ fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
         host: BusTiming::with_latency(20),
         memory: BusTiming::with_latency(20),
         seed,
+        monitors: true,
         ..sim_cosim::Options::new(config)
     };
     match sim_cosim::Verilated::new(&options) {
