@@ -128,7 +128,7 @@ impl<'a, 'b> World<'a, 'b> {
         }
         let queue = self.rng.below(self.cqs.len() as u64) as usize;
         let cq = &mut self.cqs[queue];
-        if cq.posted > cq.taken && self.rng.percent(30) {
+        if cq.posted > cq.taken && self.rng.percent(15) {
             cq.taken += self.rng.range(1..cq.posted - cq.taken + 1);
             ring(self.bench, queue as u64, true, cq.taken % cq.entries);
         }
@@ -272,8 +272,8 @@ impl<'a, 'b> World<'a, 'b> {
 
 #[test]
 fn every_entry_is_granted_once_and_completed_once_in_its_place() {
+    let mut refusals = 0;
     for config in CONFIGS {
-        let mut refusals = 0;
         under_all_stalls(&Queues::new(config), |bench, rng| {
             let mut world = World::new(bench, rng, config.queues().into());
             while world.done < 600 {
@@ -288,8 +288,8 @@ fn every_entry_is_granted_once_and_completed_once_in_its_place() {
                 assert_eq!(bench.peek("selected_in_flight"), 0);
             }
         });
-        assert!(refusals > 0, "firmware has met a full queue");
     }
+    assert!(refusals > 0, "firmware has met a full queue");
 }
 
 #[test]

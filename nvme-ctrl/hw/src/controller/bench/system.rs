@@ -476,6 +476,18 @@ impl System {
         found.expect("the loop ends with one")
     }
 
+    /// Waits for `count` interrupt messages and for more that must not come; returns their data.
+    pub fn messages(&mut self, count: usize) -> Vec<u32> {
+        let mut found = Vec::new();
+        self.until("an interrupt message", |s| {
+            found.extend(s.host.take_messages().iter().map(|message| message.data));
+            found.len() >= count
+        });
+        self.run(2000);
+        found.extend(self.host.take_messages().iter().map(|message| message.data));
+        found
+    }
+
     pub fn ring_head(&mut self, pair: &Pair) {
         self.mmio_write(cq_head_doorbell(pair.number), pair.head.into());
     }
