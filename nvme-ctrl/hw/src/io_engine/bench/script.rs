@@ -3,6 +3,7 @@
 use super::bytes::Bytes;
 use crate::types::{Operation, Target};
 use crate::Config;
+use nvme_spec::limits::UNIT_BYTES;
 use nvme_spec::{opcode, Status};
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::HwEnum;
@@ -141,7 +142,11 @@ impl Script {
             _ => &mut self.next_lba,
         };
         let lba = match fault {
-            Fault::OutOfRange => STORAGE_BYTES / lba_bytes - 1 + self.rng.below(2) * (1 << 40),
+            // The first unit begins inside, where it ends outside; a unit of its own that is inside would be executed.
+            Fault::OutOfRange => {
+                let begins_inside = blocks > 1 && lba_bytes < u64::from(UNIT_BYTES);
+                STORAGE_BYTES / lba_bytes - u64::from(begins_inside) + self.rng.below(2) * (1 << 40)
+            }
             _ => *next,
         };
         *next += blocks + self.rng.below(4);
