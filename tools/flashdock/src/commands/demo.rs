@@ -178,7 +178,9 @@ impl Report {
         let mut text = self.device.text();
         text += &format!("\n{}\n", paint.strong("File"));
         let mut table = Table::new(&[Align::Left, Align::Left]);
-        table.row(["name".to_owned(), self.file.display().to_string()]);
+        // The folder is known to who named it, and of no interest if it is this program's.
+        let name = self.file.file_name().unwrap_or(self.file.as_os_str());
+        table.row(["name".to_owned(), name.to_string_lossy().into_owned()]);
         table.row(["size".to_owned(), output::bytes_text(self.bytes)]);
         table.row(["SHA-256 written", &self.sha256_written]);
         table.row(["SHA-256 read", &self.sha256_read]);
