@@ -1,32 +1,20 @@
 //! What the benches of this crate share.
 
 use crate::Config;
-use rtl_hdl::bench::{Bench, Lockstep, Rng, Seed, Stalls};
+use rtl_hdl::bench::{Bench, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{elaborate, Block, Design, Evaluator};
-use sim_verilator::{Error, Library, ModelSet, ModelSpec};
-use std::sync::OnceLock;
+use rtl_hdl::{Block, Design};
+use sim_verilator::test_bed::{assert_lint_is_silent, evaluator};
+use sim_verilator::TestBed;
+
+pub(crate) use sim_verilator::test_bed::design;
 
 /// The configurations under which every block runs.
 pub(crate) const CONFIGS: [Config; 2] = [Config::SMALL, Config::DEFAULT];
 
-/// Elaborates a block that is right.
-pub(crate) fn design(block: &dyn Block) -> Design {
-    elaborate(block).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-/// Blocks that share a Verilated library, because most of its price is paid once.
-struct Group {
-    name: &'static str,
-    blocks: fn() -> Vec<Box<dyn Block>>,
-    library: OnceLock<Option<Library>>,
-}
-
-/// One group for each half of the controller, so that a change in one does not build the other again.
-static GROUPS: [Group; 2] = [
-    Group { name: "nvme-hw-control", blocks: control_blocks, library: OnceLock::new() },
-    Group { name: "nvme-hw-data", blocks: data_blocks, library: OnceLock::new() },
-];
+/// One test bed for each half of the controller, so that a change in one does not build the other again.
+static BEDS: [TestBed; 2] =
+    [TestBed::new("nvme-hw-control", control_blocks), TestBed::new("nvme-hw-data", data_blocks)];
 
 /// Queues, entries, completions, firmware, in every configuration that is run.
 fn control_blocks() -> Vec<Box<dyn Block>> {
@@ -64,56 +52,21 @@ fn data_blocks() -> Vec<Box<dyn Block>> {
     blocks
 }
 
-/// Whether Verilator cannot be had here; everything else is a failure.
-fn is_unavailable(error: &Error) -> bool {
-    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
-}
-
-impl Group {
-    /// The Verilated blocks; none where Verilator cannot be had.
-    fn library(&'static self) -> Option<&'static Library> {
-        let load = || {
-            let set = (self.blocks)()
-                .iter()
-                .fold(ModelSet::new(self.name), |set, block| set.with(ModelSpec::of(&design(&**block))));
-            match set.load() {
-                Ok(library) => Some(library),
-                Err(error) if is_unavailable(&error) => {
-                    eprintln!("skipped: the comparison with the Verilated blocks. {error}");
-                    None
-                }
-                Err(error) => panic!("{error}"),
-            }
-        };
-        self.library.get_or_init(load).as_ref()
-    }
-}
-
-/// What runs a design: the evaluator and, for the blocks of a group, the Verilated block in step: every output is compared in every clock.
+/// What runs a design: the evaluator and the Verilated block in step, or, for a block of no test bed, the evaluator.
 pub(crate) fn simulator(design: &Design) -> Box<dyn Simulator> {
-    let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
-    let name = design.top().name.as_str();
-    let group = GROUPS.iter().find(|group| (group.blocks)().iter().any(|block| block.name() == name));
-    match group.and_then(Group::library) {
-        Some(library) => {
-            Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", library.model(name))))
-        }
-        None => Box::new(evaluator),
+    match BEDS.iter().find(|bed| bed.has(&design.top().name)) {
+        Some(bed) => bed.simulator(design),
+        None => evaluator(design),
     }
 }
 
-/// `verilator --lint-only -Wall` says nothing about any block.
 #[test]
 fn lint_is_silent() {
-    let mut blocks: Vec<Box<dyn Block>> = GROUPS.iter().flat_map(|group| (group.blocks)()).collect();
-    blocks.extend(CONFIGS.map(|config| Box::new(crate::Controller::new(config)) as Box<dyn Block>));
-    for block in blocks {
-        let spec = ModelSpec::of(&design(&*block));
-        match sim_verilator::lint(&spec.verilog, &spec.top) {
-            Ok(()) => {}
-            Err(error) if is_unavailable(&error) => return eprintln!("skipped: lint. {error}"),
-            Err(error) => panic!("{error}"),
-        }
+    for bed in &BEDS {
+        bed.assert_lint_is_silent();
+    }
+    for config in CONFIGS {
+        assert_lint_is_silent(&crate::Controller::new(config));
     }
 }
 

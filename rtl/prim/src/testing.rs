@@ -1,11 +1,12 @@
 //! What the benches of this crate share.
 
 use crate::*;
-use rtl_hdl::bench::{Bench, Lockstep, Rng, Seed, Stalls};
+use rtl_hdl::bench::{Bench, Rng, Seed, Stalls};
 use rtl_hdl::sim::{PortId, Simulator};
-use rtl_hdl::{block_fn, elaborate, hw_bundle, Bits, Block, Design, Evaluator, Signal};
-use sim_verilator::{Error, Library, ModelSet, ModelSpec};
-use std::sync::OnceLock;
+use rtl_hdl::{block_fn, hw_bundle, Bits, Block, Evaluator, Signal};
+use sim_verilator::TestBed;
+
+pub(crate) use sim_verilator::test_bed::design;
 
 hw_bundle! {
     /// An item with fields, one of which ends a burst.
@@ -24,7 +25,9 @@ pub(crate) fn beats() -> Payload {
     Payload::of::<Beat>("beat")
 }
 
-/// Every configuration that is run. All of them are in one Verilated library, because most of its price is paid once.
+/// Every configuration that is run.
+pub(crate) static BED: TestBed = TestBed::new("rtl-prim", blocks);
+
 fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks: Vec<Box<dyn Block>> = Vec::new();
     blocks.extend(fifo::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
@@ -35,51 +38,12 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks
 }
 
-/// Elaborates a block that is right.
-pub(crate) fn design(block: &dyn Block) -> Design {
-    elaborate(block).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-/// Whether Verilator cannot be had here; everything else is a failure.
-fn is_unavailable(error: &Error) -> bool {
-    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
-}
-
-/// The Verilated blocks; none where Verilator cannot be had.
-fn library() -> Option<&'static Library> {
-    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    let load = || {
-        let set = blocks().iter().fold(ModelSet::new("rtl-prim"), |set, b| set.with(ModelSpec::of(&design(&**b))));
-        match set.load() {
-            Ok(library) => Some(library),
-            Err(error) if is_unavailable(&error) => {
-                eprintln!("skipped: the comparison with the Verilated blocks. {error}");
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
-    };
-    LIBRARY.get_or_init(load).as_ref()
-}
-
-/// The evaluator and the Verilated block in step: every output is compared in every clock.
-pub(crate) fn simulator(design: &Design) -> Box<dyn Simulator> {
-    let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
-    match library() {
-        Some(library) => {
-            let verilated = library.model(&design.top().name);
-            Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", verilated)))
-        }
-        None => Box::new(evaluator),
-    }
-}
-
 /// Runs `body` on `block` under every stall pattern.
 pub(crate) fn under_all_stalls(block: &dyn Block, mut body: impl FnMut(&mut Bench, &mut Rng)) {
     let design = design(block);
     let seed = Seed::from_env_or(0x5EED);
     for stalls in Stalls::ALL {
-        let mut simulator = simulator(&design);
+        let mut simulator = BED.simulator(&design);
         let mut bench = Bench::new(&mut *simulator, &design, seed, stalls);
         body(&mut bench, &mut seed.rng("body"));
     }
@@ -88,7 +52,7 @@ pub(crate) fn under_all_stalls(block: &dyn Block, mut body: impl FnMut(&mut Benc
 /// Runs `body` on `block` without stalls.
 pub(crate) fn without_stalls(block: &dyn Block, body: impl FnOnce(&mut Bench)) {
     let design = design(block);
-    let mut simulator = simulator(&design);
+    let mut simulator = BED.simulator(&design);
     body(&mut Bench::new(&mut *simulator, &design, Seed::from_env_or(0x5EED), Stalls::None));
 }
 
@@ -171,15 +135,7 @@ impl Function {
     }
 }
 
-/// `verilator --lint-only -Wall` says nothing about any block.
 #[test]
 fn lint_is_silent() {
-    for block in blocks() {
-        let spec = ModelSpec::of(&design(&*block));
-        match sim_verilator::lint(&spec.verilog, &spec.top) {
-            Ok(()) => {}
-            Err(error) if is_unavailable(&error) => return eprintln!("skipped: lint. {error}"),
-            Err(error) => panic!("{error}"),
-        }
-    }
+    BED.assert_lint_is_silent();
 }

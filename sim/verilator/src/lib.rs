@@ -59,6 +59,7 @@ mod library;
 mod progress;
 mod shim;
 mod spec;
+pub mod test_bed;
 pub mod tools;
 
 pub use build::lint;
@@ -67,4 +68,5 @@ pub use error::Error;
 pub use library::{Library, Model, Reset};
 pub use progress::{Progress, Quiet, Terminal};
 pub use spec::{Direction, ModelSet, ModelSpec, Optimize, PortSpec};
+pub use test_bed::TestBed;
 pub use tools::Toolchain;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::monitor::{Axi4Monitor, Axi4Probe, Watched};
-use crate::testing::{design, simulator};
+use crate::testing::{design, BED};
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::{when, Block};
 use std::collections::VecDeque;
@@ -132,7 +132,7 @@ fn both_sides_of_a_bridge_keep_the_protocol_under_all_stalls_and_resets() {
         let design = design(&**block);
         for stalls in Stalls::ALL {
             let mut monitors = ["from", "to"].map(|bus| Axi4Monitor::new(bus, config));
-            let simulator = simulator(&design);
+            let simulator = BED.simulator(&design);
             let probes = ["from", "to"].map(|bus| Axi4Probe::new(&simulator, bus, config));
             let mut watched = Watched::new(simulator, |sim| {
                 for (monitor, probe) in monitors.iter_mut().zip(&probes) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::monitor::{AxiLiteMonitor, AxiLiteProbe, Watched};
-use crate::testing::{design, simulator};
+use crate::testing::{design, BED};
 use rtl_hdl::bench::{Bench, Rng, Seed, Stalls};
 use rtl_hdl::{zero, Block, MemoryStyle};
 
@@ -55,7 +55,7 @@ fn behaves_like_memory_and_keeps_the_protocol_under_all_stalls_and_resets() {
     for block in blocks() {
         let design = design(&*block);
         for stalls in Stalls::ALL {
-            let simulator = simulator(&design);
+            let simulator = BED.simulator(&design);
             let probe = AxiLiteProbe::new(&simulator, "mmio");
             let mut monitor = AxiLiteMonitor::new("mmio");
             let mut watched = Watched::new(simulator, |sim| monitor.clock(&probe.sample(sim)));
@@ -112,7 +112,7 @@ fn leave_in_the_middle(bench: &mut Bench, rng: &mut Rng) {
 #[test]
 fn writes_and_reads_in_every_second_clock() {
     let design = design(&Words { is_slow: false });
-    let mut simulator = simulator(&design);
+    let mut simulator = BED.simulator(&design);
     let mut bench = Bench::new(&mut *simulator, &design, Seed(1), Stalls::None);
     for number in 0..50 {
         bench.send("mmio_aw", [vec![4 * number % 64]]);
@@ -130,7 +130,7 @@ fn answers_everything_that_is_sent_without_waiting() {
     for block in blocks() {
         let design = design(&*block);
         for stalls in Stalls::ALL {
-            let mut simulator = simulator(&design);
+            let mut simulator = BED.simulator(&design);
             let mut bench = Bench::new(&mut *simulator, &design, seed, stalls);
             let data: Vec<u64> = (0..WORDS as u64).map(|number| number * 0x0101_0101).collect();
             for (number, data) in data.iter().enumerate() {

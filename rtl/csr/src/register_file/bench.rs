@@ -2,11 +2,10 @@
 
 use super::*;
 use rtl_bus::monitor::{AxiLiteMonitor, AxiLiteProbe, Watched};
-use rtl_hdl::bench::{Bench, Lockstep, Rng, Seed, Stalls};
-use rtl_hdl::sim::Simulator;
-use rtl_hdl::{elaborate, Design, Evaluator};
-use sim_verilator::{Error, Library, ModelSet, ModelSpec};
-use std::sync::OnceLock;
+use rtl_hdl::bench::{Bench, Rng, Seed, Stalls};
+use rtl_hdl::{Block, Evaluator};
+use sim_verilator::test_bed::design;
+use sim_verilator::TestBed;
 
 fn register(name: &str, offset: u32, bytes: u32, reset: u64, fields: Vec<Field>) -> Register {
     Register { name: name.into(), offset, bytes, reset, fields }
@@ -62,61 +61,23 @@ fn files() -> Vec<RegisterFile> {
     files
 }
 
-fn design(file: &RegisterFile) -> Design {
-    elaborate(file).unwrap_or_else(|problems| panic!("{problems}"))
-}
+/// Every table that is run.
+static BED: TestBed = TestBed::new("rtl-csr", blocks);
 
-/// Whether Verilator cannot be had here; everything else is a failure.
-fn is_unavailable(error: &Error) -> bool {
-    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
-}
-
-/// The Verilated blocks; none where Verilator cannot be had.
-fn library() -> Option<&'static Library> {
-    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    let load = || {
-        let set = files().iter().fold(ModelSet::new("rtl-csr"), |set, file| set.with(ModelSpec::of(&design(file))));
-        match set.load() {
-            Ok(library) => Some(library),
-            Err(error) if is_unavailable(&error) => {
-                eprintln!("skipped: the comparison with the Verilated blocks. {error}");
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
-    };
-    LIBRARY.get_or_init(load).as_ref()
-}
-
-/// The evaluator and the Verilated block in step: every output is compared in every clock.
-fn simulator(design: &Design) -> Box<dyn Simulator> {
-    let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
-    match library() {
-        Some(library) => {
-            let verilated = library.model(&design.top().name);
-            Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", verilated)))
-        }
-        None => Box::new(evaluator),
-    }
+fn blocks() -> Vec<Box<dyn Block>> {
+    files().into_iter().map(|file| Box::new(file) as Box<dyn Block>).collect()
 }
 
 #[test]
 fn every_register_does_what_the_table_says() {
     for file in files() {
-        crate::walk::walk(&file, &mut *simulator(&design(&file)), Seed::from_env_or(0x5EED));
+        crate::walk::walk(&file, &mut *BED.simulator(&design(&file)), Seed::from_env_or(0x5EED));
     }
 }
 
 #[test]
 fn lint_is_silent() {
-    for file in files() {
-        let spec = ModelSpec::of(&design(&file));
-        match sim_verilator::lint(&spec.verilog, &spec.top) {
-            Ok(()) => {}
-            Err(error) if is_unavailable(&error) => return eprintln!("skipped: lint. {error}"),
-            Err(error) => panic!("{error}"),
-        }
-    }
+    BED.assert_lint_is_silent();
 }
 
 /// Writes and reads, each waiting for the one before, under every stall pattern: the answers are those of plain memory, and the protocol

@@ -38,7 +38,7 @@ fn passes_an_item_in_every_clock() {
 fn holds_its_depth_and_one_more() {
     for fifo in blocks() {
         let design = design(&fifo);
-        let mut simulator = simulator(&design);
+        let mut simulator = BED.simulator(&design);
         let ready = simulator.port("in_ready");
         let valid = simulator.port("in_valid");
         simulator.poke_u64(simulator.port("reset"), 1);

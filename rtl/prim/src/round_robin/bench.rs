@@ -81,7 +81,7 @@ fn the_combinational_grant_follows_the_rule_through_resets() {
     let seed = Seed::from_env_or(0x5EED);
     for requests in COUNTS {
         let design = design(&RoundRobin { requests });
-        let mut sim = simulator(&design);
+        let mut sim = BED.simulator(&design);
         let ports = Ports::of(&mut *sim, "grant_comb");
         let mut rng = seed.rng("requests");
         let mut last = None;
@@ -109,7 +109,7 @@ fn a_registered_grant_stands_until_accepted_and_nobody_starves() {
     let seed = Seed::from_env_or(0x5EED);
     for requests in COUNTS {
         let design = design(&RoundRobinRegistered { requests });
-        let mut sim = simulator(&design);
+        let mut sim = BED.simulator(&design);
         let ports = Ports::of(&mut *sim, "grant");
         let mut rng = seed.rng("requests");
         let (mut grant, mut last) = (None, None);

@@ -1,0 +1,99 @@
+//! What the benches of every hardware crate share: each block runs in the evaluator and in Verilator at once.
+
+use crate::{lint, Error, Library, ModelSet, ModelSpec};
+use rtl_hdl::bench::Lockstep;
+use rtl_hdl::sim::Simulator;
+use rtl_hdl::{elaborate, Block, Design, Evaluator};
+use std::sync::OnceLock;
+
+/// The blocks that a crate benches, in every configuration that is run. All of them are in one Verilated library, because most of its price is
+/// paid once.
+pub struct TestBed {
+    name: &'static str,
+    blocks: fn() -> Vec<Box<dyn Block>>,
+    library: OnceLock<Option<Library>>,
+}
+
+impl TestBed {
+    /// A test bed whose library has this name.
+    pub const fn new(name: &'static str, blocks: fn() -> Vec<Box<dyn Block>>) -> Self {
+        Self { name, blocks, library: OnceLock::new() }
+    }
+
+    /// Whether the block of this name is one of its blocks.
+    pub fn has(&self, name: &str) -> bool {
+        (self.blocks)().iter().any(|block| block.name() == name)
+    }
+
+    /// The evaluator and the Verilated block in step, so that every output is compared in every clock. Where Verilator cannot be had, the
+    /// evaluator alone, and a line that says so.
+    ///
+    /// # Panics
+    /// If the block is none of the test bed's, or its model cannot be built.
+    pub fn simulator(&self, design: &Design) -> Box<dyn Simulator> {
+        let Some(library) = self.library() else { return evaluator(design) };
+        let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
+        let verilated = library.model(&design.top().name);
+        Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", verilated)))
+    }
+
+    /// Asserts that `verilator --lint-only -Wall` says nothing about any block.
+    ///
+    /// # Panics
+    /// If it does.
+    pub fn assert_lint_is_silent(&self) {
+        for block in (self.blocks)() {
+            assert_lint_is_silent(&*block);
+        }
+    }
+
+    fn library(&self) -> Option<&Library> {
+        let load = || {
+            let blocks = (self.blocks)();
+            let set = blocks.iter().fold(ModelSet::new(self.name), |set, b| set.with(ModelSpec::of(&design(&**b))));
+            match set.load() {
+                Ok(library) => Some(library),
+                Err(error) if is_unavailable(&error) => {
+                    eprintln!("skipped: the comparison with the Verilated blocks. {error}");
+                    None
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        self.library.get_or_init(load).as_ref()
+    }
+}
+
+/// Elaborates a block that is right.
+///
+/// # Panics
+/// With its mistakes, if it has some.
+pub fn design(block: &dyn Block) -> Design {
+    elaborate(block).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The evaluator alone, for a block that is in no test bed.
+///
+/// # Panics
+/// If the design cannot be evaluated.
+pub fn evaluator(design: &Design) -> Box<dyn Simulator> {
+    Box::new(Evaluator::new(design).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// Asserts that `verilator --lint-only -Wall` says nothing about the block. Where Verilator cannot be had, a line says so.
+///
+/// # Panics
+/// If it does.
+pub fn assert_lint_is_silent(block: &dyn Block) {
+    let spec = ModelSpec::of(&design(block));
+    match lint(&spec.verilog, &spec.top) {
+        Ok(()) => {}
+        Err(error) if is_unavailable(&error) => eprintln!("skipped: lint of {}. {error}", spec.top),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whether Verilator cannot be had here; everything else is a failure.
+fn is_unavailable(error: &Error) -> bool {
+    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
+}
