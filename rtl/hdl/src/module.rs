@@ -63,7 +63,7 @@ pub(crate) struct Building {
 }
 
 #[derive(Default)]
-pub(crate) struct Session {
+pub(crate) struct Elaboration {
     pub stack: Vec<Building>,
     pub next_uid: u32,
     pub done: Vec<Rc<ModuleIr>>,
@@ -71,22 +71,22 @@ pub(crate) struct Session {
 }
 
 thread_local! {
-    static SESSION: RefCell<Session> = RefCell::new(Session::default());
+    static ELABORATION: RefCell<Elaboration> = RefCell::new(Elaboration::default());
 }
 
-pub(crate) fn with_session<R>(f: impl FnOnce(&mut Session) -> R) -> R {
-    SESSION.with(|s| f(&mut s.borrow_mut()))
+pub(crate) fn with_elaboration<R>(f: impl FnOnce(&mut Elaboration) -> R) -> R {
+    ELABORATION.with(|s| f(&mut s.borrow_mut()))
 }
 
 /// Runs `f` on the module that is being built.
 pub(crate) fn building<R>(f: impl FnOnce(&mut Building) -> R) -> R {
-    with_session(|s| {
+    with_elaboration(|s| {
         f(s.stack.last_mut().expect("hardware is described inside `Block::build`, which `elaborate` calls"))
     })
 }
 
 pub(crate) fn problem(source: Source, message: impl Into<String>) {
-    with_session(|s| {
+    with_elaboration(|s| {
         let module = s.stack.last().map_or_else(String::new, |b| b.ir.name.clone());
         let problem = Problem { module, message: message.into(), source };
         if !s.problems.contains(&problem) {
@@ -839,8 +839,8 @@ impl InstanceHandle {
 /// Builds `block` as a module of the running elaboration, or takes the one that was built before under the same name.
 fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
     let name = block.name();
-    let recursive = with_session(|s| s.stack.iter().any(|b| b.ir.name == name));
-    let uid = with_session(|s| {
+    let recursive = with_elaboration(|s| s.stack.iter().any(|b| b.ir.name == name));
+    let uid = with_elaboration(|s| {
         s.next_uid += 1;
         s.next_uid
     });
@@ -865,7 +865,7 @@ fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
         problem(source, format!("the module `{name}` contains itself"));
         return Rc::new(empty);
     }
-    with_session(|s| {
+    with_elaboration(|s| {
         s.stack.push(Building { uid, ir: empty, blocks: vec![vec![]], names: BTreeMap::new() });
     });
     if name.is_empty() || crate::emit::is_keyword(&name) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -873,13 +873,13 @@ fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
         problem(source, format!("`{name}` cannot be the name of a module"));
     }
     block.build(&Module { uid });
-    let mut ir = with_session(|s| {
+    let mut ir = with_elaboration(|s| {
         let mut built = s.stack.pop().expect("pushed above");
         built.ir.body = built.blocks.pop().expect("a module has a body");
         built.ir
     });
     let found = check::check(&mut ir);
-    with_session(|s| {
+    with_elaboration(|s| {
         for (message, source) in found {
             s.problems.push(Problem { module: name.clone(), message, source });
         }
@@ -903,25 +903,25 @@ fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
 #[track_caller]
 pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     let source = Location::caller();
-    let outer = with_session(std::mem::take);
-    let guard = RestoreSession(Some(outer));
+    let outer = with_elaboration(std::mem::take);
+    let guard = RestoreOuter(Some(outer));
     build_module(block, source);
-    let session = with_session(std::mem::take);
+    let elaboration = with_elaboration(std::mem::take);
     drop(guard);
-    if session.problems.is_empty() {
-        Ok(Design { modules: session.done })
+    if elaboration.problems.is_empty() {
+        Ok(Design { modules: elaboration.done })
     } else {
-        Err(Problems(session.problems))
+        Err(Problems(elaboration.problems))
     }
 }
 
-/// Puts the outer session back, also when a block panics.
-struct RestoreSession(Option<Session>);
+/// Puts the outer elaboration back, also when a block panics.
+struct RestoreOuter(Option<Elaboration>);
 
-impl Drop for RestoreSession {
+impl Drop for RestoreOuter {
     fn drop(&mut self) {
         if let Some(outer) = self.0.take() {
-            with_session(|s| *s = outer);
+            with_elaboration(|s| *s = outer);
         }
     }
 }
