@@ -5,7 +5,7 @@ use nvme_spec::Status;
 use crate::host::{HostError, HostPort};
 
 /// Bytes in a memory page: CC.MPS selects 4 KiB.
-pub(crate) const PAGE_BYTES: u64 = 4096;
+pub(crate) const PAGE_BYTES: u64 = nvme_spec::limits::PAGE_BYTES as u64;
 
 /// A piece of host memory that does not cross a page boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,18 +34,6 @@ pub trait Value: Copy {
         cat(&leaves)
     }
 
-    /// The reverse of [`pack`](Self::pack); `self` gives the structure.
-    #[track_caller]
-    fn unpack_like(&self, packed: Signal) -> Self {
-        let mut low = 0;
-        let mut parts = Vec::new();
-        for leaf in self.leaves() {
-            parts.push(packed.bits(low..low + leaf.width()));
-            low += leaf.width();
-        }
-        self.rebuild(&mut parts.into_iter())
-    }
-
     /// Assigns every field; see [`Signal::set`].
     #[track_caller]
     fn set(&self, value: Self) {

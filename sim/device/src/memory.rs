@@ -5,7 +5,7 @@ use crate::pages::{copy_strobed, Pages};
 use crate::{Beat, Fault, Faults, Memory, BEAT_BYTES, PAGE_BYTES};
 
 /// Writes of a device into this range are interrupt messages, as on a PC.
-pub const MESSAGE_WINDOW: Range<u64> = 0xFEE0_0000..0xFEF0_0000; // tidy: an address of the simulated host, which has its home here
+pub const MESSAGE_WINDOW: Range<u64> = soc_map::MSI_WINDOW.range();
 
 /// Where the allocator starts: above 4 GiB, so that a device that drops high address bits is found out.
 const HEAP_START: u64 = 0x5_0000_0000; // tidy: an address of the simulated host, which has its home here

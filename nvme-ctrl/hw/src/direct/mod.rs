@@ -29,7 +29,7 @@ use crate::types::{
 };
 use crate::Config;
 use nvme_spec::limits::UNIT_BYTES;
-use rtl_bus::{Axi4, Axi4Config, WriteData};
+use rtl_bus::{Axi4, Axi4Config, WriteData, BOUNDARY_BYTES};
 use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal, Value};
 use rtl_prim::fifo_of;
 
@@ -40,7 +40,7 @@ pub(crate) mod bench;
 pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BITS, id_bits: 1, user_bits: 1 };
 
 /// Bursts do not cross multiples of this. AMBA AXI, "Burst length".
-const BURST_BOUNDARY: u32 = 4096;
+const BURST_BOUNDARY: u32 = BOUNDARY_BYTES as u32;
 /// Bits of an address below that.
 const BOUNDARY_BITS: u32 = BURST_BOUNDARY.trailing_zeros();
 /// Bits of an address in a beat.
