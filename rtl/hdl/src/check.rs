@@ -1,6 +1,7 @@
 //! What is checked of every module when it has been built: drivers, loops, clock domains, paths across the boundary.
 
 use crate::ir::*;
+use crate::Constant;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks `ir`, completes what the check finds out (domains of outputs, combinational paths), and returns the mistakes.
@@ -14,6 +15,8 @@ pub(crate) fn check(ir: &mut ModuleIr) -> Vec<(String, Source)> {
     let Some(order) = graph.order(ir, &mut problems) else { return problems };
     paths(ir, &graph, &order, &mut problems);
     domains(ir, &graph, &order, &mut problems);
+    memories(ir, &mut problems);
+    synchronizers(ir, &mut problems);
     problems
 }
 
@@ -22,7 +25,7 @@ fn settle_dont_cares(ir: &mut ModuleIr) {
     for target in std::mem::take(&mut ir.dont_care) {
         let mut values: Vec<(NodeId, Source)> = Vec::new();
         for_each_set(&ir.body, &mut |set, _| {
-            if let Statement::Set { target: t, value, source } = set {
+            if let Statement::Set { target: t, element: None, value, source } = set {
                 if *t == target {
                     values.push((*value, source));
                 }
@@ -32,16 +35,17 @@ fn settle_dont_cares(ir: &mut ModuleIr) {
         if values.iter().all(|(v, _)| *v == value) {
             remove_sets(&mut ir.body, target);
         }
-        ir.body.insert(0, Statement::Set { target, value, source });
+        ir.body.insert(0, Statement::Set { target, element: None, value, source });
     }
 }
 
 /// Puts each default in front of the body, unless something without a condition drives the target.
 fn settle_defaults(ir: &mut ModuleIr) {
     for (target, value, source) in std::mem::take(&mut ir.defaults) {
-        let driven = ir.body.iter().any(|s| matches!(s, Statement::Set { target: t, .. } if *t == target));
+        let driven =
+            ir.body.iter().any(|s| matches!(s, Statement::Set { target: t, element: None, .. } if *t == target));
         if !driven {
-            ir.body.insert(0, Statement::Set { target, value, source });
+            ir.body.insert(0, Statement::Set { target, element: None, value, source });
         }
     }
 }
@@ -69,7 +73,7 @@ fn remove_sets(body: &mut Vec<Statement>, target: NodeId) {
 /// For each node, the nodes that it needs in the same clock.
 pub(crate) struct Graph {
     pub needs: Vec<Vec<NodeId>>,
-    /// For each register, what its next value needs.
+    /// For each register, what its next value needs, its synchronous reset included.
     pub next: BTreeMap<NodeId, Vec<NodeId>>,
 }
 
@@ -78,15 +82,24 @@ impl Graph {
         let mut needs: Vec<Vec<NodeId>> = (0..ir.nodes.len()).map(|id| ir.operands(id)).collect();
         let mut next: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
         for_each_set(&ir.body, &mut |set, path| {
-            if let Statement::Set { target, value, .. } = set {
+            if let Statement::Set { target, element, value, .. } = set {
                 let list = match ir.nodes[*target].kind {
                     NodeKind::Reg { .. } => next.entry(*target).or_default(),
                     _ => &mut needs[*target],
                 };
                 list.push(*value);
+                list.extend(element);
                 list.extend_from_slice(path);
             }
         });
+        for (id, node) in ir.nodes.iter().enumerate() {
+            if let NodeKind::Reg { reset: Some(reset), .. } = &node.kind {
+                match reset.kind {
+                    ResetKind::Synchronous => next.entry(id).or_default().push(reset.signal),
+                    ResetKind::Asynchronous => needs[id].push(reset.signal),
+                }
+            }
+        }
         for (id, node) in ir.nodes.iter().enumerate() {
             if let NodeKind::InstanceOutput { instance, port } = node.kind {
                 let instance = &ir.instances[instance];
@@ -155,13 +168,41 @@ impl Graph {
     }
 }
 
+/// What an assignment sets of its target.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Whole,
+    /// The element of this number.
+    Element(u64),
+    /// An element that is not known before.
+    Some,
+}
+
+impl Part {
+    fn of(ir: &ModuleIr, element: Option<NodeId>) -> Part {
+        match element {
+            None => Part::Whole,
+            Some(index) => ir.constant(index).and_then(Constant::to_u64).map_or(Part::Some, Part::Element),
+        }
+    }
+
+    /// Whether setting `self` makes what was set of `earlier` pointless.
+    fn hides(self, earlier: Part) -> bool {
+        self == Part::Whole || self == earlier && self != Part::Some
+    }
+}
+
 /// An assignment that makes an earlier one in the same place pointless is a mistake.
 fn driven_once(ir: &ModuleIr, body: &[Statement], problems: &mut Vec<(String, Source)>) {
-    let mut seen: BTreeMap<NodeId, Source> = BTreeMap::new();
+    let mut seen: BTreeMap<(NodeId, Part), Source> = BTreeMap::new();
     for statement in body {
         match statement {
-            Statement::Set { target, source, .. } => {
-                if let Some(earlier) = seen.get(target) {
+            Statement::Set { target, element, source, .. } => {
+                let part = Part::of(ir, *element);
+                let of_target = seen.range((*target, Part::Whole)..=(*target, Part::Some));
+                let hidden =
+                    of_target.filter(|((_, earlier), _)| part.hides(*earlier)).map(|(_, source)| source).next();
+                if let Some(earlier) = hidden {
                     problems.push((
                         format!(
                             "{} is driven twice: the assignment at {}:{} never takes effect; remove one of them",
@@ -172,7 +213,7 @@ fn driven_once(ir: &ModuleIr, body: &[Statement], problems: &mut Vec<(String, So
                         source,
                     ));
                 }
-                seen.insert(*target, source);
+                seen.insert((*target, part), source);
             }
             Statement::If { arms, otherwise } => {
                 for body in arms.iter().map(|(_, b)| b).chain([otherwise]) {
@@ -187,29 +228,29 @@ fn driven_once(ir: &ModuleIr, body: &[Statement], problems: &mut Vec<(String, So
         }
         if !matches!(statement, Statement::Set { .. }) {
             for_each_set(std::slice::from_ref(statement), &mut |set, _| {
-                if let Statement::Set { target, source, .. } = set {
-                    seen.entry(*target).or_insert(source);
+                if let Statement::Set { target, element, source, .. } = set {
+                    seen.entry((*target, Part::of(ir, *element))).or_insert(source);
                 }
             });
         }
     }
 }
 
-/// The targets that `body` assigns under every condition.
-fn always_assigned(body: &[Statement]) -> BTreeSet<NodeId> {
+/// What `body` assigns under every condition.
+fn always_assigned(ir: &ModuleIr, body: &[Statement]) -> BTreeSet<(NodeId, Part)> {
     let mut assigned = BTreeSet::new();
     for statement in body {
         match statement {
-            Statement::Set { target, .. } => {
-                assigned.insert(*target);
+            Statement::Set { target, element, .. } => {
+                assigned.insert((*target, Part::of(ir, *element)));
             }
             Statement::If { arms, otherwise } => {
-                let common = arms.iter().map(|(_, b)| b).chain([otherwise]).map(|b| always_assigned(b));
+                let common = arms.iter().map(|(_, b)| b).chain([otherwise]).map(|b| always_assigned(ir, b));
                 assigned.extend(common.reduce(|a, b| &a & &b).unwrap_or_default());
             }
             Statement::Switch { arms, default, exhaustive, .. } => {
                 let default = (!exhaustive).then_some(default);
-                let common = arms.iter().map(|a| &a.body).chain(default).map(|b| always_assigned(b));
+                let common = arms.iter().map(|a| &a.body).chain(default).map(|b| always_assigned(ir, b));
                 assigned.extend(common.reduce(|a, b| &a & &b).unwrap_or_default());
             }
         }
@@ -224,14 +265,19 @@ fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
             ever.insert(*target);
         }
     });
-    let always = always_assigned(&ir.body);
+    let assigned = always_assigned(ir, &ir.body);
+    let always = |id: NodeId| {
+        let element = |number: u32| assigned.contains(&(id, Part::Element(number.into())));
+        let elements = ir.nodes[id].elements;
+        assigned.contains(&(id, Part::Whole)) || elements.is_some_and(|count| (0..count).all(element))
+    };
     for (id, node) in ir.nodes.iter().enumerate() {
         let name = || ir.describe(id);
         match node.kind {
             NodeKind::Wire if !ever.contains(&id) => {
                 problems.push((format!("{} is not driven: give it a value with `set`", name()), node.source));
             }
-            NodeKind::Wire if !always.contains(&id) => {
+            NodeKind::Wire if !always(id) => {
                 problems.push((
                     format!("{} is not driven under every condition, which would be a latch: `set` a default before the conditions", name()),
                     node.source,
@@ -294,7 +340,10 @@ fn paths(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<
 
 /// Finds the clock domain of every node and refuses places where two meet.
 fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<(String, Source)>) {
-    let crossing = ir.crossing.is_some();
+    let held: BTreeMap<NodeId, usize> =
+        ir.crossings.iter().filter(|c| c.kind == CrossingKind::Held).map(|c| (c.to[0], c.clock)).collect();
+    let synchronized: BTreeSet<NodeId> =
+        ir.crossings.iter().filter(|c| c.kind == CrossingKind::Synchronizer).map(|c| c.to[0]).collect();
     let clock_name = |ir: &ModuleIr, d: Domain| match d {
         Domain::Clock(c) => format!("clock `{}`", ir.clocks[c].name),
         Domain::ClockInput(_) => "a clock used as data".to_string(),
@@ -306,24 +355,23 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
     let own: BTreeMap<NodeId, Domain> =
         ir.ports.iter().filter(|p| p.direction == Direction::Input).map(|p| (p.node, p.domain)).collect();
     let mut report = |ir: &ModuleIr, a: (Domain, NodeId), b: (Domain, NodeId), source: Source| {
-        if !crossing {
-            problems.push((
-                format!(
-                    "{} ({}) meets {} ({}): cross clock domains with a block of `rtl-prim`",
-                    ir.describe(a.1),
-                    clock_name(ir, a.0),
-                    ir.describe(b.1),
-                    clock_name(ir, b.0)
-                ),
-                source,
-            ));
-        }
+        problems.push((
+            format!(
+                "{} ({}) meets {} ({}): cross clock domains with a block of `rtl_prim::cdc`",
+                ir.describe(a.1),
+                clock_name(ir, a.0),
+                ir.describe(b.1),
+                clock_name(ir, b.0)
+            ),
+            source,
+        ));
     };
     for &id in order {
         let node = &ir.nodes[id];
         let fixed = match &node.kind {
             NodeKind::Input => own.get(&id).copied(),
             NodeKind::Reg { clock, .. } => Some(Domain::Clock(*clock)),
+            NodeKind::Wire => held.get(&id).map(|clock| Domain::Clock(*clock)),
             NodeKind::MemoryRead { memory, port } => Some(Domain::Clock(ir.memories[*memory].reads[*port].clock)),
             NodeKind::InstanceOutput { instance, port } => {
                 let instance = &ir.instances[*instance];
@@ -352,7 +400,8 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
                 }
                 // A word read without a clock changes with the clock that writes it.
                 if let NodeKind::MemoryLookup { memory, .. } = node.kind {
-                    for write in &ir.memories[memory].writes {
+                    let memory = &ir.memories[memory];
+                    for write in memory.writes.iter().filter(|_| memory.crossing.is_none()) {
                         let of = (Domain::Clock(write.clock), write.data);
                         if result.0 == Domain::Any {
                             result = of;
@@ -373,7 +422,7 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
     };
     for (reg, needs) in &graph.next {
         if let NodeKind::Reg { clock, .. } = ir.nodes[*reg].kind {
-            for need in needs {
+            for need in needs.iter().filter(|_| !synchronized.contains(reg)) {
                 expect(ir, *need, clock, *reg, ir.nodes[*reg].source);
             }
         }
@@ -388,10 +437,8 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
             for id in [Some(r.address), r.enable].into_iter().flatten() {
                 expect(ir, id, r.clock, r.data, r.source);
             }
-            for w in &memory.writes {
-                if w.clock != r.clock && !crossing {
-                    expect(ir, w.address, r.clock, r.data, r.source);
-                }
+            for w in memory.writes.iter().filter(|w| w.clock != r.clock && memory.crossing.is_none()) {
+                expect(ir, w.address, r.clock, r.data, r.source);
             }
         }
     }
@@ -402,7 +449,108 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
             }
         }
     }
+    for property in &ir.properties {
+        for id in [Some(property.condition), property.reset].into_iter().flatten() {
+            expect(ir, id, property.clock, id, property.source);
+        }
+    }
     for port in ir.ports.iter_mut().filter(|p| p.direction == Direction::Output) {
         port.domain = found[port.node].0;
     }
+}
+
+/// What no memory of a device can do.
+fn memories(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
+    let functional = functional(ir);
+    for (id, node) in ir.nodes.iter().enumerate() {
+        let NodeKind::MemoryLookup { memory, .. } = node.kind else { continue };
+        let memory = &ir.memories[memory];
+        if functional[id] && matches!(memory.style, MemoryStyle::Block | MemoryStyle::Ultra) {
+            problems.push((
+                format!(
+                    "the block RAM `{}` cannot be read combinationally: use `read`, or `MemoryStyle::Distributed`",
+                    memory.name
+                ),
+                node.source,
+            ));
+        }
+    }
+    for memory in &ir.memories {
+        let clocks: BTreeSet<usize> =
+            memory.writes.iter().map(|w| w.clock).chain(memory.reads.iter().map(|r| r.clock)).collect();
+        if memory.style == MemoryStyle::Ultra && clocks.len() > 1 {
+            problems.push((
+                format!(
+                    "the UltraRAM `{}` has {} clocks, and can have one: use `MemoryStyle::Block`",
+                    memory.name,
+                    clocks.len()
+                ),
+                memory.source,
+            ));
+        }
+    }
+}
+
+/// What goes into a synchroniser comes from registers: the output of a gate may glitch while its inputs change.
+fn synchronizers(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
+    for crossing in ir.crossings.iter().filter(|c| c.kind == CrossingKind::Synchronizer) {
+        let mut pending = vec![crossing.from];
+        while let Some(id) = pending.pop() {
+            match &ir.nodes[id].kind {
+                NodeKind::Input
+                | NodeKind::Reg { .. }
+                | NodeKind::MemoryRead { .. }
+                | NodeKind::InstanceOutput { .. }
+                | NodeKind::Constant(_) => {}
+                NodeKind::Slice(..) | NodeKind::Concat(_) => pending.extend(ir.operands(id)),
+                NodeKind::Wire => match &part_for(&ir.body, id)[..] {
+                    [Statement::Set { element: None, value, .. }] => pending.push(*value),
+                    _ => glitches(ir, id, crossing, problems),
+                },
+                _ => glitches(ir, id, crossing, problems),
+            }
+        }
+    }
+}
+
+fn glitches(ir: &ModuleIr, id: NodeId, crossing: &Crossing, problems: &mut Vec<(String, Source)>) {
+    let last = crossing.to.last().expect("a synchroniser has registers");
+    problems.push((
+        format!(
+            "{} is computed on its way into the synchroniser {} and may glitch: put it into a register of its own clock first",
+            ir.describe(id),
+            ir.describe(*last)
+        ),
+        crossing.source,
+    ));
+}
+
+/// Which nodes the hardware needs; the rest is read by nothing, or only by properties.
+pub(crate) fn functional(ir: &ModuleIr) -> Vec<bool> {
+    let mut roots: Vec<NodeId> =
+        ir.ports.iter().filter(|p| p.direction == Direction::Output).map(|port| port.node).collect();
+    for memory in &ir.memories {
+        for w in &memory.writes {
+            roots.extend([w.enable, w.address, w.data].into_iter().chain(w.lanes));
+        }
+        for r in &memory.reads {
+            roots.extend([r.address].into_iter().chain(r.enable));
+        }
+    }
+    roots.extend(ir.instances.iter().flat_map(|instance| instance.connections.iter().copied()));
+    reachable(ir, roots)
+}
+
+/// The nodes that `roots` need, in the same clock or through registers.
+pub(crate) fn reachable(ir: &ModuleIr, roots: Vec<NodeId>) -> Vec<bool> {
+    let graph = Graph::of(ir);
+    let mut reached = vec![false; ir.nodes.len()];
+    let mut pending = roots;
+    while let Some(id) = pending.pop() {
+        if !std::mem::replace(&mut reached[id], true) {
+            pending.extend(&graph.needs[id]);
+            pending.extend(graph.next.get(&id).into_iter().flatten());
+        }
+    }
+    reached
 }

@@ -2,8 +2,9 @@
 //!
 //! One `always` or `assign` per signal, with the Rust line that declares it; names and hierarchy survive. An expression that is used more than
 //! once, or cut into bits, becomes a wire `_t<n>`. Bits that nothing reads are gathered in `_unused`, so that lint stays silent about them
-//! and loud about everything else.
+//! and loud about everything else. Properties, and what only they need, stand at the end between `ifndef SYNTHESIS` and `endif`.
 
+use crate::check::{functional, reachable};
 use crate::ir::*;
 use crate::Constant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,8 @@ struct Emitter<'a> {
     labels: BTreeMap<String, Constant>,
     /// Lint that does not fit generated text, where the text may provoke it.
     lint_off: BTreeSet<&'static str>,
+    /// Nodes that only properties need.
+    ghost: Vec<bool>,
 }
 
 fn range(width: u32) -> String {
@@ -74,8 +77,9 @@ impl<'a> Emitter<'a> {
         // A condition is written once for each target that it guards.
         let mut guards = BTreeSet::new();
         for_each_set(&ir.body, &mut |set, path| {
-            if let Statement::Set { target, value, .. } = set {
+            if let Statement::Set { target, element, value, .. } = set {
                 roots.push(*value);
+                roots.extend(element);
                 guards.extend(path.iter().map(|condition| (*target, *condition)));
             }
         });
@@ -92,6 +96,8 @@ impl<'a> Emitter<'a> {
                 roots.extend([r.address].into_iter().chain(r.enable));
             }
         }
+        let checked: Vec<NodeId> = ir.properties.iter().flat_map(|p| [Some(p.condition), p.reset]).flatten().collect();
+        roots.extend(&checked);
         let mut stack = roots;
         while let Some(id) = stack.pop() {
             uses[id] += 1;
@@ -123,7 +129,7 @@ impl<'a> Emitter<'a> {
         let mut pins = BTreeMap::new();
         let connected: BTreeSet<NodeId> = ir.instances.iter().flat_map(|i| i.connections.iter().copied()).collect();
         for statement in &ir.body {
-            if let Statement::Set { target, value, .. } = statement {
+            if let Statement::Set { target, element: None, value, .. } = statement {
                 if connected.contains(target) && uses[*target] == 0 && matches!(ir.nodes[*target].kind, NodeKind::Wire)
                 {
                     pins.insert(*target, *value);
@@ -135,7 +141,14 @@ impl<'a> Emitter<'a> {
                 pins.remove(target);
             }
         });
+        let (functional, checked) = (functional(ir), reachable(ir, checked));
+        let is_ghost = |id: NodeId| {
+            // The registers of memories, and the nets of instances, are written with these.
+            let belongs = matches!(ir.nodes[id].kind, NodeKind::MemoryRead { .. } | NodeKind::InstanceOutput { .. });
+            checked[id] && !functional[id] && !belongs
+        };
         Emitter {
+            ghost: (0..ir.nodes.len()).map(is_ghost).collect(),
             ir,
             uses,
             temps: BTreeMap::new(),
@@ -196,19 +209,11 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn constant_of(&self, id: NodeId) -> Option<&Constant> {
-        match &self.ir.nodes[id].kind {
-            NodeKind::Constant(value) => Some(value),
-            _ => None,
-        }
-    }
-
     /// A constant that stands beside the enum signal `beside`, by the name of its variant.
     fn labelled(&mut self, beside: NodeId, value: NodeId) -> Option<String> {
-        let labels = self.ir.nodes[beside].labels?;
         let signal = self.ir.nodes[beside].name.clone()?;
-        let code = self.constant_of(value)?.clone();
-        let label = labels.get(usize::try_from(code.to_u64()?).ok()?)?;
+        let code = self.ir.constant(value)?.clone();
+        let label = self.ir.nodes[beside].label_of(&code)?;
         let name = format!("{signal}_{label}");
         if self.ir.nodes.iter().any(|n| n.name.as_deref() == Some(&name)) {
             return None;
@@ -234,10 +239,10 @@ impl<'a> Emitter<'a> {
                 let (op, a, b) = (*op, *a, *b);
                 // Comparisons that cannot go either way are constants; lint would say so.
                 let always = match op {
-                    BinaryOp::Lt if self.constant_of(b).is_some_and(Constant::is_zero) => Some(false),
-                    BinaryOp::Lt if self.constant_of(a).is_some_and(Constant::is_ones) => Some(false),
-                    BinaryOp::Le if self.constant_of(a).is_some_and(Constant::is_zero) => Some(true),
-                    BinaryOp::Le if self.constant_of(b).is_some_and(Constant::is_ones) => Some(true),
+                    BinaryOp::Lt if self.ir.constant(b).is_some_and(Constant::is_zero) => Some(false),
+                    BinaryOp::Lt if self.ir.constant(a).is_some_and(Constant::is_ones) => Some(false),
+                    BinaryOp::Le if self.ir.constant(a).is_some_and(Constant::is_zero) => Some(true),
+                    BinaryOp::Le if self.ir.constant(b).is_some_and(Constant::is_ones) => Some(true),
                     _ => None,
                 };
                 if let Some(value) = always {
@@ -246,9 +251,18 @@ impl<'a> Emitter<'a> {
                 if matches!(op, BinaryOp::Lt | BinaryOp::Le) {
                     self.lint_off.extend(["CMPCONST", "UNSIGNED"]);
                 }
+                if op.is_signed() {
+                    let [left, right] = [a, b].map(|operand| self.expression(operand, true));
+                    return format!("$signed({left}) {} $signed({right})", op.symbol());
+                }
                 let left = self.labelled(b, a).unwrap_or_else(|| self.expression(a, false));
                 let right = self.labelled(a, b).unwrap_or_else(|| self.expression(b, false));
                 format!("{left} {} {right}", op.symbol())
+            }
+            NodeKind::Shift(ShiftOp::SignedRight, a, b) => {
+                // Whatever stands around it, the shift stays a signed one.
+                let (value, amount) = (self.expression(*a, true), self.expression(*b, false));
+                format!("$unsigned($signed({value}) >>> {amount})")
             }
             NodeKind::Shift(op, a, b) => {
                 let symbol = if *op == ShiftOp::Left { "<<" } else { ">>" };
@@ -344,9 +358,12 @@ impl<'a> Emitter<'a> {
         let pad = "  ".repeat(indent);
         for statement in body {
             match statement {
-                Statement::Set { value, .. } => {
+                Statement::Set { element: None, value, .. } => {
                     let value = self.labelled(target_id, *value).unwrap_or_else(|| self.expression(*value, true));
                     line(out, &format!("{pad}{target} {assign} {value};"));
+                }
+                Statement::Set { element: Some(index), value, .. } => {
+                    self.element(target, target_id, *index, *value, assign, &pad, out);
                 }
                 Statement::If { .. } => {
                     let head = format!("{pad}if");
@@ -380,6 +397,44 @@ impl<'a> Emitter<'a> {
                 }
             }
         }
+    }
+
+    /// Writes the assignment of one element of an array.
+    #[allow(clippy::too_many_arguments)]
+    fn element(
+        &mut self,
+        target: &str,
+        target_id: NodeId,
+        index: NodeId,
+        value: NodeId,
+        assign: &str,
+        pad: &str,
+        out: &mut String,
+    ) {
+        let count = self.ir.nodes[target_id].elements.expect("only arrays have elements");
+        let width = self.ir.nodes[value].width;
+        let value = self.expression(value, true);
+        if let Some(index) = self.ir.constant(index).and_then(Constant::to_u64) {
+            let low = index as u32 * width;
+            let part = match (count, width) {
+                (1, _) => String::new(),
+                (_, 1) => format!("[{low}]"),
+                _ => format!("[{}:{low}]", low + width - 1),
+            };
+            line(out, &format!("{pad}{target}{part} {assign} {value};"));
+            return;
+        }
+        let index_width = self.ir.nodes[index].width;
+        let index = self.expression(index, false);
+        if count == 1 {
+            line(out, &format!("{pad}if (!{index}) {target} {assign} {value};"));
+            return;
+        }
+        // A comparison for each element, because a part select with an index becomes a shifter as wide as the array in some tools.
+        let part = if width == 1 { "[i]".to_string() } else { format!("[i*{width} +: {width}]") };
+        line(out, &format!("{pad}for (int i = 0; i < {count}; i++) begin"));
+        line(out, &format!("{pad}  if ({index} == {index_width}'(i)) {target}{part} {assign} {value};"));
+        line(out, &format!("{pad}end"));
     }
 
     /// Writes an `If`, beginning with `head`: `if`, or `end else if` where it continues another.
@@ -433,54 +488,13 @@ impl<'a> Emitter<'a> {
         for target in targets {
             parts.insert(target, part_for(&ir.body, target));
         }
-        let mut logic = String::new();
+        let (mut logic, mut checks) = (String::new(), String::new());
         for (id, node) in ir.nodes.iter().enumerate() {
             let Some(name) = &node.name else { continue };
             let Some(part) = parts.get(&id) else { continue };
-            if self.pins.contains_key(&id) {
-                continue;
-            }
-            let at = place(node.source);
-            match &node.kind {
-                NodeKind::Wire => {
-                    if let [Statement::Set { value, .. }] = &part[..] {
-                        let value = self.labelled(id, *value).unwrap_or_else(|| self.expression(*value, true));
-                        line(&mut logic, &format!("  assign {name} = {value};  // {at}"));
-                    } else {
-                        let _ = writeln!(logic, "\n  // {at}\n  always_comb begin");
-                        self.statements(part, name, id, "=", 2, &mut logic);
-                        logic.push_str("  end\n");
-                    }
-                }
-                NodeKind::Reg { clock, reset } => {
-                    let clock_id = ir.clocks[*clock].node;
-                    let clock = self.expression(clock_id, true);
-                    let _ = writeln!(logic, "\n  // {at}\n  always_ff @(posedge {clock}) begin");
-                    match reset {
-                        Some((reset, value)) => {
-                            let reset = self.expression(*reset, true);
-                            let value = match node.labels.and_then(|l| l.get(value.to_u64()? as usize)) {
-                                Some(label) => {
-                                    let label = format!("{name}_{label}");
-                                    self.labels.insert(label.clone(), value.clone());
-                                    label
-                                }
-                                None => value.verilog(),
-                            };
-                            let _ = writeln!(logic, "    if ({reset}) begin\n      {name} <= {value};");
-                            if let [Statement::If { .. }] = &part[..] {
-                                self.branches(&part[0], "    end else if", name, id, "<=", 2, &mut logic);
-                            } else {
-                                logic.push_str("    end else begin\n");
-                                self.statements(part, name, id, "<=", 3, &mut logic);
-                                logic.push_str("    end\n");
-                            }
-                        }
-                        None => self.statements(part, name, id, "<=", 2, &mut logic),
-                    }
-                    logic.push_str("  end\n");
-                }
-                _ => {}
+            if !self.pins.contains_key(&id) {
+                let text = self.driver(id, node, name, part);
+                if self.ghost[id] { &mut checks } else { &mut logic }.push_str(&text);
             }
         }
         for memory in &ir.memories {
@@ -489,6 +503,7 @@ impl<'a> Emitter<'a> {
         for instance in &ir.instances {
             self.instance(instance, &mut logic);
         }
+        self.properties(&mut checks);
 
         let mut out = String::new();
         out.push_str("// Written by rtl-hdl from Rust; the comments name the lines. Change those, not this file.\n");
@@ -499,9 +514,7 @@ impl<'a> Emitter<'a> {
             }
         }
         if !self.lint_off.is_empty() {
-            out.push_str(
-                "//\n// A constant of the configuration may decide a comparison or an address, which is no mistake.\n",
-            );
+            out.push_str("//\n// What the configuration makes constant, or a RAM of two clocks, is no mistake.\n");
             for warning in &self.lint_off {
                 let _ = writeln!(out, "// verilator lint_off {warning}");
             }
@@ -524,28 +537,134 @@ impl<'a> Emitter<'a> {
             let _ = writeln!(out, "  localparam logic {}{name} = {};", range(value.width()), value.verilog());
         }
         let is_port: BTreeSet<NodeId> = ir.ports.iter().map(|p| p.node).collect();
+        let synchronizers: BTreeSet<NodeId> = ir
+            .crossings
+            .iter()
+            .filter(|crossing| crossing.kind == CrossingKind::Synchronizer)
+            .flat_map(|crossing| crossing.to.iter().copied())
+            .collect();
+        let mut check_declarations = String::new();
         for (id, node) in ir.nodes.iter().enumerate() {
-            if let (Some(name), false) = (&node.name, is_port.contains(&id) || self.pins.contains_key(&id)) {
-                let _ = writeln!(out, "  logic {}{name};", range(node.width));
+            let Some(name) = &node.name else { continue };
+            if is_port.contains(&id) || self.pins.contains_key(&id) {
+                continue;
             }
+            let attribute = if synchronizers.contains(&id) { "(* ASYNC_REG = \"TRUE\" *) " } else { "" };
+            let out = if self.ghost[id] { &mut check_declarations } else { &mut out };
+            let _ = writeln!(out, "  {attribute}logic {}{name};", range(node.width));
         }
         for memory in &ir.memories {
-            let style = match memory.style {
-                MemoryStyle::Auto => String::new(),
-                MemoryStyle::Distributed => "(* ram_style = \"distributed\" *) ".into(),
-                MemoryStyle::Block => "(* ram_style = \"block\" *) ".into(),
-                MemoryStyle::Ultra => "(* ram_style = \"ultra\" *) ".into(),
-            };
-            let _ = writeln!(out, "  {style}logic {}{} [0:{}];", range(memory.width), memory.name, memory.depth - 1);
+            let mut attributes = Vec::new();
+            match memory.style {
+                MemoryStyle::Auto => {}
+                MemoryStyle::Distributed => attributes.push("ram_style = \"distributed\""),
+                MemoryStyle::Block => attributes.push("ram_style = \"block\""),
+                MemoryStyle::Ultra => attributes.push("ram_style = \"ultra\""),
+            }
+            if memory.undefined_collisions {
+                // The words of yosys and of Vivado for the same thing.
+                attributes.extend(["no_rw_check", "rw_addr_collision = \"no\""]);
+            }
+            let attributes =
+                if attributes.is_empty() { String::new() } else { format!("(* {} *) ", attributes.join(", ")) };
+            let _ =
+                writeln!(out, "  {attributes}logic {}{} [0:{}];", range(memory.width), memory.name, memory.depth - 1);
         }
         for (id, definition) in &self.definitions {
-            line(&mut out, &format!("  wire {}{} = {definition};", range(ir.nodes[*id].width), self.temps[id]));
+            let out = if self.ghost[*id] { &mut check_declarations } else { &mut out };
+            line(out, &format!("  wire {}{} = {definition};", range(ir.nodes[*id].width), self.temps[id]));
         }
         out.push('\n');
         out.push_str(logic.trim_start_matches('\n'));
-        self.unused(&is_port, &mut out);
+        self.unused("_unused", &is_port, false, &mut out);
+        if !ir.properties.is_empty() {
+            self.unused("_unused_by_checks", &is_port, true, &mut checks);
+            out.push_str("\n`ifndef SYNTHESIS\n");
+            out.push_str(&check_declarations);
+            out.push_str(if check_declarations.is_empty() { checks.trim_start_matches('\n') } else { &checks });
+            out.push_str("`endif\n");
+        }
         out.push_str("endmodule\n");
         out
+    }
+
+    /// The `assign` or `always` of a wire or register.
+    fn driver(&mut self, id: NodeId, node: &Node, name: &str, part: &[Statement]) -> String {
+        let mut text = String::new();
+        let at = place(node.source);
+        match &node.kind {
+            NodeKind::Wire => {
+                if let [Statement::Set { element: None, value, .. }] = part {
+                    let value = self.labelled(id, *value).unwrap_or_else(|| self.expression(*value, true));
+                    line(&mut text, &format!("  assign {name} = {value};  // {at}"));
+                } else {
+                    let _ = writeln!(text, "\n  // {at}\n  always_comb begin");
+                    self.statements(part, name, id, "=", 2, &mut text);
+                    text.push_str("  end\n");
+                }
+            }
+            NodeKind::Reg { clock, reset } => {
+                let clock = self.expression(self.ir.clocks[*clock].node, true);
+                let Some(Reset { signal, value, kind }) = reset else {
+                    let _ = writeln!(text, "\n  // {at}\n  always_ff @(posedge {clock}) begin");
+                    self.statements(part, name, id, "<=", 2, &mut text);
+                    text.push_str("  end\n");
+                    return text;
+                };
+                let (reset, edge) = match kind {
+                    ResetKind::Synchronous => (self.expression(*signal, true), String::new()),
+                    ResetKind::Asynchronous => {
+                        // The list of edges takes a name.
+                        self.mark(*signal, 0, 1);
+                        let reset = self.name_of(*signal);
+                        (reset.clone(), format!(" or posedge {reset}"))
+                    }
+                };
+                let value = match node.label_of(value) {
+                    Some(label) => {
+                        let label = format!("{name}_{label}");
+                        self.labels.insert(label.clone(), value.clone());
+                        label
+                    }
+                    None => value.verilog(),
+                };
+                let _ = writeln!(text, "\n  // {at}\n  always_ff @(posedge {clock}{edge}) begin");
+                let _ = writeln!(text, "    if ({reset}) begin\n      {name} <= {value};");
+                if let [Statement::If { .. }] = part {
+                    self.branches(&part[0], "    end else if", name, id, "<=", 2, &mut text);
+                } else {
+                    text.push_str("    end else begin\n");
+                    self.statements(part, name, id, "<=", 3, &mut text);
+                    text.push_str("    end\n");
+                }
+                text.push_str("  end\n");
+            }
+            _ => unreachable!("only wires and registers are driven by statements"),
+        }
+        text
+    }
+
+    /// Writes the properties of each clock and reset.
+    fn properties(&mut self, out: &mut String) {
+        let mut groups: BTreeMap<(usize, Option<NodeId>), Vec<&Property>> = BTreeMap::new();
+        for property in &self.ir.properties {
+            groups.entry((property.clock, property.reset)).or_default().push(property);
+        }
+        for ((clock, reset), properties) in groups {
+            let clock = self.expression(self.ir.clocks[clock].node, true);
+            let _ = writeln!(out, "\n  always_ff @(posedge {clock}) begin");
+            let pad = if reset.is_some() { "      " } else { "    " };
+            if let Some(reset) = reset {
+                let reset = self.expression(reset, false);
+                let _ = writeln!(out, "    if (!{reset}) begin");
+            }
+            for property in properties {
+                let condition = self.expression(property.condition, true);
+                let (name, keyword, at) = (&property.name, property.kind.keyword(), place(property.source));
+                line(out, &format!("{pad}{name}: {keyword} ({condition});  // {at}"));
+            }
+            out.push_str(if reset.is_some() { "    end\n  end\n" } else { "  end\n" });
+        }
     }
 
     fn memory(&mut self, memory: &Memory, logic: &mut String) {
@@ -563,9 +682,14 @@ impl<'a> Emitter<'a> {
             logic.push_str("  end\n");
         }
         let clocks: BTreeSet<usize> = memory.writes.iter().map(|w| w.clock).collect();
+        // What an `always_ff` writes nothing else may write.
+        let always = if clocks.len() > 1 { "always" } else { "always_ff" };
+        if clocks.len() > 1 {
+            self.lint_off.insert("MULTIDRIVEN");
+        }
         for clock in clocks {
             let name = self.expression(ir.clocks[clock].node, true);
-            let _ = writeln!(logic, "\n  // {at}\n  always_ff @(posedge {name}) begin");
+            let _ = writeln!(logic, "\n  // {at}\n  {always} @(posedge {name}) begin");
             for w in memory.writes.iter().filter(|w| w.clock == clock) {
                 let enable = self.expression(w.enable, false);
                 let address = self.expression(w.address, true);
@@ -645,11 +769,13 @@ impl<'a> Emitter<'a> {
         let _ = writeln!(logic, "{}\n  );", pins.join(",\n"));
     }
 
-    fn unused(&self, is_port: &BTreeSet<NodeId>, out: &mut String) {
+    /// Writes a wire `wire` that reads what nothing else reads: of what only properties need, or of the rest.
+    fn unused(&self, wire: &str, is_port: &BTreeSet<NodeId>, ghost: bool, out: &mut String) {
         let mut pieces = Vec::new();
         for (id, node) in self.ir.nodes.iter().enumerate() {
             let Some(name) = node.name.as_ref().or_else(|| self.temps.get(&id)) else { continue };
-            if is_port.contains(&id) && matches!(node.kind, NodeKind::Wire) || self.pins.contains_key(&id) {
+            let is_output = is_port.contains(&id) && matches!(node.kind, NodeKind::Wire);
+            if is_output || self.pins.contains_key(&id) || self.ghost[id] != ghost {
                 continue;
             }
             let Some(read) = self.read.get(&id) else {
@@ -669,7 +795,7 @@ impl<'a> Emitter<'a> {
         }
         if !pieces.is_empty() {
             out.push_str("\n  // Read by nothing.\n");
-            line(out, &format!("  wire _unused = &{{1'b0, {}}};", pieces.join(", ")));
+            line(out, &format!("  wire {wire} = &{{1'b0, {}}};", pieces.join(", ")));
         }
     }
 }

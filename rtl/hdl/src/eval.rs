@@ -19,7 +19,7 @@ mod machine;
 mod wide;
 
 use crate::bench::Seed;
-use crate::ir::{Direction, ModuleIr};
+use crate::ir::{Direction, ModuleIr, PropertyKind, Source};
 use crate::sim::{PortId, Simulator};
 use crate::{words_for, Constant, Design};
 use machine::{Machine, Op, WritePort};
@@ -170,6 +170,27 @@ impl ForeignInstance {
     }
 }
 
+/// A property of the running design.
+struct Check {
+    kind: PropertyKind,
+    path: String,
+    source: Source,
+    reset: Option<u32>,
+    condition: u32,
+    /// In how many clocks it held; counted for covers.
+    hits: u64,
+}
+
+/// Two ports of a memory that must not access one address in one moment.
+struct Collision {
+    memory: String,
+    /// The two clocks of the top, a bit for each.
+    clocks: u64,
+    /// When all of these are set, both ports do something.
+    enables: Vec<u32>,
+    addresses: [u32; 2],
+}
+
 /// How far the values are up to date with the state and the inputs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Fresh {
@@ -208,12 +229,16 @@ pub struct Evaluator {
     edges: Vec<Vec<Op>>,
     /// For each clock of the top: the memory writes.
     writes: Vec<Vec<WritePort>>,
+    /// For each clock of the top: the properties.
+    checks: Vec<Vec<Check>>,
+    collisions: Vec<Collision>,
     foreign: Vec<ForeignInstance>,
     pins: Vec<Pin>,
     scopes: Vec<Scope>,
     paths: BTreeMap<String, (usize, usize)>,
     ports: HashMap<String, usize>,
     fresh: Fresh,
+    steps: u64,
 }
 
 impl Evaluator {
@@ -262,12 +287,15 @@ impl Evaluator {
             next_state_end: compiled.next_state_end,
             edges: compiled.edges,
             writes: compiled.writes,
+            checks: compiled.checks,
+            collisions: compiled.collisions,
             foreign: compiled.foreign,
             pins,
             scopes: compiled.scopes,
             paths,
             ports: top.ports.iter().enumerate().map(|(index, port)| (port.name.clone(), index)).collect(),
             fresh: Fresh::Nothing,
+            steps: 0,
         };
         evaluator.foreign_outputs();
         evaluator.refresh(Fresh::Outputs);
@@ -304,6 +332,50 @@ impl Evaluator {
     /// How many operations one clock takes at most: the size of the program.
     pub fn operations(&self) -> usize {
         self.next_state_end + self.edges.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// The path of every cover of the design, and at how many edges it held.
+    pub fn covers(&self) -> impl Iterator<Item = (&str, u64)> {
+        let covers = self.checks.iter().flatten().filter(|check| check.kind == PropertyKind::Cover);
+        covers.map(|check| (check.path.as_str(), check.hits))
+    }
+
+    /// Looks at the properties of the clocks that rise.
+    ///
+    /// # Panics
+    /// If one does not hold.
+    fn check(&mut self, clocks: u64) {
+        let words = &self.machine.words;
+        let set = |slot: u32| words[slot as usize] != 0;
+        for (clock, checks) in self.checks.iter_mut().enumerate() {
+            if clock >= 64 || clocks >> clock & 1 == 0 {
+                continue;
+            }
+            for check in checks.iter_mut().filter(|check| !check.reset.is_some_and(set)) {
+                let holds = set(check.condition);
+                if check.kind == PropertyKind::Cover {
+                    check.hits += u64::from(holds);
+                } else if !holds {
+                    panic!(
+                        "the {} `{}` does not hold at edge {} ({}:{})",
+                        if check.kind == PropertyKind::Assert { "assertion" } else { "assumption" },
+                        check.path,
+                        self.steps,
+                        check.source.file(),
+                        check.source.line()
+                    );
+                }
+            }
+        }
+        for collision in self.collisions.iter().filter(|collision| collision.clocks & !clocks == 0) {
+            let [a, b] = collision.addresses.map(|slot| words[slot as usize]);
+            assert!(
+                a != b || !collision.enables.iter().all(|slot| set(*slot)),
+                "two ports of `{}` access address {a:#x} at edge {}, and one of them writes it",
+                collision.memory,
+                self.steps
+            );
+        }
     }
 
     pub(crate) fn scopes(&self) -> &[Scope] {
@@ -385,6 +457,8 @@ impl Simulator for Evaluator {
 
     fn step_clocks(&mut self, clocks: u64) {
         self.refresh(Fresh::NextState);
+        self.check(clocks);
+        self.steps += 1;
         let rises = |clock: usize| clock < 64 && clocks >> clock & 1 == 1;
         for (clock, edge) in self.edges.iter().enumerate() {
             if rises(clock) {

@@ -24,8 +24,18 @@ pub struct Node {
     pub name: Option<String>,
     /// For an enum: its variants in the order of their codes, for waveforms.
     pub labels: Option<&'static [&'static str]>,
+    /// For an array: the number of its elements, the first in the lowest bits.
+    pub elements: Option<u32>,
     /// Where it was written.
     pub source: Source,
+}
+
+impl Node {
+    /// The name of the variant with this code, if the node is an enum and not an array of them.
+    pub fn label_of(&self, code: &Constant) -> Option<&'static str> {
+        let labels = self.labels.filter(|_| self.elements.is_none())?;
+        labels.get(usize::try_from(code.to_u64()?).ok()?).copied()
+    }
 }
 
 /// What computes a node.
@@ -39,8 +49,8 @@ pub enum NodeKind {
     Reg {
         /// Index into [`ModuleIr::clocks`].
         clock: usize,
-        /// The synchronous reset and the value that it loads.
-        reset: Option<(NodeId, Constant)>,
+        /// What resets it.
+        reset: Option<Reset>,
     },
     /// An output of an instance.
     InstanceOutput {
@@ -71,7 +81,7 @@ pub enum NodeKind {
     Reduce(ReduceOp, NodeId),
     /// An operation on two values of equal width; comparisons give one bit.
     Binary(BinaryOp, NodeId, NodeId),
-    /// `left << right` or `left >> right`, zeroes shifted in; the amount may have any width.
+    /// `left << right` or `left >> right`; the amount is unsigned and may have any width.
     Shift(ShiftOp, NodeId, NodeId),
     /// `condition ? then : otherwise`.
     Mux(NodeId, NodeId, NodeId),
@@ -81,6 +91,27 @@ pub enum NodeKind {
     Slice(NodeId, u32),
     /// Word number `index` of `base`, in words of this node's width; `base` has exactly `2^index.width` words.
     Select(NodeId, NodeId),
+}
+
+/// What resets a register.
+#[derive(Clone, Debug)]
+pub struct Reset {
+    /// One bit.
+    pub signal: NodeId,
+    /// The value that it loads.
+    pub value: Constant,
+    /// When.
+    pub kind: ResetKind,
+}
+
+/// When a reset takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ResetKind {
+    /// At an edge of the register's clock.
+    #[default]
+    Synchronous,
+    /// At once, whatever the clock does.
+    Asynchronous,
 }
 
 /// Reductions.
@@ -94,7 +125,7 @@ pub enum ReduceOp {
     Xor,
 }
 
-/// Operations on two values of equal width. Comparisons are unsigned.
+/// Operations on two values of equal width. Comparisons are unsigned unless their name says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum BinaryOp {
@@ -108,6 +139,8 @@ pub enum BinaryOp {
     Ne,
     Lt,
     Le,
+    SignedLt,
+    SignedLe,
 }
 
 impl BinaryOp {
@@ -122,14 +155,19 @@ impl BinaryOp {
             BinaryOp::Xor => "^",
             BinaryOp::Eq => "==",
             BinaryOp::Ne => "!=",
-            BinaryOp::Lt => "<",
-            BinaryOp::Le => "<=",
+            BinaryOp::Lt | BinaryOp::SignedLt => "<",
+            BinaryOp::Le | BinaryOp::SignedLe => "<=",
         }
     }
 
     /// True if the result is one bit whatever the operands' width.
     pub fn is_comparison(self) -> bool {
-        matches!(self, BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le)
+        matches!(self, BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le) || self.is_signed()
+    }
+
+    /// True if the operands are two's complement.
+    pub fn is_signed(self) -> bool {
+        matches!(self, BinaryOp::SignedLt | BinaryOp::SignedLe)
     }
 }
 
@@ -139,6 +177,8 @@ impl BinaryOp {
 pub enum ShiftOp {
     Left,
     Right,
+    /// Copies of the highest bit are shifted in.
+    SignedRight,
 }
 
 /// What happens in a body, in order.
@@ -148,7 +188,9 @@ pub enum Statement {
     Set {
         /// A `Wire` or a `Reg`.
         target: NodeId,
-        /// A node of the same width.
+        /// For an array: the number of the element that takes it; an index beyond the last one sets nothing.
+        element: Option<NodeId>,
+        /// A node of the width of the target, or of the element.
         value: NodeId,
         /// Where it was written.
         source: Source,
@@ -244,7 +286,7 @@ pub enum MemoryStyle {
     Auto,
 }
 
-/// A memory. Reads that meet a write of the same clock and address see the old word.
+/// A memory. Reads that meet a write of the same clock and address see the old word, unless collisions are undefined.
 #[derive(Clone, Debug)]
 pub struct Memory {
     /// Name.
@@ -257,6 +299,10 @@ pub struct Memory {
     pub style: MemoryStyle,
     /// Initial contents; empty: unspecified (zero in simulation).
     pub initial: Vec<Constant>,
+    /// If its ports may belong to several clocks: why that is safe.
+    pub crossing: Option<String>,
+    /// Nothing is promised when a write meets another access of the same address in the same moment: it must not happen.
+    pub undefined_collisions: bool,
     /// Write ports.
     pub writes: Vec<MemoryWrite>,
     /// Clocked read ports.
@@ -326,6 +372,71 @@ pub struct StreamPort {
     pub leaves: Vec<(String, u32)>,
 }
 
+/// A value that goes from one clock domain to another. Those of a memory with ports of several clocks are in [`Memory::crossing`].
+#[derive(Clone, Debug)]
+pub struct Crossing {
+    /// What is looked at: it belongs to another clock, or to none.
+    pub from: NodeId,
+    /// Where it arrives: the registers of a synchroniser, the first first, or one wire.
+    pub to: Vec<NodeId>,
+    /// The clock of the place where it arrives: index into [`ModuleIr::clocks`].
+    pub clock: usize,
+    /// What makes it safe.
+    pub kind: CrossingKind,
+    /// The same for the reader.
+    pub why: String,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// What makes a crossing safe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CrossingKind {
+    /// A chain of registers, which gives the first one time to settle. At most one bit changes at a time.
+    Synchronizer,
+    /// The value stands still while it is looked at.
+    Held,
+}
+
+/// Something that is asserted, assumed or covered, at every edge of a clock at which its reset is not set.
+#[derive(Clone, Debug)]
+pub struct Property {
+    /// What it is.
+    pub kind: PropertyKind,
+    /// Its name in the Verilog and in messages.
+    pub name: String,
+    /// Index into [`ModuleIr::clocks`].
+    pub clock: usize,
+    /// While this is set, nothing is asked.
+    pub reset: Option<NodeId>,
+    /// One bit.
+    pub condition: NodeId,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// Kinds of properties.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum PropertyKind {
+    /// Always holds.
+    Assert,
+    /// Always holds, because what is around the module makes it so.
+    Assume,
+    /// Holds at some time.
+    Cover,
+}
+
+impl PropertyKind {
+    /// The keyword of SystemVerilog.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            PropertyKind::Assert => "assert",
+            PropertyKind::Assume => "assume",
+            PropertyKind::Cover => "cover",
+        }
+    }
+}
+
 /// An elaborated module.
 #[derive(Clone, Debug)]
 pub struct ModuleIr {
@@ -335,8 +446,6 @@ pub struct ModuleIr {
     pub description: String,
     /// A foreign module has ports and parameters only.
     pub foreign: Option<ForeignIr>,
-    /// If clock domains may meet in here: why.
-    pub crossing: Option<String>,
     /// If outputs may follow inputs within a clock: why.
     pub combinational_because: Option<String>,
     /// Wires whose value does not matter where nothing sets it; empty after the check.
@@ -355,6 +464,10 @@ pub struct ModuleIr {
     pub instances: Vec<Instance>,
     /// Streams among the ports.
     pub streams: Vec<StreamPort>,
+    /// Where values go from one clock domain to another.
+    pub crossings: Vec<Crossing>,
+    /// What is asserted, assumed and covered.
+    pub properties: Vec<Property>,
     /// What drives wires and registers.
     pub body: Vec<Statement>,
     /// For each output port (in port order): the input ports it depends on without a register between. Found by the check.
@@ -371,6 +484,36 @@ pub struct ForeignIr {
 }
 
 impl ModuleIr {
+    /// A module of this name with nothing in it.
+    pub(crate) fn empty(name: &str) -> ModuleIr {
+        ModuleIr {
+            name: name.into(),
+            description: String::new(),
+            foreign: None,
+            combinational_because: None,
+            dont_care: vec![],
+            defaults: vec![],
+            nodes: vec![],
+            ports: vec![],
+            clocks: vec![],
+            memories: vec![],
+            instances: vec![],
+            streams: vec![],
+            crossings: vec![],
+            properties: vec![],
+            body: vec![],
+            combinational: vec![],
+        }
+    }
+
+    /// The value of a constant node.
+    pub fn constant(&self, id: NodeId) -> Option<&Constant> {
+        match &self.nodes[id].kind {
+            NodeKind::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// The port with this name.
     pub fn port(&self, name: &str) -> Option<usize> {
         self.ports.iter().position(|p| p.name == name)
@@ -391,14 +534,15 @@ impl ModuleIr {
             .map(|m| {
                 let writes: Vec<_> = m.writes.iter().map(|w| (w.clock, w.enable, w.address, w.data, w.lanes)).collect();
                 let reads: Vec<_> = m.reads.iter().map(|r| (r.clock, r.enable, r.address, r.data)).collect();
-                (&m.name, m.width, m.depth, m.style, &m.initial, writes, reads)
+                (&m.name, m.width, m.depth, m.style, &m.initial, m.undefined_collisions, writes, reads)
             })
             .collect();
         let instances: Vec<_> =
             self.instances.iter().map(|i| (&i.name, &i.module.name, &i.connections, &i.clocks)).collect();
+        let properties: Vec<_> = self.properties.iter().map(|p| (p.kind, &p.name, p.clock, p.condition)).collect();
         let mut body = String::new();
         statements_text(&self.body, &mut body);
-        format!("{nodes:?}{ports:?}{memories:?}{instances:?}{body}")
+        format!("{nodes:?}{ports:?}{memories:?}{instances:?}{properties:?}{body}")
     }
 
     /// What a person calls this node: its name, or what it is.
@@ -439,8 +583,8 @@ fn statements_text(body: &[Statement], text: &mut String) {
     use std::fmt::Write;
     for statement in body {
         match statement {
-            Statement::Set { target, value, .. } => {
-                let _ = write!(text, "{target}={value};");
+            Statement::Set { target, element, value, .. } => {
+                let _ = write!(text, "{target}{element:?}={value};");
             }
             Statement::If { arms, otherwise } => {
                 for (condition, body) in arms {

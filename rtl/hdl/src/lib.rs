@@ -1,27 +1,36 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod array;
 pub mod bench;
 mod check;
 mod constant;
+mod crossing;
 mod emit;
 mod eval;
+mod foreign;
+mod instance;
 pub mod ir;
+mod memory;
 mod module;
+mod property;
 mod signal;
+mod signed;
 pub mod sim;
 mod stream;
 mod value;
 pub mod vcd;
 
+pub use array::{Array, ElementIndex};
 pub use constant::{mask_top, words_for, Constant};
 pub use emit::{emit, SourceFile};
 pub use eval::{EvalError, Evaluator, ForeignModel, Options, Start};
+pub use foreign::Foreign;
+pub use instance::InstanceHandle;
 pub use ir::{Design, Direction, MemoryStyle, Source};
-pub use module::{
-    address_width, block_fn, elaborate, Block, BlockFn, Clock, Foreign, Initial, InstanceHandle, MemoryHandle, Module,
-    Problem, Problems, MAX_WIDTH,
-};
+pub use memory::{address_width, MemoryHandle};
+pub use module::{block_fn, elaborate, Block, BlockFn, Clock, Initial, Module, Problem, Problems, MAX_WIDTH};
 pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Literal, Operand, Signal, When};
+pub use signed::{Signed, SignedBits, SignedOperand};
 pub use stream::{Naming, StreamIn, StreamOut, StreamWires};
-pub use value::{enum_reg, Bits, EnumSignal, HwEnum, Shape, Value};
+pub use value::{Bits, EnumSignal, HwEnum, Shape, Value};

@@ -156,7 +156,7 @@ impl Signal {
     }
 
     #[track_caller]
-    fn binary(self, op: BinaryOp, other: Signal) -> Signal {
+    pub(crate) fn binary(self, op: BinaryOp, other: Signal) -> Signal {
         let source = Location::caller();
         let (a, b) = (self.node_in_this_module(source), other.node_in_this_module(source));
         let width = if op.is_comparison() { 1 } else { a.width };
@@ -370,7 +370,7 @@ impl Signal {
     }
 
     #[track_caller]
-    fn shift(self, op: ShiftOp, amount: Signal) -> Signal {
+    pub(crate) fn shift(self, op: ShiftOp, amount: Signal) -> Signal {
         let source = Location::caller();
         let [a, b] = [self, amount].map(|s| s.node_in_this_module(source));
         new_node(NodeKind::Shift(op, a.id, b.id), a.width, None, source)
@@ -414,7 +414,7 @@ impl Signal {
         if !self.same_width(value, "set", source) {
             return;
         }
-        push_statement(Statement::Set { target: self.id, value: value.id, source });
+        push_statement(Statement::Set { target: self.id, element: None, value: value.id, source });
     }
 }
 

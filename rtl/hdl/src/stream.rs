@@ -1,7 +1,8 @@
 //! Streams: valid forward, ready back. Once offered, an item stays, unchanged, until it is taken.
 
+use crate::instance::InstanceHandle;
 use crate::ir::{Direction, StreamPort};
-use crate::module::{problem, InstanceHandle, Module};
+use crate::module::{problem, Module};
 use crate::signal::{when, Signal};
 use crate::value::{Shape, Value};
 use std::panic::Location;
@@ -170,7 +171,7 @@ impl Module {
         declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
     ) -> StreamOut<V> {
         let StreamWires { valid, ready, payload } = self.stream_out_wires(name, naming, declare);
-        let clock = self.last_clock();
+        let clock = self.clock_of_stream(name);
         let full = self.reg(&format!("{name}_full"), clock, false);
         let held = payload
             .rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
@@ -234,7 +235,7 @@ impl Module {
     #[track_caller]
     fn double<V: Value>(&self, name: &str, ports: StreamWires<V>) -> StreamOut<V> {
         let StreamWires { valid, ready, payload } = ports;
-        let clock = self.last_clock();
+        let clock = self.clock_of_stream(name);
         let full = self.reg(&format!("{name}_full"), clock, false);
         let spare_full = self.reg(&format!("{name}_spare_full"), clock, false);
         let held = payload

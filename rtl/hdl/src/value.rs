@@ -1,8 +1,7 @@
 //! Typed values: enums and bundles of signals.
 
-use crate::module::{building, make_reg, Clock, Initial};
+use crate::module::building;
 use crate::signal::{cat, Operand, Signal};
-use crate::{Constant, Source};
 use std::marker::PhantomData;
 
 /// A hardware value: one signal or a structure of signals.
@@ -176,25 +175,6 @@ impl<E: HwEnum> Value for EnumSignal<E> {
     }
 }
 
-/// Registers of an enum, for [`Module::reg`](crate::Module::reg); used by [`hw_enum!`](crate::hw_enum).
-#[doc(hidden)]
-pub fn enum_reg<E: HwEnum>(variant: E, name: &str, clock: Clock, source: Source) -> EnumSignal<E> {
-    EnumSignal::from_signal(make_reg(
-        name,
-        clock,
-        E::WIDTH,
-        Some(Constant::from_words(E::WIDTH, &[variant.code()])),
-        source,
-    ))
-}
-
-impl Initial for bool {
-    type Value = Signal;
-    fn declare_reg(self, name: &str, clock: Clock, source: Source) -> Signal {
-        make_reg(name, clock, 1, Some(Constant::from_words(1, &[self as u64])), source)
-    }
-}
-
 /// Defines an enum that hardware knows, with codes from 0 in the order of the variants.
 ///
 /// ```
@@ -232,8 +212,11 @@ macro_rules! hw_enum {
         }
         impl $crate::Initial for $name {
             type Value = $crate::EnumSignal<$name>;
-            fn declare_reg(self, name: &str, clock: $crate::Clock, source: $crate::Source) -> Self::Value {
-                $crate::enum_reg(self, name, clock, source)
+            fn constant(&self, _: &str, _: $crate::Source) -> $crate::Constant {
+                $crate::Constant::from_words(<$name as $crate::Shape>::WIDTH, &[$crate::HwEnum::code(*self)])
+            }
+            fn value_of(signal: $crate::Signal) -> Self::Value {
+                $crate::EnumSignal::from_signal(signal)
             }
         }
     };

@@ -297,7 +297,7 @@ fn name_of_a_module_that_verilog_does_not_know() {
 
 #[test]
 fn clock_domains_meet_in_a_wire() {
-    refuses(&["`a` (clock `fast`)", "`b` (clock `slow`)", "rtl-prim"], |m, line| {
+    refuses(&["`a` (clock `fast`)", "`b` (clock `slow`)", "rtl_prim::cdc"], |m, line| {
         let (fast, slow) = (m.named_clock("fast", None), m.named_clock("slow", None));
         let (a, b) = (m.reg_without_reset("a", fast, 8), m.reg_without_reset("b", slow, 8));
         a.set(m.input_of("a_next", 8, fast));
@@ -309,7 +309,7 @@ fn clock_domains_meet_in_a_wire() {
 
 #[test]
 fn clock_domains_meet_in_a_register() {
-    refuses(&["`a` (clock `fast`)", "`b` (clock `slow`)", "rtl-prim"], |m, line| {
+    refuses(&["`a` (clock `fast`)", "`b` (clock `slow`)", "rtl_prim::cdc"], |m, line| {
         let (fast, slow) = (m.named_clock("fast", None), m.named_clock("slow", None));
         let a = m.reg_without_reset("a", fast, 8);
         a.set(m.input_of("a_next", 8, fast));
@@ -408,12 +408,9 @@ fn asynchronous_input_in_a_register() {
 #[test]
 fn a_crossing_block_may_join_clock_domains() {
     let fine = block_fn("synchronizer", |m| {
-        m.crossing("two registers in a row; one bit crosses");
         let clock = m.clock();
-        let (first, second) = (m.reg("first", clock, false), m.reg("second", clock, false));
-        first.set(m.input_async("input_bit", 1));
-        second.set(first);
-        m.output("synchronized", second);
+        let synchronized = m.synchronize("synchronized_bit", clock, m.input_async("input_bit", 1), 2, Some(false));
+        m.output("synchronized", synchronized);
     });
     elaborate(&fine).unwrap();
 }
@@ -732,7 +729,7 @@ fn memory_write_of_the_wrong_width() {
 
 #[test]
 fn combinational_read_of_a_block_ram() {
-    refuses(&["a block RAM cannot be read combinationally"], |m, line| {
+    refuses(&["the block RAM `store` cannot be read combinationally"], |m, line| {
         let store = m.memory_with_contents("store", 8, 16, MemoryStyle::Block, vec![zero(8)]);
         let address = m.input("address", 4);
         line.below(line!());

@@ -1,6 +1,6 @@
 //! The evaluator does what the language says: operators against big integers, statements, registers, memories, clocks, streams.
 
-use num_bigint::BigUint;
+use num_bigint::{BigInt, BigUint};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rtl_hdl::bench::{Bench, Fields, Lockstep, Rng, Seed, Stalls};
@@ -101,6 +101,13 @@ fn operators(width: u32, a: &BigUint, b: &BigUint, amount: &BigUint, amount_widt
             ("both", cat(&[a, b])),
             ("wider", a.zext(width + 3)),
             ("extended", a.sext(width + 67)),
+            ("signed_lt", a.as_signed().lt(b.as_signed())),
+            ("signed_le", a.as_signed().le(b.as_signed())),
+            ("signed_gt", a.as_signed().gt(b.as_signed())),
+            ("signed_ge", a.as_signed().ge(b.as_signed())),
+            ("signed_shr", a.as_signed().shr(amount).bits()),
+            ("negated", (-a.as_signed()).bits()),
+            ("product", a.as_signed().product(b.as_signed()).bits()),
         ] {
             m.output(name, value);
         }
@@ -119,6 +126,19 @@ fn operators(width: u32, a: &BigUint, b: &BigUint, amount: &BigUint, amount_widt
     let ones = a.count_ones();
     let top = a.bit(u64::from(width) - 1);
     let yes = |b: bool| (BigUint::from(b), 1);
+    let signed = |value: &BigUint| {
+        let value = BigInt::from(value.clone());
+        if value.bit(u64::from(width) - 1) {
+            value - (BigInt::from(1) << width)
+        } else {
+            value
+        }
+    };
+    let unsigned = |value: BigInt, width: u32| {
+        let modulus = BigInt::from(1) << width;
+        (((value % &modulus + &modulus) % &modulus).to_biguint().expect("it is at least 0"), width)
+    };
+    let (signed_a, signed_b) = (signed(a), signed(b));
     let extended = if top { ((&one << 67u32) - &one) << width | a } else { a.clone() };
     for (port, (expected, width)) in [
         ("add", ((a + b) % &modulus, width)),
@@ -143,6 +163,13 @@ fn operators(width: u32, a: &BigUint, b: &BigUint, amount: &BigUint, amount_widt
         ("both", (a << width | b, 2 * width)),
         ("wider", (a.clone(), width + 3)),
         ("extended", (extended, width + 67)),
+        ("signed_lt", yes(signed_a < signed_b)),
+        ("signed_le", yes(signed_a <= signed_b)),
+        ("signed_gt", yes(signed_a > signed_b)),
+        ("signed_ge", yes(signed_a >= signed_b)),
+        ("signed_shr", unsigned(&signed_a >> shift, width)),
+        ("negated", unsigned(-&signed_a, width)),
+        ("product", unsigned(&signed_a * &signed_b, 2 * width)),
     ] {
         assert_eq!(sim.get_number(port, width), expected, "`{port}` of {width} bits, a = {a:#x}, b = {b:#x}");
     }
@@ -457,11 +484,10 @@ fn memories() {
 #[test]
 fn two_clocks_sample_before_they_change() {
     let mut sim = evaluator(|m| {
-        m.crossing("the test looks at it");
         let (a, b) = (m.named_clock("a", None), m.named_clock("b", None));
         let (count_a, at_b) = (m.reg_without_reset("count_a", a, 8), m.reg_without_reset("at_b", b, 8));
         count_a.set(count_a + 1);
-        at_b.set(count_a);
+        at_b.set(m.held_across("count_at_b", b, count_a, "the test looks at it"));
         m.output("in_a", count_a);
         m.output("in_b", at_b);
     });
@@ -469,6 +495,211 @@ fn two_clocks_sample_before_they_change() {
         sim.step_clocks(clocks);
         assert_eq!((sim.get("in_a"), sim.get("in_b")), (in_a, in_b));
     }
+}
+
+/// Arrays of bundles against plain vectors: elements set by number and by index, all at once, and several in one clock.
+#[test]
+fn arrays_are_vectors() {
+    const WIDTH: u32 = 5 + 70 + Light::WIDTH;
+    let mut rng = Seed::from_env_or(0x5EED).rng("arrays");
+    for count in [1, 2, 3, 8, 13] {
+        let mut sim = evaluator(|m| {
+            let clock = m.clock();
+            let array = m.reg_array_as::<Request>("requests", clock, count);
+            let lights = m.reg_array("lights", clock, count, Light::Amber);
+            let index_width = array.index_width();
+            let input = |name: &str| m.input(name, WIDTH);
+            let [first, second, fixed, all] = ["first", "second", "fixed", "all"].map(|name| {
+                (
+                    m.input(&format!("{name}_on"), 1),
+                    Request::unpack(input(name)),
+                    m.input(&format!("{name}_at"), index_width),
+                )
+            });
+            when(all.0, || array.set_all(all.1));
+            when(first.0, || array.set(first.2, first.1));
+            when(second.0, || {
+                array.set(second.2, second.1);
+                lights.set(second.2, second.1.light);
+            });
+            when(fixed.0, || array.set(count - 1, fixed.1));
+            let shown = m.input("shown", index_width);
+            let read = m.reg_as::<Request>("read", clock);
+            rtl_hdl::Value::set(&read, array.get(shown));
+            m.output("value", read.pack());
+            m.output("last", array.at(count - 1).pack());
+            let copies = m.wire_array_as::<Request>("copies", count);
+            copies.set_each(&array);
+            when(first.0, || copies.set(first.2, first.1));
+            let changed = m.reg_without_reset("changed", clock, WIDTH);
+            changed.set(copies.at(0).pack());
+            m.output("copy", changed);
+            m.output("light", lights.at(0).signal());
+        });
+        sim.set("reset", 1);
+        sim.step();
+        sim.set("reset", 0);
+        assert_eq!(sim.get("light"), Light::Amber.code());
+        let mut model = vec![vec![0; words_for(WIDTH)]; count as usize];
+        let index_limit = 1 << address_width(count);
+        let mut light = Light::Amber.code();
+        for clock in 0..400 {
+            let mut on = |percent: u64| (rng.percent(percent), rng.bits(WIDTH), rng.below(index_limit));
+            let [first, second, fixed, all] = [on(50), on(50), on(20), on(3)];
+            for (name, (on, value, index)) in [("first", &first), ("second", &second), ("fixed", &fixed), ("all", &all)]
+            {
+                sim.set(&format!("{name}_on"), u64::from(*on));
+                sim.poke(sim.port(name), value);
+                sim.set(&format!("{name}_at"), *index);
+            }
+            let shown = rng.below(index_limit);
+            sim.set("shown", shown);
+            let expected = model.get(shown as usize).map_or(BigUint::ZERO, |words| number(words));
+            let mut copy = model[0].clone();
+            if first.0 && first.2 == 0 {
+                copy = first.1.clone();
+            }
+            if all.0 {
+                model.iter_mut().for_each(|element| element.clone_from(&all.1));
+            }
+            for (on, value, index) in [&first, &second, &(fixed.0, fixed.1.clone(), u64::from(count) - 1)] {
+                if let (true, Some(element)) = (*on, model.get_mut(*index as usize)) {
+                    element.clone_from(value);
+                }
+            }
+            if second.0 && second.2 == 0 {
+                light = second.1[1] >> 11 & 3;
+            }
+            sim.step();
+            assert_eq!(sim.get_number("value", WIDTH), expected, "element {shown} of {count} in clock {clock}");
+            assert_eq!(sim.get_number("last", WIDTH), number(model.last().expect("at least one")), "clock {clock}");
+            assert_eq!(sim.get_number("copy", WIDTH), number(&copy), "clock {clock}");
+            assert_eq!(sim.get("light"), light, "clock {clock}");
+        }
+    }
+}
+
+/// A reset that does not wait for a clock: at once, also between two edges, also when it comes from a register.
+#[test]
+fn an_asynchronous_reset_takes_effect_at_once() {
+    let mut sim = evaluator(|m| {
+        let clock = m.named_clock("clock", Some("reset"));
+        let now = clock.with_async_reset(m.input_async("now", 1));
+        let count = m.reg("count", now, zero(80));
+        count.set(count + 1);
+        m.output("value", count);
+        let full = m.reg("full", clock, false);
+        full.set(count.eq(5));
+        let after = m.reg("after", clock.with_async_reset(full), Constant::ones(3));
+        after.set(zero(3));
+        m.output("after_full", after);
+        m.allow_combinational("an output follows an asynchronous reset");
+    });
+    let mut step = |now: &[u64]| {
+        for value in now {
+            sim.set("now", *value);
+            sim.settle();
+        }
+        let before = sim.get("value");
+        sim.step();
+        (before, sim.get("value"), sim.get("after_full"))
+    };
+    assert_eq!(step(&[]), (0, 1, 0));
+    assert_eq!(step(&[]), (1, 2, 0));
+    assert_eq!(step(&[1]), (0, 0, 0), "it holds");
+    assert_eq!(step(&[0]), (0, 1, 0));
+    assert_eq!(step(&[1, 0]), (0, 1, 0), "it came and went between two edges");
+    for value in 2..6 {
+        assert_eq!(step(&[]).1, value);
+    }
+    assert_eq!(step(&[]), (5, 6, 7), "what the edge sets resets at once");
+    assert_eq!(step(&[]), (6, 7, 7), "it was still set at that edge");
+    assert_eq!(step(&[]), (7, 8, 0));
+}
+
+/// Properties are looked at just before an edge of their clock, and not during its reset.
+fn checked(build: impl Fn(&Module, Clock, Signal)) -> Evaluator {
+    evaluator(|m| {
+        let clock = m.clock();
+        let bad = m.input("bad", 1);
+        build(m, clock, bad);
+        m.output("nothing", lit(0u8, 1));
+    })
+}
+
+#[test]
+#[should_panic(expected = "the assertion `top.never_bad` does not hold at edge 2")]
+fn a_broken_assertion_stops_the_run() {
+    let mut sim = checked(|m, clock, bad| m.assert(clock, "never_bad", !bad));
+    sim.set("reset", 1);
+    sim.set("bad", 1);
+    sim.step();
+    sim.set("reset", 0);
+    sim.set("bad", 0);
+    sim.step();
+    sim.set("bad", 1);
+    sim.settle();
+    sim.step();
+}
+
+#[test]
+#[should_panic(expected = "the assumption `top.never_bad` does not hold at edge 0")]
+fn a_broken_assumption_stops_the_run() {
+    let mut sim = checked(|m, clock, bad| m.assume(clock, "never_bad", !bad));
+    sim.set("bad", 1);
+    sim.step();
+}
+
+#[test]
+fn covers_are_counted() {
+    let mut sim = checked(|m, clock, bad| m.cover(clock, "sometimes_bad", bad));
+    for bad in [1, 0, 1, 1] {
+        sim.set("bad", bad);
+        sim.step();
+    }
+    assert_eq!(sim.covers().collect::<Vec<_>>(), [("top.sometimes_bad", 3)]);
+}
+
+fn dual_port(clocks: usize) -> Evaluator {
+    evaluator(|m| {
+        let clocks: Vec<Clock> = (0..clocks).map(|i| m.named_clock(&format!("clock{i}"), None)).collect();
+        let memory =
+            m.memory("words", 8, 16, MemoryStyle::Block).without_collisions().crosses_clocks("the test does it");
+        for (port, clock) in ["a", "b"].iter().zip(clocks.iter().cycle()) {
+            let input = |name: &str, width| m.input_of(&format!("{port}_{name}"), width, *clock);
+            let (write, read, address) = (input("write", 1), input("read", 1), input("address", 4));
+            memory.write(*clock, write, address, input("data", 8));
+            m.output(
+                &format!("{port}_shown"),
+                memory.read_when(*clock, &format!("{port}_word"), read & !write, address),
+            );
+        }
+    })
+}
+
+fn collide(sim: &mut Evaluator) {
+    sim.set("a_write", 1);
+    sim.set("a_address", 3);
+    sim.set("b_address", 3);
+    sim.step_clocks(0b11);
+    sim.set("b_read", 1);
+    sim.step_clocks(0b01);
+    sim.set("b_address", 4);
+    sim.step_clocks(0b11);
+    sim.set("b_address", 3);
+    sim.step_clocks(0b11);
+}
+
+#[test]
+#[should_panic(expected = "the assertion `top.words_no_collision_0_2` does not hold at edge 1")]
+fn a_collision_of_one_clock_stops_the_run() {
+    collide(&mut dual_port(1));
+}
+
+#[test]
+#[should_panic(expected = "two ports of `top.words` access address 0x3 at edge 3")]
+fn a_collision_of_two_clocks_stops_the_run() {
+    collide(&mut dual_port(2));
 }
 
 /// A child with a path from one input to one output, and a register between the others: around it, no loop.

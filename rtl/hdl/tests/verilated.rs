@@ -93,6 +93,69 @@ fn wide() -> Design {
     elaborate(&block).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+/// What properties, arrays, signs and asynchronous resets look like to Verilator.
+fn breadth() -> Design {
+    let block = block_fn("breadth", |m| {
+        let clock = m.clock();
+        let (a, b, amount) =
+            (m.input_as::<SignedBits<70>>("a"), m.input_as::<SignedBits<70>>("b"), m.input("amount", 8));
+        let write = m.input("write", 1);
+        // Signs, inside of expressions without one.
+        let shown = m.reg("shown", clock, zero(70));
+        shown.set((a.shr(amount).bits() ^ b.bits()) + a.lt(b).mux(a.bits(), 3));
+        m.output("shifted", shown);
+        let product = m.reg("product", clock, zero(140));
+        product.set(a.product(b).bits());
+        m.output("multiplied", product);
+        // Arrays of one bit, of one element, and of a number of elements that is no power of two.
+        let flags = m.reg_array("flags", clock, 8, false);
+        let only = m.reg_array("only", clock, 1, zero(7));
+        let some = m.reg_array("some", clock, 5, zero(70));
+        when(write, || {
+            flags.set(amount.low(3), amount.bit(3));
+            only.set(amount.bit(4), amount.low(7));
+            some.set(amount.low(3), a.bits());
+            some.set(2, b.bits());
+        })
+        .else_when(amount.bit(7), || some.set_all(a.bits()));
+        m.output("flag", flags.at(5));
+        m.output("the_only", only.at(0));
+        let read = m.reg("read", clock, zero(70));
+        read.set(some.get(amount.low(3)));
+        m.output("one_of_some", read);
+        // A reset at once, and what holds.
+        let held = m.reg("held", clock.with_async_reset(m.input_async("now", 1)), zero(70));
+        held.set(held ^ a.bits());
+        let again = m.reg("again", clock, zero(70));
+        again.set(held);
+        m.output("held_later", again);
+        let last = m.reg("last", clock, zero(70));
+        last.set(a.bits());
+        m.assert(clock, "what_is_read_was_written", write.implies(write | last.eq(a.bits())));
+        m.cover(clock, "all_flags", flags.elements().into_iter().reduce(|a, b| a & b).expect("eight"));
+    });
+    elaborate(&block).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Two clocks on one dual-port RAM.
+fn dual_port() -> Design {
+    let block = block_fn("dual_port", |m| {
+        let clocks = [m.named_clock("left", None), m.named_clock("right", None)];
+        let memory =
+            m.memory("words", 32, 16, MemoryStyle::Block).without_collisions().crosses_clocks("the test is careful");
+        for (port, clock) in ["a", "b"].iter().zip(clocks) {
+            let input = |name: &str, width| m.input_of(&format!("{port}_{name}"), width, clock);
+            let (lanes, read, address) = (input("lanes", 4), input("read", 1), input("address", 4));
+            memory.write_lanes(clock, lit(1u8, 1), address, input("data", 32), lanes);
+            m.output(
+                &format!("{port}_shown"),
+                memory.read_when(clock, &format!("{port}_word"), read & !lanes.any(), address),
+            );
+        }
+    });
+    elaborate(&block).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
 fn queue() -> Design {
     elaborate(&fifo::Fifo { width: 70, depth: 5 }).unwrap_or_else(|problems| panic!("{problems}"))
 }
@@ -100,7 +163,7 @@ fn queue() -> Design {
 fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let designs = [vendor(), wide(), queue()];
+        let designs = [vendor(), wide(), queue(), breadth(), dual_port(), failing()];
         let set = designs.iter().fold(ModelSet::new("rtl-hdl"), |set, design| set.with(ModelSpec::of(design)));
         set.load().unwrap_or_else(|error| panic!("{error}"))
     })
@@ -156,9 +219,73 @@ fn a_queue_under_every_stall_pattern() {
     }
 }
 
+/// An assertion that `bad` breaks.
+fn failing() -> Design {
+    let block = block_fn("failing", |m| {
+        let clock = m.clock();
+        m.assert(clock, "never_bad", !m.input("bad", 1));
+        m.output("nothing", lit(0u8, 1));
+    });
+    elaborate(&block).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn signs_arrays_and_resets() {
+    let design = breadth();
+    let mut sim = both(&design, Options::default());
+    let ports = [("a", 70), ("b", 70), ("amount", 8), ("write", 1)].map(|(name, width)| (sim.port(name), width));
+    let [now, reset] = ["now", "reset"].map(|name| sim.port(name));
+    let mut rng = Seed::from_env_or(0x5EED).rng("breadth");
+    for _ in 0..2000 {
+        for (port, width) in ports {
+            sim.poke(port, &rng.bits(width));
+        }
+        sim.poke_u64(reset, u64::from(rng.percent(2)));
+        if rng.percent(10) {
+            sim.poke_u64(now, 1);
+            sim.settle();
+        }
+        if rng.percent(50) {
+            sim.poke_u64(now, 0);
+            sim.settle();
+        }
+        sim.step();
+    }
+}
+
+#[test]
+fn a_ram_of_two_clocks() {
+    let design = dual_port();
+    let mut sim = both(&design, Options::default());
+    let mut rng = Seed::from_env_or(0x5EED).rng("dual port");
+    for _ in 0..2000 {
+        let addresses = [rng.below(16), rng.below(16)];
+        // Where they would meet, neither writes.
+        let lanes = [(); 2].map(|()| if addresses[0] == addresses[1] { 0 } else { rng.below(16) });
+        for (i, port) in ["a", "b"].into_iter().enumerate() {
+            let name = |field: &str| format!("{port}_{field}");
+            for (field, value) in
+                [("lanes", lanes[i]), ("address", addresses[i]), ("read", rng.below(2)), ("data", rng.below(1 << 32))]
+            {
+                sim.poke_u64(sim.port(&name(field)), value);
+            }
+        }
+        sim.step_clocks(rng.range(1..4));
+    }
+}
+
+#[test]
+#[should_panic(expected = "never_bad")]
+fn a_broken_assertion_stops_the_verilated_model() {
+    let mut model = library().model("failing");
+    let bad = model.port("bad");
+    model.poke_u64(bad, 1);
+    model.step();
+}
+
 #[test]
 fn lint_is_silent() {
-    for design in [wide(), queue()] {
+    for design in [wide(), queue(), breadth(), dual_port(), failing()] {
         let spec = ModelSpec::of(&design);
         lint(&spec.verilog, &spec.top).unwrap_or_else(|error| panic!("{error}"));
     }

@@ -4,8 +4,8 @@
 //! **aliases** of what drives them. All others get a slot, in an order in which every value comes after those that it needs; since that
 //! order is found in the flattened design, an instance may have paths from some inputs to some outputs.
 
-use super::machine::{Machine, Memory, Op, Slot, Table, WritePort};
-use super::{EvalError, ForeignInstance, Named, Options, Scope, Start};
+use super::machine::{Element, Machine, Memory, Op, Slot, Table, WritePort};
+use super::{Check, Collision, EvalError, ForeignInstance, Named, Options, Scope, Start};
 use crate::ir::*;
 use crate::{words_for, Constant};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,6 +19,9 @@ pub(super) struct Compiled {
     pub next_state_end: usize,
     pub edges: Vec<Vec<Op>>,
     pub writes: Vec<Vec<WritePort>>,
+    /// For each clock of the top: the properties.
+    pub checks: Vec<Vec<Check>>,
+    pub collisions: Vec<Collision>,
     pub foreign: Vec<ForeignInstance>,
     /// For each port of the top: its slot, and whether it is an input that an output follows.
     pub ports: Vec<(Slot, bool)>,
@@ -30,7 +33,7 @@ type Flat = usize;
 
 /// A statement of the parts that a body is taken apart into. An exhaustive switch ends in its last arm as the default, as in the Verilog.
 enum Step<'a> {
-    Set { target: NodeId, value: NodeId },
+    Set { target: NodeId, element: Option<NodeId>, value: NodeId },
     If { arms: Vec<(NodeId, Vec<Step<'a>>)>, otherwise: Vec<Step<'a>> },
     Switch { on: NodeId, arms: Vec<(&'a Constant, Vec<Step<'a>>)>, default: Vec<Step<'a>> },
 }
@@ -72,7 +75,10 @@ pub(super) fn compile(top: &ModuleIr, options: &Options) -> Result<Compiled, Eva
     compiler.find_aliases();
     compiler.state(options);
 
-    let outputs: Vec<Flat> = top.ports.iter().filter(|p| p.direction == Direction::Output).map(|p| p.node).collect();
+    let mut outputs: Vec<Flat> =
+        top.ports.iter().filter(|p| p.direction == Direction::Output).map(|p| p.node).collect();
+    // A reset that does not wait for a clock must not be missed.
+    outputs.extend((0..compiler.aliases.len()).filter(|flat| async_reset(compiler.node(*flat)).is_some()));
     compiler.evaluate(outputs)?;
     let feeds: Vec<bool> =
         top.ports.iter().map(|p| p.direction == Direction::Input && compiler.marks[p.node] == Mark::Done).collect();
@@ -85,6 +91,8 @@ pub(super) fn compile(top: &ModuleIr, options: &Options) -> Result<Compiled, Eva
     let edges: Vec<Vec<Op>> = (0..top.clocks.len()).map(|clock| compiler.edge(clock)).collect();
     let writes = (0..top.clocks.len()).map(|clock| compiler.writes(clock)).collect();
     let nexts = |op: &&Op| matches!(op, Op::Next { .. } | Op::WideNext { .. } | Op::NextRead { .. });
+    let checks = compiler.checks(top.clocks.len());
+    let collisions = compiler.collisions();
     let pending = edges.iter().flatten().filter(nexts).count();
     compiler.foreign_pins();
     let scopes = compiler.scopes(top);
@@ -94,6 +102,8 @@ pub(super) fn compile(top: &ModuleIr, options: &Options) -> Result<Compiled, Eva
         next_state_end,
         edges,
         writes,
+        checks,
+        collisions,
         ports: top.ports.iter().zip(feeds).map(|(p, feeds)| (compiler.slot_of(p.node), feeds)).collect(),
         scopes,
         machine: Machine {
@@ -102,6 +112,7 @@ pub(super) fn compile(top: &ModuleIr, options: &Options) -> Result<Compiled, Eva
             words: compiler.words,
             memories: compiler.memories,
             tables: compiler.tables,
+            elements: compiler.elements,
         },
         foreign: compiler.foreign,
     })
@@ -112,9 +123,10 @@ fn split<'a>(body: &'a [Statement], keep: &dyn Fn(NodeId) -> bool) -> BTreeMap<N
     let mut parts: BTreeMap<NodeId, Vec<Step<'a>>> = BTreeMap::new();
     for statement in body {
         match statement {
-            Statement::Set { target, value, .. } => {
+            Statement::Set { target, element, value, .. } => {
                 if keep(*target) {
-                    parts.entry(*target).or_default().push(Step::Set { target: *target, value: *value });
+                    let set = Step::Set { target: *target, element: *element, value: *value };
+                    parts.entry(*target).or_default().push(set);
                 }
             }
             Statement::If { arms, otherwise } => {
@@ -152,9 +164,9 @@ fn project<'a>(body: &'a [Statement], keep: &dyn Fn(NodeId) -> bool) -> Vec<Step
     let mut steps = Vec::new();
     for statement in body {
         match statement {
-            Statement::Set { target, value, .. } => {
+            Statement::Set { target, element, value, .. } => {
                 if keep(*target) {
-                    steps.push(Step::Set { target: *target, value: *value });
+                    steps.push(Step::Set { target: *target, element: *element, value: *value });
                 }
             }
             Statement::If { arms, otherwise } => {
@@ -192,7 +204,10 @@ fn arms_and_default<'a>(
 fn reads(steps: &[Step], found: &mut Vec<NodeId>) {
     for step in steps {
         match step {
-            Step::Set { value, .. } => found.push(*value),
+            Step::Set { element, value, .. } => {
+                found.push(*value);
+                found.extend(element);
+            }
             Step::If { arms, otherwise } => {
                 for (condition, body) in arms {
                     found.push(*condition);
@@ -232,6 +247,7 @@ struct Compiler<'a> {
     zeros: BTreeSet<Slot>,
     memories: Vec<Memory>,
     tables: Vec<Table>,
+    elements: Vec<Element>,
     foreign: Vec<ForeignInstance>,
     /// Foreign modules without a model.
     missing: Vec<String>,
@@ -341,7 +357,7 @@ impl<'a> Compiler<'a> {
                 }
             }
             for (wire, steps) in &context.parts.wires {
-                if let [Step::Set { value, .. }] = &steps[..] {
+                if let [Step::Set { element: None, value, .. }] = &steps[..] {
                     self.aliases[context.base + wire] = context.base + value;
                 }
             }
@@ -389,7 +405,9 @@ impl<'a> Compiler<'a> {
             let node = self.node(flat);
             if is_state(&node.kind) {
                 self.slots[flat] = self.allocate(node.width);
-                self.marks[flat] = Mark::Done;
+                if async_reset(node).is_none() {
+                    self.marks[flat] = Mark::Done;
+                }
             }
         }
         self.state_end = self.words.len();
@@ -434,9 +452,10 @@ impl<'a> Compiler<'a> {
             let mut own = Vec::new();
             context.parts.registers.iter().for_each(|steps| reads(steps, &mut own));
             own.extend(context.module.nodes.iter().filter_map(|node| match &node.kind {
-                NodeKind::Reg { reset: Some((reset, _)), .. } => Some(*reset),
+                NodeKind::Reg { reset: Some(reset), .. } => Some(reset.signal),
                 _ => None,
             }));
+            own.extend(context.module.properties.iter().flat_map(|p| [Some(p.condition), p.reset]).flatten());
             for memory in &context.module.memories {
                 for w in &memory.writes {
                     own.extend([w.enable, w.address, w.data].into_iter().chain(w.lanes));
@@ -473,7 +492,10 @@ impl<'a> Compiler<'a> {
                 let inputs = instance.module.combinational.iter().find(|(output, _)| output == port);
                 inputs.map_or(vec![], |(_, inputs)| inputs.iter().map(|i| instance.connections[*i]).collect())
             }
-            _ => context.module.operands(id),
+            _ => match async_reset(&context.module.nodes[id]) {
+                Some(reset) => vec![reset.signal],
+                None => context.module.operands(id),
+            },
         };
         needs.iter_mut().for_each(|need| *need += context.base);
         needs
@@ -516,13 +538,22 @@ impl<'a> Compiler<'a> {
                     let flat = *flat;
                     stack.pop();
                     self.marks[flat] = Mark::Done;
-                    if self.aliases[flat] == flat && self.slots[flat] == NO_SLOT {
+                    if let Some(reset) = async_reset(self.node(flat)) {
+                        self.reset_now(flat, reset);
+                    } else if self.aliases[flat] == flat && self.slots[flat] == NO_SLOT {
                         self.slots[flat] = self.operation(flat);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Appends the operation that resets a register whatever its clock does.
+    fn reset_now(&mut self, flat: Flat, reset: &'a Reset) {
+        let base = self.contexts[self.owner[flat] as usize].base;
+        let (c, d, a) = (self.slot_of(base + reset.signal), self.slots[flat], self.constant(reset.value.words()));
+        self.code.push(Op::CopyWhere { n: reset.value.words().len() as u16, c, d, a });
     }
 
     /// Appends the operations for one node; its slot.
@@ -566,6 +597,7 @@ impl<'a> Compiler<'a> {
                 let (d, a, b) = (self.allocate(width), slot(self, *left), slot(self, *right));
                 let n = words_for(width_of(*left)) as u16;
                 let unused = unused_bits;
+                let unused_of = |id: NodeId| crate::eval::compile::unused(width_of(id));
                 self.code.push(match (op, n) {
                     (BinaryOp::Add, 1) => Op::Add { unused, d, a, b },
                     (BinaryOp::Sub, 1) => Op::Sub { unused, d, a, b },
@@ -577,6 +609,8 @@ impl<'a> Compiler<'a> {
                     (BinaryOp::Ne, 1) => Op::Ne { d, a, b },
                     (BinaryOp::Lt, 1) => Op::Lt { d, a, b },
                     (BinaryOp::Le, 1) => Op::Le { d, a, b },
+                    (BinaryOp::SignedLt, 1) => Op::SignedLt { unused: unused_of(*left), d, a, b },
+                    (BinaryOp::SignedLe, 1) => Op::SignedLe { unused: unused_of(*left), d, a, b },
                     (BinaryOp::Add, _) => Op::WideAdd { n, unused, d, a, b },
                     (BinaryOp::Sub, _) => Op::WideSub { n, unused, d, a, b },
                     (BinaryOp::Mul, _) => Op::WideMul { n, unused, d, a, b },
@@ -587,6 +621,8 @@ impl<'a> Compiler<'a> {
                     (BinaryOp::Ne, _) => Op::WideNe { n, d, a, b },
                     (BinaryOp::Lt, _) => Op::WideLt { n, d, a, b },
                     (BinaryOp::Le, _) => Op::WideLe { n, d, a, b },
+                    (BinaryOp::SignedLt, _) => Op::WideSignedLt { n, unused: unused_of(*left), d, a, b },
+                    (BinaryOp::SignedLe, _) => Op::WideSignedLe { n, unused: unused_of(*left), d, a, b },
                 });
                 d
             }
@@ -600,8 +636,10 @@ impl<'a> Compiler<'a> {
                 self.code.push(match (op, n) {
                     (ShiftOp::Left, 1) => Op::Shl { unused: unused_bits, d, a, b },
                     (ShiftOp::Right, 1) => Op::Shr { d, a, b },
+                    (ShiftOp::SignedRight, 1) => Op::SignedShr { unused: unused_bits, d, a, b },
                     (ShiftOp::Left, _) => Op::WideShl { n, unused: unused_bits, d, a, b },
                     (ShiftOp::Right, _) => Op::WideShr { n, d, a, b },
+                    (ShiftOp::SignedRight, _) => Op::WideSignedShr { n, unused: unused_bits, d, a, b },
                 });
                 d
             }
@@ -722,10 +760,7 @@ impl<'a> Compiler<'a> {
             }
         }
         let d = self.allocate(width);
-        self.steps(context, steps, &|_, _, a| match words_for(width) {
-            1 => Op::Copy { d, a },
-            n => Op::WideCopy { n: n as u16, d, a },
-        });
+        self.steps(context, steps, Sink::Wire(d));
         d
     }
 
@@ -735,6 +770,7 @@ impl<'a> Compiler<'a> {
         let mut value = before;
         for step in steps {
             match step {
+                Step::Set { element: Some(_), .. } => return None,
                 Step::Set { value: to, .. } => value = Some(self.slot_of(base + to)),
                 Step::If { arms, otherwise } => {
                     let mut result = self.choose(context, otherwise, value)?;
@@ -752,14 +788,38 @@ impl<'a> Compiler<'a> {
         value
     }
 
-    /// Appends operations that run `steps`; `set(target, width, value)` is what an assignment does.
-    fn steps(&mut self, context: usize, steps: &[Step], set: &dyn Fn(NodeId, u32, Slot) -> Op) {
+    /// Appends operations that run `steps`, whose assignments go to `sink`.
+    fn steps(&mut self, context: usize, steps: &[Step], sink: Sink) {
         let (module, base) = (self.contexts[context].module, self.contexts[context].base);
         for step in steps {
             match step {
-                Step::Set { target, value } => {
-                    let op = set(*target, module.nodes[*target].width, self.slot_of(base + value));
-                    self.code.push(op);
+                Step::Set { target, element: None, value } => {
+                    let (n, a) = (words_for(module.nodes[*target].width), self.slot_of(base + value));
+                    self.code.push(match (sink, n) {
+                        (Sink::Wire(d), 1) => Op::Copy { d, a },
+                        (Sink::Wire(d), n) => Op::WideCopy { n: n as u16, d, a },
+                        (Sink::Next, 1) => Op::Next { d: self.slots[base + target], a },
+                        (Sink::Next, n) => Op::WideNext { n: n as u16, d: self.slots[base + target], a },
+                    });
+                }
+                Step::Set { target, element: Some(index), value } => {
+                    let width = module.nodes[*value].width;
+                    let element = Element {
+                        d: match sink {
+                            Sink::Wire(d) => d,
+                            Sink::Next => self.slots[base + target],
+                        },
+                        a: self.slot_of(base + value),
+                        index: self.slot_of(base + index),
+                        width,
+                        count: module.nodes[*target].width / width,
+                    };
+                    let number = self.elements.len() as u32;
+                    self.elements.push(element);
+                    self.code.push(match sink {
+                        Sink::Wire(_) => Op::SetElement { element: number },
+                        Sink::Next => Op::NextElement { element: number },
+                    });
                 }
                 Step::If { arms, otherwise } => {
                     let mut to_end = Vec::new();
@@ -767,23 +827,23 @@ impl<'a> Compiler<'a> {
                     for (i, (condition, body)) in arms.iter().enumerate() {
                         let skip = self.code.len();
                         self.code.push(Op::JumpUnless { c: self.slot_of(base + condition), to: 0 });
-                        self.steps(context, body, set);
+                        self.steps(context, body, sink);
                         if i < last || !otherwise.is_empty() {
                             to_end.push(self.code.len());
                             self.code.push(Op::Jump { to: 0 });
                         }
                         self.land(skip);
                     }
-                    self.steps(context, otherwise, set);
+                    self.steps(context, otherwise, sink);
                     to_end.into_iter().for_each(|jump| self.land(jump));
                 }
                 Step::Switch { on, arms, default } => {
                     let width = module.nodes[*on].width;
                     let on = self.slot_of(base + on);
                     if width <= TABLE_BITS_MAX {
-                        self.table(context, on, width, arms, default, set);
+                        self.table(context, on, width, arms, default, sink);
                     } else {
-                        self.chain(context, on, width, arms, default, set);
+                        self.chain(context, on, width, arms, default, sink);
                     }
                 }
             }
@@ -798,7 +858,7 @@ impl<'a> Compiler<'a> {
         width: u32,
         arms: &[(&Constant, Vec<Step>)],
         default: &[Step],
-        set: &dyn Fn(NodeId, u32, Slot) -> Op,
+        sink: Sink,
     ) {
         let table = self.tables.len();
         self.tables.push(vec![u32::MAX; 1 << width]);
@@ -812,12 +872,12 @@ impl<'a> Compiler<'a> {
                 continue;
             }
             self.tables[table][value] = self.code.len() as u32;
-            self.steps(context, body, set);
+            self.steps(context, body, sink);
             to_end.push(self.code.len());
             self.code.push(Op::Jump { to: 0 });
         }
         let default_at = self.code.len() as u32;
-        self.steps(context, default, set);
+        self.steps(context, default, sink);
         to_end.into_iter().for_each(|jump| self.land(jump));
         let end = self.code.len() as u32;
         arms_to_end.into_iter().for_each(|value| self.tables[table][value] = end);
@@ -832,7 +892,7 @@ impl<'a> Compiler<'a> {
         width: u32,
         arms: &[(&Constant, Vec<Step>)],
         default: &[Step],
-        set: &dyn Fn(NodeId, u32, Slot) -> Op,
+        sink: Sink,
     ) {
         let mut to_end = Vec::new();
         for (value, body) in arms {
@@ -846,12 +906,12 @@ impl<'a> Compiler<'a> {
                 self.code.push(Op::JumpUnlessEq { a: on, b, to: 0 });
             }
             let skip = self.code.len() - 1;
-            self.steps(context, body, set);
+            self.steps(context, body, sink);
             to_end.push(self.code.len());
             self.code.push(Op::Jump { to: 0 });
             self.land(skip);
         }
-        self.steps(context, default, set);
+        self.steps(context, default, sink);
         to_end.into_iter().for_each(|jump| self.land(jump));
     }
 
@@ -871,17 +931,18 @@ impl<'a> Compiler<'a> {
             let context = &self.contexts[index];
             let (module, base, parts, clocks) =
                 (context.module, context.base, context.parts.clone(), context.clocks.clone());
-            let slots: Vec<Slot> = self.slots[base..base + module.nodes.len()].to_vec();
             for own in (0..module.clocks.len()).filter(|own| clocks[*own] == clock) {
-                self.steps(index, &parts.registers[own], &|target, width, a| match words_for(width) {
-                    1 => Op::Next { d: slots[target], a },
-                    n => Op::WideNext { n: n as u16, d: slots[target], a },
-                });
+                // An array keeps the elements that are not set.
+                for target in arrays_set(&parts.registers[own]) {
+                    let (d, n) = (self.slots[base + target], words_for(module.nodes[target].width) as u16);
+                    self.code.push(Op::WideNext { n, d, a: d });
+                }
+                self.steps(index, &parts.registers[own], Sink::Next);
                 for (id, node) in module.nodes.iter().enumerate() {
-                    if let NodeKind::Reg { clock, reset: Some((reset, value)) } = &node.kind {
+                    if let NodeKind::Reg { clock, reset: Some(reset) } = &node.kind {
                         if *clock == own {
-                            let reset = self.slot_of(base + reset);
-                            resets.entry(reset).or_default().push((slots[id], value));
+                            let signal = self.slot_of(base + reset.signal);
+                            resets.entry(signal).or_default().push((self.slots[base + id], &reset.value));
                         }
                     }
                 }
@@ -942,6 +1003,53 @@ impl<'a> Compiler<'a> {
         ports
     }
 
+    /// The properties by clock of the top.
+    fn checks(&self, clocks: usize) -> Vec<Vec<Check>> {
+        let mut checks: Vec<Vec<Check>> = (0..clocks).map(|_| Vec::new()).collect();
+        for (index, context) in self.contexts.iter().enumerate() {
+            for property in &context.module.properties {
+                checks[context.clocks[property.clock]].push(Check {
+                    kind: property.kind,
+                    path: format!("{}.{}", self.path(index), property.name),
+                    source: property.source,
+                    reset: property.reset.map(|reset| self.slot_of(context.base + reset)),
+                    condition: self.slot_of(context.base + property.condition),
+                    hits: 0,
+                });
+            }
+        }
+        checks
+    }
+
+    /// The ports of memories that must not meet, where they belong to two clocks of the top. Where they belong to one there are properties.
+    fn collisions(&self) -> Vec<Collision> {
+        let mut collisions = Vec::new();
+        for (index, context) in self.contexts.iter().enumerate() {
+            let slot = |id: NodeId| self.slot_of(context.base + id);
+            let clock = |own: usize| context.clocks[own];
+            for memory in context.module.memories.iter().filter(|memory| memory.undefined_collisions) {
+                let name = format!("{}.{}", self.path(index), memory.name);
+                for (number, write) in memory.writes.iter().enumerate() {
+                    let others = memory.writes[number + 1..].iter().map(|w| (w.clock, Some(w.enable), w.address));
+                    let others = others.chain(memory.reads.iter().map(|r| (r.clock, r.enable, r.address)));
+                    for (other, enable, address) in others.filter(|(other, ..)| clock(*other) != clock(write.clock)) {
+                        collisions.push(Collision {
+                            memory: name.clone(),
+                            clocks: 1 << clock(write.clock) | 1 << clock(other),
+                            enables: [Some(write.enable), write.lanes, enable]
+                                .into_iter()
+                                .flatten()
+                                .map(slot)
+                                .collect(),
+                            addresses: [slot(write.address), slot(address)],
+                        });
+                    }
+                }
+            }
+        }
+        collisions
+    }
+
     fn foreign_pins(&mut self) {
         for context in 0..self.contexts.len() {
             let Context { module, base, .. } = self.contexts[context];
@@ -980,6 +1088,42 @@ impl<'a> Compiler<'a> {
             })
             .collect()
     }
+}
+
+/// Where assignments go.
+#[derive(Clone, Copy)]
+enum Sink {
+    /// Into the value of a wire.
+    Wire(Slot),
+    /// Into the next values of registers.
+    Next,
+}
+
+/// The reset of a register that does not wait for a clock.
+fn async_reset(node: &Node) -> Option<&Reset> {
+    match &node.kind {
+        NodeKind::Reg { reset: Some(reset), .. } if reset.kind == ResetKind::Asynchronous => Some(reset),
+        _ => None,
+    }
+}
+
+/// The arrays of which `steps` set elements.
+fn arrays_set(steps: &[Step]) -> BTreeSet<NodeId> {
+    let mut arrays = BTreeSet::new();
+    for step in steps {
+        match step {
+            Step::Set { target, element, .. } => arrays.extend(element.map(|_| *target)),
+            Step::If { arms, otherwise } => {
+                arms.iter().for_each(|(_, body)| arrays.append(&mut arrays_set(body)));
+                arrays.append(&mut arrays_set(otherwise));
+            }
+            Step::Switch { arms, default, .. } => {
+                arms.iter().for_each(|(_, body)| arrays.append(&mut arrays_set(body)));
+                arrays.append(&mut arrays_set(default));
+            }
+        }
+    }
+    arrays
 }
 
 /// The widest switch that gets a jump table.

@@ -1,6 +1,7 @@
 //! The words of a running design, and what operations do to them.
 
 use super::{wide, ForeignInstance};
+use crate::bench::set_bits;
 use std::cmp::Ordering;
 
 /// The index of the lowest word of a value.
@@ -72,6 +73,18 @@ pub(super) enum Op {
         a: Slot,
         b: Slot,
     },
+    SignedLt {
+        unused: u8,
+        d: Slot,
+        a: Slot,
+        b: Slot,
+    },
+    SignedLe {
+        unused: u8,
+        d: Slot,
+        a: Slot,
+        b: Slot,
+    },
     All {
         unused: u8,
         d: Slot,
@@ -92,6 +105,12 @@ pub(super) enum Op {
         b: Slot,
     },
     Shr {
+        d: Slot,
+        a: Slot,
+        b: Slot,
+    },
+    SignedShr {
+        unused: u8,
         d: Slot,
         a: Slot,
         b: Slot,
@@ -217,6 +236,20 @@ pub(super) enum Op {
         a: Slot,
         b: Slot,
     },
+    WideSignedLt {
+        n: u16,
+        unused: u8,
+        d: Slot,
+        a: Slot,
+        b: Slot,
+    },
+    WideSignedLe {
+        n: u16,
+        unused: u8,
+        d: Slot,
+        a: Slot,
+        b: Slot,
+    },
     WideAll {
         n: u16,
         unused: u8,
@@ -242,6 +275,13 @@ pub(super) enum Op {
     },
     WideShr {
         n: u16,
+        d: Slot,
+        a: Slot,
+        b: Slot,
+    },
+    WideSignedShr {
+        n: u16,
+        unused: u8,
         d: Slot,
         a: Slot,
         b: Slot,
@@ -289,6 +329,18 @@ pub(super) enum Op {
         a: Slot,
     },
 
+    /// `d` becomes `a` if `c` is set: a reset that does not wait for a clock.
+    CopyWhere {
+        n: u16,
+        c: Slot,
+        d: Slot,
+        a: Slot,
+    },
+    /// An element of an array.
+    SetElement {
+        element: u32,
+    },
+
     Jump {
         to: u32,
     },
@@ -317,6 +369,10 @@ pub(super) enum Op {
         d: Slot,
         a: Slot,
     },
+    /// An element of the next value of an array, of which there is a next value already.
+    NextElement {
+        element: u32,
+    },
     /// The next value of the data register of a memory.
     NextRead {
         d: Slot,
@@ -331,6 +387,24 @@ pub(super) enum Op {
 }
 
 const _: () = assert!(size_of::<Op>() <= 20, "the program should stay small");
+
+/// The assignment of the element number `index` of the array at `d`, which has `count` elements of `width` bits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element {
+    pub d: Slot,
+    pub a: Slot,
+    pub index: Slot,
+    pub width: u32,
+    pub count: u32,
+}
+
+impl Element {
+    /// The lowest bit of the element; nothing if there is no such element.
+    fn low(&self, words: &[u64]) -> Option<u32> {
+        let index = words[self.index as usize];
+        (index < u64::from(self.count)).then(|| index as u32 * self.width)
+    }
+}
 
 /// A memory: `depth` words of `stride` 64-bit words.
 #[derive(Clone, Debug)]
@@ -363,6 +437,7 @@ pub(super) struct Machine {
     pub pending: Vec<(Slot, u16)>,
     pub memories: Vec<Memory>,
     pub tables: Vec<Table>,
+    pub elements: Vec<Element>,
 }
 
 impl Machine {
@@ -390,6 +465,12 @@ impl Machine {
                 Op::Ne { d, a, b } => r!(d) = (r!(a) != r!(b)) as u64,
                 Op::Lt { d, a, b } => r!(d) = (r!(a) < r!(b)) as u64,
                 Op::Le { d, a, b } => r!(d) = (r!(a) <= r!(b)) as u64,
+                Op::SignedLt { unused, d, a, b } => {
+                    r!(d) = (wide::signed(r!(a), unused) < wide::signed(r!(b), unused)) as u64
+                }
+                Op::SignedLe { unused, d, a, b } => {
+                    r!(d) = (wide::signed(r!(a), unused) <= wide::signed(r!(b), unused)) as u64
+                }
                 Op::All { unused, d, a } => r!(d) = (r!(a) == u64::MAX >> unused) as u64,
                 Op::Any { d, a } => r!(d) = (r!(a) != 0) as u64,
                 Op::Odd { d, a } => r!(d) = u64::from(r!(a).count_ones() & 1),
@@ -400,6 +481,10 @@ impl Machine {
                 Op::Shr { d, a, b } => {
                     let amount = r!(b);
                     r!(d) = if amount < 64 { r!(a) >> amount } else { 0 };
+                }
+                Op::SignedShr { unused, d, a, b } => {
+                    let amount = r!(b).min(63);
+                    r!(d) = (wide::signed(r!(a), unused) >> amount) as u64 & (u64::MAX >> unused);
                 }
                 Op::Mux { d, c, a, b } => r!(d) = if r!(c) != 0 { r!(a) } else { r!(b) },
                 Op::Bits { low, unused, d, a } => r!(d) = r!(a) >> low & (u64::MAX >> unused),
@@ -461,6 +546,14 @@ impl Machine {
                 Op::WideLe { n, d, a, b } => {
                     r!(d) = (wide::compare(w, a as usize, b as usize, n as usize) != Ordering::Greater) as u64
                 }
+                Op::WideSignedLt { n, unused, d, a, b } => {
+                    let order = wide::compare_signed(w, a as usize, b as usize, n as usize, unused);
+                    r!(d) = (order == Ordering::Less) as u64
+                }
+                Op::WideSignedLe { n, unused, d, a, b } => {
+                    let order = wide::compare_signed(w, a as usize, b as usize, n as usize, unused);
+                    r!(d) = (order != Ordering::Greater) as u64
+                }
                 Op::WideAll { n, unused, d, a } => {
                     let (top, below) = (a as usize + n as usize - 1, a as usize..a as usize + n as usize - 1);
                     r!(d) = (w[top] == u64::MAX >> unused && w[below].iter().all(|&word| word == u64::MAX)) as u64;
@@ -476,6 +569,9 @@ impl Machine {
                     wide::shift_left(w, d as usize, a as usize, r!(b), n as usize, unused)
                 }
                 Op::WideShr { n, d, a, b } => wide::shift_right(w, d as usize, a as usize, r!(b), n as usize),
+                Op::WideSignedShr { n, unused, d, a, b } => {
+                    wide::shift_right_signed(w, d as usize, a as usize, r!(b), n as usize, unused)
+                }
                 Op::WideMux { n, d, c, a, b } => {
                     let from = if r!(c) != 0 { a } else { b } as usize;
                     w.copy_within(from..from + n as usize, d as usize);
@@ -494,6 +590,18 @@ impl Machine {
                     match address < memory.depth {
                         true => target.copy_from_slice(&memory.words[address * n..][..n]),
                         false => target.fill(0),
+                    }
+                }
+
+                Op::CopyWhere { n, c, d, a } => {
+                    if r!(c) != 0 {
+                        w.copy_within(a as usize..a as usize + n as usize, d as usize);
+                    }
+                }
+                Op::SetElement { element } => {
+                    let element = self.elements[element as usize];
+                    if let Some(low) = element.low(w) {
+                        wide::replace(w, element.d as usize, element.a as usize, low, element.width);
                     }
                 }
 
@@ -518,6 +626,13 @@ impl Machine {
                     self.next[d as usize..d as usize + n as usize]
                         .copy_from_slice(&w[a as usize..a as usize + n as usize]);
                     self.pending.push((d, n));
+                }
+                Op::NextElement { element } => {
+                    let element = self.elements[element as usize];
+                    if let Some(low) = element.low(w) {
+                        let value = &w[element.a as usize..][..crate::words_for(element.width)];
+                        set_bits(&mut self.next[element.d as usize..], low, element.width, value);
+                    }
                 }
                 Op::NextRead { d, memory, a } => {
                     let memory = &self.memories[memory as usize];

@@ -103,3 +103,43 @@ pub(super) fn insert(w: &mut [u64], d: usize, a: usize, low: u32, width: u32) {
         }
     }
 }
+
+/// Puts the value at `a` into the value at `d` from bit `low` up, in place of what is there.
+pub(super) fn replace(w: &mut [u64], d: usize, a: usize, low: u32, width: u32) {
+    let (first, bits) = (d + (low / 64) as usize, low % 64);
+    for i in 0..crate::words_for(width) {
+        let count = (width - 64 * i as u32).min(64);
+        let (word, mask) = (w[a + i], u64::MAX >> (64 - count));
+        w[first + i] = w[first + i] & !(mask << bits) | word << bits;
+        if bits + count > 64 {
+            w[first + i + 1] = w[first + i + 1] & !(mask >> (64 - bits)) | word >> (64 - bits);
+        }
+    }
+}
+
+/// A word, whose `unused` highest bits do not count, as a number with a sign.
+pub(super) fn signed(word: u64, unused: u8) -> i64 {
+    (word << unused) as i64 >> unused
+}
+
+/// Compares two values with signs.
+pub(super) fn compare_signed(w: &[u64], a: usize, b: usize, n: usize, unused: u8) -> Ordering {
+    let top = signed(w[a + n - 1], unused).cmp(&signed(w[b + n - 1], unused));
+    top.then_with(|| compare(w, a, b, n - 1))
+}
+
+/// Like [`shift_right`], with copies of the sign above.
+pub(super) fn shift_right_signed(w: &mut [u64], d: usize, a: usize, amount: u64, n: usize, unused: u8) {
+    let (by, bits) = (amount / 64, (amount % 64) as u32);
+    let sign = (signed(w[a + n - 1], unused) >> 63) as u64;
+    for i in 0..n {
+        let word = |i: usize| match by.checked_add(i as u64) {
+            Some(from) if from < n as u64 - 1 => w[a + from as usize],
+            Some(from) if from == n as u64 - 1 => signed(w[a + n - 1], unused) as u64,
+            _ => sign,
+        };
+        let above = if bits == 0 { 0 } else { word(i + 1) << (64 - bits) };
+        w[d + i] = word(i) >> bits | above;
+    }
+    w[d + n - 1] &= top_mask(unused);
+}
