@@ -88,6 +88,7 @@ impl ModelSet {
             text.push('\n');
         }
         text.push_str(shim::HEADER);
+        text.push_str(shim::PRINT_HEADER);
         text.push_str(&shim::library_source(self));
         for (index, model) in self.models.iter().enumerate() {
             text.push_str(&shim::model_source(model, index));
@@ -101,9 +102,10 @@ impl ModelSet {
         let mut flags = vec!["--cc", "-sv", "-O3", "--no-timing", "--x-initial", "unique", "-Wno-fatal"];
         flags.extend(["-Wno-lint", "-Wno-style", "--timescale-override", "1ns/1ns", "--output-split", "10000"]);
         flags.extend(if self.checks {
-            ["--assert", "--x-assign", "unique"]
+            &["--assert", "--x-assign", "unique"][..]
         } else {
-            ["--no-assert", "--x-assign", "fast"]
+            // What only assertions need is left out with them.
+            &["--no-assert", "-DSYNTHESIS", "--x-assign", "fast"][..]
         });
         if self.trace {
             flags.extend(["--trace-vcd", "--trace-structs"]);
@@ -196,10 +198,13 @@ impl Build<'_> {
     fn runtime(&self) -> Result<PathBuf, Error> {
         let mut flags = self.compiler.flags();
         flags.extend(["-O2", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"]);
-        let key = sha256(format!("{}\n{}\n{flags:?}", self.verilator.identity, self.compiler.identity).as_bytes());
+        let key = format!("{}\n{}\n{flags:?}{}", self.verilator.identity, self.compiler.identity, shim::PRINT_HEADER);
+        let key = sha256(key.as_bytes());
         self.toolchain.cache().entry(&format!("models/runtime-{}", &key[..32]), |folder| {
+            write(folder.join(shim::PRINT_HEADER_NAME), shim::PRINT_HEADER)?;
             let job = |name: &&str| {
                 let mut command = self.compiler.command(self.verilator, &flags);
+                command.arg("-include").arg(folder.join(shim::PRINT_HEADER_NAME));
                 command.arg("-c").arg(self.verilator.include().join(format!("{name}.cpp")));
                 command.arg("-o").arg(folder.join(format!("{name}.o")));
                 Job { what: (*name).to_owned(), command }
@@ -214,6 +219,7 @@ impl Build<'_> {
     /// Verilates each model and returns the C++ files, in the order of the models.
     fn verilate(&self, work: &Path) -> Result<Vec<Source>, Error> {
         write(work.join(shim::HEADER_NAME), shim::HEADER)?;
+        write(work.join(shim::PRINT_HEADER_NAME), shim::PRINT_HEADER)?;
         let mut sources = Vec::new();
         for (index, model) in self.set.models.iter().enumerate() {
             let prefix = shim::prefix(index);

@@ -4,15 +4,20 @@
 // in it, because `step` drives them.
 #pragma once
 
+#include "flashdock_print.h"
+
 #include "verilated.h"
 #if VM_TRACE_VCD
 #include "verilated_vcd_c.h"
 #endif
 
+#include <cstdarg>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 
 #define FLASHDOCK_EXPORT extern "C" __attribute__((visibility("default")))
 

@@ -6,6 +6,10 @@ use crate::{Direction, Error, ModelSet, ModelSpec, PortSpec};
 
 /// The hand-written part of the C++ side.
 pub(crate) const HEADER: &str = include_str!("shim.h");
+/// What every compilation includes before anything else.
+pub(crate) const PRINT_HEADER: &str = include_str!("print.h");
+/// The file name of [`PRINT_HEADER`].
+pub(crate) const PRINT_HEADER_NAME: &str = "flashdock_print.h";
 /// The file name of [`HEADER`].
 pub(crate) const HEADER_NAME: &str = "flashdock_shim.h";
 /// The one symbol of a library: `const FlashdockModel* (uint64_t index)`, null past the last model.
@@ -76,11 +80,28 @@ FLASHDOCK_EXPORT const FlashdockModel* {ENTRY_SYMBOL}(uint64_t index) {{
     return index < {count} ? &models[index] : nullptr;
 }}
 
+// What was printed last: an assertion says which it is before it stops the model.
+static thread_local std::string printed;
+
+int flashdock_print(const char* format, ...) {{
+    char text[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = std::vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    printed = text;
+    while (!printed.empty() && printed.back() == '\\n') printed.pop_back();
+    const bool stops = printed.find(\"%Error\") != std::string::npos || printed.find(\"%Fatal\") != std::string::npos;
+    if (!stops) std::fputs(text, stdout);
+    return length;
+}}
+
 void vl_fatal(const char* file, int line, const char* scope, const char* message) {{
     throw flashdock::Stopped{{std::string{{file}} + ':' + std::to_string(line) + \": \" + scope + \": \" + message}};
 }}
 void vl_stop(const char* file, int line, const char* scope) {{
-    vl_fatal(file, line, scope, \"stopped by $stop, $fatal or an assertion\");
+    const std::string said = std::exchange(printed, {{}});
+    vl_fatal(file, line, scope, said.empty() ? \"stopped by $stop or $fatal\" : said.c_str());
 }}
 ",
         count = set.models.len(),

@@ -250,7 +250,7 @@ fn failed_assertion_panics_with_its_place() {
     asserting.poke_u64(good, 0);
     let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step()));
     let message = *stopped.unwrap_err().downcast::<String>().unwrap();
-    assert!(message.contains("asserting.sv:5"), "{message}");
+    assert!(message.contains("asserting.sv:5") && message.contains("not good"), "{message}");
     // It stays stopped.
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| asserting.step())).is_err());
 }
