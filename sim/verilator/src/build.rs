@@ -14,9 +14,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use crate::cache::sha256;
-use crate::tools::{output_of, text, Compiler, Verilator};
-use crate::{shim, Error, Library, ModelSet, ModelSpec, Optimize, Toolchain};
+use sim_toolchain::{output_of, sha256, text, Compiler, Toolchain, Verilator};
+
+use crate::{shim, Error, Library, ModelSet, ModelSpec, Optimize};
 
 /// The shared object's name inside its cache entry.
 const LIBRARY: &str = "library.so";
@@ -48,8 +48,7 @@ const CXX_FLAGS: &[&str] = &[
 impl ModelSet {
     /// The library of this set, built if the cache does not have it, with the toolchain of [`Toolchain::from_env`].
     pub fn load(&self) -> Result<Library, Error> {
-        static TOOLCHAIN: OnceLock<Toolchain> = OnceLock::new();
-        self.load_with(TOOLCHAIN.get_or_init(Toolchain::from_env))
+        self.load_with(default_toolchain())
     }
 
     /// The library of this set, built if the cache does not have it.
@@ -62,7 +61,7 @@ impl ModelSet {
         let compiler = toolchain.compiler()?;
         let verilator = toolchain.verilator()?;
         let key = self.key(&verilator, &compiler);
-        let entry = toolchain.cache().entry(&format!("models/{}-{}", self.name, &key[..32]), |folder| {
+        let entry: PathBuf = toolchain.cache().entry(&format!("models/{}-{}", self.name, &key[..32]), |folder| {
             Build { set: self, toolchain, verilator: &verilator, compiler: &compiler, folder }.run()
         })?;
         Library::open(&entry.join(LIBRARY), self)
@@ -114,7 +113,7 @@ impl ModelSet {
     }
 
     fn compiler_flags(&self, compiler: &Compiler) -> Vec<&'static str> {
-        let mut flags = compiler.flags();
+        let mut flags = common_flags(compiler);
         flags.push(match self.optimize {
             Optimize::Build => "-O1",
             // -O3 takes longer to compile and runs no faster.
@@ -129,25 +128,24 @@ impl ModelSet {
     }
 }
 
-impl Compiler {
-    fn flags(&self) -> Vec<&'static str> {
-        let mut flags = CXX_FLAGS.to_vec();
-        if !self.is_clang() {
-            flags.push("-fno-gnu-unique");
-        }
-        flags
+/// The flags of every compilation.
+fn common_flags(compiler: &Compiler) -> Vec<&'static str> {
+    let mut flags = CXX_FLAGS.to_vec();
+    if !is_clang(compiler) {
+        flags.push("-fno-gnu-unique");
     }
+    flags
+}
 
-    fn is_clang(&self) -> bool {
-        self.identity.contains("clang")
-    }
+fn is_clang(compiler: &Compiler) -> bool {
+    compiler.identity.contains("clang")
+}
 
-    fn command(&self, verilator: &Verilator, flags: &[&str]) -> Command {
-        let include = verilator.include();
-        let mut command = Command::new(&self.program);
-        command.args(flags).arg("-I").arg(&include).arg("-I").arg(include.join("vltstd"));
-        command
-    }
+fn compile_command(compiler: &Compiler, verilator: &Verilator, flags: &[&str]) -> Command {
+    let include = verilator.include();
+    let mut command = Command::new(&compiler.program);
+    command.args(flags).arg("-I").arg(&include).arg("-I").arg(include.join("vltstd"));
+    command
 }
 
 /// One build of a set into a folder.
@@ -196,14 +194,14 @@ impl Build<'_> {
 
     /// Verilator's run-time library, compiled once per compiler.
     fn runtime(&self) -> Result<PathBuf, Error> {
-        let mut flags = self.compiler.flags();
+        let mut flags = common_flags(self.compiler);
         flags.extend(["-O2", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"]);
         let key = format!("{}\n{}\n{flags:?}{}", self.verilator.identity, self.compiler.identity, shim::PRINT_HEADER);
         let key = sha256(key.as_bytes());
         self.toolchain.cache().entry(&format!("models/runtime-{}", &key[..32]), |folder| {
             write(folder.join(shim::PRINT_HEADER_NAME), shim::PRINT_HEADER)?;
             let job = |name: &&str| {
-                let mut command = self.compiler.command(self.verilator, &flags);
+                let mut command = compile_command(self.compiler, self.verilator, &flags);
                 command.arg("-include").arg(folder.join(shim::PRINT_HEADER_NAME));
                 command.arg("-c").arg(self.verilator.include().join(format!("{name}.cpp")));
                 command.arg("-o").arg(folder.join(format!("{name}.o")));
@@ -263,7 +261,7 @@ impl Build<'_> {
             let unit = work.join(format!("unit{index}.cpp"));
             write(unit.clone(), &text)?;
             let object = unit.with_extension("o");
-            let mut command = self.compiler.command(self.verilator, &self.set.compiler_flags(self.compiler));
+            let mut command = compile_command(self.compiler, self.verilator, &self.set.compiler_flags(self.compiler));
             if slow {
                 command.arg("-O0");
             }
@@ -306,7 +304,7 @@ impl Build<'_> {
         let mut command = Command::new(&self.compiler.program);
         command.args(["-shared", "-pthread", "-Wl,-Bsymbolic", "-o"]).arg(self.folder.join(LIBRARY)).args(objects);
         command.args(RUNTIME.map(|name| runtime.join(format!("{name}.o"))));
-        if self.compiler.is_clang() {
+        if is_clang(self.compiler) {
             command.arg("-latomic");
         }
         self.run_compiler(&format!("the link of `{}`", self.set.name), &mut command)?;
@@ -330,31 +328,26 @@ impl Build<'_> {
 /// # Errors
 /// What Verilator said, if it said anything.
 pub fn lint(verilog: &str, top: &str) -> Result<(), Error> {
-    Toolchain::from_env().lint(verilog, top)
+    let verilator = default_toolchain().verilator()?;
+    let folder = tempfile::tempdir().map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
+    let file = folder.path().join(format!("{top}.sv"));
+    write(file.clone(), verilog)?;
+    let mut command = verilator.command();
+    // One text holds many modules, so that file and module names cannot agree.
+    command.args(["--lint-only", "-sv", "-Wall", "-Wno-DECLFILENAME", "--no-timing", "--top-module", top]);
+    let output = output_of(command.arg(&file), "checks the emitted Verilog", "cargo xtask test")?;
+    let said = text(&output).replace(&format!("{}/", folder.path().display()), "");
+    let complaints: Vec<_> = said.lines().filter(|line| !line.starts_with("- ")).collect();
+    if output.status.success() && complaints.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Lint { top: top.to_owned(), output: complaints.join("\n") })
 }
 
-impl Toolchain {
-    /// Checks a SystemVerilog text with `verilator --lint-only -Wall`.
-    ///
-    /// # Errors
-    /// What Verilator said, if it said anything.
-    pub fn lint(&self, verilog: &str, top: &str) -> Result<(), Error> {
-        let verilator = self.verilator()?;
-        let folder =
-            tempfile::tempdir().map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
-        let file = folder.path().join(format!("{top}.sv"));
-        write(file.clone(), verilog)?;
-        let mut command = verilator.command();
-        // One text holds many modules, so that file and module names cannot agree.
-        command.args(["--lint-only", "-sv", "-Wall", "-Wno-DECLFILENAME", "--no-timing", "--top-module", top]);
-        let output = output_of(command.arg(&file), "checks the emitted Verilog", "cargo xtask test")?;
-        let said = text(&output).replace(&format!("{}/", folder.path().display()), "");
-        let complaints: Vec<_> = said.lines().filter(|line| !line.starts_with("- ")).collect();
-        if output.status.success() && complaints.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Lint { top: top.to_owned(), output: complaints.join("\n") })
-    }
+/// The toolchain that the environment names.
+fn default_toolchain() -> &'static Toolchain {
+    static TOOLCHAIN: OnceLock<Toolchain> = OnceLock::new();
+    TOOLCHAIN.get_or_init(Toolchain::from_env)
 }
 
 fn run_verilator(command: &mut Command, model: &ModelSpec, folder: &Path) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! # Verilated models of emitted hardware: fetch, build, load
+//! # Verilated models of emitted hardware: build, load, run
 //!
 //! ```text
 //!   SystemVerilog + port list          (from the HDL)
@@ -41,32 +41,23 @@
 //! # Ok::<(), sim_verilator::Error>(())
 //! ```
 //!
-//! ## Where things are
-//!
-//! Everything that is fetched or built lies below one folder, [`Cache`]: `FLASHDOCK_CACHE` if that is set, else `target/flashdock`.
-//! An entry appears in it by one rename after it is complete, and carries the SHA-256 of its files; an entry that does not match is
-//! built again. Several processes may ask for the same entry at once: one builds, the others wait.
+//! Libraries are entries of the [`Cache`](sim_toolchain::Cache), by the content of what they are made from.
 //!
 //! ## Limits
 //!
-//! Linux on x86-64, where the registry has Verilator; elsewhere `FLASHDOCK_VERILATOR_ROOT` names an installation. Waveforms are
-//! VCD: Verilator's FST writer needs the lz4 headers, which its package does not carry.
+//! Waveforms are VCD: Verilator's FST writer needs the lz4 headers, which its package does not carry.
 
 mod build;
-mod cache;
 mod error;
 mod library;
-mod progress;
 mod shim;
 mod spec;
 pub mod test_bed;
-pub mod tools;
 
 pub use build::lint;
-pub use cache::Cache;
 pub use error::Error;
 pub use library::{Library, Model, Reset};
-pub use progress::{Progress, Quiet, Terminal};
 pub use spec::{Direction, ModelSet, ModelSpec, Optimize, PortSpec};
 pub use test_bed::TestBed;
-pub use tools::Toolchain;
+
+pub use sim_toolchain::Toolchain;

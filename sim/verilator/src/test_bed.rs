@@ -1,6 +1,6 @@
 //! What the benches of every hardware crate share: each block runs in the evaluator and in Verilator at once.
 
-use crate::{lint, Error, Library, ModelSet, ModelSpec};
+use crate::{lint, Library, ModelSet, ModelSpec};
 use rtl_hdl::bench::Lockstep;
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::{elaborate, Block, Design, Evaluator};
@@ -53,7 +53,7 @@ impl TestBed {
             let set = blocks.iter().fold(ModelSet::new(self.name), |set, b| set.with(ModelSpec::of(&design(&**b))));
             match set.load() {
                 Ok(library) => Some(library),
-                Err(error) if is_unavailable(&error) => {
+                Err(error) if error.is_unavailable() => {
                     eprintln!("skipped: the comparison with the Verilated blocks. {error}");
                     None
                 }
@@ -88,12 +88,7 @@ pub fn assert_lint_is_silent(block: &dyn Block) {
     let spec = ModelSpec::of(&design(block));
     match lint(&spec.verilog, &spec.top) {
         Ok(()) => {}
-        Err(error) if is_unavailable(&error) => eprintln!("skipped: lint of {}. {error}", spec.top),
+        Err(error) if error.is_unavailable() => eprintln!("skipped: lint of {}. {error}", spec.top),
         Err(error) => panic!("{error}"),
     }
-}
-
-/// Whether Verilator cannot be had here; everything else is a failure.
-fn is_unavailable(error: &Error) -> bool {
-    matches!(error, Error::MissingProgram { .. } | Error::Network { .. } | Error::Platform { .. })
 }

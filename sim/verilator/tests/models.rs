@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use rtl_hdl::sim::Simulator;
-use sim_verilator::{Cache, Error, Library, ModelSet, ModelSpec, Optimize, PortSpec, Reset, Toolchain};
+use sim_toolchain::{Cache, Toolchain};
+use sim_verilator::{Error, Library, ModelSet, ModelSpec, Optimize, PortSpec, Reset};
 
 const COUNTER: &str = "
 module counter(input logic clock, input logic reset, input logic enable, output logic [7:0] count, output logic full);

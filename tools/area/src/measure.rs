@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use nvme_hw::{Config, Controller};
 use rtl_hdl::{elaborate, emit, Block, Design};
 use serde::{Deserialize, Serialize};
-use sim_verilator::tools;
+use sim_toolchain::{run as run_program, Toolchain};
 
 /// What a block costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -149,19 +149,14 @@ pub fn table(rows: &[(String, Measured)]) -> String {
 
 /// Measures a module of this Verilog.
 pub fn measure(verilog: &str, top: &str) -> Result<Measured> {
-    let mut yosys = tools::yosys()?;
+    let yosys = Toolchain::from_env().yosys()?;
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     fs::write(folder.path().join("top.sv"), verilog)?;
     let script = format!(
-        "read_verilog -sv top.sv; synth_xilinx -family xcup -top {top} -flatten -abc9 -noiopad -noclkbuf; \
+        "read_verilog -sv top.sv; synth_xilinx -family xcup -uram -top {top} -flatten -abc9 -noiopad -noclkbuf; \
          write_json top.json"
     );
-    let output = yosys.args(["-q", "-p", &script]).current_dir(folder.path()).output()?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let errors: Vec<_> = said.lines().filter(|line| !line.starts_with("Warning")).collect();
-        bail!("yosys failed on {top}:\n{}", errors.join("\n"));
-    }
+    run_program(yosys.command().args(["-q", "-p", &script]).current_dir(folder.path()), "yosys", top)?;
     let json = fs::read_to_string(folder.path().join("top.json")).context("yosys wrote no netlist")?;
     let netlist: Netlist = serde_json::from_str(&json).context("cannot read the netlist of yosys")?;
     let module = netlist.modules.get(top).with_context(|| format!("the netlist has no module {top}"))?;

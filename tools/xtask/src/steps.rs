@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{bail, ensure, Context, Result};
-use sim_verilator::{tools, Toolchain};
+use sim_toolchain::Toolchain;
 
 use crate::tidy;
 use crate::workspace::{cargo, Workspace};
@@ -17,10 +17,7 @@ pub const MEASURE: [&str; 6] = ["run", "--release", "--quiet", "--package", "are
 
 /// Runs every test of the workspace.
 pub fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    Toolchain::from_env().prepare().context("the tests of Verilated hardware cannot run")?;
-    if let Err(error) = tools::yosys() {
-        eprintln!("skipped: `cargo xtask area`, which no test needs: {error}");
-    }
+    Toolchain::from_env().prepare().context("the tests of the hardware cannot run")?;
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
     step(workspace, "test", &mut command)

@@ -50,7 +50,7 @@ impl Cache {
     /// Returns the folder of an entry, calling `fill` to make it if it is absent or damaged.
     ///
     /// `fill` gets an empty folder and writes the entry's files there. While it runs, other processes that want the same entry wait.
-    pub(crate) fn entry(&self, entry: &str, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<PathBuf, Error> {
+    pub fn entry<E: From<Error>>(&self, entry: &str, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<PathBuf, E> {
         let path = self.root.join(entry);
         if is_whole(&path) {
             return Ok(path);
@@ -69,13 +69,7 @@ impl Cache {
         let partial = beside(&path, "partial");
         remove(&partial)?;
         fs::create_dir(&partial).map_err(|error| Error::io("create", &partial, error))?;
-        let filled = fill(&partial).and_then(|()| {
-            let stamp = stamp_of(&partial).map_err(|error| Error::io("read", &partial, error))?;
-            let stamp_path = partial.join(STAMP);
-            fs::write(&stamp_path, stamp).map_err(|error| Error::io("write", &stamp_path, error))?;
-            remove(&path)?;
-            fs::rename(&partial, &path).map_err(|error| Error::io("create", &path, error))
-        });
+        let filled = fill(&partial).and_then(|()| publish(&partial, &path).map_err(E::from));
         if let Err(error) = filled {
             // The first error is the one to report; a leftover is removed by the next attempt.
             let _ = fs::remove_dir_all(&partial);
@@ -83,6 +77,15 @@ impl Cache {
         }
         Ok(path)
     }
+}
+
+/// Gives a folder that is complete its stamp and its name.
+fn publish(partial: &Path, path: &Path) -> Result<(), Error> {
+    let stamp = stamp_of(partial).map_err(|error| Error::io("read", partial, error))?;
+    let stamp_path = partial.join(STAMP);
+    fs::write(&stamp_path, stamp).map_err(|error| Error::io("write", &stamp_path, error))?;
+    remove(path)?;
+    fs::rename(partial, path).map_err(|error| Error::io("create", path, error))
 }
 
 /// The path with something added to its name: "a.b" becomes "a.b.lock".
@@ -135,7 +138,7 @@ fn stamp_of(folder: &Path) -> io::Result<String> {
 }
 
 /// The SHA-256 of these bytes in hexadecimal.
-pub(crate) fn sha256(content: &[u8]) -> String {
+pub fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
