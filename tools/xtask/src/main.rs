@@ -36,7 +36,7 @@ enum Task {
     Generate,
     /// Measure, and write the figures into README.md
     Readme,
-    /// Measure area and longest path of the controller and its blocks: `cargo xtask area --help`
+    /// Measure area and longest path of blocks: `cargo xtask area --help`
     #[command(disable_help_flag = true)]
     Area(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
@@ -72,7 +72,7 @@ fn run(task: Task) -> Result<()> {
         Task::Tidy => tidy::run(&workspace),
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
-        Task::Area(rest) => steps::measure(&workspace, "area", &rest.arguments),
-        Task::HdlReference(rest) => steps::measure(&workspace, "hdl-reference", &rest.arguments),
+        Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
+        Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }

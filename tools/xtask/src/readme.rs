@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::{ensure, Context, Result};
 
-use crate::steps::MEASURE;
+use crate::steps::WORKBENCH;
 use crate::workspace::{cargo, Workspace};
 
 /// Measures and writes every section.
@@ -15,7 +15,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     text = with_section(&text, "demo", &fenced(&output(workspace, &FLASHDOCK, "demo")?))?;
     text = with_section(&text, "figures", &fenced(&output(workspace, &FLASHDOCK, "bench")?))?;
-    text = with_section(&text, "area", &output(workspace, &MEASURE, "area")?)?;
+    text = with_section(&text, "area", &output(workspace, &WORKBENCH, "area")?)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -13,7 +13,7 @@ use crate::workspace::{cargo, Workspace};
 const NEEDS_VERILATOR: &str = "sim-verilator";
 
 /// How cargo runs the program that contains the hardware.
-pub const MEASURE: [&str; 6] = ["run", "--release", "--quiet", "--package", "area", "--"];
+pub const WORKBENCH: [&str; 6] = ["run", "--release", "--quiet", "--package", "workbench", "--"];
 
 /// Runs every test of the workspace.
 pub fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -36,9 +36,9 @@ pub fn check(workspace: &Workspace) -> Result<()> {
 }
 
 /// Runs a task of the program that contains the hardware.
-pub fn measure(workspace: &Workspace, task: &str, arguments: &[String]) -> Result<()> {
+pub fn workbench(workspace: &Workspace, task: &str, arguments: &[String]) -> Result<()> {
     let mut command = cargo();
-    command.args(MEASURE).arg(task).args(arguments).current_dir(&workspace.root);
+    command.args(WORKBENCH).arg(task).args(arguments).current_dir(&workspace.root);
     let status = command.status().with_context(|| format!("cannot run {task}"))?;
     ensure!(status.success(), "{task} failed");
     Ok(())

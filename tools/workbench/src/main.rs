@@ -1,9 +1,11 @@
-//! Area and longest path of the hardware: what `cargo xtask area` and `cargo xtask hdl-reference` run.
+//! What `cargo xtask area` and `cargo xtask hdl-reference` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
-mod measure;
+mod area;
 mod reference;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -17,9 +19,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure area and longest path of the controller and its blocks with yosys
+    /// Measure area and longest path of blocks with yosys
     Area {
-        /// Modules to measure; if none is given, the controller and the blocks that it is wired from
+        /// Blocks to measure, by the names of `flashdock emit --list`; if none is given, all
         blocks: Vec<String>,
         /// Print JSON
         #[arg(long)]
@@ -36,9 +38,19 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
-        Task::Area { blocks, json, paths } => measure::run(&blocks, measure::Output { json, paths }),
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

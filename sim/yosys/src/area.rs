@@ -1,22 +1,22 @@
-//! `cargo xtask area`: what a block costs in a UltraScale+ device, and its longest path, by yosys.
+//! What a module costs in an UltraScale+ device, and its longest path.
 //!
-//! yosys maps the block and writes its netlist. The cells are counted here, and the longest path between flip-flops, memories and
+//! yosys maps the module and writes its netlist. The cells are counted here, and the longest path between flip-flops, memories and
 //! ports is searched in the netlist, so that it is known how many of its levels are LUTs and how many are cells of a carry chain.
 //! Four carry bits make one cell here (yosys maps `xcup` to CARRY4), eight in the device.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
-use anyhow::{anyhow, bail, Context, Result};
-use nvme_hw::{Config, Controller};
-use rtl_hdl::{elaborate, emit, Block, Design};
 use serde::{Deserialize, Serialize};
-use sim_toolchain::{run as run_program, Toolchain};
+use sim_toolchain::{sha256, Toolchain};
+
+use crate::netlist::{Bit, Cell, Module};
+use crate::{synthesize, Error};
 
 /// What a block costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Area {
     /// Lookup tables for logic.
     pub lut: u32,
@@ -37,7 +37,7 @@ pub struct Area {
 }
 
 /// What yosys made of a module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// What it costs.
     pub area: Area,
@@ -45,63 +45,38 @@ pub struct Measured {
     pub path: Vec<String>,
 }
 
-/// How a measurement is printed.
-#[derive(Clone, Copy, Debug)]
-pub struct Output {
-    /// As JSON.
-    pub json: bool,
-    /// With the signals on the longest path.
-    pub paths: bool,
+/// The script, after the Verilog was read.
+const SYNTHESIS: &str = "synth_xilinx -family xcup -uram -flatten -abc9 -noiopad -noclkbuf";
+
+/// Measures the module `top` of this Verilog; what was measured before is read from the cache.
+pub fn measure(toolchain: &Toolchain, verilog: &str, top: &str) -> Result<Measured, Error> {
+    let yosys = toolchain.yosys()?;
+    // The second part changes when what is counted here does.
+    let key = sha256(format!("{}\n{SYNTHESIS} 1\n{top}\n{verilog}", yosys.identity).as_bytes());
+    let entry = toolchain.cache().entry(&format!("area/{top}-{}", &key[..32]), |folder| {
+        let netlist = synthesize(toolchain, verilog, top, SYNTHESIS)?;
+        let module = netlist.module(top)?;
+        let measured = Measured { area: area_of(module)?, path: longest_path(module)?.1 };
+        let path = folder.join(RESULT);
+        let text = serde_json::to_string_pretty(&measured).map_err(|error| Error::Netlist(error.to_string()))?;
+        fs::write(&path, text).map_err(|error| Error::io("write", &path, error))
+    })?;
+    let path = entry.join(RESULT);
+    let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
+    serde_json::from_str(&text).map_err(|error| Error::Netlist(error.to_string()))
 }
 
-/// Measures these modules of the controller, or the controller and the blocks it is wired from, and prints a table or JSON.
-pub fn run(names: &[String], output: Output) -> Result<()> {
-    let measured = measure_modules(&controller()?, names)?;
-    if output.json {
-        let object: BTreeMap<_, _> = measured.into_iter().map(|(name, measured)| (name, measured.area)).collect();
-        println!("{}", serde_json::to_string_pretty(&object)?);
-        return Ok(());
-    }
-    print!("{}", table(&measured));
-    if output.paths {
-        for (name, measured) in &measured {
-            println!("\n{name}, longest path:\n  {}", measured.path.join("\n  "));
-        }
-    }
-    Ok(())
-}
-
-/// The default configuration of the controller.
-pub fn controller() -> Result<Design> {
-    design_of(&Controller::new(Config::DEFAULT))
-}
-
-/// Measures the modules of these names, or the top and the modules that it instantiates, the top first.
-pub fn measure_modules(design: &Design, names: &[String]) -> Result<Vec<(String, Measured)>> {
-    let top = design.top();
-    let known: Vec<_> = design.modules.iter().map(|module| module.name.as_str()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        bail!("there is no module `{unknown}` in `{}`; there are: {}", top.name, known.join(", "));
-    }
-    let mut chosen: Vec<&str> = names.iter().map(String::as_str).collect();
-    if chosen.is_empty() {
-        chosen.push(&top.name);
-        chosen.extend(top.instances.iter().map(|instance| instance.module.name.as_str()));
-        let mut seen = HashSet::new();
-        chosen.retain(|name| seen.insert(*name));
-    }
-    let verilog = verilog_of(design);
-    eprintln!("measuring {} module(s) with yosys; the whole controller takes minutes", chosen.len());
-
+/// Measures the top of each Verilog text, on all processors.
+pub fn measure_all(toolchain: &Toolchain, sources: &[(String, String)]) -> Result<Vec<Measured>, Error> {
+    // Fetched before the work is shared out.
+    toolchain.yosys()?;
     let next = AtomicUsize::new(0);
-    let results: Vec<_> = chosen.iter().map(|_| OnceLock::new()).collect();
+    let results: Vec<_> = sources.iter().map(|_| OnceLock::new()).collect();
     let work = || {
-        while let Some(name) = chosen.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-            let index = chosen.iter().position(|other| *other == name).unwrap_or_default();
-            let result = measure(&verilog, name);
-            eprintln!("measured {name}");
+        while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < sources.len()) {
+            let (verilog, top) = &sources[index];
             // Each is measured once, so nothing was set before.
-            let _ = results[index].set(result);
+            let _ = results[index].set(measure(toolchain, verilog, top));
         }
     };
     std::thread::scope(|scope| {
@@ -109,106 +84,13 @@ pub fn measure_modules(design: &Design, names: &[String]) -> Result<Vec<(String,
             scope.spawn(work);
         }
     });
-    let named =
-        chosen.iter().zip(results).filter_map(|(name, result)| Some(((*name).to_owned(), result.into_inner()?)));
-    named.map(|(name, result)| Ok((name, result?))).collect()
+    results.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
-/// Measures a block of the HDL.
-pub fn measure_block(block: &dyn Block) -> Result<Measured> {
-    let design = design_of(block)?;
-    measure(&verilog_of(&design), &design.top().name)
-}
+/// The file of a cache entry.
+const RESULT: &str = "measured.json";
 
-fn design_of(block: &dyn Block) -> Result<Design> {
-    elaborate(block).map_err(|problems| anyhow!("{}: {problems}", block.name()))
-}
-
-fn verilog_of(design: &Design) -> String {
-    emit(design).into_iter().map(|file| file.text).collect()
-}
-
-/// Measured blocks as a Markdown table, aligned to be read as it is, too.
-pub fn table(rows: &[(String, Measured)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(5);
-    let mut text = format!(
-        "| {:width$} | {:>6} | {:>6} | {:>6} | {:>5} | {:>4} | {:>4} | longest path |\n",
-        "block", "LUT", "LUTRAM", "FF", "BRAM", "URAM", "DSP"
-    );
-    let dashes = "-".repeat(width);
-    text.push_str(&format!("|-{dashes}-|-------:|-------:|-------:|------:|-----:|-----:|--------------|\n"));
-    for (name, Measured { area, .. }) in rows {
-        let Area { lut, lut_ram, ff, bram, uram, dsp, lut_levels, carry_levels } = area;
-        let path = format!("{lut_levels} LUT, {carry_levels} CARRY4");
-        text.push_str(&format!(
-            "| {name:width$} | {lut:>6} | {lut_ram:>6} | {ff:>6} | {bram:>5} | {uram:>4} | {dsp:>4} | {path} |\n"
-        ));
-    }
-    text
-}
-
-/// Measures a module of this Verilog.
-pub fn measure(verilog: &str, top: &str) -> Result<Measured> {
-    let yosys = Toolchain::from_env().yosys()?;
-    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
-    fs::write(folder.path().join("top.sv"), verilog)?;
-    let script = format!(
-        "read_verilog -sv top.sv; synth_xilinx -family xcup -uram -top {top} -flatten -abc9 -noiopad -noclkbuf; \
-         write_json top.json"
-    );
-    run_program(yosys.command().args(["-q", "-p", &script]).current_dir(folder.path()), "yosys", top)?;
-    let json = fs::read_to_string(folder.path().join("top.json")).context("yosys wrote no netlist")?;
-    let netlist: Netlist = serde_json::from_str(&json).context("cannot read the netlist of yosys")?;
-    let module = netlist.modules.get(top).with_context(|| format!("the netlist has no module {top}"))?;
-    Ok(Measured { area: area_of(module)?, path: longest_path(module)?.1 })
-}
-
-/// What yosys writes with `write_json`.
-#[derive(Deserialize)]
-struct Netlist {
-    modules: HashMap<String, NetlistModule>,
-}
-
-#[derive(Deserialize)]
-struct NetlistModule {
-    #[serde(default)]
-    cells: BTreeMap<String, Cell>,
-    #[serde(default)]
-    netnames: BTreeMap<String, NetName>,
-}
-
-#[derive(Deserialize)]
-struct Cell {
-    #[serde(rename = "type")]
-    kind: String,
-    port_directions: BTreeMap<String, String>,
-    connections: BTreeMap<String, Vec<Bit>>,
-}
-
-/// A signal with a name.
-#[derive(Deserialize)]
-struct NetName {
-    /// Whether yosys made the name up.
-    #[serde(default)]
-    hide_name: u8,
-    bits: Vec<Bit>,
-}
-
-/// A net, or a constant.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
-#[serde(from = "serde_json::Value")]
-enum Bit {
-    Net(u64),
-    Constant,
-}
-
-impl From<serde_json::Value> for Bit {
-    fn from(value: serde_json::Value) -> Self {
-        value.as_u64().map_or(Bit::Constant, Bit::Net)
-    }
-}
-
-fn area_of(module: &NetlistModule) -> Result<Area> {
+fn area_of(module: &Module) -> Result<Area, Error> {
     let mut area = Area::default();
     for cell in module.cells.values() {
         match cell.kind.as_str() {
@@ -224,7 +106,13 @@ fn area_of(module: &NetlistModule) -> Result<Area> {
             "RAM32M16" | "RAM64M8" | "RAM256X1D" | "RAM512X1S" => area.lut_ram += 8,
             // Part of a slice beside its lookup tables; an inverter goes into what it feeds.
             "CARRY4" | "CARRY8" | "MUXF7" | "MUXF8" | "MUXF9" | "INV" => {}
-            other => bail!("yosys used a cell that is not counted yet: {other}; add it to tools/area/src/measure.rs"),
+            // Where a module was before it was flattened.
+            "$scopeinfo" => {}
+            other => {
+                return Err(Error::Netlist(format!(
+                    "it has a cell that is not counted yet: {other}; add it to sim/yosys/src/area.rs"
+                )))
+            }
         }
     }
     let (longest, _) = longest_path(module)?;
@@ -248,7 +136,7 @@ impl Path {
 }
 
 /// The most expensive path that passes through neither flip-flop nor block memory.
-fn longest_path(module: &NetlistModule) -> Result<(Path, Vec<String>)> {
+fn longest_path(module: &Module) -> Result<(Path, Vec<String>), Error> {
     // Each net that a combinational cell drives: what the cell adds to a path, and the nets that it depends on.
     let mut drivers: HashMap<u64, (Path, Vec<u64>)> = HashMap::new();
     for cell in module.cells.values() {
@@ -290,7 +178,7 @@ fn longest_path(module: &NetlistModule) -> Result<(Path, Vec<String>)> {
             }
             match paths.get(&net) {
                 Some(Some(_)) => continue,
-                Some(None) => bail!("the netlist has a combinational loop"),
+                Some(None) => return Err(Error::Netlist("it has a combinational loop".into())),
                 None => {}
             }
             paths.insert(net, None);
@@ -308,18 +196,18 @@ fn longest_path(module: &NetlistModule) -> Result<(Path, Vec<String>)> {
 }
 
 /// What the flip-flop or memory at the end of a path is called: by the signal that it drives, or by the cell.
-fn end_of(module: &NetlistModule, net: u64, names: &HashMap<u64, String>) -> Option<String> {
+fn end_of(module: &Module, net: u64, names: &HashMap<u64, String>) -> Option<String> {
     let reads = |cell: &Cell| cell.connections.values().flatten().any(|bit| *bit == Bit::Net(net));
     let (cell_name, cell) = module.cells.iter().find(|(_, cell)| step_of(&cell.kind).is_none() && reads(cell))?;
     let driven = outputs(cell).flat_map(|(_, bits)| bits).filter_map(|bit| match bit {
         Bit::Net(net) => names.get(net),
-        Bit::Constant => None,
+        Bit::Constant(_) => None,
     });
     Some(driven.min_by_key(|name| name.len()).unwrap_or(cell_name).clone())
 }
 
 /// The shortest name that a person gave to each net, with its bit.
-fn names_of(module: &NetlistModule) -> HashMap<u64, String> {
+fn names_of(module: &Module) -> HashMap<u64, String> {
     let mut names: HashMap<u64, String> = HashMap::new();
     for (name, signal) in module.netnames.iter().filter(|(_, signal)| signal.hide_name == 0) {
         for (index, bit) in signal.bits.iter().enumerate() {
@@ -372,7 +260,7 @@ fn sources(cell: &Cell, output: &str, index: usize) -> Vec<u64> {
             kind if is_lut_ram(kind) && !port.starts_with('A') && !port.starts_with("DPRA") => &[],
             _ => &bits[..],
         };
-        nets.extend(bits.iter().filter_map(|bit| if let Bit::Net(net) = bit { Some(*net) } else { None }));
+        nets.extend(bits.iter().filter_map(|bit| bit.net()));
     }
     nets
 }
@@ -381,7 +269,7 @@ fn sources(cell: &Cell, output: &str, index: usize) -> Vec<u64> {
 mod tests {
     use super::*;
 
-    fn module(cells: &str) -> NetlistModule {
+    fn module(cells: &str) -> Module {
         serde_json::from_str(&format!("{{\"cells\": {{{cells}}}}}")).unwrap()
     }
 

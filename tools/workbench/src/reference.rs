@@ -2,9 +2,11 @@
 
 use anyhow::{ensure, Result};
 use hdl_reference::{QueueFetch, HAND_WRITTEN, HAND_WRITTEN_TOP};
-use sim_verilator::{Optimize, Toolchain};
+use sim_toolchain::Toolchain;
+use sim_verilator::Optimize;
+use sim_yosys::area::{measure, Area};
 
-use crate::measure::{self, Area};
+use crate::area::{table, verilog};
 
 /// How much larger than the hand-written design ours may be.
 const AREA_RATIO_MAX: f64 = 1.05;
@@ -15,13 +17,15 @@ const ROUNDS: u32 = 5;
 
 /// Measures both designs, prints them side by side, and fails where ours is worse than it may be.
 pub fn run(clocks: u64) -> Result<()> {
-    let hand = measure::measure(HAND_WRITTEN, HAND_WRITTEN_TOP)?;
-    let ours = measure::measure_block(&QueueFetch)?;
-    let library = hdl_reference::library(&Toolchain::from_env(), Optimize::Run)?;
+    let toolchain = Toolchain::from_env();
+    let hand = measure(&toolchain, HAND_WRITTEN, HAND_WRITTEN_TOP)?;
+    let (text, top) = verilog(&QueueFetch)?;
+    let ours = measure(&toolchain, &text, &top)?;
+    let library = hdl_reference::library(&toolchain, Optimize::Run)?;
     let speed = hdl_reference::measure(&library, clocks, ROUNDS);
 
     let (hand_area, our_area) = (hand.area, ours.area);
-    print!("{}", measure::table(&[("by hand".into(), hand), ("in the HDL".into(), ours)]));
+    print!("{}", table(&[("by hand".into(), hand), ("in the HDL".into(), ours)]));
     println!("\nVerilated speed: by hand {:.2} MHz, in the HDL {:.2} MHz", speed.hand_written / 1e6, speed.ours / 1e6);
     check_area(&hand_area, &our_area)?;
     let ratio = speed.ours / speed.hand_written;

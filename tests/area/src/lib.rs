@@ -1,0 +1,1 @@
+//! Every block keeps its budget: see `budgets.toml` and the test.
