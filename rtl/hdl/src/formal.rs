@@ -16,7 +16,7 @@ pub struct Proof {
     pub block: Box<dyn Block>,
     /// How far.
     pub goal: Goal,
-    /// Covers are reached within this many clocks.
+    /// Covers are reached within this many clocks; with 0 they are not asked for.
     pub cover: u32,
     /// Covers of the frame that no run reaches, by name: streams that the configuration leaves silent.
     pub silent: Vec<String>,
@@ -51,7 +51,7 @@ impl Proof {
         Proof { block: Box::new(block), goal: Goal::Bounded { depth }, cover: depth, silent: vec![] }
     }
 
-    /// With covers within this many clocks.
+    /// With covers within this many clocks; with 0 they are not asked for.
     #[must_use]
     pub fn cover(mut self, clocks: u32) -> Proof {
         self.cover = clocks;

@@ -208,6 +208,7 @@ impl Module {
         valid.set(full);
         payload.set(held);
         let can_take = self.wire(&format!("{name}_can_take"), !full);
+        self.assert(clock, &format!("{name}_has_room"), offer.implies(can_take));
         StreamOut { can_take, offer, item, ready, contents: StreamContents { full, held, spare: None } }
     }
 
@@ -281,6 +282,7 @@ impl Module {
         valid.set(full);
         payload.set(held);
         let can_take = self.wire(&format!("{name}_can_take"), !spare_full);
+        self.assert(clock, &format!("{name}_has_room"), offer.implies(can_take));
         let contents = StreamContents { full, held, spare: Some((spare_full, spare)) };
         StreamOut { can_take, offer, item, ready, contents }
     }

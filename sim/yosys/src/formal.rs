@@ -19,12 +19,25 @@ use crate::Error;
 const SOLVER_SECONDS: u32 = 600;
 
 /// The script, after the Verilog was read. With several clocks every clock becomes an input that rises when it likes.
-fn script(top: &str, clocks: usize) -> String {
-    let clocking = if clocks > 1 { "clk2fflogic" } else { "async2sync" };
+fn script(design: &Design) -> String {
+    let top = design.top();
+    let clocking = if top.clocks.len() > 1 { "clk2fflogic" } else { "async2sync" };
+    // Few words are decided faster as registers, many as arrays.
+    let memory = if memory_bits(top) <= MAPPED_BITS_MAX { "memory_map; opt_expr;" } else { "" };
+    let top = &top.name;
     format!(
-        "read_verilog -sv -formal top.sv; prep -top {top}; memory_map; opt_expr; opt_clean; {clocking}; chformal -lower; opt_clean; \
+        "read_verilog -sv -formal top.sv; prep -top {top}; {memory} opt_clean; {clocking}; chformal -lower; opt_clean; \
          write_smt2 -wires top.smt2"
     )
+}
+
+/// Up to this many bits memories become registers for the solver.
+const MAPPED_BITS_MAX: u64 = 2048;
+
+/// The bits of all memories.
+fn memory_bits(module: &ModuleIr) -> u64 {
+    let own: u64 = module.memories.iter().map(|memory| u64::from(memory.width) * u64::from(memory.depth)).sum();
+    own + module.instances.iter().map(|instance| memory_bits(&instance.module)).sum::<u64>()
 }
 
 /// What is known about a property.
@@ -83,7 +96,7 @@ impl Result {
 pub fn prove(toolchain: &Toolchain, proof: &Proof, folder: &Path) -> std::result::Result<Vec<Result>, Error> {
     let design = proof.design().map_err(|problems| Error::Design(problems.to_string()))?;
     let verilog = emit_for_proof(&design);
-    let script = script(&design.top().name, design.top().clocks.len());
+    let script = script(&design);
     let identities = [toolchain.yosys()?.identity, toolchain.z3()?.identity].join("\n");
     // The last part changes when what is asked here does.
     let key = format!("{identities}\n{script}\n{:?} {} 1\n{verilog}", proof.goal, proof.cover);
@@ -179,7 +192,7 @@ impl Questions<'_> {
     }
 
     fn covers(&self, work: &Path, covers: Vec<(PropertyKind, String)>) -> std::result::Result<Vec<Result>, Error> {
-        if covers.is_empty() {
+        if covers.is_empty() || self.proof.cover == 0 {
             return Ok(vec![]);
         }
         let answer = self.smtbmc(work, &["-c", "-t", &self.proof.cover.to_string()], None)?;
