@@ -39,7 +39,7 @@
 
 use crate::ir::{Direction, Domain, StreamPort};
 use crate::sim::{PortId, Simulator};
-use crate::{words_for, Design};
+use crate::{words_for, Design, JITTER};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
@@ -568,7 +568,7 @@ pub fn set_bits(words: &mut [u64], low: u32, width: u32, value: &[u64]) {
 /// A running top module with a [`Source`] on each of its input streams and a [`Sink`] on each of its output streams.
 ///
 /// In each clock the ends of the streams set their inputs, the inputs settle, what is taken is noted, and the clock rises. With several
-/// clocks a random choice of them rises, so that their edges meet and pass each other in every way.
+/// clocks [`Clocking`] says which of them rise.
 ///
 /// When a test that holds a bench panics, the command that replays it is printed.
 pub struct Bench<'a> {
@@ -579,8 +579,74 @@ pub struct Bench<'a> {
     /// Each with the index of its clock.
     sources: BTreeMap<String, (usize, Source)>,
     sinks: BTreeMap<String, (usize, Sink)>,
-    edges: Rng,
+    clocking: Clocking,
+    schedule: Schedule,
+    /// The port through which values cross early or late, and its width; see [`with_jitter`](crate::with_jitter).
+    jitter: Option<(PortId, u32)>,
+    jitters: Rng,
     clocks: u64,
+}
+
+/// When the clocks of a design with several rise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Clocking {
+    /// In each moment a random choice of them, at least one: their edges meet and pass each other in every way.
+    Random,
+    /// Each with its period and the time of its first edge, in any unit: edges at one time are one moment.
+    Periods(Vec<(u64, u64)>),
+}
+
+impl Clocking {
+    /// Ways in which two clocks may run beside each other: at random; at one rate, together, in between, and drifting through each other; one faster
+    /// by a little, by a lot, and by a ratio that is no whole number, both ways.
+    pub fn of_two_clocks() -> Vec<Clocking> {
+        let periods = |first: (u64, u64), second: (u64, u64)| Clocking::Periods(vec![first, second]);
+        vec![
+            Clocking::Random,
+            periods((10, 0), (10, 0)),
+            periods((10, 0), (10, 5)),
+            periods((1000, 0), (1001, 7)),
+            periods((1001, 3), (1000, 0)),
+            periods((10, 0), (70, 10)),
+            periods((70, 1), (10, 0)),
+            periods((8, 0), (20, 3)),
+            periods((33, 0), (14, 1)),
+        ]
+    }
+}
+
+/// Says which clocks rise in each moment.
+#[derive(Clone, Debug)]
+struct Schedule {
+    edges: Rng,
+    /// The time of the next edge of each clock.
+    next: Vec<u64>,
+}
+
+impl Schedule {
+    fn new(seed: Seed, clocking: &Clocking) -> Schedule {
+        let next = match clocking {
+            Clocking::Random => vec![],
+            Clocking::Periods(periods) => periods.iter().map(|(_, first)| *first).collect(),
+        };
+        Schedule { edges: seed.rng("clock edges"), next }
+    }
+
+    /// The clocks of the next moment, out of `all`.
+    fn advance(&mut self, clocking: &Clocking, all: u64) -> u64 {
+        let Clocking::Periods(periods) = clocking else {
+            return if all <= 1 { 1 } else { self.edges.range(1..all + 1) };
+        };
+        let now = self.next.iter().copied().min().unwrap_or(0);
+        let mut mask = 0;
+        for (clock, (next, (period, _))) in self.next.iter_mut().zip(periods).enumerate() {
+            if *next == now {
+                mask |= 1 << clock;
+                *next += period;
+            }
+        }
+        mask
+    }
 }
 
 impl<'a> Bench<'a> {
@@ -605,9 +671,30 @@ impl<'a> Bench<'a> {
         {
             sim.poke(sim.port(&port.name), &vec![0; words_for(port.width)]);
         }
-        let mut bench = Bench { sim, top, seed, stalls, sources, sinks, edges: seed.rng("clock edges"), clocks: 0 };
+        let jitter = top.port(JITTER).map(|port| (sim.port(JITTER), top.ports[port].width));
+        let clocking = Clocking::Random;
+        let schedule = Schedule::new(seed, &clocking);
+        let jitters = seed.rng(JITTER);
+        let mut bench =
+            Bench { sim, top, seed, stalls, sources, sinks, clocking, schedule, jitter, jitters, clocks: 0 };
         bench.reset(2);
         bench
+    }
+
+    /// The same bench with clocks that rise as `clocking` says.
+    ///
+    /// # Panics
+    /// If it does not give every clock of the top a period, which is not 0.
+    #[must_use]
+    pub fn with_clocking(mut self, clocking: Clocking) -> Self {
+        if let Clocking::Periods(periods) = &clocking {
+            let clocks = self.top.clocks.len();
+            assert_eq!(periods.len(), clocks, "`{}` has {clocks} clocks", self.top.name);
+            assert!(periods.iter().all(|(period, _)| *period > 0), "a period is not 0");
+        }
+        self.schedule = Schedule::new(self.seed, &clocking);
+        self.clocking = clocking;
+        self
     }
 
     /// Holds every reset for `clocks` edges of every clock. Offers are withdrawn; what has not been taken is offered again afterwards.
@@ -732,16 +819,20 @@ impl<'a> Bench<'a> {
         self.clocks
     }
 
-    /// One clock; with several clocks, one moment in which a random choice of them rises.
-    pub fn clock(&mut self) {
-        let all = self.all_clocks();
-        let mask = if all <= 1 { 1 } else { self.edges.range(1..all + 1) };
+    /// One clock; with several clocks, one moment in which one or more of them rise: see [`Clocking`]. Which did is returned, a bit for each.
+    pub fn clock(&mut self) -> u64 {
+        let mask = self.schedule.advance(&self.clocking, self.all_clocks());
         self.clock_these(mask);
+        mask
     }
 
     /// One moment in which the clocks in `mask` rise (the first clock is the lowest bit).
     pub fn clock_these(&mut self, mask: u64) {
         let rises = |clock: usize| mask >> clock & 1 == 1;
+        if let Some((port, width)) = self.jitter {
+            let bits = self.jitters.bits(width);
+            self.sim.poke(port, &bits);
+        }
         for (_, source) in self.sources.values_mut().filter(|(clock, _)| rises(*clock)) {
             source.drive(self.sim);
         }
@@ -775,7 +866,9 @@ impl<'a> Bench<'a> {
 
     /// `clocks` clocks.
     pub fn run(&mut self, clocks: u64) {
-        (0..clocks).for_each(|_| self.clock());
+        for _ in 0..clocks {
+            self.clock();
+        }
     }
 
     fn progress(&self) -> String {
@@ -793,10 +886,11 @@ impl Drop for Bench<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
-                "bench of `{}` failed in clock {} with stalls {:?}: {}\nreplay: {}",
+                "bench of `{}` failed in clock {} with stalls {:?} and clocks {:?}: {}\nreplay: {}",
                 self.top.name,
                 self.clocks,
                 self.stalls,
+                self.clocking,
                 self.progress(),
                 self.seed.replay()
             );

@@ -527,30 +527,44 @@ fn glitches(ir: &ModuleIr, id: NodeId, crossing: &Crossing, problems: &mut Vec<(
 
 /// Which nodes the hardware needs; the rest is read by nothing, or only by properties.
 pub(crate) fn functional(ir: &ModuleIr) -> Vec<bool> {
-    let mut roots: Vec<NodeId> =
-        ir.ports.iter().filter(|p| p.direction == Direction::Output).map(|port| port.node).collect();
-    for memory in &ir.memories {
-        for w in &memory.writes {
-            roots.extend([w.enable, w.address, w.data].into_iter().chain(w.lanes));
-        }
-        for r in &memory.reads {
-            roots.extend([r.address].into_iter().chain(r.enable));
-        }
-    }
-    roots.extend(ir.instances.iter().flat_map(|instance| instance.connections.iter().copied()));
-    reachable(ir, roots)
+    let outputs = ir.ports.iter().filter(|p| p.direction == Direction::Output).map(|port| port.node);
+    let pins = ir.instances.iter().flat_map(|instance| instance.connections.iter().copied());
+    reachable(ir, outputs.chain(pins).collect())
 }
 
-/// The nodes that `roots` need, in the same clock or through registers.
+/// The nodes that `roots` need, in the same clock, through registers, or through memories.
 pub(crate) fn reachable(ir: &ModuleIr, roots: Vec<NodeId>) -> Vec<bool> {
     let graph = Graph::of(ir);
     let mut reached = vec![false; ir.nodes.len()];
     let mut pending = roots;
     while let Some(id) = pending.pop() {
-        if !std::mem::replace(&mut reached[id], true) {
-            pending.extend(&graph.needs[id]);
-            pending.extend(graph.next.get(&id).into_iter().flatten());
+        if std::mem::replace(&mut reached[id], true) {
+            continue;
+        }
+        pending.extend(&graph.needs[id]);
+        pending.extend(graph.next.get(&id).into_iter().flatten());
+        let memory = match ir.nodes[id].kind {
+            NodeKind::MemoryRead { memory, port } => {
+                let read = &ir.memories[memory].reads[port];
+                pending.extend([read.address].into_iter().chain(read.enable));
+                memory
+            }
+            NodeKind::MemoryLookup { memory, .. } => memory,
+            _ => continue,
+        };
+        for write in &ir.memories[memory].writes {
+            pending.extend([write.enable, write.address, write.data].into_iter().chain(write.lanes));
         }
     }
     reached
+}
+
+/// Whether one of the reads of a memory is among the nodes.
+pub(crate) fn reads_memory(ir: &ModuleIr, memory: usize, among: &[bool]) -> bool {
+    ir.nodes.iter().zip(among).any(|(node, among)| match node.kind {
+        NodeKind::MemoryRead { memory: read, .. } | NodeKind::MemoryLookup { memory: read, .. } => {
+            *among && read == memory
+        }
+        _ => false,
+    })
 }

@@ -14,7 +14,14 @@ impl Module {
     /// Brings one bit into `clock` through a chain of `stages` registers, the last of which is called `name`. The bit may change at any
     /// time. What it comes from must be a register, so that nothing glitches on the way. With a reset value the chain is reset with `clock`.
     #[track_caller]
-    pub fn synchronize(&self, name: &str, clock: Clock, bit: Signal, stages: u32, initial: Option<bool>) -> Signal {
+    pub fn synchronize(
+        &self,
+        name: &str,
+        clock: Clock,
+        bit: Signal,
+        stages: u32,
+        initial: Option<bool>,
+    ) -> Synchronized {
         let source = Location::caller();
         if bit.width() != 1 {
             problem(
@@ -31,7 +38,7 @@ impl Module {
 
     /// Like [`synchronize`](Self::synchronize), for a value of which at most one bit changes at a time, such as a Gray code; `why` says why.
     #[track_caller]
-    pub fn synchronize_gray(&self, name: &str, clock: Clock, value: Signal, stages: u32, why: &str) -> Signal {
+    pub fn synchronize_gray(&self, name: &str, clock: Clock, value: Signal, stages: u32, why: &str) -> Synchronized {
         let initial = Constant::zero(value.width());
         self.chain(name, clock, value, stages, Some(initial), why, Location::caller())
     }
@@ -46,7 +53,7 @@ impl Module {
         initial: Option<Constant>,
         why: &str,
         source: Source,
-    ) -> Signal {
+    ) -> Synchronized {
         if stages < STAGES_MIN {
             problem(
                 source,
@@ -54,17 +61,18 @@ impl Module {
             );
         }
         let from = value.node_in_this_module(source);
-        let (mut at, mut to) = (from, Vec::new());
+        let (mut at, mut registers) = (from, Vec::new());
         for stage in 1..=stages.max(1) {
             let last = stage == stages.max(1);
             let name = if last { name.to_string() } else { format!("{name}_stage_{stage}") };
             let register = make_reg(&name, clock, value.width(), initial.clone(), source);
             register.set(at);
-            to.push(register.id);
+            registers.push(register);
             at = register;
         }
+        let to = registers.iter().map(|register| register.id).collect();
         note(from, to, clock, CrossingKind::Synchronizer, why, source);
-        at
+        Synchronized { registers }
     }
 
     /// The same value, called `name`, for use in `clock`; `why` says why it stands still whenever it is looked at.
@@ -76,6 +84,24 @@ impl Module {
         wire.set(from);
         note(from, vec![wire.id], clock, CrossingKind::Held, why, source);
         wire
+    }
+}
+
+/// A value that has come through a synchroniser.
+#[derive(Clone, Debug)]
+pub struct Synchronized {
+    registers: Vec<Signal>,
+}
+
+impl Synchronized {
+    /// The value: the last register.
+    pub fn value(&self) -> Signal {
+        *self.registers.last().expect("a synchroniser has registers")
+    }
+
+    /// All registers, the first first: for properties.
+    pub fn registers(&self) -> &[Signal] {
+        &self.registers
     }
 }
 

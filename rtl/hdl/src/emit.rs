@@ -4,7 +4,7 @@
 //! once, or cut into bits, becomes a wire `_t<n>`. Bits that nothing reads are gathered in `_unused`, so that lint stays silent about them
 //! and loud about everything else. Properties, and what only they need, stand at the end between `ifndef SYNTHESIS` and `endif`.
 
-use crate::check::{functional, reachable};
+use crate::check::{functional, reachable, reads_memory};
 use crate::ir::*;
 use crate::Constant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,26 +17,6 @@ pub struct SourceFile {
     pub name: String,
     /// Contents.
     pub text: String,
-}
-
-/// Writes a design as one text for the formal tools, which begin every run with a reset.
-pub fn emit_for_proof(design: &Design) -> String {
-    let mut text: String = emit(design).into_iter().map(|file| file.text).collect();
-    let top = design.top();
-    let mut first = String::new();
-    for clock in &top.clocks {
-        let name_of = |node: NodeId| top.nodes[node].name.clone().expect("a port has a name");
-        let Some(reset) = clock.reset.map(name_of) else { continue };
-        let clock = name_of(clock.node);
-        let _ = write!(
-            first,
-            "\n  logic {clock}_rose = 1'b0;\n  always @(posedge {clock}) {clock}_rose <= 1'b1;\n  \
-             always @* {reset}_comes_first: assume ({clock}_rose || {reset});\n"
-        );
-    }
-    let end = text.rfind("endmodule").expect("a module ends");
-    text.insert_str(end, &first);
-    text
 }
 
 /// Writes a design, one file for each module, each after the modules that it contains.
@@ -74,6 +54,8 @@ struct Emitter<'a> {
     lint_off: BTreeSet<&'static str>,
     /// Nodes that only properties need.
     ghost: Vec<bool>,
+    /// Memories that only properties need.
+    ghost_memories: Vec<bool>,
 }
 
 fn range(width: u32) -> String {
@@ -162,13 +144,18 @@ impl<'a> Emitter<'a> {
             }
         });
         let (functional, checked) = (functional(ir), reachable(ir, checked));
-        let is_ghost = |id: NodeId| {
+        let ghost_memories: Vec<bool> = (0..ir.memories.len())
+            .map(|memory| reads_memory(ir, memory, &checked) && !reads_memory(ir, memory, &functional))
+            .collect();
+        let is_ghost = |id: NodeId| match ir.nodes[id].kind {
             // The registers of memories, and the nets of instances, are written with these.
-            let belongs = matches!(ir.nodes[id].kind, NodeKind::MemoryRead { .. } | NodeKind::InstanceOutput { .. });
-            checked[id] && !functional[id] && !belongs
+            NodeKind::MemoryRead { memory, .. } => ghost_memories[memory],
+            NodeKind::InstanceOutput { .. } => false,
+            _ => checked[id] && !functional[id],
         };
         Emitter {
             ghost: (0..ir.nodes.len()).map(is_ghost).collect(),
+            ghost_memories,
             ir,
             uses,
             temps: BTreeMap::new(),
@@ -517,8 +504,8 @@ impl<'a> Emitter<'a> {
                 if self.ghost[id] { &mut checks } else { &mut logic }.push_str(&text);
             }
         }
-        for memory in &ir.memories {
-            self.memory(memory, &mut logic);
+        for (memory, ghost) in ir.memories.iter().zip(self.ghost_memories.clone()) {
+            self.memory(memory, if ghost { &mut checks } else { &mut logic });
         }
         for instance in &ir.instances {
             self.instance(instance, &mut logic);
@@ -573,7 +560,7 @@ impl<'a> Emitter<'a> {
             let out = if self.ghost[id] { &mut check_declarations } else { &mut out };
             let _ = writeln!(out, "  {attribute}logic {}{name};", range(node.width));
         }
-        for memory in &ir.memories {
+        for (memory, ghost) in ir.memories.iter().zip(&self.ghost_memories) {
             let mut attributes = Vec::new();
             match memory.style {
                 MemoryStyle::Auto => {}
@@ -587,6 +574,7 @@ impl<'a> Emitter<'a> {
             }
             let attributes =
                 if attributes.is_empty() { String::new() } else { format!("(* {} *) ", attributes.join(", ")) };
+            let out = if *ghost { &mut check_declarations } else { &mut out };
             let _ =
                 writeln!(out, "  {attributes}logic {}{} [0:{}];", range(memory.width), memory.name, memory.depth - 1);
         }

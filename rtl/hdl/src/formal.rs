@@ -6,8 +6,10 @@
 
 use crate::ir::*;
 use crate::module::{elaborate, Block, Clock, Module, Problems};
+use crate::moments::{in_moments, MOMENT};
 use crate::signal::{cat, Signal};
-use crate::Design;
+use crate::{emit, with_jitter, Design};
+use std::fmt::Write;
 use std::rc::Rc;
 
 /// What is asked about one block.
@@ -18,6 +20,8 @@ pub struct Proof {
     pub goal: Goal,
     /// Covers are reached within this many clocks; with 0 they are not asked for.
     pub cover: u32,
+    /// Whether synchronisers have the freedom that they have in hardware: see [`with_jitter`].
+    pub jitter: bool,
     /// Covers of the frame that no run reaches, by name: streams that the configuration leaves silent.
     pub silent: Vec<String>,
 }
@@ -43,12 +47,19 @@ impl Proof {
     /// For all runs, by induction over at most `step` clocks; the base case is a few clocks longer.
     pub fn by_induction(block: impl Block + 'static, step: u32) -> Proof {
         let goal = Goal::Induction { base: step + 8, step };
-        Proof { block: Box::new(block), goal, cover: 20, silent: vec![] }
+        Proof { block: Box::new(block), goal, cover: 20, jitter: true, silent: vec![] }
     }
 
     /// For all runs of `depth` clocks.
     pub fn bounded(block: impl Block + 'static, depth: u32) -> Proof {
-        Proof { block: Box::new(block), goal: Goal::Bounded { depth }, cover: depth, silent: vec![] }
+        Proof { block: Box::new(block), goal: Goal::Bounded { depth }, cover: depth, jitter: true, silent: vec![] }
+    }
+
+    /// With synchronisers that are exact, as they are in plain simulation.
+    #[must_use]
+    pub fn without_jitter(mut self) -> Proof {
+        self.jitter = false;
+        self
     }
 
     /// With covers within this many clocks; with 0 they are not asked for.
@@ -65,9 +76,10 @@ impl Proof {
         self
     }
 
-    /// What it is called: the name of the block.
+    /// What it is called: the name of the block, and what is not usual.
     pub fn name(&self) -> String {
-        self.block.name()
+        let exact = if self.jitter { "" } else { "_exact" };
+        format!("{}{exact}", self.block.name())
     }
 
     /// The block in its frame.
@@ -76,7 +88,48 @@ impl Proof {
         let block = design.top().instances[0].module.name.clone();
         let top = design.top().name.clone();
         assert_inner_assumptions(&mut design, &[&top, &block]);
-        Ok(design)
+        // Whatever the synchronisers do.
+        Ok(if self.jitter { with_jitter(&design) } else { design })
+    }
+
+    /// SystemVerilog for the formal tools of what [`design`](Self::design) returns. A run begins with a reset. With one clock the reset may come again
+    /// at any time. With several, each step is a moment in which one or more of them rise, and all resets are set until each clock has
+    /// risen after all have risen once, and never again.
+    pub fn verilog(design: &Design) -> String {
+        let clocks = &design.top().clocks;
+        let moments = (clocks.len() > 1).then(|| in_moments(design));
+        let mut text: String = emit(moments.as_ref().unwrap_or(design)).into_iter().map(|file| file.text).collect();
+        let name_of = |node: NodeId| design.top().nodes[node].name.clone().expect("a port has a name");
+        let names: Vec<String> = clocks.iter().map(|clock| name_of(clock.node)).collect();
+        let resets: Vec<String> = clocks.iter().filter_map(|clock| clock.reset.map(name_of)).collect();
+        let mut rules = String::new();
+        if let [clock] = &names[..] {
+            for reset in &resets {
+                let _ = write!(
+                    rules,
+                    "\n  logic {clock}_rose = 1'b0;\n  always @(posedge {clock}) {clock}_rose <= 1'b1;\n  \
+                     always @* {reset}_comes_first: assume ({clock}_rose || {reset});\n"
+                );
+            }
+        } else if !names.is_empty() {
+            let all = |what: &str| names.iter().map(|clock| format!("{clock}{what}")).collect::<Vec<_>>();
+            let (rose, done) = (all("_rose").join(" && "), all("_rose_again").join(" && "));
+            for clock in &names {
+                let _ = write!(
+                    rules,
+                    "\n  logic {clock}_rose = 1'b0;\n  logic {clock}_rose_again = 1'b0;\n  \
+                     always @(posedge {MOMENT}) if ({clock}) begin\n    {clock}_rose <= 1'b1;\n    \
+                     {clock}_rose_again <= {clock}_rose_again || {rose};\n  end\n"
+                );
+            }
+            let _ = writeln!(rules, "  always @* something_rises: assume ({});", all("").join(" || "));
+            for reset in &resets {
+                let _ = writeln!(rules, "  always @* {reset}_comes_first: assume ({reset} == !({done}));");
+            }
+        }
+        let end = text.rfind("endmodule").expect("a module ends");
+        text.insert_str(end, &rules);
+        text
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod array;
 pub mod bench;
+pub mod cdc;
 mod check;
 mod constant;
 mod crossing;
@@ -12,8 +13,10 @@ mod foreign;
 pub mod formal;
 mod instance;
 pub mod ir;
+mod jitter;
 mod memory;
 mod module;
+mod moments;
 mod property;
 mod signal;
 mod signed;
@@ -24,11 +27,13 @@ pub mod vcd;
 
 pub use array::{Array, ElementIndex};
 pub use constant::{mask_top, words_for, Constant};
-pub use emit::{emit, emit_for_proof, SourceFile};
+pub use crossing::Synchronized;
+pub use emit::{emit, SourceFile};
 pub use eval::{EvalError, Evaluator, ForeignModel, Options, Start};
 pub use foreign::Foreign;
 pub use instance::InstanceHandle;
 pub use ir::{Design, Direction, MemoryStyle, Source};
+pub use jitter::{with_jitter, JITTER};
 pub use memory::{address_width, MemoryHandle};
 pub use module::{block_fn, elaborate, Block, BlockFn, Clock, Initial, Module, Problem, Problems, MAX_WIDTH};
 pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Literal, Operand, Signal, When};

@@ -410,7 +410,7 @@ fn a_crossing_block_may_join_clock_domains() {
     let fine = block_fn("synchronizer", |m| {
         let clock = m.clock();
         let synchronized = m.synchronize("synchronized_bit", clock, m.input_async("input_bit", 1), 2, Some(false));
-        m.output("synchronized", synchronized);
+        m.output("synchronized", synchronized.value());
     });
     elaborate(&fine).unwrap();
 }

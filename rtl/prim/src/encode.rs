@@ -54,10 +54,43 @@ pub fn one_hot_select(one_hot: Signal, choices: &[Signal]) -> Signal {
         .expect("a selection has at least one choice")
 }
 
+/// `binary` in Gray code: from one number to the next, and from the last to 0, one bit changes.
+#[track_caller]
+pub fn gray(binary: Signal) -> Signal {
+    binary ^ binary.shr(lit(1u8, 1))
+}
+
+/// The number that `gray` stands for.
+#[track_caller]
+pub fn from_gray(gray: Signal) -> Signal {
+    let bits: Vec<Signal> = (0..gray.width()).rev().map(|bit| gray.bits(bit..gray.width()).parity()).collect();
+    rtl_hdl::cat(&bits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Function;
+
+    #[test]
+    fn one_bit_of_a_gray_code_changes_from_one_number_to_the_next() {
+        for width in 1..8 {
+            let mut code = Function::new(&[width], |inputs| gray(inputs[0]));
+            let codes: Vec<u32> = (0..1u32 << width).map(|number| code.of(&[number])).collect();
+            let mut distinct = codes.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), codes.len());
+            for (number, code) in codes.iter().enumerate() {
+                let next = codes[(number + 1) % codes.len()];
+                assert_eq!((code ^ next).count_ones(), 1, "{number} of {width} bits");
+            }
+            let mut back = Function::new(&[width], |inputs| from_gray(inputs[0]));
+            for (number, code) in codes.iter().enumerate() {
+                assert_eq!(back.of(&[*code]), number as u32);
+            }
+        }
+    }
 
     #[test]
     fn one_hot_sets_the_bit_of_the_index() {

@@ -9,12 +9,14 @@
 //! | [`RoundRobin`], [`RoundRobinRegistered`] | who is next, fairly |
 //! | [`StreamArbiter`] | merges streams, whole bursts if asked |
 //! | [`StreamDemux`] | parts a stream by a field of its items |
+//! | [`cdc`] | synchronisers, handshakes and FIFOs between clock domains |
 //! | [`Watched`] | what a block that keeps order must do, for its assertions |
 //! | [`next_index`] and friends | ring pointers, one-hot codes, priority: functions on signals |
 //!
 //! Every block carries items of any shape: see [`Payload`].
 #![deny(missing_docs)]
 
+pub mod cdc;
 mod encode;
 pub mod fifo;
 mod index;
@@ -28,7 +30,7 @@ pub mod stream_demux;
 mod testing;
 mod watched;
 
-pub use encode::{first_one, one_hot, one_hot_index, one_hot_select, priority_index};
+pub use encode::{first_one, from_gray, gray, one_hot, one_hot_index, one_hot_select, priority_index};
 pub use fifo::{fifo_bits, fifo_of, Fifo, FifoHandle};
 pub use index::{advance_index, entries_between, is_index, next_index, next_index_in};
 pub use payload::Payload;

@@ -33,5 +33,13 @@ pub fn proofs() -> Vec<Proof> {
     }
     proofs.push(Proof::by_induction(StreamDemux::new(2, beats(), "target", 0..1), 6));
     proofs.push(Proof::by_induction(StreamDemux::new(3, beats(), "data", 0..2), 6));
+    proofs.push(Proof::by_induction(cdc::Pulse { stages: 2 }, 4));
+    proofs.push(Proof::by_induction(cdc::Pulse { stages: 3 }, 4));
+    proofs.push(Proof::by_induction(cdc::Handshake { payload: Payload::bits(2), stages: 2 }, 4));
+    for depth in [2, 4] {
+        let fifo = || cdc::AsyncFifo::new(Payload::bits(2), depth, 2);
+        proofs.push(Proof::by_induction(fifo(), 4).without_jitter());
+        proofs.push(Proof::bounded(fifo(), 14));
+    }
     proofs
 }

@@ -3,11 +3,11 @@
 use crate::{lint, Library, ModelSet, ModelSpec};
 use rtl_hdl::bench::Lockstep;
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{elaborate, Block, Design, Evaluator};
+use rtl_hdl::{elaborate, with_jitter, Block, Design, Evaluator};
 use std::sync::OnceLock;
 
 /// The blocks that a crate benches, in every configuration that is run. All of them are in one Verilated library, because most of its price is
-/// paid once.
+/// paid once. Blocks with synchronisers are there twice: as they are, and [with jitter](rtl_hdl::with_jitter).
 pub struct TestBed {
     name: &'static str,
     blocks: fn() -> Vec<Box<dyn Block>>,
@@ -49,8 +49,14 @@ impl TestBed {
 
     fn library(&self) -> Option<&Library> {
         let load = || {
-            let blocks = (self.blocks)();
-            let set = blocks.iter().fold(ModelSet::new(self.name), |set, b| set.with(ModelSpec::of(&design(&**b))));
+            let designs = (self.blocks)().into_iter().flat_map(|block| {
+                let plain = design(&*block);
+                let jittered = with_jitter(&plain);
+                let has_synchronisers = jittered.top().name != plain.top().name;
+                [Some(plain), has_synchronisers.then_some(jittered)]
+            });
+            let specs = designs.flatten().map(|design| ModelSpec::of(&design));
+            let set = specs.fold(ModelSet::new(self.name), ModelSet::with);
             match set.load() {
                 Ok(library) => Some(library),
                 Err(error) if error.is_unavailable() => {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rtl_hdl::formal::{Goal, Proof};
 use rtl_hdl::ir::{ModuleIr, PropertyKind};
-use rtl_hdl::{emit_for_proof, Design};
+use rtl_hdl::Design;
 use serde::{Deserialize, Serialize};
 use sim_toolchain::{run, sha256, text, Toolchain};
 
@@ -18,15 +18,14 @@ use crate::Error;
 /// How long the solver may think about one question.
 const SOLVER_SECONDS: u32 = 600;
 
-/// The script, after the Verilog was read. With several clocks every clock becomes an input that rises when it likes.
+/// The script.
 fn script(design: &Design) -> String {
     let top = design.top();
-    let clocking = if top.clocks.len() > 1 { "clk2fflogic" } else { "async2sync" };
     // Few words are decided faster as registers, many as arrays.
     let memory = if memory_bits(top) <= MAPPED_BITS_MAX { "memory_map; opt_expr;" } else { "" };
     let top = &top.name;
     format!(
-        "read_verilog -sv -formal top.sv; prep -top {top}; {memory} opt_clean; {clocking}; chformal -lower; opt_clean; \
+        "read_verilog -sv -formal top.sv; prep -top {top}; {memory} opt_clean; async2sync; chformal -lower; opt_clean; \
          write_smt2 -wires top.smt2"
     )
 }
@@ -78,14 +77,14 @@ pub enum Failure {
 
 /// A property and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Result {
+pub struct Outcome {
     /// The path of the property.
     pub path: String,
     /// What is known.
     pub known: Known,
 }
 
-impl Result {
+impl Outcome {
     /// Whether it is as it should be.
     pub fn is_good(&self) -> bool {
         !matches!(self.known, Known::Failed(_))
@@ -93,9 +92,9 @@ impl Result {
 }
 
 /// Asks everything that a proof asks; waveforms of what fails go to `folder`.
-pub fn prove(toolchain: &Toolchain, proof: &Proof, folder: &Path) -> std::result::Result<Vec<Result>, Error> {
+pub fn prove(toolchain: &Toolchain, proof: &Proof, folder: &Path) -> Result<Vec<Outcome>, Error> {
     let design = proof.design().map_err(|problems| Error::Design(problems.to_string()))?;
-    let verilog = emit_for_proof(&design);
+    let verilog = Proof::verilog(&design);
     let script = script(&design);
     let identities = [toolchain.yosys()?.identity, toolchain.z3()?.identity].join("\n");
     // The last part changes when what is asked here does.
@@ -106,7 +105,7 @@ pub fn prove(toolchain: &Toolchain, proof: &Proof, folder: &Path) -> std::result
     let made = toolchain.cache().entry(&entry, |kept| {
         let questions = Questions { toolchain, proof, design: &design, folder };
         let results = questions.ask(&verilog, &script)?;
-        if !results.iter().all(Result::is_good) {
+        if !results.iter().all(Outcome::is_good) {
             failed = Some(results);
             return Err(Error::NotKept);
         }
@@ -144,7 +143,7 @@ struct Answer {
 }
 
 impl Questions<'_> {
-    fn ask(&self, verilog: &str, script: &str) -> std::result::Result<Vec<Result>, Error> {
+    fn ask(&self, verilog: &str, script: &str) -> Result<Vec<Outcome>, Error> {
         let work =
             tempfile::tempdir().map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
         let source = work.path().join("top.sv");
@@ -157,41 +156,38 @@ impl Questions<'_> {
         let (covers, asserts): (Vec<_>, Vec<_>) =
             properties.into_iter().partition(|(kind, _)| *kind == PropertyKind::Cover);
 
-        let known = self.asserts(work.path())?;
-        let mut results: Vec<Result> =
-            asserts.into_iter().map(|(_, path)| Result { known: known(&path), path }).collect();
+        let of_asserts = self.asserts(work.path())?;
+        let known = |path: &str| of_asserts.known(path);
+        let mut results: Vec<Outcome> =
+            asserts.into_iter().map(|(_, path)| Outcome { known: known(&path), path }).collect();
         results.extend(self.covers(work.path(), covers)?);
         Ok(results)
     }
 
-    /// What is known of each assertion, by its path.
-    fn asserts(&self, work: &Path) -> std::result::Result<Box<dyn Fn(&str) -> Known>, Error> {
+    /// What is known of the assertions.
+    fn asserts(&self, work: &Path) -> Result<OfAsserts, Error> {
         let depth = match self.proof.goal {
             Goal::Induction { base, .. } => base,
             Goal::Bounded { depth } => depth,
         };
         let waveform = |kind: &str| self.folder.join(format!("{}.{kind}.vcd", self.proof.name()));
-        let base = self.smtbmc(work, &["-t", &depth.to_string()], Some(&waveform("broken")))?;
+        let path = waveform("broken");
+        let base = self.smtbmc(work, &["-t", &depth.to_string()], Some(&path))?;
         if !base.passed {
-            let path = waveform("broken");
-            return Ok(Box::new(move |name| match base.broken.contains(name) {
-                true => Known::Failed(Failure::Broken(path.clone())),
-                false => Known::Failed(Failure::NotDecided),
-            }));
+            return Ok(OfAsserts::Broken { names: base.broken, waveform: path });
         }
         let Goal::Induction { step, .. } = self.proof.goal else {
-            return Ok(Box::new(move |_| Known::Bounded { depth }));
+            return Ok(OfAsserts::Bounded { depth });
         };
         let path = waveform("not-inductive");
         let induction = self.smtbmc(work, &["-i", "-t", &step.to_string()], Some(&path))?;
-        Ok(Box::new(move |name| match (induction.passed, induction.broken.contains(name)) {
-            (true, _) => Known::Proved { step: induction.step },
-            (false, true) => Known::Failed(Failure::NotInductive(path.clone())),
-            (false, false) => Known::Bounded { depth },
-        }))
+        if induction.passed {
+            return Ok(OfAsserts::Proved { step: induction.step });
+        }
+        Ok(OfAsserts::NotInductive { names: induction.broken, waveform: path, depth })
     }
 
-    fn covers(&self, work: &Path, covers: Vec<(PropertyKind, String)>) -> std::result::Result<Vec<Result>, Error> {
+    fn covers(&self, work: &Path, covers: Vec<(PropertyKind, String)>) -> Result<Vec<Outcome>, Error> {
         if covers.is_empty() || self.proof.cover == 0 {
             return Ok(vec![]);
         }
@@ -200,11 +196,11 @@ impl Questions<'_> {
             Some(clock) => Known::Covered { clock: *clock },
             None => Known::Failed(Failure::Unreached),
         };
-        Ok(covers.into_iter().map(|(_, path)| Result { known: known(&path), path }).collect())
+        Ok(covers.into_iter().map(|(_, path)| Outcome { known: known(&path), path }).collect())
     }
 
     /// Asks one question; a counter-example is written to `waveform`.
-    fn smtbmc(&self, work: &Path, arguments: &[&str], waveform: Option<&Path>) -> std::result::Result<Answer, Error> {
+    fn smtbmc(&self, work: &Path, arguments: &[&str], waveform: Option<&Path>) -> Result<Answer, Error> {
         let mut command = self.toolchain.yosys()?.smtbmc(&self.toolchain.z3()?);
         command.args(["-s", "z3", "--timeout", &SOLVER_SECONDS.to_string()]).args(arguments);
         let dump = work.join("dump.vcd");
@@ -222,6 +218,32 @@ impl Questions<'_> {
             fs::copy(&dump, path).map_err(|error| Error::io("write", path, error))?;
         }
         Ok(answer)
+    }
+}
+
+/// What is known of the assertions of a proof, which are asked together.
+enum OfAsserts {
+    Proved { step: u32 },
+    Bounded { depth: u32 },
+    Broken { names: BTreeSet<String>, waveform: PathBuf },
+    NotInductive { names: BTreeSet<String>, waveform: PathBuf, depth: u32 },
+}
+
+impl OfAsserts {
+    /// What is known of one of them.
+    fn known(&self, path: &str) -> Known {
+        match self {
+            OfAsserts::Proved { step } => Known::Proved { step: *step },
+            OfAsserts::Bounded { depth } => Known::Bounded { depth: *depth },
+            OfAsserts::Broken { names, waveform } if names.contains(path) => {
+                Known::Failed(Failure::Broken(waveform.clone()))
+            }
+            OfAsserts::Broken { .. } => Known::Failed(Failure::NotDecided),
+            OfAsserts::NotInductive { names, waveform, .. } if names.contains(path) => {
+                Known::Failed(Failure::NotInductive(waveform.clone()))
+            }
+            OfAsserts::NotInductive { depth, .. } => Known::Bounded { depth: *depth },
+        }
     }
 }
 
@@ -325,7 +347,7 @@ mod tests {
         Toolchain::new(Cache::new(folder))
     }
 
-    fn known(results: &[Result], name: &str) -> Known {
+    fn known(results: &[Outcome], name: &str) -> Known {
         let path = format!("proof_of_counter.block.{name}");
         let found = results.iter().find(|result| result.path == path);
         found.unwrap_or_else(|| panic!("{path} is not among {results:?}")).known.clone()

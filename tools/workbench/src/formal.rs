@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rtl_hdl::formal::Proof;
 use serde_json::json;
 use sim_toolchain::Toolchain;
-use sim_yosys::formal::{prove, Failure, Known, Result as Proved};
+use sim_yosys::formal::{prove, Failure, Known, Outcome};
 
 /// Every proof of the project. Made anew where it is needed, because a block stays in its thread.
 fn proofs() -> Vec<Proof> {
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         print!("{}", table(&named, arguments.properties));
         eprintln!("{} proofs in {:.0} s", named.len(), start.elapsed().as_secs_f32());
     }
-    let failed = named.iter().filter(|(_, results)| !results.iter().all(Proved::is_good)).map(|(name, _)| *name);
+    let failed = named.iter().filter(|(_, results)| !results.iter().all(Outcome::is_good)).map(|(name, _)| *name);
     let failed: Vec<&str> = failed.collect();
     ensure!(failed.is_empty(), "not everything holds; replay it with: cargo xtask formal {}", failed.join(" "));
     Ok(())
@@ -71,7 +71,7 @@ fn folder(toolchain: &Toolchain) -> PathBuf {
     toolchain.cache().root().join("counter-examples")
 }
 
-fn prove_all(chosen: &[usize]) -> Result<Vec<Vec<Proved>>> {
+fn prove_all(chosen: &[usize]) -> Result<Vec<Vec<Outcome>>> {
     let toolchain = Toolchain::from_env();
     // Fetched before the work is shared out.
     toolchain.yosys()?;
@@ -100,7 +100,7 @@ fn prove_all(chosen: &[usize]) -> Result<Vec<Vec<Proved>>> {
     Ok(results.into_iter().filter_map(OnceLock::into_inner).collect::<std::result::Result<_, _>>()?)
 }
 
-fn table(results: &[(&str, &Vec<Proved>)], properties: bool) -> String {
+fn table(results: &[(&str, &Vec<Outcome>)], properties: bool) -> String {
     let mut text = String::new();
     for (name, results) in results {
         let count = |wanted: fn(&Known) -> bool| results.iter().filter(|result| wanted(&result.known)).count();
