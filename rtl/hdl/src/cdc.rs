@@ -44,6 +44,8 @@ pub enum Through {
     Held,
     /// A memory with ports of several clocks.
     Memory,
+    /// A reset that takes effect at once.
+    Reset,
 }
 
 impl fmt::Display for Through {
@@ -52,6 +54,7 @@ impl fmt::Display for Through {
             Through::Synchronizer(stages) => write!(f, "synchroniser of {stages} registers"),
             Through::Held => f.write_str("value that is held"),
             Through::Memory => f.write_str("memory"),
+            Through::Reset => f.write_str("asynchronous reset"),
         }
     }
 }
@@ -158,6 +161,30 @@ impl Flat {
                     places.push(Place { through, from, to, why, source: memory.source, glitch: None });
                 }
             }
+        }
+        places.extend(self.resets_of(scope, &needed));
+        places
+    }
+
+    /// The resets that take effect at once, each with the first register that it resets.
+    fn resets_of(&self, scope: usize, needed: &[bool]) -> Vec<Place> {
+        let Scope { module, path, clocks, .. } = &self.scopes[scope];
+        let mut seen = Vec::new();
+        let mut places = Vec::new();
+        for (id, node) in module.nodes.iter().enumerate().filter(|(id, _)| needed[*id]) {
+            let NodeKind::Reg { clock, reset: Some(reset) } = &node.kind else { continue };
+            if reset.kind != ResetKind::Asynchronous || seen.contains(&(*clock, reset.signal)) {
+                continue;
+            }
+            seen.push((*clock, reset.signal));
+            let (mut from, mut glitch) = (Vec::new(), None);
+            self.origins(scope, reset.signal, &mut from, &mut glitch);
+            from.sort();
+            from.dedup();
+            let path = format!("{path}.{}", module.describe(id).trim_matches('`'));
+            let to = End { clock: Some(clocks[*clock].clone()), path };
+            let why = "it takes effect at once, and its end is for what follows to synchronise".into();
+            places.push(Place { through: Through::Reset, from, to, why, source: node.source, glitch });
         }
         places
     }

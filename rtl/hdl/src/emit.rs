@@ -689,16 +689,21 @@ impl<'a> Emitter<'a> {
             }
             logic.push_str("  end\n");
         }
-        let clocks: BTreeSet<usize> = memory.writes.iter().map(|w| w.clock).collect();
+        // In one block the later port wins where two write one word, which costs logic where it cannot happen.
+        let mut groups: BTreeMap<(usize, usize), Vec<&MemoryWrite>> = BTreeMap::new();
+        for (number, write) in memory.writes.iter().enumerate() {
+            let apart = if memory.undefined_collisions { number } else { 0 };
+            groups.entry((write.clock, apart)).or_default().push(write);
+        }
         // What an `always_ff` writes nothing else may write.
-        let always = if clocks.len() > 1 { "always" } else { "always_ff" };
-        if clocks.len() > 1 {
+        let always = if groups.len() > 1 { "always" } else { "always_ff" };
+        if groups.len() > 1 {
             self.lint_off.insert("MULTIDRIVEN");
         }
-        for clock in clocks {
+        for ((clock, _), writes) in groups {
             let name = self.expression(ir.clocks[clock].node, true);
             let _ = writeln!(logic, "\n  // {at}\n  {always} @(posedge {name}) begin");
-            for w in memory.writes.iter().filter(|w| w.clock == clock) {
+            for w in writes {
                 let enable = self.expression(w.enable, false);
                 let address = self.expression(w.address, true);
                 let inside = if memory.depth.is_power_of_two() && memory.depth > 1 {

@@ -122,3 +122,66 @@ fn add_constant(ir: &mut ModuleIr, value: Constant, source: Source) -> NodeId {
     ir.nodes[id].width = width;
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Seed;
+    use crate::sim::Simulator;
+    use crate::{block_fn, elaborate, lit, zero, Evaluator, MemoryStyle, Module};
+
+    /// Registers with and without reset, a memory and an instance, in two clocks.
+    fn design() -> Design {
+        let inner = || {
+            block_fn("inner", |m: &Module| {
+                let clock = m.named_clock("tick", Some("clear"));
+                let sum = m.reg("sum", clock, zero(8));
+                sum.set(sum + m.input("step", 8));
+                m.output("total", sum);
+            })
+        };
+        let block = block_fn("top", |m: &Module| {
+            let a = m.named_clock("a", Some("a_reset"));
+            let data = m.input("data", 8);
+            let b = m.named_clock("b", Some("b_reset"));
+            let address = m.input("address", 2);
+            let words = m.memory("words", 8, 4, MemoryStyle::Distributed).crosses_clocks("the test does it");
+            words.write(a, data.bit(0), data.bits(1..3), data);
+            m.output("word", words.read_when(b, "word_read", address.bit(0), address));
+            m.output("word_again", words.read(b, "word_read_again", address));
+            let plain = m.reg_without_reset("plain", a, 8);
+            plain.set(data);
+            m.output("plain_shown", plain);
+            let inner = m.instance_with_clocks("inner", &inner(), &[b]);
+            inner.port("step").set(m.held_across("plain_there", b, plain, "the test does it"));
+            m.output("total", inner.port("total"));
+            m.output("nothing", lit(0u8, 1));
+        });
+        elaborate(&block).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    #[test]
+    fn a_moment_is_a_step_of_some_clocks() {
+        let clocks = design();
+        let moments = in_moments(&clocks);
+        let mut before = Evaluator::new(&clocks).unwrap();
+        let mut after = Evaluator::new(&moments).unwrap();
+        let mut rng = Seed::from_env_or(0x5EED).rng("moments");
+        for moment in 0..2000 {
+            for (port, width) in [("data", 8), ("address", 2), ("a_reset", 1), ("b_reset", 1)] {
+                let value = if width == 1 { u64::from(rng.percent(5)) } else { rng.bits(width)[0] };
+                before.poke_u64(before.port(port), value);
+                after.poke_u64(after.port(port), value);
+            }
+            let mask = rng.below(4);
+            after.poke_u64(after.port("a"), mask & 1);
+            after.poke_u64(after.port("b"), mask >> 1);
+            before.step_clocks(mask);
+            after.step();
+            for port in ["word", "word_again", "plain_shown", "total"] {
+                let shown = [before.peek_u64(before.port(port)), after.peek_u64(after.port(port))];
+                assert_eq!(shown[0], shown[1], "{port} after moment {moment}");
+            }
+        }
+    }
+}

@@ -9,6 +9,7 @@
 //! | [`RoundRobin`], [`RoundRobinRegistered`] | who is next, fairly |
 //! | [`StreamArbiter`] | merges streams, whole bursts if asked |
 //! | [`StreamDemux`] | parts a stream by a field of its items |
+//! | [`DualPortRam`] | block RAM and UltraRAM with two ports, lanes and clocks |
 //! | [`cdc`] | synchronisers, handshakes and FIFOs between clock domains |
 //! | [`Watched`] | what a block that keeps order must do, for its assertions |
 //! | [`next_index`] and friends | ring pointers, one-hot codes, priority: functions on signals |
@@ -17,6 +18,7 @@
 #![deny(missing_docs)]
 
 pub mod cdc;
+pub mod dual_port_ram;
 mod encode;
 pub mod fifo;
 mod index;
@@ -30,6 +32,7 @@ pub mod stream_demux;
 mod testing;
 mod watched;
 
+pub use dual_port_ram::DualPortRam;
 pub use encode::{first_one, from_gray, gray, one_hot, one_hot_index, one_hot_select, priority_index};
 pub use fifo::{fifo_bits, fifo_of, Fifo, FifoHandle};
 pub use index::{advance_index, entries_between, is_index, next_index, next_index_in};

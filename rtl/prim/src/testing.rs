@@ -35,6 +35,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(round_robin::bench::blocks());
     blocks.extend(stream_arbiter::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
     blocks.extend(stream_demux::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
+    blocks.extend(dual_port_ram::bench::blocks().map(|block| Box::new(block) as Box<dyn Block>));
     blocks.extend(cdc::testing::blocks());
     blocks
 }

@@ -23,7 +23,10 @@ use nvme_hw::storage_mux::StorageMux;
 use nvme_hw::units::Units;
 use nvme_hw::Config;
 use rtl_hdl::Block;
-use rtl_prim::{Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
+use rtl_hdl::MemoryStyle;
+use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
+use rtl_prim::dual_port_ram::{Clocks, DualPortRam};
+use rtl_prim::{cdc, Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
 
 /// A block that can be asked for by name.
 #[derive(Clone, Copy)]
@@ -68,6 +71,31 @@ pub const CATALOGUE: &[Entry] = &[
         name: "stream_arbiter",
         make: |_| Box::new(StreamArbiter { inputs: 3, payload: Payload::bits(EXAMPLE_BITS), lock: Lock::Item }),
     },
+    Entry {
+        name: "dual_port_ram",
+        make: |_| {
+            let (style, clocks) = (MemoryStyle::Block, Clocks::Two);
+            Box::new(DualPortRam { width: EXAMPLE_BITS, depth: 4096, lanes: EXAMPLE_BITS / 8, style, clocks })
+        },
+    },
+    Entry {
+        name: "ultra_ram",
+        make: |_| {
+            let (style, clocks) = (MemoryStyle::Ultra, Clocks::One);
+            Box::new(DualPortRam { width: EXAMPLE_BITS, depth: 4096, lanes: EXAMPLE_BITS / 8, style, clocks })
+        },
+    },
+    Entry {
+        name: "synchronizer",
+        make: |_| Box::new(Synchronizer { from: cdc::synchronizer::From::Clock, stages: cdc::STAGES }),
+    },
+    Entry { name: "pulse", make: |_| Box::new(Pulse { stages: cdc::STAGES }) },
+    Entry {
+        name: "handshake",
+        make: |_| Box::new(Handshake { payload: Payload::bits(EXAMPLE_BITS), stages: cdc::STAGES }),
+    },
+    Entry { name: "async_fifo", make: |_| Box::new(AsyncFifo::new(Payload::bits(EXAMPLE_BITS), 16, cdc::STAGES)) },
+    Entry { name: "reset_bridge", make: |_| Box::new(ResetBridge { stages: cdc::STAGES }) },
     Entry { name: "stream_demux", make: |_| Box::new(StreamDemux::new(4, Payload::bits(EXAMPLE_BITS), "data", 0..2)) },
 ];
 

@@ -3,6 +3,7 @@
 //!
 //! `cargo xtask hdl-reference` compares area and speed.
 
+pub mod dual_port;
 mod queue_fetch;
 mod speed;
 mod stimulus;

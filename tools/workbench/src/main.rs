@@ -1,8 +1,9 @@
-//! What `cargo xtask area`, `formal` and `hdl-reference` run.
+//! What `cargo xtask area`, `cdc`, `formal` and `hdl-reference` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
 mod area;
+mod cdc;
 mod formal;
 mod reference;
 
@@ -31,6 +32,11 @@ enum Task {
         #[arg(long, conflicts_with = "json")]
         paths: bool,
     },
+    /// Report every place where a value goes from one clock domain to another
+    Cdc {
+        /// Blocks, by the names of `flashdock emit --list`; if none is given, all
+        blocks: Vec<String>,
+    },
     /// Prove what blocks assert, by induction or to a depth, with yosys-smtbmc and z3
     Formal(formal::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
+        Task::Cdc { blocks } => cdc::run(&blocks),
         Task::Formal(arguments) => formal::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }

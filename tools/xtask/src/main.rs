@@ -39,6 +39,9 @@ enum Task {
     /// Measure area and longest path of blocks: `cargo xtask area --help`
     #[command(disable_help_flag = true)]
     Area(Rest),
+    /// Report every crossing of clock domains: `cargo xtask cdc --help`
+    #[command(disable_help_flag = true)]
+    Cdc(Rest),
     /// Prove what blocks assert: `cargo xtask formal --help`
     #[command(disable_help_flag = true)]
     Formal(Rest),
@@ -80,6 +83,7 @@ fn run(task: Task) -> Result<()> {
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
+        Task::Cdc(rest) => steps::workbench(&workspace, "cdc", &rest.arguments),
         Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
