@@ -1,8 +1,9 @@
-//! What `cargo xtask area` and `cargo xtask hdl-reference` run.
+//! What `cargo xtask area`, `cargo xtask coverage` and `cargo xtask hdl-reference` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
 mod area;
+mod coverage;
 mod reference;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Task {
         #[arg(long, conflicts_with = "json")]
         paths: bool,
     },
+    /// Run the tests of the hardware, and count the lines, branches and toggles of the Verilog that they reach
+    Coverage(coverage::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
         /// Clocks to run each design for, in each of five rounds
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
+        Task::Coverage(arguments) => coverage::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

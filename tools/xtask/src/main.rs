@@ -39,6 +39,9 @@ enum Task {
     /// Measure area and longest path of blocks: `cargo xtask area --help`
     #[command(disable_help_flag = true)]
     Area(Rest),
+    /// Count the lines, branches and toggles that the tests of the hardware reach: `cargo xtask coverage --help`
+    #[command(disable_help_flag = true)]
+    Coverage(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -73,6 +76,7 @@ fn run(task: Task) -> Result<()> {
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
+        Task::Coverage(rest) => steps::workbench(&workspace, "coverage", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }
