@@ -1,8 +1,8 @@
 //! Streams: valid forward, ready back. Once offered, an item stays, unchanged, until it is taken.
 
 use crate::instance::InstanceHandle;
-use crate::ir::{Direction, StreamPort};
-use crate::module::{problem, Module};
+use crate::ir::{Direction, NodeKind, StreamPort};
+use crate::module::{make_reg, new_node, problem, Module};
 use crate::signal::{when, Signal};
 use crate::value::{Shape, Value};
 use std::panic::Location;
@@ -171,10 +171,11 @@ impl Module {
         declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
     ) -> StreamOut<V> {
         let StreamWires { valid, ready, payload } = self.stream_out_wires(name, naming, declare);
+        let source = Location::caller();
         let clock = self.clock_of_stream(name);
         let full = self.reg(&format!("{name}_full"), clock, false);
         let held = payload
-            .rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+            .rebuild_named(&format!("{name}_held"), &mut |name, width| make_reg(name, clock, width, None, source));
         let (offer, item) = self.offer_wires(name, &held);
         when(valid & ready, || full.set(false));
         when(offer, || {
@@ -209,14 +210,15 @@ impl Module {
         direction: Direction,
         declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
     ) -> V {
+        let source = Location::caller();
         let mut leaves = Vec::new();
         let payload = declare(&mut |field, width| {
             let suffix = naming.suffix(field);
             let port = format!("{name}{suffix}");
             leaves.push((suffix, width));
             match direction {
-                Direction::Input => self.input(&port, width),
-                Direction::Output => self.output_wire(&port, width),
+                Direction::Input => self.input_at(&port, width, source),
+                Direction::Output => self.output_at(&port, width, source),
             }
         });
         self.note_stream(StreamPort { name: name.into(), direction, naming, leaves });
@@ -227,7 +229,10 @@ impl Module {
     fn offer_wires<V: Value>(&self, name: &str, like: &V) -> (Signal, V) {
         let offer = self.wire_of_width(&format!("{name}_offer"), 1);
         self.default_to(offer, false);
-        let item = like.rebuild_named(&format!("{name}_item"), &mut |name, width| self.wire_of_width(name, width));
+        let source = Location::caller();
+        let item = like.rebuild_named(&format!("{name}_item"), &mut |name, width| {
+            new_node(NodeKind::Wire, width, Some(name.into()), source)
+        });
         self.dont_care(&item);
         (offer, item)
     }
@@ -235,13 +240,14 @@ impl Module {
     #[track_caller]
     fn double<V: Value>(&self, name: &str, ports: StreamWires<V>) -> StreamOut<V> {
         let StreamWires { valid, ready, payload } = ports;
+        let source = Location::caller();
         let clock = self.clock_of_stream(name);
         let full = self.reg(&format!("{name}_full"), clock, false);
         let spare_full = self.reg(&format!("{name}_spare_full"), clock, false);
         let held = payload
-            .rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+            .rebuild_named(&format!("{name}_held"), &mut |name, width| make_reg(name, clock, width, None, source));
         let spare = payload
-            .rebuild_named(&format!("{name}_spare"), &mut |name, width| self.reg_without_reset(name, clock, width));
+            .rebuild_named(&format!("{name}_spare"), &mut |name, width| make_reg(name, clock, width, None, source));
         let (offer, item) = self.offer_wires(name, &held);
         let free = self.wire(&format!("{name}_free"), !full | ready);
         when(free, || {
