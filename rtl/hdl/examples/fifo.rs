@@ -1,11 +1,12 @@
 //! A FIFO between two streams, on a bench with stalls; with a file name, it also writes the waveform.
 //!
-//! `cargo run -p rtl-hdl --example fifo [-- fifo.vcd]`
+//! `cargo run -p rtl-hdl --example fifo [-- fifo.fst]`
 
 use rtl_hdl::bench::{Bench, Seed, Stalls};
-use rtl_hdl::vcd::Traced;
-use rtl_hdl::{address_width, elaborate, when, zero, Block, Evaluator, MemoryStyle, Module, Signal};
-use std::io::{BufWriter, Write};
+use rtl_hdl::sim::Simulator;
+use rtl_hdl::waveform::Traced;
+use rtl_hdl::{address_width, elaborate, when, zero, Block, Design, Evaluator, MemoryStyle, Module, Signal};
+use std::path::Path;
 
 /// Items wait in a memory of `depth` words until they are taken.
 pub struct Fifo {
@@ -61,24 +62,28 @@ impl Block for Fifo {
     }
 }
 
+/// Sends a hundred items through the FIFO.
+fn run(sim: &mut dyn Simulator, design: &Design, stalls: Stalls) {
+    let sent: Vec<Vec<u64>> = (0..100).map(|item| vec![item]).collect();
+    let mut bench = Bench::new(sim, design, Seed::from_env_or(0x5EED), stalls);
+    bench.send("entry", sent.iter().cloned());
+    bench.run_until(10_000, |bench| bench.received("exit").len() == sent.len());
+    assert_eq!(bench.received("exit"), sent);
+    println!("{stalls:?}: {} items in {} clocks", sent.len(), bench.clocks());
+}
+
 fn main() -> std::io::Result<()> {
     let design = elaborate(&Fifo { width: 16, depth: 5 }).unwrap_or_else(|problems| panic!("{problems}"));
-    let seed = Seed::from_env_or(0x5EED);
-    let sent: Vec<Vec<u64>> = (0..100).map(|item| vec![item]).collect();
     for stalls in Stalls::ALL {
-        let file: Box<dyn Write> = match std::env::args().nth(1) {
-            Some(path) => Box::new(BufWriter::new(std::fs::File::create(path)?)),
-            None => Box::new(std::io::sink()),
-        };
-        let evaluator = Evaluator::new(&design).expect("the design has no foreign modules");
-        let mut sim = Traced::new(evaluator, file, 0..500);
-        let mut bench = Bench::new(&mut sim, &design, seed, stalls);
-        bench.send("entry", sent.iter().cloned());
-        bench.run_until(10_000, |bench| bench.received("exit").len() == sent.len());
-        assert_eq!(bench.received("exit"), sent);
-        println!("{stalls:?}: {} items in {} clocks", sent.len(), bench.clocks());
-        drop(bench);
-        sim.finish()?;
+        let mut evaluator = Evaluator::new(&design).expect("the design has no foreign modules");
+        match std::env::args().nth(1) {
+            Some(path) => {
+                let mut traced = Traced::create(evaluator, Path::new(&path), 0..500)?;
+                run(&mut traced, &design, stalls);
+                traced.finish()?;
+            }
+            None => run(&mut evaluator, &design, stalls),
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use crate::ir::*;
 use crate::memory::address_width;
-use crate::module::{building, make_reg, new_node, problem, push_statement, Clock, Initial, Module};
+use crate::module::{building, declare, make_reg, new_node, problem, push_statement, Clock, Initial, Module};
 use crate::signal::{cat, constant, lit, Literal, Signal};
 use crate::value::{Shape, Value};
 use crate::Constant;
@@ -52,7 +52,7 @@ impl Module {
         let source = Location::caller();
         let count = at_least_one(name, count, source);
         let whole =
-            T::declare(name, &mut |name, width| mark(make_reg(name, clock, width * count, None, source), count));
+            declare::<T>(name, &mut |name, width| mark(make_reg(name, clock, width * count, None, source), count));
         Array { whole, count }
     }
 
@@ -61,7 +61,7 @@ impl Module {
     pub fn wire_array_as<T: Shape>(&self, name: &str, count: u32) -> Array<T::Value> {
         let source = Location::caller();
         let count = at_least_one(name, count, source);
-        let whole = T::declare(name, &mut |name, width| {
+        let whole = declare::<T>(name, &mut |name, width| {
             mark(new_node(NodeKind::Wire, width * count, Some(name.into()), source), count)
         });
         Array { whole, count }

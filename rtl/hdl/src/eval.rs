@@ -21,6 +21,7 @@ mod wide;
 use crate::bench::Seed;
 use crate::ir::{Direction, ModuleIr, PropertyKind, Source};
 use crate::sim::{PortId, Simulator};
+use crate::waveform::Notes;
 use crate::{words_for, Constant, Design};
 use machine::{Machine, Op, WritePort};
 use std::collections::{BTreeMap, HashMap};
@@ -122,10 +123,9 @@ pub(crate) struct Named {
     pub name: String,
     pub width: u32,
     pub slot: u32,
-    pub is_register: bool,
     /// The top's index of the clock, if it is one.
     pub clock: Option<usize>,
-    pub labels: Option<&'static [&'static str]>,
+    pub notes: Notes,
 }
 
 /// An instance and what is named in it.

@@ -2,7 +2,7 @@
 
 use crate::foreign::Foreign;
 use crate::ir::*;
-use crate::module::{build_module, building, claim, new_node, problem, Block, Clock, Module};
+use crate::module::{build_module, building, claim, new_node, note_bundle, problem, Block, Clock, Module};
 use crate::signal::Signal;
 use crate::value::Shape;
 use std::panic::Location;
@@ -96,6 +96,13 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
                 .id,
             ),
         };
+        if let Some(made) = node.filter(|_| !foreign && as_clock.or(as_reset).is_none()) {
+            // A field of a bundle of the block is one of a bundle here.
+            let before = name.len() + 1;
+            for length in module.nodes[port.node].bundles.iter().map(|length| before + length) {
+                note_bundle(Signal::new(uid, made, port.width), length);
+            }
+        }
         connections.push(node.unwrap_or(0));
     }
     let clocks = chosen.iter().map(|c| c.map_or(0, |c| c.index)).collect();

@@ -26,6 +26,8 @@ pub struct Node {
     pub labels: Option<&'static [&'static str]>,
     /// For an array: the number of its elements, the first in the lowest bits.
     pub elements: Option<u32>,
+    /// Of which bundles and streams it is a field, for waveforms: how many characters of its name are the name of each, the outermost first.
+    pub bundles: Vec<usize>,
     /// Where it was written.
     pub source: Source,
 }

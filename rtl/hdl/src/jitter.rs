@@ -140,6 +140,6 @@ fn slice(ir: &mut ModuleIr, base: NodeId, low: u32, width: u32, source: Source) 
 }
 
 fn add(ir: &mut ModuleIr, kind: NodeKind, width: u32, name: Option<String>, source: Source) -> NodeId {
-    ir.nodes.push(Node { kind, width, name, labels: None, elements: None, source });
+    ir.nodes.push(Node { kind, width, name, labels: None, elements: None, bundles: Vec::new(), source });
     ir.nodes.len() - 1
 }

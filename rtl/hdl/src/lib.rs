@@ -23,7 +23,7 @@ mod signed;
 pub mod sim;
 mod stream;
 mod value;
-pub mod vcd;
+pub mod waveform;
 
 pub use array::{Array, ElementIndex};
 pub use constant::{mask_top, words_for, Constant};

@@ -101,7 +101,7 @@ pub(crate) fn push_statement(statement: Statement) {
 
 impl Building {
     pub fn node(&mut self, kind: NodeKind, width: u32, name: Option<String>, source: Source) -> Signal {
-        self.ir.nodes.push(Node { kind, width, name, labels: None, elements: None, source });
+        self.ir.nodes.push(Node { kind, width, name, labels: None, elements: None, bundles: vec![], source });
         Signal::new(self.uid, self.ir.nodes.len() - 1, width)
     }
 
@@ -119,6 +119,41 @@ pub(crate) fn new_node(kind: NodeKind, width: u32, name: Option<String>, source:
         problem(source, format!("{what} is {width} bits wide; a signal has 1 to {MAX_WIDTH} bits"));
     }
     building(|b| b.node(kind, width.max(1), name, source))
+}
+
+/// Notes that the node is a field of the bundle or stream whose name is the first `length` characters of its own.
+pub(crate) fn note_bundle(field: Signal, length: usize) {
+    building(|b| {
+        let Some(node) = b.ir.nodes.get_mut(field.id) else { return };
+        let longer = node.name.as_ref().is_some_and(|name| length < name.len());
+        if longer && length > 0 {
+            if let Err(place) = node.bundles.binary_search(&length) {
+                node.bundles.insert(place, length);
+            }
+        }
+    });
+}
+
+/// The bundles that the node is a field of; see [`Node::bundles`].
+pub(crate) fn bundles_of(field: Signal) -> Vec<usize> {
+    building(|b| b.ir.nodes.get(field.id).map_or(vec![], |node| node.bundles.clone()))
+}
+
+/// Notes which nodes of `value`, whose names begin with `name`, are fields of one bundle.
+pub(crate) fn note_fields<V: Value>(name: &str, value: &V) {
+    for (leaf, lengths) in value.leaves().into_iter().zip(value.bundles()) {
+        for length in lengths {
+            note_bundle(leaf, name.len() + length);
+        }
+    }
+}
+
+/// A value of shape `T` whose leaves `make` makes as nodes of this name.
+#[track_caller]
+pub(crate) fn declare<T: Shape>(name: &str, make: &mut dyn FnMut(&str, u32) -> Signal) -> T::Value {
+    let value = T::declare(name, make);
+    note_fields(name, &value);
+    value
 }
 
 /// The widest signal.
@@ -270,7 +305,7 @@ impl Module {
     #[track_caller]
     pub fn input_as<T: Shape>(&self, name: &str) -> T::Value {
         let source = Location::caller();
-        T::declare(name, &mut |name, width| self.input_at(name, width, source))
+        declare::<T>(name, &mut |name, width| self.input_at(name, width, source))
     }
 
     /// Adds an output port that shows `value`.
@@ -284,7 +319,7 @@ impl Module {
     #[track_caller]
     pub fn output_as<T: Shape>(&self, name: &str, value: T::Value) {
         let source = Location::caller();
-        let port = T::declare(name, &mut |name, width| self.output_at(name, width, source));
+        let port = declare::<T>(name, &mut |name, width| self.output_at(name, width, source));
         port.set(value);
     }
 
@@ -320,7 +355,7 @@ impl Module {
     #[track_caller]
     pub fn wire_as<T: Shape>(&self, name: &str) -> T::Value {
         let source = Location::caller();
-        T::declare(name, &mut |name, width| new_node(NodeKind::Wire, width, Some(name.into()), source))
+        declare::<T>(name, &mut |name, width| new_node(NodeKind::Wire, width, Some(name.into()), source))
     }
 
     /// Adds a register which takes `initial` at reset.
@@ -341,7 +376,7 @@ impl Module {
     #[track_caller]
     pub fn reg_as<T: Shape>(&self, name: &str, clock: Clock) -> T::Value {
         let source = Location::caller();
-        T::declare(name, &mut |name, width| make_reg(name, clock, width, None, source))
+        declare::<T>(name, &mut |name, width| make_reg(name, clock, width, None, source))
     }
 
     pub(crate) fn note_stream(&self, stream: StreamPort) {

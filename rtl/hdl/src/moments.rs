@@ -106,7 +106,7 @@ fn not(nodes: &mut Vec<Node>, a: NodeId, source: Source) -> NodeId {
 }
 
 fn push(nodes: &mut Vec<Node>, kind: NodeKind, source: Source) -> NodeId {
-    nodes.push(Node { kind, width: 1, name: None, labels: None, elements: None, source });
+    nodes.push(Node { kind, width: 1, name: None, labels: None, elements: None, bundles: Vec::new(), source });
     nodes.len() - 1
 }
 

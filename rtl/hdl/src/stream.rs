@@ -1,8 +1,8 @@
 //! Streams: valid forward, ready back. Once offered, an item stays, unchanged, until it is taken.
 
 use crate::instance::InstanceHandle;
-use crate::ir::{Direction, StreamPort};
-use crate::module::{problem, Module};
+use crate::ir::{Direction, NodeKind, StreamPort};
+use crate::module::{bundles_of, make_reg, new_node, note_bundle, note_fields, problem, Module};
 use crate::signal::{when, Signal};
 use crate::value::{Shape, Value};
 use std::panic::Location;
@@ -152,6 +152,7 @@ impl Module {
         let payload = self.stream_ports(name, naming, Direction::Input, declare);
         let valid = self.input(&format!("{name}{}", naming.suffix("valid")), 1);
         let ready = self.output_wire(&format!("{name}{}", naming.suffix("ready")), 1);
+        note_parts(name, &[valid, ready]);
         self.default_to(ready, false);
         StreamIn { valid, payload, ready }
     }
@@ -195,11 +196,14 @@ impl Module {
         declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
     ) -> StreamOut<V> {
         let StreamWires { valid, ready, payload } = self.stream_out_wires(name, naming, declare);
+        let source = Location::caller();
         let clock = self.clock_of_stream(name);
         let full = self.reg(&format!("{name}_full"), clock, false);
         let held = payload
-            .rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+            .rebuild_named(&format!("{name}_held"), &mut |name, width| make_reg(name, clock, width, None, source));
         let (offer, item) = self.offer_wires(name, &held);
+        note_parts(name, &[full]);
+        note_parts(name, &held.leaves());
         when(valid & ready, || full.set(false));
         when(offer, || {
             full.set(true);
@@ -207,7 +211,7 @@ impl Module {
         });
         valid.set(full);
         payload.set(held);
-        let can_take = self.wire(&format!("{name}_can_take"), !full);
+        let can_take = self.can_take(name, !full);
         self.assert(clock, &format!("{name}_has_room"), offer.implies(can_take));
         StreamOut { can_take, offer, item, ready, contents: StreamContents { full, held, spare: None } }
     }
@@ -223,6 +227,7 @@ impl Module {
         let payload = self.stream_ports(name, naming, Direction::Output, declare);
         let valid = self.output_wire(&format!("{name}{}", naming.suffix("valid")), 1);
         let ready = self.input(&format!("{name}{}", naming.suffix("ready")), 1);
+        note_parts(name, &[valid, ready]);
         StreamWires { valid, ready, payload }
     }
 
@@ -235,41 +240,62 @@ impl Module {
         direction: Direction,
         declare: impl FnOnce(&mut dyn FnMut(&str, u32) -> Signal) -> V,
     ) -> V {
+        let source = Location::caller();
         let mut leaves = Vec::new();
         let payload = declare(&mut |field, width| {
             let suffix = naming.suffix(field);
             let port = format!("{name}{suffix}");
             leaves.push((suffix, width));
-            match direction {
-                Direction::Input => self.input(&port, width),
-                Direction::Output => self.output_wire(&port, width),
-            }
+            let port = match direction {
+                Direction::Input => self.input_at(&port, width, source),
+                Direction::Output => self.output_at(&port, width, source),
+            };
+            note_parts(name, &[port]);
+            port
         });
+        if naming == Naming::Underscore {
+            note_fields(name, &payload);
+        }
         self.note_stream(StreamPort { name: name.into(), direction, naming, leaves });
         payload
     }
 
     #[track_caller]
     fn offer_wires<V: Value>(&self, name: &str, like: &V) -> (Signal, V) {
+        let source = Location::caller();
         let offer = self.wire_of_width(&format!("{name}_offer"), 1);
         self.default_to(offer, false);
-        let item = like.rebuild_named(&format!("{name}_item"), &mut |name, width| self.wire_of_width(name, width));
+        let item = like.rebuild_named(&format!("{name}_item"), &mut |name, width| {
+            new_node(NodeKind::Wire, width, Some(name.into()), source)
+        });
+        note_parts(name, &[offer]);
+        note_parts(name, &item.leaves());
         self.dont_care(&item);
         (offer, item)
     }
 
     #[track_caller]
+    fn can_take(&self, name: &str, value: Signal) -> Signal {
+        let can_take = self.wire(&format!("{name}_can_take"), value);
+        note_parts(name, &[can_take]);
+        can_take
+    }
+
+    #[track_caller]
     fn double<V: Value>(&self, name: &str, ports: StreamWires<V>) -> StreamOut<V> {
         let StreamWires { valid, ready, payload } = ports;
+        let source = Location::caller();
         let clock = self.clock_of_stream(name);
         let full = self.reg(&format!("{name}_full"), clock, false);
         let spare_full = self.reg(&format!("{name}_spare_full"), clock, false);
         let held = payload
-            .rebuild_named(&format!("{name}_held"), &mut |name, width| self.reg_without_reset(name, clock, width));
+            .rebuild_named(&format!("{name}_held"), &mut |name, width| make_reg(name, clock, width, None, source));
         let spare = payload
-            .rebuild_named(&format!("{name}_spare"), &mut |name, width| self.reg_without_reset(name, clock, width));
+            .rebuild_named(&format!("{name}_spare"), &mut |name, width| make_reg(name, clock, width, None, source));
         let (offer, item) = self.offer_wires(name, &held);
         let free = self.wire(&format!("{name}_free"), !full | ready);
+        note_parts(name, &[full, spare_full, free]);
+        note_parts(name, &[held.leaves(), spare.leaves()].concat());
         when(free, || {
             full.set(spare_full | offer);
             spare_full.set(false);
@@ -281,7 +307,7 @@ impl Module {
         when(!spare_full, || spare.set(item));
         valid.set(full);
         payload.set(held);
-        let can_take = self.wire(&format!("{name}_can_take"), !spare_full);
+        let can_take = self.can_take(name, !spare_full);
         self.assert(clock, &format!("{name}_has_room"), offer.implies(can_take));
         let contents = StreamContents { full, held, spare: Some((spare_full, spare)) };
         StreamOut { can_take, offer, item, ready, contents }
@@ -323,21 +349,22 @@ impl Module {
     pub fn export(&self, instance: &InstanceHandle, inner: &str, outer: &str) {
         let source = Location::caller();
         let Some((stream, valid, ready, leaves)) = instance.stream_ports(inner, source) else { return };
-        let ports = stream.leaves.iter().map(|(suffix, width)| (format!("{outer}{suffix}"), *width));
-        match stream.direction {
-            Direction::Output => {
-                for ((name, _), leaf) in ports.zip(leaves) {
-                    self.output(&name, leaf);
-                }
-                self.output(&format!("{outer}{}", stream.naming.suffix("valid")), valid);
-                ready.set(self.input(&format!("{outer}{}", stream.naming.suffix("ready")), 1));
+        let enters = stream.direction == Direction::Input;
+        let fields = stream.leaves.iter().zip(leaves).map(|((suffix, _), leaf)| (suffix.clone(), leaf, enters));
+        let naming = stream.naming;
+        let others = [(naming.suffix("valid"), valid, enters), (naming.suffix("ready"), ready, !enters)];
+        for (suffix, inner, enters) in fields.chain(others) {
+            let name = format!("{outer}{suffix}");
+            let port = if enters { self.input(&name, inner.width()) } else { self.output_wire(&name, inner.width()) };
+            // Bundles of the net on the port, behind the name of the instance and its stream, are bundles here.
+            let before = instance.name().len() + 1 + stream.name.len();
+            for length in bundles_of(inner).into_iter().filter_map(|length| length.checked_sub(before)) {
+                note_bundle(port, outer.len() + length);
             }
-            Direction::Input => {
-                for ((name, width), leaf) in ports.zip(leaves) {
-                    leaf.set(self.input(&name, width));
-                }
-                valid.set(self.input(&format!("{outer}{}", stream.naming.suffix("valid")), 1));
-                self.output(&format!("{outer}{}", stream.naming.suffix("ready")), ready);
+            if enters {
+                inner.set(port);
+            } else {
+                port.set(inner);
             }
         }
         self.note_stream(StreamPort { name: outer.into(), ..stream });
@@ -353,6 +380,13 @@ impl StreamPort {
     /// The name of the ready port.
     pub fn ready(&self) -> String {
         format!("{}{}", self.name, self.naming.suffix("ready"))
+    }
+}
+
+/// Notes that these nodes are parts of the stream of this name.
+fn note_parts(name: &str, parts: &[Signal]) {
+    for part in parts {
+        note_bundle(*part, name.len());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Typed values: enums and bundles of signals.
 
-use crate::module::building;
+use crate::module::{building, note_fields};
 use crate::signal::{cat, Operand, Signal};
 use std::marker::PhantomData;
 
@@ -13,6 +13,13 @@ pub trait Value: Copy {
     /// Suffix (with its leading `_`, or empty) of each leaf.
     fn suffixes(&self) -> Vec<String>;
 
+    /// For each leaf: of which bundles it is a field, as the number of characters of its suffix that belong to the name of each, the outermost
+    /// first.
+    #[doc(hidden)]
+    fn bundles(&self) -> Vec<Vec<usize>> {
+        self.suffixes().iter().map(|suffix| if suffix.is_empty() { vec![] } else { vec![0] }).collect()
+    }
+
     /// The same structure around signals made by `make(name, width)`.
     #[doc(hidden)]
     fn rebuild_named(&self, prefix: &str, make: &mut dyn FnMut(&str, u32) -> Signal) -> Self {
@@ -22,7 +29,9 @@ pub trait Value: Copy {
             .zip(self.suffixes())
             .map(|(leaf, suffix)| make(&format!("{prefix}{suffix}"), leaf.width()))
             .collect();
-        self.rebuild(&mut made.into_iter())
+        let value = self.rebuild(&mut made.into_iter());
+        note_fields(prefix, &value);
+        value
     }
 
     /// One signal with the first field in the lowest bits.
@@ -256,6 +265,14 @@ macro_rules! hw_bundle {
                 let mut suffixes = Vec::new();
                 $(suffixes.extend($crate::Value::suffixes(&self.$field).into_iter().map(|s| format!("_{}{s}", stringify!($field))));)+
                 suffixes
+            }
+            fn bundles(&self) -> Vec<Vec<usize>> {
+                let mut bundles = Vec::new();
+                $(for inner in $crate::Value::bundles(&self.$field) {
+                    let field = concat!("_", stringify!($field)).len();
+                    bundles.push(std::iter::once(0).chain(inner.into_iter().map(|length| field + length)).collect());
+                })+
+                bundles
             }
         }
         impl $crate::Shape for $name {

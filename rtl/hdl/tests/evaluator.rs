@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rtl_hdl::bench::{Bench, Fields, Lockstep, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::vcd::Traced;
+use rtl_hdl::waveform::Traced;
 use rtl_hdl::*;
 
 hw_enum! {
@@ -922,7 +922,7 @@ fn a_waveform_shows_hierarchy_enums_and_the_window() {
         m.output("shown", m.instance("lamp", &inner).port("shown"));
     });
     let mut file = Vec::new();
-    let mut traced = Traced::new(sim, &mut file, 2..4);
+    let mut traced = Traced::vcd(sim, &mut file, 2..4);
     for _ in 0..10 {
         traced.step();
     }

@@ -290,3 +290,24 @@ fn lint_is_silent() {
         lint(&spec.verilog, &spec.top).unwrap_or_else(|error| panic!("{error}"));
     }
 }
+
+/// What a stream needs is written for the block that has the stream: its line stands above it, and not one of the language.
+#[test]
+fn everything_of_a_stream_names_the_line_of_its_block() {
+    let block = block_fn("pass_on", |m| {
+        m.clock();
+        let (first, second) = (m.stream_in_bits("in", 8), m.stream_in_bits("in_single", 8));
+        let (out, single) = (
+            m.stream_out_bits("out", 8),
+            m.stream_out_single_with("single", Naming::Underscore, |make| make("data", 8)),
+        );
+        when(out.can_take(), || first.take());
+        when(first.taken(), || out.offer(first.payload()));
+        when(single.can_take(), || second.take());
+        when(second.taken(), || single.offer(second.payload()));
+    });
+    let text = emit(&elaborate(&block).unwrap()).remove(0).text;
+    let places: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("// ")?.1.split_once(".rs:")).map(|(file, _)| file).collect();
+    assert!(places.len() > 10 && places.iter().all(|file| *file == "rtl/hdl/tests/verilated"), "{text}");
+}

@@ -5,7 +5,8 @@ use crate::machine::Machine;
 use crate::monitors::Monitors;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
-use rtl_hdl::{elaborate, Block};
+use rtl_hdl::waveform::Outline;
+use rtl_hdl::{elaborate, Block, Design};
 use sim_device::{Access, BusTiming, Device, HostMemory, Ram, Sideband};
 use sim_verilator::{ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_top::DirectDevice;
@@ -70,6 +71,7 @@ const SERIAL_NUMBER: &str = "VERILATED-0";
 pub struct Verilated {
     /// The firmware owns its register bus, and with it the machine.
     firmware: Firmware<Machine>,
+    outline: Outline,
 }
 
 impl Verilated {
@@ -87,14 +89,16 @@ impl Verilated {
     /// As [`new`](Self::new).
     pub fn with_toolchain(options: &Options, toolchain: &Toolchain) -> Result<Self, Error> {
         options.config.check().map_err(|error| Error::Config(error.to_string()))?;
-        let library = Self::model_set(options)?.load_with(toolchain)?;
+        let design = design(options)?;
+        let library = model_set(options, &design).load_with(toolchain)?;
         let model = library.model(&DirectDevice::new(options.config).name());
         let ram = Ram::new(options.namespace_bytes);
         let mut machine =
             Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
         machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
         let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
-        Ok(Self { firmware: Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER)) })
+        let firmware = Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER));
+        Ok(Self { firmware, outline: Outline::of(&design) })
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -102,8 +106,12 @@ impl Verilated {
     /// # Errors
     /// If the hardware description has a mistake.
     pub fn model_set(options: &Options) -> Result<ModelSet, Error> {
-        let design = elaborate(&DirectDevice::new(options.config))?;
-        Ok(ModelSet::new("device").with(ModelSpec::of(&design)).optimize(Optimize::Run).trace(options.trace))
+        Ok(model_set(options, &design(options)?))
+    }
+
+    /// What the hardware description knows of the signals in a waveform.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
     }
 
     /// Starts measuring the time inside of the Verilated model.
@@ -155,6 +163,14 @@ impl Verilated {
     fn address(access: Access) -> u32 {
         u32::from(access.function) * nvme_spec::regs::BAR0_BYTES + access.offset as u32
     }
+}
+
+fn design(options: &Options) -> Result<Design, Error> {
+    Ok(elaborate(&DirectDevice::new(options.config))?)
+}
+
+fn model_set(options: &Options, design: &Design) -> ModelSet {
+    ModelSet::new("device").with(ModelSpec::of(design)).optimize(Optimize::Run).trace(options.trace)
 }
 
 impl Device for Verilated {

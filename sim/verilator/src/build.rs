@@ -25,7 +25,9 @@ const LIBRARY: &str = "library.so";
 const UNIT_BYTES: u64 = 256 << 10;
 
 /// Verilator's run-time files that every library is linked with.
-const RUNTIME: [&str; 3] = ["verilated", "verilated_threads", "verilated_vcd_c"];
+const RUNTIME: &[&str] = &["verilated", "verilated_threads", "verilated_vcd_c"];
+/// The same for libraries that count coverage.
+const RUNTIME_COVERAGE: &[&str] = &["verilated", "verilated_threads", "verilated_vcd_c", "verilated_cov"];
 
 /// Compiler flags of every unit. Hidden symbols, and no symbols that are unique in the process: several libraries with their own
 /// copies of Verilator's run time live side by side.
@@ -35,7 +37,6 @@ const CXX_FLAGS: &[&str] = &[
     "-fvisibility=hidden",
     "-w",
     "-DVERILATOR=1",
-    "-DVM_COVERAGE=0",
     "-DVM_SC=0",
     "-DVM_TIMING=0",
     "-DVM_TRACE_FST=0",
@@ -109,6 +110,9 @@ impl ModelSet {
         if self.trace {
             flags.extend(["--trace-vcd", "--trace-structs"]);
         }
+        if self.coverage.is_some() {
+            flags.extend(["--coverage-line", "--coverage-toggle"]);
+        }
         flags
     }
 
@@ -124,7 +128,25 @@ impl ModelSet {
         } else {
             ["-DVM_TRACE=0", "-DVM_TRACE_VCD=0"]
         });
+        flags.push(self.coverage_flag());
         flags
+    }
+
+    fn coverage_flag(&self) -> &'static str {
+        if self.coverage.is_some() {
+            "-DVM_COVERAGE=1"
+        } else {
+            "-DVM_COVERAGE=0"
+        }
+    }
+
+    /// Verilator's run-time files that the library is linked with.
+    fn runtime(&self) -> &'static [&'static str] {
+        if self.coverage.is_some() {
+            RUNTIME_COVERAGE
+        } else {
+            RUNTIME
+        }
     }
 }
 
@@ -195,7 +217,7 @@ impl Build<'_> {
     /// Verilator's run-time library, compiled once per compiler.
     fn runtime(&self) -> Result<PathBuf, Error> {
         let mut flags = common_flags(self.compiler);
-        flags.extend(["-O2", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"]);
+        flags.extend(["-O2", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1", self.set.coverage_flag()]);
         let key = format!("{}\n{}\n{flags:?}{}", self.verilator.identity, self.compiler.identity, shim::PRINT_HEADER);
         let key = sha256(key.as_bytes());
         self.toolchain.cache().entry(&format!("models/runtime-{}", &key[..32]), |folder| {
@@ -207,8 +229,9 @@ impl Build<'_> {
                 command.arg("-o").arg(folder.join(format!("{name}.o")));
                 Job { what: (*name).to_owned(), command }
             };
-            self.toolchain.progress().begin("compiling Verilator's run-time library (once)", RUNTIME.len() as u64);
-            let built = self.compile(RUNTIME.iter().map(job).collect());
+            let files = self.set.runtime();
+            self.toolchain.progress().begin("compiling Verilator's run-time library (once)", files.len() as u64);
+            let built = self.compile(files.iter().map(job).collect());
             self.toolchain.progress().end();
             built
         })
@@ -303,7 +326,7 @@ impl Build<'_> {
     fn link(&self, objects: &[PathBuf], runtime: &Path) -> Result<(), Error> {
         let mut command = Command::new(&self.compiler.program);
         command.args(["-shared", "-pthread", "-Wl,-Bsymbolic", "-o"]).arg(self.folder.join(LIBRARY)).args(objects);
-        command.args(RUNTIME.map(|name| runtime.join(format!("{name}.o"))));
+        command.args(self.set.runtime().iter().map(|name| runtime.join(format!("{name}.o"))));
         if is_clang(self.compiler) {
             command.arg("-latomic");
         }

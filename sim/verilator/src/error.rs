@@ -41,6 +41,14 @@ pub enum Error {
         /// The compiler's messages.
         output: String,
     },
+    /// What a model wrote about its coverage cannot be read.
+    #[error("{} is damaged: {detail}. Delete its folder and count again", .path.display())]
+    Coverage {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The built library cannot be loaded.
     #[error("the Verilated library {} cannot be loaded: {detail}. Delete that folder and run the same command again", .path.display())]
     Load {

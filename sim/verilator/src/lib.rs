@@ -41,13 +41,17 @@
 //! # Ok::<(), sim_verilator::Error>(())
 //! ```
 //!
+//! With `FLASHDOCK_COVERAGE` in the environment, models write down what they have run: see [`coverage`].
+//!
 //! Libraries are entries of the [`Cache`](sim_toolchain::Cache), by the content of what they are made from.
 //!
 //! ## Limits
 //!
-//! Waveforms are VCD: Verilator's FST writer needs the lz4 headers, which its package does not carry.
+//! Waveforms are VCD: Verilator's FST writer needs the lz4 headers, which its package does not carry. [`rtl_hdl::waveform::FromVcd`] makes FST of
+//! them, with what the design knows.
 
 mod build;
+pub mod coverage;
 mod error;
 mod library;
 mod shim;

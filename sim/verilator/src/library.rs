@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rtl_hdl::sim::{PortId, Simulator};
 
+use crate::coverage::Sink;
 use crate::shim::{offsets, ENTRY_SYMBOL};
 use crate::{Direction, Error, ModelSet, PortSpec};
 
@@ -25,6 +26,7 @@ struct Entry {
     trace_open: unsafe extern "C" fn(instance: *mut c_void, path: *const c_char) -> bool,
     trace_close: unsafe extern "C" fn(instance: *mut c_void),
     message: unsafe extern "C" fn(instance: *const c_void) -> *const c_char,
+    coverage_write: unsafe extern "C" fn(instance: *mut c_void, path: *const c_char) -> bool,
 }
 
 // SAFETY: an entry is never written after the library has made it; its name is a string constant.
@@ -41,6 +43,7 @@ pub struct Library {
 struct Class {
     entry: &'static Entry,
     layout: Arc<Layout>,
+    coverage: Option<&'static Sink>,
 }
 
 /// The ports of a model and where they are in the array of words.
@@ -85,7 +88,8 @@ impl Library {
             if name.to_bytes() != model.name.as_bytes() {
                 return Err(load_error(format!("it has {name:?} in place of model `{}`", model.name)));
             }
-            Ok(Class { entry, layout: Arc::new(Layout::new(&model.name, &model.ports)) })
+            let coverage = set.coverage.as_ref().map(|folder| Sink::of(folder, model)).transpose()?;
+            Ok(Class { entry, layout: Arc::new(Layout::new(&model.name, &model.ports)), coverage })
         };
         let models = set.models.iter().enumerate().map(class).collect::<Result<_, _>>()?;
         Ok(Self { models: Arc::new(models) })
@@ -160,6 +164,8 @@ pub struct Model {
     instance: NonNull<c_void>,
     words: Box<[u64]>,
     layout: Arc<Layout>,
+    /// Where it writes what it has counted, if it counts.
+    coverage: Option<&'static Sink>,
     /// Time in foreign calls, if it is being measured.
     eval_time: Option<EvalTime>,
 }
@@ -191,7 +197,8 @@ impl Model {
         let instance = unsafe { (class.entry.create)(mode, seed) };
         let instance = NonNull::new(instance).expect("`create` returns a new object");
         let words = vec![0; class.layout.words].into_boxed_slice();
-        let mut model = Self { entry: class.entry, instance, words, layout: class.layout.clone(), eval_time: None };
+        let (entry, layout, coverage) = (class.entry, class.layout.clone(), class.coverage);
+        let mut model = Self { entry, instance, words, layout, coverage, eval_time: None };
         // The clocks must have been seen low before the first edge.
         model.settle();
         model
@@ -281,6 +288,19 @@ impl Model {
         Ok(())
     }
 
+    /// Writes what has been counted, if it counts. A drop cannot fail, and a lost count must not look like a line that never ran.
+    fn write_coverage(&self) {
+        let Some(sink) = self.coverage else { return };
+        let written = sink.add(|path| {
+            let Ok(path) = CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
+            // SAFETY: `instance` is alive; `path` is a string that outlives the call.
+            unsafe { (self.entry.coverage_write)(self.instance.as_ptr(), path.as_ptr()) }
+        });
+        if let Err(detail) = written {
+            eprintln!("the coverage of a model `{}` is lost: {detail}", self.name());
+        }
+    }
+
     /// Completes the waveform, if one is being written.
     pub fn trace_close(&mut self) {
         // SAFETY: `instance` is alive.
@@ -337,6 +357,7 @@ impl Simulator for Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
+        self.write_coverage();
         // SAFETY: the instance is alive and nothing uses it after this.
         unsafe { (self.entry.destroy)(self.instance.as_ptr()) }
     }

@@ -10,6 +10,9 @@
 #if VM_TRACE_VCD
 #include "verilated_vcd_c.h"
 #endif
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 #include <cstdarg>
 #include <cstdint>
@@ -32,9 +35,24 @@ struct FlashdockModel {
     bool (*trace_open)(void* instance, const char* path);
     void (*trace_close)(void* instance);
     const char* (*message)(const void* instance);
+    // Writes what has been counted; false if the model does not count, or the file cannot be written.
+    bool (*coverage_write)(void* instance, const char* path);
 };
 
 namespace flashdock {
+
+#if VM_COVERAGE
+// Verilator 5.48 counts a change of bit n of a signal of more than 64 bits for the bits n + 32, n + 64, ... as well. This counts
+// each bit for itself, and the generated code calls it in place of Verilator's.
+inline void count_toggles(int width, uint32_t* counts, WDataInP now, WDataInP before) {
+    for (int bit = 0; bit < width; ++bit) {
+        const EData word = now[VL_BITWORD_E(bit)] >> VL_BITBIT_E(bit);
+        const EData changed = word ^ before[VL_BITWORD_E(bit)] >> VL_BITBIT_E(bit);
+        counts[2 * bit + (word & 1)] += changed & 1;
+    }
+}
+#define VL_COV_TOGGLE_CHG_ST_W flashdock::count_toggles
+#endif
 
 // Thrown by the hooks for $stop, $fatal and failed assertions, through the generated code, up to the calls below.
 struct Stopped {
@@ -154,6 +172,7 @@ struct Instance {
         model.trace_open = trace_open;
         model.trace_close = trace_close;
         model.message = [](const void* instance) { return static_cast<const Instance*>(instance)->message.c_str(); };
+        model.coverage_write = coverage_write;
         return model;
     }
 
@@ -165,6 +184,22 @@ struct Instance {
         self.top->trace(self.waveform.get(), 99);
         self.waveform->open(path);
         return self.waveform->isOpen();
+#else
+        (void)instance;
+        (void)path;
+        return false;
+#endif
+    }
+
+    // Also for an instance that has stopped: what led there is counted.
+    static bool coverage_write(void* instance, const char* path) {
+#if VM_COVERAGE
+        try {
+            static_cast<Instance*>(instance)->context.coveragep()->write(path);
+            return true;
+        } catch (const Stopped&) {
+            return false;
+        }
 #else
         (void)instance;
         (void)path;

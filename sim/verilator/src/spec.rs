@@ -1,8 +1,11 @@
 //! What to build: models, their ports, and the sets of models that share one library.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use rtl_hdl::{emit, ir, Design};
+
+use crate::coverage;
 
 /// Which way a port goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +117,21 @@ pub struct ModelSet {
     pub trace: bool,
     /// Whether assertions of the Verilog are checked and unknown values get arbitrary, different values. Costs speed.
     pub checks: bool,
+    /// The folder where the models write their [`coverage`](crate::coverage), if they count it. Costs speed.
+    pub coverage: Option<PathBuf>,
 }
 
 impl ModelSet {
-    /// An empty set for short builds, with checks and without waveforms.
+    /// An empty set for short builds, with checks and without waveforms; it counts coverage if the environment says so.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), models: Vec::new(), optimize: Optimize::Build, trace: false, checks: true }
+        Self {
+            name: name.into(),
+            models: Vec::new(),
+            optimize: Optimize::Build,
+            trace: false,
+            checks: true,
+            coverage: coverage::folder_from_env(),
+        }
     }
 
     /// The set with one more model.
@@ -148,6 +160,13 @@ impl ModelSet {
     #[must_use]
     pub fn checks(mut self, checks: bool) -> Self {
         self.checks = checks;
+        self
+    }
+
+    /// The set counting coverage into this folder, whatever the environment says.
+    #[must_use]
+    pub fn coverage(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.coverage = Some(folder.into());
         self
     }
 }

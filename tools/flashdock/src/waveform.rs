@@ -1,10 +1,11 @@
 //! A window of a run as a waveform in a file.
 //!
-//! The simulator writes the waveform of the whole run into a named pipe. A thread at its other end lets the window through to a temporary
-//! file, which gets its name when all is written. So a window begins and ends at exactly its clocks, and a full disk is an error like any
+//! The simulator writes the waveform of the whole run, as VCD, into a named pipe. A thread at its other end lets the window through to a
+//! temporary file, which gets its name when all is written; on the way it becomes FST if the name says so. So a window begins and ends at exactly its clocks, and a full disk is an error like any
 //! other: the simulator's own writer would give up, and the process with it, when a write fails.
 
 use nvme_spec::limits::CORE_HZ;
+use rtl_hdl::waveform::{Format, FromVcd, Outline};
 use rustix::fs::{mkfifoat, Mode, CWD};
 use sim_cosim::Verilated;
 use sim_device::Device;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -33,19 +34,37 @@ pub struct Recorder {
     keeper: File,
     start: Arc<AtomicU64>,
     copier: JoinHandle<io::Result<Copied>>,
+    path: PathBuf,
+}
+
+/// What is written.
+struct Target {
+    file: tempfile::NamedTempFile,
+    format: Format,
+    /// The name that it will have.
+    name: String,
+    outline: Outline,
 }
 
 /// What the thread has let through.
 struct Copied {
     file: tempfile::NamedTempFile,
+    /// How GTKWave shows it.
+    save_file: Option<String>,
     /// In nanoseconds.
     times: Option<Range<u64>>,
 }
 
+/// The save file of GTKWave beside a waveform, if it has one.
+pub fn save_file(path: &Path, format: Format) -> Option<PathBuf> {
+    (format == Format::Fst).then(|| path.with_extension("gtkw"))
+}
+
 impl Recorder {
     /// Records `device` into what will be the file `path`: `clocks` clocks, from [`begin`](Self::begin) on.
-    pub fn new(device: &mut Verilated, path: &Path, clocks: u64) -> io::Result<Self> {
-        let file = output::temporary_beside(path)?;
+    pub fn new(device: &mut Verilated, path: &Path, format: Format, clocks: u64) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let target = Target { file: output::temporary_beside(path)?, format, name, outline: device.outline().clone() };
         let folder = tempfile::tempdir()?;
         let entrance = folder.path().join("waveform");
         mkfifoat(CWD, &entrance, Mode::RUSR | Mode::WUSR)?;
@@ -54,9 +73,9 @@ impl Recorder {
         let exit = BufReader::new(File::open(&entrance)?);
         let start = Arc::new(AtomicU64::new(NOT_YET));
         let window = Window { start: start.clone(), clocks, power_on: None, opened_at: device.clock() };
-        let copier = std::thread::spawn(move || copy(exit, file, window));
+        let copier = std::thread::spawn(move || copy(exit, target, window));
         device.trace_open(&entrance)?;
-        Ok(Self { _folder: folder, keeper, start, copier })
+        Ok(Self { _folder: folder, keeper, start, copier, path: path.to_owned() })
     }
 
     /// The window begins at `clock`, which has not passed yet.
@@ -64,24 +83,43 @@ impl Recorder {
         self.start.store(clock, Ordering::Release);
     }
 
-    /// The clocks that were written into `path`; without any, there is no file.
-    pub fn finish(self, device: &mut Verilated, path: &Path) -> io::Result<Option<Range<u64>>> {
+    /// The clocks that were written; without any, there is no file.
+    pub fn finish(self, device: &mut Verilated) -> io::Result<Option<Range<u64>>> {
         device.trace_close();
         drop(self.keeper);
         let copied = self.copier.join().unwrap_or_else(|_| Err(io::Error::other("the copy stopped")))?;
         let Some(times) = copied.times else { return Ok(None) };
-        output::publish(copied.file, path)?;
+        if let Some((path, text)) = save_file(&self.path, Format::Fst).zip(copied.save_file) {
+            let mut file = output::temporary_beside(&path)?;
+            file.write_all(text.as_bytes())?;
+            output::publish(file, &path)?;
+        }
+        output::publish(copied.file, &self.path)?;
         Ok(Some(times.start / CLOCK_NS..times.end / CLOCK_NS + 1))
     }
 }
 
 /// Reads everything, whatever happens to the file.
-fn copy(mut from: impl BufRead, file: tempfile::NamedTempFile, window: Window) -> io::Result<Copied> {
-    let mut to = BufWriter::new(file);
-    let filtered = filter(&mut from, &mut to, window);
-    let flushed = to.into_inner().map_err(io::IntoInnerError::into_error);
+fn copy(mut from: impl BufRead, target: Target, window: Window) -> io::Result<Copied> {
+    let written = write(&mut from, &target, window);
     io::copy(&mut from, &mut io::sink())?;
-    Ok(Copied { times: filtered?, file: flushed? })
+    let (times, save_file) = written?;
+    Ok(Copied { file: target.file, save_file, times })
+}
+
+/// Writes the window. Returns its first and last time, and how GTKWave shows it.
+fn write(from: &mut impl BufRead, target: &Target, window: Window) -> io::Result<(Option<Range<u64>>, Option<String>)> {
+    let mut file = BufWriter::new(target.file.as_file().try_clone()?);
+    if target.format == Format::Vcd {
+        let times = filter(from, &mut file, window)?;
+        file.flush()?;
+        return Ok((times, None));
+    }
+    let mut converter = FromVcd::new(target.outline.clone(), file);
+    let times = filter(from, &mut converter, window)?;
+    // What has no values is thrown away.
+    let save_file = times.is_some().then(|| converter.finish(&target.name)).transpose()?;
+    Ok((times, save_file))
 }
 
 /// Which times pass.

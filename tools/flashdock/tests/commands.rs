@@ -1,5 +1,6 @@
 //! The program as people call it: what it prints, how it ends, what it leaves behind.
 
+use fst_reader::{FstFilter, FstHierarchyEntry, FstReader, FstScopeType, FstSignalValue};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -254,14 +255,71 @@ fn trace_writes_exactly_its_window() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left behind");
 }
 
+/// The same window in both formats; the FST is read back.
+#[test]
+fn trace_as_fst_has_the_same_window_and_the_names_of_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let [fst, vcd, save_file] = ["up.fst", "up.vcd", "up.gtkw"].map(|name| folder.path().join(name));
+    for file in [&fst, &vcd] {
+        let printed = stdout(&["trace", "bring-up", "--from", "100", "--clocks", "50", "--out", text(file)]);
+        assert!(printed.contains("50 clocks from clock 100 on"), "{printed}");
+        let opens = printed.contains(&format!("gtkwave {} {}`", fst.display(), save_file.display()));
+        assert_eq!(opens, *file == fst, "{printed}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "nothing else is left behind");
+
+    let mut reader = FstReader::open(std::io::BufReader::new(fs::File::open(&fst).unwrap())).unwrap();
+    let header = reader.get_header();
+    assert_eq!((header.start_time, header.timescale_exponent), (400, -9));
+    let (mut tables, mut structs, mut variables) = (Vec::new(), Vec::new(), Vec::new());
+    let read = reader.read_hierarchy(|entry| match entry {
+        FstHierarchyEntry::EnumTable { mapping, .. } => tables.push(mapping),
+        FstHierarchyEntry::Scope { tpe: FstScopeType::Struct, name, .. } => structs.push(name),
+        FstHierarchyEntry::Var { name, handle, .. } => variables.push((name, handle)),
+        _ => {}
+    });
+    read.unwrap();
+    let alive = ("001".to_owned(), "Alive".to_owned());
+    assert!(tables.iter().any(|table| table.contains(&alive)), "{tables:?}");
+    assert!(structs.iter().any(|name| name == "host_ar"), "{structs:?}");
+    assert!(fs::read_to_string(&save_file).unwrap().contains("{controller/lifecycle/state}"));
+
+    // What the file of text says of the clock, the other says, too.
+    let (_, clock) = variables.into_iter().find(|(name, _)| name == "clock").unwrap();
+    let mut found = Vec::new();
+    let read = reader.read_signals::<()>(&FstFilter::filter_signals(vec![clock]), |time, _, value| {
+        if let FstSignalValue::String(bits) = value {
+            found.push((time, String::from_utf8(bits.to_vec()).unwrap()));
+        }
+        Ok(())
+    });
+    assert!(read.is_ok());
+    let waveform = fs::read_to_string(&vcd).unwrap();
+    let declared = waveform.lines().find(|line| line.ends_with(" clock $end")).unwrap();
+    let code = declared.split_whitespace().nth(3).unwrap();
+    let (mut time, mut expected) = (0, Vec::<(u64, String)>::new());
+    for line in waveform.lines() {
+        if let Some(at) = line.strip_prefix('#').and_then(|at| at.parse().ok()) {
+            time = at;
+        } else if let Some(bit) = line.strip_suffix(code).filter(|bit| ["0", "1"].contains(bit)) {
+            // The last one of a time counts.
+            expected.retain(|(at, _)| *at != time);
+            expected.push((time, bit.to_owned()));
+        }
+    }
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn trace_leaves_no_file_when_its_window_never_begins() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("read.vcd");
-    let arguments = ["trace", "read", "--from", "900000000", "--out", text(&file)];
-    let (what, _) = two_last_lines(&output(&arguments));
-    assert!(what.contains("before the window began"), "{what}");
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    for name in ["read.vcd", "read.fst"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        let arguments = ["trace", "read", "--from", "900000000", "--out", text(&file)];
+        let (what, _) = two_last_lines(&output(&arguments));
+        assert!(what.contains("before the window began"), "{what}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
 }
 
 // --- Bad input ---------------------------------------------------------------------------------------------------------------------------
@@ -307,6 +365,9 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["trace", "read", "--out", "/"], "is not a file"),
         (&["trace", "read", "--out", "/dev/full"], "is not a file"),
         (&["trace", "read", "--out", "/nowhere/read.vcd"], "cannot write /nowhere/read.vcd"),
+        (&["trace", "read", "--out", "/nowhere/read.fst"], "cannot write /nowhere/read.fst"),
+        (&["trace", "read", "--out", "/nowhere/read.txt"], "/nowhere/read.txt is no name of a waveform"),
+        (&["trace", "read", "--out", "/nowhere/read"], "is no name of a waveform"),
     ];
     for (arguments, expected) in cases {
         let (what, next) = error(arguments);

@@ -1,9 +1,10 @@
-//! What `cargo xtask area`, `cdc`, `formal` and `hdl-reference` run.
+//! What `cargo xtask area`, `cdc`, `coverage`, `formal` and `hdl-reference` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
 mod area;
 mod cdc;
+mod coverage;
 mod formal;
 mod reference;
 
@@ -39,6 +40,8 @@ enum Task {
     },
     /// Prove what blocks assert, by induction or to a depth, with yosys-smtbmc and z3
     Formal(formal::Arguments),
+    /// Run the tests of the hardware, and count the lines, branches and toggles of the Verilog that they reach
+    Coverage(coverage::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
         /// Clocks to run each design for, in each of five rounds
@@ -62,6 +65,7 @@ fn run(task: Task) -> Result<()> {
         Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
         Task::Cdc { blocks } => cdc::run(&blocks),
         Task::Formal(arguments) => formal::run(&arguments),
+        Task::Coverage(arguments) => coverage::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

@@ -45,6 +45,9 @@ enum Task {
     /// Prove what blocks assert: `cargo xtask formal --help`
     #[command(disable_help_flag = true)]
     Formal(Rest),
+    /// Count the lines, branches and toggles that the tests of the hardware reach: `cargo xtask coverage --help`
+    #[command(disable_help_flag = true)]
+    Coverage(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -85,6 +88,7 @@ fn run(task: Task) -> Result<()> {
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
         Task::Cdc(rest) => steps::workbench(&workspace, "cdc", &rest.arguments),
         Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),
+        Task::Coverage(rest) => steps::workbench(&workspace, "coverage", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }

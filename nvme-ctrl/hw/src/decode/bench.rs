@@ -110,8 +110,9 @@ fn nothing_is_executed_in_a_namespace_that_is_not_attached() {
 
 #[test]
 fn what_cannot_be_read_or_comes_too_late_is_thrown_away() {
-    for (draining, error) in [(0, 1), (1, 0), (1, 1)] {
-        under_all_stalls(&Decode::new(CONFIGS[0]), |bench, rng| {
+    let ways = [(0, 1), (1, 0), (1, 1)];
+    for (config, (draining, error)) in CONFIGS.into_iter().flat_map(|config| ways.map(|way| (config, way))) {
+        under_all_stalls(&Decode::new(config), |bench, rng| {
             bench.poke("namespace_blocks", BLOCKS);
             bench.poke("draining", draining);
             for _ in 0..20 {

@@ -40,6 +40,13 @@ fn words(entry: &SqEntry) -> Vec<u64> {
     entry.as_bytes().chunks(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes"))).collect()
 }
 
+/// Runs `body` in every configuration, under every stall pattern.
+fn under_all_stalls_everywhere(mut body: impl FnMut(&mut Bench, &mut Rng)) {
+    for config in CONFIGS {
+        under_all_stalls(&Mailbox::new(config), &mut body);
+    }
+}
+
 /// Plain registers: what can be written is read back, what is constant stays, what is not there reads as zero.
 #[test]
 fn every_plain_register_does_what_its_table_says() {
@@ -76,7 +83,7 @@ fn every_plain_register_does_what_its_table_says() {
 /// Both sources of the inbox, each in its own order; a place is released when its command is popped.
 #[test]
 fn the_inbox_holds_commands_until_they_are_popped() {
-    under_all_stalls(&Mailbox::new(CONFIGS[1]), |bench, rng| {
+    under_all_stalls_everywhere(|bench, rng| {
         bench.poke("alive", 1);
         // What must come from each side: queue, kind, status, entry.
         let mut expected: [VecDeque<(u64, u64, SqEntry)>; 2] = Default::default();
@@ -131,7 +138,7 @@ fn the_inbox_holds_commands_until_they_are_popped() {
 /// After the end of a life commands are dropped, places released, and nothing is handed on.
 #[test]
 fn nothing_crosses_the_end_of_a_life() {
-    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, rng| {
+    under_all_stalls_everywhere(|bench, rng| {
         let item = bench.fields("inbox").set("sqid", 1u8).set_words("entry", &words(&random_entry(rng))).words();
         bench.send("inbox", vec![item; 20]);
         let item = bench.fields("failure").set("sqid", 2u8).words();
@@ -153,7 +160,7 @@ fn nothing_crosses_the_end_of_a_life() {
 
 #[test]
 fn requests_are_busy_until_they_are_answered() {
-    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, _| {
+    under_all_stalls_everywhere(|bench, _| {
         bench.poke("alive", 1);
         write(bench, port::COMPLETION_RESULT.offset, 0x1234_5678);
         let id = port::completion_id::CID.set(port::completion_id::SQID.set(0, 7), 0xBEEF);
@@ -213,7 +220,7 @@ fn requests_are_busy_until_they_are_answered() {
 
 #[test]
 fn events_are_latched_and_cleared() {
-    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, _| {
+    under_all_stalls_everywhere(|bench, _| {
         bench.poke("alive", 1);
         for (cause, event) in [
             ("firmware_room", port::events::COMPLETION_ROOM),
@@ -255,7 +262,7 @@ fn events_are_latched_and_cleared() {
 
 #[test]
 fn counters_count() {
-    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, rng| {
+    under_all_stalls_everywhere(|bench, rng| {
         let mut counts = [0u64; 5];
         for _ in 0..100 {
             let (pulses, blocks) = (rng.below(8), rng.range(1..65_537));
@@ -297,7 +304,7 @@ fn a_counter_is_read_in_two_halves() {
 /// The window of the buffer: writes and reads reach the memory behind it, which answers after one clock.
 #[test]
 fn the_buffer_is_read_and_written() {
-    under_all_stalls(&Mailbox::new(CONFIGS[0]), |bench, rng| {
+    under_all_stalls_everywhere(|bench, rng| {
         let mut memory = vec![0; 1024];
         let mut expected = memory.clone();
         for _ in 0..100 {

@@ -13,6 +13,7 @@ const CREATE_SQ: u64 = 0;
 const CREATE_CQ: u64 = 1;
 const STOP_SQ: u64 = 2;
 const DELETE_SQ: u64 = 3;
+const DELETE_CQ: u64 = 4;
 
 const CLOCKS_MAX: u32 = 60_000;
 
@@ -325,6 +326,49 @@ fn a_stopped_queue_is_granted_no_more_and_its_number_can_be_used_again() {
                 assert_eq!(bench.drain("posted").len(), 0);
                 assert_eq!(bench.peek("quiet"), 1);
             }
+        });
+    }
+}
+
+#[test]
+fn a_deleted_completion_queue_is_unknown_and_its_number_begins_anew() {
+    for config in CONFIGS {
+        without_stalls(&Queues::new(config), |bench| {
+            bench.poke("granting", 1);
+            // Rings the doorbell of the head, and says how often an unknown queue was reported.
+            let unknown = |bench: &mut Bench, head: u64| {
+                ring(bench, 2, true, head);
+                let report = |_| {
+                    bench.clock();
+                    bench.peek("doorbell_unknown")
+                };
+                (0..20).map(report).sum::<u64>()
+            };
+            for page in [0x10, 0x30] {
+                assert_eq!(unknown(bench, 1), 1);
+                change(bench, CREATE_CQ, 2, 0, page, 20);
+                change(bench, CREATE_SQ, 1, 2, 0x20, 20);
+                ring(bench, 1, false, 3);
+                bench.run(20);
+                assert_eq!(bench.drain_fields("grant")[0].get("count"), 3);
+                let consumed = bench.fields("consumed").set("sqid", 1u8).words();
+                bench.send("consumed", vec![consumed; 3]);
+                bench.run(20);
+                (0..3).for_each(|cid| complete(bench, "completion", 1, cid));
+                bench.run(30);
+                let posted = bench.drain_fields("posted");
+                // The others remind of entries that the host has left.
+                let posted: Vec<_> = posted.iter().filter(|item| item.get("written") == 1).collect();
+                let addresses: Vec<u64> = posted.iter().map(|item| item.get("address")).collect();
+                assert_eq!(addresses, [0, 1, 2].map(|entry| page * 4096 + 16 * entry), "from the first entry on");
+                let phases: Vec<u64> = posted.iter().map(|item| item.get_words("entry")[1] >> 48 & 1).collect();
+                assert_eq!(phases, [1; 3], "of the first pass");
+                assert_eq!(unknown(bench, 2), 0);
+                change(bench, STOP_SQ, 1, 0, 0, 2);
+                change(bench, DELETE_SQ, 1, 0, 0, 2);
+                change(bench, DELETE_CQ, 2, 0, 0, 2);
+            }
+            assert_eq!(unknown(bench, 1), 1);
         });
     }
 }

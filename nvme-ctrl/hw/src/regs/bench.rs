@@ -53,7 +53,8 @@ fn every_register_does_what_its_table_says() {
             bench.poke("status", 0b1001);
             dwords.insert(regs::CSTS.offset.into(), (0b1001, 0));
             for _ in 0..300 {
-                let offset = *rng.pick(&[rng.clone().below(0x40), rng.clone().below(0x1000)]) & !3;
+                let range = if rng.bool() { 0x40 } else { 0x1000 };
+                let offset = rng.below(range) & !3;
                 let function = u64::from(rng.percent(10));
                 let address = function << OFFSET_BITS | offset;
                 if rng.bool() {

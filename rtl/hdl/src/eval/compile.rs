@@ -7,6 +7,7 @@
 use super::machine::{Element, Machine, Memory, Op, Slot, Table, WritePort};
 use super::{Check, Collision, EvalError, ForeignInstance, Named, Options, Scope, Start};
 use crate::ir::*;
+use crate::waveform::notes_of;
 use crate::{words_for, Constant};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -1073,15 +1074,15 @@ impl<'a> Compiler<'a> {
         self.contexts
             .iter()
             .map(|context| {
+                let mut notes = notes_of(context.module);
                 let named = context.module.nodes.iter().enumerate().filter_map(|(id, node)| {
                     let flat = context.base + id;
                     Some(Named {
                         name: node.name.clone()?,
                         width: node.width,
                         slot: self.slot_of(flat),
-                        is_register: is_state(&node.kind),
                         clock: clock_slots.iter().position(|clock| *clock == self.resolve(flat)),
-                        labels: node.labels,
+                        notes: notes.remove(&id).unwrap_or_default(),
                     })
                 });
                 Scope { name: context.name.into(), parent: context.parent, values: named.collect() }

@@ -217,7 +217,7 @@ fn next_commands() -> Table {
     ]);
     for (command, about) in [
         ("run --op mixed --depth 4 --host-latency 500", "a workload of your own"),
-        ("trace read --out read.vcd", "the waveform of a few reads"),
+        ("trace read --out read.fst", "the waveform of a few reads"),
         ("emit controller --out verilog", "the SystemVerilog of the controller"),
         ("decode status 0x4002", "what the bits of a status, register or entry say"),
     ] {

@@ -3,22 +3,25 @@
 use crate::backend;
 use crate::failure::{Failure, Result};
 use crate::output;
-use crate::waveform::Recorder;
+use crate::waveform::{save_file, Recorder};
 use crate::workload::{self, Op, RandomWork, Window};
+use rtl_hdl::waveform::Format;
 use sim_cosim::Verilated;
 use sim_device::Device;
 use sim_host::{Driver, Options};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write the waveform of a window of a short run
 ///
-/// The times in it are nanoseconds since power-on at the core's frequency.
+/// The times in it are nanoseconds since power-on at the core's frequency. An FST file shows the states of state machines by name, and the
+/// fields of bundles and streams in scopes of their own; beside it goes a save file for GTKWave, FILE.gtkw, with the ports and the state
+/// machines. VCD is what every viewer reads.
 #[derive(clap::Args)]
 pub struct Args {
     /// What runs
     #[arg(value_enum)]
     workload: Workload,
-    /// The file to write, in the Value Change Dump format
+    /// The file to write: FST if its name ends in .fst, VCD if it ends in .vcd
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// The first clock, counted from power-on [default: when the workload begins]
@@ -52,18 +55,23 @@ const WINDOW: Window = Window { queues: 2, depth: 8 };
 /// Runs the workload and writes the waveform.
 pub fn run(args: &Args) -> Result {
     output::check_replaceable(&args.out)?;
+    let format = Format::of(&args.out).map_err(|_| {
+        Failure::new(format!("{} is no name of a waveform", args.out.display()), "end it with .fst or with .vcd")
+    })?;
+    let save_file = save_file(&args.out, format);
+    save_file.iter().try_for_each(|path| output::check_replaceable(path))?;
     // A folder that cannot be written to is found out before the model is built.
     drop(output::temporary_beside(&args.out).map_err(|error| output::cannot_write(&args.out, &error))?);
     let mut device = backend::verilated_with_waveform(args.seed)?;
-    let recorder =
-        Recorder::new(&mut device, &args.out, args.clocks).map_err(|error| output::cannot_write(&args.out, &error))?;
+    let recorder = Recorder::new(&mut device, &args.out, format, args.clocks)
+        .map_err(|error| output::cannot_write(&args.out, &error))?;
     if let Some(clock) = args.from {
         recorder.begin(clock);
     }
     let ran = run_workload(&mut device, &recorder, args);
     let end = device.clock();
     // The waveform of a run that failed is the most wanted of all.
-    let written = recorder.finish(&mut device, &args.out);
+    let written = recorder.finish(&mut device);
     ran?;
     let written = written.map_err(|error| output::cannot_write(&args.out, &error))?;
     let Some(written) = written else {
@@ -75,10 +83,17 @@ pub fn run(args: &Args) -> Result {
     let (name, clocks) = (args.out.display(), written.end - written.start);
     let more = if clocks < args.clocks { "; the run had no more" } else { "" };
     output::print(&format!(
-        "{} from clock {} on written to {name}{more}\nopen it with `gtkwave {name}` or `surfer {name}`\n",
+        "{} from clock {} on written to {name}{more}\nopen it with `{}` or `surfer {name}`\n",
         output::count_text(clocks, "clock"),
-        written.start
+        written.start,
+        gtkwave(&args.out, save_file.as_deref())
     ))
+}
+
+/// The command that opens a waveform in GTKWave.
+fn gtkwave(path: &Path, save_file: Option<&Path>) -> String {
+    let save_file = save_file.map_or(String::new(), |path| format!(" {}", path.display()));
+    format!("gtkwave {}{save_file}", path.display())
 }
 
 fn run_workload(device: &mut Verilated, recorder: &Recorder, args: &Args) -> Result {
