@@ -142,10 +142,13 @@ impl<'a> Emitter<'a> {
             }
         });
         let (functional, checked) = (functional(ir), reachable(ir, checked));
+        // What nothing reads is written all the same, with what it reads.
+        let written = (0..ir.nodes.len()).filter(|&id| functional[id] || !checked[id] && ir.nodes[id].name.is_some());
+        let written = reachable(ir, written.collect());
         let is_ghost = |id: NodeId| {
             // The registers of memories, and the nets of instances, are written with these.
             let belongs = matches!(ir.nodes[id].kind, NodeKind::MemoryRead { .. } | NodeKind::InstanceOutput { .. });
-            checked[id] && !functional[id] && !belongs
+            checked[id] && !written[id] && !belongs
         };
         Emitter {
             ghost: (0..ir.nodes.len()).map(is_ghost).collect(),

@@ -283,6 +283,24 @@ fn a_broken_assertion_stops_the_verilated_model() {
     model.step();
 }
 
+/// What nothing reads is hardware all the same, and so is what it shares with a property.
+#[test]
+fn hardware_does_not_need_what_only_properties_have() {
+    let block = block_fn("shares", |m| {
+        let clock = m.clock();
+        let (a, b) = (m.input("a", 8), m.input("b", 8));
+        let shared = a ^ b;
+        m.wire("unread", shared);
+        m.assert(clock, "same", shared.eq(shared));
+        m.output("nothing", lit(0u8, 1));
+    });
+    let design = elaborate(&block).unwrap_or_else(|problems| panic!("{problems}"));
+    let text = &emit(&design)[0].text;
+    let hardware = text.split("`ifndef SYNTHESIS").next().expect("a text has a beginning");
+    assert!(hardware.contains("assign unread = _t0;"), "{text}");
+    assert!(hardware.contains("_t0 = a ^ b;"), "{text}");
+}
+
 #[test]
 fn lint_is_silent() {
     for design in [wide(), queue(), breadth(), dual_port(), failing()] {
