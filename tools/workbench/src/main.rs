@@ -1,8 +1,9 @@
-//! What `cargo xtask area` and `cargo xtask hdl-reference` run.
+//! What `cargo xtask area`, `cargo xtask fuzz-hdl` and `cargo xtask hdl-reference` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
 mod area;
+mod fuzz;
 mod reference;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Task {
         #[arg(long, conflicts_with = "json")]
         paths: bool,
     },
+    /// Compare random hardware in the evaluator, in Verilator and as the netlist of yosys
+    FuzzHdl(fuzz::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
         /// Clocks to run each design for, in each of five rounds
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
+        Task::FuzzHdl(arguments) => fuzz::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

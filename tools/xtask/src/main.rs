@@ -39,6 +39,9 @@ enum Task {
     /// Measure area and longest path of blocks: `cargo xtask area --help`
     #[command(disable_help_flag = true)]
     Area(Rest),
+    /// Compare random hardware in three simulators: `cargo xtask fuzz-hdl --help`
+    #[command(disable_help_flag = true)]
+    FuzzHdl(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -73,6 +76,7 @@ fn run(task: Task) -> Result<()> {
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
+        Task::FuzzHdl(rest) => steps::workbench(&workspace, "fuzz-hdl", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }
