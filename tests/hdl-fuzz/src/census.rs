@@ -89,6 +89,7 @@ pub const CONSTRUCTS: &[&str] = &[
     "instance",
     "instance in an instance",
     "module used twice",
+    "module without a clock",
     "module of one clock",
     "module of two clocks",
     "clock without reset",
@@ -188,7 +189,11 @@ impl Census {
     }
 
     fn count_interface(&mut self, module: &ModuleIr) {
-        self.one(if module.clocks.len() == 1 { "module of one clock" } else { "module of two clocks" });
+        self.one(match module.clocks.len() {
+            0 => "module without a clock",
+            1 => "module of one clock",
+            _ => "module of two clocks",
+        });
         self.add("clock without reset", module.clocks.iter().filter(|clock| clock.reset.is_none()).count());
         self.add("path from input to output", module.combinational.len());
         self.add("asynchronous input", module.ports.iter().filter(|port| port.domain == Domain::Async).count());

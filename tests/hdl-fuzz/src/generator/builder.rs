@@ -102,6 +102,9 @@ impl<'a> Builder<'a> {
     }
 
     fn add_item(&mut self) {
+        if self.clocks.is_empty() {
+            return self.pick(&[Self::add_expression, Self::add_wires, Self::add_wire_array])(self);
+        }
         let mut rest = self.below(Self::ITEMS.iter().map(|(weight, _)| weight).sum());
         for (weight, add) in Self::ITEMS {
             if rest < weight {
@@ -129,7 +132,10 @@ impl<'a> Builder<'a> {
         let widths = self.plan.async_inputs.iter().enumerate();
         self.async_inputs = widths.map(|(i, width)| m.input_async(&format!("any{i}"), *width)).collect();
         for port in self.plan.inputs.clone() {
-            let signal = m.input_of(&port.name, port.width, self.clocks[port.clock]);
+            let signal = match self.clocks.get(port.clock) {
+                Some(clock) => m.input_of(&port.name, port.width, *clock),
+                None => m.input(&port.name, port.width),
+            };
             self.add_raw(signal, port.clock, port.level);
         }
     }

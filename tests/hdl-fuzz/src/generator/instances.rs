@@ -56,12 +56,17 @@ impl Builder<'_> {
         let block = self.block.inner(number);
         let plan = block.plan();
         for copy in 0..1 + self.below(2) {
-            let Some(on) = plan.clocks.iter().map(|reset| self.clock_for(*reset)).collect::<Option<Vec<usize>>>()
+            let Some(mut on) =
+                plan.clocks.iter().map(|reset| self.clock_for(*reset)).collect::<Option<Vec<usize>>>()
             else {
                 return self.add_expression();
             };
             let clocks: Vec<Clock> = on.iter().map(|clock| self.with_another_reset(*clock)).collect();
             let instance = self.m.instance_with_clocks(&format!("{name}_{copy}"), &block, &clocks);
+            if on.is_empty() {
+                // What has no clock belongs to that of its inputs.
+                on.push(self.clock());
+            }
             self.connect(&instance, &plan, &on);
         }
     }
@@ -99,7 +104,7 @@ impl Builder<'_> {
         for (index, width) in plan.async_inputs.iter().enumerate() {
             instance.port(&format!("any{index}")).set(self.of_width(self.clock(), Level::Combinational, *width));
         }
-        let last = on[plan.clocks.len() - 1];
+        let last = on[on.len() - 1];
         if plan.stream_in.is_some() {
             self.later.extend([late("sink_valid", last), late("sink_data", last)]);
             self.add(instance.port("sink_ready"), last, Level::Registered);

@@ -55,7 +55,16 @@ impl RandomBlock {
     }
 
     fn plan(&self) -> Plan {
-        Plan::read(&mut self.tapes.reader(&self.name))
+        self.read_plan(&mut self.tapes.reader(&self.name))
+    }
+
+    fn read_plan(&self, tape: &mut Reader) -> Plan {
+        // Some of the inner blocks have no clock.
+        if self.depth < DEPTH_MAX && tape.percent(15) {
+            Plan::without_clock(tape)
+        } else {
+            Plan::read(tape)
+        }
     }
 }
 
@@ -69,7 +78,7 @@ impl Block for RandomBlock {
     fn build(&self, m: &Module) {
         // The interface comes first on the tape, the contents follow.
         let mut tape = self.tapes.reader(&self.name);
-        let plan = Plan::read(&mut tape);
+        let plan = self.read_plan(&mut tape);
         Builder::new(self, m, plan, tape).build();
     }
 }
@@ -95,7 +104,7 @@ struct PlannedPort {
 }
 
 /// The interface of a random block, known before it is built.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Plan {
     /// Whether each clock has a reset.
     clocks: Vec<bool>,
@@ -114,6 +123,19 @@ struct Plan {
 }
 
 impl Plan {
+    /// Outputs that follow inputs, and nothing else.
+    fn without_clock(tape: &mut Reader) -> Plan {
+        let mut ports = |prefix: &str| {
+            let count = 1 + tape.below(3);
+            let port = |number: u64| {
+                let (name, level) = (format!("{prefix}{number}"), Level::Combinational);
+                PlannedPort { name, width: width(tape), clock: 0, level }
+            };
+            (0..count).map(port).collect::<Vec<_>>()
+        };
+        Plan { inputs: ports("x"), outputs: ports("y"), ..Plan::default() }
+    }
+
     fn read(tape: &mut Reader) -> Plan {
         let has_reset = |tape: &mut Reader| tape.below(4) != 0;
         let mut clocks = vec![has_reset(tape)];
