@@ -259,12 +259,19 @@ fn always_assigned(ir: &ModuleIr, body: &[Statement]) -> BTreeSet<(NodeId, Part)
 }
 
 fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
-    let mut ever = BTreeSet::new();
+    let mut parts = BTreeSet::new();
     for_each_set(&ir.body, &mut |set, _| {
-        if let Statement::Set { target, .. } = set {
-            ever.insert(*target);
+        if let Statement::Set { target, element, .. } = set {
+            parts.insert((*target, Part::of(ir, *element)));
         }
     });
+    let ever: BTreeSet<NodeId> = parts.iter().map(|(target, _)| *target).collect();
+    // An element that only an assignment of its own could set, and none does.
+    let forgotten = |id: NodeId| {
+        let by_number = !parts.contains(&(id, Part::Whole)) && !parts.contains(&(id, Part::Some));
+        let never = |number: &u32| !parts.contains(&(id, Part::Element((*number).into())));
+        (0..ir.nodes[id].elements.unwrap_or(0)).find(never).filter(|_| by_number)
+    };
     let assigned = always_assigned(ir, &ir.body);
     let always = |id: NodeId| {
         let element = |number: u32| assigned.contains(&(id, Part::Element(number.into())));
@@ -285,6 +292,12 @@ fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
             }
             NodeKind::Reg { .. } if !ever.contains(&id) => {
                 problems.push((format!("the register {} is never set: use a constant instead", name()), node.source));
+            }
+            NodeKind::Reg { .. } => {
+                if let Some(number) = forgotten(id) {
+                    let message = format!("element {number} of {} is never set: use a constant instead", name());
+                    problems.push((message, node.source));
+                }
             }
             _ => {}
         }

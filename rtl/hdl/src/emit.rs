@@ -144,14 +144,17 @@ impl<'a> Emitter<'a> {
             }
         });
         let (functional, checked) = (functional(ir), reachable(ir, checked));
+        // What nothing reads is written all the same, with what it reads.
+        let written = (0..ir.nodes.len()).filter(|&id| functional[id] || !checked[id] && ir.nodes[id].name.is_some());
+        let written = reachable(ir, written.collect());
         let ghost_memories: Vec<bool> = (0..ir.memories.len())
-            .map(|memory| reads_memory(ir, memory, &checked) && !reads_memory(ir, memory, &functional))
+            .map(|memory| reads_memory(ir, memory, &checked) && !reads_memory(ir, memory, &written))
             .collect();
         let is_ghost = |id: NodeId| match ir.nodes[id].kind {
             // The registers of memories, and the nets of instances, are written with these.
             NodeKind::MemoryRead { memory, .. } => ghost_memories[memory],
             NodeKind::InstanceOutput { .. } => false,
-            _ => checked[id] && !functional[id],
+            _ => checked[id] && !written[id],
         };
         Emitter {
             ghost: (0..ir.nodes.len()).map(is_ghost).collect(),
@@ -268,12 +271,12 @@ impl<'a> Emitter<'a> {
             }
             NodeKind::Shift(ShiftOp::SignedRight, a, b) => {
                 // Whatever stands around it, the shift stays a signed one.
-                let (value, amount) = (self.expression(*a, true), self.expression(*b, false));
+                let (value, amount) = (self.expression(*a, true), self.amount(*a, *b));
                 format!("$unsigned($signed({value}) >>> {amount})")
             }
             NodeKind::Shift(op, a, b) => {
                 let symbol = if *op == ShiftOp::Left { "<<" } else { ">>" };
-                format!("{} {symbol} {}", self.expression(*a, false), self.expression(*b, false))
+                format!("{} {symbol} {}", self.expression(*a, false), self.amount(*a, *b))
             }
             NodeKind::Mux(c, a, b) => {
                 format!(
@@ -337,6 +340,19 @@ impl<'a> Emitter<'a> {
             | NodeKind::MemoryRead { .. } => {
                 unreachable!("these have names")
             }
+        }
+    }
+
+    /// The amount of a shift of `value`. Verilator refuses constants of more than 32 bits here, so they become as short as they can be: beyond the
+    /// width it does not matter how far.
+    fn amount(&mut self, value: NodeId, amount: NodeId) -> String {
+        let width = u64::from(self.ir.nodes[value].width);
+        match self.ir.constant(amount) {
+            Some(constant) if constant.width() > 32 => {
+                let amount = constant.to_u64().map_or(width, |amount| amount.min(width));
+                Constant::from_words(32, &[amount]).verilog()
+            }
+            _ => self.expression(amount, false),
         }
     }
 

@@ -641,6 +641,19 @@ fn a_path_that_is_meant_is_allowed() {
 }
 
 #[test]
+fn element_that_is_never_set() {
+    refuses(&["element 1 of `held` is never set", "constant"], |m, line| {
+        let clock = m.clock();
+        line.below(line!());
+        let held = m.reg_array("held", clock, 3, zero(8));
+        for index in [0, 2] {
+            held.set(index, m.input(&format!("data_{index}"), 8));
+        }
+        m.output("result", held.at(1));
+    });
+}
+
+#[test]
 fn register_that_is_never_set() {
     refuses(&["the register `held` is never set", "constant"], |m, line| {
         let clock = m.clock();

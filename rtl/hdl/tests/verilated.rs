@@ -107,6 +107,10 @@ fn breadth() -> Design {
         let product = m.reg("product", clock, zero(140));
         product.set(a.product(b).bits());
         m.output("multiplied", product);
+        // By constants that are wider than tools like.
+        let far = |amount: u64| constant(&Constant::from_words(45, &[amount]));
+        m.output("shifted_a_little", (shown.shl(far(3)) ^ shown.shr(far(7))).low(70));
+        m.output("shifted_out", shown.as_signed().shr(far(1 << 44)).bits() ^ shown.shl(far(1 << 33)));
         // Arrays of one bit, of one element, and of a number of elements that is no power of two.
         let flags = m.reg_array("flags", clock, 8, false);
         let only = m.reg_array("only", clock, 1, zero(7));
@@ -281,6 +285,24 @@ fn a_broken_assertion_stops_the_verilated_model() {
     let bad = model.port("bad");
     model.poke_u64(bad, 1);
     model.step();
+}
+
+/// What nothing reads is hardware all the same, and so is what it shares with a property.
+#[test]
+fn hardware_does_not_need_what_only_properties_have() {
+    let block = block_fn("shares", |m| {
+        let clock = m.clock();
+        let (a, b) = (m.input("a", 8), m.input("b", 8));
+        let shared = a ^ b;
+        m.wire("unread", shared);
+        m.assert(clock, "same", shared.eq(shared));
+        m.output("nothing", lit(0u8, 1));
+    });
+    let design = elaborate(&block).unwrap_or_else(|problems| panic!("{problems}"));
+    let text = &emit(&design)[0].text;
+    let hardware = text.split("`ifndef SYNTHESIS").next().expect("a text has a beginning");
+    assert!(hardware.contains("assign unread = _t0;"), "{text}");
+    assert!(hardware.contains("_t0 = a ^ b;"), "{text}");
 }
 
 #[test]

@@ -57,15 +57,41 @@ impl ModelSet {
     /// # Panics
     /// If two models have the same name, or a name is not made of letters, digits, `-`, `.` and `_`.
     pub fn load_with(&self, toolchain: &Toolchain) -> Result<Library, Error> {
+        self.load_from(toolchain, |key, build| {
+            toolchain.cache().entry(&format!("models/{}-{}", self.name, &key[..32]), build)
+        })
+    }
+
+    /// The library of this set, built where nobody will look for it again: for models that are made up and run once.
+    ///
+    /// # Panics
+    /// As [`load_with`](Self::load_with) does.
+    pub fn load_once(&self, toolchain: &Toolchain) -> Result<Library, Error> {
+        // A library that is loaded needs no file any more.
+        let mut folder = None;
+        self.load_from(toolchain, |key, build| {
+            // Libraries are known by their path, which must not come again in this process.
+            let temporary = tempfile::Builder::new().prefix(&key[..32]).tempdir();
+            let temporary = temporary.map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
+            let path = folder.insert(temporary).path().to_owned();
+            build(&path).map(|()| path)
+        })
+    }
+
+    /// Loads the library from where `place` puts what its second argument builds; the first is the hash of the set.
+    fn load_from(
+        &self,
+        toolchain: &Toolchain,
+        place: impl FnOnce(&str, &dyn Fn(&Path) -> Result<(), Error>) -> Result<PathBuf, Error>,
+    ) -> Result<Library, Error> {
         self.check_names();
         // The compiler is looked for first: who lacks it hears so before the download.
         let compiler = toolchain.compiler()?;
         let verilator = toolchain.verilator()?;
-        let key = self.key(&verilator, &compiler);
-        let entry: PathBuf = toolchain.cache().entry(&format!("models/{}-{}", self.name, &key[..32]), |folder| {
+        let folder = place(&self.key(&verilator, &compiler), &|folder| {
             Build { set: self, toolchain, verilator: &verilator, compiler: &compiler, folder }.run()
         })?;
-        Library::open(&entry.join(LIBRARY), self)
+        Library::open(&folder.join(LIBRARY), self)
     }
 
     fn check_names(&self) {
@@ -119,6 +145,7 @@ impl ModelSet {
     fn compiler_flags(&self, compiler: &Compiler) -> Vec<&'static str> {
         let mut flags = common_flags(compiler);
         flags.push(match self.optimize {
+            Optimize::Nothing => "-O0",
             Optimize::Build => "-O1",
             // -O3 takes longer to compile and runs no faster.
             Optimize::Run => "-O2",
@@ -351,7 +378,15 @@ impl Build<'_> {
 /// # Errors
 /// What Verilator said, if it said anything.
 pub fn lint(verilog: &str, top: &str) -> Result<(), Error> {
-    let verilator = default_toolchain().verilator()?;
+    lint_with(default_toolchain(), verilog, top)
+}
+
+/// Like [`lint`], with this toolchain.
+///
+/// # Errors
+/// What Verilator said, if it said anything.
+pub fn lint_with(toolchain: &Toolchain, verilog: &str, top: &str) -> Result<(), Error> {
+    let verilator = toolchain.verilator()?;
     let folder = tempfile::tempdir().map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
     let file = folder.path().join(format!("{top}.sv"));
     write(file.clone(), verilog)?;

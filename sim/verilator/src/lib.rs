@@ -58,7 +58,7 @@ mod shim;
 mod spec;
 pub mod test_bed;
 
-pub use build::lint;
+pub use build::{lint, lint_with};
 pub use error::Error;
 pub use library::{Library, Model, Reset};
 pub use spec::{Direction, ModelSet, ModelSpec, Optimize, PortSpec};

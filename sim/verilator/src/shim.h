@@ -77,7 +77,8 @@ inline void get(const VlWide<Words>& port, uint64_t* words) {
     std::memcpy(words, port.data(), Words * sizeof(EData));
 }
 
-// `Ports` has three static functions, generated from the port list: `inputs`, `outputs` and `clocks`.
+// `Ports` has three static functions, generated from the port list: `inputs`, `outputs` and `clocks`; and it says whether inputs must settle
+// before an edge.
 template <class Top, class Ports>
 struct Instance {
     // Half a clock in units of the waveform (1 ns): 250 MHz, the core clock of the device.
@@ -121,11 +122,9 @@ struct Instance {
     void step(uint64_t* words, uint64_t clocks, uint64_t count) {
         Ports::inputs(*top, words);
         for (uint64_t i = 0; i < count; ++i) {
-            if (tracing()) {
-                // The waveform shows what the edge sees: inputs settled, half a clock ahead of it.
-                top->eval();
-                dump();
-            }
+            // What the edge sees: inputs settled, and resets that take effect at once taken. Without those, an edge settles them itself.
+            if (Ports::SETTLES_FIRST || tracing()) top->eval();
+            if (tracing()) dump();
             context.timeInc(HALF_CLOCK);
             Ports::clocks(*top, clocks, true);
             top->eval();

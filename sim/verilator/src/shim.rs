@@ -44,6 +44,7 @@ pub(crate) fn model_source(model: &ModelSpec, index: usize) -> String {
 #include \"{prefix}.h\"
 
 struct {prefix}_Ports {{
+    static constexpr bool SETTLES_FIRST = {settles_first};
     static void inputs({prefix}& top, const uint64_t* words) {{
 {inputs}        (void)top, (void)words;
     }}
@@ -58,7 +59,19 @@ struct {prefix}_Ports {{
 FlashdockModel {prefix}_entry() {{ return flashdock::Instance<{prefix}, {prefix}_Ports>::entry(\"{name}\"); }}
 ",
         name = model.name,
+        settles_first = has_asynchronous_resets(&model.verilog),
     )
+}
+
+/// Whether something in this text waits for one of several edges: then an input can change registers, and must do so before the edge of a clock that
+/// comes with it.
+fn has_asynchronous_resets(verilog: &str) -> bool {
+    ["posedge", "negedge"].iter().any(|edge| {
+        verilog.match_indices(edge).any(|(at, _)| {
+            let before = verilog[..at].trim_end();
+            before.ends_with(',') || before.ends_with(" or") || before.ends_with("\nor")
+        })
+    })
 }
 
 /// The C++ that every library has once: its list of models, and what happens on $stop, $fatal and failed assertions.
@@ -263,6 +276,15 @@ mod tests {
             let error = check_ports(&model(ports), HEADER).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn asynchronous_resets_are_seen() {
+        for sensitive in ["posedge clock or posedge reset", "posedge clock or\n negedge reset", "posedge a, posedge b"]
+        {
+            assert!(has_asynchronous_resets(&format!("always_ff @({sensitive})")), "{sensitive}");
+        }
+        assert!(!has_asynchronous_resets("always_ff @(posedge clock) a <= b; always @(posedge floor) c <= d;"));
     }
 
     #[test]

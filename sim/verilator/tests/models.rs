@@ -55,6 +55,15 @@ module asserting(input logic clock, input logic good, output logic seen);
 endmodule
 ";
 
+const RESETS: &str = "
+module resets(input logic clock, input logic now, input logic [7:0] in, output logic [7:0] held, output logic [7:0] late);
+  always_ff @(posedge clock or posedge now)
+    if (now) held <= 8'd7;
+    else held <= in;
+  always_ff @(posedge clock) late <= held;
+endmodule
+";
+
 fn model(name: &str, verilog: &str, ports: Vec<PortSpec>) -> ModelSpec {
     ModelSpec { name: name.into(), top: name.into(), verilog: verilog.into(), ports }
 }
@@ -94,12 +103,20 @@ fn set() -> ModelSet {
         PortSpec::output("in_b", 8),
         PortSpec::output("a_at_b", 8),
     ];
+    let resets = vec![
+        PortSpec::clock("clock"),
+        PortSpec::input("now", 1),
+        PortSpec::input("in", 8),
+        PortSpec::output("held", 8),
+        PortSpec::output("late", 8),
+    ];
     let asserting = vec![PortSpec::clock("clock"), PortSpec::input("good", 1), PortSpec::output("seen", 1)];
     ModelSet::new("self-test")
         .with(counter())
         .with(model("mirror", MIRROR, mirror))
         .with(model("memory", MEMORY, memory))
         .with(model("clocks", CLOCKS, clocks))
+        .with(model("resets", RESETS, resets))
         .with(model("asserting", ASSERTING, asserting))
 }
 
@@ -131,6 +148,19 @@ fn counter_counts_and_settles() {
     counter.poke_u64(enable, 1);
     counter.run_clocks(1, 11);
     assert_eq!(counter.peek_u64(count), 10);
+}
+
+/// An edge comes after the inputs have settled, also where an input is a reset that takes effect at once.
+#[test]
+fn a_reset_at_once_is_there_before_the_edge() {
+    let mut model = library().model("resets");
+    let [now, input, held, late] = ["now", "in", "held", "late"].map(|name| model.port(name));
+    model.poke_u64(input, 3);
+    model.step();
+    assert_eq!((model.peek_u64(held), model.peek_u64(late)), (3, 0));
+    model.poke_u64(now, 1);
+    model.step();
+    assert_eq!((model.peek_u64(held), model.peek_u64(late)), (7, 7));
 }
 
 #[test]

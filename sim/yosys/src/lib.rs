@@ -14,6 +14,7 @@ pub mod netlist;
 
 pub use error::Error;
 
+use std::fmt::Write as _;
 use std::fs;
 
 use netlist::Netlist;
@@ -21,11 +22,39 @@ use sim_toolchain::{run, Toolchain};
 
 /// Reads Verilog, runs `script` on the module `top`, and returns the netlist.
 pub fn synthesize(toolchain: &Toolchain, verilog: &str, top: &str, script: &str) -> Result<Netlist, Error> {
+    let netlists = synthesize_all(toolchain, &[(verilog, top)], script)?;
+    netlists.into_iter().next().ok_or_else(|| Error::Netlist("there is none".into()))
+}
+
+/// Like [`synthesize`], for many designs, each a text and its top module, in one run: yosys takes longer to start than a small design takes.
+///
+/// # Errors
+/// If any of the designs fails.
+pub fn synthesize_all(toolchain: &Toolchain, designs: &[(&str, &str)], script: &str) -> Result<Vec<Netlist>, Error> {
     let yosys = toolchain.yosys()?;
     let folder = tempfile::tempdir().map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
-    let (source, json) = (folder.path().join("top.sv"), folder.path().join("top.json"));
-    fs::write(&source, verilog).map_err(|error| Error::io("write", &source, error))?;
-    let script = format!("read_verilog -sv top.sv; hierarchy -check -top {top}; {script}; write_json top.json");
-    run(yosys.command().args(["-q", "-p", &script]).current_dir(folder.path()), "yosys", top)?;
-    Netlist::parse(&fs::read_to_string(&json).map_err(|error| Error::io("read", &json, error))?)
+    let mut commands = String::new();
+    for (index, (verilog, top)) in designs.iter().enumerate() {
+        let source = folder.path().join(format!("{index}.sv"));
+        fs::write(&source, verilog).map_err(|error| Error::io("write", &source, error))?;
+        // Writing to a string cannot fail.
+        let _ = writeln!(commands, "read_verilog -sv {index}.sv; hierarchy -check -top {top}; {script}");
+        let _ = writeln!(commands, "write_json {index}.json; design -reset");
+    }
+    // A file, because a command line has a limit.
+    let file = folder.path().join(COMMANDS);
+    fs::write(&file, commands).map_err(|error| Error::io("write", &file, error))?;
+    let what = match designs {
+        [(_, top)] => (*top).to_owned(),
+        _ => format!("{} designs", designs.len()),
+    };
+    run(yosys.command().args(["-q", "-s", COMMANDS]).current_dir(folder.path()), "yosys", &what)?;
+    let netlist = |index| {
+        let json = folder.path().join(format!("{index}.json"));
+        Netlist::parse(&fs::read_to_string(&json).map_err(|error| Error::io("read", &json, error))?)
+    };
+    (0..designs.len()).map(netlist).collect()
 }
+
+/// The file of what yosys is to do.
+const COMMANDS: &str = "commands.ys";

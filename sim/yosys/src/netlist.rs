@@ -25,6 +25,20 @@ pub struct Module {
     /// The signals that have a name.
     #[serde(default)]
     pub netnames: BTreeMap<String, NetName>,
+    /// The memories that are still memories, by name.
+    #[serde(default)]
+    pub memories: BTreeMap<String, Memory>,
+}
+
+/// A memory; its ports are cells.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Memory {
+    /// Bits of a word.
+    pub width: usize,
+    /// The address of the first word.
+    pub start_offset: usize,
+    /// How many words it has.
+    pub size: usize,
 }
 
 /// A port.

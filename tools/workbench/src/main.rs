@@ -1,4 +1,4 @@
-//! What `cargo xtask area`, `cdc`, `coverage`, `formal` and `hdl-reference` run.
+//! What `cargo xtask area`, `cdc`, `coverage`, `formal`, `fuzz-hdl` and `hdl-reference` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
@@ -6,6 +6,7 @@ mod area;
 mod cdc;
 mod coverage;
 mod formal;
+mod fuzz;
 mod reference;
 
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ enum Task {
     Formal(formal::Arguments),
     /// Run the tests of the hardware, and count the lines, branches and toggles of the Verilog that they reach
     Coverage(coverage::Arguments),
+    /// Compare random hardware in the evaluator, in Verilator and as the netlist of yosys
+    FuzzHdl(fuzz::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
         /// Clocks to run each design for, in each of five rounds
@@ -66,6 +69,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cdc { blocks } => cdc::run(&blocks),
         Task::Formal(arguments) => formal::run(&arguments),
         Task::Coverage(arguments) => coverage::run(&arguments),
+        Task::FuzzHdl(arguments) => fuzz::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

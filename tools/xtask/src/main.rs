@@ -48,6 +48,9 @@ enum Task {
     /// Count the lines, branches and toggles that the tests of the hardware reach: `cargo xtask coverage --help`
     #[command(disable_help_flag = true)]
     Coverage(Rest),
+    /// Compare random hardware in three simulators: `cargo xtask fuzz-hdl --help`
+    #[command(disable_help_flag = true)]
+    FuzzHdl(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -89,6 +92,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cdc(rest) => steps::workbench(&workspace, "cdc", &rest.arguments),
         Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),
         Task::Coverage(rest) => steps::workbench(&workspace, "coverage", &rest.arguments),
+        Task::FuzzHdl(rest) => steps::workbench(&workspace, "fuzz-hdl", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }
