@@ -126,7 +126,7 @@ pub enum ReduceOp {
 }
 
 /// Operations on two values of equal width. Comparisons are unsigned unless their name says otherwise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)]
 pub enum BinaryOp {
     Add,
@@ -172,7 +172,7 @@ impl BinaryOp {
 }
 
 /// Shifts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)]
 pub enum ShiftOp {
     Left,

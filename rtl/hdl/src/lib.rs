@@ -13,6 +13,7 @@ mod instance;
 pub mod ir;
 mod memory;
 mod module;
+pub mod mutation;
 mod property;
 mod signal;
 mod signed;

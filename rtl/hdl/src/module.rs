@@ -483,7 +483,8 @@ pub(crate) fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
     })
 }
 
-/// Builds `block` and everything inside it, and checks it.
+/// Builds `block` and everything inside it, and checks it. Where the environment asks for a mutant, that is what comes out: see
+/// [`mutation`](crate::mutation).
 #[track_caller]
 pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     let source = Location::caller();
@@ -493,7 +494,9 @@ pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     let elaboration = with_elaboration(std::mem::take);
     drop(guard);
     if elaboration.problems.is_empty() {
-        Ok(Design { modules: elaboration.done })
+        let design = Design { modules: elaboration.done };
+        crate::mutation::note(&design);
+        Ok(crate::mutation::mutated(design))
     } else {
         Err(Problems(elaboration.problems))
     }
