@@ -61,7 +61,11 @@ fn behaves_like_memory_and_keeps_the_protocol_under_all_stalls_and_resets() {
             let mut watched = Watched::new(simulator, |sim| monitor.clock(&probe.sample(sim)));
             let mut bench = Bench::new(&mut watched, &design, seed, stalls);
             let mut rng = seed.rng("accesses");
+            // What memory holds at the start is not known.
             let mut memory = [0u64; WORDS];
+            for number in 0..WORDS as u64 {
+                write(&mut bench, &mut memory, 4 * number, rng.bits(AxiLite::DATA_BITS)[0], 0xf);
+            }
             for _ in 0..10 {
                 (0..30).for_each(|_| access(&mut bench, &mut rng, &mut memory));
                 leave_in_the_middle(&mut bench, &mut rng);
@@ -77,22 +81,27 @@ fn behaves_like_memory_and_keeps_the_protocol_under_all_stalls_and_resets() {
 /// A write or a read, with its answer.
 fn access(bench: &mut Bench, rng: &mut Rng, memory: &mut [u64; WORDS]) {
     let address = rng.below(1 << ADDRESS_BITS);
-    let word = &mut memory[address as usize / 4];
     if rng.bool() {
         let (data, strobe) = (rng.bits(AxiLite::DATA_BITS)[0], rng.bits(AxiLite::DATA_BYTES)[0]);
-        let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xff << (8 * byte)).sum();
-        *word = *word & !lanes | data & lanes;
-        bench.send("mmio_aw", [vec![address]]);
-        let item = bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
-        bench.send("mmio_w", [item]);
-        bench.run_until(500, |bench| !bench.received("mmio_b").is_empty());
-        assert_eq!(bench.drain_fields("mmio_b")[0].get("resp"), u64::from(resp::OKAY));
+        write(bench, memory, address, data, strobe);
     } else {
         bench.send("mmio_ar", [vec![address]]);
         bench.run_until(500, |bench| !bench.received("mmio_r").is_empty());
         let answers = bench.drain_fields("mmio_r");
-        assert_eq!((answers[0].get("data"), answers[0].get("resp")), (*word, u64::from(resp::OKAY)));
+        let word = memory[address as usize / 4];
+        assert_eq!((answers[0].get("data"), answers[0].get("resp")), (word, u64::from(resp::OKAY)));
     }
+}
+
+fn write(bench: &mut Bench, memory: &mut [u64; WORDS], address: u64, data: u64, strobe: u64) {
+    let word = &mut memory[address as usize / 4];
+    let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xff << (8 * byte)).sum();
+    *word = *word & !lanes | data & lanes;
+    bench.send("mmio_aw", [vec![address]]);
+    let item = bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
+    bench.send("mmio_w", [item]);
+    bench.run_until(500, |bench| !bench.received("mmio_b").is_empty());
+    assert_eq!(bench.drain_fields("mmio_b")[0].get("resp"), u64::from(resp::OKAY));
 }
 
 /// A read, and the address of a write without its data, which a reset cuts off in a random clock.
