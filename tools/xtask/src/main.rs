@@ -39,6 +39,9 @@ enum Task {
     /// Measure area and longest path of blocks: `cargo xtask area --help`
     #[command(disable_help_flag = true)]
     Area(Rest),
+    /// Change blocks in small ways and see which changes their tests notice: `cargo xtask mutate --help`
+    #[command(disable_help_flag = true)]
+    Mutate(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -73,6 +76,7 @@ fn run(task: Task) -> Result<()> {
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
+        Task::Mutate(rest) => steps::workbench(&workspace, "mutate", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }
