@@ -12,6 +12,9 @@
 
 #![deny(missing_docs)]
 
+mod proofs;
+pub use proofs::proofs;
+
 pub mod config;
 pub mod types;
 

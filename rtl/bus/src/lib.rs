@@ -12,6 +12,9 @@
 //! Ports carry the names of the standard behind the name of the bus: `host_awvalid`, `host_awaddr`, and so on.
 #![deny(missing_docs)]
 
+mod proofs;
+pub use proofs::proofs;
+
 mod axi4;
 mod axi_lite;
 pub mod axi_lite_registers;

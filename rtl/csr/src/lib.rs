@@ -9,6 +9,9 @@
 //! | [`walk`] | reset values, read-only bits, write-one bits, strobes and holes of any register file, in simulation |
 #![deny(missing_docs)]
 
+mod proofs;
+pub use proofs::proofs;
+
 pub mod register_file;
 mod table;
 pub mod walk;

@@ -19,6 +19,26 @@ pub struct SourceFile {
     pub text: String,
 }
 
+/// Writes a design as one text for the formal tools, which begin every run with a reset.
+pub fn emit_for_proof(design: &Design) -> String {
+    let mut text: String = emit(design).into_iter().map(|file| file.text).collect();
+    let top = design.top();
+    let mut first = String::new();
+    for clock in &top.clocks {
+        let name_of = |node: NodeId| top.nodes[node].name.clone().expect("a port has a name");
+        let Some(reset) = clock.reset.map(name_of) else { continue };
+        let clock = name_of(clock.node);
+        let _ = write!(
+            first,
+            "\n  logic {clock}_rose = 1'b0;\n  always @(posedge {clock}) {clock}_rose <= 1'b1;\n  \
+             always @* {reset}_comes_first: assume ({clock}_rose || {reset});\n"
+        );
+    }
+    let end = text.rfind("endmodule").expect("a module ends");
+    text.insert_str(end, &first);
+    text
+}
+
 /// Writes a design, one file for each module, each after the modules that it contains.
 pub fn emit(design: &Design) -> Vec<SourceFile> {
     let mut files = Vec::new();

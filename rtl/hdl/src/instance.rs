@@ -167,6 +167,10 @@ impl InstanceHandle {
         Some((stream.clone(), self.port(&stream.valid()), self.port(&stream.ready()), leaves))
     }
 
+    pub(crate) fn module(&self) -> &Rc<ModuleIr> {
+        &self.module
+    }
+
     /// The instance's name.
     pub fn name(&self) -> &str {
         &self.name

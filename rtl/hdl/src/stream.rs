@@ -46,6 +46,19 @@ pub struct StreamOut<V> {
     can_take: Signal,
     offer: Signal,
     item: V,
+    ready: Signal,
+    contents: StreamContents<V>,
+}
+
+/// What the registers of an output stream hold, for properties.
+#[derive(Clone, Copy)]
+pub struct StreamContents<V> {
+    /// An item is offered.
+    pub full: Signal,
+    /// The item.
+    pub held: V,
+    /// A second item waits; only where the stream is two deep.
+    pub spare: Option<(Signal, V)>,
 }
 
 impl<V: Value> StreamOut<V> {
@@ -72,6 +85,17 @@ impl<V: Value> StreamOut<V> {
     /// True in the clock in which an item is offered.
     pub fn offered(&self) -> Signal {
         self.offer
+    }
+
+    /// True in the clock in which the other side takes an item. For properties: a path leads from `ready` to here.
+    #[track_caller]
+    pub fn taken(&self) -> Signal {
+        self.contents.full & self.ready
+    }
+
+    /// What the registers hold.
+    pub fn contents(&self) -> StreamContents<V> {
+        self.contents
     }
 }
 
@@ -183,7 +207,9 @@ impl Module {
         });
         valid.set(full);
         payload.set(held);
-        StreamOut { can_take: self.wire(&format!("{name}_can_take"), !full), offer, item }
+        let can_take = self.wire(&format!("{name}_can_take"), !full);
+        self.assert(clock, &format!("{name}_has_room"), offer.implies(can_take));
+        StreamOut { can_take, offer, item, ready, contents: StreamContents { full, held, spare: None } }
     }
 
     /// Adds the ports of an output stream and nothing else: who calls this keeps the rule that an offered item stays until it is taken.
@@ -255,7 +281,10 @@ impl Module {
         when(!spare_full, || spare.set(item));
         valid.set(full);
         payload.set(held);
-        StreamOut { can_take: self.wire(&format!("{name}_can_take"), !spare_full), offer, item }
+        let can_take = self.wire(&format!("{name}_can_take"), !spare_full);
+        self.assert(clock, &format!("{name}_has_room"), offer.implies(can_take));
+        let contents = StreamContents { full, held, spare: Some((spare_full, spare)) };
+        StreamOut { can_take, offer, item, ready, contents }
     }
 
     /// Joins an output stream of one instance to an input stream of another.

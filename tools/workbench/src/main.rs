@@ -1,8 +1,9 @@
-//! What `cargo xtask area`, `cargo xtask hdl-reference` and `cargo xtask mutate` run.
+//! What `cargo xtask area`, `formal`, `hdl-reference` and `mutate` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
 mod area;
+mod formal;
 mod mutate;
 mod reference;
 
@@ -31,37 +32,16 @@ enum Task {
         #[arg(long, conflicts_with = "json")]
         paths: bool,
     },
+    /// Prove what blocks assert, by induction or to a depth, with yosys-smtbmc and z3
+    Formal(formal::Arguments),
     /// Change the hardware of blocks in small ways, and see which changes their tests notice
-    Mutate(Mutate),
+    Mutate(mutate::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
         /// Clocks to run each design for, in each of five rounds
         #[arg(long, default_value_t = 1_000_000)]
         clocks: u64,
     },
-}
-
-/// Arguments of `mutate`.
-#[derive(clap::Args)]
-struct Mutate {
-    /// Blocks, by the names of their folders; a crate, such as rtl-prim, stands for all of its blocks
-    #[arg(required = true)]
-    blocks: Vec<String>,
-    /// Try so many mutants of each block, chosen at random
-    #[arg(long)]
-    sample: Option<usize>,
-    /// Chooses the sample
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Tests that run at once; as many as there are processors, if it is not given
-    #[arg(long)]
-    jobs: Option<usize>,
-    /// List the mutants and try none
-    #[arg(long, conflicts_with = "write")]
-    list: bool,
-    /// Write the score into the page of each block
-    #[arg(long)]
-    write: bool,
 }
 
 fn main() -> ExitCode {
@@ -77,10 +57,8 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
-        Task::Mutate(Mutate { blocks, sample, seed, jobs, list, write }) => {
-            let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-            mutate::run(&mutate::Options { names: blocks, sample, seed, jobs, list, write })
-        }
+        Task::Formal(arguments) => formal::run(&arguments),
+        Task::Mutate(arguments) => mutate::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

@@ -24,21 +24,27 @@ use project::{Chosen, Crate, Project};
 use run::{Fate, Mutant, Plan, TestBinary};
 use survivors::Explanations;
 
-/// What to do.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Blocks, or crates for all of their blocks.
-    pub names: Vec<String>,
-    /// How many mutants of each block are tried, if not all.
-    pub sample: Option<usize>,
-    /// Chooses the sample.
-    pub seed: u64,
-    /// How many tests run at once.
-    pub jobs: usize,
-    /// Only list the mutants.
-    pub list: bool,
-    /// Write the score into the page of each block.
-    pub write: bool,
+/// What is tried, and how.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Blocks, by the names of their folders; a crate, such as rtl-prim, stands for all of its blocks
+    #[arg(required = true)]
+    blocks: Vec<String>,
+    /// Try so many mutants of each block, chosen at random
+    #[arg(long)]
+    sample: Option<usize>,
+    /// Chooses the sample
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Tests that run at once; as many as there are processors, if it is not given
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// List the mutants and try none
+    #[arg(long, conflicts_with = "write")]
+    list: bool,
+    /// Write the score into the page of each block
+    #[arg(long)]
+    write: bool,
 }
 
 /// The result of one block.
@@ -68,11 +74,11 @@ impl Score {
 }
 
 /// Tries the mutants of each block, prints the scores and the survivors, and fails if one of them is not explained.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(arguments: &Arguments) -> Result<()> {
     let project = Project::load()?;
     let mut problems = Vec::new();
     let mut scores = Vec::new();
-    for (krate, chosen) in project.chosen(&options.names)? {
+    for (krate, chosen) in project.chosen(&arguments.blocks)? {
         let explanations = Explanations::read(&krate.mutants_file())?;
         let tests = TestBinary::build(krate)?;
         let blocks = match chosen {
@@ -88,24 +94,25 @@ pub fn run(options: &Options) -> Result<()> {
             if plan.mutants.is_empty() {
                 continue;
             }
-            if options.list {
-                list(&block, &sampled(plan.mutants, options));
+            if arguments.list {
+                list(&block, &sampled(plan.mutants, arguments));
                 continue;
             }
-            let score = of_block(krate, &tests, &block, plan, options, &explanations, &mut problems)?;
-            let page = page(&block, &score, options);
-            if options.write {
+            let score = of_block(krate, &tests, &block, plan, arguments, &explanations, &mut problems)?;
+            let page = page(&block, &score, arguments);
+            if arguments.write {
                 krate.write_page(&block, &page)?;
             } else if krate.read_page(&block).is_some_and(|written| written != page) {
                 eprintln!("the page of `{block}` has another score: run this with --write");
             }
+            print!("{}", survivors(&score));
             scores.push(score);
         }
     }
-    if options.list {
+    if arguments.list {
         return Ok(());
     }
-    print!("{}", report(&scores));
+    print!("{}", table(&scores));
     problems.iter().for_each(|problem| eprintln!("{problem}"));
     ensure!(problems.is_empty(), "{} survivor(s) or explanations to look at, see above", problems.len());
     Ok(())
@@ -124,16 +131,17 @@ fn of_block(
     tests: &TestBinary,
     block: &str,
     plan: Plan,
-    options: &Options,
+    arguments: &Arguments,
     explanations: &Explanations,
     problems: &mut Vec<String>,
 ) -> Result<Score> {
     let all = plan.mutants.len();
     let known: BTreeSet<String> = plan.mutants.iter().map(|mutant| mutant.text.clone()).collect();
-    let mutants = sampled(plan.mutants, options);
+    let mutants = sampled(plan.mutants, arguments);
     let progress = Terminal::default();
     progress.begin(&format!("{block}: {} mutants, {} tests", mutants.len(), plan.tests.len()), mutants.len() as u64);
-    let fates = tests.try_all(&plan.tests, &mutants, options.jobs, &progress);
+    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let fates = tests.try_all(&plan.tests, &mutants, jobs, &progress);
     progress.end();
 
     let tried = mutants.len();
@@ -164,10 +172,10 @@ fn of_block(
 }
 
 /// As many of the mutants as are asked for, in their order.
-fn sampled(mutants: Vec<Mutant>, options: &Options) -> Vec<Mutant> {
-    let Some(wanted) = options.sample.filter(|wanted| *wanted < mutants.len()) else { return mutants };
+fn sampled(mutants: Vec<Mutant>, arguments: &Arguments) -> Vec<Mutant> {
+    let Some(wanted) = arguments.sample.filter(|wanted| *wanted < mutants.len()) else { return mutants };
     let mut order: Vec<usize> = (0..mutants.len()).collect();
-    Seed(options.seed).rng("mutants").shuffle(&mut order);
+    Seed(arguments.seed).rng("mutants").shuffle(&mut order);
     let chosen: BTreeSet<usize> = order.into_iter().take(wanted).collect();
     mutants.into_iter().enumerate().filter(|(number, _)| chosen.contains(number)).map(|(_, mutant)| mutant).collect()
 }
@@ -177,11 +185,11 @@ fn percent(part: usize, whole: usize) -> f64 {
 }
 
 /// What the page of a block says.
-fn page(block: &str, score: &Score, options: &Options) -> String {
+fn page(block: &str, score: &Score, arguments: &Arguments) -> String {
     let (mut of, mut command) = (format!("{} mutants", score.all), format!("cargo xtask mutate {block}"));
     if score.tried < score.all {
         of = format!("{} mutants, a sample of {}", score.tried, score.all);
-        command.push_str(&format!(" --sample {} --seed {}", score.tried, options.seed));
+        command.push_str(&format!(" --sample {} --seed {}", score.tried, arguments.seed));
     }
     let survivors = match (score.survivors.len(), score.explained()) {
         (0, _) => "none survives".into(),
@@ -192,8 +200,23 @@ fn page(block: &str, score: &Score, options: &Options) -> String {
     format!("The tests notice {:.1} % of {of}: {survivors}.\n`{command}`\n", percent(score.killed(), score.tried))
 }
 
-/// A table of the scores, and the survivors.
-fn report(scores: &[Score]) -> String {
+/// The survivors of a block, with their lines.
+fn survivors(score: &Score) -> String {
+    let mut text = String::new();
+    if !score.survivors.is_empty() {
+        text.push_str(&format!("Survivors of {}\n", score.block));
+    }
+    for Survivor { mutant, explanation } in &score.survivors {
+        text.push_str(&format!("  {}: {} ({})\n", mutant.line, mutant.text, mutant.kind));
+        if let Some(explanation) = explanation {
+            text.push_str(&format!("    {explanation}\n"));
+        }
+    }
+    text
+}
+
+/// A table of the scores.
+fn table(scores: &[Score]) -> String {
     let width = scores.iter().map(|score| score.block.len()).chain([5]).max().unwrap_or(5);
     let row = |name: &str, all: usize, tried: usize, killed: usize, explained: usize| {
         let sample = if tried < all { format!(" of {all}") } else { String::new() };
@@ -215,15 +238,6 @@ fn report(scores: &[Score]) -> String {
     if scores.len() > 1 {
         let tried = sum(|score| score.tried);
         text.push_str(&row("all", sum(|score| score.all), tried, sum(Score::killed), sum(Score::explained)));
-    }
-    for score in scores.iter().filter(|score| !score.survivors.is_empty()) {
-        text.push_str(&format!("\nSurvivors of {}\n", score.block));
-        for Survivor { mutant, explanation } in &score.survivors {
-            text.push_str(&format!("  {}: {} ({})\n", mutant.line, mutant.text, mutant.kind));
-            if let Some(explanation) = explanation {
-                text.push_str(&format!("    {explanation}\n"));
-            }
-        }
     }
     text
 }

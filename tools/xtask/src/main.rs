@@ -28,7 +28,7 @@ enum Task {
     Check,
     /// tidy, fmt and clippy
     Lint,
-    /// Exactly what the pipeline runs: lint, then test
+    /// Exactly what the pipeline runs: lint, test, formal
     Ci,
     /// Check what only a machine notices: dependency edges, front pages, stray literals, files
     Tidy,
@@ -39,6 +39,9 @@ enum Task {
     /// Measure area and longest path of blocks: `cargo xtask area --help`
     #[command(disable_help_flag = true)]
     Area(Rest),
+    /// Prove what blocks assert: `cargo xtask formal --help`
+    #[command(disable_help_flag = true)]
+    Formal(Rest),
     /// Change blocks in small ways and see which changes their tests notice: `cargo xtask mutate --help`
     #[command(disable_help_flag = true)]
     Mutate(Rest),
@@ -71,11 +74,16 @@ fn run(task: Task) -> Result<()> {
         Task::Test(rest) => steps::test(&workspace, &rest.arguments),
         Task::Check => steps::check(&workspace),
         Task::Lint => steps::lint(&workspace),
-        Task::Ci => steps::lint(&workspace).and_then(|()| steps::test(&workspace, &[])),
+        Task::Ci => {
+            steps::lint(&workspace)?;
+            steps::test(&workspace, &[])?;
+            steps::workbench(&workspace, "formal", &[])
+        }
         Task::Tidy => tidy::run(&workspace),
         Task::Generate => generated::write(&workspace),
         Task::Readme => readme::run(&workspace),
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
+        Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),
         Task::Mutate(rest) => steps::workbench(&workspace, "mutate", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }

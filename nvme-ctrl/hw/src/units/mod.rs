@@ -240,5 +240,8 @@ impl Block for Units {
                 host_error: bit_at(host_error, ended_tag),
             });
         });
+
+        // 6. Properties
+        m.assert(clock, "announcement_has_room", state.is(State::Issue).implies(can_announce));
     }
 }

@@ -22,11 +22,12 @@
 //! ## Limits
 //! It holds `depth` items, and one more in the output register.
 
-use crate::{next_index, Payload};
+use crate::{next_index, Payload, Traffic};
 use rtl_hdl::{address_width, when, zero, Block, InstanceHandle, MemoryStyle, Module, Shape, Signal};
 
 #[cfg(test)]
 pub(crate) mod bench;
+mod props;
 
 /// Words up to which a memory is made of distributed RAM: one LUT holds 64 bits.
 const DISTRIBUTED_WORDS_MAX: u32 = 64;
@@ -90,6 +91,10 @@ impl Block for Fifo {
         // 5. Outputs
         output.valid.set(offered);
         output.payload.set(item);
+
+        // 6. Properties
+        let traffic = Traffic { push: write, pushed: input.payload(), pop: offered & output.ready, popped: item };
+        props::keeps_order(m, clock, self.depth, props::Inside { items, head, tail, held, offered, item }, traffic);
     }
 }
 

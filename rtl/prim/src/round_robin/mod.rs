@@ -26,11 +26,13 @@
 //! ## Limits
 //! `accept` without a grant has no effect.
 
+use self::props::Turns;
 use crate::first_one;
 use rtl_hdl::{when, zero, Block, Module, Signal};
 
 #[cfg(test)]
 pub(crate) mod bench;
+mod props;
 
 /// The grant, one-hot, for `request` when `last` (one-hot, or zero at first) was served last; zero without a request.
 #[track_caller]
@@ -75,6 +77,11 @@ impl Block for RoundRobin {
 
         // 5. Outputs
         m.output("grant_comb", grant);
+
+        // 6. Properties
+        m.assert(clock, "grants_one", first_one(grant).eq(grant));
+        m.assert(clock, "grants_a_request", (grant & !request).eq(0) & request.any().eq(grant.any()));
+        props::is_fair(m, clock, Turns { request, chosen: grant & accept.repeat(self.requests), last });
     }
 }
 
@@ -117,5 +124,10 @@ impl Block for RoundRobinRegistered {
 
         // 5. Outputs
         m.output("grant", grant);
+
+        // 6. Properties
+        m.assert(clock, "grants_one", first_one(grant).eq(grant));
+        let chosen = round_robin(request & !grant, turn) & free.repeat(self.requests);
+        props::is_fair(m, clock, Turns { request: request & !grant, chosen, last: turn });
     }
 }

@@ -18,7 +18,7 @@
 //! ## Limits
 //! Every block's output streams have this buffer already: it is for long ways between blocks.
 
-use crate::Payload;
+use crate::{Payload, Traffic, Watched};
 use rtl_hdl::{when, Block, Module};
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ impl Block for SkidBuffer {
 
     fn build(&self, m: &Module) {
         // 1. Ports
-        m.clock();
+        let clock = m.clock();
         let input = self.payload.stream_in(m, "in");
         let output = self.payload.stream_out(m, "out");
 
@@ -55,5 +55,10 @@ impl Block for SkidBuffer {
         });
 
         // 5. Outputs: the streams' own.
+
+        // 6. Properties
+        let popped = output.contents().held;
+        let traffic = Traffic { push: input.taken(), pushed: input.payload(), pop: output.taken(), popped };
+        Watched::new(m, clock, "watched", 2, traffic).is_in_stream(m, clock, "out", output.contents());
     }
 }

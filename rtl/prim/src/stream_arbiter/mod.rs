@@ -24,7 +24,7 @@
 //! ## Limits
 //! A burst that never ends keeps the turn.
 
-use crate::{one_hot_select, round_robin, Payload};
+use crate::{first_one, one_hot_select, round_robin, Payload, Traffic, Watched};
 use rtl_hdl::{cat, when, zero, Block, Constant, Module, Signal};
 
 #[cfg(test)]
@@ -92,13 +92,13 @@ impl Block for StreamArbiter {
         let offered = m.wire("offered", (valid & turn).any());
         let item = m.wire("item", one_hot_select(turn, &items));
         let taken = m.wire("taken", offered & output.can_take());
-        let movable = match self.lock {
-            Lock::Item => !offered | taken,
+        let (movable, in_burst) = match self.lock {
+            Lock::Item => (!offered | taken, None),
             Lock::UntilLast => {
                 let in_burst = m.reg("in_burst", clock, false);
                 let last = m.wire("last", item.bit(self.last_bit()));
                 when(taken, || in_burst.set(!last));
-                offered.mux(taken & last, !in_burst)
+                (offered.mux(taken & last, !in_burst), Some(in_burst))
             }
         };
         let others = m.wire("others", valid & !turn);
@@ -108,5 +108,16 @@ impl Block for StreamArbiter {
         when(taken, || output.offer(item));
 
         // 5. Outputs: the streams' own.
+
+        // 6. Properties
+        m.assert(clock, "one_has_the_turn", turn.any() & first_one(turn).eq(turn));
+        let popped = output.contents().held;
+        let traffic = Traffic { push: taken, pushed: item, pop: output.taken(), popped };
+        Watched::new(m, clock, "watched", 2, traffic).is_in_stream(m, clock, "out", output.contents());
+        if let Some(in_burst) = in_burst {
+            let burst_turn = m.reg_without_reset("burst_turn", clock, self.inputs);
+            when(taken, || burst_turn.set(turn));
+            m.assert(clock, "bursts_are_whole", in_burst.implies(turn.eq(burst_turn)));
+        }
     }
 }

@@ -20,7 +20,7 @@
 //! ## Limits
 //! An item that is not taken holds up those behind it, also for other outputs. An item for an output that does not exist is thrown away.
 
-use crate::{one_hot, Payload};
+use crate::{one_hot, Payload, Traffic, Watched};
 use rtl_hdl::{cat, when, zero, Block, Module, Signal};
 use std::ops::Range;
 
@@ -97,5 +97,15 @@ impl Block for StreamDemux {
             output.valid.set(target.bit(i as u32));
             output.payload.set(item);
         }
+
+        // 6. Properties
+        let number = |item: Signal| one_hot(item.bits(self.select.clone()), self.outputs);
+        m.assert(clock, "offered_where_it_belongs", target.any().implies(target.eq(number(item))));
+        let push = input.taken() & number(input.payload()).any();
+        let traffic = Traffic { push, pushed: input.payload(), pop: (target & ready).any(), popped: item };
+        let waits = spare_full & number(spare).any();
+        let watched = Watched::new(m, clock, "watched", 2, traffic);
+        watched.is_in_two_places(m, clock, "places", (target.any(), item), Some((waits, spare)));
+        m.assert(clock, "spare_waits_for_an_offer", spare_full.implies(target.any()));
     }
 }

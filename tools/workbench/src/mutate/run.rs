@@ -25,7 +25,7 @@ const TIME_MORE: Duration = Duration::from_secs(10);
 const UNMUTATED_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Names of files, or parts of paths, with what only tests compile, by the names of the guide.
-const TEST_PARTS: [&str; 4] = ["bench", "props", "tests", "testing"];
+const TEST_PARTS: [&str; 3] = ["bench", "tests", "testing"];
 
 /// The unit tests of a crate, built.
 pub struct TestBinary<'a> {

@@ -1,0 +1,186 @@
+//! Proofs: what the formal tools are asked about a block.
+//!
+//! The block is put into a frame that adds the rules of streams: on each output stream an offered item stays, unchanged, until it is taken, which
+//! is asserted; on each input stream the other side does the same, which is assumed. What the block asserts and assumes itself joins in. What
+//! blocks inside of it assume is asserted: the block is what is around them.
+
+use crate::ir::*;
+use crate::module::{elaborate, Block, Clock, Module, Problems};
+use crate::signal::{cat, Signal};
+use crate::Design;
+use std::rc::Rc;
+
+/// What is asked about one block.
+pub struct Proof {
+    /// The block, in the configuration that is proved: small, but with every case in it.
+    pub block: Box<dyn Block>,
+    /// How far.
+    pub goal: Goal,
+    /// Covers are reached within this many clocks; with 0 they are not asked for.
+    pub cover: u32,
+    /// Covers of the frame that no run reaches, by name: streams that the configuration leaves silent.
+    pub silent: Vec<String>,
+}
+
+/// How far a proof goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Goal {
+    /// For all runs: every run of this many clocks from a reset, and from any `induction` clocks in a row in which all assertions hold, the next.
+    Induction {
+        /// Clocks of the base case.
+        base: u32,
+        /// Clocks of the step, at most.
+        step: u32,
+    },
+    /// For all runs of this many clocks from a reset.
+    Bounded {
+        /// Clocks; with several clocks, moments in which any of them may rise.
+        depth: u32,
+    },
+}
+
+impl Proof {
+    /// For all runs, by induction over at most `step` clocks; the base case is a few clocks longer.
+    pub fn by_induction(block: impl Block + 'static, step: u32) -> Proof {
+        let goal = Goal::Induction { base: step + 8, step };
+        Proof { block: Box::new(block), goal, cover: 20, silent: vec![] }
+    }
+
+    /// For all runs of `depth` clocks.
+    pub fn bounded(block: impl Block + 'static, depth: u32) -> Proof {
+        Proof { block: Box::new(block), goal: Goal::Bounded { depth }, cover: depth, silent: vec![] }
+    }
+
+    /// With covers within this many clocks; with 0 they are not asked for.
+    #[must_use]
+    pub fn cover(mut self, clocks: u32) -> Proof {
+        self.cover = clocks;
+        self
+    }
+
+    /// Without the cover that an item passes through this stream, which the configuration leaves silent.
+    #[must_use]
+    pub fn silent(mut self, stream: &str) -> Proof {
+        self.silent.push(stream.into());
+        self
+    }
+
+    /// What it is called: the name of the block.
+    pub fn name(&self) -> String {
+        self.block.name()
+    }
+
+    /// The block in its frame.
+    pub fn design(&self) -> Result<Design, Problems> {
+        let mut design = elaborate(&Frame { proof: self })?;
+        let block = design.top().instances[0].module.name.clone();
+        let top = design.top().name.clone();
+        assert_inner_assumptions(&mut design, &[&top, &block]);
+        Ok(design)
+    }
+}
+
+/// Asserts what modules other than `kept` assume.
+fn assert_inner_assumptions(design: &mut Design, kept: &[&str]) {
+    let mut done: Vec<Rc<ModuleIr>> = Vec::new();
+    for module in &design.modules {
+        let mut module = ModuleIr::clone(module);
+        for instance in &mut module.instances {
+            if let Some(changed) = done.iter().find(|other| other.name == instance.module.name) {
+                instance.module = changed.clone();
+            }
+        }
+        if !kept.contains(&module.name.as_str()) {
+            for property in module.properties.iter_mut().filter(|p| p.kind == PropertyKind::Assume) {
+                property.kind = PropertyKind::Assert;
+            }
+        }
+        done.push(Rc::new(module));
+    }
+    design.modules = done;
+}
+
+/// A block with its rules around it.
+struct Frame<'a> {
+    proof: &'a Proof,
+}
+
+impl Block for Frame<'_> {
+    fn name(&self) -> String {
+        format!("proof_of_{}", self.proof.name())
+    }
+
+    fn build(&self, m: &Module) {
+        m.allow_combinational("the frame of a proof");
+        let probe = m.clocks_of("block", &*self.proof.block);
+        let clocks: Vec<Clock> = probe.iter().map(|(name, reset)| m.named_clock(name, reset.as_deref())).collect();
+        let block = m.instance_with_clocks("block", &*self.proof.block, &clocks);
+        let module = block.module().clone();
+
+        let mut outside: Vec<(String, Signal)> = Vec::new();
+        for port in &module.ports {
+            let is_reset = module.clocks.iter().any(|clock| clock.reset == Some(port.node));
+            match (port.direction, port.domain) {
+                (Direction::Input, Domain::ClockInput(_)) => continue,
+                (Direction::Input, _) if is_reset => continue,
+                (Direction::Input, domain) => {
+                    let input = match domain {
+                        Domain::Clock(clock) => m.input_of(&port.name, port.width, clocks[clock]),
+                        _ => m.input_async(&port.name, port.width),
+                    };
+                    block.port(&port.name).set(input);
+                    outside.push((port.name.clone(), input));
+                }
+                (Direction::Output, _) => {
+                    let value = block.port(&port.name);
+                    m.output(&port.name, value);
+                    outside.push((port.name.clone(), value));
+                }
+            }
+        }
+        let signal = |name: &str| outside.iter().find(|(other, _)| other == name).map(|(_, signal)| *signal);
+        for stream in &module.streams {
+            let (Some(valid), Some(ready)) = (signal(&stream.valid()), signal(&stream.ready())) else { continue };
+            let leaves: Vec<Signal> =
+                stream.leaves.iter().filter_map(|(suffix, _)| signal(&format!("{}{suffix}", stream.name))).collect();
+            let index = module.port(&stream.valid()).expect("a stream has a valid port");
+            let clock = match module.ports[index].domain {
+                Domain::Clock(clock) => clock,
+                _ => 0,
+            };
+            self.rules_of(m, clocks[clock], stream, valid, ready, &leaves);
+        }
+    }
+}
+
+impl Frame<'_> {
+    fn rules_of(&self, m: &Module, clock: Clock, stream: &StreamPort, valid: Signal, ready: Signal, leaves: &[Signal]) {
+        let name = &stream.name;
+        let payload = if leaves.is_empty() { valid } else { cat(leaves) };
+        let waiting = match clock.reset() {
+            Some(_) => m.reg(&format!("{name}_rule_waiting"), clock, false),
+            None => m.reg_without_reset(&format!("{name}_rule_waiting"), clock, 1),
+        };
+        let before = m.reg_without_reset(&format!("{name}_rule_before"), clock, payload.width());
+        waiting.set(valid & !ready);
+        before.set(payload);
+        let stays = waiting.implies(valid & payload.eq(before));
+        match stream.direction {
+            Direction::Output => m.assert(clock, &format!("{name}_keeps_its_offer"), stays),
+            Direction::Input => m.assume(clock, &format!("{name}_keeps_its_offer"), stays),
+        }
+        if !self.proof.silent.contains(name) {
+            m.cover(clock, &format!("{name}_passes"), valid & ready);
+        }
+    }
+}
+
+impl Module {
+    /// The names of the clocks of a block and of their resets.
+    #[track_caller]
+    fn clocks_of(&self, name: &str, block: &dyn Block) -> Vec<(String, Option<String>)> {
+        let module = crate::module::build_module(block, std::panic::Location::caller());
+        let name_of = |node: NodeId| module.nodes[node].name.clone().unwrap_or_else(|| name.into());
+        module.clocks.iter().map(|clock| (clock.name.clone(), clock.reset.map(name_of))).collect()
+    }
+}
