@@ -136,6 +136,8 @@ pub(crate) fn claim(name: &str, source: Source) {
         );
     } else if crate::emit::is_keyword(name) {
         problem(source, format!("`{name}` is a keyword of SystemVerilog: choose another name"));
+    } else if building(|b| b.ir.name == name) {
+        problem(source, format!("`{name}` is the name of the module itself, which it would hide: choose another name"));
     }
     let earlier = building(|b| b.names.insert(name.to_string(), source));
     if let Some(earlier) = earlier {

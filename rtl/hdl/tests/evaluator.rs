@@ -822,10 +822,10 @@ fn a_withdrawn_item_is_found() {
 }
 
 #[test]
-#[should_panic(expected = "after 1 clocks the output `value` of `count` differs: one [1], two [2]")]
+#[should_panic(expected = "after 1 clocks the output `value` of `counter` differs: one [1], two [2]")]
 fn lockstep_finds_the_first_difference() {
     let count = |by: u8| {
-        elaborate(&block_fn("count", |m| {
+        elaborate(&block_fn("counter", |m| {
             let clock = m.clock();
             let count = m.reg("count", clock, zero(8));
             count.set(count + by);
