@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Number of a term.
 type Id = u32;
 
+/// Reductions of at most so many bits are written out.
+const BITS_MAX: u32 = 64;
+
 /// No term.
 const NONE: Id = Id::MAX;
 
@@ -187,6 +190,11 @@ impl Forms {
             Term::Concat(parts) => {
                 let parts: Vec<Id> = parts.iter().map(|part| self.any(*part)).collect();
                 self.or(&parts)
+            }
+            // Bit by bit, so that the order in which bits stand side by side does not matter.
+            _ if self.width(a) <= BITS_MAX => {
+                let bits: Vec<Id> = (0..self.width(a)).map(|bit| self.slice(a, bit, 1)).collect();
+                self.or(&bits)
             }
             _ => self.term(Term::AnyBit(a), 1),
         }
