@@ -34,6 +34,8 @@ fn settle_dont_cares(ir: &mut ModuleIr) {
         let Some(&(value, source)) = values.first() else { continue };
         if values.iter().all(|(v, _)| *v == value) {
             remove_sets(&mut ir.body, target);
+        } else {
+            ir.dont_care.push(target);
         }
         ir.body.insert(0, Statement::Set { target, element: None, value, source });
     }

@@ -448,7 +448,7 @@ pub struct ModuleIr {
     pub foreign: Option<ForeignIr>,
     /// If outputs may follow inputs within a clock: why.
     pub combinational_because: Option<String>,
-    /// Wires whose value does not matter where nothing sets it; empty after the check.
+    /// Wires whose value does not matter where nothing sets it. After the check: those whose first assignment is there for that.
     pub dont_care: Vec<NodeId>,
     /// Targets with the value that they have where nothing sets them; part of the body after the checks.
     pub defaults: Vec<(NodeId, NodeId, Source)>,

@@ -285,6 +285,29 @@ fn no_wire_loses_its_only_value() {
     assert_eq!(shown("both: no assignment of !a", 6, 0), 0x60);
 }
 
+/// Where nothing is offered the item does not matter, and where one is it does, also if it is the one that stands there all the time.
+#[test]
+fn what_does_not_matter_is_left_out_and_what_does_is_not() {
+    let design = elaborated(&block_fn("merging", |m| {
+        m.allow_combinational("it is small");
+        m.clock();
+        let [first, second] = ["first", "second"].map(|name| m.stream_in_bits(name, 8));
+        let exit = m.stream_out_single_with("exit", Naming::Underscore, |make| make("data", 8));
+        when(exit.can_take() & first.valid(), || {
+            first.take();
+            exit.offer(first.payload());
+        })
+        .else_when(exit.can_take() & second.valid(), || {
+            second.take();
+            exit.offer(second.payload());
+        });
+    }));
+    let mutations = mutations(design.top());
+    let of_items: Vec<&str> =
+        mutations.iter().map(|m| &m.text[..]).filter(|text| text.starts_with("exit_item: no assignment")).collect();
+    assert_eq!(of_items, ["exit_item: no assignment of first_data", "exit_item: no assignment of second_data"]);
+}
+
 /// Counts to a limit and begins again.
 fn counter() -> impl Block {
     block_fn("counter", |m| {

@@ -3,7 +3,7 @@
 use super::Kind;
 use crate::ir::*;
 use crate::{check, Constant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One change. It refers to the module that it was found in.
 #[derive(Clone, Debug)]
@@ -94,6 +94,7 @@ pub(super) fn all(ir: &ModuleIr) -> Vec<Change> {
         of_node(ir, node, labels, &mut changes);
     }
     of_body(&needed, &mut vec![], &ir.body, &mut changes);
+    leave_out_dont_cares(ir, &mut changes);
     for (memory, described) in ir.memories.iter().enumerate() {
         for (port, write) in described.writes.iter().enumerate() {
             changes.extend([true, false].map(|stuck| Change::WriteEnable { memory, port, stuck }));
@@ -187,6 +188,18 @@ fn of_node(ir: &ModuleIr, node: NodeId, labels: Option<&[&str]>, changes: &mut V
             }
         }
     }
+}
+
+/// Leaves out the first assignment of each wire whose value does not matter there: nothing can see it.
+fn leave_out_dont_cares(ir: &ModuleIr, changes: &mut Vec<Change>) {
+    let mut dont_care: BTreeSet<NodeId> = ir.dont_care.iter().copied().collect();
+    changes.retain(|change| match change {
+        Change::Assignment { place } => match place.statement(&ir.body) {
+            Statement::Set { target, .. } => !dont_care.remove(target),
+            _ => true,
+        },
+        _ => true,
+    });
 }
 
 /// The enums that constants belong to, as far as their readers say.
@@ -340,13 +353,14 @@ fn add_node(ir: &mut ModuleIr, kind: NodeKind, width: u32, like: NodeId) -> Node
     ir.nodes.len() - 1
 }
 
-/// Assignments of zeros for the wires that have lost their only value with `old`, in its place.
+/// Assignments of zeros for the wires that have lost their only value with `old`, in its place. A value that does not matter is none.
 fn instead_of(ir: &mut ModuleIr, old: &[Statement]) -> Vec<Statement> {
     let mut lost: Vec<(NodeId, Option<NodeId>, NodeId, Source)> = Vec::new();
     for_each_set(old, &mut |set, _| {
         if let Statement::Set { target, element, value, source } = set {
             let known = lost.iter().any(|(other, at, ..)| (other, at) == (target, element));
-            if !known && matches!(ir.nodes[*target].kind, NodeKind::Wire) && !check::is_always_driven(ir, *target) {
+            let has_value = || check::is_always_driven(ir, *target) && !ir.dont_care.contains(target);
+            if !known && matches!(ir.nodes[*target].kind, NodeKind::Wire) && !has_value() {
                 lost.push((*target, *element, *value, source));
             }
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::{Mutex, Once};
 
 /// The variable that names the mutant.
@@ -74,10 +75,12 @@ pub(crate) fn note(design: &Design) {
     }
 }
 
-/// The Rust file that describes the module: where its first port is.
+/// The Rust file that describes the module: where its first node is from that is not made inside of the language.
 fn home(module: &ModuleIr) -> &'static str {
-    let node = module.ports.first().and_then(|port| module.nodes.get(port.node)).or(module.nodes.first());
-    node.map_or("", |node| node.source.file())
+    let language = Path::new(file!()).ancestors().nth(2).unwrap_or(Path::new(""));
+    let files = module.nodes.iter().map(|node| node.source.file());
+    let mut own = files.filter(|file| !Path::new(file).starts_with(language));
+    own.next().unwrap_or_default()
 }
 
 fn write(path: &str, append: bool, text: &str) {
