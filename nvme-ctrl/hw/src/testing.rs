@@ -1,7 +1,7 @@
 //! What the benches of this crate share.
 
 use crate::Config;
-use rtl_hdl::bench::{Bench, Rng, Seed, Stalls};
+use rtl_hdl::bench::{self, Bench, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::{Block, Design};
 use sim_verilator::test_bed::{assert_lint_is_silent, evaluator};
@@ -86,4 +86,10 @@ pub(crate) fn without_stalls(block: &dyn Block, body: impl FnOnce(&mut Bench)) {
     let design = design(block);
     let mut simulator = simulator(&design);
     body(&mut Bench::new(&mut *simulator, &design, Seed::from_env_or(0x5EED), Stalls::None));
+}
+
+/// A reset in any clock leaves nothing: see [`bench::forgets_at_reset`].
+pub(crate) fn forgets_at_reset(block: &dyn Block, answers: &[&str], ignored: &[&str]) {
+    let design = design(block);
+    bench::forgets_at_reset(&mut *simulator(&design), &design, Seed::from_env_or(0x5EED), answers, ignored);
 }

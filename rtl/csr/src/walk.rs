@@ -43,8 +43,8 @@ pub fn walk(file: &RegisterFile, sim: &mut dyn Simulator, seed: Seed) {
     for index in 0..file.registers().len() {
         walker.write_each_bit(index);
         walker.write_each_byte(index);
+        walker.reset_in_a_write(file.registers()[index].offset);
     }
-    walker.reset();
     walker.read_everything();
     for _ in 0..OPERATIONS {
         walker.random_operation();
@@ -113,8 +113,14 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Resets the block, with every input of a field at zero.
+    /// Resets the block in a clock in which any word is written.
     fn reset(&mut self) {
+        let offset = self.random_offset();
+        self.reset_in_a_write(offset);
+    }
+
+    /// Resets the block in a clock in which the word at `offset` is written, with every input of a field at zero: nothing of the write is left.
+    fn reset_in_a_write(&mut self, offset: u32) {
         for ports in &self.ports {
             for ports in &ports.fields {
                 ports.event.into_iter().for_each(|port| self.sim.poke_u64(port, 0));
@@ -124,14 +130,41 @@ impl<'a> Walker<'a> {
             self.values[index] = self.file.registers()[index].reset;
             self.show(index, 0);
         }
+        self.begin_a_write(offset);
+        self.poke("reset", 1);
+        self.pulses.fill(0);
+        self.clock();
+        self.poke("reset", 0);
         for valid in self.bus_requests() {
             self.poke(&valid, 0);
         }
-        self.poke("reset", 1);
-        self.clock();
-        self.poke("reset", 0);
-        self.pulses.fill(0);
+        self.check_pulses(None);
         self.check_outputs();
+    }
+
+    /// Puts a write on the bus so that it happens in the next clock.
+    fn begin_a_write(&mut self, offset: u32) {
+        let (offset, data) = (u64::from(offset), u64::from(self.rng.next_u64() as u32));
+        match self.file.bus().clone() {
+            Bus::Access => {
+                for (port, value) in
+                    [("write_address", offset), ("write_data", data), ("write_strobe", 0xf), ("write", 1)]
+                {
+                    self.poke(port, value);
+                }
+            }
+            Bus::AxiLite(name) => {
+                for (port, value) in
+                    [("awaddr", offset), ("wdata", data), ("wstrb", 0xf), ("awvalid", 1), ("wvalid", 1)]
+                {
+                    self.poke(&format!("{name}_{port}"), value);
+                }
+                self.clock();
+                for valid in self.bus_requests() {
+                    self.poke(&valid, 0);
+                }
+            }
+        }
     }
 
     fn bus_requests(&self) -> Vec<String> {
@@ -372,9 +405,9 @@ impl<'a> Walker<'a> {
         fields.filter(|(_, f)| f.access == access).map(|(number, f)| (index, number, f.mask() >> f.lsb)).collect()
     }
 
-    fn random_operation(&mut self) {
+    /// Mostly of a register, sometimes of anything.
+    fn random_offset(&mut self) -> u32 {
         let words = 1u64 << (self.file.address_bits() - WORD_BYTES.ilog2());
-        // Mostly registers, sometimes anything.
         let offset = if self.rng.percent(80) && !self.file.registers().is_empty() {
             let registers = self.file.registers();
             let register = self.rng.pick(registers);
@@ -383,7 +416,11 @@ impl<'a> Walker<'a> {
             WORD_BYTES * self.rng.below(words) as u32
         };
         // The two lowest bits say nothing.
-        let offset = offset + self.rng.below(u64::from(WORD_BYTES)) as u32;
+        offset + self.rng.below(u64::from(WORD_BYTES)) as u32
+    }
+
+    fn random_operation(&mut self) {
+        let offset = self.random_offset();
         match self.rng.below(100) {
             0..=49 => {
                 let (data, strobe) = (self.rng.next_u64() as u32, self.rng.below(1 << WORD_BYTES) as u32);

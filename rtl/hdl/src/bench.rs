@@ -37,6 +37,10 @@
 //!
 //! Everything here panics when a rule is broken, as assertions do: it is for tests.
 
+mod reset;
+
+pub use reset::forgets_at_reset;
+
 use crate::ir::{Direction, Domain, StreamPort};
 use crate::sim::{PortId, Simulator};
 use crate::{words_for, Design, JITTER};
@@ -474,6 +478,12 @@ impl Fields {
         fields
     }
 
+    /// All random: what a bench does not care about it should still compare.
+    pub fn random(stream: &StreamPort, rng: &mut Rng) -> Fields {
+        let width = stream.leaves.iter().map(|(_, width)| width).sum();
+        Fields { stream: stream.clone(), words: rng.bits(width) }
+    }
+
     fn find(&self, name: &str) -> (u32, u32) {
         let mut low = 0;
         for (suffix, width) in &self.stream.leaves {
@@ -754,6 +764,11 @@ impl<'a> Bench<'a> {
     /// An item of a stream, all zero, to be filled in by name.
     pub fn fields(&self, stream: &str) -> Fields {
         Fields::new(self.stream(stream))
+    }
+
+    /// An item of a stream, all random, to be filled in by name where that matters.
+    pub fn random_fields(&self, stream: &str, rng: &mut Rng) -> Fields {
+        Fields::random(self.stream(stream), rng)
     }
 
     /// Adds items for the source of an input stream.

@@ -34,6 +34,8 @@ fn settle_dont_cares(ir: &mut ModuleIr) {
         let Some(&(value, source)) = values.first() else { continue };
         if values.iter().all(|(v, _)| *v == value) {
             remove_sets(&mut ir.body, target);
+        } else {
+            ir.dont_care.push(target);
         }
         ir.body.insert(0, Statement::Set { target, element: None, value, source });
     }
@@ -258,6 +260,18 @@ fn always_assigned(ir: &ModuleIr, body: &[Statement]) -> BTreeSet<(NodeId, Part)
     assigned
 }
 
+/// Whether all of `target` is in `assigned`.
+fn is_whole(ir: &ModuleIr, assigned: &BTreeSet<(NodeId, Part)>, target: NodeId) -> bool {
+    let element = |number: u32| assigned.contains(&(target, Part::Element(number.into())));
+    let elements = ir.nodes[target].elements;
+    assigned.contains(&(target, Part::Whole)) || elements.is_some_and(|count| (0..count).all(element))
+}
+
+/// Whether `target` has a value under every condition.
+pub(crate) fn is_always_driven(ir: &ModuleIr, target: NodeId) -> bool {
+    is_whole(ir, &always_assigned(ir, &part_for(&ir.body, target)), target)
+}
+
 fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
     let mut parts = BTreeSet::new();
     for_each_set(&ir.body, &mut |set, _| {
@@ -273,11 +287,7 @@ fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
         (0..ir.nodes[id].elements.unwrap_or(0)).find(never).filter(|_| by_number)
     };
     let assigned = always_assigned(ir, &ir.body);
-    let always = |id: NodeId| {
-        let element = |number: u32| assigned.contains(&(id, Part::Element(number.into())));
-        let elements = ir.nodes[id].elements;
-        assigned.contains(&(id, Part::Whole)) || elements.is_some_and(|count| (0..count).all(element))
-    };
+    let always = |id: NodeId| is_whole(ir, &assigned, id);
     for (id, node) in ir.nodes.iter().enumerate() {
         let name = || ir.describe(id);
         match node.kind {

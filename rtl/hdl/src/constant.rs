@@ -70,6 +70,29 @@ impl Constant {
         self.words.iter().skip(1).all(|&w| w == 0).then(|| self.words.first().copied().unwrap_or(0))
     }
 
+    /// The sum, without what is above the width.
+    pub fn plus(&self, other: &Constant) -> Constant {
+        let mut carry = false;
+        let words = self.words.iter().zip(&other.words).map(|(a, b)| {
+            let (sum, first) = a.overflowing_add(*b);
+            let (sum, second) = sum.overflowing_add(carry.into());
+            carry = first || second;
+            sum
+        });
+        Constant::from_words(self.width, &words.collect::<Vec<_>>())
+    }
+
+    /// Every bit the other way.
+    pub fn inverted(&self) -> Constant {
+        let words: Vec<u64> = self.words.iter().map(|word| !word).collect();
+        Constant::from_words(self.width, &words)
+    }
+
+    /// `width` bits from bit `low` up.
+    pub fn slice(&self, low: u32, width: u32) -> Constant {
+        Constant::from_words(width, &crate::bench::get_bits(&self.words, low, width))
+    }
+
     /// A sized SystemVerilog literal: `1'b1` for one bit, hexadecimal otherwise.
     pub fn verilog(&self) -> String {
         if self.width == 1 {
@@ -114,6 +137,15 @@ mod tests {
         assert_eq!(Constant::new(0x1f, 6).unwrap().verilog(), "6'h1f");
         assert_eq!(Constant::from_words(130, &[1, 0, 2]).verilog(), "130'h200000000000000000000000000000001");
         assert_eq!(Constant::zero(200).verilog(), "200'h0");
+    }
+
+    #[test]
+    fn sums_carry_across_words_and_wrap() {
+        let ones = Constant::ones(130);
+        assert_eq!(ones.plus(&Constant::from_words(130, &[1])), Constant::zero(130));
+        assert_eq!(Constant::from_words(65, &[u64::MAX]).plus(&Constant::from_words(65, &[1])).words(), [0, 1]);
+        assert_eq!(ones.inverted(), Constant::zero(130));
+        assert_eq!(Constant::from_words(130, &[0, 6]).slice(65, 3).words(), [3]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::ir::{Direction, ModuleIr, PropertyKind, Source};
 use crate::sim::{PortId, Simulator};
 use crate::waveform::Notes;
 use crate::{words_for, Constant, Design};
+pub(crate) use compile::{split, Step};
 use machine::{Machine, Op, WritePort};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -128,7 +128,7 @@ pub enum ReduceOp {
 }
 
 /// Operations on two values of equal width. Comparisons are unsigned unless their name says otherwise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)]
 pub enum BinaryOp {
     Add,
@@ -174,7 +174,7 @@ impl BinaryOp {
 }
 
 /// Shifts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)]
 pub enum ShiftOp {
     Left,
@@ -450,7 +450,7 @@ pub struct ModuleIr {
     pub foreign: Option<ForeignIr>,
     /// If outputs may follow inputs within a clock: why.
     pub combinational_because: Option<String>,
-    /// Wires whose value does not matter where nothing sets it; empty after the check.
+    /// Wires whose value does not matter where nothing sets it. After the check: those whose first assignment is there for that.
     pub dont_care: Vec<NodeId>,
     /// Targets with the value that they have where nothing sets them; part of the body after the checks.
     pub defaults: Vec<(NodeId, NodeId, Source)>,

@@ -17,6 +17,7 @@ mod jitter;
 mod memory;
 mod module;
 mod moments;
+pub mod mutation;
 mod property;
 mod signal;
 mod signed;

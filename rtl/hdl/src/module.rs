@@ -171,6 +171,8 @@ pub(crate) fn claim(name: &str, source: Source) {
         );
     } else if crate::emit::is_keyword(name) {
         problem(source, format!("`{name}` is a keyword of SystemVerilog: choose another name"));
+    } else if building(|b| b.ir.name == name) {
+        problem(source, format!("`{name}` is the name of the module itself, which it would hide: choose another name"));
     }
     let earlier = building(|b| b.names.insert(name.to_string(), source));
     if let Some(earlier) = earlier {
@@ -518,7 +520,8 @@ pub(crate) fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
     })
 }
 
-/// Builds `block` and everything inside it, and checks it.
+/// Builds `block` and everything inside it, and checks it. Where the environment asks for a mutant, that is what comes out: see
+/// [`mutation`](crate::mutation).
 #[track_caller]
 pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     let source = Location::caller();
@@ -528,7 +531,9 @@ pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     let elaboration = with_elaboration(std::mem::take);
     drop(guard);
     if elaboration.problems.is_empty() {
-        Ok(Design { modules: elaboration.done })
+        let design = Design { modules: elaboration.done };
+        crate::mutation::note(&design);
+        Ok(crate::mutation::mutated(design))
     } else {
         Err(Problems(elaboration.problems))
     }

@@ -263,6 +263,15 @@ fn duplicate_name() {
 }
 
 #[test]
+fn name_of_the_module_itself() {
+    refuses(&["`wrong` is the name of the module itself", "another name"], |m, line| {
+        line.below(line!());
+        let wrong = m.input("wrong", 8);
+        m.output("shown", wrong);
+    });
+}
+
+#[test]
 fn duplicate_name_made_of_two_parts() {
     refuses(&["the name `stage_data` is used twice"], |m, line| {
         let data = m.input("stage_data", 8);

@@ -821,11 +821,78 @@ fn a_withdrawn_item_is_found() {
     Bench::new(&mut sim, &design, Seed(1), Stalls::OutputStalls).run(100);
 }
 
+/// Counts what passes, in a register with or without a reset.
+fn counting(has_reset: bool) -> Design {
+    let block = block_fn("counting", move |m| {
+        let clock = m.clock();
+        let (entry, exit) = (m.stream_in_bits("entry", 8), m.stream_out_bits("exit", 8));
+        let count = if has_reset { m.reg("count", clock, zero(8)) } else { m.reg_without_reset("count", clock, 8) };
+        when(exit.can_take(), || {
+            entry.take();
+            when(entry.valid(), || {
+                exit.offer(count);
+                count.set(count + entry.payload());
+            });
+        });
+    });
+    elaborate(&block).unwrap()
+}
+
 #[test]
-#[should_panic(expected = "after 1 clocks the output `value` of `count` differs: one [1], two [2]")]
+fn a_reset_that_clears_everything_is_accepted() {
+    let design = counting(true);
+    bench::forgets_at_reset(&mut Evaluator::new(&design).unwrap(), &design, Seed(1), &[], &[]);
+}
+
+#[test]
+#[should_panic(expected = "`exit_data` of `counting` still shows what was before it")]
+fn what_a_reset_leaves_behind_is_found() {
+    let design = counting(false);
+    bench::forgets_at_reset(&mut Evaluator::new(&design).unwrap(), &design, Seed(1), &[], &[]);
+}
+
+/// Gives its number of answers out, and has none after a reset.
+#[test]
+fn answers_do_not_come_before_they_are_asked_for() {
+    let design = elaborate(&block_fn("asking", |m| {
+        let clock = m.clock();
+        let (answer, exit) = (m.stream_in_bits("answer", 8), m.stream_out_bits("exit", 8));
+        let last = m.reg_without_reset("last", clock, 8);
+        answer.take();
+        when(answer.valid(), || last.set(answer.payload()));
+        when(answer.valid() & exit.can_take(), || exit.offer(last));
+    }))
+    .unwrap();
+    let check = |answers: &[&str]| {
+        bench::forgets_at_reset(&mut Evaluator::new(&design).unwrap(), &design, Seed(1), answers, &[]);
+    };
+    check(&["answer"]);
+    assert!(std::panic::catch_unwind(|| check(&[])).is_err(), "unasked, they show what was before");
+}
+
+#[test]
+#[should_panic(expected = "`ready_shown` of `comparing` still shows what was before it")]
+fn an_output_that_a_reset_leaves_behind_is_found_unless_it_is_ignored() {
+    let design = elaborate(&block_fn("comparing", |m| {
+        let clock = m.clock();
+        let ready = m.reg_without_reset("ready", clock, 1);
+        let ever = m.reg_without_reset("ever", clock, 1);
+        ready.set(ready | m.input("go", 1));
+        ever.set(ready);
+        m.output("ready_shown", ready);
+        m.output("ever_shown", ever);
+    }))
+    .unwrap();
+    let ignored = ["ready_shown", "ever_shown"];
+    bench::forgets_at_reset(&mut Evaluator::new(&design).unwrap(), &design, Seed(1), &[], &ignored);
+    bench::forgets_at_reset(&mut Evaluator::new(&design).unwrap(), &design, Seed(1), &[], &ignored[1..]);
+}
+
+#[test]
+#[should_panic(expected = "after 1 clocks the output `value` of `counter` differs: one [1], two [2]")]
 fn lockstep_finds_the_first_difference() {
     let count = |by: u8| {
-        elaborate(&block_fn("count", |m| {
+        elaborate(&block_fn("counter", |m| {
             let clock = m.clock();
             let count = m.reg("count", clock, zero(8));
             count.set(count + by);

@@ -1,9 +1,12 @@
 //! What the benches of every hardware crate share: each block runs in the evaluator and in Verilator at once.
+//!
+//! Registers and memories start with ones: a reset that is missing shows, because zeros, which most resets load, would hide it. Where the tests
+//! judge [mutants](rtl_hdl::mutation), the evaluator runs alone: a model of each would take seconds to build.
 
-use crate::{lint, Library, ModelSet, ModelSpec};
+use crate::{lint, Library, ModelSet, ModelSpec, Reset};
 use rtl_hdl::bench::Lockstep;
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{elaborate, with_jitter, Block, Design, Evaluator};
+use rtl_hdl::{elaborate, mutation, with_jitter, Block, Design, Evaluator, Options, Start};
 use std::sync::OnceLock;
 
 /// The blocks that a crate benches, in every configuration that is run. All of them are in one Verilated library, because most of its price is
@@ -25,16 +28,18 @@ impl TestBed {
         (self.blocks)().iter().any(|block| block.name() == name)
     }
 
-    /// The evaluator and the Verilated block in step, so that every output is compared in every clock. Where Verilator cannot be had, the
-    /// evaluator alone, and a line that says so.
+    /// The evaluator and the Verilated block in step, so that every output is compared in every clock. For mutants, the evaluator alone; also
+    /// where Verilator cannot be had, with a line that says so.
     ///
     /// # Panics
     /// If the block is none of the test bed's, or its model cannot be built.
     pub fn simulator(&self, design: &Design) -> Box<dyn Simulator> {
+        if mutation::is_asked_for() {
+            return evaluator(design);
+        }
         let Some(library) = self.library() else { return evaluator(design) };
-        let evaluator = Evaluator::new(design).unwrap_or_else(|error| panic!("{error}"));
-        let verilated = library.model(&design.top().name);
-        Box::new(Lockstep::new(design, ("the evaluator", evaluator), ("Verilator", verilated)))
+        let verilated = library.model_with(&design.top().name, Reset::Ones);
+        Box::new(Lockstep::new(design, ("the evaluator", evaluator(design)), ("Verilator", verilated)))
     }
 
     /// Asserts that `verilator --lint-only -Wall` says nothing about any block.
@@ -78,19 +83,24 @@ pub fn design(block: &dyn Block) -> Design {
     elaborate(block).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The evaluator alone, for a block that is in no test bed.
+/// The evaluator alone, for a block that is in no test bed; it starts with ones.
 ///
 /// # Panics
 /// If the design cannot be evaluated.
 pub fn evaluator(design: &Design) -> Box<dyn Simulator> {
-    Box::new(Evaluator::new(design).unwrap_or_else(|error| panic!("{error}")))
+    let options = Options::default().start(Start::Ones);
+    Box::new(Evaluator::with(design, options).unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// Asserts that `verilator --lint-only -Wall` says nothing about the block. Where Verilator cannot be had, a line says so.
+/// Asserts that `verilator --lint-only -Wall` says nothing about the block. Where Verilator cannot be had, a line says so. Mutants are judged by
+/// what they do, so nothing happens for them.
 ///
 /// # Panics
 /// If it does.
 pub fn assert_lint_is_silent(block: &dyn Block) {
+    if mutation::is_asked_for() {
+        return;
+    }
     let spec = ModelSpec::of(&design(block));
     match lint(&spec.verilog, &spec.top) {
         Ok(()) => {}

@@ -1,4 +1,4 @@
-//! What `cargo xtask area`, `cdc`, `coverage`, `formal`, `fuzz-hdl` and `hdl-reference` run.
+//! What `cargo xtask area`, `cdc`, `coverage`, `formal`, `fuzz-hdl`, `hdl-reference` and `mutate` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
@@ -7,6 +7,7 @@ mod cdc;
 mod coverage;
 mod formal;
 mod fuzz;
+mod mutate;
 mod reference;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Task {
     Coverage(coverage::Arguments),
     /// Compare random hardware in the evaluator, in Verilator and as the netlist of yosys
     FuzzHdl(fuzz::Arguments),
+    /// Change the hardware of blocks in small ways, and see which changes their tests notice
+    Mutate(mutate::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
         /// Clocks to run each design for, in each of five rounds
@@ -70,6 +73,7 @@ fn run(task: Task) -> Result<()> {
         Task::Formal(arguments) => formal::run(&arguments),
         Task::Coverage(arguments) => coverage::run(&arguments),
         Task::FuzzHdl(arguments) => fuzz::run(&arguments),
+        Task::Mutate(arguments) => mutate::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

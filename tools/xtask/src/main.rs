@@ -51,6 +51,9 @@ enum Task {
     /// Compare random hardware in three simulators: `cargo xtask fuzz-hdl --help`
     #[command(disable_help_flag = true)]
     FuzzHdl(Rest),
+    /// Change blocks in small ways and see which changes their tests notice: `cargo xtask mutate --help`
+    #[command(disable_help_flag = true)]
+    Mutate(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -93,6 +96,7 @@ fn run(task: Task) -> Result<()> {
         Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),
         Task::Coverage(rest) => steps::workbench(&workspace, "coverage", &rest.arguments),
         Task::FuzzHdl(rest) => steps::workbench(&workspace, "fuzz-hdl", &rest.arguments),
+        Task::Mutate(rest) => steps::workbench(&workspace, "mutate", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }

@@ -1,7 +1,7 @@
 //! The running block.
 
 use super::Buffer;
-use crate::testing::{under_all_stalls, without_stalls};
+use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls};
 use crate::types::{Operation, StorageStatus};
 use nvme_spec::limits::BUFFER_BYTES;
 use rtl_hdl::bench::Bench;
@@ -60,6 +60,7 @@ fn firmware_and_units_see_the_same_bytes() {
                     bench.send("fill", [item.words()]);
                 }
                 finish(bench, beats);
+                assert!(bench.drain("drain").is_empty(), "a Write gives nothing out");
             } else {
                 start(bench, Operation::Read, beats);
                 finish(bench, beats);
@@ -76,13 +77,14 @@ fn firmware_and_units_see_the_same_bytes() {
         }
         start(bench, Operation::Flush, 0);
         finish(bench, 0);
+        assert!(bench.drain("drain").is_empty(), "a Flush gives nothing out");
         for (address, dword) in memory.iter().enumerate() {
             assert_eq!(load(bench, address), *dword, "dword {address}");
         }
     });
 }
 
-/// Five clocks per beat of a Write, six per beat of a Read.
+/// Five clocks per beat of a Write, six per beat of a Read; three for the command and its end.
 #[test]
 fn takes_few_clocks_per_beat() {
     without_stalls(&Buffer, |bench| {
@@ -94,8 +96,42 @@ fn takes_few_clocks_per_beat() {
             start(bench, operation, 64);
             let began = bench.clocks();
             finish(bench, 64);
-            let clocks = bench.clocks() - began;
-            assert!(clocks <= 64 * clocks_per_beat + 6, "{operation:?} takes {clocks} clocks");
+            assert_eq!(bench.clocks() - began, 64 * clocks_per_beat + 3, "clocks of a {operation:?}");
         }
     });
+}
+
+#[test]
+fn nothing_is_lost_while_others_wait() {
+    without_stalls(&Buffer, |bench| {
+        let memory: Vec<u32> = (0..DWORDS as u32).map(|address| address.wrapping_mul(0x0101_0101)).collect();
+        memory.iter().enumerate().for_each(|(address, dword)| store(bench, address, *dword));
+        ["drain", "done"].iter().for_each(|stream| bench.hold(stream, true));
+        start(bench, Operation::Flush, 0);
+        start(bench, Operation::Read, 3);
+        start(bench, Operation::Read, 2);
+        start(bench, Operation::Flush, 1);
+        bench.run(100);
+        bench.hold("done", false);
+        bench.run(100);
+        let done =
+            |bench: &mut Bench| bench.drain_fields("done").iter().map(|done| done.get("tag")).collect::<Vec<_>>();
+        assert_eq!(done(bench), [0], "a Read is not done while its data waits");
+        bench.hold("drain", false);
+        bench.hold("done", true);
+        bench.run(100);
+        bench.hold("done", false);
+        bench.run(100);
+        assert_eq!(done(bench), [3, 2, 1]);
+        let drained = bench.drain_fields("drain");
+        let beats: Vec<_> = drained.iter().map(|beat| (beat.get("tag"), beat.get_words("data"))).collect();
+        let expected = [(3, 0), (3, 1), (3, 2), (2, 0), (2, 1)].map(|(tag, beat)| (tag, beat_of(&memory, beat)));
+        assert_eq!(beats, expected);
+    });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    // Words of the RAM.
+    forgets_at_reset(&Buffer, &[], &["buffer_read_data", "drain_data"]);
 }

@@ -23,6 +23,9 @@
 //! ## Limits
 //! One command at a time, always from the start of the buffer. While it runs, firmware must leave the buffer alone: what it writes is lost, and what it
 //! reads is meaningless. A transfer of firmware is a matter of administration; while its data moves, that of other commands waits.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::storage_mux::BufferCommand;
 use crate::types::{Operation, StorageDone, StorageRead, StorageStatus, StorageWrite, BEAT_BITS};

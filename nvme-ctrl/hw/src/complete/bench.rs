@@ -1,7 +1,7 @@
 //! The running block.
 
 use super::Complete;
-use crate::testing::under_all_stalls;
+use crate::testing::{forgets_at_reset, under_all_stalls};
 use crate::types::Target;
 use nvme_spec::opcode::io;
 use rtl_hdl::HwEnum;
@@ -16,7 +16,7 @@ fn commands_are_completed_and_transfers_reported() {
             let target = *rng.pick(&[Target::Storage, Target::Storage, Target::Buffer]);
             let (opcode, blocks) = (*rng.pick(&[io::READ, io::WRITE, io::FLUSH]), rng.range(1..65_537));
             let status = if target == Target::Buffer { rng.below(3) } else { 0 };
-            let item = bench.fields("outcome").set("sqid", cid % 9).set("cid", cid).set("opcode", opcode);
+            let item = bench.random_fields("outcome", rng).set("sqid", cid % 9).set("cid", cid).set("opcode", opcode);
             let item = item.set("target", target.code()).set("blocks", blocks).set("status", status);
             bench.send("outcome", [item.words()]);
             match target {
@@ -49,4 +49,10 @@ fn commands_are_completed_and_transfers_reported() {
         assert_eq!(seen_transfers, transfers);
         assert_eq!(seen_counts, counts);
     });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    // These belong to pulses.
+    forgets_at_reset(&Complete, &[], &["transfer_status", "blocks_done"]);
 }

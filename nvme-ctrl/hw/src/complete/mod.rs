@@ -20,6 +20,9 @@
 //!
 //! ## Limits
 //! Commands of different queues that have ended wait for one another.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{Completion, Outcome, Target};
 use nvme_spec::opcode::io;

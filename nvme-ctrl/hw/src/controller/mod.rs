@@ -36,6 +36,9 @@
 //!
 //! ## Limits
 //! One function. The blocks that hold commands are reset between two lives, when nothing is in flight: see `lifecycle`.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::complete::Complete;
 use crate::cq_post::CqPost;

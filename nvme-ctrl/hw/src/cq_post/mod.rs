@@ -21,6 +21,9 @@
 //!
 //! ## Limits
 //! `quiet` does not cover what has left through `write`: `host_port` counts it.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::Posted;
 use rtl_hdl::{hw_bundle, lit, when, Bits, Block, Module};

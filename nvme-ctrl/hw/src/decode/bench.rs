@@ -1,7 +1,7 @@
 //! The running block, compared with `nvme_spec::decode` entry by entry.
 
 use super::Decode;
-use crate::testing::{design, simulator, under_all_stalls, CONFIGS};
+use crate::testing::{design, forgets_at_reset, simulator, under_all_stalls, CONFIGS};
 use crate::types::{Operation, Target};
 use crate::Config;
 use nvme_spec::opcode::io;
@@ -10,7 +10,8 @@ use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::HwEnum;
 use zerocopy::{FromBytes, IntoBytes};
 
-const BLOCKS: u64 = 5000;
+/// More than one command can name, so that those that are too long are inside.
+const BLOCKS: u64 = 200_000;
 
 fn words(entry: &SqEntry) -> Vec<u64> {
     entry.as_bytes().chunks(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes"))).collect()
@@ -27,8 +28,8 @@ fn any_entry(rng: &mut Rng) -> SqEntry {
     entry.flags &= 0x3C;
     entry.nsid.set(1);
     entry.prp[0].set(entry.prp[0].get() & !3);
-    let blocks = *rng.pick(&[1, 8, 256, 512, 4096]);
-    entry.cdw10[0].set(rng.below(BLOCKS - 512) as u32);
+    let blocks = *rng.pick(&[1, 8, 256, 512, 513, 4096, 4097]);
+    entry.cdw10[0].set(rng.below(BLOCKS - 65_536) as u32);
     entry.cdw10[1].set(0);
     entry.cdw10[2].set(entry.cdw10[2].get() & !0xFFFF | (blocks - 1));
     match rng.below(12) {
@@ -49,8 +50,19 @@ fn any_entry(rng: &mut Rng) -> SqEntry {
 }
 
 /// The item of `command` for a command of the fast path.
-fn command_of(bench: &Bench, entry: &SqEntry, config: Config, sqid: u64, command: IoCommand) -> Fields {
-    let item = bench.fields("command").set("sqid", sqid).set("cid", entry.cid.get()).set("opcode", entry.opcode);
+fn command_of(
+    bench: &Bench,
+    entry: &SqEntry,
+    config: Config,
+    [sqid, function]: [u64; 2],
+    command: IoCommand,
+) -> Fields {
+    let item = bench
+        .fields("command")
+        .set("sqid", sqid)
+        .set("function", function)
+        .set("cid", entry.cid.get())
+        .set("opcode", entry.opcode);
     let item = item.set("nsid", entry.nsid.get()).set("target", Target::Storage.code());
     let item = item.set("prp1", entry.prp[0].get()).set("prp2", entry.prp[1].get());
     let (operation, transfer) = match command {
@@ -74,15 +86,17 @@ fn every_entry_goes_where_the_specification_says() {
             let (mut commands, mut inbox, mut consumed) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..400 {
                 let entry = any_entry(rng);
-                let sqid = rng.below(4);
-                let item = bench.fields("fetched").set("sqid", sqid).set_words("entry", &words(&entry));
-                bench.send("fetched", [item.words()]);
+                let (sqid, function) = (rng.below(4), rng.below(256));
+                let item = bench.fields("fetched").set("sqid", sqid).set("function", function);
+                bench.send("fetched", [item.set_words("entry", &words(&entry)).words()]);
                 consumed.push(bench.fields("consumed").set("sqid", sqid).words());
                 match decode_io(&entry, &namespace, &limits) {
-                    Ok(command) if sqid != 0 => commands.push(command_of(bench, &entry, config, sqid, command).words()),
+                    Ok(command) if sqid != 0 => {
+                        commands.push(command_of(bench, &entry, config, [sqid, function], command).words());
+                    }
                     _ => {
-                        let item = bench.fields("inbox").set("sqid", sqid).set_words("entry", &words(&entry));
-                        inbox.push(item.words());
+                        let item = bench.fields("inbox").set("sqid", sqid).set("function", function);
+                        inbox.push(item.set_words("entry", &words(&entry)).words());
                     }
                 }
             }
@@ -144,4 +158,9 @@ fn an_entry_leaves_in_every_third_clock() {
     let start = bench.clocks();
     bench.run_until(1000, |bench| bench.received("inbox").len() == 50);
     assert!(bench.clocks() - start <= 3 * 50 + 4, "{} clocks", bench.clocks() - start);
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    CONFIGS.iter().for_each(|config| forgets_at_reset(&Decode::new(*config), &[], &[]));
 }

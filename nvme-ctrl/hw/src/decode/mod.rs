@@ -24,6 +24,9 @@
 //!
 //! ## Limits
 //! An entry for firmware waits until the mailbox has room, and so do those behind it.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{Command, Consumed, Fetched, Inbox, Operation, SqEntry, Target};
 use crate::Config;

@@ -23,6 +23,9 @@
 //!
 //! ## Limits
 //! Namespaces are not told apart. Force unit access makes no difference, because a write that is done is in the memory.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{
     Operation, StorageCommand, StorageDone, StorageRead, StorageStatus, StorageWrite, BEAT_BITS, BEAT_BYTES,

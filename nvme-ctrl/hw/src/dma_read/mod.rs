@@ -35,6 +35,9 @@
 //!
 //! ## Limits
 //! Data waits until the whole unit is there.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{reader, HostBeat, HostRead, Target, BEAT_BITS};
 use crate::units::{Arrived, UnitPlace};

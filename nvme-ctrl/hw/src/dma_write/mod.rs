@@ -36,6 +36,9 @@
 //!
 //! ## Limits
 //! A burst begins before all of its data is there: the storage must deliver a unit's beats whatever happens on the host port.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::prp_walk::Place;
 use crate::types::{HostWrite, HostWriteBeat, StorageRead, BEAT_BITS};

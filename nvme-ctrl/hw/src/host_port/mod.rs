@@ -30,6 +30,9 @@
 //! ## Limits
 //! At most 255 writes without response, and 1023 reads without their last beat. One write id: 0. Every reader takes its beats at once, having
 //! reserved room for them; a beat that is not taken holds up the others.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::cq_post::SmallWrite;
 use crate::held::Held;

@@ -46,6 +46,9 @@
 //! ## Limits
 //! Reads and writes share slots and tags: while the host takes no data, reads may hold all of them and writes wait, and the reverse.
 //! Neither ever waits for the other to make the host or the storage move.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::buffer::Buffer;
 use crate::dma_read::DmaRead;

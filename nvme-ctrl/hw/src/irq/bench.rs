@@ -1,7 +1,7 @@
 //! The running block against a model of the pending bits, with random masks.
 
 use super::{Irq, WINDOW_BITS};
-use crate::testing::{under_all_stalls, CONFIGS};
+use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
 use crate::Config;
 use rtl_hdl::bench::{Bench, Rng};
 
@@ -80,7 +80,7 @@ fn take_messages(bench: &mut Bench, requests: &mut [u64], waiting: &mut [bool]) 
         let vector = message.get("address") >> 32;
         assert_eq!(message.get("address") & 0xFFFF_FFFF, 0x1000 + 8 * vector);
         assert_eq!(message.get_words("data")[0], (0xD0 + vector) << 32 | (0xD0 + vector));
-        assert_eq!(message.get("is_entry"), 0);
+        assert_eq!((message.get("is_entry"), message.get("function")), (0, 0));
         let requests = &mut requests[vector as usize];
         assert!(*requests > 0, "a message that nobody asked for");
         *requests -= 1;
@@ -97,9 +97,15 @@ fn the_table_reads_as_written() {
             for address in 0..4 * vectors {
                 write(bench, address, 0, 0xF);
             }
-            for _ in 0..200 {
-                let (address, data, strobe) = (rng.below(4 * vectors + 4), rng.next_u64() & 0xFFFF_FFFF, rng.below(16));
+            for _ in 0..400 {
+                let beyond = rng.below(1 << WINDOW_BITS);
+                let (inside, near) = (rng.below(4 * vectors), rng.below(4 * vectors + 64));
+                let address = *rng.pick(&[inside, near, beyond]);
+                let (data, strobe) = (rng.next_u64() & 0xFFFF_FFFF, rng.below(16));
                 write(bench, address, data, strobe);
+                // What stands there afterwards is no write.
+                bench.poke("window_data", !data & 0xFFFF_FFFF);
+                bench.clock();
                 let mask: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xFF << (8 * byte)).sum();
                 // Vector control has one bit.
                 let mask = if address % 4 == 3 { mask & 1 } else { mask };
@@ -107,16 +113,127 @@ fn the_table_reads_as_written() {
                     *word = *word & !mask | data & mask;
                 }
             }
-            for address in 0..4 * vectors + 4 {
+            // Everything else is zero: behind the table, and the pending bits.
+            for address in (0..4 * vectors + 300).chain(PENDING..PENDING + 300) {
                 let expected = table.get(address as usize).copied().unwrap_or(0);
                 assert_eq!(read(bench, address), expected, "dword {address}");
             }
-            bench.poke("function_reset", 1);
-            bench.clock();
-            bench.poke("function_reset", 0);
-            assert!((0..vectors).all(|vector| read(bench, 4 * vector + 3) == 1), "a function level reset masks");
+            for (port, clears) in [("function_reset", true), ("clear", false)] {
+                (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
+                raise_all(bench, vectors);
+                bench.poke(port, 1);
+                bench.clock();
+                bench.poke(port, 0);
+                assert_eq!(read(bench, PENDING), 0, "`{port}` forgets");
+                let masks = (0..vectors).all(|vector| read(bench, 4 * vector + 3) == u64::from(clears));
+                assert!(masks, "only a function level reset masks");
+            }
         });
     }
+}
+
+fn raise_all(bench: &mut Bench, vectors: u64) {
+    for vector in 0..vectors {
+        bench.poke("raise", 1);
+        bench.poke("raise_vector", vector);
+        bench.clock();
+    }
+    bench.poke("raise", 0);
+}
+
+#[test]
+fn a_reset_masks_all_and_forgets() {
+    for config in CONFIGS {
+        under_all_stalls(&Irq::new(config), |bench, _| {
+            let vectors = u64::from(config.vectors());
+            for _ in 0..2 {
+                assert_eq!(read(bench, PENDING), 0);
+                assert!((0..vectors).all(|vector| read(bench, 4 * vector + 3) == 1), "all are masked");
+                (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
+                raise_all(bench, vectors);
+                assert_ne!(read(bench, PENDING), 0);
+                bench.reset(1);
+            }
+        });
+        // Words of the RAM.
+        forgets_at_reset(&Irq::new(config), &[], &["window_read_data", "message_address", "message_data"]);
+    }
+}
+
+/// The first vector behind the one that was sent last goes first.
+#[test]
+fn vectors_take_turns() {
+    for config in CONFIGS {
+        under_all_stalls(&Irq::new(config), |bench, rng| {
+            let vectors = u64::from(config.vectors());
+            fill_table(bench, config);
+            (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
+            bench.poke("msix_enable", 1);
+            let mut last = vectors - 1;
+            for _ in 0..20 {
+                bench.poke("holding", 1);
+                let raised: Vec<u64> = (0..vectors).filter(|_| rng.percent(60)).collect();
+                for vector in &raised {
+                    bench.poke("raise", 1);
+                    bench.poke("raise_vector", *vector);
+                    bench.clock();
+                }
+                bench.poke("raise", 0);
+                bench.poke("holding", 0);
+                bench.run(30 * vectors);
+                let sent: Vec<u64> = bench.drain_fields("message").iter().map(|m| m.get("address") >> 32).collect();
+                let turns = (last + 1..=last + vectors).map(|turn| turn % vectors);
+                let expected: Vec<u64> = turns.filter(|vector| raised.contains(vector)).collect();
+                assert_eq!(sent, expected, "after {last}");
+                last = expected.last().copied().unwrap_or(last);
+            }
+        });
+    }
+}
+
+/// While new messages are held back, `quiet` says that none is on its way.
+#[test]
+fn nothing_leaves_after_quiet() {
+    for config in CONFIGS {
+        under_all_stalls(&Irq::new(config), |bench, rng| {
+            let vectors = u64::from(config.vectors());
+            fill_table(bench, config);
+            (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
+            bench.poke("msix_enable", 1);
+            for _ in 0..100 {
+                raise_all(bench, vectors);
+                bench.poke("holding", 0);
+                bench.run(rng.below(8));
+                bench.poke("holding", 1);
+                // What is chosen in this clock is on its way.
+                bench.clock();
+                bench.run_until(200, |bench| bench.peek("quiet") == 1);
+                bench.drain("message");
+                bench.run(20);
+                assert_eq!(bench.drain("message").len(), 0);
+            }
+        });
+    }
+}
+
+/// What was chosen and has not been offered is forgotten with the rest.
+#[test]
+fn the_end_of_a_life_forgets_what_is_chosen() {
+    without_stalls(&Irq::new(CONFIGS[1]), |bench| {
+        let vectors = u64::from(CONFIGS[1].vectors());
+        fill_table(bench, CONFIGS[1]);
+        (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
+        bench.poke("msix_enable", 1);
+        bench.hold("message", true);
+        raise_all(bench, vectors);
+        bench.run(50);
+        bench.poke("clear", 1);
+        bench.clock();
+        bench.poke("clear", 0);
+        bench.hold("message", false);
+        bench.run(50);
+        assert_eq!(bench.drain("message").len(), 1, "the one that was offered");
+    });
 }
 
 #[test]

@@ -27,6 +27,9 @@
 //!
 //! ## Limits
 //! As many vectors as there are completion queues.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::cq_post::SmallWrite;
 use crate::held::bit_at;

@@ -1,7 +1,7 @@
 //! The running block against a model of a few lines, with random inputs in every clock.
 
 use super::{Lifecycle, State, QUIET_BLOCKS, QUIET_CLOCKS};
-use crate::testing::without_stalls;
+use crate::testing::{forgets_at_reset, without_stalls};
 use rtl_hdl::bench::{Bench, Seed};
 
 /// What the block should be doing.
@@ -106,4 +106,9 @@ fn lives_begin_and_end_as_firmware_is_told() {
         }
         assert!(lives > 50, "only {lives} lives in the whole run");
     });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    forgets_at_reset(&Lifecycle, &[], &[]);
 }

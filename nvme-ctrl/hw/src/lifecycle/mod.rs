@@ -27,6 +27,9 @@
 //!
 //! ## Limits
 //! A life ends only when all reads of host memory have been answered: the bus must answer every read, if only with an error.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use nvme_spec::firmware_port::status_set;
 use rtl_hdl::{hw_enum, lit, switch, when, zero, Block, Module};

@@ -29,6 +29,9 @@
 //!
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::held::{get, placed, port_name, register_of};
 use crate::lifecycle::STATUS_BITS;

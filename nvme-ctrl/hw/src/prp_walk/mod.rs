@@ -36,6 +36,9 @@
 //! ## Limits
 //! One command at a time, and one line of its list: a command waits while the list of the one before it is read. A list that points to itself
 //! ends with the command's length.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::slots::{units_of, Job, WalkFailure};
 use crate::types::{reader, HostBeat, HostRead, Operation, Target, BEAT_BYTES};

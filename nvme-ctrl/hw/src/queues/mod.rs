@@ -47,6 +47,9 @@
 //! ## Limits
 //! The entries of one queue are contiguous in memory (CAP.CQR). `quiet` says that nothing is in flight; what has left through `posted` is
 //! counted by `cq_post`. Only one function now: number 0.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 #[cfg(test)]
 mod bench;

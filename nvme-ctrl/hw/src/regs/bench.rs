@@ -1,81 +1,154 @@
 //! The running block: every dword of the BAR, in random order and with random strobes, against the table of the specification.
 
 use super::{Regs, OFFSET_BITS};
-use crate::testing::{under_all_stalls, CONFIGS};
+use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
+use crate::Config;
 use nvme_spec::reg::{Access, Reg};
-use nvme_spec::regs::{self, DOORBELLS, MSIX_TABLE};
-use rtl_hdl::bench::Bench;
+use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
+use rtl_bus::resp;
+use rtl_hdl::bench::{Bench, Rng};
 use std::collections::BTreeMap;
 
-fn write(bench: &mut Bench, address: u64, data: u64, strobe: u64) {
-    let address = bench.fields("mmio_aw").set("addr", address).words();
-    let data = bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
-    bench.send("mmio_aw", [address]);
-    bench.send("mmio_w", [data]);
-    bench.run_until(200, |bench| !bench.received("mmio_b").is_empty());
-    bench.drain("mmio_b");
+/// What the block should hold and has sent.
+struct Host<'a, 'b> {
+    bench: &'a mut Bench<'b>,
+    /// What each dword of the registers holds, and which of its bits can be written.
+    dwords: BTreeMap<u64, (u64, u64)>,
+    doorbells: Vec<Vec<u64>>,
+    /// Address, data and strobe of writes in the window: expected, and seen.
+    window: [Vec<[u64; 3]>; 2],
 }
 
-fn read(bench: &mut Bench, address: u64) -> u64 {
-    let address = bench.fields("mmio_ar").set("addr", address).words();
-    bench.send("mmio_ar", [address]);
-    bench.run_until(200, |bench| !bench.received("mmio_r").is_empty());
-    bench.drain_fields("mmio_r")[0].get("data")
-}
-
-/// Reads the window, behind which each dword holds its number, one clock later.
-fn read_window(bench: &mut Bench, offset: u64) -> u64 {
-    let address = bench.fields("mmio_ar").set("addr", u64::from(MSIX_TABLE.start) + offset).words();
-    bench.send("mmio_ar", [address]);
-    while bench.received("mmio_r").is_empty() {
-        let number = bench.peek("window_read_address");
-        bench.clock();
-        bench.poke("window_read_data", number);
-        assert!(bench.clocks() < 100_000, "no answer");
+impl<'a, 'b> Host<'a, 'b> {
+    fn new(bench: &'a mut Bench<'b>, config: Config) -> Host<'a, 'b> {
+        let mut dwords = BTreeMap::new();
+        for reg in regs::REGS {
+            let value = if reg.name == "CAP" { regs::cap_value(config.queue_entries_max) } else { reg.reset };
+            for dword in 0..reg.bytes / 4 {
+                let half = |value: u64| value >> (32 * dword) & 0xFFFF_FFFF;
+                dwords.insert(u64::from(reg.offset + 4 * dword), (half(value), half(reg.mask_of(Access::Rw))));
+            }
+        }
+        Host { bench, dwords, doorbells: vec![], window: [vec![], vec![]] }
     }
-    bench.drain_fields("mmio_r")[0].get("data")
+
+    /// One clock, with a window behind which each dword holds its number, one clock later.
+    fn clock(&mut self) {
+        if self.bench.peek("window_write") == 1 {
+            let write = ["window_address", "window_data", "window_strobe"].map(|port| self.bench.peek(port));
+            self.window[1].push(write);
+        }
+        let number = self.bench.peek("window_read_address");
+        self.bench.clock();
+        self.bench.poke("window_read_data", number);
+    }
+
+    fn wait_for(&mut self, stream: &str, count: usize) {
+        for _ in 0..500 {
+            if self.bench.received(stream).len() >= count {
+                return;
+            }
+            self.clock();
+        }
+        panic!("fewer than {count} answers on `{stream}`");
+    }
+
+    fn send_write(&mut self, address: u64, data: u64, strobe: u64) {
+        let item = self.bench.fields("mmio_aw").set("addr", address).words();
+        self.bench.send("mmio_aw", [item]);
+        let item = self.bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
+        self.bench.send("mmio_w", [item]);
+        let dword = address & !3;
+        let (offset, in_doorbells) = (dword as u32, (DOORBELLS.start.into()..DOORBELLS.end.into()).contains(&dword));
+        if let Some((value, writable)) = self.dwords.get_mut(&dword) {
+            let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xFF << (8 * byte)).sum();
+            let mask = lanes & *writable;
+            *value = *value & !mask | data & mask;
+        } else if in_doorbells && strobe & 3 == 3 {
+            let (queue, completion) = ((offset - DOORBELLS.start) / 8, offset / 4 % 2);
+            let item = self.bench.fields("doorbell").set("completion", completion).set("value", data & 0xFFFF);
+            self.doorbells.extend((queue < 256).then(|| item.set("queue", queue).words()));
+        } else if (MSIX_TABLE.start.into()..BAR0_BYTES.into()).contains(&dword) {
+            self.window[0].push([(dword - u64::from(MSIX_TABLE.start)) / 4, data, strobe]);
+        }
+    }
+
+    fn write(&mut self, address: u64, data: u64, strobe: u64) {
+        self.send_write(address, data, strobe);
+        self.wait_for("mmio_b", 1);
+        assert_eq!(self.bench.drain_fields("mmio_b")[0].get("resp"), u64::from(resp::OKAY));
+    }
+
+    /// Reads without waiting between them.
+    fn read(&mut self, addresses: &[u64]) {
+        for address in addresses {
+            let item = self.bench.fields("mmio_ar").set("addr", *address).words();
+            self.bench.send("mmio_ar", [item]);
+        }
+        self.wait_for("mmio_r", addresses.len());
+        for (address, answer) in addresses.iter().zip(self.bench.drain_fields("mmio_r")) {
+            let dword = address & !3;
+            let in_window = (MSIX_TABLE.start.into()..BAR0_BYTES.into()).contains(&dword);
+            let expected = match self.dwords.get(&dword) {
+                Some((value, _)) => *value,
+                None if in_window => (dword - u64::from(MSIX_TABLE.start)) / 4,
+                None => 0,
+            };
+            assert_eq!((answer.get("data"), answer.get("resp")), (expected, resp::OKAY.into()), "at {address:#x}");
+        }
+    }
+
+    /// Everything that leaves the block is as it should be.
+    fn check(&mut self) {
+        self.clock();
+        let value = |reg: &Reg| {
+            let half = |dword: u32| self.dwords.get(&u64::from(reg.offset + 4 * dword)).map_or(0, |(value, _)| *value);
+            half(0) | if reg.bytes == 8 { half(1) << 32 } else { 0 }
+        };
+        for (port, reg) in [("cc", &regs::CC), ("aqa", &regs::AQA), ("asq", &regs::ASQ), ("acq", &regs::ACQ)] {
+            assert_eq!(self.bench.peek(port), value(reg), "`{port}`");
+        }
+        let [expected, seen] = &self.window;
+        assert_eq!(expected, seen, "writes in the window");
+    }
+}
+
+/// Registers, doorbells, the window, what lies beside their borders, and other functions.
+fn any_address(rng: &mut Rng) -> u64 {
+    let border = *rng.pick(&[REGISTERS.end, DOORBELLS.start, DOORBELLS.end, MSIX_TABLE.start, BAR0_BYTES]);
+    let offset = match rng.below(5) {
+        0 | 1 => rng.below(0x40),
+        2 => rng.below(0x1000),
+        3 => rng.below(BAR0_BYTES.into()),
+        _ => (u64::from(border) - 4 + rng.below(8)) % u64::from(BAR0_BYTES),
+    };
+    let function = if rng.percent(15) { 1 << rng.below(8) } else { 0 };
+    function << OFFSET_BITS | offset
 }
 
 #[test]
-fn every_register_does_what_its_table_says() {
+fn every_dword_does_what_the_tables_say() {
     for config in CONFIGS {
         under_all_stalls(&Regs::new(config), |bench, rng| {
-            // What each dword holds, and which of its bits can be written.
-            let mut dwords: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-            for reg in regs::REGS {
-                let value = if reg.name == "CAP" { regs::cap_value(config.queue_entries_max) } else { reg.reset };
-                for dword in 0..reg.bytes / 4 {
-                    let half = |value: u64| value >> (32 * dword) & 0xFFFF_FFFF;
-                    let offset = u64::from(reg.offset + 4 * dword);
-                    dwords.insert(offset, (half(value), half(reg.mask_of(Access::Rw))));
-                }
-            }
-            bench.poke("status", 0b1001);
-            dwords.insert(regs::CSTS.offset.into(), (0b1001, 0));
-            for _ in 0..300 {
-                let range = if rng.bool() { 0x40 } else { 0x1000 };
-                let offset = rng.below(range) & !3;
-                let function = u64::from(rng.percent(10));
-                let address = function << OFFSET_BITS | offset;
-                if rng.bool() {
-                    let (data, strobe) = (rng.next_u64() & 0xFFFF_FFFF, rng.below(16));
-                    write(bench, address, data, strobe);
-                    let mask: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xFF << (8 * byte)).sum();
-                    if let Some((value, writable)) = dwords.get_mut(&address) {
-                        let mask = mask & *writable;
-                        *value = *value & !mask | data & mask;
+            let mut host = Host::new(bench, config);
+            for _ in 0..400 {
+                match rng.below(20) {
+                    0..=8 => host.write(any_address(rng), rng.next_u64() & 0xFFFF_FFFF, rng.below(16)),
+                    9..=18 => {
+                        let addresses: Vec<u64> = (0..rng.range(1..4)).map(|_| any_address(rng)).collect();
+                        host.read(&addresses);
                     }
-                } else {
-                    let expected = dwords.get(&address).map_or(0, |(value, _)| *value);
-                    assert_eq!(read(bench, address), expected, "dword {address:#x}");
+                    _ => {
+                        let status = rng.below(16);
+                        host.bench.poke("status", status);
+                        host.dwords.insert(regs::CSTS.offset.into(), (status, 0));
+                    }
                 }
+                host.check();
             }
-            let value = |reg: &Reg| dwords[&u64::from(reg.offset)].0;
-            assert_eq!(bench.peek("cc"), value(&regs::CC));
-            assert_eq!(bench.peek("aqa"), value(&regs::AQA));
-            assert_eq!(bench.peek("asq") & 0xFFFF_FFFF, value(&regs::ASQ));
-            assert_eq!(read_window(bench, 0x1234), 0x1234 / 4);
-            assert_eq!(bench.drain("doorbell").len(), 0);
+            host.bench.run(50);
+            assert_eq!(host.bench.drain("doorbell"), host.doorbells);
+            assert!(!host.doorbells.is_empty() && !host.window[0].is_empty(), "everything was written");
             bench.poke("function_reset", 1);
             bench.clock();
             bench.poke("function_reset", 0);
@@ -91,40 +164,57 @@ fn every_register_does_what_its_table_says() {
 fn doorbells_become_items_in_their_order() {
     for config in CONFIGS {
         under_all_stalls(&Regs::new(config), |bench, rng| {
-            let mut expected = Vec::new();
-            for _ in 0..100 {
-                let (queue, completion, value) = (rng.below(512), rng.below(2), rng.below(0x1_0000));
+            let mut host = Host::new(bench, config);
+            let mut queues = vec![0, 1, 255, 256, 511];
+            queues.extend((0..100).map(|_| rng.below(512)));
+            for queue in queues {
+                let (completion, value) = (rng.below(2), rng.next_u64() & 0xFFFF_FFFF);
                 let strobe = *rng.pick(&[0xF, 3, 1, 2, 0xC]);
-                let offset = u64::from(DOORBELLS.start) + 8 * queue + 4 * completion;
-                let function = u64::from(rng.percent(10));
-                write(bench, function << OFFSET_BITS | offset, value, strobe);
-                if strobe & 3 == 3 && queue < 256 && function == 0 {
-                    let item = bench.fields("doorbell").set("queue", queue).set("completion", completion);
-                    expected.push(item.set("value", value).words());
-                }
+                host.write(u64::from(DOORBELLS.start) + 8 * queue + 4 * completion, value, strobe);
             }
-            bench.run(50);
-            assert_eq!(bench.drain("doorbell"), expected);
+            host.bench.run(50);
+            assert_eq!(host.bench.drain("doorbell"), host.doorbells);
         });
     }
 }
 
+/// A doorbell that nobody takes holds up the next one, and nothing else.
 #[test]
-fn writes_of_the_window_are_passed_on() {
-    under_all_stalls(&Regs::new(CONFIGS[0]), |bench, _| {
-        let address = bench.fields("mmio_aw").set("addr", u64::from(MSIX_TABLE.start) + 0x10).words();
-        let data = bench.fields("mmio_w").set("data", 0x1234_5678u32).set("strb", 5u8).words();
-        bench.send("mmio_aw", [address]);
-        bench.send("mmio_w", [data]);
-        let mut writes = 0;
-        for _ in 0..100 {
-            if bench.peek("window_write") == 1 {
-                writes += 1;
-                assert_eq!(bench.peek("window_address"), 4);
-                assert_eq!((bench.peek("window_data"), bench.peek("window_strobe")), (0x1234_5678, 5));
-            }
-            bench.clock();
-        }
-        assert_eq!(writes, 1);
+fn a_doorbell_waits_for_the_one_before() {
+    without_stalls(&Regs::new(CONFIGS[0]), |bench| {
+        let mut host = Host::new(bench, CONFIGS[0]);
+        host.bench.hold("doorbell", true);
+        let doorbell = |queue: u64| u64::from(DOORBELLS.start) + 8 * queue;
+        host.write(doorbell(0), 1, 0xF);
+        host.write(regs::ASQ.offset.into(), 0x1234_5000, 0xF);
+        host.send_write(doorbell(1), 2, 0xF);
+        (0..50).for_each(|_| host.clock());
+        assert!(host.bench.received("mmio_b").is_empty(), "there is room for one");
+        host.bench.hold("doorbell", false);
+        host.wait_for("mmio_b", 1);
+        host.check();
+        host.bench.run(10);
+        assert_eq!(host.bench.drain("doorbell"), host.doorbells);
     });
+}
+
+#[test]
+fn accesses_need_not_wait_for_answers() {
+    under_all_stalls(&Regs::new(CONFIGS[0]), |bench, rng| {
+        let mut host = Host::new(bench, CONFIGS[0]);
+        for _ in 0..20 {
+            (0..5).for_each(|_| host.send_write(any_address(rng), rng.next_u64() & 0xFFFF_FFFF, rng.below(16)));
+            host.wait_for("mmio_b", 5);
+            (0..10).for_each(|_| host.clock());
+            assert_eq!(host.bench.drain("mmio_b").len(), 5);
+            host.check();
+        }
+    });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    // They belong to accesses.
+    let ignored = ["window_address", "window_data", "window_strobe", "window_read_address"];
+    CONFIGS.iter().for_each(|config| forgets_at_reset(&Regs::new(*config), &[], &ignored));
 }

@@ -24,6 +24,9 @@
 //!
 //! ## Limits
 //! One read and one write at a time.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::held::{get, placed, port_name, register_of, with_fields};
 use crate::irq::WINDOW_BITS;

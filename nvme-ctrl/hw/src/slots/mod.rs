@@ -27,6 +27,9 @@
 //!
 //! ## Limits
 //! `slots` commands at once. A command without data has one unit.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{Command, Operation, Outcome, StorageStatus, Target};
 use crate::{held::bit_at, Config};

@@ -21,6 +21,9 @@
 //!
 //! ## Limits
 //! As many reads in flight as the configuration has `fetches`.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::held::bit_at;
 use crate::types::{reader, Fetched, Grant, HostBeat, HostRead};

@@ -20,6 +20,9 @@
 //!
 //! ## Limits
 //! An item that is not taken holds up those behind it, also for the other target. Neither target may make one wait for the other.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::dma_read::TargetWrite;
 use crate::types::{Operation, StorageCommand, StorageWrite, Target};

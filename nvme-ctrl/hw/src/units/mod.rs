@@ -28,6 +28,9 @@
 //!
 //! ## Limits
 //! `units` at once. Writes are started in the order in which their data has arrived, which is the order of the data from `dma_read`.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::prp_walk::{Place, Unit};
 use crate::slots::UnitEnd;

@@ -1,4 +1,7 @@
 //! AXI4: the five channels as streams.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::channel::{self, channel};
 use crate::{burst, resp};

@@ -24,6 +24,9 @@
 //! ## Limits
 //! One write and one read at a time; they do not wait for each other: a manager that wants its write seen waits for the response, as
 //! AMBA AXI, "Relationships between the channels", asks.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::{resp, AxiLite, AxiLiteSubordinate, LiteReadData, LiteWriteResponse};
 use rtl_hdl::{lit, when, Clock, Module, Signal};

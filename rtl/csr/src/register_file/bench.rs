@@ -3,9 +3,12 @@
 use super::*;
 use rtl_bus::monitor::{AxiLiteMonitor, AxiLiteProbe, Watched};
 use rtl_hdl::bench::{Bench, Rng, Seed, Stalls};
-use rtl_hdl::{Block, Evaluator};
+use rtl_hdl::Block;
 use sim_verilator::test_bed::design;
 use sim_verilator::TestBed;
+
+/// Words of the table that is plain memory.
+const WORDS: u32 = 16;
 
 fn register(name: &str, offset: u32, bytes: u32, reset: u64, fields: Vec<Field>) -> Register {
     Register { name: name.into(), offset, bytes, reset, fields }
@@ -49,9 +52,16 @@ fn mixed() -> Vec<Register> {
     ]
 }
 
+/// Sixteen words of memory.
+fn memory() -> RegisterFile {
+    let word = |i| register(&format!("R{i}"), 4 * i, 4, 0, vec![Field::new("ALL", 0, 32, Access::Rw)]);
+    RegisterFile::new("registers_memory", (0..WORDS).map(word).collect(), 6, Bus::AxiLite("mmio".into()))
+        .expect("the table is right")
+}
+
 fn files() -> Vec<RegisterFile> {
     let tables = [("small", small(), 6), ("mixed", mixed(), 12)];
-    let mut files = Vec::new();
+    let mut files = vec![memory()];
     for (name, table, address_bits) in tables {
         for (bus, suffix) in [(Bus::Access, "plain"), (Bus::AxiLite("mmio".into()), "axi_lite")] {
             let file = RegisterFile::new(&format!("registers_{name}_{suffix}"), table.clone(), address_bits, bus);
@@ -80,45 +90,61 @@ fn lint_is_silent() {
     BED.assert_lint_is_silent();
 }
 
-/// Writes and reads, each waiting for the one before, under every stall pattern: the answers are those of plain memory, and the protocol
-/// is kept.
-#[test]
-fn accesses_over_axi_lite_are_answered_in_order_under_all_stalls() {
-    let words: Vec<Register> =
-        (0..16).map(|i| register(&format!("R{i}"), 4 * i, 4, 0, vec![Field::new("ALL", 0, 32, Access::Rw)])).collect();
-    let file =
-        RegisterFile::new("registers_memory", words, 6, Bus::AxiLite("mmio".into())).expect("the table is right");
-    let design = design(&file);
+/// Runs `body` with sixteen words of memory under every stall pattern, with a monitor on the bus.
+fn on_memory(mut body: impl FnMut(&mut Bench, &mut Rng)) {
+    let design = design(&memory());
     let seed = Seed::from_env_or(0x5EED);
     for stalls in Stalls::ALL {
-        let evaluator = Evaluator::new(&design).expect("nothing foreign is inside");
-        let probe = AxiLiteProbe::new(&evaluator, "mmio");
+        let simulator = BED.simulator(&design);
+        let probe = AxiLiteProbe::new(&simulator, "mmio");
         let mut monitor = AxiLiteMonitor::new("mmio");
-        let mut watched = Watched::new(evaluator, |sim| monitor.clock(&probe.sample(sim)));
-        behaves_like_memory(&mut Bench::new(&mut watched, &design, seed, stalls), &mut seed.rng("accesses"));
+        let mut watched = Watched::new(simulator, |sim| monitor.clock(&probe.sample(sim)));
+        body(&mut Bench::new(&mut watched, &design, seed, stalls), &mut seed.rng("accesses"));
         monitor.finish();
         monitor.assert_clean();
     }
 }
 
-fn behaves_like_memory(bench: &mut Bench, rng: &mut Rng) {
-    let mut memory = [0u64; 16];
-    for _ in 0..300 {
-        let (address, data, strobe) = (rng.below(64), rng.next_u64() & 0xffff_ffff, rng.below(16));
-        let word = &mut memory[address as usize / 4];
-        if rng.bool() {
-            let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xff << (8 * byte)).sum();
-            *word = *word & !lanes | data & lanes;
-            bench.send("mmio_aw", [vec![address]]);
-            let item = bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
-            bench.send("mmio_w", [item]);
-            bench.run_until(500, |bench| !bench.received("mmio_b").is_empty());
-            assert_eq!(bench.drain("mmio_b").len(), 1, "a write gets one answer");
-        } else {
-            bench.send("mmio_ar", [vec![address]]);
-            bench.run_until(500, |bench| !bench.received("mmio_r").is_empty());
-            let answers: Vec<u64> = bench.drain_fields("mmio_r").iter().map(|answer| answer.get("data")).collect();
-            assert_eq!(answers, [*word]);
+fn write(bench: &mut Bench, address: u64, data: u64, strobe: u64) {
+    bench.send("mmio_aw", [vec![address]]);
+    let item = bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
+    bench.send("mmio_w", [item]);
+}
+
+/// Writes and reads, each waiting for the one before: the answers are those of plain memory.
+#[test]
+fn accesses_over_axi_lite_are_answered_in_order_under_all_stalls() {
+    on_memory(|bench, rng| {
+        let mut memory = [0u64; WORDS as usize];
+        for _ in 0..300 {
+            let (address, data, strobe) = (rng.below(64), rng.next_u64() & 0xffff_ffff, rng.below(16));
+            let word = &mut memory[address as usize / 4];
+            if rng.bool() {
+                let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xff << (8 * byte)).sum();
+                *word = *word & !lanes | data & lanes;
+                write(bench, address, data, strobe);
+                bench.run_until(500, |bench| !bench.received("mmio_b").is_empty());
+                assert_eq!(bench.drain("mmio_b").len(), 1, "a write gets one answer");
+            } else {
+                bench.send("mmio_ar", [vec![address]]);
+                bench.run_until(500, |bench| !bench.received("mmio_r").is_empty());
+                let answers: Vec<u64> = bench.drain_fields("mmio_r").iter().map(|answer| answer.get("data")).collect();
+                assert_eq!(answers, [*word]);
+            }
         }
-    }
+    });
+}
+
+#[test]
+fn accesses_over_axi_lite_need_not_wait_for_answers() {
+    on_memory(|bench, _| {
+        let (words, data) = (WORDS as usize, |number: u64| number * 0x0101_0101);
+        (0..WORDS.into()).for_each(|number| write(bench, 4 * number, data(number), 0xf));
+        bench.run_until(2_000, |bench| bench.received("mmio_b").len() >= words);
+        bench.send("mmio_ar", (0..WORDS.into()).map(|number| vec![4 * number]));
+        bench.run_until(2_000, |bench| bench.received("mmio_r").len() >= words);
+        bench.run(50);
+        let read: Vec<u64> = bench.drain_fields("mmio_r").iter().map(|answer| answer.get("data")).collect();
+        assert_eq!((bench.received("mmio_b").len(), read), (words, (0..WORDS.into()).map(data).collect()));
+    });
 }

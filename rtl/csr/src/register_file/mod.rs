@@ -26,6 +26,9 @@
 //!
 //! ## Limits
 //! The two lowest bits of an address are not looked at.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::table::{check, WORD_BITS, WORD_BYTES};
 use crate::{Access, Field, Register, TableError};

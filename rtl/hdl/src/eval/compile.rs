@@ -33,7 +33,7 @@ pub(super) struct Compiled {
 type Flat = usize;
 
 /// A statement of the parts that a body is taken apart into. An exhaustive switch ends in its last arm as the default, as in the Verilog.
-enum Step<'a> {
+pub(crate) enum Step<'a> {
     Set { target: NodeId, element: Option<NodeId>, value: NodeId },
     If { arms: Vec<(NodeId, Vec<Step<'a>>)>, otherwise: Vec<Step<'a>> },
     Switch { on: NodeId, arms: Vec<(&'a Constant, Vec<Step<'a>>)>, default: Vec<Step<'a>> },
@@ -120,7 +120,7 @@ pub(super) fn compile(top: &ModuleIr, options: &Options) -> Result<Compiled, Eva
 }
 
 /// Takes a body apart by what each assignment drives.
-fn split<'a>(body: &'a [Statement], keep: &dyn Fn(NodeId) -> bool) -> BTreeMap<NodeId, Vec<Step<'a>>> {
+pub(crate) fn split<'a>(body: &'a [Statement], keep: &dyn Fn(NodeId) -> bool) -> BTreeMap<NodeId, Vec<Step<'a>>> {
     let mut parts: BTreeMap<NodeId, Vec<Step<'a>>> = BTreeMap::new();
     for statement in body {
         match statement {

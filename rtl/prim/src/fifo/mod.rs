@@ -21,6 +21,9 @@
 //!
 //! ## Limits
 //! It holds `depth` items, and one more in the output register.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::{next_index, Payload, Traffic};
 use rtl_hdl::{address_width, when, zero, Block, InstanceHandle, MemoryStyle, Module, Shape, Signal};

@@ -25,6 +25,9 @@
 //!
 //! ## Limits
 //! `accept` without a grant has no effect.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use self::props::Turns;
 use crate::first_one;

@@ -17,6 +17,9 @@
 //!
 //! ## Limits
 //! Every block's output streams have this buffer already: it is for long ways between blocks.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::{Payload, Traffic, Watched};
 use rtl_hdl::{when, Block, Module};

@@ -23,6 +23,9 @@
 //!
 //! ## Limits
 //! A burst that never ends keeps the turn.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::{first_one, one_hot_select, round_robin, Payload, Traffic, Watched};
 use rtl_hdl::{cat, when, zero, Block, Constant, Module, Signal};

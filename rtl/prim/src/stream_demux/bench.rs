@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::*;
+use rtl_hdl::bench::Seed;
 
 pub(crate) fn blocks() -> impl Iterator<Item = StreamDemux> {
     [StreamDemux::new(3, beats(), "source", 0..2), StreamDemux::new(2, Payload::bits(9), "data", 8..9)].into_iter()
@@ -61,10 +62,20 @@ fn is_empty_after_a_reset() {
 fn takes_an_item_in_every_clock() {
     for demux in blocks() {
         without_stalls(&demux, |bench| {
-            let sent = items(&mut rtl_hdl::bench::Seed(1).rng("items"), demux.payload.width(), 100);
+            let sent = items(&mut Seed(1).rng("items"), demux.payload.width(), 100);
             bench.send("in", sent.iter().cloned());
             bench.run(100);
             assert_eq!(bench.pending("in"), 0);
         });
+    }
+}
+
+#[test]
+fn takes_two_items_that_nobody_takes() {
+    for demux in blocks() {
+        let sent = items(&mut Seed(1).rng("items"), demux.payload.width(), 40);
+        for output in 0..demux.outputs {
+            fills_up_unasked(&demux, ["in", &format!("out_{output}")], &share(&demux, &sent, output), 2);
+        }
     }
 }

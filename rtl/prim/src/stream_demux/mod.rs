@@ -19,6 +19,9 @@
 //!
 //! ## Limits
 //! An item that is not taken holds up those behind it, also for other outputs. An item for an output that does not exist is thrown away.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::{one_hot, Payload, Traffic, Watched};
 use rtl_hdl::{cat, when, zero, Block, Module, Signal};

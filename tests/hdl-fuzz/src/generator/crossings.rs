@@ -36,7 +36,7 @@ impl Builder<'_> {
             let initial = (clock.reset().is_some() && self.percent(50)).then(|| self.percent(50));
             self.m.synchronize(&name, clock, self.fit(source, 1), stages, initial)
         };
-        self.add_raw(arrived, to, Level::Registered);
+        self.add_raw(arrived.value(), to, Level::Registered);
     }
 
     fn async_input(&self) -> Signal {

@@ -16,7 +16,7 @@ impl Builder<'_> {
     /// Streams of the last clock.
     pub fn add_streams(&mut self) -> FinishStreams {
         let m = self.m;
-        let clock = self.clocks.len() - 1;
+        let clock = self.clocks.len().saturating_sub(1);
         let input = self.plan.stream_in.map(|width| m.stream_in_bits("sink", width));
         if let Some(input) = input {
             self.add(input.valid(), clock, Level::Late);

@@ -152,14 +152,15 @@ impl Plan {
             }
         };
         let mut inputs = Vec::new();
-        while inputs.len() < PORTS_MAX && tape.below(4) != 0 {
+        // The end is a choice of its own also where no more ports fit: without it, taking one away would let another in.
+        while tape.below(4) != 0 && inputs.len() < PORTS_MAX {
             inputs.push(port(tape, inputs.len(), [("d", Level::Late), ("x", Level::Combinational)]));
         }
         let mut outputs = vec![port(tape, 0, [("q", Level::Registered), ("y", Level::Combinational)])];
-        while outputs.len() < PORTS_MAX && tape.below(3) != 0 {
+        while tape.below(3) != 0 && outputs.len() < PORTS_MAX {
             outputs.push(port(tape, outputs.len(), [("q", Level::Registered), ("y", Level::Combinational)]));
         }
-        let watched = tape.percent(40);
+        let watched = tape.percent(80);
         let async_resets = if tape.percent(40) { 1 + tape.index(2) } else { 0 };
         let async_inputs = if tape.percent(25) { vec![1, width(tape)] } else { vec![] };
         let last_has_reset = clocks.last() == Some(&true);

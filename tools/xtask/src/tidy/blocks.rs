@@ -1,5 +1,6 @@
-//! Every hardware block has a front page and a bench.
+//! Every hardware block has a front page, a bench, and the score of its tests.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,9 +11,16 @@ use crate::workspace::Workspace;
 /// The headings of a front page, in their order.
 const HEADINGS: [&str; 4] = ["//! ## Symbol", "//! ## Theory of operation", "//! ## Timing", "//! ## Limits"];
 
-/// Blocks without front page or bench.
+/// The heading of the score, which comes last, and what it includes.
+const SCORE: [&str; 2] = ["//! ## Mutation score", "#![doc = include_str!(\"doc/mutation.md\")]"];
+/// The file in a crate that explains the mutants that survive.
+const MUTANTS: &str = "mutants.toml";
+/// The language has no blocks of its own.
+const LANGUAGE: &str = "rtl/hdl";
+
+/// Blocks without front page, bench or score.
 pub fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
+    let mut findings = check_scores(workspace)?;
     for krate in workspace.crates.iter().filter(|krate| Role::of(&krate.folder) == Some(Role::Hw)) {
         let source = krate.folder.join("src");
         let files: Vec<_> = workspace.files.iter().filter(|file| is_rust_below(file, &source)).collect();
@@ -38,6 +46,43 @@ pub fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+/// Blocks whose page does not tell how many mutants their tests notice.
+fn check_scores(workspace: &Workspace) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let has_blocks =
+        |folder: &Path| matches!(Role::of(folder), Some(Role::Hw | Role::Rtl)) && folder != Path::new(LANGUAGE);
+    for krate in workspace.crates.iter().filter(|krate| has_blocks(&krate.folder)) {
+        let mutants = krate.folder.join(MUTANTS);
+        if !workspace.files.contains(&mutants) {
+            let text = "is missing: it explains the mutants that no test of the crate notices".into();
+            findings.push(Finding { file: mutants, line: 1, text });
+        }
+        let source = krate.folder.join("src");
+        let mut pages = BTreeSet::new();
+        for file in workspace.files.iter().filter(|file| is_rust_below(file, &source)) {
+            let benched = file.ends_with("bench.rs") && file.parent() != Some(&source);
+            if benched || declares_block(&workspace.read(file)?) {
+                pages.insert(front_page_of(file, &source));
+            }
+        }
+        for page in pages {
+            findings.extend(check_score(&page, &workspace.read(&page)?));
+        }
+    }
+    Ok(findings)
+}
+
+fn check_score(page: &Path, text: &str) -> Option<Finding> {
+    let finding = |text: String| Some(Finding { file: page.to_owned(), line: 1, text });
+    if !page.ends_with("mod.rs") {
+        return finding("a block is a folder, so that it can have a `doc/mutation.md`".into());
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let missing = SCORE.iter().find(|wanted| !lines.contains(wanted))?;
+    let name = page.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    finding(format!("the front page has no `{missing}`; `cargo xtask mutate {name} --write` writes the file"))
 }
 
 fn is_rust_below(file: &Path, folder: &Path) -> bool {
@@ -111,6 +156,18 @@ mod tests {
     fn order_of_the_headings_is_checked() {
         let swapped = PAGE.replace("Timing", "x").replace("Limits", "Timing").replace("## x", "## Limits");
         assert!(findings(&swapped).iter().any(|finding| finding.contains("out of order")));
+    }
+
+    #[test]
+    fn a_score_has_its_heading_and_its_file() {
+        let score = format!("{PAGE}{}\n{}\n", SCORE[0], SCORE[1]);
+        let found = |page: &str, text: &str| check_score(Path::new(page), text).map(|finding| finding.text);
+        assert_eq!(found("src/fifo/mod.rs", &score), None);
+        assert!(found("src/fifo.rs", &score).is_some_and(|text| text.contains("folder")));
+        for line in SCORE {
+            let text = found("src/fifo/mod.rs", &score.replace(line, "")).unwrap();
+            assert!(text.contains(line) && text.contains("mutate fifo --write"), "{text}");
+        }
     }
 
     #[test]
