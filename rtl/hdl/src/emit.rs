@@ -219,6 +219,16 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// An expression beside an operator of two operands, where the inverse of a name needs no parentheses.
+    fn operand(&mut self, id: NodeId) -> String {
+        let text = self.expression(id, false);
+        let inverse = text.strip_prefix("(~").and_then(|rest| rest.strip_suffix(')'));
+        match inverse {
+            Some(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || "_[]:".contains(c)) => format!("~{name}"),
+            _ => text,
+        }
+    }
+
     /// A constant that stands beside the enum signal `beside`, by the name of its variant.
     fn labelled(&mut self, beside: NodeId, value: NodeId) -> Option<String> {
         let signal = self.ir.nodes[beside].name.clone()?;
@@ -265,8 +275,8 @@ impl<'a> Emitter<'a> {
                     let [left, right] = [a, b].map(|operand| self.expression(operand, true));
                     return format!("$signed({left}) {} $signed({right})", op.symbol());
                 }
-                let left = self.labelled(b, a).unwrap_or_else(|| self.expression(a, false));
-                let right = self.labelled(a, b).unwrap_or_else(|| self.expression(b, false));
+                let left = self.labelled(b, a).unwrap_or_else(|| self.operand(a));
+                let right = self.labelled(a, b).unwrap_or_else(|| self.operand(b));
                 format!("{left} {} {right}", op.symbol())
             }
             NodeKind::Shift(ShiftOp::SignedRight, a, b) => {
