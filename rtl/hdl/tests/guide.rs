@@ -47,11 +47,13 @@ const PAGES: &[(&str, Shown)] = &[
     ("properties", properties::shown),
     ("benches", benches::shown),
     ("foreign", foreign::shown),
+    ("side-by-side", Vec::new),
 ];
 
-/// The code between `// example: NAME` and `// end`.
+/// The code between `// example: NAME` and `// end`. A file with a folder in its name is named from the root of the workspace.
 fn region(file: &str, name: &str) -> String {
-    let text = fs::read_to_string(folder().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let path = if file.contains('/') { folder().join("../../..").join(file) } else { folder().join(file) };
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"));
     let start = format!("// example: {name}\n");
     let (_, rest) = text.split_once(&start).unwrap_or_else(|| panic!("{file} has no example `{name}`"));
     rest.split_once("// end\n").unwrap_or_else(|| panic!("the example `{name}` of {file} has no end")).0.to_owned()
@@ -87,9 +89,14 @@ fn page(text: &str, shown: Shown) -> String {
     while let Some(line) = lines.next() {
         page.push_str(line);
         page.push('\n');
-        let Some(comment) = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->")) else { continue };
-        let (file, name) = comment.split_once(": ").unwrap_or_else(|| panic!("{line}: which example?"));
+        let comment = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
+        let Some((file, name)) = comment.and_then(|comment| comment.split_once(": ")) else { continue };
+        if !file.ends_with(".rs") && !file.ends_with(".sv") {
+            // What `cargo xtask readme` writes.
+            continue;
+        }
         let (language, code) = match file.strip_prefix("Verilog of ") {
+            None if file.ends_with(".sv") => ("systemverilog", region(file, name)),
             None => ("rust", region(file, name)),
             Some(_) => {
                 let (_, block) = blocks.iter().find(|(shown, _)| *shown == name).expect("`shown` has the example");
@@ -124,7 +131,10 @@ fn pages_show_what_the_examples_are() {
 fn every_example_is_shown() {
     for (name, shown) in PAGES {
         let text = fs::read_to_string(folder().join(format!("{name}.md"))).unwrap();
-        let source = fs::read_to_string(folder().join(format!("{name}.rs"))).unwrap();
+        let Ok(source) = fs::read_to_string(folder().join(format!("{name}.rs"))) else {
+            assert_eq!(*name, "side-by-side", "only that has its examples elsewhere");
+            continue;
+        };
         for example in source.lines().filter_map(|line| line.strip_prefix("// example: ")) {
             assert!(text.contains(&format!("<!-- {name}.rs: {example} -->")), "{name}.md does not show `{example}`");
         }
