@@ -143,6 +143,12 @@ impl<'a> Emitter<'a> {
                 pins.remove(target);
             }
         });
+        for &value in pins.values() {
+            // At a pin yosys ends with an internal error over a signed shift: it gets a net.
+            if matches!(ir.nodes[value].kind, NodeKind::Shift(ShiftOp::SignedRight, ..)) {
+                uses[value] = uses[value].max(2);
+            }
+        }
         let (functional, checked) = (functional(ir), reachable(ir, checked));
         // What nothing reads is written all the same, with what it reads.
         let written = (0..ir.nodes.len()).filter(|&id| functional[id] || !checked[id] && ir.nodes[id].name.is_some());

@@ -333,3 +333,22 @@ fn everything_of_a_stream_names_the_line_of_its_block() {
         text.lines().filter_map(|line| line.split_once("// ")?.1.split_once(".rs:")).map(|(file, _)| file).collect();
     assert!(places.len() > 10 && places.iter().all(|file| *file == "rtl/hdl/tests/verilated"), "{text}");
 }
+
+/// yosys ends with an internal error at a pin that is a signed shift; random designs have found it.
+#[test]
+fn a_signed_shift_does_not_stand_at_a_pin() {
+    let inner = block_fn("inner", |m| {
+        let value = m.input("value", 4);
+        m.output("copy", value);
+    });
+    let design = elaborate(&block_fn("outer", |m| {
+        let (value, amount) = (m.input("value", 4), m.input("amount", 2));
+        let inner = m.instance("inner", &inner);
+        inner.port("value").set(value.as_signed().shr(amount).bits());
+        m.output("result", inner.port("copy"));
+    }))
+    .unwrap();
+    let files = emit(&design);
+    let text = &files.iter().find(|file| file.name == "outer.sv").unwrap().text;
+    assert!(text.contains(">>>") && text.contains(".value(_t0)"), "{text}");
+}
