@@ -33,17 +33,17 @@ impl Module {
             );
         }
         let initial = initial.map(|bit| Constant::from_words(1, &[u64::from(bit)]));
-        self.chain(name, clock, bit, stages, initial, "one bit, which arrives early or late by a clock", source)
+        self.chain(name, clock, bit, stages, initial, "one bit, which arrives early or late by a clock")
     }
 
     /// Like [`synchronize`](Self::synchronize), for a value of which at most one bit changes at a time, such as a Gray code; `why` says why.
     #[track_caller]
     pub fn synchronize_gray(&self, name: &str, clock: Clock, value: Signal, stages: u32, why: &str) -> Synchronized {
         let initial = Constant::zero(value.width());
-        self.chain(name, clock, value, stages, Some(initial), why, Location::caller())
+        self.chain(name, clock, value, stages, Some(initial), why)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[track_caller]
     fn chain(
         &self,
         name: &str,
@@ -52,8 +52,8 @@ impl Module {
         stages: u32,
         initial: Option<Constant>,
         why: &str,
-        source: Source,
     ) -> Synchronized {
+        let source = Location::caller();
         if stages < STAGES_MIN {
             problem(
                 source,
