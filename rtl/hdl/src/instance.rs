@@ -23,7 +23,7 @@ impl Module {
         place(name, module, clocks, source)
     }
 
-    /// Puts a module written in Verilog inside this one.
+    /// Puts a module written in Verilog inside this one, with these clocks (and their resets) for its own, in the order in which they are named.
     #[track_caller]
     pub fn foreign(&self, name: &str, foreign: &Foreign, clocks: &[Clock]) -> InstanceHandle {
         place(name, foreign.to_ir(), clocks, Location::caller())
@@ -57,7 +57,7 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
             Some(clock) if child.reset.is_some() && clock.reset.is_none() => {
                 problem(source, format!("the clock `{}` of the instance `{name}` needs a reset, and the clock given has none", child.name))
             }
-            Some(clock) if child.reset.is_some() && clock.reset_kind == ResetKind::Asynchronous => {
+            Some(clock) if child.reset.is_some() && child.reset_kind == ResetKind::Synchronous && clock.reset_kind == ResetKind::Asynchronous => {
                 problem(source, format!("the clock `{}` of the instance `{name}` needs a synchronous reset: make one with a reset bridge of `rtl-prim`", child.name));
             }
             Some(_) => {}
@@ -133,6 +133,8 @@ impl InstanceHandle {
     pub fn port(&self, name: &str) -> Signal {
         match self.module.port(name) {
             Some(index) => Signal::new(self.uid, self.connections[index], self.module.ports[index].width),
+            // What is wrong has been reported.
+            None if self.module.foreign.as_ref().is_some_and(|foreign| foreign.is_unreadable) => crate::lit(0u64, 1),
             None => {
                 let known: Vec<&str> = self.module.ports.iter().map(|p| p.name.as_str()).collect();
                 problem(
@@ -147,6 +149,20 @@ impl InstanceHandle {
                 crate::lit(0u64, 1)
             }
         }
+    }
+
+    /// Name, direction and width of every port that is not a clock or a reset.
+    pub fn ports(&self) -> Vec<(String, Direction, u32)> {
+        let is_reset = |index: usize| {
+            let own = if self.module.foreign.is_some() { index } else { self.module.ports[index].node };
+            self.module.ports[index].direction == Direction::Input
+                && self.module.clocks.iter().any(|clock| clock.reset == Some(own))
+        };
+        let ports = self.module.ports.iter().enumerate();
+        ports
+            .filter(|(index, port)| !matches!(port.domain, Domain::ClockInput(_)) && !is_reset(*index))
+            .map(|(_, port)| (port.name.clone(), port.direction, port.width))
+            .collect()
     }
 
     /// The ports of a bundle whose names begin with `name`.

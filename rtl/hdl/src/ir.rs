@@ -3,7 +3,7 @@
 //! A [`ModuleIr`] holds a graph of [`Node`]s. Expressions refer to other nodes by index. Wires, registers and output ports are driven by
 //! the statements of `body`; in a body the last assignment that runs wins, as in an `always` block.
 
-use crate::{Constant, Naming};
+use crate::{Constant, Naming, ParameterValue};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -271,8 +271,10 @@ pub struct ClockIr {
     pub name: String,
     /// Node of the input port.
     pub node: NodeId,
-    /// Node of the synchronous reset input that comes with it.
+    /// Node of the reset input that comes with it; in a foreign module the index of the port.
     pub reset: Option<NodeId>,
+    /// When that takes effect: of a module of ours at an edge.
+    pub reset_kind: ResetKind,
 }
 
 /// Which storage a memory should become; a hint to the tools.
@@ -480,9 +482,11 @@ pub struct ModuleIr {
 #[derive(Clone, Debug, Default)]
 pub struct ForeignIr {
     /// Verilog parameters.
-    pub parameters: Vec<(String, Constant)>,
+    pub parameters: Vec<(String, ParameterValue)>,
     /// SystemVerilog text that defines it, if the design should carry it.
-    pub verilog: Option<String>,
+    pub verilog: Option<Rc<str>>,
+    /// Something about its ports is wrong, and has been reported.
+    pub is_unreadable: bool,
 }
 
 impl ModuleIr {
@@ -514,6 +518,11 @@ impl ModuleIr {
             NodeKind::Constant(value) => Some(value),
             _ => None,
         }
+    }
+
+    /// What the parameters of a foreign module are set to.
+    pub fn parameters(&self) -> &[(String, ParameterValue)] {
+        self.foreign.as_ref().map_or(&[], |foreign| &foreign.parameters)
     }
 
     /// The port with this name.

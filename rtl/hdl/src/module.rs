@@ -237,7 +237,12 @@ impl Module {
         let node = new_node(NodeKind::Input, 1, Some(name.into()), source);
         let index = building(|b| {
             let index = b.ir.clocks.len();
-            b.ir.clocks.push(ClockIr { name: name.into(), node: node.id, reset: None });
+            b.ir.clocks.push(ClockIr {
+                name: name.into(),
+                node: node.id,
+                reset: None,
+                reset_kind: ResetKind::Synchronous,
+            });
             b.port(name, Direction::Input, 1, node.id, Domain::ClockInput(index));
             index
         });
@@ -528,7 +533,9 @@ pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     let outer = with_elaboration(std::mem::take);
     let guard = RestoreOuter(Some(outer));
     build_module(block, source);
-    let elaboration = with_elaboration(std::mem::take);
+    let mut elaboration = with_elaboration(std::mem::take);
+    let clashes = foreign_clashes(&elaboration.done);
+    elaboration.problems.extend(clashes);
     drop(guard);
     if elaboration.problems.is_empty() {
         let design = Design { modules: elaboration.done };
@@ -537,6 +544,29 @@ pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     } else {
         Err(Problems(elaboration.problems))
     }
+}
+
+/// Modules written in Verilog that have the name of a module of ours, or of another text.
+fn foreign_clashes(modules: &[Rc<ModuleIr>]) -> Vec<Problem> {
+    let mut texts: BTreeMap<&str, &ForeignIr> = BTreeMap::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    for module in modules {
+        for instance in &module.instances {
+            let (name, Some(foreign)) = (&instance.module.name, &instance.module.foreign) else { continue };
+            let first = *texts.entry(name).or_insert(foreign);
+            let message = if modules.iter().any(|other| other.name == *name) {
+                format!("a module of this design and one of a Verilog text are named `{name}`: give that of the design another name")
+            } else if first.verilog != foreign.verilog {
+                format!("two Verilog texts have a module `{name}`: put one of them under another name")
+            } else {
+                continue;
+            };
+            if problems.iter().all(|problem| problem.message != message) {
+                problems.push(Problem { module: module.name.clone(), message, source: instance.source });
+            }
+        }
+    }
+    problems
 }
 
 /// Puts the outer elaboration back, also when a block panics.

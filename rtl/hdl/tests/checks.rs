@@ -817,3 +817,232 @@ fn all_mistakes_are_reported_at_once() {
     .unwrap_err();
     assert_eq!(problems.0.len(), 3, "{problems}");
 }
+
+const VENDOR: &str = "module vendor #(parameter int WIDTH = 8, parameter type T = logic, localparam LAST = WIDTH - 1) (
+  input clk, input rst, input fast, input [LAST:0] data, output [LAST:0] result
+); endmodule";
+
+/// Puts the vendor's module, of which `say` says something wrong, into a module. Its ports are used: nothing more is to be said of them.
+#[track_caller]
+fn refuses_of_vendor(words: &[&str], say: impl Fn(Foreign, &Line) -> Foreign) {
+    refuses(words, |m, line| {
+        let clock = m.clock();
+        let vendor = say(Foreign::from_verilog("vendor", VENDOR), line);
+        let inner = m.foreign("inner", &vendor, &[clock]);
+        inner.port("data").set(m.input("data", 8));
+        m.output("result", inner.port("result"));
+    });
+}
+
+#[test]
+fn foreign_text_that_cannot_be_read() {
+    refuses(
+        &["line 2 of the Verilog of `pad`", "the port `pin` is an `inout`", "write a module around it"],
+        |m, line| {
+            line.below(line!());
+            let pad = Foreign::from_verilog("pad", "module pad (\n  inout pin, input data); endmodule");
+            m.foreign("inner", &pad, &[]).port("data").set(m.input("data", 1));
+        },
+    );
+}
+
+#[test]
+fn foreign_parameter_that_does_not_exist() {
+    refuses_of_vendor(&["the parameter `WIDHT` of `vendor` does not exist", "there are `WIDTH`"], |vendor, line| {
+        line.below(line!());
+        vendor.parameter("WIDHT", 8).clock("clk").reset("rst").asynchronous(&["fast"])
+    });
+}
+
+#[test]
+fn foreign_parameter_that_is_local() {
+    refuses_of_vendor(
+        &["the parameter `LAST` of `vendor` is local", "set what it is computed from"],
+        |vendor, line| {
+            line.below(line!());
+            vendor.parameter("LAST", 7).clock("clk").reset("rst").asynchronous(&["fast"])
+        },
+    );
+}
+
+#[test]
+fn foreign_parameter_that_is_a_type() {
+    refuses_of_vendor(&["the parameter `T` of `vendor` is a type", "write a module around it"], |vendor, line| {
+        line.below(line!());
+        vendor.parameter("T", 7).clock("clk").reset("rst").asynchronous(&["fast"])
+    });
+}
+
+#[test]
+fn foreign_parameter_that_is_set_twice() {
+    refuses_of_vendor(&["the parameter `WIDTH` of `vendor` is set twice", "remove"], |vendor, line| {
+        let vendor = vendor.parameter("WIDTH", 8).clock("clk").reset("rst").asynchronous(&["fast"]);
+        line.below(line!());
+        vendor.parameter("WIDTH", 9)
+    });
+}
+
+#[test]
+fn foreign_parameter_whose_value_does_not_fit() {
+    let text =
+        "module vendor #(parameter [3:0] DEPTH = 1, parameter byte SIGNED = 1) (input clk, output result); endmodule";
+    for (name, value, words) in [
+        ("DEPTH", 16.into(), "16 does not fit the parameter `DEPTH` of `vendor`, which has 4 bits"),
+        ("DEPTH", (-1).into(), "-1 does not fit"),
+        ("DEPTH", Constant::new(1 << 70, 71).unwrap().into(), "71'h400000000000000000 does not fit"),
+        ("SIGNED", 128.into(), "128 does not fit the parameter `SIGNED` of `vendor`, which has 8 bits with a sign"),
+    ] {
+        let value: ParameterValue = value;
+        refuses(&[words], |m, line| {
+            line.below(line!());
+            let vendor = Foreign::from_verilog("vendor", text).parameter(name, value.clone()).clock("clk");
+            m.output("result", m.foreign("inner", &vendor, &[m.named_clock("clk", None)]).port("result"));
+        });
+    }
+}
+
+#[test]
+fn foreign_parameter_without_a_value() {
+    refuses(
+        &["the parameter `WIDTH` of `vendor` (line 1 of its Verilog) has no default", ".parameter(\"WIDTH\", ..)"],
+        |m, line| {
+            line.below(line!());
+            let vendor = Foreign::from_verilog("vendor", "module vendor #(parameter WIDTH) (output result); endmodule");
+            m.output("result", m.foreign("inner", &vendor, &[]).port("result"));
+        },
+    );
+}
+
+#[test]
+fn foreign_port_that_does_not_exist() {
+    refuses_of_vendor(
+        &["the Verilog of `vendor` has no port `clock`", "it has `clk`, `rst`, `fast`, `data`, `result`"],
+        |vendor, line| {
+            line.below(line!());
+            vendor.clock("clock").reset("rst").asynchronous(&["fast"])
+        },
+    );
+    refuses_of_vendor(&["the Verilog of `vendor` has no port `resutl`", "similar: `result`"], |vendor, line| {
+        let vendor = vendor.clock("clk").reset("rst").asynchronous(&["fast"]);
+        line.below(line!());
+        vendor.combinational("resutl", &["data"])
+    });
+}
+
+#[test]
+fn foreign_clock_that_is_none() {
+    refuses_of_vendor(
+        &["the clock `data` of `vendor` is an input of 8 bits", "name an input of one bit"],
+        |vendor, line| {
+            line.below(line!());
+            vendor.clock("data").reset("rst").ports(&["fast"])
+        },
+    );
+    refuses_of_vendor(&["the reset `result` of `vendor` is an output", "name an input of one bit"], |vendor, line| {
+        line.below(line!());
+        vendor.clock("clk").reset("result").asynchronous(&["fast"])
+    });
+}
+
+#[test]
+fn foreign_reset_or_ports_before_a_clock() {
+    refuses_of_vendor(&["the reset `rst` of `vendor` is said before any clock", "`clock`"], |vendor, line| {
+        line.below(line!());
+        vendor.reset("rst").clock("clk")
+    });
+    refuses_of_vendor(&["`ports` of `vendor` is said before any clock", "`clock`"], |vendor, line| {
+        line.below(line!());
+        vendor.ports(&["rst"]).clock("clk")
+    });
+}
+
+#[test]
+fn foreign_clock_with_two_resets() {
+    refuses_of_vendor(
+        &["the clock `clk` of `vendor` has the reset `rst`", "make `fast` one of its `ports`"],
+        |vendor, line| {
+            line.below(line!());
+            vendor.clock("clk").reset("rst").reset("fast")
+        },
+    );
+}
+
+#[test]
+fn foreign_port_of_two_clocks() {
+    refuses_of_vendor(&["what the port `data` of `vendor` belongs to is said twice", "remove"], |vendor, line| {
+        let vendor = vendor.clock("clk").reset("rst").ports(&["data"]);
+        line.below(line!());
+        vendor.clock("fast").ports(&["data", "result"])
+    });
+}
+
+#[test]
+fn foreign_port_of_an_unknown_clock() {
+    let words = ["`vendor` has 2 clocks", "to which of them `data`, `result` belong", "`ports`", "`asynchronous`"];
+    refuses(&words, |m, line| {
+        let clock = m.clock();
+        line.below(line!());
+        let vendor = Foreign::from_verilog("vendor", VENDOR);
+        let inner = m.foreign("inner", &vendor.clock("clk").reset("rst").clock("fast"), &[clock, clock]);
+        inner.port("data").set(m.input("data", 8));
+        m.output("result", inner.port("result"));
+    });
+}
+
+#[test]
+fn foreign_path_the_wrong_way() {
+    refuses_of_vendor(&["`data` of `vendor` is an input", "name an output that follows inputs"], |vendor, line| {
+        line.below(line!());
+        vendor.clock("clk").reset("rst").combinational("data", &[])
+    });
+    refuses_of_vendor(&["`result` of `vendor` is an output", "name inputs that an output follows"], |vendor, line| {
+        line.below(line!());
+        vendor.clock("clk").reset("rst").combinational("result", &["result"])
+    });
+}
+
+#[test]
+fn foreign_macro_of_the_tools() {
+    refuses_of_vendor(&["each tool says for itself whether `SYNTHESIS` is defined"], |vendor, line| {
+        let vendor = vendor.clock("clk").reset("rst");
+        line.below(line!());
+        vendor.define("SYNTHESIS", "")
+    });
+}
+
+#[test]
+fn foreign_module_with_the_name_of_one_of_ours() {
+    refuses(&["a module of this design and one of a Verilog text are named `increment`", "another name"], |m, line| {
+        let ours = m.instance("ours", &increment());
+        ours.port("data").set(m.input("data", 8));
+        m.output("result", ours.port("result"));
+        let theirs = Foreign::from_verilog("increment", "module increment (output q); endmodule");
+        line.below(line!());
+        m.output("q", m.foreign("theirs", &theirs, &[]).port("q"));
+    });
+}
+
+#[test]
+fn foreign_modules_of_one_name_and_two_texts() {
+    refuses(&["two Verilog texts have a module `vendor`", "another name"], |m, line| {
+        for (name, width) in [("one", 1), ("two", 2)] {
+            let text = format!("module vendor (output [{width}:0] q); endmodule");
+            let vendor = Foreign::from_verilog("vendor", &text);
+            line.below(line!());
+            m.output(&format!("q_{name}"), m.foreign(name, &vendor, &[]).port("q"));
+        }
+    });
+}
+
+#[test]
+fn foreign_module_that_needs_a_synchronous_reset() {
+    refuses(&["the clock `clk` of the instance `inner` needs a synchronous reset", "reset bridge"], |m, line| {
+        let clock = m.clock().with_async_reset(m.input_async("now", 1));
+        let vendor = Foreign::from_verilog("vendor", VENDOR).clock("clk").reset("rst").ports(&["fast"]);
+        line.below(line!());
+        let inner = m.foreign("inner", &vendor, &[clock]);
+        inner.port("fast").set(false);
+        inner.port("data").set(m.input("data", 8));
+        m.output("result", inner.port("result"));
+    });
+}
