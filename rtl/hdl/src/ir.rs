@@ -548,8 +548,11 @@ impl ModuleIr {
                 (&m.name, m.width, m.depth, m.style, &m.initial, m.undefined_collisions, writes, reads)
             })
             .collect();
-        let instances: Vec<_> =
-            self.instances.iter().map(|i| (&i.name, &i.module.name, &i.connections, &i.clocks)).collect();
+        let instances: Vec<_> = self
+            .instances
+            .iter()
+            .map(|i| (&i.name, &i.module.name, i.module.parameters(), &i.connections, &i.clocks))
+            .collect();
         let properties: Vec<_> = self.properties.iter().map(|p| (p.kind, &p.name, p.clock, p.condition)).collect();
         let mut body = String::new();
         statements_text(&self.body, &mut body);

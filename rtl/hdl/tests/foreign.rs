@@ -460,6 +460,26 @@ fn values_of_parameters_as_verilog() {
     assert!(text.contains(expected), "{text}");
 }
 
+/// Two modules that differ in a parameter of what is inside of them are not one.
+#[test]
+fn a_parameter_of_an_instance_makes_another_module() {
+    let stage = |step: i32| {
+        block_fn("stage", move |m: &Module| {
+            let text = "module m #(parameter STEP = 1) (input a, output q); endmodule";
+            let inner = m.foreign("inner", &Foreign::from_verilog("m", text).parameter("STEP", step), &[]);
+            inner.port("a").set(m.input("a", 1));
+            m.output("q", inner.port("q"));
+        })
+    };
+    let problems = elaborate(&block_fn("top", |m| {
+        for step in [1, 2] {
+            m.instance(&format!("step_{step}"), &stage(step)).port("a").set(m.input(&format!("a_{step}"), 1));
+        }
+    }))
+    .expect_err("they differ");
+    assert!(problems.to_string().contains("two different modules are named `stage`"), "{problems}");
+}
+
 /// The same cases in every run; the environment variable `SEED` gives others.
 fn config() -> ProptestConfig {
     let seed = RngSeed::Fixed(Seed::from_env_or(0x5EED).0);
