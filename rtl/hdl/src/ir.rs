@@ -530,22 +530,23 @@ impl ModuleIr {
         self.ports.iter().position(|p| p.name == name)
     }
 
-    /// True if `other` describes the same hardware; the lines that describe it may differ.
+    /// True if `other` describes the same hardware, and says the same about it; the lines that do may differ.
     pub fn is_same_hardware(&self, other: &ModuleIr) -> bool {
         self.fingerprint() == other.fingerprint()
     }
 
     /// Everything but the source lines, as text.
     fn fingerprint(&self) -> String {
-        let nodes: Vec<_> = self.nodes.iter().map(|n| (&n.kind, n.width, &n.name)).collect();
-        let ports: Vec<_> = self.ports.iter().map(|p| (&p.name, p.direction, p.width, p.node)).collect();
+        let nodes: Vec<_> = self.nodes.iter().map(|n| (&n.kind, n.width, &n.name, n.elements, n.labels)).collect();
+        let ports: Vec<_> = self.ports.iter().map(|p| (&p.name, p.direction, p.width, p.node, p.domain)).collect();
         let memories: Vec<_> = self
             .memories
             .iter()
             .map(|m| {
                 let writes: Vec<_> = m.writes.iter().map(|w| (w.clock, w.enable, w.address, w.data, w.lanes)).collect();
                 let reads: Vec<_> = m.reads.iter().map(|r| (r.clock, r.enable, r.address, r.data)).collect();
-                (&m.name, m.width, m.depth, m.style, &m.initial, m.undefined_collisions, writes, reads)
+                let crosses = m.crossing.is_some();
+                (&m.name, m.width, m.depth, m.style, &m.initial, m.undefined_collisions, crosses, writes, reads)
             })
             .collect();
         let instances: Vec<_> = self
@@ -553,10 +554,13 @@ impl ModuleIr {
             .iter()
             .map(|i| (&i.name, &i.module.name, i.module.parameters(), &i.connections, &i.clocks))
             .collect();
-        let properties: Vec<_> = self.properties.iter().map(|p| (p.kind, &p.name, p.clock, p.condition)).collect();
+        let properties: Vec<_> =
+            self.properties.iter().map(|p| (p.kind, &p.name, p.clock, p.reset, p.condition)).collect();
+        let crossings: Vec<_> = self.crossings.iter().map(|c| (c.from, &c.to, c.clock, c.kind)).collect();
         let mut body = String::new();
         statements_text(&self.body, &mut body);
-        format!("{nodes:?}{ports:?}{memories:?}{instances:?}{properties:?}{body}")
+        let streams = &self.streams;
+        format!("{nodes:?}{ports:?}{memories:?}{instances:?}{properties:?}{crossings:?}{streams:?}{body}")
     }
 
     /// What a person calls this node: its name, or what it is.

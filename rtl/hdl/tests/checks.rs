@@ -818,6 +818,27 @@ fn all_mistakes_are_reported_at_once() {
     assert_eq!(problems.0.len(), 3, "{problems}");
 }
 
+/// Two modules that are the same hardware, but for the clock of an input, are not one: the second would be checked as the first.
+#[test]
+fn two_modules_that_differ_in_the_domain_of_an_input_only() {
+    let stage = |is_async: bool| {
+        block_fn("stage", move |m| {
+            m.clock();
+            let data = if is_async { m.input_async("data", 1) } else { m.input("data", 1) };
+            m.output("result_comb", data);
+        })
+    };
+    let problems = elaborate(&block_fn("wrong", |m| {
+        m.clock();
+        let (data, button) = (m.input("data", 1), m.input_async("button", 1));
+        for (name, is_async, value) in [("one", true, button), ("two", false, data)] {
+            m.instance(name, &stage(is_async)).port("data").set(value);
+        }
+    }))
+    .expect_err("the mistake was accepted");
+    assert!(problems.to_string().contains("two different modules are named `stage`"), "{problems}");
+}
+
 const VENDOR: &str = "module vendor #(parameter int WIDTH = 8, parameter type T = logic, localparam LAST = WIDTH - 1) (
   input clk, input rst, input fast, input [LAST:0] data, output [LAST:0] result
 ); endmodule";
