@@ -454,7 +454,7 @@ fn is_of_tools(name: &str) -> bool {
 }
 
 /// `a, b and c` as far as a line has room.
-fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub(crate) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
     const SHOWN_MAX: usize = 16;
     let names: Vec<&str> = names.collect();
     let shown: Vec<String> = names.iter().take(SHOWN_MAX).map(|name| format!("`{name}`")).collect();
@@ -537,8 +537,12 @@ impl<'f> Roles<'f> {
             }
         }
         self.rest();
-        if let Some(foreign) = &mut self.ir.foreign {
-            foreign.is_unreadable |= self.is_wrong;
+        if self.is_wrong {
+            // Nothing is to follow from half of what is said.
+            self.ir.clocks.clear();
+            self.ir.combinational.clear();
+            self.ir.ports.iter_mut().for_each(|port| port.domain = Domain::Any);
+            self.ir.foreign.iter_mut().for_each(|foreign| foreign.is_unreadable = true);
         }
     }
 

@@ -730,7 +730,7 @@ fn instances_may_have_paths_between_some_ports() {
 }
 
 #[test]
-#[should_panic(expected = "there is no signal `top.count`; of that name there are [\"top.inner.count\"]")]
+#[should_panic(expected = "there is no signal `top.count`; of that name there are `top.inner.count`")]
 fn an_unknown_path_is_answered_with_similar_ones() {
     let inner = block_fn("inner", |m| {
         let clock = m.clock();

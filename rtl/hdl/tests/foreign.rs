@@ -75,7 +75,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "module m (a, b, q); parameter W = 3, V = W + 1; localparam U = 2 * V; input [W-1:0] a; input b; output reg [U-1:0] q;\n\
-         function automatic f(input x); f = x; endfunction\n always @(a) begin q = 0; end endmodule",
+         function f; input [5:0] a; f = a[0]; endfunction\n always @(a) begin q = 0; end endmodule",
         "in a 3, in b 1, out q 8",
     ),
     Case {
@@ -129,7 +129,7 @@ fn verilator_says(foreign: &Foreign) -> Result<(), String> {
     let text = ModelSpec::of(&design).verilog;
     // What is wrong inside of the modules is theirs.
     let off = "/* verilator lint_off WIDTH */ /* verilator lint_off UNUSED */ /* verilator lint_off UNDRIVEN */\n\
-               /* verilator lint_off MULTITOP */ /* verilator lint_off ASCRANGE */";
+               /* verilator lint_off MULTITOP */ /* verilator lint_off VARHIDDEN */ /* verilator lint_off ASCRANGE */";
     let at = text.find("// Written by").expect("what is emitted says so");
     let text = format!("{off}\n{}\n/* verilator lint_on WIDTH */\n{}", &text[..at], &text[at..]);
     lint(&text, "around").map_err(|error| format!("{error}\n{text}"))
@@ -283,6 +283,11 @@ fn verilator_computes_the_same_widths() {
 
 /// Texts that cannot be used, and the words of the one message about each.
 const REFUSED: &[(&str, &[&str])] = &[
+    ("module m #(parameter [99:0] W = 1) (input [W:0] a);", &["the parameter `W`", "it has more than 64 bits"]),
+    ("module m #(parameter real W = 1) (input [W:0] a);", &["the parameter `W`", "its type is not known here"]),
+    ("module m #(parameter W = 0 ** (-1)) (input [W:0] a);", &["zero to a negative power"]),
+    ("module m (a); input a) endmodule", &["there is `)` where `;` behind the declaration of a port should be"]),
+    ("module m (input [3:0] signed a);", &["the port `a` has `signed` where its name should be"]),
     ("", &["line 1 of the Verilog of `m`", "no module `m`, nor any other"]),
     ("module n; endmodule", &["no module `m`", "it has `n`"]),
     ("extern module m (input a);\nmodule more; endmodule", &["no module `m`", "it has `more`"]),
@@ -364,6 +369,18 @@ fn what_cannot_be_read_is_refused_with_its_line() {
         assert_eq!(problems.0.len(), 1, "{text}\n{problems}");
         let message = &problems.0[0].message;
         assert!(words.iter().all(|word| message.contains(word)), "{text}\n{message}\nshould have {words:?}");
+    }
+}
+
+#[test]
+fn a_width_that_is_set_to_no_number_is_refused() {
+    let text = "module m #(parameter W = 1) (input [W:0] a);";
+    for value in [ParameterValue::from("wide"), 1.5.into(), Constant::ones(65).into()] {
+        let problems = around(&Foreign::from_verilog("m", text).parameter("W", value)).unwrap_err();
+        let message = &problems.0[0].message;
+        let why = ["its value is no number of bits", "it has more than 64 bits"];
+        assert_eq!(problems.0.len(), 1, "{problems}");
+        assert!(why.iter().any(|why| message.contains(why)), "{message}");
     }
 }
 
