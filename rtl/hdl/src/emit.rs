@@ -27,8 +27,9 @@ pub fn emit(design: &Design) -> Vec<SourceFile> {
         for instance in &module.instances {
             let child = &instance.module;
             if let Some(text) = child.foreign.as_ref().and_then(|f| f.verilog.clone()) {
-                if foreign.insert(child.name.clone()) {
-                    files.push(SourceFile { name: format!("{}.sv", child.name), text });
+                // One text may hold several of the modules.
+                if foreign.insert(text.clone()) {
+                    files.push(SourceFile { name: format!("{}.sv", child.name), text: text.to_string() });
                 }
             }
         }
@@ -790,14 +791,9 @@ impl<'a> Emitter<'a> {
 
     fn instance(&mut self, instance: &Instance, logic: &mut String) {
         let child = &instance.module;
-        let parameters = match &child.foreign {
-            Some(foreign) if !foreign.parameters.is_empty() => {
-                let list: Vec<String> =
-                    foreign.parameters.iter().map(|(n, v)| format!(".{n}({})", v.verilog())).collect();
-                format!(" #({})", list.join(", "))
-            }
-            _ => String::new(),
-        };
+        let set: Vec<String> =
+            child.parameters().iter().map(|(name, value)| format!(".{name}({})", value.verilog())).collect();
+        let parameters = if set.is_empty() { String::new() } else { format!(" #({})", set.join(", ")) };
         let _ = writeln!(logic, "\n  // {}\n  {}{parameters} {} (", place(instance.source), child.name, instance.name);
         let pins: Vec<String> = child
             .ports

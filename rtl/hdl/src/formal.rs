@@ -4,12 +4,14 @@
 //! is asserted; on each input stream the other side does the same, which is assumed. What the block asserts and assumes itself joins in. What
 //! blocks inside of it assume is asserted: the block is what is around them.
 
+use crate::foreign::nearest;
 use crate::ir::*;
-use crate::module::{elaborate, Block, Clock, Module, Problems};
+use crate::module::{elaborate, Block, Clock, Module, Problem, Problems};
 use crate::moments::{in_moments, MOMENT};
 use crate::signal::{cat, Signal};
 use crate::{emit, with_jitter, Design};
 use std::fmt::Write;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// What is asked about one block.
@@ -82,9 +84,33 @@ impl Proof {
         format!("{}{exact}", self.block.name())
     }
 
-    /// The block in its frame.
+    /// The block in its frame. A proof that asserts nothing, or names a stream that is not there, is a mistake.
+    #[track_caller]
     pub fn design(&self) -> Result<Design, Problems> {
+        let source = Location::caller();
         let mut design = elaborate(&Frame { proof: self })?;
+        let module = design.top().instances[0].module.clone();
+        let is_unknown = |name: &&String| !module.streams.iter().any(|stream| stream.name == **name);
+        let mut messages: Vec<String> = self
+            .silent
+            .iter()
+            .filter(is_unknown)
+            .map(|name| {
+                let known = nearest(name, module.streams.iter().map(|stream| stream.name.as_str()));
+                format!("the proof of `{}` calls the stream `{name}` silent, and there is none; {known}", self.name())
+            })
+            .collect();
+        let asserts = |module: &Rc<ModuleIr>| module.properties.iter().any(|p| p.kind == PropertyKind::Assert);
+        if !design.modules.iter().any(asserts) {
+            messages.push(format!(
+                "the proof of `{}` asserts nothing: say in the block what holds, with `assert`",
+                self.name()
+            ));
+        }
+        if !messages.is_empty() {
+            let problem = |message| Problem { module: module.name.clone(), message, source };
+            return Err(Problems(messages.into_iter().map(problem).collect()));
+        }
         let block = design.top().instances[0].module.name.clone();
         let top = design.top().name.clone();
         assert_inner_assumptions(&mut design, &[&top, &block]);

@@ -43,14 +43,11 @@ impl ForeignModel for VendorModel {
 
 /// Two vendor counters, one of which enables the other by its combinational output.
 fn vendor() -> Design {
-    let foreign = Foreign::new("vendor_counter")
-        .parameter("STEP", Constant::new(3, 8).unwrap())
-        .clock("clk", Some("rst"))
-        .input("enable", 1)
-        .output("count", 8)
-        .output("enable_n", 1)
-        .combinational("enable_n", &["enable"])
-        .verilog(VENDOR);
+    let foreign = Foreign::from_verilog("vendor_counter", VENDOR)
+        .parameter("STEP", 3)
+        .clock("clk")
+        .reset("rst")
+        .combinational("enable_n", &["enable"]);
     let block = block_fn("vendor", |m| {
         let clock = m.clock();
         m.allow_combinational("a foreign module has such a path");
