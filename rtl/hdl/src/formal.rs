@@ -26,6 +26,8 @@ pub struct Proof {
     pub jitter: bool,
     /// Covers of the frame that no run reaches, by name: streams that the configuration leaves silent.
     pub silent: Vec<String>,
+    /// Where it is asked.
+    pub source: Source,
 }
 
 /// How far a proof goes.
@@ -47,14 +49,17 @@ pub enum Goal {
 
 impl Proof {
     /// For all runs, by induction over at most `step` clocks; the base case is a few clocks longer.
+    #[track_caller]
     pub fn by_induction(block: impl Block + 'static, step: u32) -> Proof {
         let goal = Goal::Induction { base: step + 8, step };
-        Proof { block: Box::new(block), goal, cover: 20, jitter: true, silent: vec![] }
+        Proof { block: Box::new(block), goal, cover: 20, jitter: true, silent: vec![], source: Location::caller() }
     }
 
     /// For all runs of `depth` clocks.
+    #[track_caller]
     pub fn bounded(block: impl Block + 'static, depth: u32) -> Proof {
-        Proof { block: Box::new(block), goal: Goal::Bounded { depth }, cover: depth, jitter: true, silent: vec![] }
+        let (block, goal) = (Box::new(block), Goal::Bounded { depth });
+        Proof { block, goal, cover: depth, jitter: true, silent: vec![], source: Location::caller() }
     }
 
     /// With synchronisers that are exact, as they are in plain simulation.
@@ -85,9 +90,7 @@ impl Proof {
     }
 
     /// The block in its frame. A proof that asserts nothing, or names a stream that is not there, is a mistake.
-    #[track_caller]
     pub fn design(&self) -> Result<Design, Problems> {
-        let source = Location::caller();
         let mut design = elaborate(&Frame { proof: self })?;
         let module = design.top().instances[0].module.clone();
         let is_unknown = |name: &&String| !module.streams.iter().any(|stream| stream.name == **name);
@@ -108,7 +111,7 @@ impl Proof {
             ));
         }
         if !messages.is_empty() {
-            let problem = |message| Problem { module: module.name.clone(), message, source };
+            let problem = |message| Problem { module: module.name.clone(), message, source: self.source };
             return Err(Problems(messages.into_iter().map(problem).collect()));
         }
         let block = design.top().instances[0].module.name.clone();
