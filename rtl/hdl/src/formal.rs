@@ -89,7 +89,7 @@ impl Proof {
         format!("{}{exact}", self.block.name())
     }
 
-    /// The block in its frame. A proof that asserts nothing, or names a stream that is not there, is a mistake.
+    /// The block in its frame. A proof that asserts nothing, not even what a block inside assumes, or names a stream that is not there, is a mistake.
     pub fn design(&self) -> Result<Design, Problems> {
         let mut design = elaborate(&Frame { proof: self })?;
         let module = design.top().instances[0].module.clone();
@@ -103,6 +103,9 @@ impl Proof {
                 format!("the proof of `{}` calls the stream `{name}` silent, and there is none; {known}", self.name())
             })
             .collect();
+        let block = module.name.clone();
+        let top = design.top().name.clone();
+        assert_inner_assumptions(&mut design, &[&top, &block]);
         let asserts = |module: &Rc<ModuleIr>| module.properties.iter().any(|p| p.kind == PropertyKind::Assert);
         if !design.modules.iter().any(asserts) {
             messages.push(format!(
@@ -114,9 +117,6 @@ impl Proof {
             let problem = |message| Problem { module: module.name.clone(), message, source: self.source };
             return Err(Problems(messages.into_iter().map(problem).collect()));
         }
-        let block = design.top().instances[0].module.name.clone();
-        let top = design.top().name.clone();
-        assert_inner_assumptions(&mut design, &[&top, &block]);
         // Whatever the synchronisers do.
         Ok(if self.jitter { with_jitter(&design) } else { design })
     }
