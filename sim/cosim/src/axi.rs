@@ -57,7 +57,8 @@ fn change(model: &mut impl Simulator, pin: PortId, now: &mut bool, to: bool) {
     }
 }
 
-fn high(model: &impl Simulator, pin: PortId) -> bool {
+/// Whether a pin of one bit is set.
+pub fn high(model: &impl Simulator, pin: PortId) -> bool {
     model.peek_u64(pin) == 1
 }
 

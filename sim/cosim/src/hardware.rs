@@ -69,7 +69,7 @@ pub enum Error {
 }
 
 /// Identify Controller, SN.
-const SERIAL_NUMBER: &str = "VERILATED-0";
+const SERIAL_NUMBER: &str = "SIMULATED-0";
 
 /// The hardware with hosted firmware, run by a simulator.
 pub struct Hardware<S> {

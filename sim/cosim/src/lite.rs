@@ -1,5 +1,6 @@
 //! A manager of an AXI4-Lite port of the hardware: one access at a time, in order.
 
+use crate::axi::high;
 use rtl_hdl::sim::{PortId, Simulator};
 use std::collections::VecDeque;
 
@@ -52,10 +53,6 @@ struct Pins {
     rvalid: PortId,
     rready: PortId,
     rdata: PortId,
-}
-
-fn high(model: &impl Simulator, pin: PortId) -> bool {
-    model.peek_u64(pin) == 1
 }
 
 impl LitePort {

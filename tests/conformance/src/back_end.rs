@@ -25,7 +25,7 @@ pub fn back_ends() -> Vec<BackEnd> {
     ]
 }
 
-/// Those that run when `BACK_END` names them: the evaluator takes the same clocks as Verilator, which `sim-cosim` tests, and sixteen times as long.
+/// Those that run when `BACK_END` names them: the evaluator takes the same clocks as Verilator, which `sim-cosim` tests, and many times as long.
 pub fn back_ends_on_request() -> Vec<BackEnd> {
     vec![BackEnd { name: "evaluated-small", make: |seed| evaluated(nvme_hw::Config::SMALL, seed) }]
 }

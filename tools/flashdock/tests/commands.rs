@@ -224,6 +224,26 @@ fn bench_prints_its_figures_under_their_names() {
     }
     let only = json(&["bench", "--json", "--commands", "100", "--back-end", "model", "--only", names[2]]);
     assert!(only[names[2]].is_number() && only[names[0]].is_null(), "{only}");
+    // What is about the hardware is measured for who names it, whatever the back end.
+    let elaboration = "elaboration_and_emission_ms";
+    assert!(figures[elaboration].is_null(), "{figures}");
+    let only = json(&["bench", "--json", "--back-end", "model", "--only", elaboration]);
+    assert!(only[elaboration].as_f64().is_some_and(|figure| figure > 0.0), "{only}");
+}
+
+/// Nothing is looked for, fetched or built.
+#[test]
+fn the_evaluator_needs_no_tools() {
+    let cache = tempfile::tempdir().unwrap();
+    let arguments = ["run", "--commands", "20", "--depth", "2", "--queues", "1", "--back-end", "evaluator", "--json"];
+    let output = flashdock(&arguments).env("PATH", "").env("FLASHDOCK_CACHE", cache.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["figures"]["commands"], 20);
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
+    // Verilator counts the same clocks.
+    let verilated = json(&[&arguments[..7], &["--back-end", "verilated", "--json"]].concat());
+    assert_eq!(report["figures"], verilated["figures"]);
 }
 
 /// The figures that the project promises, measured as `bench` does.
@@ -234,7 +254,9 @@ fn the_hardware_reaches_its_targets() {
         let cycles = figures[format!("{name}_cycles_per_command")].as_f64().unwrap();
         assert!(cycles > 1.0 && cycles <= most, "{name}: {cycles} cycles per command");
     }
-    assert!(figures["harness_overhead_percent"].is_number(), "{figures}");
+    for name in ["harness_overhead_percent", "evaluator_speed_over_verilator", "elaboration_and_emission_ms"] {
+        assert!(figures[name].as_f64().is_some_and(|figure| figure > 0.0), "{name}: {figures}");
+    }
 }
 
 // --- trace -------------------------------------------------------------------------------------------------------------------------------

@@ -153,11 +153,10 @@ pub fn run(args: &Args) -> Result {
             measured.push(measure(&mut device, measurement, args)?);
         }
     }
-    let asks_for = |name: &str| args.only.as_ref().is_none_or(|only| only == name);
-    // These are about the hardware, whatever device runs the rest.
-    let hardware = args.back_end == Kind::Verilated;
-    let evaluator = (hardware && asks_for(EVALUATOR)).then(|| evaluator_speed(args.seed)).transpose()?;
-    let elaboration = (hardware && asks_for(ELABORATION)).then(elaboration_time).transpose()?;
+    // These are about the hardware: with another back end, only who names them gets them.
+    let asks_for = |name| args.only.as_deref().map_or(args.back_end == Kind::Verilated, |only| only == name);
+    let evaluator = asks_for(EVALUATOR).then(|| evaluator_speed(args.seed)).transpose()?;
+    let elaboration = asks_for(ELABORATION).then(elaboration_time).transpose()?;
     let figures = Figures { measured, evaluator, elaboration, only: args.only.clone() };
     if args.json {
         return output::print_json(&figures.json(args));
