@@ -4,7 +4,10 @@
 
 use crate::ir::*;
 use crate::memory::address_width;
-use crate::module::{building, declare, make_reg, new_node, problem, push_statement, Clock, Initial, Module};
+use crate::module::{
+    building, declare, excuse, is_excused, make_reg, new_node, problem, problem_about, push_statement, Clock, Initial,
+    Module, MAX_WIDTH,
+};
 use crate::signal::{cat, constant, lit, Literal, Signal};
 use crate::value::{Shape, Value};
 use crate::Constant;
@@ -40,39 +43,49 @@ impl Module {
     pub fn reg_array<I: Initial>(&self, name: &str, clock: Clock, count: u32, initial: I) -> Array<I::Value> {
         let source = Location::caller();
         let element = initial.constant(name, source);
-        let count = at_least_one(name, count, source);
-        let reset = element.repeat(count);
+        let fitting = checked_count(name, count, element.width(), source);
+        let reset = element.repeat(fitting);
         let register = make_reg(name, clock, reset.width(), Some(reset), source);
-        Array { whole: I::value_of(mark(register, count)), count }
+        Array { whole: I::value_of(mark(register, fitting)), count: fitting }.excused_if(fitting != count)
     }
 
     /// Adds an array of `count` registers without a reset, for each field of `T`.
     #[track_caller]
     pub fn reg_array_as<T: Shape>(&self, name: &str, clock: Clock, count: u32) -> Array<T::Value> {
         let source = Location::caller();
-        let count = at_least_one(name, count, source);
+        let widest = T::fields().into_iter().map(|(_, width)| width).max().unwrap_or(1);
+        let fitting = checked_count(name, count, widest, source);
         let whole =
-            declare::<T>(name, &mut |name, width| mark(make_reg(name, clock, width * count, None, source), count));
-        Array { whole, count }
+            declare::<T>(name, &mut |name, width| mark(make_reg(name, clock, width * fitting, None, source), fitting));
+        Array { whole, count: fitting }.excused_if(fitting != count)
     }
 
     /// Adds an array of `count` wires, for each field of `T`. Every element is driven with `set`, or all at once with `set_all`.
     #[track_caller]
     pub fn wire_array_as<T: Shape>(&self, name: &str, count: u32) -> Array<T::Value> {
         let source = Location::caller();
-        let count = at_least_one(name, count, source);
+        let widest = T::fields().into_iter().map(|(_, width)| width).max().unwrap_or(1);
+        let fitting = checked_count(name, count, widest, source);
         let whole = declare::<T>(name, &mut |name, width| {
-            mark(new_node(NodeKind::Wire, width * count, Some(name.into()), source), count)
+            mark(new_node(NodeKind::Wire, width * fitting, Some(name.into()), source), fitting)
         });
-        Array { whole, count }
+        Array { whole, count: fitting }.excused_if(fitting != count)
     }
 }
 
-fn at_least_one(name: &str, count: u32, source: Source) -> u32 {
+/// The number of elements; 1, and a problem, if there cannot be so many.
+fn checked_count(name: &str, count: u32, width: u32, source: Source) -> u32 {
     if count == 0 {
         problem(source, format!("the array `{name}` has no elements; it needs at least one"));
+    } else if width.saturating_mul(count) > MAX_WIDTH && width <= MAX_WIDTH {
+        problem(
+            source,
+            format!("the array `{name}` has {count} elements of {width} bits; a signal has at most {MAX_WIDTH} bits: use a memory"),
+        );
+    } else {
+        return count;
     }
-    count.max(1)
+    1
 }
 
 /// Notes that the node is an array.
@@ -117,7 +130,7 @@ impl<V: Value> Array<V> {
     #[track_caller]
     pub fn get(&self, index: Signal) -> V {
         let source = Location::caller();
-        if index.width() != self.index_width() {
+        if index.width() != self.index_width() && !is_excused(index) {
             self.refuse(source, format!("an index of {} bits", index.width()));
             return self.at(0);
         }
@@ -138,6 +151,7 @@ impl<V: Value> Array<V> {
         let source = Location::caller();
         let Some(index) = index.checked(self.count) else {
             self.refuse(source, index.describe());
+            self.excuse();
             return;
         };
         let index = index.node_in_this_module(source);
@@ -146,13 +160,13 @@ impl<V: Value> Array<V> {
             let width = target.width() / self.count;
             if value.width() != width {
                 let name = building(|b| b.ir.describe(target.id));
-                problem(
-                    source,
+                problem_about(&[target, value], source, || {
                     format!(
                         "width mismatch in `set`: an element of {name} has {width} bits and the value has {}; widen it with `zext` or cut it with `bits`",
                         value.width()
-                    ),
-                );
+                    )
+                });
+                excuse([target.id]);
                 continue;
             }
             push_statement(Statement::Set { target: target.id, element: Some(index.id), value: value.id, source });
@@ -174,15 +188,29 @@ impl<V: Value> Array<V> {
     }
 
     fn refuse(&self, source: Source, what: String) {
-        let name = self.whole.leaves().first().map_or(String::new(), |leaf| building(|b| b.ir.describe(leaf.id)));
-        problem(
-            source,
+        let leaves = self.whole.leaves();
+        let Some(first) = leaves.first() else { return };
+        problem_about(&leaves, source, || {
             format!(
-                "{what} does not fit the array {name}: it has {} elements, and an index has {} bits",
+                "{what} does not fit the array {}: it has {} elements, and an index has {} bits",
+                first.name(),
                 self.count,
                 self.index_width()
-            ),
-        );
+            )
+        });
+    }
+
+    fn excused_if(self, is_wrong: bool) -> Self {
+        if is_wrong {
+            self.excuse();
+        }
+        self
+    }
+
+    /// Notes that something is wrong about it: it is not to be called an array that nothing sets.
+    fn excuse(&self) {
+        let module = building(|b| b.uid);
+        excuse(self.whole.leaves().into_iter().filter(|leaf| leaf.is_of(module)).map(|leaf| leaf.id));
     }
 }
 
@@ -197,7 +225,7 @@ pub trait ElementIndex: Copy {
 
 impl ElementIndex for Signal {
     fn checked(self, count: u32) -> Option<Signal> {
-        (self.width() == address_width(count)).then_some(self)
+        (self.width() == address_width(count) || is_excused(self)).then_some(self)
     }
     fn describe(self) -> String {
         format!("an index of {} bits", self.width())

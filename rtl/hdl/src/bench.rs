@@ -41,6 +41,7 @@ mod reset;
 
 pub use reset::forgets_at_reset;
 
+use crate::foreign::nearest;
 use crate::ir::{Direction, Domain, StreamPort};
 use crate::sim::{PortId, Simulator};
 use crate::{words_for, Design, JITTER};
@@ -740,16 +741,21 @@ impl<'a> Bench<'a> {
     }
 
     fn source(&mut self, stream: &str) -> &mut Source {
-        match self.sources.get_mut(stream) {
-            Some((_, source)) => source,
-            None => panic!("`{}` has no input stream `{stream}`", self.top.name),
+        if !self.sources.contains_key(stream) {
+            let known = nearest(stream, self.sources.keys().map(String::as_str));
+            panic!("`{}` has no input stream `{stream}`; {known}", self.top.name);
         }
+        &mut self.sources.get_mut(stream).expect("looked up above").1
     }
 
     fn sink(&self, stream: &str) -> &Sink {
         match self.sinks.get(stream) {
             Some((_, sink)) => sink,
-            None => panic!("`{}` has no output stream `{stream}`", self.top.name),
+            None => panic!(
+                "`{}` has no output stream `{stream}`; {}",
+                self.top.name,
+                nearest(stream, self.sinks.keys().map(String::as_str))
+            ),
         }
     }
 
@@ -757,7 +763,11 @@ impl<'a> Bench<'a> {
     pub fn stream(&self, name: &str) -> &StreamPort {
         match self.top.streams.iter().find(|s| s.name == name) {
             Some(stream) => stream,
-            None => panic!("`{}` has no stream `{name}`", self.top.name),
+            None => panic!(
+                "`{}` has no stream `{name}`; {}",
+                self.top.name,
+                nearest(name, self.top.streams.iter().map(|s| s.name.as_str()))
+            ),
         }
     }
 
@@ -784,10 +794,8 @@ impl<'a> Bench<'a> {
 
     /// Drops what was sent to an input stream and not taken. An offer must not be withdrawn, so a reset has to follow.
     pub fn clear(&mut self, stream: &str) {
-        match self.sources.get_mut(stream) {
-            Some((_, source)) => source.reset(self.sim, true),
-            None => panic!("`{}` has no input stream `{stream}`", self.top.name),
-        }
+        self.source(stream);
+        self.sources.get_mut(stream).expect("found above").1.reset(self.sim, true);
     }
 
     /// While an output stream is held, nothing is taken from it: for a receiver that stalls for as long as the test likes.
@@ -993,7 +1001,8 @@ impl<A: Simulator, B: Simulator> Lockstep<A, B> {
 impl<A: Simulator, B: Simulator> Simulator for Lockstep<A, B> {
     fn port(&self, name: &str) -> PortId {
         let index = self.ports.iter().position(|(n, ..)| n == name);
-        PortId(index.unwrap_or_else(|| panic!("the top module has no port `{name}`")))
+        let known = || nearest(name, self.ports.iter().map(|(name, ..)| name.as_str()));
+        PortId(index.unwrap_or_else(|| panic!("the top module has no port `{name}`; {}", known())))
     }
     fn poke(&mut self, port: PortId, words: &[u64]) {
         let (_, _, a, b) = self.ports[port.0];

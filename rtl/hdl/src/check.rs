@@ -5,16 +5,18 @@ use crate::Constant;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks `ir`, completes what the check finds out (domains of outputs, combinational paths), and returns the mistakes.
-pub(crate) fn check(ir: &mut ModuleIr) -> Vec<(String, Source)> {
+///
+/// Nothing is said about the nodes in `excused`, and what follows from them: something is wrong with them that has been reported.
+pub(crate) fn check(ir: &mut ModuleIr, excused: &BTreeSet<NodeId>) -> Vec<(String, Source)> {
     let mut problems = Vec::new();
     settle_dont_cares(ir);
     settle_defaults(ir);
     let graph = Graph::of(ir);
     driven_once(ir, &ir.body, &mut problems);
-    driven_always(ir, &mut problems);
+    driven_always(ir, excused, &mut problems);
     let Some(order) = graph.order(ir, &mut problems) else { return problems };
-    paths(ir, &graph, &order, &mut problems);
-    domains(ir, &graph, &order, &mut problems);
+    paths(ir, &graph, &order, excused, &mut problems);
+    domains(ir, &graph, &order, excused, &mut problems);
     memories(ir, &mut problems);
     synchronizers(ir, &mut problems);
     problems
@@ -272,7 +274,7 @@ pub(crate) fn is_always_driven(ir: &ModuleIr, target: NodeId) -> bool {
     is_whole(ir, &always_assigned(ir, &part_for(&ir.body, target)), target)
 }
 
-fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
+fn driven_always(ir: &ModuleIr, excused: &BTreeSet<NodeId>, problems: &mut Vec<(String, Source)>) {
     let mut parts = BTreeSet::new();
     for_each_set(&ir.body, &mut |set, _| {
         if let Statement::Set { target, element, .. } = set {
@@ -288,7 +290,7 @@ fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
     };
     let assigned = always_assigned(ir, &ir.body);
     let always = |id: NodeId| is_whole(ir, &assigned, id);
-    for (id, node) in ir.nodes.iter().enumerate() {
+    for (id, node) in ir.nodes.iter().enumerate().filter(|(id, _)| !excused.contains(id)) {
         let name = || ir.describe(id);
         match node.kind {
             NodeKind::Wire if !ever.contains(&id) => {
@@ -315,7 +317,10 @@ fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
     for memory in &ir.memories {
         if memory.writes.is_empty() && memory.initial.is_empty() {
             problems.push((
-                format!("the memory `{}` is never written and has no initial contents", memory.name),
+                format!(
+                    "the memory `{}` is never written and has no initial contents: use `write`, or `memory_with_contents`",
+                    memory.name
+                ),
                 memory.source,
             ));
         }
@@ -323,7 +328,13 @@ fn driven_always(ir: &ModuleIr, problems: &mut Vec<(String, Source)>) {
 }
 
 /// Finds for each output the inputs that it follows within a clock, and refuses them unless the module says why.
-fn paths(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<(String, Source)>) {
+fn paths(
+    ir: &mut ModuleIr,
+    graph: &Graph,
+    order: &[NodeId],
+    excused: &BTreeSet<NodeId>,
+    problems: &mut Vec<(String, Source)>,
+) {
     let inputs: BTreeMap<NodeId, usize> = ir
         .ports
         .iter()
@@ -332,7 +343,7 @@ fn paths(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<
         .map(|(i, p)| (p.node, i))
         .collect();
     let mut reach: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); graph.needs.len()];
-    for &id in order {
+    for &id in order.iter().filter(|id| !excused.contains(id)) {
         let mut set: BTreeSet<usize> = inputs.get(&id).copied().into_iter().collect();
         for need in &graph.needs[id] {
             set.extend(reach[*need].iter().copied());
@@ -362,7 +373,13 @@ fn paths(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<
 }
 
 /// Finds the clock domain of every node and refuses places where two meet.
-fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Vec<(String, Source)>) {
+fn domains(
+    ir: &mut ModuleIr,
+    graph: &Graph,
+    order: &[NodeId],
+    excused: &BTreeSet<NodeId>,
+    problems: &mut Vec<(String, Source)>,
+) {
     let held: BTreeMap<NodeId, usize> =
         ir.crossings.iter().filter(|c| c.kind == CrossingKind::Held).map(|c| (c.to[0], c.clock)).collect();
     let synchronized: BTreeSet<NodeId> =
@@ -389,7 +406,7 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
             source,
         ));
     };
-    for &id in order {
+    for &id in order.iter().filter(|id| !excused.contains(id)) {
         let node = &ir.nodes[id];
         let fixed = match &node.kind {
             NodeKind::Input => own.get(&id).copied(),
@@ -439,7 +456,8 @@ fn domains(ir: &mut ModuleIr, graph: &Graph, order: &[NodeId], problems: &mut Ve
     }
     let mut expect = |ir: &ModuleIr, id: NodeId, clock: usize, at: NodeId, source: Source| {
         let of = found[id];
-        if of.0 != Domain::Any && of.0 != Domain::Clock(clock) {
+        let is_excused = excused.contains(&id) || excused.contains(&at);
+        if !is_excused && of.0 != Domain::Any && of.0 != Domain::Clock(clock) {
             report(ir, of, (Domain::Clock(clock), at), source);
         }
     };

@@ -2,7 +2,7 @@
 //! refuse every other place where domains meet, and the report of all crossings of a design is made from what is noted here.
 
 use crate::ir::*;
-use crate::module::{building, make_reg, new_node, problem, Clock, Module};
+use crate::module::{building, excuse, make_reg, new_node, problem, problem_about, Clock, Module};
 use crate::signal::Signal;
 use crate::Constant;
 use std::panic::Location;
@@ -24,26 +24,25 @@ impl Module {
     ) -> Synchronized {
         let source = Location::caller();
         if bit.width() != 1 {
-            problem(
-                source,
+            problem_about(&[bit], source, || {
                 format!(
                     "`{name}` would synchronise {} bits, which may arrive in different clocks: cross with a handshake or an asynchronous FIFO",
                     bit.width()
-                ),
-            );
+                )
+            });
         }
         let initial = initial.map(|bit| Constant::from_words(1, &[u64::from(bit)]));
-        self.chain(name, clock, bit, stages, initial, "one bit, which arrives early or late by a clock", source)
+        self.chain(name, clock, bit, stages, initial, "one bit, which arrives early or late by a clock")
     }
 
     /// Like [`synchronize`](Self::synchronize), for a value of which at most one bit changes at a time, such as a Gray code; `why` says why.
     #[track_caller]
     pub fn synchronize_gray(&self, name: &str, clock: Clock, value: Signal, stages: u32, why: &str) -> Synchronized {
         let initial = Constant::zero(value.width());
-        self.chain(name, clock, value, stages, Some(initial), why, Location::caller())
+        self.chain(name, clock, value, stages, Some(initial), why)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[track_caller]
     fn chain(
         &self,
         name: &str,
@@ -52,13 +51,24 @@ impl Module {
         stages: u32,
         initial: Option<Constant>,
         why: &str,
-        source: Source,
     ) -> Synchronized {
+        let source = Location::caller();
+        if !is_own(clock, "synchroniser", name, source) {
+            let wire = new_node(NodeKind::Wire, value.width(), Some(name.into()), source);
+            excuse([wire.id]);
+            return Synchronized { registers: vec![wire] };
+        }
+        let initial = initial.filter(|_| {
+            if clock.reset().is_none() {
+                problem(
+                    source,
+                    format!("the synchroniser `{name}` has a reset value but its clock has no reset: use a clock with a reset"),
+                );
+            }
+            clock.reset().is_some()
+        });
         if stages < STAGES_MIN {
-            problem(
-                source,
-                format!("the synchroniser `{name}` has {stages} registers; it needs at least {STAGES_MIN}"),
-            );
+            problem(source, format!("the synchroniser `{name}` has {stages} registers: give it at least {STAGES_MIN}"));
         }
         let from = value.node_in_this_module(source);
         let (mut at, mut registers) = (from, Vec::new());
@@ -81,6 +91,10 @@ impl Module {
         let source = Location::caller();
         let from = value.node_in_this_module(source);
         let wire = new_node(NodeKind::Wire, value.width(), Some(name.into()), source);
+        if !is_own(clock, "value", name, source) {
+            excuse([wire.id]);
+            return wire;
+        }
         wire.set(from);
         note(from, vec![wire.id], clock, CrossingKind::Held, why, source);
         wire
@@ -103,6 +117,14 @@ impl Synchronized {
     pub fn registers(&self) -> &[Signal] {
         &self.registers
     }
+}
+
+fn is_own(clock: Clock, what: &str, name: &str, source: Source) -> bool {
+    let is_own = clock.is_of_this_module();
+    if !is_own {
+        problem(source, format!("the {what} `{name}` uses a clock of another module: pass the clock through a port"));
+    }
+    is_own
 }
 
 fn note(from: Signal, to: Vec<NodeId>, clock: Clock, kind: CrossingKind, why: &str, source: Source) {

@@ -27,8 +27,9 @@ pub fn emit(design: &Design) -> Vec<SourceFile> {
         for instance in &module.instances {
             let child = &instance.module;
             if let Some(text) = child.foreign.as_ref().and_then(|f| f.verilog.clone()) {
-                if foreign.insert(child.name.clone()) {
-                    files.push(SourceFile { name: format!("{}.sv", child.name), text });
+                // One text may hold several of the modules.
+                if foreign.insert(text.clone()) {
+                    files.push(SourceFile { name: format!("{}.sv", child.name), text: text.to_string() });
                 }
             }
         }
@@ -143,6 +144,12 @@ impl<'a> Emitter<'a> {
                 pins.remove(target);
             }
         });
+        for &value in pins.values() {
+            // At a pin yosys ends with an internal error over a signed shift: it gets a net.
+            if matches!(ir.nodes[value].kind, NodeKind::Shift(ShiftOp::SignedRight, ..)) {
+                uses[value] = uses[value].max(2);
+            }
+        }
         let (functional, checked) = (functional(ir), reachable(ir, checked));
         // What nothing reads is written all the same, with what it reads.
         let written = (0..ir.nodes.len()).filter(|&id| functional[id] || !checked[id] && ir.nodes[id].name.is_some());
@@ -219,6 +226,16 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// An expression beside an operator of two operands, where the inverse of a name needs no parentheses.
+    fn operand(&mut self, id: NodeId) -> String {
+        let text = self.expression(id, false);
+        let inverse = text.strip_prefix("(~").and_then(|rest| rest.strip_suffix(')'));
+        match inverse {
+            Some(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || "_[]:".contains(c)) => format!("~{name}"),
+            _ => text,
+        }
+    }
+
     /// A constant that stands beside the enum signal `beside`, by the name of its variant.
     fn labelled(&mut self, beside: NodeId, value: NodeId) -> Option<String> {
         let signal = self.ir.nodes[beside].name.clone()?;
@@ -265,8 +282,8 @@ impl<'a> Emitter<'a> {
                     let [left, right] = [a, b].map(|operand| self.expression(operand, true));
                     return format!("$signed({left}) {} $signed({right})", op.symbol());
                 }
-                let left = self.labelled(b, a).unwrap_or_else(|| self.expression(a, false));
-                let right = self.labelled(a, b).unwrap_or_else(|| self.expression(b, false));
+                let left = self.labelled(b, a).unwrap_or_else(|| self.operand(a));
+                let right = self.labelled(a, b).unwrap_or_else(|| self.operand(b));
                 format!("{left} {} {right}", op.symbol())
             }
             NodeKind::Shift(ShiftOp::SignedRight, a, b) => {
@@ -774,14 +791,9 @@ impl<'a> Emitter<'a> {
 
     fn instance(&mut self, instance: &Instance, logic: &mut String) {
         let child = &instance.module;
-        let parameters = match &child.foreign {
-            Some(foreign) if !foreign.parameters.is_empty() => {
-                let list: Vec<String> =
-                    foreign.parameters.iter().map(|(n, v)| format!(".{n}({})", v.verilog())).collect();
-                format!(" #({})", list.join(", "))
-            }
-            _ => String::new(),
-        };
+        let set: Vec<String> =
+            child.parameters().iter().map(|(name, value)| format!(".{name}({})", value.verilog())).collect();
+        let parameters = if set.is_empty() { String::new() } else { format!(" #({})", set.join(", ")) };
         let _ = writeln!(logic, "\n  // {}\n  {}{parameters} {} (", place(instance.source), child.name, instance.name);
         let pins: Vec<String> = child
             .ports

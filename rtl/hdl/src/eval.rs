@@ -19,6 +19,7 @@ mod machine;
 mod wide;
 
 use crate::bench::Seed;
+use crate::foreign::{list, nearest};
 use crate::ir::{Direction, ModuleIr, PropertyKind, Source};
 use crate::sim::{PortId, Simulator};
 use crate::waveform::Notes;
@@ -318,7 +319,11 @@ impl Evaluator {
             let last = path.rsplit('.').next().unwrap_or(path);
             let similar: Vec<&str> =
                 self.paths.keys().filter(|p| p.rsplit('.').next() == Some(last)).map(String::as_str).collect();
-            panic!("there is no signal `{path}`; of that name there are {similar:?}");
+            let known = match similar[..] {
+                [] => nearest(path, self.paths.keys().map(String::as_str)),
+                _ => format!("of that name there are {}", list(similar.into_iter())),
+            };
+            panic!("there is no signal `{path}`; {known}");
         };
         self.refresh(Fresh::Everything);
         let value = &self.scopes[scope].values[at];
@@ -418,7 +423,10 @@ impl Simulator for Evaluator {
     fn port(&self, name: &str) -> PortId {
         match self.ports.get(name) {
             Some(&index) => PortId(index),
-            None => panic!("the top module `{}` has no port `{name}`", self.scopes[0].name),
+            None => {
+                let known = nearest(name, self.pins.iter().map(|pin| pin.name.as_str()));
+                panic!("the top module `{}` has no port `{name}`; {known}", self.scopes[0].name)
+            }
         }
     }
 

@@ -4,12 +4,14 @@
 //! is asserted; on each input stream the other side does the same, which is assumed. What the block asserts and assumes itself joins in. What
 //! blocks inside of it assume is asserted: the block is what is around them.
 
+use crate::foreign::nearest;
 use crate::ir::*;
-use crate::module::{elaborate, Block, Clock, Module, Problems};
+use crate::module::{elaborate, Block, Clock, Module, Problem, Problems};
 use crate::moments::{in_moments, MOMENT};
 use crate::signal::{cat, Signal};
 use crate::{emit, with_jitter, Design};
 use std::fmt::Write;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// What is asked about one block.
@@ -24,6 +26,8 @@ pub struct Proof {
     pub jitter: bool,
     /// Covers of the frame that no run reaches, by name: streams that the configuration leaves silent.
     pub silent: Vec<String>,
+    /// Where it is asked.
+    pub source: Source,
 }
 
 /// How far a proof goes.
@@ -45,14 +49,17 @@ pub enum Goal {
 
 impl Proof {
     /// For all runs, by induction over at most `step` clocks; the base case is a few clocks longer.
+    #[track_caller]
     pub fn by_induction(block: impl Block + 'static, step: u32) -> Proof {
         let goal = Goal::Induction { base: step + 8, step };
-        Proof { block: Box::new(block), goal, cover: 20, jitter: true, silent: vec![] }
+        Proof { block: Box::new(block), goal, cover: 20, jitter: true, silent: vec![], source: Location::caller() }
     }
 
     /// For all runs of `depth` clocks.
+    #[track_caller]
     pub fn bounded(block: impl Block + 'static, depth: u32) -> Proof {
-        Proof { block: Box::new(block), goal: Goal::Bounded { depth }, cover: depth, jitter: true, silent: vec![] }
+        let (block, goal) = (Box::new(block), Goal::Bounded { depth });
+        Proof { block, goal, cover: depth, jitter: true, silent: vec![], source: Location::caller() }
     }
 
     /// With synchronisers that are exact, as they are in plain simulation.
@@ -82,12 +89,34 @@ impl Proof {
         format!("{}{exact}", self.block.name())
     }
 
-    /// The block in its frame.
+    /// The block in its frame. A proof that asserts nothing, not even what a block inside assumes, or names a stream that is not there, is a mistake.
     pub fn design(&self) -> Result<Design, Problems> {
         let mut design = elaborate(&Frame { proof: self })?;
-        let block = design.top().instances[0].module.name.clone();
+        let module = design.top().instances[0].module.clone();
+        let is_unknown = |name: &&String| !module.streams.iter().any(|stream| stream.name == **name);
+        let mut messages: Vec<String> = self
+            .silent
+            .iter()
+            .filter(is_unknown)
+            .map(|name| {
+                let known = nearest(name, module.streams.iter().map(|stream| stream.name.as_str()));
+                format!("the proof of `{}` calls the stream `{name}` silent, and there is none; {known}", self.name())
+            })
+            .collect();
+        let block = module.name.clone();
         let top = design.top().name.clone();
         assert_inner_assumptions(&mut design, &[&top, &block]);
+        let asserts = |module: &Rc<ModuleIr>| module.properties.iter().any(|p| p.kind == PropertyKind::Assert);
+        if !design.modules.iter().any(asserts) {
+            messages.push(format!(
+                "the proof of `{}` asserts nothing: say in the block what holds, with `assert`",
+                self.name()
+            ));
+        }
+        if !messages.is_empty() {
+            let problem = |message| Problem { module: module.name.clone(), message, source: self.source };
+            return Err(Problems(messages.into_iter().map(problem).collect()));
+        }
         // Whatever the synchronisers do.
         Ok(if self.jitter { with_jitter(&design) } else { design })
     }

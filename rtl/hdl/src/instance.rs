@@ -1,8 +1,11 @@
 //! Modules inside modules.
 
-use crate::foreign::Foreign;
+use crate::foreign::{nearest, Foreign};
 use crate::ir::*;
-use crate::module::{build_module, building, claim, new_node, note_bundle, problem, Block, Clock, Module};
+use crate::module::{
+    build_module, building, claim, excuse, new_node, note_bundle, problem, stand_in, with_elaboration, Block, Clock,
+    Module,
+};
 use crate::signal::Signal;
 use crate::value::Shape;
 use std::panic::Location;
@@ -23,7 +26,7 @@ impl Module {
         place(name, module, clocks, source)
     }
 
-    /// Puts a module written in Verilog inside this one.
+    /// Puts a module written in Verilog inside this one, with these clocks (and their resets) for its own, in the order in which they are named.
     #[track_caller]
     pub fn foreign(&self, name: &str, foreign: &Foreign, clocks: &[Clock]) -> InstanceHandle {
         place(name, foreign.to_ir(), clocks, Location::caller())
@@ -34,8 +37,25 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
     claim(name, source);
     let uid = building(|b| b.uid);
     let own: Vec<ClockIr> = building(|b| b.ir.clocks.clone());
-    if clocks.iter().any(|c| c.module != uid) {
-        problem(source, format!("the instance `{name}` uses a clock of another module: pass the clock through a port"));
+    // What is wrong with the module itself has been reported.
+    let is_open = with_elaboration(|s| s.stack.iter().any(|b| b.ir.name == module.name));
+    let is_known = is_open || module.foreign.as_ref().is_some_and(|foreign| foreign.is_unreadable);
+    let mut is_wrong = is_known;
+    let mut refuse = |message: String| {
+        is_wrong = true;
+        problem(source, message);
+    };
+    let is_stolen = clocks.iter().any(|c| c.module != uid);
+    if is_stolen {
+        refuse(format!("the instance `{name}` uses a clock of another module: pass the clock through a port"));
+    }
+    if clocks.len() > module.clocks.len() && !is_known {
+        refuse(format!(
+            "the instance `{name}` of `{}` is given {} clocks and has {}: give it as many, or say which of its inputs are clocks",
+            module.name,
+            clocks.len(),
+            module.clocks.len()
+        ));
     }
     let chosen: Vec<Option<Clock>> = module
         .clocks
@@ -53,12 +73,13 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
         .collect();
     for (child, clock) in module.clocks.iter().zip(&chosen) {
         match clock {
-            None => problem(source, format!("the instance `{name}` has a clock `{}` and this module has none of that name: use `instance_with_clocks`", child.name)),
+            _ if is_stolen => {}
+            None => refuse(format!("the instance `{name}` has a clock `{}` and this module has none of that name: use `instance_with_clocks`", child.name)),
             Some(clock) if child.reset.is_some() && clock.reset.is_none() => {
-                problem(source, format!("the clock `{}` of the instance `{name}` needs a reset, and the clock given has none", child.name))
+                refuse(format!("the clock `{}` of the instance `{name}` needs a reset, and the clock given has none: give one that has, such as `m.clock()`", child.name))
             }
-            Some(clock) if child.reset.is_some() && clock.reset_kind == ResetKind::Asynchronous => {
-                problem(source, format!("the clock `{}` of the instance `{name}` needs a synchronous reset: make one with a reset bridge of `rtl-prim`", child.name));
+            Some(clock) if child.reset.is_some() && child.reset_kind == ResetKind::Synchronous && clock.reset_kind == ResetKind::Asynchronous => {
+                refuse(format!("the clock `{}` of the instance `{name}` needs a synchronous reset: make one with a reset bridge of `rtl-prim`", child.name));
             }
             Some(_) => {}
         }
@@ -79,6 +100,7 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
             c.reset == Some(if foreign { port_index } else { port.node }) && port.direction == Direction::Input
         });
         let node = match port.direction {
+            Direction::Input if is_wrong && (as_clock.is_some() || as_reset.is_some()) => None,
             Direction::Input if matches!(port.domain, Domain::ClockInput(_)) => {
                 as_clock.and_then(|c| own.get(c.index)).map(|c| c.node)
             }
@@ -103,7 +125,10 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
                 note_bundle(Signal::new(uid, made, port.width), length);
             }
         }
-        connections.push(node.unwrap_or(0));
+        connections.push(node.unwrap_or_else(|| stand_in(port.width, source).id));
+    }
+    if is_wrong {
+        excuse(connections.iter().copied());
     }
     let clocks = chosen.iter().map(|c| c.map_or(0, |c| c.index)).collect();
     building(|b| {
@@ -115,7 +140,7 @@ fn place(name: &str, module: Rc<ModuleIr>, clocks: &[Clock], source: Source) -> 
             source,
         })
     });
-    InstanceHandle { name: name.into(), module, connections, uid }
+    InstanceHandle { name: name.into(), module, connections, uid, is_known }
 }
 
 /// An instance of a module, seen from the module that contains it.
@@ -125,6 +150,8 @@ pub struct InstanceHandle {
     module: Rc<ModuleIr>,
     connections: Vec<NodeId>,
     uid: u32,
+    /// Something is wrong with the module itself, and has been reported.
+    is_known: bool,
 }
 
 impl InstanceHandle {
@@ -134,19 +161,30 @@ impl InstanceHandle {
         match self.module.port(name) {
             Some(index) => Signal::new(self.uid, self.connections[index], self.module.ports[index].width),
             None => {
-                let known: Vec<&str> = self.module.ports.iter().map(|p| p.name.as_str()).collect();
-                problem(
-                    Location::caller(),
-                    format!(
-                        "the instance `{}` of `{}` has no port `{name}`; it has {}",
-                        self.name,
-                        self.module.name,
-                        known.join(", ")
-                    ),
-                );
-                crate::lit(0u64, 1)
+                let source = Location::caller();
+                if !self.is_known {
+                    let known = nearest(name, self.module.ports.iter().map(|p| p.name.as_str()));
+                    let (instance, module) = (&self.name, &self.module.name);
+                    problem(source, format!("the instance `{instance}` of `{module}` has no port `{name}`; {known}"));
+                    self.excuse();
+                }
+                stand_in(1, source)
             }
         }
+    }
+
+    /// Name, direction and width of every port that is not a clock or a reset.
+    pub fn ports(&self) -> Vec<(String, Direction, u32)> {
+        let is_reset = |index: usize| {
+            let own = if self.module.foreign.is_some() { index } else { self.module.ports[index].node };
+            self.module.ports[index].direction == Direction::Input
+                && self.module.clocks.iter().any(|clock| clock.reset == Some(own))
+        };
+        let ports = self.module.ports.iter().enumerate();
+        ports
+            .filter(|(index, port)| !matches!(port.domain, Domain::ClockInput(_)) && !is_reset(*index))
+            .map(|(_, port)| (port.name.clone(), port.direction, port.width))
+            .collect()
     }
 
     /// The ports of a bundle whose names begin with `name`.
@@ -158,20 +196,22 @@ impl InstanceHandle {
     /// The ports of the stream `name`: valid, ready and payload leaves.
     pub(crate) fn stream_ports(&self, name: &str, source: Source) -> Option<(StreamPort, Signal, Signal, Vec<Signal>)> {
         let Some(stream) = self.module.streams.iter().find(|s| s.name == name) else {
-            let known: Vec<&str> = self.module.streams.iter().map(|s| s.name.as_str()).collect();
-            problem(
-                source,
-                format!(
-                    "the instance `{}` of `{}` has no stream `{name}`; it has {}",
-                    self.name,
-                    self.module.name,
-                    known.join(", ")
-                ),
-            );
+            if !self.is_known {
+                let known = nearest(name, self.module.streams.iter().map(|s| s.name.as_str()));
+                let (instance, module) = (&self.name, &self.module.name);
+                problem(source, format!("the instance `{instance}` of `{module}` has no stream `{name}`; {known}"));
+            }
             return None;
         };
         let leaves = stream.leaves.iter().map(|(suffix, _)| self.port(&format!("{name}{suffix}"))).collect();
         Some((stream.clone(), self.port(&stream.valid()), self.port(&stream.ready()), leaves))
+    }
+
+    /// Notes that something is wrong about it: a port that is not driven may be that which was meant.
+    pub(crate) fn excuse(&self) {
+        if building(|b| b.uid) == self.uid {
+            excuse(self.connections.iter().copied());
+        }
     }
 
     pub(crate) fn module(&self) -> &Rc<ModuleIr> {

@@ -3,7 +3,7 @@
 //! A [`ModuleIr`] holds a graph of [`Node`]s. Expressions refer to other nodes by index. Wires, registers and output ports are driven by
 //! the statements of `body`; in a body the last assignment that runs wins, as in an `always` block.
 
-use crate::{Constant, Naming};
+use crate::{Constant, Naming, ParameterValue};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -271,8 +271,10 @@ pub struct ClockIr {
     pub name: String,
     /// Node of the input port.
     pub node: NodeId,
-    /// Node of the synchronous reset input that comes with it.
+    /// Node of the reset input that comes with it; in a foreign module the index of the port.
     pub reset: Option<NodeId>,
+    /// When that takes effect: of a module of ours at an edge.
+    pub reset_kind: ResetKind,
 }
 
 /// Which storage a memory should become; a hint to the tools.
@@ -480,9 +482,11 @@ pub struct ModuleIr {
 #[derive(Clone, Debug, Default)]
 pub struct ForeignIr {
     /// Verilog parameters.
-    pub parameters: Vec<(String, Constant)>,
+    pub parameters: Vec<(String, ParameterValue)>,
     /// SystemVerilog text that defines it, if the design should carry it.
-    pub verilog: Option<String>,
+    pub verilog: Option<Rc<str>>,
+    /// Something about its ports is wrong, and has been reported.
+    pub is_unreadable: bool,
 }
 
 impl ModuleIr {
@@ -516,35 +520,47 @@ impl ModuleIr {
         }
     }
 
+    /// What the parameters of a foreign module are set to.
+    pub fn parameters(&self) -> &[(String, ParameterValue)] {
+        self.foreign.as_ref().map_or(&[], |foreign| &foreign.parameters)
+    }
+
     /// The port with this name.
     pub fn port(&self, name: &str) -> Option<usize> {
         self.ports.iter().position(|p| p.name == name)
     }
 
-    /// True if `other` describes the same hardware; the lines that describe it may differ.
+    /// True if `other` describes the same hardware, and says the same about it; the lines that do may differ.
     pub fn is_same_hardware(&self, other: &ModuleIr) -> bool {
         self.fingerprint() == other.fingerprint()
     }
 
     /// Everything but the source lines, as text.
     fn fingerprint(&self) -> String {
-        let nodes: Vec<_> = self.nodes.iter().map(|n| (&n.kind, n.width, &n.name)).collect();
-        let ports: Vec<_> = self.ports.iter().map(|p| (&p.name, p.direction, p.width, p.node)).collect();
+        let nodes: Vec<_> = self.nodes.iter().map(|n| (&n.kind, n.width, &n.name, n.elements, n.labels)).collect();
+        let ports: Vec<_> = self.ports.iter().map(|p| (&p.name, p.direction, p.width, p.node, p.domain)).collect();
         let memories: Vec<_> = self
             .memories
             .iter()
             .map(|m| {
                 let writes: Vec<_> = m.writes.iter().map(|w| (w.clock, w.enable, w.address, w.data, w.lanes)).collect();
                 let reads: Vec<_> = m.reads.iter().map(|r| (r.clock, r.enable, r.address, r.data)).collect();
-                (&m.name, m.width, m.depth, m.style, &m.initial, m.undefined_collisions, writes, reads)
+                let crosses = m.crossing.is_some();
+                (&m.name, m.width, m.depth, m.style, &m.initial, m.undefined_collisions, crosses, writes, reads)
             })
             .collect();
-        let instances: Vec<_> =
-            self.instances.iter().map(|i| (&i.name, &i.module.name, &i.connections, &i.clocks)).collect();
-        let properties: Vec<_> = self.properties.iter().map(|p| (p.kind, &p.name, p.clock, p.condition)).collect();
+        let instances: Vec<_> = self
+            .instances
+            .iter()
+            .map(|i| (&i.name, &i.module.name, i.module.parameters(), &i.connections, &i.clocks))
+            .collect();
+        let properties: Vec<_> =
+            self.properties.iter().map(|p| (p.kind, &p.name, p.clock, p.reset, p.condition)).collect();
+        let crossings: Vec<_> = self.crossings.iter().map(|c| (c.from, &c.to, c.clock, c.kind)).collect();
         let mut body = String::new();
         statements_text(&self.body, &mut body);
-        format!("{nodes:?}{ports:?}{memories:?}{instances:?}{properties:?}{body}")
+        let streams = &self.streams;
+        format!("{nodes:?}{ports:?}{memories:?}{instances:?}{properties:?}{crossings:?}{streams:?}{body}")
     }
 
     /// What a person calls this node: its name, or what it is.

@@ -2,7 +2,7 @@
 //! clock or in the next one.
 //!
 //! One bit: its first register may stay as it is for one edge more. A Gray code: only the change that came last can be near the edge, so what
-//! arrives is the value that is there, or the one before the last edge of its own clock.
+//! arrives is the value that is there, or the one before the last edge of its own clock. What was there before a reset does not arrive after it.
 
 use crate::ir::*;
 use crate::Design;
@@ -100,7 +100,7 @@ fn source_clock(ir: &ModuleIr, node: NodeId) -> Option<usize> {
 /// The next value of the first register, for one bit: `late` lets it stay as it is, but not twice in a row.
 fn stays(ir: &mut ModuleIr, crossing: &Crossing, late: NodeId) -> NodeId {
     let (from, first, source) = (crossing.from, crossing.to[0], crossing.source);
-    let was_late = add_register(ir, crossing, crossing.clock, "was_late");
+    let was_late = add_register(ir, crossing, crossing.clock, None, "was_late");
     let changes = add(ir, NodeKind::Binary(BinaryOp::Xor, from, first), 1, None, source);
     let may = add(ir, NodeKind::Not(was_late), 1, None, source);
     let may = add(ir, NodeKind::Binary(BinaryOp::And, may, late), 1, None, source);
@@ -114,8 +114,13 @@ fn stays(ir: &mut ModuleIr, crossing: &Crossing, late: NodeId) -> NodeId {
 fn is_the_one_before(ir: &mut ModuleIr, crossing: &Crossing, clock: usize, late: NodeId) -> NodeId {
     let (from, source) = (crossing.from, crossing.source);
     let width = ir.nodes[from].width;
-    let before = add_register(ir, crossing, clock, "before");
-    let looked_at = add_register(ir, crossing, crossing.clock, "looked_at");
+    // Of the register's own reset it knows as much as the register itself.
+    let reset = match &ir.nodes[from].kind {
+        NodeKind::Reg { reset, .. } => reset.clone(),
+        _ => None,
+    };
+    let before = add_register(ir, crossing, clock, reset, "before");
+    let looked_at = add_register(ir, crossing, crossing.clock, None, "looked_at");
     for target in [before, looked_at] {
         ir.body.push(Statement::Set { target, element: None, value: from, source });
     }
@@ -125,10 +130,10 @@ fn is_the_one_before(ir: &mut ModuleIr, crossing: &Crossing, clock: usize, late:
 }
 
 /// A register beside the first one of a synchroniser.
-fn add_register(ir: &mut ModuleIr, crossing: &Crossing, clock: usize, what: &str) -> NodeId {
+fn add_register(ir: &mut ModuleIr, crossing: &Crossing, clock: usize, reset: Option<Reset>, what: &str) -> NodeId {
     let first = &ir.nodes[crossing.to[0]];
     let (width, name) = (first.width, first.name.as_ref().map(|name| format!("{name}_{what}")));
-    add(ir, NodeKind::Reg { clock, reset: None }, width, name, crossing.source)
+    add(ir, NodeKind::Reg { clock, reset }, width, name, crossing.source)
 }
 
 /// Bits of a value; all of them are the value itself.

@@ -31,7 +31,7 @@ pub use constant::{mask_top, words_for, Constant};
 pub use crossing::Synchronized;
 pub use emit::{emit, SourceFile};
 pub use eval::{EvalError, Evaluator, ForeignModel, Options, Start};
-pub use foreign::Foreign;
+pub use foreign::{Foreign, ParameterValue};
 pub use instance::InstanceHandle;
 pub use ir::{Design, Direction, MemoryStyle, Source};
 pub use jitter::{with_jitter, JITTER};

@@ -1,7 +1,8 @@
 //! Memories: what a module says about them.
 
 use crate::ir::*;
-use crate::module::{building, claim, new_node, problem, Clock, Module};
+use crate::module::{building, claim, excuse, is_excused, new_node, problem, stand_in, Clock, Module, MAX_WIDTH};
+use crate::property::property;
 use crate::signal::Signal;
 use crate::Constant;
 use std::panic::Location;
@@ -25,15 +26,24 @@ impl Module {
     ) -> MemoryHandle {
         let source = Location::caller();
         claim(name, source);
-        if depth == 0 || width == 0 {
+        let mut is_wrong = false;
+        if depth == 0 || width == 0 || width > MAX_WIDTH {
+            is_wrong = true;
             problem(
                 source,
-                format!("the memory `{name}` has {depth} words of {width} bits; it needs at least one of each"),
+                format!("the memory `{name}` has {depth} words of {width} bits; it needs at least one word, of 1 to {MAX_WIDTH} bits"),
+            );
+        } else if initial.len() > depth as usize || initial.iter().any(|c| c.width() != width) {
+            let odd = initial.iter().find(|c| c.width() != width).map_or(width, Constant::width);
+            problem(
+                source,
+                format!(
+                    "the initial contents of `{name}` must be at most {depth} words of {width} bits, and are {} words of {odd} bits",
+                    initial.len()
+                ),
             );
         }
-        if initial.len() > depth as usize || initial.iter().any(|c| c.width() != width) {
-            problem(source, format!("the initial contents of `{name}` must be at most {depth} words of {width} bits"));
-        }
+        let (width, depth) = (width.clamp(1, MAX_WIDTH), depth.max(1));
         let index = building(|b| {
             b.ir.memories.push(Memory {
                 name: name.into(),
@@ -49,7 +59,11 @@ impl Module {
             });
             b.ir.memories.len() - 1
         });
-        MemoryHandle { index, width, depth }
+        let memory = MemoryHandle { index, width, depth, is_wrong };
+        if is_wrong {
+            memory.excuse();
+        }
+        memory
     }
 }
 
@@ -59,6 +73,8 @@ pub struct MemoryHandle {
     index: usize,
     width: u32,
     depth: u32,
+    /// Something is wrong with it, and has been reported.
+    is_wrong: bool,
 }
 
 impl MemoryHandle {
@@ -84,16 +100,27 @@ impl MemoryHandle {
         building(|b| change(&mut b.ir.memories[self.index]));
     }
 
+    /// Notes that something is wrong with a port: the memory is not to be called one that nothing fills.
+    fn excuse(self) {
+        self.edit(|memory| {
+            if memory.initial.is_empty() {
+                memory.initial.push(Constant::zero(memory.width));
+            }
+        });
+    }
+
     fn name(self) -> String {
         building(|b| b.ir.memories[self.index].name.clone())
     }
 
-    fn check_address(self, what: &str, address: Signal, source: Source) {
-        if address.width() != self.address_width() {
+    /// True if the address has the width that it needs.
+    fn check_address(self, what: &str, address: Signal, source: Source) -> bool {
+        let fits = address.width() == self.address_width();
+        if !fits && !self.is_wrong && !is_excused(address) {
             problem(
                 source,
                 format!(
-                    "the {what} address of `{}` is {} bits wide; {} words need {} bits",
+                    "the {what} address of `{}` is {} bits wide; {} words need {} bits: widen it with `zext` or cut it with `low`",
                     self.name(),
                     address.width(),
                     self.depth,
@@ -101,19 +128,20 @@ impl MemoryHandle {
                 ),
             );
         }
+        fits
     }
 
-    /// The number of the clock; a problem and 0 if it belongs to another module.
-    fn check_clock(self, what: &str, clock: Clock, source: Source) -> usize {
-        if clock.is_of_this_module() {
-            return clock.index;
+    /// True if the clock belongs to this module.
+    fn check_clock(self, what: &str, clock: Clock, source: Source) -> bool {
+        let is_own = clock.is_of_this_module();
+        if !is_own {
+            let name = self.name();
+            problem(
+                source,
+                format!("the {what} port of `{name}` uses a clock of another module: pass the clock through a port"),
+            );
         }
-        let name = self.name();
-        problem(
-            source,
-            format!("the {what} port of `{name}` uses a clock of another module: pass the clock through a port"),
-        );
-        0
+        is_own
     }
 
     /// Writes `data` when `enable` is set.
@@ -137,24 +165,33 @@ impl MemoryHandle {
         lanes: Option<Signal>,
         source: Source,
     ) {
-        self.check_address("write", address, source);
-        let clock = self.check_clock("write", clock, source);
+        let mut fits = self.check_address("write", address, source);
+        fits &= self.check_clock("write", clock, source);
+        let [enable, address, data] = [enable, address, data].map(|s| s.node_in_this_module(source));
+        let lanes = lanes.map(|lanes| lanes.node_in_this_module(source));
         if data.width() != self.width || enable.width() != 1 || lanes.is_some_and(|l| self.width % l.width() != 0) {
-            let lanes = lanes.map_or(String::new(), |l| format!(", {} lanes", l.width()));
-            problem(
-                source,
-                format!(
-                    "a write of {} bits (enable {} bits{lanes}) does not fit `{}`, whose words have {} bits; the enable has one bit and the lanes divide the word",
-                    data.width(),
-                    enable.width(),
-                    self.name(),
-                    self.width
-                ),
-            );
+            fits = false;
+            let is_known = [Some(enable), Some(data), lanes].into_iter().flatten().any(is_excused);
+            if !is_known && !self.is_wrong {
+                let lanes = lanes.map_or(String::new(), |l| format!(", {} lanes", l.width()));
+                problem(
+                    source,
+                    format!(
+                        "a write of {} bits (enable {} bits{lanes}) does not fit `{}`, whose words have {} bits: the enable has one bit and the lanes divide the word",
+                        data.width(),
+                        enable.width(),
+                        self.name(),
+                        self.width
+                    ),
+                );
+            }
+        }
+        if !fits {
+            self.excuse();
             return;
         }
-        let [enable, address, data] = [enable, address, data].map(|s| s.node_in_this_module(source).id);
-        let lanes = lanes.map(|l| l.node_in_this_module(source).id);
+        let ([enable, address, data], lanes) = ([enable, address, data].map(|s| s.id), lanes.map(|lanes| lanes.id));
+        let clock = clock.index;
         self.edit(|memory| memory.writes.push(MemoryWrite { clock, enable, address, data, lanes, source }));
     }
 
@@ -171,16 +208,31 @@ impl MemoryHandle {
     }
 
     fn read_port(self, clock: Clock, name: &str, enable: Option<Signal>, address: Signal, source: Source) -> Signal {
-        self.check_address("read", address, source);
-        let clock = self.check_clock("read", clock, source);
+        let address = address.node_in_this_module(source);
+        let enable = enable.map(|enable| enable.node_in_this_module(source));
+        let mut fits = self.check_address("read", address, source);
+        fits &= self.check_clock("read", clock, source);
         if let Some(enable) = enable.filter(|enable| enable.width() != 1) {
-            let memory = self.name();
-            problem(source, format!("the read enable of `{memory}` has one bit, and this one has {}", enable.width()));
+            fits = false;
+            if !is_excused(enable) {
+                let (memory, width) = (self.name(), enable.width());
+                let message = "compare it, or use `any()`";
+                problem(
+                    source,
+                    format!("the read enable of `{memory}` has one bit, and this one has {width}: {message}"),
+                );
+            }
         }
+        if !fits {
+            // The name is taken, and the word is as wide as it would be.
+            let wire = new_node(NodeKind::Wire, self.width, Some(name.into()), source);
+            excuse([wire.id]);
+            return wire;
+        }
+        let clock = clock.index;
         let port = building(|b| b.ir.memories[self.index].reads.len());
         let data = new_node(NodeKind::MemoryRead { memory: self.index, port }, self.width, Some(name.into()), source);
-        let address = address.node_in_this_module(source).id;
-        let enable = enable.map(|e| e.node_in_this_module(source).id);
+        let (address, enable) = (address.id, enable.map(|enable| enable.id));
         self.edit(|memory| memory.reads.push(MemoryReadPort { clock, enable, address, data: data.id, source }));
         data
     }
@@ -189,8 +241,11 @@ impl MemoryHandle {
     #[track_caller]
     pub fn lookup(self, address: Signal) -> Signal {
         let source = Location::caller();
-        self.check_address("read", address, source);
-        let address = address.node_in_this_module(source).id;
+        let address = address.node_in_this_module(source);
+        if !self.check_address("read", address, source) {
+            return stand_in(self.width, source);
+        }
+        let address = address.id;
         new_node(NodeKind::MemoryLookup { memory: self.index, address }, self.width, None, source)
     }
 }
@@ -211,7 +266,7 @@ pub(crate) fn assert_no_collisions(m: &Module) {
                 let both = both.reduce(|a, b| a & b).expect("a write has an enable");
                 let apart = !(both & signal(write.address).eq(signal(address)));
                 let name = format!("{}_no_collision_{number}_{other}", memory.name);
-                m.assert(m.clock_number(write.clock), &name, apart);
+                property(PropertyKind::Assert, m.clock_number(write.clock), &name, apart, write.source);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::signal::{Operand, Signal};
 use crate::value::{Shape, Value};
 use crate::Constant;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -60,6 +60,11 @@ pub(crate) struct Building {
     pub ir: ModuleIr,
     pub blocks: Vec<Vec<Statement>>,
     pub names: BTreeMap<String, Source>,
+    /// How many bodies of conditions there have been, and which of them are open.
+    pub bodies: u32,
+    pub open_bodies: Vec<u32>,
+    /// Nodes that something is wrong about, which has been reported: what follows from that is not reported again.
+    pub excused: BTreeSet<NodeId>,
 }
 
 #[derive(Default)]
@@ -95,6 +100,30 @@ pub(crate) fn problem(source: Source, message: impl Into<String>) {
     });
 }
 
+/// Like [`problem`], unless one of the values involved is excused.
+pub(crate) fn problem_about(values: &[Signal], source: Source, message: impl FnOnce() -> String) {
+    if !values.iter().any(|value| is_excused(*value)) {
+        problem(source, message());
+    }
+}
+
+/// Notes that something is wrong about these nodes of the module that is being built.
+pub(crate) fn excuse(nodes: impl IntoIterator<Item = NodeId>) {
+    building(|b| b.excused.extend(nodes));
+}
+
+pub(crate) fn is_excused(value: Signal) -> bool {
+    building(|b| value.is_of(b.uid) && b.excused.contains(&value.id))
+}
+
+/// A value in the place of one that could not be made; why has been reported.
+pub(crate) fn stand_in(width: u32, source: Source) -> Signal {
+    let constant = Constant::zero(width.clamp(1, MAX_WIDTH));
+    let node = building(|b| b.node(NodeKind::Constant(constant.clone()), constant.width(), None, source));
+    excuse([node.id]);
+    node
+}
+
 pub(crate) fn push_statement(statement: Statement) {
     building(|b| b.blocks.last_mut().expect("a module has a body").push(statement));
 }
@@ -102,7 +131,11 @@ pub(crate) fn push_statement(statement: Statement) {
 impl Building {
     pub fn node(&mut self, kind: NodeKind, width: u32, name: Option<String>, source: Source) -> Signal {
         self.ir.nodes.push(Node { kind, width, name, labels: None, elements: None, bundles: vec![], source });
-        Signal::new(self.uid, self.ir.nodes.len() - 1, width)
+        let id = self.ir.nodes.len() - 1;
+        if self.ir.operands(id).iter().any(|operand| self.excused.contains(operand)) {
+            self.excused.insert(id);
+        }
+        Signal::new(self.uid, id, width)
     }
 
     fn port(&mut self, name: &str, direction: Direction, width: u32, node: NodeId, domain: Domain) {
@@ -114,11 +147,18 @@ pub(crate) fn new_node(kind: NodeKind, width: u32, name: Option<String>, source:
     if let Some(name) = &name {
         claim(name, source);
     }
-    if width == 0 || width > MAX_WIDTH {
-        let what = name.as_ref().map_or_else(|| "an expression".to_string(), |n| format!("`{n}`"));
-        problem(source, format!("{what} is {width} bits wide; a signal has 1 to {MAX_WIDTH} bits"));
+    let what = name.as_ref().map_or_else(|| "an expression".to_string(), |n| format!("`{n}`"));
+    let fits = (1..=MAX_WIDTH).contains(&width);
+    let node = building(|b| b.node(kind, width.clamp(1, MAX_WIDTH), name, source));
+    if !fits {
+        problem_about(&[node], source, || {
+            format!(
+                "{what} is {width} bits wide; a signal has 1 to {MAX_WIDTH} bits: change the width, or use a memory"
+            )
+        });
+        excuse([node.id]);
     }
-    building(|b| b.node(kind, width.max(1), name, source))
+    node
 }
 
 /// Notes that the node is a field of the bundle or stream whose name is the first `length` characters of its own.
@@ -159,12 +199,14 @@ pub(crate) fn declare<T: Shape>(name: &str, make: &mut dyn FnMut(&str, u32) -> S
 /// The widest signal.
 pub const MAX_WIDTH: u32 = 65_536;
 
+fn is_legal(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic()) && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Notes that `name` is taken in this module.
 pub(crate) fn claim(name: &str, source: Source) {
-    let mut chars = name.chars();
-    let legal =
-        chars.next().is_some_and(|c| c.is_ascii_alphabetic()) && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !legal {
+    if !is_legal(name) {
         problem(
             source,
             format!("`{name}` cannot be a name in Verilog: use letters, digits and `_`, beginning with a letter"),
@@ -175,7 +217,9 @@ pub(crate) fn claim(name: &str, source: Source) {
         problem(source, format!("`{name}` is the name of the module itself, which it would hide: choose another name"));
     }
     let earlier = building(|b| b.names.insert(name.to_string(), source));
-    if let Some(earlier) = earlier {
+    // A line that declares several names, such as the fields of a bundle, is one mistake.
+    let known = |p: &Problem| p.source == source && p.message.starts_with("the name `");
+    if let Some(earlier) = earlier.filter(|_| !with_elaboration(|s| s.problems.iter().any(known))) {
         problem(
             source,
             format!(
@@ -198,14 +242,16 @@ pub struct Clock {
 
 impl Clock {
     /// The same clock with another synchronous reset, such as `reset | clear`.
+    #[track_caller]
     pub fn with_reset(self, reset: Signal) -> Clock {
-        Clock { reset: Some(reset), reset_kind: ResetKind::Synchronous, ..self }
+        Clock { reset: Some(one_bit("reset", reset)), reset_kind: ResetKind::Synchronous, ..self }
     }
 
     /// The same clock with a reset that takes effect at once, whatever the clock does, and may come from anywhere. Registers leave it whenever it
     /// ends, which is why nothing but a reset bridge should use it.
+    #[track_caller]
     pub fn with_async_reset(self, reset: Signal) -> Clock {
-        Clock { reset: Some(reset), reset_kind: ResetKind::Asynchronous, ..self }
+        Clock { reset: Some(one_bit("reset", reset)), reset_kind: ResetKind::Asynchronous, ..self }
     }
 
     pub(crate) fn is_of_this_module(self) -> bool {
@@ -216,6 +262,20 @@ impl Clock {
     pub fn reset(self) -> Option<Signal> {
         self.reset
     }
+}
+
+/// The value, if it has one bit; otherwise a problem and a stand-in.
+#[track_caller]
+fn one_bit(what: &str, value: Signal) -> Signal {
+    let source = Location::caller();
+    if value.width() == 1 {
+        return value;
+    }
+    let name = value.node_in_this_module(source).name();
+    problem_about(&[value], source, || {
+        format!("a {what} has one bit, and {name} has {}: compare it, or use `any()`", value.width())
+    });
+    stand_in(1, source)
 }
 
 /// The module that is being built.
@@ -237,7 +297,12 @@ impl Module {
         let node = new_node(NodeKind::Input, 1, Some(name.into()), source);
         let index = building(|b| {
             let index = b.ir.clocks.len();
-            b.ir.clocks.push(ClockIr { name: name.into(), node: node.id, reset: None });
+            b.ir.clocks.push(ClockIr {
+                name: name.into(),
+                node: node.id,
+                reset: None,
+                reset_kind: ResetKind::Synchronous,
+            });
             b.port(name, Direction::Input, 1, node.id, Domain::ClockInput(index));
             index
         });
@@ -267,8 +332,12 @@ impl Module {
     pub fn default_to(&self, target: Signal, value: impl Operand) {
         let source = Location::caller();
         let value = value.of_width(target.width());
-        let [target, value] = [target, value].map(|s| s.node_in_this_module(source).id);
-        building(|b| b.ir.defaults.push((target, value, source)));
+        let [target, value] = [target, value].map(|s| s.node_in_this_module(source));
+        if target.is_settable(source) && target.same_width(value, "default_to", source) {
+            building(|b| b.ir.defaults.push((target.id, value.id, source)));
+        } else {
+            excuse([target.id]);
+        }
     }
 
     fn default_domain(&self) -> Domain {
@@ -294,7 +363,15 @@ impl Module {
     /// Adds an input port that belongs to `clock`.
     #[track_caller]
     pub fn input_of(&self, name: &str, width: u32, clock: Clock) -> Signal {
-        self.input_with(name, width, Domain::Clock(clock.index), Location::caller())
+        let source = Location::caller();
+        if !clock.is_of_this_module() {
+            problem(
+                source,
+                format!("the input `{name}` uses a clock of another module: pass the clock through a port"),
+            );
+            return self.input_with(name, width, Domain::Any, source);
+        }
+        self.input_with(name, width, Domain::Clock(clock.index), source)
     }
 
     /// Adds an input port that may change at any time.
@@ -390,7 +467,11 @@ impl Module {
     pub(crate) fn clock_of_stream(&self, stream: &str) -> Clock {
         let count = building(|b| b.ir.clocks.len());
         if count == 0 {
-            problem(Location::caller(), format!("the stream `{stream}` needs a clock: call `clock` before"));
+            let source = Location::caller();
+            problem(source, format!("the stream `{stream}` needs a clock: call `clock` before"));
+            let [node, reset] = [1, 1].map(|width| stand_in(width, source).id);
+            let (name, reset_kind) = ("clock".into(), ResetKind::Synchronous);
+            building(|b| b.ir.clocks.push(ClockIr { name, node, reset: Some(reset), reset_kind }));
         }
         self.clock_number(count.saturating_sub(1))
     }
@@ -408,7 +489,9 @@ impl Module {
 pub(crate) fn make_reg(name: &str, clock: Clock, width: u32, initial: Option<Constant>, source: Source) -> Signal {
     if !clock.is_of_this_module() {
         problem(source, format!("the register `{name}` uses a clock of another module: pass the clock through a port"));
-        return new_node(NodeKind::Wire, width, Some(name.into()), source);
+        let wire = new_node(NodeKind::Wire, width, Some(name.into()), source);
+        excuse([wire.id]);
+        return wire;
     }
     let reset = match (initial, clock.reset) {
         (Some(value), Some(reset)) => {
@@ -462,7 +545,9 @@ impl Initial for Signal {
     fn constant(&self, name: &str, source: Source) -> Constant {
         let signal = self.node_in_this_module(source);
         building(|b| b.ir.constant(signal.id).cloned()).unwrap_or_else(|| {
-            problem(source, format!("the reset value of `{name}` is not a constant"));
+            problem_about(&[signal], source, || {
+                format!("the reset value of `{name}` is not a constant: reset it to one, such as `zero(8)`, and `set` the rest")
+            });
             Constant::zero(self.width())
         })
     }
@@ -481,28 +566,45 @@ pub(crate) fn build_module(block: &dyn Block, source: Source) -> Rc<ModuleIr> {
     });
     let empty = ModuleIr { description: block.description(), ..ModuleIr::empty(&name) };
     if recursive {
-        problem(source, format!("the module `{name}` contains itself"));
+        problem(
+            source,
+            format!("the module `{name}` contains itself: end the recursion, or name what differs inside differently in `Block::name`"),
+        );
         return Rc::new(empty);
     }
     with_elaboration(|s| {
-        s.stack.push(Building { uid, ir: empty, blocks: vec![vec![]], names: BTreeMap::new() });
+        s.stack.push(Building {
+            uid,
+            ir: empty,
+            blocks: vec![vec![]],
+            names: BTreeMap::new(),
+            bodies: 0,
+            open_bodies: vec![],
+            excused: BTreeSet::new(),
+        });
     });
-    if name.is_empty() || crate::emit::is_keyword(&name) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    {
-        problem(source, format!("`{name}` cannot be the name of a module"));
+    if !is_legal(&name) || crate::emit::is_keyword(&name) {
+        problem(
+            source,
+            format!("`{name}` cannot be the name of a module: use letters, digits and `_`, beginning with a letter, and no keyword"),
+        );
     }
     let module = Module { uid };
     block.build(&module);
     crate::memory::assert_no_collisions(&module);
-    let mut ir = with_elaboration(|s| {
+    let (mut ir, excused) = with_elaboration(|s| {
         let mut built = s.stack.pop().expect("pushed above");
         built.ir.body = built.blocks.pop().expect("a module has a body");
-        built.ir
+        (built.ir, built.excused)
     });
-    let found = check::check(&mut ir);
+    let found = check::check(&mut ir, &excused);
     with_elaboration(|s| {
         for (message, source) in found {
-            s.problems.push(Problem { module: name.clone(), message, source });
+            let problem = Problem { module: name.clone(), message, source };
+            // A block that is there twice has its mistakes once.
+            if !s.problems.contains(&problem) {
+                s.problems.push(problem);
+            }
         }
         if let Some(earlier) = s.done.iter().find(|m| m.name == name) {
             if !earlier.is_same_hardware(&ir) {
@@ -528,7 +630,9 @@ pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     let outer = with_elaboration(std::mem::take);
     let guard = RestoreOuter(Some(outer));
     build_module(block, source);
-    let elaboration = with_elaboration(std::mem::take);
+    let mut elaboration = with_elaboration(std::mem::take);
+    let clashes = foreign_clashes(&elaboration.done);
+    elaboration.problems.extend(clashes);
     drop(guard);
     if elaboration.problems.is_empty() {
         let design = Design { modules: elaboration.done };
@@ -537,6 +641,29 @@ pub fn elaborate(block: &dyn Block) -> Result<Design, Problems> {
     } else {
         Err(Problems(elaboration.problems))
     }
+}
+
+/// Modules written in Verilog that have the name of a module of ours, or of another text.
+fn foreign_clashes(modules: &[Rc<ModuleIr>]) -> Vec<Problem> {
+    let mut texts: BTreeMap<&str, &ForeignIr> = BTreeMap::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    for module in modules {
+        for instance in &module.instances {
+            let (name, Some(foreign)) = (&instance.module.name, &instance.module.foreign) else { continue };
+            let first = *texts.entry(name).or_insert(foreign);
+            let message = if modules.iter().any(|other| other.name == *name) {
+                format!("a module of this design and one of a Verilog text are named `{name}`: give that of the design another name")
+            } else if first.verilog != foreign.verilog {
+                format!("two Verilog texts have a module `{name}`: put one of them under another name")
+            } else {
+                continue;
+            };
+            if problems.iter().all(|problem| problem.message != message) {
+                problems.push(Problem { module: module.name.clone(), message, source: instance.source });
+            }
+        }
+    }
+    problems
 }
 
 /// Puts the outer elaboration back, also when a block panics.

@@ -23,7 +23,7 @@ fn changed_module(module: &ModuleIr, changed: &[Rc<ModuleIr>]) -> ModuleIr {
     let Some(source) = ir.nodes.first().map(|node| node.source) else { return ir };
     let moment = add(&mut ir, NodeKind::Input, Some(MOMENT.into()), source);
     let rises: Vec<NodeId> = ir.clocks.iter().map(|clock| clock.node).collect();
-    ir.clocks = vec![ClockIr { name: MOMENT.into(), node: moment, reset: None }];
+    ir.clocks = vec![ClockIr { name: MOMENT.into(), node: moment, reset: None, reset_kind: ResetKind::Synchronous }];
     for port in &mut ir.ports {
         port.domain = Domain::Any;
     }

@@ -6,7 +6,7 @@
 //!                              +--number--> the changed ModuleIr
 //! ```
 //!
-//! A mutation changes one thing: an operator, a constant, a condition, an enable, an assignment, a reset. Only what the hardware needs is
+//! A mutation changes one thing: an operator, a constant, a condition, an enable, an assignment, a reset, a synchroniser. Only what the hardware needs is
 //! changed; what only assertions read is not. The module stays one that evaluates: no change makes a loop, and where an assignment is
 //! taken away from a wire that then had no value, zeros take its place.
 //!
@@ -69,12 +69,14 @@ pub enum Kind {
     Assignment,
     /// A reset that does not happen, or loads another value.
     Reset,
+    /// A synchroniser that is a register too short.
+    Crossing,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 6] =
-        [Kind::Operator, Kind::Constant, Kind::Condition, Kind::Enable, Kind::Assignment, Kind::Reset];
+    pub const ALL: [Kind; 7] =
+        [Kind::Operator, Kind::Constant, Kind::Condition, Kind::Enable, Kind::Assignment, Kind::Reset, Kind::Crossing];
 }
 
 impl fmt::Display for Kind {
@@ -86,6 +88,7 @@ impl fmt::Display for Kind {
             Kind::Enable => "enable",
             Kind::Assignment => "assignment",
             Kind::Reset => "reset",
+            Kind::Crossing => "crossing",
         })
     }
 }

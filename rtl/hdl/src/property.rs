@@ -2,7 +2,7 @@
 //! synthesis leaves them out, with everything that only they need.
 
 use crate::ir::*;
-use crate::module::{building, claim, problem, Clock, Module};
+use crate::module::{building, claim, problem, problem_about, Clock, Module};
 use crate::signal::Signal;
 use std::panic::Location;
 
@@ -27,7 +27,7 @@ impl Module {
     }
 }
 
-fn property(kind: PropertyKind, clock: Clock, name: &str, condition: Signal, source: Source) {
+pub(crate) fn property(kind: PropertyKind, clock: Clock, name: &str, condition: Signal, source: Source) {
     claim(name, source);
     let keyword = kind.keyword();
     if !clock.is_of_this_module() {
@@ -45,10 +45,9 @@ fn property(kind: PropertyKind, clock: Clock, name: &str, condition: Signal, sou
     }
     let condition = condition.node_in_this_module(source);
     if condition.width() != 1 {
-        problem(
-            source,
-            format!("the {keyword} `{name}` needs one bit and got {}: compare it, or use `any()`", condition.width()),
-        );
+        problem_about(&[condition], source, || {
+            format!("the {keyword} `{name}` needs one bit and got {}: compare it, or use `any()`", condition.width())
+        });
         return;
     }
     let reset = clock.reset.map(|reset| reset.node_in_this_module(source).id);

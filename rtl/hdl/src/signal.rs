@@ -4,7 +4,9 @@
 //! [`Signal::sext`] and [`cat`] make a value wider.
 
 use crate::ir::*;
-use crate::module::{building, new_node, problem, push_statement};
+use crate::module::{
+    building, excuse, is_excused, new_node, problem, problem_about, push_statement, stand_in, MAX_WIDTH,
+};
 use crate::Constant;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Mul, Not, Range, Sub};
 use std::panic::Location;
@@ -27,8 +29,13 @@ pub fn lit(value: impl Literal, width: u32) -> Signal {
 /// `value` in `width` bits; if it does not fit, a problem and zero.
 fn sized(value: impl Literal, width: u32, source: Source) -> Constant {
     value.value().and_then(|v| Constant::new(v, width)).unwrap_or_else(|| {
-        problem(source, format!("the literal {value} does not fit {width} bits"));
-        Constant::zero(width.max(1))
+        problem(
+            source,
+            format!(
+                "the literal {value} does not fit {width} bits: use one that does, or widen the other side with `zext`"
+            ),
+        );
+        Constant::zero(width.clamp(1, MAX_WIDTH))
     })
 }
 
@@ -81,10 +88,11 @@ pub fn cat(parts: &[Signal]) -> Signal {
         return *only;
     }
     if parts.is_empty() {
-        problem(source, "a concatenation of nothing has no width");
-        return constant_signal(Constant::zero(1), source);
+        problem(source, "a concatenation of nothing has no width: give `cat` at least one part");
+        return stand_in(1, source);
     }
-    new_node(NodeKind::Concat(ids), parts.iter().map(|p| p.width).sum(), None, source)
+    let width = parts.iter().fold(0u32, |width, part| width.saturating_add(part.width));
+    new_node(NodeKind::Concat(ids), width, None, source)
 }
 
 /// One of `choices`, by `index`. Indexes beyond the last choice give zero.
@@ -93,13 +101,20 @@ pub fn select(choices: &[Signal], index: Signal) -> Signal {
     let source = Location::caller();
     let width = choices.first().map_or(1, |c| c.width);
     if let Some(odd) = choices.iter().find(|c| c.width != width) {
-        problem(source, format!("`select` needs choices of one width, and got {width} and {} bits", odd.width));
-        return constant_signal(Constant::zero(width), source);
+        problem_about(&[choices, &[*odd]].concat(), source, || {
+            format!(
+                "`select` needs choices of one width, and got {width} and {} bits: widen the narrow ones with `zext`",
+                odd.width
+            )
+        });
+        return stand_in(width, source);
     }
     let slots = 1usize.checked_shl(index.width).unwrap_or(0);
     if choices.is_empty() || index.width > 12 || choices.len() > slots {
-        problem(source, format!("`select` of {} choices by an index of {} bits: it needs between 1 and 2^bits choices, and at most 12 bits", choices.len(), index.width));
-        return constant_signal(Constant::zero(width), source);
+        problem_about(&[index], source, || {
+            format!("`select` of {} choices by an index of {} bits: it needs between 1 and 2^bits choices, and at most 12 bits", choices.len(), index.width)
+        });
+        return stand_in(width, source);
     }
     let mut parts: Vec<Signal> = choices.to_vec();
     if choices.len() < slots {
@@ -119,7 +134,12 @@ impl Signal {
         self.width
     }
 
-    fn name(self) -> String {
+    /// True if it is a node of the module with this number.
+    pub(crate) fn is_of(self, module: u32) -> bool {
+        self.module == module
+    }
+
+    pub(crate) fn name(self) -> String {
         building(|b| {
             if b.uid == self.module {
                 b.ir.describe(self.id)
@@ -135,24 +155,43 @@ impl Signal {
             return self;
         }
         problem(source, format!("a signal of {} bits belongs to another module: pass it through a port", self.width));
-        constant_signal(Constant::zero(self.width), source)
+        stand_in(self.width, source)
     }
 
-    fn same_width(self, other: Signal, what: &str, source: Source) -> bool {
+    /// True if it can be driven; otherwise a problem.
+    pub(crate) fn is_settable(self, source: Source) -> bool {
+        let settable = building(|b| matches!(b.ir.nodes[self.id].kind, NodeKind::Wire | NodeKind::Reg { .. }));
+        if !settable {
+            problem_about(&[self], source, || {
+                format!(
+                    "{} cannot be assigned: only wires, outputs, registers and inputs of instances can",
+                    self.name()
+                )
+            });
+        }
+        settable
+    }
+
+    pub(crate) fn same_width(self, other: Signal, what: &str, source: Source) -> bool {
         let same = self.width == other.width;
         if !same {
-            problem(
-                source,
+            problem_about(&[self, other], source, || {
                 format!(
                     "width mismatch in `{what}`: {} has {} bits and {} has {}; widen one with `zext` or cut with `bits`",
                     self.name(),
                     self.width,
                     other.name(),
                     other.width
-                ),
-            );
+                )
+            });
         }
         same
+    }
+
+    /// What stands beside this signal. A literal takes its width, unless that is not known.
+    #[track_caller]
+    fn operand(self, other: impl Operand) -> Signal {
+        other.of_width(if is_excused(self) { u128::BITS } else { self.width })
     }
 
     #[track_caller]
@@ -161,7 +200,7 @@ impl Signal {
         let (a, b) = (self.node_in_this_module(source), other.node_in_this_module(source));
         let width = if op.is_comparison() { 1 } else { a.width };
         if !a.same_width(b, op.symbol(), source) {
-            return constant_signal(Constant::zero(width), source);
+            return stand_in(width, source);
         }
         new_node(NodeKind::Binary(op, a.id, b.id), width, None, source)
     }
@@ -175,37 +214,37 @@ impl Signal {
     /// Equal.
     #[track_caller]
     pub fn eq(self, other: impl Operand) -> Signal {
-        self.binary(BinaryOp::Eq, other.of_width(self.width))
+        self.binary(BinaryOp::Eq, self.operand(other))
     }
 
     /// Not equal.
     #[track_caller]
     pub fn ne(self, other: impl Operand) -> Signal {
-        self.binary(BinaryOp::Ne, other.of_width(self.width))
+        self.binary(BinaryOp::Ne, self.operand(other))
     }
 
     /// Less than, unsigned.
     #[track_caller]
     pub fn lt(self, other: impl Operand) -> Signal {
-        self.binary(BinaryOp::Lt, other.of_width(self.width))
+        self.binary(BinaryOp::Lt, self.operand(other))
     }
 
     /// Less than or equal, unsigned.
     #[track_caller]
     pub fn le(self, other: impl Operand) -> Signal {
-        self.binary(BinaryOp::Le, other.of_width(self.width))
+        self.binary(BinaryOp::Le, self.operand(other))
     }
 
     /// Greater than, unsigned.
     #[track_caller]
     pub fn gt(self, other: impl Operand) -> Signal {
-        other.of_width(self.width).binary(BinaryOp::Lt, self)
+        self.operand(other).binary(BinaryOp::Lt, self)
     }
 
     /// Greater than or equal, unsigned.
     #[track_caller]
     pub fn ge(self, other: impl Operand) -> Signal {
-        other.of_width(self.width).binary(BinaryOp::Le, self)
+        self.operand(other).binary(BinaryOp::Le, self)
     }
 
     /// `then` where this one-bit signal is set, else `otherwise`.
@@ -215,10 +254,16 @@ impl Signal {
         let otherwise = otherwise.of_width(then.width);
         let [c, a, b] = [self, then, otherwise].map(|s| s.node_in_this_module(source));
         if c.width != 1 {
-            problem(source, format!("the condition of a `mux` has one bit, and {} has {}", c.name(), c.width));
+            problem_about(&[c], source, || {
+                format!(
+                    "the condition of a `mux` has one bit, and {} has {}: compare it, or use `any()`",
+                    c.name(),
+                    c.width
+                )
+            });
         }
         if !a.same_width(b, "mux", source) || c.width != 1 {
-            return constant_signal(Constant::zero(a.width), source);
+            return stand_in(a.width, source);
         }
         new_node(NodeKind::Mux(c.id, a.id, b.id), a.width, None, source)
     }
@@ -229,11 +274,17 @@ impl Signal {
         let source = Location::caller();
         let own = self.node_in_this_module(source);
         if range.start >= range.end || range.end > self.width {
-            problem(
-                source,
-                format!("bits {}..{} are not inside {}, which has {}", range.start, range.end, self.name(), self.width),
-            );
-            return constant_signal(Constant::zero(range.end.saturating_sub(range.start).max(1)), source);
+            problem_about(&[own], source, || {
+                format!(
+                    "bits {}..{} are not inside {}, which has {}: choose some of 0..{}",
+                    range.start,
+                    range.end,
+                    self.name(),
+                    self.width,
+                    self.width
+                )
+            });
+            return stand_in(range.end.saturating_sub(range.start), source);
         }
         own.cut(range, source)
     }
@@ -269,7 +320,7 @@ impl Signal {
     /// One bit.
     #[track_caller]
     pub fn bit(self, index: u32) -> Signal {
-        self.bits(index..index + 1)
+        self.bits(index..index.saturating_add(1))
     }
 
     /// The low `width` bits.
@@ -284,11 +335,15 @@ impl Signal {
         let source = Location::caller();
         let [base, at] = [self, index].map(|s| s.node_in_this_module(source));
         if at.width > 16 || u64::from(self.width) != u64::from(width) << at.width {
-            problem(
-                source,
-                format!("{} has {} bits, not 2^{} words of {width} bits", self.name(), self.width, index.width),
-            );
-            return constant_signal(Constant::zero(width.max(1)), source);
+            problem_about(&[base, at], source, || {
+                format!(
+                    "{} has {} bits, not 2^{} words of {width} bits: widen it with `zext`, or cut the index with `low`",
+                    self.name(),
+                    self.width,
+                    index.width
+                )
+            });
+            return stand_in(width, source);
         }
         let known = building(|b| match &b.ir.nodes[at.id].kind {
             NodeKind::Constant(index) => index.to_u64(),
@@ -306,14 +361,17 @@ impl Signal {
     pub fn zext(self, width: u32) -> Signal {
         let source = Location::caller();
         if width < self.width {
-            problem(
-                source,
-                format!("`zext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width),
-            );
-            return constant_signal(Constant::zero(width.max(1)), source);
+            let own = self.node_in_this_module(source);
+            problem_about(&[own], source, || {
+                format!("`zext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width)
+            });
+            return stand_in(width, source);
         }
         if width == self.width {
             return self;
+        }
+        if width > MAX_WIDTH {
+            return too_wide(width, source);
         }
         cat(&[constant_signal(Constant::zero(width - self.width), source), self])
     }
@@ -323,11 +381,14 @@ impl Signal {
     pub fn sext(self, width: u32) -> Signal {
         let source = Location::caller();
         if width < self.width {
-            problem(
-                source,
-                format!("`sext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width),
-            );
-            return constant_signal(Constant::zero(width.max(1)), source);
+            let own = self.node_in_this_module(source);
+            problem_about(&[own], source, || {
+                format!("`sext` to {width} bits of {}, which has {}: cut with `low`", self.name(), self.width)
+            });
+            return stand_in(width, source);
+        }
+        if width > MAX_WIDTH {
+            return too_wide(width, source);
         }
         let top = self.bit(self.width - 1);
         let mut parts = vec![top; (width - self.width) as usize];
@@ -338,7 +399,10 @@ impl Signal {
     /// `count` copies side by side.
     #[track_caller]
     pub fn repeat(self, count: u32) -> Signal {
-        cat(&vec![self; count as usize])
+        match self.width.saturating_mul(count) {
+            width if width > MAX_WIDTH => too_wide(width, Location::caller()),
+            _ => cat(&vec![self; count as usize]),
+        }
     }
 
     #[track_caller]
@@ -395,23 +459,16 @@ impl Signal {
     #[track_caller]
     pub fn set(self, value: impl Operand) {
         let source = Location::caller();
-        let value = value.of_width(self.width);
+        let value = self.operand(value);
         let (target, value) = (self.node_in_this_module(source), value.node_in_this_module(source));
         if target.id != self.id || target.module != self.module {
             return;
         }
-        let settable = building(|b| matches!(b.ir.nodes[self.id].kind, NodeKind::Wire | NodeKind::Reg { .. }));
-        if !settable {
-            problem(
-                source,
-                format!(
-                    "{} cannot be assigned: only wires, outputs, registers and inputs of instances can",
-                    self.name()
-                ),
-            );
+        if !self.is_settable(source) {
             return;
         }
         if !self.same_width(value, "set", source) {
+            excuse([self.id]);
             return;
         }
         push_statement(Statement::Set { target: self.id, element: None, value: value.id, source });
@@ -444,7 +501,7 @@ macro_rules! operator {
             type Output = Signal;
             #[track_caller]
             fn $method(self, other: O) -> Signal {
-                self.binary(BinaryOp::$op, other.of_width(self.width))
+                self.binary(BinaryOp::$op, self.operand(other))
             }
         }
     };
@@ -466,10 +523,28 @@ impl Not for Signal {
     }
 }
 
+/// A problem, and a stand-in.
+fn too_wide(width: u32, source: Source) -> Signal {
+    problem(
+        source,
+        format!(
+            "an expression is {width} bits wide; a signal has 1 to {MAX_WIDTH} bits: change the width, or use a memory"
+        ),
+    );
+    stand_in(1, source)
+}
+
 fn body(f: impl FnOnce()) -> Vec<Statement> {
-    building(|b| b.blocks.push(vec![]));
+    building(|b| {
+        b.blocks.push(vec![]);
+        b.bodies += 1;
+        b.open_bodies.push(b.bodies);
+    });
     f();
-    building(|b| b.blocks.pop().expect("pushed above"))
+    building(|b| {
+        b.open_bodies.pop();
+        b.blocks.pop().expect("pushed above")
+    })
 }
 
 #[track_caller]
@@ -477,11 +552,10 @@ fn condition(signal: Signal) -> NodeId {
     let source = Location::caller();
     let own = signal.node_in_this_module(source);
     if own.width != 1 {
-        problem(
-            source,
-            format!("a condition has one bit, and {} has {}: compare it, or use `any()`", own.name(), own.width),
-        );
-        return constant_signal(Constant::zero(1), source).id;
+        problem_about(&[own], source, || {
+            format!("a condition has one bit, and {} has {}: compare it, or use `any()`", own.name(), own.width)
+        });
+        return stand_in(1, source).id;
     }
     own.id
 }
@@ -490,6 +564,12 @@ fn condition(signal: Signal) -> NodeId {
 pub struct When {
     /// Position of the statement in the body around it.
     at: usize,
+    /// The module and the body in it: it goes on there and nowhere else.
+    place: (u32, Option<u32>),
+}
+
+fn place_of_body() -> (u32, Option<u32>) {
+    building(|b| (b.uid, b.open_bodies.last().copied()))
 }
 
 /// `body` happens where `condition` holds.
@@ -498,11 +578,18 @@ pub fn when(condition_: Signal, then: impl FnOnce()) -> When {
     let id = condition(condition_);
     let body = body(then);
     push_statement(Statement::If { arms: vec![(id, body)], otherwise: vec![] });
-    When { at: building(|b| b.blocks.last().expect("a module has a body").len() - 1) }
+    When { at: building(|b| b.blocks.last().expect("a module has a body").len() - 1), place: place_of_body() }
 }
 
 impl When {
-    fn edit(&self, f: impl FnOnce(&mut Vec<(NodeId, Vec<Statement>)>, &mut Vec<Statement>)) {
+    fn edit(&self, source: Source, f: impl FnOnce(&mut Vec<(NodeId, Vec<Statement>)>, &mut Vec<Statement>)) {
+        if self.place != place_of_body() {
+            problem(
+                source,
+                "a `when` is continued in another body than its own: write `else_when` or `otherwise` behind it",
+            );
+            return;
+        }
         building(|b| {
             let block = b.blocks.last_mut().expect("a module has a body");
             match &mut block[self.at] {
@@ -517,14 +604,15 @@ impl When {
     pub fn else_when(self, condition_: Signal, then: impl FnOnce()) -> When {
         let id = condition(condition_);
         let body = body(then);
-        self.edit(|arms, _| arms.push((id, body)));
+        self.edit(Location::caller(), |arms, _| arms.push((id, body)));
         self
     }
 
     /// Where no condition before held.
+    #[track_caller]
     pub fn otherwise(self, then: impl FnOnce()) {
         let body = body(then);
-        self.edit(|_, otherwise| *otherwise = body);
+        self.edit(Location::caller(), |_, otherwise| *otherwise = body);
     }
 }
 
@@ -549,7 +637,7 @@ impl Cases {
         let source = Location::caller();
         let value = sized(value, self.on.width, source);
         if self.arms.iter().any(|a| a.value == value) {
-            problem(source, format!("the case {} is there twice", value.verilog()));
+            problem(source, format!("the case {} is there twice: remove one of them", value.verilog()));
         } else {
             self.arms.push(SwitchArm { label: String::new(), value, body: body(then) });
         }

@@ -4,7 +4,7 @@
 //! and a type of its own keeps them from being mixed up.
 
 use crate::ir::*;
-use crate::module::{problem, Initial};
+use crate::module::{is_excused, problem, Initial};
 use crate::signal::{constant_signal, Operand, Signal};
 use crate::value::{Shape, Value};
 use crate::Constant;
@@ -50,7 +50,7 @@ impl Signed {
     /// A literal of this width.
     #[track_caller]
     pub fn literal(self, value: impl SignedOperand) -> Signed {
-        value.of_signed_width(self.width())
+        value.of_signed_width(if is_excused(self.0) { i128::BITS } else { self.width() })
     }
 
     /// Wider, with copies of the sign above.
@@ -150,7 +150,7 @@ macro_rules! signed_literal {
                 let value = i128::from(self);
                 let fits = width >= 128 || value >> (width.max(1) - 1) == value >> 127;
                 if !fits {
-                    problem(source, format!("the literal {self} does not fit {width} bits with a sign"));
+                    problem(source, format!("the literal {self} does not fit {width} bits with a sign: use one that does, or widen the other side with `extend`"));
                 }
                 let sign = if value < 0 { u64::MAX } else { 0 };
                 let mut words = vec![sign; crate::words_for(width).max(2)];

@@ -320,13 +320,15 @@ impl Module {
         let (Some((a, a_valid, a_ready, a_leaves)), Some((b, b_valid, b_ready, b_leaves))) =
             (from.stream_ports(output, source), to.stream_ports(input, source))
         else {
+            from.excuse();
+            to.excuse();
             return;
         };
         if a.direction != Direction::Output || b.direction != Direction::Input || a.leaves != b.leaves {
             problem(
                 source,
                 format!(
-                    "`{}.{output}` ({:?}, {}) cannot be joined to `{}.{input}` ({:?}, {})",
+                    "`{}.{output}` ({:?}, {}) cannot be joined to `{}.{input}` ({:?}, {}): join an output to an input of the same fields",
                     from.name(),
                     a.direction,
                     list(&a),
@@ -335,6 +337,8 @@ impl Module {
                     list(&b)
                 ),
             );
+            from.excuse();
+            to.excuse();
             return;
         }
         b_valid.set(a_valid);
@@ -348,7 +352,10 @@ impl Module {
     #[track_caller]
     pub fn export(&self, instance: &InstanceHandle, inner: &str, outer: &str) {
         let source = Location::caller();
-        let Some((stream, valid, ready, leaves)) = instance.stream_ports(inner, source) else { return };
+        let Some((stream, valid, ready, leaves)) = instance.stream_ports(inner, source) else {
+            instance.excuse();
+            return;
+        };
         let enters = stream.direction == Direction::Input;
         let fields = stream.leaves.iter().zip(leaves).map(|((suffix, _), leaf)| (suffix.clone(), leaf, enters));
         let naming = stream.naming;
@@ -391,5 +398,9 @@ fn note_parts(name: &str, parts: &[Signal]) {
 }
 
 fn list(stream: &StreamPort) -> String {
-    stream.leaves.iter().map(|(n, w)| format!("{}: {w}", n.trim_start_matches('_'))).collect::<Vec<_>>().join(", ")
+    let field = |(name, width): &(String, u32)| match name.trim_start_matches('_') {
+        "" => format!("{width} bits"),
+        name => format!("{name}: {width}"),
+    };
+    stream.leaves.iter().map(field).collect::<Vec<_>>().join(", ")
 }

@@ -132,10 +132,9 @@ fn with_jitter_a_level_arrives_in_time_or_a_clock_later() {
     );
 }
 
-/// Of a Gray code only the last change is in doubt, however many there were between two edges.
-#[test]
-fn with_jitter_a_gray_code_is_the_value_or_the_one_before() {
-    let plain = elaborate(&block_fn("gray", |m| {
+/// Counts in Gray code, and shows what arrives of it in another clock.
+fn counts_in_gray_code() -> Design {
+    design(|m| {
         let from = m.named_clock("from", Some("from_reset"));
         let to = m.named_clock("to", Some("to_reset"));
         let count = m.reg("count", from, zero(4));
@@ -144,8 +143,13 @@ fn with_jitter_a_gray_code_is_the_value_or_the_one_before() {
         code.set(count ^ count.shr(lit(1u8, 1)));
         m.output("sent", code);
         m.output("arrived", m.synchronize_gray("arrives", to, code, 2, "a Gray code").value());
-    }));
-    let design = with_jitter(&plain.unwrap());
+    })
+}
+
+/// Of a Gray code only the last change is in doubt, however many there were between two edges.
+#[test]
+fn with_jitter_a_gray_code_is_the_value_or_the_one_before() {
+    let design = with_jitter(&counts_in_gray_code());
     let mut sim = Evaluator::new(&design).unwrap();
     let [sent, arrived, jitter] = ["sent", "arrived", JITTER].map(|port| sim.port(port));
     let mut rng = Seed::from_env_or(0x5EED).rng("jitter");
@@ -168,6 +172,24 @@ fn with_jitter_a_gray_code_is_the_value_or_the_one_before() {
         }
     }
     assert!(late > 50, "{late} were late");
+}
+
+/// An edge of both clocks is a reset of both sides: what was sent before it does not arrive late.
+#[test]
+fn with_jitter_nothing_from_before_a_reset_arrives_after_it() {
+    let design = with_jitter(&counts_in_gray_code());
+    let mut sim = Evaluator::new(&design).unwrap();
+    sim.poke_u64(sim.port(JITTER), 1);
+    (0..7).for_each(|_| sim.step_clocks(0b11));
+    assert_ne!(sim.peek_u64(sim.port("arrived")), 0, "there is something to arrive late");
+    let resets = ["from_reset", "to_reset"].map(|port| sim.port(port));
+    resets.iter().for_each(|reset| sim.poke_u64(*reset, 1));
+    sim.step_clocks(0b11);
+    resets.iter().for_each(|reset| sim.poke_u64(*reset, 0));
+    for edge in 0..4 {
+        sim.step_clocks(0b10);
+        assert_eq!(sim.peek_u64(sim.port("arrived")), 0, "edge {edge} after the reset");
+    }
 }
 
 #[test]

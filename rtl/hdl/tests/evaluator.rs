@@ -730,7 +730,7 @@ fn instances_may_have_paths_between_some_ports() {
 }
 
 #[test]
-#[should_panic(expected = "there is no signal `top.count`; of that name there are [\"top.inner.count\"]")]
+#[should_panic(expected = "there is no signal `top.count`; of that name there are `top.inner.count`")]
 fn an_unknown_path_is_answered_with_similar_ones() {
     let inner = block_fn("inner", |m| {
         let clock = m.clock();
@@ -907,12 +907,13 @@ fn lockstep_finds_the_first_difference() {
 
 /// A counter that was written in Verilog, and what it does.
 fn foreign_counter() -> Foreign {
-    Foreign::new("vendor_counter")
-        .parameter("STEP", Constant::new(3, 8).unwrap())
-        .clock("clk", Some("rst"))
-        .input("enable", 1)
-        .output("count", 8)
-        .output("enable_n", 1)
+    let header = "module vendor_counter #(parameter logic [7:0] STEP = 1) (
+      input clk, input rst, input enable, output [7:0] count, output enable_n
+    );";
+    Foreign::from_header("vendor_counter", header)
+        .parameter("STEP", 3)
+        .clock("clk")
+        .reset("rst")
         .combinational("enable_n", &["enable"])
 }
 

@@ -77,6 +77,8 @@ fn specimen() -> Design {
         let slots = m.reg_array("slots", clock, 4, zero(4));
         when(write, || slots.set(b.low(2), a));
         shown("slot", slots.get(a.low(2)));
+        // Crossings.
+        shown("rings", m.synchronize("ring_here", clock, m.input_async("ring", 1), 3, Some(false)).value());
         // What only assertions need is not the hardware.
         let watched = m.reg("watched", clock, zero(4));
         watched.set(watched + 1);
@@ -184,6 +186,9 @@ fn every_construct_has_its_mutations() {
         (Kind::Reset, "count: no reset"),
         (Kind::Reset, "count: reset to 5 -> 6"),
         (Kind::Reset, "state: reset to Idle -> Busy"),
+        (Kind::Crossing, "ring_here: ring_here_stage_1 is left out"),
+        (Kind::Reset, "ring_here_stage_1: no reset"),
+        (Kind::Assignment, "ring_here_stage_2: no assignment of ring_here_stage_1"),
     ];
     for (kind, text) in expected {
         assert_eq!(texts.get(text), Some(&kind), "`{text}` is not among {:#?}", texts.keys());
@@ -201,8 +206,12 @@ fn texts_are_unique_and_lines_are_those_of_the_code() {
     let second = mutations(again.top());
     assert_eq!(first.iter().map(parts).collect::<Vec<_>>(), second.iter().map(parts).collect::<Vec<_>>());
     let reset = first.iter().find(|mutation| mutation.text == "count: no reset").unwrap();
-    let line = include_str!("mutation.rs").lines().nth(reset.source.line() as usize - 1).unwrap();
-    assert!(line.contains("m.reg(\"count\""), "{line}");
+    let line_of = |mutation: &Mutation| include_str!("mutation.rs").lines().nth(mutation.source.line() as usize - 1);
+    assert!(line_of(reset).unwrap().contains("m.reg(\"count\""));
+    for mutation in first.iter().filter(|mutation| mutation.text.starts_with("ring_here")) {
+        assert_eq!(mutation.source.file(), file!(), "{}", mutation.text);
+        assert!(line_of(mutation).unwrap().contains("m.synchronize("), "{}", mutation.text);
+    }
     for mutation in &first {
         let texts = [&design, &again].map(|design| emit(&mutated(design, mutation.number))[0].text.clone());
         assert_eq!(texts[0], texts[1], "`{}` is not the same twice", mutation.text);

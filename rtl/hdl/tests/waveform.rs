@@ -379,14 +379,21 @@ fn channels_of_the_axi_standards_are_streams_too() {
     assert_eq!(found, names);
 }
 
+hw_bundle! {
+    struct Pair {
+        kind: Bits<2>,
+        number: Bits<70>,
+    }
+}
+
 /// The same hardware with and without bundles is the same module, and the same Verilog.
 #[test]
 fn bundles_are_no_part_of_the_hardware() {
     let with_bundle = block_fn("same", |m| {
         let clock = m.clock();
-        let pair = m.reg_as::<Entry>("pair", clock);
-        pair.set(m.input_as::<Entry>("in"));
-        m.output_as::<Entry>("out", pair);
+        let pair = m.reg_as::<Pair>("pair", clock);
+        pair.set(m.input_as::<Pair>("in"));
+        m.output_as::<Pair>("out", pair);
     });
     let without = block_fn("same", |m| {
         let clock = m.clock();

@@ -2,7 +2,6 @@
 
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Beat, Bus, Memory, ReadRequest, WriteRequest, BEAT_BYTES};
-use sim_verilator::Model;
 
 /// The pins of the port.
 pub struct AxiPort {
@@ -11,7 +10,7 @@ pub struct AxiPort {
     awaddr: PortId,
     awlen: PortId,
     awid: PortId,
-    awuser: Option<PortId>,
+    awuser: PortId,
     wvalid: PortId,
     wready: PortId,
     wdata: PortId,
@@ -26,7 +25,7 @@ pub struct AxiPort {
     araddr: PortId,
     arlen: PortId,
     arid: PortId,
-    aruser: Option<PortId>,
+    aruser: PortId,
     rvalid: PortId,
     rready: PortId,
     rdata: PortId,
@@ -51,11 +50,19 @@ struct Driven {
 }
 
 /// Sets a pin if it changes.
-fn change(model: &mut Model, pin: PortId, now: &mut bool, to: bool) {
+fn change(model: &mut impl Simulator, pin: PortId, now: &mut bool, to: bool) {
     if *now != to {
         *now = to;
         model.poke_u64(pin, u64::from(to));
     }
+}
+
+fn high(model: &impl Simulator, pin: PortId) -> bool {
+    model.peek_u64(pin) == 1
+}
+
+fn low_byte(model: &impl Simulator, pin: PortId) -> u8 {
+    model.peek_u64(pin) as u8
 }
 
 const WORDS: usize = BEAT_BYTES / 8;
@@ -64,16 +71,15 @@ const SLVERR: u64 = 2;
 
 impl AxiPort {
     /// The port whose pins begin with `prefix`.
-    pub fn new(model: &Model, prefix: &str) -> Self {
+    pub fn new(model: &impl Simulator, prefix: &str) -> Self {
         let pin = |name: &str| model.port(&format!("{prefix}_{name}"));
-        let user = |name: &str| model.find_port(&format!("{prefix}_{name}"));
         Self {
             awvalid: pin("awvalid"),
             awready: pin("awready"),
             awaddr: pin("awaddr"),
             awlen: pin("awlen"),
             awid: pin("awid"),
-            awuser: user("awuser"),
+            awuser: pin("awuser"),
             wvalid: pin("wvalid"),
             wready: pin("wready"),
             wdata: pin("wdata"),
@@ -88,7 +94,7 @@ impl AxiPort {
             araddr: pin("araddr"),
             arlen: pin("arlen"),
             arid: pin("arid"),
-            aruser: user("aruser"),
+            aruser: pin("aruser"),
             rvalid: pin("rvalid"),
             rready: pin("rready"),
             rdata: pin("rdata"),
@@ -100,10 +106,8 @@ impl AxiPort {
     }
 
     /// Serves the port for the clock that comes: drives its inputs from `bus` and reports every transfer of the coming edge to it.
-    pub fn drive<M: Memory>(&mut self, model: &mut Model, bus: &mut Bus, memory: &mut M) {
+    pub fn drive(&mut self, model: &mut impl Simulator, bus: &mut Bus, memory: &mut impl Memory) {
         bus.begin_clock(memory);
-        let high = |model: &Model, pin: PortId| model.words(pin)[0] == 1;
-        let low_byte = |model: &Model, pin: PortId| model.words(pin)[0] as u8;
 
         // Reads.
         if let Some(beat) = bus.read_beat() {
@@ -131,9 +135,9 @@ impl AxiPort {
         if ready && high(model, self.arvalid) {
             bus.read(ReadRequest {
                 id: low_byte(model, self.arid),
-                function: self.aruser.map_or(0, |pin| low_byte(model, pin)),
-                address: model.words(self.araddr)[0],
-                beats: model.words(self.arlen)[0] as u32 + 1,
+                function: low_byte(model, self.aruser),
+                address: model.peek_u64(self.araddr),
+                beats: model.peek_u64(self.arlen) as u32 + 1,
             });
         }
 
@@ -143,20 +147,22 @@ impl AxiPort {
         if ready && high(model, self.awvalid) {
             let request = WriteRequest {
                 id: low_byte(model, self.awid),
-                function: self.awuser.map_or(0, |pin| low_byte(model, pin)),
-                address: model.words(self.awaddr)[0],
-                beats: model.words(self.awlen)[0] as u32 + 1,
+                function: low_byte(model, self.awuser),
+                address: model.peek_u64(self.awaddr),
+                beats: model.peek_u64(self.awlen) as u32 + 1,
             };
             bus.write(request, memory);
         }
         let ready = bus.write_beat_ready();
         change(model, self.wready, &mut self.driven.wready, ready);
         if ready && high(model, self.wvalid) {
+            let mut words = [0u64; WORDS];
+            model.peek(self.wdata, &mut words);
             let mut data: Beat = [0; BEAT_BYTES];
-            for (bytes, word) in data.chunks_exact_mut(8).zip(model.words(self.wdata)) {
+            for (bytes, word) in data.chunks_exact_mut(8).zip(words) {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
-            bus.write_beat(&data, model.words(self.wstrb)[0], high(model, self.wlast), memory);
+            bus.write_beat(&data, model.peek_u64(self.wstrb), high(model, self.wlast), memory);
         }
         if let Some(response) = bus.write_response() {
             if !self.driven.response {

@@ -1,11 +1,11 @@
-//! # The Verilated device
+//! # The simulated device
 //!
-//! [`Verilated`] is the emitted hardware under Verilator with the real firmware running natively on its register bus, behind
-//! [`sim_device::Device`].
+//! [`Verilated`] is the emitted hardware under Verilator, [`Evaluated`] the same hardware in the evaluator of the HDL; each with the real firmware
+//! running natively on its register bus, behind [`sim_device::Device`].
 //!
 //! ```text
 //!   Device --- BAR accesses ---> mmio      +-----------+      host ---> Bus ---> HostMemory
-//!                                --------> | Verilated | -------->
+//!                                --------> | simulated | -------->
 //!   nvme_fw::Firmware <---- firmware ----> | hardware  | ------> memory --> Bus ---> Ram
 //!                                          +-----------+
 //! ```
@@ -19,9 +19,9 @@
 //! clocks of the bus and a seeded number more, so that different seeds show different races; the hardware goes on meanwhile.
 
 mod axi;
+mod hardware;
 mod lite;
 mod machine;
 mod monitors;
-mod verilated;
 
-pub use verilated::{Error, Options, Verilated};
+pub use hardware::{Error, Evaluated, Hardware, Options, Verilated};

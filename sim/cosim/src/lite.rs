@@ -1,7 +1,6 @@
 //! A manager of an AXI4-Lite port of the hardware: one access at a time, in order.
 
 use rtl_hdl::sim::{PortId, Simulator};
-use sim_verilator::Model;
 use std::collections::VecDeque;
 
 /// A register access.
@@ -55,9 +54,13 @@ struct Pins {
     rdata: PortId,
 }
 
+fn high(model: &impl Simulator, pin: PortId) -> bool {
+    model.peek_u64(pin) == 1
+}
+
 impl LitePort {
     /// The port whose pins begin with `prefix`.
-    pub fn new(model: &mut Model, prefix: &str) -> Self {
+    pub fn new(model: &mut impl Simulator, prefix: &str) -> Self {
         let pin = |name: &str| model.port(&format!("{prefix}_{name}"));
         let pins = Pins {
             awvalid: pin("awvalid"),
@@ -98,9 +101,8 @@ impl LitePort {
     }
 
     /// Drives the pins for the clock that comes, from what the hardware drives in it.
-    pub fn drive(&mut self, model: &mut Model) {
+    pub fn drive(&mut self, model: &mut impl Simulator) {
         let pins = &self.pins;
-        let high = |model: &Model, pin| model.words(pin)[0] == 1;
         if let Some(active) = &self.current {
             // What was transferred at the last edge is no longer offered.
             if active.address_sent {
@@ -117,7 +119,7 @@ impl LitePort {
             };
             if answered {
                 if let Request::Read { .. } = active.request {
-                    self.answer = Some(model.words(pins.rdata)[0] as u32);
+                    self.answer = Some(model.peek_u64(pins.rdata) as u32);
                 }
                 self.current = None;
             }

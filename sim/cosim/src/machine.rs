@@ -5,14 +5,13 @@ use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Bus, BusTiming, HostMemory, Ram, Random, Sideband};
-use sim_verilator::Model;
 use soc_hal::Mmio;
 
 /// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.
 const ACCESS_CLOCKS_MAX: u32 = 10_000;
 
-pub(crate) struct Machine {
-    pub model: Model,
+pub(crate) struct Machine<S> {
+    pub model: S,
     pub host: HostMemory,
     pub host_bus: Bus,
     pub ram: Ram,
@@ -31,9 +30,9 @@ pub(crate) struct Machine {
     firmware_clocks_max: u32,
 }
 
-impl Machine {
+impl<S: Simulator> Machine<S> {
     pub fn new(
-        mut model: Model,
+        mut model: S,
         ram: Ram,
         host: BusTiming,
         memory: BusTiming,
@@ -90,7 +89,7 @@ impl Machine {
 
     /// True while the hardware wants firmware.
     pub fn event(&self) -> bool {
-        self.model.words(self.event)[0] == 1
+        self.model.peek_u64(self.event) == 1
     }
 
     /// One clock.
@@ -140,7 +139,7 @@ impl Machine {
     }
 }
 
-impl Mmio for Machine {
+impl<S: Simulator> Mmio for Machine<S> {
     fn read32(&mut self, offset: u32) -> u32 {
         self.firmware_access(Request::Read { address: offset }, offset)
     }

@@ -2,7 +2,7 @@
 
 use nvme_hw::{direct, host_port};
 use rtl_bus::monitor::{Axi4Monitor, Axi4Probe, AxiLiteMonitor, AxiLiteProbe};
-use sim_verilator::Model;
+use rtl_hdl::sim::Simulator;
 
 /// Looks at every bus in every clock.
 pub struct Monitors {
@@ -11,7 +11,7 @@ pub struct Monitors {
 }
 
 impl Monitors {
-    pub fn new(model: &Model) -> Self {
+    pub fn new(model: &dyn Simulator) -> Self {
         let axi = [("host", host_port::HOST_BUS), ("memory", direct::MEMORY)]
             .map(|(name, config)| (Axi4Probe::new(model, name, config), Axi4Monitor::new(name, config)));
         let lite = ["mmio", "firmware"].map(|name| (AxiLiteProbe::new(model, name), AxiLiteMonitor::new(name)));
@@ -22,7 +22,7 @@ impl Monitors {
     ///
     /// # Panics
     /// At the first violation of a protocol.
-    pub fn look(&mut self, model: &Model) {
+    pub fn look(&mut self, model: &dyn Simulator) {
         for (probe, monitor) in &mut self.axi {
             monitor.clock(&probe.sample(model));
             monitor.assert_clean();

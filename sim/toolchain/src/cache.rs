@@ -47,6 +47,12 @@ impl Cache {
         &self.root
     }
 
+    /// The folder of an entry, if it is there and whole.
+    pub fn find(&self, entry: &str) -> Option<PathBuf> {
+        let path = self.root.join(entry);
+        is_whole(&path).then_some(path)
+    }
+
     /// Returns the folder of an entry, calling `fill` to make it if it is absent or damaged.
     ///
     /// `fill` gets an empty folder and writes the entry's files there. While it runs, other processes that want the same entry wait.
@@ -171,6 +177,8 @@ mod tests {
         let path = cache.entry("kind/one", write("content")).unwrap();
         assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "content");
         assert_eq!(cache.entry("kind/one", never).unwrap(), path);
+        assert_eq!(cache.find("kind/one"), Some(path));
+        assert_eq!(cache.find("kind/other"), None);
     }
 
     #[test]
@@ -186,6 +194,7 @@ mod tests {
             let (_folder, cache) = cache();
             let path = cache.entry("one", write("content")).unwrap();
             damage(&path);
+            assert_eq!(cache.find("one"), None);
             cache.entry("one", write("repaired")).unwrap();
             assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "repaired");
             assert!(is_whole(&path));

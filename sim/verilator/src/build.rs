@@ -1,21 +1,26 @@
-//! From a [`ModelSet`] to a shared object in the cache.
+//! From a [`ModelSet`] to shared objects in the cache.
 //!
-//! 1. The key of the set is the hash of everything that decides the result: Verilog, port lists, flags, tools, shim.
-//! 2. If the cache has the key, the library is loaded. Otherwise, below a lock:
+//! 1. The key of a model is the hash of everything that decides the result: Verilog, port list, flags, tools, shim.
+//! 2. What the cache knows by its key is loaded from where it was built before. What is left, everything at first and a block that was changed
+//!    later, becomes one more library, below a lock:
 //! 3. Verilator turns each model into C++ (milliseconds), and its header is compared with the port list.
 //! 4. The generated files are gathered into few compilation units: parsing Verilator's headers costs half a second per unit,
 //!    which for a small block is more than its own code.
 //! 5. The units are compiled in parallel and linked with Verilator's run-time library, which is compiled once per machine.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use sim_toolchain::{output_of, sha256, text, Compiler, Toolchain, Verilator};
+use sim_toolchain::{output_of, sha256, text, Cache, Compiler, Toolchain, Verilator};
 
+use crate::library::Place;
 use crate::{shim, Error, Library, ModelSet, ModelSpec, Optimize};
 
 /// The shared object's name inside its cache entry.
@@ -47,19 +52,33 @@ const CXX_FLAGS: &[&str] = &[
 ];
 
 impl ModelSet {
-    /// The library of this set, built if the cache does not have it, with the toolchain of [`Toolchain::from_env`].
+    /// The library of this set, with the toolchain of [`Toolchain::from_env`]. What the cache does not have is built.
     pub fn load(&self) -> Result<Library, Error> {
         self.load_with(default_toolchain())
     }
 
-    /// The library of this set, built if the cache does not have it.
+    /// The library of this set. What the cache does not have is built.
     ///
     /// # Panics
     /// If two models have the same name, or a name is not made of letters, digits, `-`, `.` and `_`.
     pub fn load_with(&self, toolchain: &Toolchain) -> Result<Library, Error> {
-        self.load_from(toolchain, |key, build| {
-            toolchain.cache().entry(&format!("models/{}-{}", self.name, &key[..32]), build)
-        })
+        self.check_names();
+        let tools = Tools::of(toolchain)?;
+        let shelf = Shelf::new(toolchain.cache());
+        let keys: Vec<String> =
+            self.models.iter().map(|model| self.with_only(vec![model.clone()]).key(&tools)).collect();
+        let mut places: Vec<Option<Place>> = keys.iter().map(|key| shelf.find(key)).collect();
+        let missing: Vec<usize> = (0..places.len()).filter(|index| places[*index].is_none()).collect();
+        if !missing.is_empty() {
+            let set = self.with_only(missing.iter().map(|index| self.models[*index].clone()).collect());
+            let entry = format!("models/{}-{}", self.name, &set.key(&tools)[..32]);
+            let folder = toolchain.cache().entry(&entry, |folder| set.build(&tools, folder))?;
+            for (number, index) in missing.into_iter().enumerate() {
+                shelf.put(&keys[index], &entry, number)?;
+                places[index] = Some(Place { path: folder.join(LIBRARY), index: number });
+            }
+        }
+        Library::open(self, &places.into_iter().flatten().collect::<Vec<_>>())
     }
 
     /// The library of this set, built where nobody will look for it again: for models that are made up and run once.
@@ -67,31 +86,25 @@ impl ModelSet {
     /// # Panics
     /// As [`load_with`](Self::load_with) does.
     pub fn load_once(&self, toolchain: &Toolchain) -> Result<Library, Error> {
-        // A library that is loaded needs no file any more.
-        let mut folder = None;
-        self.load_from(toolchain, |key, build| {
-            // Libraries are known by their path, which must not come again in this process.
-            let temporary = tempfile::Builder::new().prefix(&key[..32]).tempdir();
-            let temporary = temporary.map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
-            let path = folder.insert(temporary).path().to_owned();
-            build(&path).map(|()| path)
-        })
+        self.check_names();
+        let tools = Tools::of(toolchain)?;
+        // Libraries are known by their path, which must not come again in this process. One that is loaded needs no file any more.
+        let folder = tempfile::Builder::new().prefix(&self.key(&tools)[..32]).tempdir();
+        let folder = folder.map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))?;
+        self.build(&tools, folder.path())?;
+        let place = |index| Place { path: folder.path().join(LIBRARY), index };
+        Library::open(self, &(0..self.models.len()).map(place).collect::<Vec<_>>())
     }
 
-    /// Loads the library from where `place` puts what its second argument builds; the first is the hash of the set.
-    fn load_from(
-        &self,
-        toolchain: &Toolchain,
-        place: impl FnOnce(&str, &dyn Fn(&Path) -> Result<(), Error>) -> Result<PathBuf, Error>,
-    ) -> Result<Library, Error> {
-        self.check_names();
-        // The compiler is looked for first: who lacks it hears so before the download.
-        let compiler = toolchain.compiler()?;
-        let verilator = toolchain.verilator()?;
-        let folder = place(&self.key(&verilator, &compiler), &|folder| {
-            Build { set: self, toolchain, verilator: &verilator, compiler: &compiler, folder }.run()
-        })?;
-        Library::open(&folder.join(LIBRARY), self)
+    fn build(&self, tools: &Tools, folder: &Path) -> Result<(), Error> {
+        let Tools { toolchain, verilator, compiler } = tools;
+        Build { set: self, toolchain, verilator, compiler, folder }.run()
+    }
+
+    /// A set like this one, of these models.
+    fn with_only(&self, models: Vec<ModelSpec>) -> ModelSet {
+        let ModelSet { name, optimize, trace, checks, coverage, models: _ } = self.clone();
+        ModelSet { name, optimize, trace, checks, coverage, models }
     }
 
     fn check_names(&self) {
@@ -107,7 +120,8 @@ impl ModelSet {
     }
 
     /// The hash of everything that decides what the library is.
-    fn key(&self, verilator: &Verilator, compiler: &Compiler) -> String {
+    fn key(&self, tools: &Tools) -> String {
+        let Tools { verilator, compiler, .. } = tools;
         let mut text = format!("{}\n{}\n", verilator.identity, compiler.identity);
         for part in [&self.verilator_flags(), &self.compiler_flags(compiler)] {
             text.push_str(&part.join(" "));
@@ -174,6 +188,59 @@ impl ModelSet {
         } else {
             RUNTIME
         }
+    }
+}
+
+/// What a build needs.
+struct Tools<'a> {
+    toolchain: &'a Toolchain,
+    verilator: Verilator,
+    compiler: Compiler,
+}
+
+impl<'a> Tools<'a> {
+    fn of(toolchain: &'a Toolchain) -> Result<Self, Error> {
+        // The compiler is looked for first: who lacks it hears so before the download.
+        let compiler = toolchain.compiler()?;
+        Ok(Self { toolchain, verilator: toolchain.verilator()?, compiler })
+    }
+}
+
+/// Which model is in which library of the cache: a file for each key, with an entry and a number.
+struct Shelf<'a> {
+    cache: &'a Cache,
+    /// The entries that were looked at, and their folders if they are whole.
+    entries: RefCell<HashMap<String, Option<PathBuf>>>,
+}
+
+impl<'a> Shelf<'a> {
+    fn new(cache: &'a Cache) -> Self {
+        Self { cache, entries: RefCell::default() }
+    }
+
+    fn file(&self, key: &str) -> PathBuf {
+        self.cache.root().join("models/shelf").join(&key[..32])
+    }
+
+    fn find(&self, key: &str) -> Option<Place> {
+        let text = fs::read_to_string(self.file(key)).ok()?;
+        let (entry, index) = text.trim_end().split_once(' ')?;
+        let mut entries = self.entries.borrow_mut();
+        let folder = entries.entry(entry.to_owned()).or_insert_with(|| self.cache.find(entry));
+        Some(Place { path: folder.as_ref()?.join(LIBRARY), index: index.parse().ok()? })
+    }
+
+    fn put(&self, key: &str, entry: &str, index: usize) -> Result<(), Error> {
+        let file = self.file(key);
+        let folder = file.parent().unwrap_or(self.cache.root());
+        fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+        // Another process may write the same: who reads sees one or the other.
+        let write = || {
+            let mut partial = tempfile::NamedTempFile::new_in(folder)?;
+            writeln!(partial, "{entry} {index}")?;
+            partial.persist(&file).map_err(|error| error.error)
+        };
+        write().map_err(|error| Error::io("write", &file, error)).map(drop)
     }
 }
 

@@ -38,6 +38,15 @@ pub struct Library {
     models: Arc<Vec<Class>>,
 }
 
+/// Where a model was built.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The shared object.
+    pub path: PathBuf,
+    /// Its number there.
+    pub index: usize,
+}
+
 /// One model of a library.
 #[derive(Clone)]
 struct Class {
@@ -70,18 +79,19 @@ pub enum Reset {
 }
 
 impl Library {
-    /// Loads the library that was built from this set.
-    pub(crate) fn open(path: &Path, set: &ModelSet) -> Result<Self, Error> {
-        let library = loaded(path)?;
-        let load_error = |detail: String| Error::Load { path: path.to_owned(), detail };
-        type List = unsafe extern "C" fn(index: u64) -> *const Entry;
-        // SAFETY: the symbol is the function that `shim::library_source` wrote, of this type.
-        let list = unsafe { library.get::<List>(ENTRY_SYMBOL.as_bytes()) };
-        let list = list.map_err(|error| load_error(error.to_string()))?;
-        let class = |(index, model): (usize, &crate::ModelSpec)| {
+    /// Loads the models of this set from where each was built.
+    pub(crate) fn open(set: &ModelSet, places: &[Place]) -> Result<Self, Error> {
+        let class = |(model, place): (&crate::ModelSpec, &Place)| {
+            let Place { path, index } = place;
+            let library = loaded(path)?;
+            let load_error = |detail: String| Error::Load { path: path.to_owned(), detail };
+            type List = unsafe extern "C" fn(index: u64) -> *const Entry;
+            // SAFETY: the symbol is the function that `shim::library_source` wrote, of this type.
+            let list = unsafe { library.get::<List>(ENTRY_SYMBOL.as_bytes()) };
+            let list = list.map_err(|error| load_error(error.to_string()))?;
             // SAFETY: the function only reads a constant table. What it returns is null or lives as long as the library, which is
             // never unloaded.
-            let entry = unsafe { list(index as u64).as_ref() };
+            let entry = unsafe { list(*index as u64).as_ref() };
             let entry = entry.ok_or_else(|| load_error(format!("it has no model `{}`", model.name)))?;
             // SAFETY: `name` points to a string constant of the library.
             let name = unsafe { CStr::from_ptr(entry.name) };
@@ -91,7 +101,7 @@ impl Library {
             let coverage = set.coverage.as_ref().map(|folder| Sink::of(folder, model)).transpose()?;
             Ok(Class { entry, layout: Arc::new(Layout::new(&model.name, &model.ports)), coverage })
         };
-        let models = set.models.iter().enumerate().map(class).collect::<Result<_, _>>()?;
+        let models = set.models.iter().zip(places).map(class).collect::<Result<_, _>>()?;
         Ok(Self { models: Arc::new(models) })
     }
 

@@ -452,6 +452,43 @@ fn library_is_built_once_and_again_when_it_is_damaged() {
 }
 
 #[test]
+fn only_the_models_that_changed_are_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let toolchain = private_toolchain(&Cache::from_env(), folder.path());
+    // What is built has a lock beside it.
+    let builds = |name: &str| {
+        let entries = fs::read_dir(folder.path().join("models")).unwrap().map(|entry| entry.unwrap().file_name());
+        entries
+            .filter(|file| file.to_string_lossy().starts_with(name) && file.to_string_lossy().ends_with(".lock"))
+            .count()
+    };
+    let first = ModelSet::new("first").with(counter()).with(counter().named("slow"));
+    first.load_with(&toolchain).unwrap();
+    assert_eq!(builds("first-"), 1);
+
+    // One of them is changed, its port list stays; the other comes second now.
+    let mut faster = counter();
+    faster.verilog = faster.verilog.replace("count + 8'd1", "count + 8'd3");
+    assert_ne!(faster.verilog, counter().verilog);
+    let second = ModelSet::new("second").with(faster).with(counter().named("slow"));
+    let library = second.load_with(&toolchain).unwrap();
+    assert_eq!(builds("second-"), 1);
+    let counted = |name: &str| {
+        let mut model = library.model(name);
+        let enable = model.port("enable");
+        model.poke_u64(enable, 1);
+        model.step();
+        model.peek_u64(model.port("count"))
+    };
+    assert_eq!([counted("counter"), counted("slow")], [3, 1]);
+
+    // All of them are known now, whatever set asks.
+    ModelSet::new("third").with(counter()).load_with(&toolchain).unwrap();
+    second.load_with(&toolchain).unwrap();
+    assert_eq!([builds("second-"), builds("third-")], [1, 0]);
+}
+
+#[test]
 fn lint_is_silent_or_says_what_it_minds() {
     sim_verilator::lint(COUNTER, "counter").unwrap();
     let narrow = COUNTER.replace("count == 8'hff", "count");

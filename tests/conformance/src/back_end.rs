@@ -15,7 +15,7 @@ pub struct BackEnd {
     pub make: fn(u64) -> Box<dyn Device>,
 }
 
-/// All back ends that the tests run on.
+/// The back ends that all tests run on.
 pub fn back_ends() -> Vec<BackEnd> {
     vec![
         BackEnd { name: "model", make: |seed| model(Config { seed, ..Config::DEFAULT }) },
@@ -25,24 +25,36 @@ pub fn back_ends() -> Vec<BackEnd> {
     ]
 }
 
+/// Those that run when `BACK_END` names them: the evaluator takes the same clocks as Verilator, which `sim-cosim` tests, and sixteen times as long.
+pub fn back_ends_on_request() -> Vec<BackEnd> {
+    vec![BackEnd { name: "evaluated-small", make: |seed| evaluated(nvme_hw::Config::SMALL, seed) }]
+}
+
 fn model(config: Config) -> Box<dyn Device> {
     Box::new(ModelDevice::new(config, HostMemory::new()))
 }
 
 /// The hardware with its firmware. It answers fast, so that tests take few clocks; tests that are about slow memory set its timing.
-fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
-    let options = sim_cosim::Options {
+fn options(config: nvme_hw::Config, seed: u64) -> sim_cosim::Options {
+    sim_cosim::Options {
         namespace_bytes: NAMESPACE_BYTES,
         host: BusTiming::with_latency(20),
         memory: BusTiming::with_latency(20),
         seed,
         monitors: true,
         ..sim_cosim::Options::new(config)
-    };
-    match sim_cosim::Verilated::new(&options) {
-        Ok(device) => Box::new(device),
-        Err(error) => panic!("{error}\nBACK_END=model and BACK_END=model-small need no tools."),
     }
+}
+
+fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
+    match sim_cosim::Verilated::new(&options(config, seed)) {
+        Ok(device) => Box::new(device),
+        Err(error) => panic!("{error}\nBACK_END=model and BACK_END=evaluated-small need no tools."),
+    }
+}
+
+fn evaluated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
+    Box::new(sim_cosim::Evaluated::new(&options(config, seed)).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// The seed of this run.
@@ -56,8 +68,10 @@ pub fn seed() -> u64 {
 /// When the body fails, with the line that replays it.
 pub fn every_back_end(body: Body) {
     let only = std::env::var("BACK_END").ok();
-    let chosen = |back_end: &BackEnd| only.as_ref().is_none_or(|name| name == back_end.name);
-    let back_ends: Vec<BackEnd> = back_ends().into_iter().filter(chosen).collect();
+    let back_ends = match &only {
+        None => back_ends(),
+        Some(only) => back_ends().into_iter().chain(back_ends_on_request()).filter(|b| b.name == only).collect(),
+    };
     assert!(!back_ends.is_empty(), "BACK_END={} is no back end", only.unwrap_or_default());
     for back_end in back_ends {
         let _replay = Replay { back_end: back_end.name };

@@ -1,5 +1,6 @@
 //! Many cases, in batches, some batches at a time.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
@@ -36,6 +37,8 @@ pub struct Summary {
     pub census: Census,
     /// Where the time went, over all jobs.
     pub times: Times,
+    /// Designs that a tool could not take, by its defect.
+    pub defects: BTreeMap<&'static str, u64>,
     /// The smallest design that fails in each way, and how many there are of it.
     pub failures: Vec<(Verdict, u64)>,
 }
@@ -46,6 +49,9 @@ impl Summary {
         self.modules += verdict.modules;
         self.clocks += verdict.clocks;
         self.census.merge(&verdict.census);
+        if let Some(defect) = verdict.defect {
+            *self.defects.entry(defect.about).or_default() += 1;
+        }
         let Some(failure) = &verdict.failure else { return };
         let same = |other: &Verdict| other.failure.as_ref().is_some_and(|other| other.kind == failure.kind);
         match self.failures.iter_mut().find(|(other, _)| same(other)) {

@@ -21,6 +21,7 @@ use sim_yosys::netlist::Netlist;
 use crate::case::Case;
 use crate::census::Census;
 use crate::compare::{self, Difference, Opinion};
+use crate::defects::Defect;
 use crate::generator::RandomBlock;
 use crate::netlist::{NetlistSimulator, SCRIPT};
 use crate::panics::caught;
@@ -91,6 +92,8 @@ pub struct Verdict {
     pub case: Case,
     /// What is wrong, if something is.
     pub failure: Option<Failure>,
+    /// Why a tool was not asked.
+    pub defect: Option<&'static Defect>,
     /// The emitted Verilog, as far as it came to that.
     pub verilog: String,
     /// How many modules the design has.
@@ -332,7 +335,10 @@ impl Trial {
     }
 
     fn fail(&mut self, failure: Failure) {
-        self.verdict.failure = Some(failure);
+        match Defect::in_output(&failure.message) {
+            Some(defect) => self.verdict.defect = Some(defect),
+            None => self.verdict.failure = Some(failure),
+        }
     }
 }
 
@@ -387,7 +393,7 @@ fn elaborated(case: Case) -> Trial {
     });
     let case = case.with_tapes(tapes.tapes());
     let (verilog, census) = (String::new(), Census::default());
-    let verdict = Verdict { case, failure: None, verilog, modules: 0, clocks: 0, census };
+    let verdict = Verdict { case, failure: None, defect: None, verilog, modules: 0, clocks: 0, census };
     let mut trial = Trial { verdict, design: None, netlist: None, model: None };
     match built {
         Err(panic) => trial.fail(Failure::new(Kind::Panic(panic.place), panic.message)),

@@ -47,7 +47,15 @@ mod tests {
         let case = Case::random(Seed(3), 4).with_tapes(Tapes::from([("random4".into(), vec![1, 2])]));
         let failure = Failure { kind: Kind::Disagree(vec![NETLIST]), message: "`q0` differs".into(), clocks: Some(7) };
         let (verilog, census) = ("module random4;".to_string(), Census::default());
-        let verdict = Verdict { case: case.clone(), failure: Some(failure), verilog, modules: 1, clocks: 7, census };
+        let verdict = Verdict {
+            case: case.clone(),
+            failure: Some(failure),
+            defect: None,
+            verilog,
+            modules: 1,
+            clocks: 7,
+            census,
+        };
         let root = tempfile::tempdir().unwrap();
         let file = write(root.path(), &verdict).unwrap();
         assert_eq!(Case::parse(&fs::read_to_string(&file).unwrap()), Ok(case));

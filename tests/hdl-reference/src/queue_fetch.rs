@@ -15,6 +15,7 @@ const INDEX_BITS: u32 = 6;
 /// Commands that the FIFO holds.
 const FIFO_DEPTH: u32 = 512;
 
+// example: types
 hw_enum! {
     /// `Idle -> Address -> Data -> Push -> Idle`.
     enum State {
@@ -75,7 +76,9 @@ hw_view! {
     /// Hardware view of the entry.
     struct Entry from WireEntry { opcode: 8, cid: 16, nsid: 32, prp1: 64, prp2: 64, slba: 64, nlb: 16 }
 }
+// end
 
+// example: pointers
 struct Pointers;
 
 impl Block for Pointers {
@@ -103,7 +106,9 @@ impl Block for Pointers {
         m.output("db_err", error);
     }
 }
+// end
 
+// example: fifo
 struct CommandFifo;
 
 impl Block for CommandFifo {
@@ -140,7 +145,9 @@ impl Block for CommandFifo {
         m.output("almost_full", full | (write_at + 2).eq(read_at));
     }
 }
+// end
 
+// example: engine
 /// The fetch engine: a doorbell, a 128-bit read port, a FIFO of decoded commands.
 pub struct QueueFetch;
 
@@ -226,3 +233,4 @@ impl Block for QueueFetch {
         m.output("err", pointers.port("db_err") | last_error);
     }
 }
+// end

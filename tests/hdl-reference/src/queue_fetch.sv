@@ -1,6 +1,7 @@
 // The submission-queue fetch engine as one writes it by hand: the baseline for the area and the speed of the Rust HDL's output.
 // Ports and behaviour are those of `QueueFetch` in queue_fetch.rs.
 
+// example: pointers
 module hand_sq_pointers #(
   parameter int IndexBits = 6
 ) (
@@ -33,7 +34,9 @@ module hand_sq_pointers #(
     end
   end
 endmodule
+// end
 
+// example: fifo
 module hand_command_fifo #(
   parameter int Width = 258,
   parameter int AddressBits = 9
@@ -78,7 +81,9 @@ module hand_command_fifo #(
     end
   end
 endmodule
+// end
 
+// example: engine
 module hand_queue_fetch (
   input  logic         clock,
   input  logic         reset,
@@ -172,3 +177,4 @@ module hand_queue_fetch (
     end
   end
 endmodule
+// end

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Result};
 use crate::output;
 use nvme_model::Config as ModelConfig;
-use sim_cosim::{Options as VerilatedOptions, Verilated};
+use sim_cosim::{Evaluated, Options as HardwareOptions, Verilated};
 use sim_device::{Access, BusTiming, Device, HostMemory, ModelDevice, Sideband};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Kind {
     /// The hardware, simulated clock by clock, with its firmware
     Verilated,
+    /// The same hardware in the evaluator of the HDL: needs no tools, but is many times slower
+    Evaluator,
     /// The reference model: plain Rust, needs no tools; its clocks mean nothing for the hardware
     Model,
 }
@@ -21,6 +23,7 @@ impl Kind {
     pub fn description(self) -> &'static str {
         match self {
             Kind::Verilated => "the Verilated RTL with hosted firmware",
+            Kind::Evaluator => "the RTL in the evaluator with hosted firmware",
             Kind::Model => "the reference model (its clocks mean nothing for the hardware)",
         }
     }
@@ -72,8 +75,10 @@ impl Settings {
 pub enum BackEnd {
     /// The reference model.
     Model(Box<ModelDevice>),
-    /// The hardware.
+    /// The hardware under Verilator.
     Verilated(Box<Verilated>),
+    /// The hardware in the evaluator.
+    Evaluated(Box<Evaluated>),
 }
 
 impl BackEnd {
@@ -87,6 +92,10 @@ impl BackEnd {
                 Ok(Self::Model(Box::new(ModelDevice::new(config, HostMemory::new()))))
             }
             Kind::Verilated => Ok(Self::Verilated(Box::new(verilated(settings, false)?))),
+            Kind::Evaluator => {
+                let device = Evaluated::new(&options(settings, false)).map_err(no_device)?;
+                Ok(Self::Evaluated(Box::new(device)))
+            }
         }
     }
 
@@ -100,7 +109,7 @@ impl BackEnd {
     /// Time inside of the Verilated model since profiling was started.
     pub fn time_in_model(&self) -> Option<Duration> {
         match self {
-            Self::Model(_) => None,
+            Self::Model(_) | Self::Evaluated(_) => None,
             Self::Verilated(device) => Some(device.model_time()),
         }
     }
@@ -109,6 +118,7 @@ impl BackEnd {
         match self {
             Self::Model(device) => &**device,
             Self::Verilated(device) => &**device,
+            Self::Evaluated(device) => &**device,
         }
     }
 
@@ -116,6 +126,7 @@ impl BackEnd {
         match self {
             Self::Model(device) => &mut **device,
             Self::Verilated(device) => &mut **device,
+            Self::Evaluated(device) => &mut **device,
         }
     }
 }
@@ -126,15 +137,18 @@ pub fn verilated_with_waveform(seed: u64) -> Result<Verilated> {
 }
 
 fn verilated(settings: &Settings, trace: bool) -> Result<Verilated> {
-    let options = VerilatedOptions {
+    Verilated::new(&options(settings, trace)).map_err(no_device)
+}
+
+fn options(settings: &Settings, trace: bool) -> HardwareOptions {
+    HardwareOptions {
         namespace_bytes: settings.namespace_bytes,
         host: settings.host,
         memory: settings.memory,
         seed: settings.seed,
         trace,
-        ..VerilatedOptions::new(nvme_hw::Config::DEFAULT)
-    };
-    Verilated::new(&options).map_err(no_device)
+        ..HardwareOptions::new(nvme_hw::Config::DEFAULT)
+    }
 }
 
 /// The messages of the tool chain end with a sentence that says what to do, or go on with those of a compiler.

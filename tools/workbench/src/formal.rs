@@ -144,3 +144,16 @@ fn waveform(known: &Known) -> Option<&Path> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without a solver: a proof of nothing would pass.
+    #[test]
+    fn every_proof_asserts_something() {
+        for proof in proofs() {
+            proof.design().unwrap_or_else(|problems| panic!("{problems}"));
+        }
+    }
+}

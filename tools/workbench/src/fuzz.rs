@@ -78,6 +78,9 @@ fn random(judge: &Judge, arguments: &Arguments) -> Result<()> {
     let summary = campaign::run(judge, campaign, &mut |summary| bar.show(summary))?;
     bar.bar.finish_and_clear();
     print!("{}", text(&summary, arguments.seed, start.elapsed()));
+    for (about, count) in &summary.defects {
+        println!("{count} design(s) a tool could not take: {about}");
+    }
     let failed = !summary.failures.is_empty();
     for (verdict, count) in summary.failures {
         let said = small(judge, verdict)?;

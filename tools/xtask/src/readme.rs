@@ -1,4 +1,4 @@
-//! `cargo xtask readme`: writes what README.md shows of measured figures, from the programs that measure them.
+//! `cargo xtask readme`: writes what README.md and the guide show of measured figures, from the programs that measure them.
 //!
 //! A section stands between `<!-- name: written by ... -->` and `<!-- name: end -->`.
 
@@ -11,12 +11,19 @@ use crate::workspace::{cargo, Workspace};
 
 /// Measures and writes every section.
 pub fn run(workspace: &Workspace) -> Result<()> {
-    let path = workspace.root.join("README.md");
-    let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    text = with_section(&text, "demo", &fenced(&output(workspace, &FLASHDOCK, "demo")?))?;
-    text = with_section(&text, "figures", &fenced(&output(workspace, &FLASHDOCK, "bench")?))?;
-    text = with_section(&text, "area", &output(workspace, &WORKBENCH, "area")?)?;
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    let sections = [
+        ("README.md", "demo", fenced(&output(workspace, &FLASHDOCK, "demo")?)),
+        ("README.md", "figures", fenced(&output(workspace, &FLASHDOCK, "bench")?)),
+        ("README.md", "area", output(workspace, &WORKBENCH, "area")?),
+        ("rtl/hdl/guide/side-by-side.md", "hdl-reference", output(workspace, &WORKBENCH, "hdl-reference")?),
+    ];
+    for (file, name, content) in sections {
+        let path = workspace.root.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = with_section(&text, name, &content).with_context(|| file.to_owned())?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// How cargo runs the command line.
@@ -38,9 +45,9 @@ fn fenced(text: &str) -> String {
 fn with_section(text: &str, name: &str, content: &str) -> Result<String> {
     let begin = format!("<!-- {name}: written by ");
     let end = format!("<!-- {name}: end -->");
-    let from = text.find(&begin).with_context(|| format!("README.md has no section `{begin}... -->`"))?;
+    let from = text.find(&begin).with_context(|| format!("there is no section `{begin}... -->`"))?;
     let from = from + text[from..].find('\n').map_or(0, |line_end| line_end + 1);
-    let to = text[from..].find(&end).with_context(|| format!("README.md has no `{end}`"))? + from;
+    let to = text[from..].find(&end).with_context(|| format!("there is no `{end}`"))? + from;
     Ok(format!("{}{content}{}", &text[..from], &text[to..]))
 }
 

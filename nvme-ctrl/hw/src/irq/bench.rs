@@ -100,7 +100,7 @@ fn the_table_reads_as_written() {
             for _ in 0..400 {
                 let beyond = rng.below(1 << WINDOW_BITS);
                 let (inside, near) = (rng.below(4 * vectors), rng.below(4 * vectors + 64));
-                let address = *rng.pick(&[inside, near, beyond]);
+                let address = *rng.pick(&[inside, near, beyond, PENDING + inside]);
                 let (data, strobe) = (rng.next_u64() & 0xFFFF_FFFF, rng.below(16));
                 write(bench, address, data, strobe);
                 // What stands there afterwards is no write.
@@ -111,6 +111,7 @@ fn the_table_reads_as_written() {
                 let mask = if address % 4 == 3 { mask & 1 } else { mask };
                 if let Some(word) = table.get_mut(address as usize) {
                     *word = *word & !mask | data & mask;
+                    assert_eq!(read(bench, address), *word, "dword {address} after strobe {strobe:#x}");
                 }
             }
             // Everything else is zero: behind the table, and the pending bits.
@@ -121,6 +122,8 @@ fn the_table_reads_as_written() {
             for (port, clears) in [("function_reset", true), ("clear", false)] {
                 (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
                 raise_all(bench, vectors);
+                assert_eq!(read(bench, PENDING), (1 << vectors) - 1);
+                assert!((1..300).all(|dword| read(bench, PENDING + dword) == 0), "they are in the first dword");
                 bench.poke(port, 1);
                 bench.clock();
                 bench.poke(port, 0);
@@ -152,7 +155,15 @@ fn a_reset_masks_all_and_forgets() {
                 (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
                 raise_all(bench, vectors);
                 assert_ne!(read(bench, PENDING), 0);
+                // One message is offered, and another vector has been chosen.
+                bench.poke("msix_enable", 1);
+                bench.hold("message", true);
+                bench.run(10);
                 bench.reset(1);
+                bench.hold("message", false);
+                bench.run(10);
+                assert!(bench.drain("message").is_empty(), "what was chosen before a reset is sent after it");
+                bench.poke("msix_enable", 0);
             }
         });
         // Words of the RAM.
@@ -160,32 +171,35 @@ fn a_reset_masks_all_and_forgets() {
     }
 }
 
-/// The first vector behind the one that was sent last goes first.
+/// The first vector behind the one that was sent last goes first; after a reset, the first of all.
 #[test]
 fn vectors_take_turns() {
     for config in CONFIGS {
         under_all_stalls(&Irq::new(config), |bench, rng| {
             let vectors = u64::from(config.vectors());
             fill_table(bench, config);
-            (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
             bench.poke("msix_enable", 1);
-            let mut last = vectors - 1;
-            for _ in 0..20 {
-                bench.poke("holding", 1);
-                let raised: Vec<u64> = (0..vectors).filter(|_| rng.percent(60)).collect();
-                for vector in &raised {
-                    bench.poke("raise", 1);
-                    bench.poke("raise_vector", *vector);
-                    bench.clock();
+            for _ in 0..4 {
+                (0..vectors).for_each(|vector| write(bench, 4 * vector + 3, 0, 1));
+                let mut last = vectors - 1;
+                for round in 0..6 {
+                    bench.poke("holding", 1);
+                    let raised: Vec<u64> = (0..vectors).filter(|_| round == 0 || rng.percent(60)).collect();
+                    for vector in &raised {
+                        bench.poke("raise", 1);
+                        bench.poke("raise_vector", *vector);
+                        bench.clock();
+                    }
+                    bench.poke("raise", 0);
+                    bench.poke("holding", 0);
+                    bench.run(30 * vectors);
+                    let sent: Vec<u64> = bench.drain_fields("message").iter().map(|m| m.get("address") >> 32).collect();
+                    let turns = (last + 1..=last + vectors).map(|turn| turn % vectors);
+                    let expected: Vec<u64> = turns.filter(|vector| raised.contains(vector)).collect();
+                    assert_eq!(sent, expected, "after {last}");
+                    last = expected.last().copied().unwrap_or(last);
                 }
-                bench.poke("raise", 0);
-                bench.poke("holding", 0);
-                bench.run(30 * vectors);
-                let sent: Vec<u64> = bench.drain_fields("message").iter().map(|m| m.get("address") >> 32).collect();
-                let turns = (last + 1..=last + vectors).map(|turn| turn % vectors);
-                let expected: Vec<u64> = turns.filter(|vector| raised.contains(vector)).collect();
-                assert_eq!(sent, expected, "after {last}");
-                last = expected.last().copied().unwrap_or(last);
+                bench.reset(1);
             }
         });
     }

@@ -32,7 +32,7 @@ impl<'a, 'b> Host<'a, 'b> {
         Host { bench, dwords, doorbells: vec![], window: [vec![], vec![]] }
     }
 
-    /// One clock, with a window behind which each dword holds its number, one clock later.
+    /// One clock, with a window behind which each dword holds its number in the BAR, one clock later.
     fn clock(&mut self) {
         if self.bench.peek("window_write") == 1 {
             let write = ["window_address", "window_data", "window_strobe"].map(|port| self.bench.peek(port));
@@ -40,7 +40,7 @@ impl<'a, 'b> Host<'a, 'b> {
         }
         let number = self.bench.peek("window_read_address");
         self.bench.clock();
-        self.bench.poke("window_read_data", number);
+        self.bench.poke("window_read_data", number + u64::from(MSIX_TABLE.start) / 4);
     }
 
     fn wait_for(&mut self, stream: &str, count: usize) {
@@ -91,7 +91,7 @@ impl<'a, 'b> Host<'a, 'b> {
             let in_window = (MSIX_TABLE.start.into()..BAR0_BYTES.into()).contains(&dword);
             let expected = match self.dwords.get(&dword) {
                 Some((value, _)) => *value,
-                None if in_window => (dword - u64::from(MSIX_TABLE.start)) / 4,
+                None if in_window => dword / 4,
                 None => 0,
             };
             assert_eq!((answer.get("data"), answer.get("resp")), (expected, resp::OKAY.into()), "at {address:#x}");
@@ -158,6 +158,47 @@ fn every_dword_does_what_the_tables_say() {
             }
         });
     }
+}
+
+/// Where one thing ends and another begins, in function 0 and in others.
+#[test]
+fn borders_are_where_the_tables_say() {
+    for config in CONFIGS {
+        under_all_stalls(&Regs::new(config), |bench, rng| {
+            let mut host = Host::new(bench, config);
+            for border in [REGISTERS.start, REGISTERS.end, DOORBELLS.end, BAR0_BYTES] {
+                for beside in 0..16 {
+                    let offset = (u64::from(border + BAR0_BYTES) + beside - 8) % u64::from(BAR0_BYTES);
+                    for function in [0, 1, 0x80] {
+                        let address = function << OFFSET_BITS | offset;
+                        host.write(address, rng.next_u64() & 0xFFFF_FFFF, 0xF);
+                        host.check();
+                        host.read(&[address]);
+                    }
+                }
+            }
+            host.bench.run(50);
+            assert_eq!(host.bench.drain("doorbell"), host.doorbells);
+        });
+    }
+}
+
+/// Of each register that can be written every bit, and no register behind the doorbells.
+#[test]
+fn every_bit_is_written_alone() {
+    without_stalls(&Regs::new(CONFIGS[0]), |bench| {
+        let mut host = Host::new(bench, CONFIGS[0]);
+        for offset in host.dwords.keys().copied().collect::<Vec<_>>() {
+            for value in (0..32).map(|bit| 1 << bit).chain([0xFFFF_FFFF]) {
+                host.write(offset, value, 0xF);
+                host.check();
+                host.write(u64::from(DOORBELLS.start) + offset, !value & 0xFFFF_FFFF, 0xF);
+                host.check();
+            }
+        }
+        host.bench.run(10);
+        assert_eq!(host.bench.drain("doorbell"), host.doorbells);
+    });
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) enum Change {
     AllLanes { memory: usize, port: usize },
     /// A read port reads in every clock.
     AlwaysReads { memory: usize, port: usize },
+    /// The first register of a synchroniser is left out.
+    TooShort { crossing: usize },
 }
 
 /// What becomes of a condition.
@@ -103,6 +105,10 @@ pub(super) fn all(ir: &ModuleIr) -> Vec<Change> {
         let reads = described.reads.iter().enumerate().filter(|(_, read)| read.enable.is_some());
         changes.extend(reads.map(|(port, _)| Change::AlwaysReads { memory, port }));
     }
+    let is_needed = |crossing: &Crossing| crossing.to.iter().all(|register| needed[*register]);
+    let crossings = ir.crossings.iter().enumerate().filter(|(_, crossing)| is_needed(crossing));
+    let chains = crossings.filter(|(_, crossing)| crossing.kind == CrossingKind::Synchronizer && crossing.to.len() > 1);
+    changes.extend(chains.map(|(crossing, _)| Change::TooShort { crossing }));
     changes
 }
 
@@ -288,6 +294,7 @@ impl Change {
             Change::Assignment { .. } => Kind::Assignment,
             Change::NoReset { .. } | Change::ResetValue { .. } => Kind::Reset,
             Change::WriteEnable { .. } | Change::AllLanes { .. } | Change::AlwaysReads { .. } => Kind::Enable,
+            Change::TooShort { .. } => Kind::Crossing,
         }
     }
 
@@ -341,6 +348,13 @@ impl Change {
             }
             Change::AllLanes { memory, port } => ir.memories[*memory].writes[*port].lanes = None,
             Change::AlwaysReads { memory, port } => ir.memories[*memory].reads[*port].enable = None,
+            Change::TooShort { crossing } => {
+                let Crossing { from, to, .. } = &mut ir.crossings[*crossing];
+                // The crossing goes on to be known as one, so that jitter is where it begins.
+                to.remove(0);
+                let (from, first) = (*from, to[0]);
+                set_to(&mut ir.body, first, from);
+            }
         }
         ir
     }
@@ -371,6 +385,16 @@ fn instead_of(ir: &mut ModuleIr, old: &[Statement]) -> Vec<Statement> {
         Statement::Set { target, element, value, source }
     });
     values.collect()
+}
+
+/// Makes every assignment to `register` one of `new`.
+fn set_to(body: &mut [Statement], register: NodeId, new: NodeId) {
+    for statement in body {
+        match statement {
+            Statement::Set { target, value, .. } if *target == register => *value = new,
+            _ => (0..statement.branches()).for_each(|branch| set_to(statement.branch_mut(branch), register, new)),
+        }
+    }
 }
 
 /// Makes whoever reads `old` read `new`.

@@ -141,6 +141,11 @@ impl<'a> Describer<'a> {
                 let enable = read.enable.map_or(String::new(), |enable| self.value(enable));
                 format!("{} read enable: {enable} -> always", self.value(read.data))
             }
+            Change::TooShort { crossing } => {
+                let to = &self.ir.crossings[*crossing].to;
+                let last = to.last().expect("a synchroniser has registers");
+                format!("{}: {} is left out", self.value(*last), self.value(to[0]))
+            }
         }
     }
 
@@ -179,6 +184,7 @@ impl<'a> Describer<'a> {
                 self.ir.memories[*memory].writes[*port].source
             }
             Change::AlwaysReads { memory, port } => self.ir.memories[*memory].reads[*port].source,
+            Change::TooShort { crossing } => self.ir.crossings[*crossing].source,
         }
     }
 

@@ -11,7 +11,7 @@
 //! A round trip is the way through a synchroniser there and one back: `stages + 1` clocks of each side, and one more for where edges meet.
 //!
 //! **Resets.** A block with two clocks has a reset in each domain, and what one side forgets the other must not remember: both are set until each
-//! clock has had an edge after both have had their first, and then both are released.
+//! clock has had an edge after both have had their first, or both have had one at once, and then both are released.
 //!
 //! **What simulation adds.** [`rtl_hdl::with_jitter`] gives the synchronisers the freedom that they have in hardware: a change arrives in this clock or
 //! in the next. The benches run with and without it, with clocks of every ratio ([`Clocking::of_two_clocks`](rtl_hdl::bench::Clocking::of_two_clocks)).

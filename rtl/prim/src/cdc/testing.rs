@@ -30,6 +30,34 @@ pub(crate) fn under_all_clocks(block: &dyn Block, stalls: &[Stalls], mut body: i
     }
 }
 
+/// Runs `body` with two clocks that rise together, where nothing is in doubt.
+pub(crate) fn under_one_rate(block: &dyn Block, body: impl FnOnce(&mut Bench)) {
+    let design = design(block);
+    let mut simulator = BED.simulator(&design);
+    let clocking = Clocking::Periods(vec![(10, 0), (10, 0)]);
+    body(&mut Bench::new(&mut *simulator, &design, Seed::from_env_or(0x5EED), Stalls::None).with_clocking(clocking));
+}
+
+/// An item that meets an empty block is offered after so many edges of the second clock, or one more.
+pub(crate) fn offers_an_item_in_time(block: &dyn Block, width: u32, edges: u32) {
+    let in_time = edges..=edges + 1;
+    under_all_clocks(block, &[Stalls::None], |bench, rng| {
+        for _ in 0..20 {
+            bench.hold("out", true);
+            bench.send("in", items(rng, width, 1));
+            bench.run_until(1_000, |bench| bench.pending("in") == 0);
+            let mut seen = 0;
+            while bench.peek("out_valid") == 0 && seen <= *in_time.end() {
+                seen += (bench.clock() >> 1 & 1) as u32;
+            }
+            assert!(in_time.contains(&seen), "offered after {seen} edges");
+            bench.hold("out", false);
+            bench.run(100 + rng.below(8));
+            assert_eq!(bench.drain("out").len(), 1);
+        }
+    });
+}
+
 /// What goes into `in` comes out of `out`, once and in order, also when both sides are reset in between.
 pub(crate) fn carries_items(block: &dyn Block, width: u32) {
     under_all_clocks(block, &Stalls::ALL, |bench, rng| {
@@ -39,12 +67,13 @@ pub(crate) fn carries_items(block: &dyn Block, width: u32) {
             bench.run_until(60_000, |bench| bench.received("out").len() >= sent.len());
             bench.run(100);
             assert_eq!(bench.drain("out"), sent);
-            // A reset in the middle loses what is inside and nothing else.
+            // A reset in the middle loses what is inside and nothing else. Its edge is one of both clocks.
             bench.send("in", items(rng, width, 40));
             bench.run(rng.below(200));
             bench.clear("in");
-            bench.reset(2);
+            bench.reset(1);
             bench.drain("out");
+            assert_eq!((bench.peek("in_ready"), bench.peek("out_valid")), (1, 0), "it is empty");
         }
     });
 }

@@ -24,6 +24,9 @@
 //!
 //! ## Limits
 //! Where one port writes, the other must not access the same address in the same moment; simulation stops if it does. UltraRAM has one clock.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use rtl_hdl::{address_width, Block, Clock, MemoryStyle, Module};
 

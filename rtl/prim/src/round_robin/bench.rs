@@ -28,7 +28,7 @@ fn one_hot(number: Option<u32>) -> u64 {
 #[test]
 fn the_grant_is_the_first_request_behind_the_last_one() {
     for requests in 1..=6 {
-        let block = block_fn("grant", |m| {
+        let block = block_fn("search", |m| {
             m.allow_combinational("a function");
             let (request, last) = (m.input("request", requests), m.input("last", requests));
             m.output("grant", round_robin(request, last));

@@ -9,6 +9,7 @@ use crate::workload::{self, Op, RandomWork, Window};
 use nvme_spec::limits::CORE_HZ;
 use serde_json::{json, Map, Value};
 use sim_host::{Driver, Options};
+use soc_top::DirectDevice;
 use std::time::{Duration, Instant};
 
 /// Measure cycles per command, latencies and the speed of the simulation
@@ -111,6 +112,18 @@ const OVERHEAD: &str = "harness_overhead_percent";
 const OVERHEAD_MOST: f64 = 30.0;
 /// How fast the simulation is.
 const SPEED: &str = "simulation_clocks_per_second";
+/// Clocks per second of the evaluator, over those of the Verilated model alone.
+const EVALUATOR: &str = "evaluator_speed_over_verilator";
+/// What it must reach.
+const EVALUATOR_LEAST: f64 = 1.0 / 60.0;
+/// Reads that the two are compared by, with four in flight in each queue.
+const EVALUATOR_COMMANDS: u64 = 200;
+/// Elaboration of the whole controller, and its Verilog.
+const ELABORATION: &str = "elaboration_and_emission_ms";
+/// What it must not exceed.
+const ELABORATION_MOST: f64 = 1000.0;
+/// Of so many, the fastest counts: other programs run on the machine, too.
+const ELABORATION_ROUNDS: u32 = 5;
 
 /// One run, measured.
 struct Measured {
@@ -133,12 +146,19 @@ impl Measured {
 /// Measures and prints.
 pub fn run(args: &Args) -> Result {
     let wanted = wanted(args.only.as_deref())?;
-    let mut device = BackEnd::new(&Settings::new(args.back_end, args.seed))?;
     let mut measured = Vec::new();
-    for measurement in wanted {
-        measured.push(measure(&mut device, measurement, args)?);
+    if !wanted.is_empty() {
+        let mut device = BackEnd::new(&Settings::new(args.back_end, args.seed))?;
+        for measurement in wanted {
+            measured.push(measure(&mut device, measurement, args)?);
+        }
     }
-    let figures = Figures { measured, only: args.only.clone() };
+    let asks_for = |name: &str| args.only.as_ref().is_none_or(|only| only == name);
+    // These are about the hardware, whatever device runs the rest.
+    let hardware = args.back_end == Kind::Verilated;
+    let evaluator = (hardware && asks_for(EVALUATOR)).then(|| evaluator_speed(args.seed)).transpose()?;
+    let elaboration = (hardware && asks_for(ELABORATION)).then(elaboration_time).transpose()?;
+    let figures = Figures { measured, evaluator, elaboration, only: args.only.clone() };
     if args.json {
         return output::print_json(&figures.json(args));
     }
@@ -148,13 +168,19 @@ pub fn run(args: &Args) -> Result {
 /// The runs that the figure called `only` needs.
 fn wanted(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
     let Some(only) = only else { return Ok(MEASUREMENTS.iter().collect()) };
+    if only == EVALUATOR || only == ELABORATION {
+        return Ok(vec![]);
+    }
     if only == OVERHEAD || only == SPEED {
         return Ok(MEASUREMENTS.iter().filter(|measurement| measurement.window == FULL).collect());
     }
     let found = MEASUREMENTS.iter().find(|measurement| measurement.name == only);
     found.map(|found| vec![found]).ok_or_else(|| {
-        let names: Vec<&str> =
-            MEASUREMENTS.iter().map(|measurement| measurement.name).chain([OVERHEAD, SPEED]).collect();
+        let names: Vec<&str> = MEASUREMENTS
+            .iter()
+            .map(|measurement| measurement.name)
+            .chain([OVERHEAD, SPEED, EVALUATOR, ELABORATION])
+            .collect();
         Failure::new(format!("there is no figure `{only}`"), format!("give `--only` one of {}", names.join(", ")))
     })
 }
@@ -185,9 +211,53 @@ fn measure(device: &mut BackEnd, measurement: &'static Measurement, args: &Args)
     Ok(measured)
 }
 
+/// The speed of the evaluator over that of the Verilated model: the same commands, the same clocks.
+fn evaluator_speed(seed: u64) -> Result<f64> {
+    let window = Window { queues: FULL.queues, depth: 4 };
+    let run = |kind: Kind| -> Result<(u64, Duration)> {
+        let mut device = BackEnd::new(&Settings::new(kind, seed))?;
+        let options = Options { io_queues: window.queues, io_entries: 2 * window.depth, ..Options::default() };
+        let mut driver = Driver::new(&mut device, options);
+        let identity = driver.bring_up().map_err(workload::device_failed)?;
+        let mut work = RandomWork::new(&identity, Op::Read, 4096, window, EVALUATOR_COMMANDS, seed);
+        driver.device().start_profiling();
+        let (start, start_clock) = (Instant::now(), driver.clock());
+        workload::drive(&mut driver, &identity, &mut work)?;
+        let (clocks, time) = (driver.clock() - start_clock, start.elapsed());
+        Ok((clocks, driver.device().time_in_model().unwrap_or(time)))
+    };
+    let (clocks, evaluated) = run(Kind::Evaluator)?;
+    let (verilated_clocks, verilated) = run(Kind::Verilated)?;
+    if clocks != verilated_clocks {
+        return Err(Failure::new(
+            format!("the evaluator took {clocks} clocks for what took {verilated_clocks} under Verilator"),
+            "run `cargo test -p sim-cosim`, and report it: the two should be the same device",
+        ));
+    }
+    Ok(verilated.as_secs_f64() / evaluated.as_secs_f64())
+}
+
+/// Milliseconds from the description of the controller to its Verilog.
+fn elaboration_time() -> Result<f64> {
+    let mut fastest = Duration::MAX;
+    for _ in 0..ELABORATION_ROUNDS {
+        let start = Instant::now();
+        let design = rtl_hdl::elaborate(&DirectDevice::new(nvme_hw::Config::DEFAULT));
+        let design = design.map_err(|problems| {
+            Failure::new("the hardware description has mistakes", "correct them").with_detail(problems.to_string())
+        })?;
+        let files = rtl_hdl::emit(&design);
+        fastest = fastest.min(start.elapsed());
+        drop(files);
+    }
+    Ok(fastest.as_secs_f64() * 1000.0)
+}
+
 /// All that was measured.
 struct Figures {
     measured: Vec<Measured>,
+    evaluator: Option<f64>,
+    elaboration: Option<f64>,
     only: Option<String>,
 }
 
@@ -205,17 +275,27 @@ impl Figures {
         Some(100.0 * (1.0 - in_model?.as_secs_f64() / time.as_secs_f64()))
     }
 
-    /// Name, value, what it must not exceed, what it is.
-    fn all(&self) -> Vec<(&'static str, f64, Option<f64>, &'static str)> {
+    /// Name, value, what it must reach, what it is.
+    fn all(&self) -> Vec<(&'static str, f64, Option<Must>, &'static str)> {
         let of_run = |measured: &Measured| {
             let Measurement { name, most, about, .. } = *measured.measurement;
-            (name, measured.figure(), most, about)
+            (name, measured.figure(), most.map(Must::BeAtMost), about)
         };
         let mut all: Vec<_> = self.measured.iter().map(of_run).collect();
         if let Some(percent) = self.overhead_percent() {
-            all.push((OVERHEAD, percent, Some(OVERHEAD_MOST), "time outside of the Verilated model"));
+            all.push((OVERHEAD, percent, Some(Must::BeAtMost(OVERHEAD_MOST)), "time outside of the Verilated model"));
         }
-        all.push((SPEED, self.clocks_per_second(), None, "on this machine"));
+        if !self.measured.is_empty() {
+            all.push((SPEED, self.clocks_per_second(), None, "on this machine"));
+        }
+        if let Some(ratio) = self.evaluator {
+            let about = "the evaluator of the HDL on the same reads";
+            all.push((EVALUATOR, ratio, Some(Must::BeAtLeast(EVALUATOR_LEAST)), about));
+        }
+        if let Some(milliseconds) = self.elaboration {
+            let about = "the whole controller, from Rust to Verilog";
+            all.push((ELABORATION, milliseconds, Some(Must::BeAtMost(ELABORATION_MOST)), about));
+        }
         all.retain(|(name, ..)| self.only.as_ref().is_none_or(|only| only == name));
         all
     }
@@ -223,7 +303,8 @@ impl Figures {
     fn json(&self, args: &Args) -> Value {
         let mut object = Map::new();
         for (name, value, ..) in self.all() {
-            object.insert(name.to_owned(), json!((value * 100.0).round() / 100.0));
+            let digits = if value < 1.0 { 1e4 } else { 100.0 };
+            object.insert(name.to_owned(), json!((value * digits).round() / digits));
         }
         object.insert("back_end".to_owned(), json!(args.back_end.description()));
         object.insert("commands".to_owned(), json!(args.commands));
@@ -249,11 +330,10 @@ impl Figures {
             ("", Align::Left),
             ("of", Align::Left),
         ]);
-        for (name, value, most, about) in self.all() {
-            let number = if value < 1000.0 { format!("{value:.1}") } else { output::thousands(value as u64) };
-            let must = most.map_or_else(String::new, |most| format!("<= {most}"));
-            let verdict = most.map_or("", |most| if value <= most { "reached" } else { "MISSED" });
-            table.row([name.to_owned(), number, must, verdict.to_owned(), about.to_owned()]);
+        for (name, value, must, about) in self.all() {
+            let verdict = must.map_or("", |must| if must.is_reached(value) { "reached" } else { "MISSED" });
+            let must = must.map_or_else(String::new, |must| must.to_string());
+            table.row([name.to_owned(), number(value), must, verdict.to_owned(), about.to_owned()]);
         }
         text += &table.text(2);
         let full: Vec<&Measured> =
@@ -262,6 +342,39 @@ impl Figures {
             text += &format!("\n{}", beside_links(&full, paint));
         }
         text
+    }
+}
+
+/// What a figure must reach.
+#[derive(Clone, Copy, Debug)]
+enum Must {
+    BeAtMost(f64),
+    BeAtLeast(f64),
+}
+
+impl Must {
+    fn is_reached(self, value: f64) -> bool {
+        match self {
+            Must::BeAtMost(most) => value <= most,
+            Must::BeAtLeast(least) => value >= least,
+        }
+    }
+}
+
+impl std::fmt::Display for Must {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Must::BeAtMost(most) => write!(f, "<= {most}"),
+            Must::BeAtLeast(least) => write!(f, ">= {}", number(least)),
+        }
+    }
+}
+
+fn number(value: f64) -> String {
+    match value {
+        _ if value < 1.0 => format!("{value:.4}"),
+        _ if value < 1000.0 => format!("{value:.1}"),
+        _ => output::thousands(value as u64),
     }
 }
 

@@ -14,6 +14,7 @@ use anyhow::{bail, ensure, Context, Result};
 use rtl_hdl::mutation::{MODULES_VARIABLE, MUTANT_LIST_VARIABLE, MUTANT_VARIABLE, NO_MUTANT};
 use serde::Deserialize;
 use sim_toolchain::Progress;
+use tempfile::TempDir;
 
 use super::project::{cargo, output, Crate};
 
@@ -31,6 +32,8 @@ const TEST_PARTS: [&str; 3] = ["bench", "tests", "testing"];
 pub struct TestBinary<'a> {
     krate: &'a Crate,
     path: PathBuf,
+    /// Where the binary is.
+    _folder: TempDir,
     /// The names of all tests.
     tests: Vec<String>,
 }
@@ -119,11 +122,15 @@ impl<'a> TestBinary<'a> {
             let library = message.target?.kind.iter().any(|kind| kind == "lib");
             message.executable.filter(|_| library && message.reason == "compiler-artifact")
         });
-        let path = executables.next_back().with_context(|| format!("cargo built no tests of {}", krate.name))?;
+        let built = executables.next_back().with_context(|| format!("cargo built no tests of {}", krate.name))?;
+        // A copy: the numbers of mutants are those of this binary, and whoever builds while it runs would put another one in its place.
+        let folder = tempfile::tempdir().context("cannot create a folder")?;
+        let path = folder.path().join("tests");
+        fs::copy(&built, &path).with_context(|| format!("cannot copy {}", built.display()))?;
         let mut command = Command::new(&path);
         let listed = output(command.args(["--list", "--format", "terse"]))?;
         let tests = listed.lines().filter_map(|line| line.strip_suffix(": test")).map(String::from).collect();
-        Ok(TestBinary { krate, path, tests })
+        Ok(TestBinary { krate, path, _folder: folder, tests })
     }
 
     /// The blocks that have tests.
@@ -218,7 +225,9 @@ impl<'a> TestBinary<'a> {
     fn command(&self, test: &str, mutant: &str) -> Command {
         let mut command = Command::new(&self.path);
         command.args(["--exact", test]).current_dir(&self.krate.folder);
-        command.env(MUTANT_VARIABLE, mutant).env("CARGO_MANIFEST_DIR", &self.krate.folder);
+        // As cargo would, for files of the crate and for lines that say how to replay a failure.
+        command.env("CARGO_MANIFEST_DIR", &self.krate.folder).env("CARGO_PKG_NAME", &self.krate.name);
+        command.env(MUTANT_VARIABLE, mutant);
         // A failure is looked at only by its exit status.
         command.env("RUST_BACKTRACE", "0");
         command

@@ -38,18 +38,39 @@ fn passes_an_item_in_every_clock() {
     }
 }
 
-/// It holds its depth, and one more in the output register.
+/// It holds its depth, and one more in the output register, wherever its pointers are. When one is taken, there is room in time.
 #[test]
 fn holds_its_depth_and_one_more() {
     for fifo in blocks() {
-        let design = design(&fifo);
-        let mut simulator = BED.simulator(&design);
-        let mut bench = Bench::new(&mut *simulator, &design, Seed(1), Stalls::None);
-        bench.hold("out", true);
-        let sent = items(&mut Seed(1).rng("items"), fifo.payload.width(), 2 * fifo.depth as usize + 4);
-        bench.send("in", sent.iter().cloned());
-        bench.run(400 + 8 * u64::from(fifo.depth));
-        assert_eq!(bench.pending("in"), sent.len() - fifo.depth as usize - 1);
+        under_one_rate(&fifo, |bench| {
+            let mut rng = Seed(1).rng("items");
+            for _ in 0..4 {
+                bench.hold("out", true);
+                // So many that each round begins in another quarter of the pointers.
+                let sent = items(&mut rng, fifo.payload.width(), 3 * fifo.depth as usize / 2 + 4);
+                bench.send("in", sent.iter().cloned());
+                bench.run(20 + u64::from(fifo.depth));
+                assert_eq!(bench.pending("in"), sent.len() - fifo.depth as usize - 1);
+                bench.hold("out", false);
+                bench.run(1);
+                bench.hold("out", true);
+                for edge in 1..=fifo.stages {
+                    assert_eq!(bench.peek("in_ready"), 0, "there is room before edge {edge}");
+                    bench.run(1);
+                }
+                assert_eq!(bench.peek("in_ready"), 1);
+                bench.hold("out", false);
+                bench.run(20 + 8 * u64::from(fifo.depth));
+                assert_eq!(bench.drain("out"), sent);
+            }
+        });
+    }
+}
+
+#[test]
+fn offers_an_item_after_its_synchroniser() {
+    for fifo in blocks() {
+        offers_an_item_in_time(&fifo, fifo.payload.width(), fifo.stages + 1);
     }
 }
 

@@ -17,11 +17,15 @@
 //!    bits differ and the others are equal.
 //!
 //! ## Timing
-//! One item per clock of the slower side, if `depth` is at least `2 * stages + 6`. An item that meets an empty FIFO is offered `stages + 2` edges of
-//! `to` after it was taken, or one later. No combinational path from any input to any output.
+//! One item per clock of the slower side, if `depth` is at least `2 * stages + 6`. An item that meets an empty FIFO is offered `stages + 1` edges of
+//! `to` after it was taken, or one later. Its place is free again `stages` edges of `from` after it was read, or one later. No combinational path
+//! from any input to any output.
 //!
 //! ## Limits
 //! The depth is a power of two. It holds `depth` items, and one more in the output register.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use super::scoreboard::Scoreboard;
 use crate::{gray, Payload, Traffic};

@@ -19,6 +19,9 @@
 //!
 //! ## Limits
 //! One item in a round trip: see [`AsyncFifo`](crate::cdc::AsyncFifo) for more.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use super::round_trip::{RoundTrip, ONLY_CHECKED};
 use super::scoreboard::Scoreboard;

@@ -20,6 +20,9 @@
 //!
 //! ## Limits
 //! A pulse while `busy` is lost.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use super::round_trip::{RoundTrip, ONLY_CHECKED};
 use rtl_hdl::{cat, when, zero, Block, Module};

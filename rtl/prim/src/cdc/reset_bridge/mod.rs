@@ -19,6 +19,9 @@
 //!
 //! ## Limits
 //! A pulse is long enough for the set input of a flip-flop.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use rtl_hdl::{lit, Block, Constant, Module};
 

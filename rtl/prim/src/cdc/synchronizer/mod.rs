@@ -17,6 +17,9 @@
 //!
 //! ## Limits
 //! One bit. A level that lasts less than one clock of `to` may be missed: see [`Pulse`](crate::cdc::Pulse).
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use rtl_hdl::{Block, Module};
 

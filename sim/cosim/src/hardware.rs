@@ -1,14 +1,15 @@
-//! The back end.
+//! The back ends.
 
 use crate::lite::Request;
 use crate::machine::Machine;
 use crate::monitors::Monitors;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
+use rtl_hdl::sim::Simulator;
 use rtl_hdl::waveform::Outline;
-use rtl_hdl::{elaborate, Block, Design};
+use rtl_hdl::{elaborate, Block, Design, EvalError, Evaluator};
 use sim_device::{Access, BusTiming, Device, HostMemory, Ram, Sideband};
-use sim_verilator::{ModelSet, ModelSpec, Optimize, Toolchain};
+use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_top::DirectDevice;
 use std::path::Path;
 use std::time::Duration;
@@ -62,17 +63,27 @@ pub enum Error {
     /// A tool is missing, or the model could not be built.
     #[error(transparent)]
     Build(#[from] sim_verilator::Error),
+    /// The evaluator cannot run the hardware.
+    #[error(transparent)]
+    Evaluate(#[from] EvalError),
 }
 
 /// Identify Controller, SN.
 const SERIAL_NUMBER: &str = "VERILATED-0";
 
-/// The Verilated hardware with hosted firmware.
-pub struct Verilated {
+/// The hardware with hosted firmware, run by a simulator.
+pub struct Hardware<S> {
+    name: &'static str,
     /// The firmware owns its register bus, and with it the machine.
-    firmware: Firmware<Machine>,
+    firmware: Firmware<Machine<S>>,
     outline: Outline,
 }
+
+/// The emitted hardware under Verilator.
+pub type Verilated = Hardware<Model>;
+
+/// The same hardware in the evaluator of the HDL: slow, and without any tool.
+pub type Evaluated = Hardware<Evaluator>;
 
 impl Verilated {
     /// Builds the device with the tools of the environment; the first time takes a minute, later it is loaded from the cache.
@@ -88,17 +99,10 @@ impl Verilated {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_toolchain(options: &Options, toolchain: &Toolchain) -> Result<Self, Error> {
-        options.config.check().map_err(|error| Error::Config(error.to_string()))?;
         let design = design(options)?;
         let library = model_set(options, &design).load_with(toolchain)?;
         let model = library.model(&DirectDevice::new(options.config).name());
-        let ram = Ram::new(options.namespace_bytes);
-        let mut machine =
-            Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
-        machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
-        let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
-        let firmware = Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER));
-        Ok(Self { firmware, outline: Outline::of(&design) })
+        Ok(Self::around("verilated", model, options, &design))
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -109,11 +113,6 @@ impl Verilated {
         Ok(model_set(options, &design(options)?))
     }
 
-    /// What the hardware description knows of the signals in a waveform.
-    pub fn outline(&self) -> &Outline {
-        &self.outline
-    }
-
     /// Starts measuring the time inside of the Verilated model.
     pub fn measure_model_time(&mut self) {
         self.machine_mut().model.measure_eval_time();
@@ -122,11 +121,6 @@ impl Verilated {
     /// The time inside of the Verilated model since [`measure_model_time`](Self::measure_model_time).
     pub fn model_time(&self) -> Duration {
         self.machine().model.eval_time()
-    }
-
-    /// The device's memory, by the back door.
-    pub fn ram(&mut self) -> &mut Ram {
-        &mut self.machine_mut().ram
     }
 
     /// Writes a waveform from here on.
@@ -141,6 +135,39 @@ impl Verilated {
     pub fn trace_close(&mut self) {
         self.machine_mut().model.trace_close();
     }
+}
+
+impl Evaluated {
+    /// The device in the evaluator. It writes no waveforms.
+    ///
+    /// # Errors
+    /// If the configuration is not possible.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let design = design(options)?;
+        Ok(Self::around("evaluated", Evaluator::new(&design)?, options, &design))
+    }
+}
+
+impl<S: Simulator> Hardware<S> {
+    fn around(name: &'static str, model: S, options: &Options, design: &Design) -> Self {
+        let ram = Ram::new(options.namespace_bytes);
+        let mut machine =
+            Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
+        machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
+        let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
+        let firmware = Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER));
+        Self { name, firmware, outline: Outline::of(design) }
+    }
+
+    /// What the hardware description knows of the signals in a waveform.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// The device's memory, by the back door.
+    pub fn ram(&mut self) -> &mut Ram {
+        &mut self.machine_mut().ram
+    }
 
     /// One clock, or as many as firmware takes for one turn.
     fn advance(&mut self) {
@@ -152,20 +179,22 @@ impl Verilated {
         }
     }
 
-    fn machine(&self) -> &Machine {
+    fn machine(&self) -> &Machine<S> {
         self.firmware.mmio_ref()
     }
 
-    fn machine_mut(&mut self) -> &mut Machine {
+    fn machine_mut(&mut self) -> &mut Machine<S> {
         self.firmware.mmio()
-    }
-
-    fn address(access: Access) -> u32 {
-        u32::from(access.function) * nvme_spec::regs::BAR0_BYTES + access.offset as u32
     }
 }
 
+/// The dword that holds the first byte of an access.
+fn address(access: Access) -> u32 {
+    u32::from(access.function) * nvme_spec::regs::BAR0_BYTES + access.offset as u32
+}
+
 fn design(options: &Options) -> Result<Design, Error> {
+    options.config.check().map_err(|error| Error::Config(error.to_string()))?;
     Ok(elaborate(&DirectDevice::new(options.config))?)
 }
 
@@ -173,17 +202,17 @@ fn model_set(options: &Options, design: &Design) -> ModelSet {
     ModelSet::new("device").with(ModelSpec::of(design)).optimize(Optimize::Run).trace(options.trace)
 }
 
-impl Device for Verilated {
+impl<S: Simulator> Device for Hardware<S> {
     fn name(&self) -> &str {
-        "verilated"
+        self.name
     }
 
     fn read(&mut self, access: Access) -> u64 {
         if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
             return 0;
         }
-        let first = Self::address(access) & !3;
-        let last = (Self::address(access) + u32::from(access.bytes) - 1) & !3;
+        let first = address(access) & !3;
+        let last = (address(access) + u32::from(access.bytes) - 1) & !3;
         let low = u64::from(self.machine_mut().read_mmio(first));
         let mut value = low;
         let mut address = first;
@@ -203,7 +232,7 @@ impl Device for Verilated {
         if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
             return;
         }
-        let mut address = Self::address(access) & !3;
+        let mut address = address(access) & !3;
         let shift = 8 * (access.offset & 3);
         let mut bytes = u128::from(value) << shift;
         let mut strobe = ((1u32 << access.bytes) - 1) << (access.offset & 3);
