@@ -1,35 +1,58 @@
 //! # Buses
 //!
-//! Port bundles of the AMBA AXI family, and protocol monitors for simulation.
+//! Port bundles of the AMBA AXI family and of TileLink, protocol monitors for simulation, and rules for proofs.
 //!
 //! | what | purpose |
 //! |---|---|
 //! | [`Axi4`] | the five channels of a manager or a subordinate in one line, as streams |
+//! | [`Axi4Slice`] | registers in all channels of an AXI4 bus |
 //! | [`AxiLite`] | the same for AXI4-Lite, 32 bits wide |
 //! | [`AxiLiteRegisters`] | a subordinate that turns accesses into "here is a write, here is a read" |
+//! | [`AxiStream`], [`AxiStreamSlice`] | AXI4-Stream, and registers in it |
+//! | [`TileLink`], [`TileLinkCached`] | TL-UL and TL-UH; TL-C |
+//! | [`TileLinkMemory`] | a memory behind TL-UL |
 //! | [`monitor`] | judges, clock by clock, whether both sides keep the protocol |
+//! | [`rules`] | the same rules as properties, for proofs |
 //!
-//! Ports carry the names of the standard behind the name of the bus: `host_awvalid`, `host_awaddr`, and so on.
+//! Ports carry the names of the standard behind the name of the bus: `host_awvalid`, `from_tdata`, `memory_a_opcode`, and so on.
 #![deny(missing_docs)]
 
 mod proofs;
 pub use proofs::proofs;
 
 mod axi4;
+pub mod axi4_slice;
 mod axi_lite;
 pub mod axi_lite_registers;
+mod axi_stream;
+pub mod axi_stream_slice;
 mod channel;
 pub mod monitor;
+pub mod rules;
 #[cfg(test)]
 mod testing;
+mod tile_link;
+pub mod tile_link_memory;
 
+use axi4::LEN_BITS;
 pub use axi4::{
     Address, Axi4, Axi4Config, Axi4Manager, Axi4Subordinate, ConfigError, ReadData, WriteData, WriteResponse,
 };
+pub use axi4_slice::Axi4Slice;
 pub use axi_lite::{
     AxiLite, AxiLiteManager, AxiLiteSubordinate, LiteAddress, LiteReadData, LiteWriteData, LiteWriteResponse,
 };
 pub use axi_lite_registers::AxiLiteRegisters;
+pub use axi_stream::{
+    AxiStream, AxiStreamConfig, AxiStreamConfigError, AxiStreamReceiver, AxiStreamTransmitter, Transfer,
+};
+pub use axi_stream_slice::AxiStreamSlice;
+pub use tile_link::{
+    ChannelA, ChannelB, ChannelC, ChannelD, ChannelE, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD, TileLink,
+    TileLinkCached, TileLinkCachedClient, TileLinkCachedManager, TileLinkClient, TileLinkConfig, TileLinkConfigError,
+    TileLinkManager,
+};
+pub use tile_link_memory::TileLinkMemory;
 
 /// Values of `bresp` and `rresp`. AMBA AXI, "Read and write response structure".
 pub mod resp {

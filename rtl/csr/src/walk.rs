@@ -38,6 +38,9 @@ const WORDS_ALL_MAX: u32 = 1024;
 /// At the first difference between the block and its table.
 pub fn walk(file: &RegisterFile, sim: &mut dyn Simulator, seed: Seed) {
     let mut walker = Walker::new(file, sim, seed);
+    // Before the first reset nothing holds, so nothing is asked of the block.
+    walker.still();
+    walker.clock_in_reset();
     walker.reset();
     walker.read_everything();
     for index in 0..file.registers().len() {
@@ -121,6 +124,13 @@ impl<'a> Walker<'a> {
 
     /// Resets the block in a clock in which the word at `offset` is written, with every input of a field at zero: nothing of the write is left.
     fn reset_in_a_write(&mut self, offset: u32) {
+        self.still();
+        self.begin_a_write(offset);
+        self.clock_in_reset();
+    }
+
+    /// Sets every input of a field to zero, and expects reset values.
+    fn still(&mut self) {
         for ports in &self.ports {
             for ports in &ports.fields {
                 ports.event.into_iter().for_each(|port| self.sim.poke_u64(port, 0));
@@ -130,7 +140,10 @@ impl<'a> Walker<'a> {
             self.values[index] = self.file.registers()[index].reset;
             self.show(index, 0);
         }
-        self.begin_a_write(offset);
+    }
+
+    /// A clock in reset.
+    fn clock_in_reset(&mut self) {
         self.poke("reset", 1);
         self.pulses.fill(0);
         self.clock();

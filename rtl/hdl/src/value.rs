@@ -1,8 +1,9 @@
 //! Typed values: enums and bundles of signals.
 
-use crate::module::{building, note_fields};
+use crate::module::{building, note_fields, problem};
 use crate::signal::{cat, Operand, Signal};
 use std::marker::PhantomData;
+use std::panic::Location;
 
 /// A hardware value: one signal or a structure of signals.
 pub trait Value: Copy {
@@ -45,6 +46,19 @@ pub trait Value: Copy {
     /// Assigns every field; see [`Signal::set`].
     #[track_caller]
     fn set(&self, value: Self) {
+        let (wanted, given) = (self.suffixes(), value.suffixes());
+        if wanted != given {
+            let list = |suffixes: &[String]| {
+                let names: Vec<&str> = suffixes.iter().map(|suffix| suffix.trim_start_matches('_')).collect();
+                names.join(", ")
+            };
+            let (wanted, given) = (list(&wanted), list(&given));
+            problem(
+                Location::caller(),
+                format!("the fields {given} are assigned to the fields {wanted}: give exactly the optional fields that the configuration has"),
+            );
+            return;
+        }
         for (target, value) in self.leaves().into_iter().zip(value.leaves()) {
             target.set(value);
         }
@@ -60,6 +74,22 @@ impl Value for Signal {
     }
     fn suffixes(&self) -> Vec<String> {
         vec![String::new()]
+    }
+}
+
+/// A value that a configuration may leave out: if it does, there is no signal.
+impl<V: Value> Value for Option<V> {
+    fn leaves(&self) -> Vec<Signal> {
+        self.iter().flat_map(V::leaves).collect()
+    }
+    fn rebuild(&self, leaves: &mut dyn Iterator<Item = Signal>) -> Self {
+        self.map(|value| value.rebuild(leaves))
+    }
+    fn suffixes(&self) -> Vec<String> {
+        self.iter().flat_map(V::suffixes).collect()
+    }
+    fn bundles(&self) -> Vec<Vec<usize>> {
+        self.iter().flat_map(V::bundles).collect()
     }
 }
 

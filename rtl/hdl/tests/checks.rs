@@ -821,6 +821,61 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn optional_fields_are_given_where_they_are() {
+    hw_bundle! {
+        /// A field of each kind.
+        struct Both {
+            /// Always there.
+            data: Bits<8>,
+        }
+    }
+    #[derive(Clone, Copy)]
+    struct Item {
+        both: Both,
+        last: Option<Signal>,
+    }
+    impl Value for Item {
+        fn leaves(&self) -> Vec<Signal> {
+            [self.both.leaves(), self.last.leaves()].concat()
+        }
+        fn rebuild(&self, leaves: &mut dyn Iterator<Item = Signal>) -> Self {
+            Item { both: self.both.rebuild(leaves), last: self.last.rebuild(leaves) }
+        }
+        fn suffixes(&self) -> Vec<String> {
+            let last = self.last.suffixes().iter().map(|_| "_last".to_string()).collect();
+            [self.both.suffixes(), last].concat()
+        }
+    }
+    let stream = |m: &Module, has_last: bool| {
+        m.stream_out_with("out", Naming::Underscore, |make| Item {
+            both: Both { data: make("data", 8) },
+            last: has_last.then(|| make("last", 1)),
+        })
+    };
+    let item = |m: &Module, has_last: bool| Item {
+        both: Both { data: m.input("data", 8) },
+        last: has_last.then(|| m.input("last", 1)),
+    };
+    for has_last in [false, true] {
+        let right = block_fn("right", |m| {
+            m.clock();
+            let out = stream(m, has_last);
+            let item = item(m, has_last);
+            when(out.can_take(), || out.offer(item));
+        });
+        let design = elaborate(&right).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(design.top().port("out_last").is_some(), has_last);
+        refuses(&["optional fields that the configuration has", "data, last"], |m, line| {
+            m.clock();
+            let out = stream(m, has_last);
+            let item = item(m, !has_last);
+            line.below(line!());
+            out.offer(item);
+        });
+    }
+}
+
+#[test]
 fn array_index_out_of_range() {
     refuses(&["element 4 does not fit the array `held`", "it has 4 elements", "2 bits"], |m, line| {
         let clock = m.clock();

@@ -22,6 +22,7 @@ use nvme_hw::sq_fetch::SqFetch;
 use nvme_hw::storage_mux::StorageMux;
 use nvme_hw::units::Units;
 use nvme_hw::Config;
+use rtl_bus::{Axi4Config, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory};
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
@@ -39,6 +40,13 @@ pub struct Entry {
 
 /// Bits of the items in the examples of `rtl-prim`, whose blocks carry anything.
 const EXAMPLE_BITS: u32 = 64;
+
+/// The buses of the examples of `rtl-bus`.
+const EXAMPLE_AXI4: Axi4Config = Axi4Config { address_bits: 32, data_bits: EXAMPLE_BITS, id_bits: 4, user_bits: 1 };
+const EXAMPLE_STREAM: AxiStreamConfig =
+    AxiStreamConfig { data_bits: EXAMPLE_BITS, keep: true, last: true, id_bits: 0, dest_bits: 0, user_bits: 0 };
+const EXAMPLE_TILE_LINK: TileLinkConfig =
+    TileLinkConfig { address_bits: 10, data_bits: EXAMPLE_BITS, size_bits: 3, source_bits: 4, sink_bits: 1 };
 
 /// The whole device, the controller, its blocks in the order of a command's way, and examples of the building blocks.
 pub const CATALOGUE: &[Entry] = &[
@@ -97,6 +105,9 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "async_fifo", make: |_| Box::new(AsyncFifo::new(Payload::bits(EXAMPLE_BITS), 16, cdc::STAGES)) },
     Entry { name: "reset_bridge", make: |_| Box::new(ResetBridge { stages: cdc::STAGES }) },
     Entry { name: "stream_demux", make: |_| Box::new(StreamDemux::new(4, Payload::bits(EXAMPLE_BITS), "data", 0..2)) },
+    Entry { name: "axi4_slice", make: |_| Box::new(Axi4Slice { config: EXAMPLE_AXI4 }) },
+    Entry { name: "axi_stream_slice", make: |_| Box::new(AxiStreamSlice { config: EXAMPLE_STREAM }) },
+    Entry { name: "tile_link_memory", make: |_| Box::new(TileLinkMemory { config: EXAMPLE_TILE_LINK }) },
 ];
 
 #[cfg(test)]

@@ -28,8 +28,9 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::rules::AxiLiteRules;
 use crate::{resp, AxiLite, AxiLiteSubordinate, LiteReadData, LiteWriteResponse};
-use rtl_hdl::{lit, when, Clock, Module, Signal};
+use rtl_hdl::{lit, when, Clock, Module, Signal, StreamContents};
 
 #[cfg(test)]
 pub(crate) mod bench;
@@ -87,6 +88,17 @@ impl AxiLiteRegisters {
             read_address.set(bus.ar.payload().addr);
         });
 
+        // 5. Properties: what is held or offered is what waits for an answer, no more and no less.
+        let rules = AxiLiteRules::of_subordinate(m, clock, &format!("{name}_rules"), &bus);
+        for (what, waiting, held, answer) in [
+            ("write_addresses", rules.write_addresses, address_held, bus.b.contents().full),
+            ("write_words", rules.write_words, data_held, bus.b.contents().full),
+            ("reads", rules.reads, read_held, bus.r.contents().full),
+        ] {
+            let inside = held.zext(waiting.width()) + answer.zext(waiting.width());
+            m.assert(clock, &format!("{name}_{what}_are_inside"), waiting.eq(inside));
+        }
+
         AxiLiteRegisters {
             bus,
             address_held,
@@ -137,6 +149,11 @@ impl AxiLiteRegisters {
     /// The address of the read; a register.
     pub fn read_address(&self) -> Signal {
         self.read_address
+    }
+
+    /// What the registers of the read data channel hold, for properties.
+    pub fn answer(&self) -> StreamContents<LiteReadData> {
+        self.bus.r.contents()
     }
 
     /// Answers the read, under the conditions around this call, which must include [`read`](Self::read).

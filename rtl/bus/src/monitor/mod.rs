@@ -1,7 +1,7 @@
 //! Protocol monitors: they look at every clock of a bus and say which rule a side broke.
 //!
-//! A monitor works on samples, plain structures of what the ports show just before the clock rises. A [`Axi4Probe`] or an
-//! [`AxiLiteProbe`] takes them from any [`Simulator`]; a harness that has the ports at hand fills them in itself.
+//! A monitor works on samples, plain structures of what the ports show just before the clock rises. An [`Axi4Probe`], [`AxiLiteProbe`],
+//! [`AxiStreamProbe`] or [`TileLinkProbe`] takes them from any [`Simulator`]; a harness that has the ports at hand fills them in itself.
 //!
 //! ```
 //! use rtl_bus::monitor::{LiteSample, AxiLiteMonitor};
@@ -18,18 +18,23 @@
 
 mod axi4;
 mod axi_lite;
+mod axi_stream;
 #[cfg(test)]
 mod tests;
+mod tile_link;
 
 pub use axi4::{
     AddressSample, Axi4Monitor, Axi4Probe, Axi4Sample, ReadSample, ResponseSample, WriteSample, DATA_WORDS,
 };
 pub use axi_lite::{AxiLiteMonitor, AxiLiteProbe, LiteReadSample, LiteSample, LiteWriteSample};
+pub use axi_stream::{AxiStreamMonitor, AxiStreamProbe, AxiStreamSample, TransferSample};
+pub use tile_link::{MessageSample, TileLinkMonitor, TileLinkProbe, TileLinkSample};
 
 use rtl_hdl::sim::{PortId, Simulator};
 use std::fmt;
 
-/// A rule of the protocol. The titles are those of sections of the AMBA AXI and ACE Protocol Specification.
+/// A rule of the protocol. The titles are those of sections of the AMBA AXI and ACE Protocol Specification or, where it says so, of the SiFive TileLink
+/// Specification.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
     /// "Handshake process": once valid, valid until taken.
@@ -40,7 +45,7 @@ pub enum Rule {
     Boundary,
     /// "Burst type", "Burst length": the type exists and its length is allowed for it.
     Burst,
-    /// "Burst size": a beat is not wider than the data.
+    /// "Burst size": a beat is not wider than the data. TileLink, "TileLink Uncached Lightweight (TL-UL)": a message is not longer than a beat.
     Size,
     /// "Data read and write structure": strobes lie within the bytes of the beat.
     Strobe,
@@ -48,13 +53,30 @@ pub enum Rule {
     WriteLast,
     /// "Burst length": `rlast` marks the last beat and no other.
     ReadLast,
-    /// "Dependencies between channel handshake signals": a write response follows address and last beat of its write.
+    /// "Dependencies between channel handshake signals": a write response follows address and last beat of its write. TileLink, "Source and Sink
+    /// Identifiers": an answer carries the source of a request that waits.
     ResponseUnasked,
     /// "Dependencies between channel handshake signals": a read beat follows the address of its read.
     ReadUnasked,
     /// "Read and write response structure": the response exists, and no exclusive access was asked for.
     Response,
-    /// "Clock and reset": nothing is valid during reset.
+    /// TileLink, "Message Taxonomy": the message exists at this level.
+    Opcode,
+    /// TileLink, "Message Taxonomy": the message exists in this kind.
+    Param,
+    /// TileLink, "Addressing": the address is a multiple of the size.
+    Aligned,
+    /// TileLink, "Byte Lanes": the mask is that of size and address, or lies inside of it in a partial write.
+    Mask,
+    /// TileLink, "Burst Messages": the beats of a message follow each other, and only data, mask and corrupt change.
+    Contiguous,
+    /// TileLink, "Source and Sink Identifiers": a source asks one thing at a time.
+    SourceInUse,
+    /// TileLink, "Request-Response Message Ordering": the answer is of the kind and size that was asked for.
+    Answer,
+    /// TileLink, "Errors": only data is corrupt, and data that is denied is.
+    Corrupt,
+    /// "Clock and reset", and TileLink, "Clocking, Reset, and Power": nothing is valid during reset.
     Reset,
     /// Everything that was asked is answered when the run ends.
     Unanswered,

@@ -1,7 +1,8 @@
 //! Each rule catches a wrong trace, and right traces pass.
 
 use super::*;
-use crate::{burst, resp, Axi4Config};
+use crate::{burst, resp, Axi4Config, AxiStreamConfig, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD, TileLinkConfig};
+use rtl_hdl::HwEnum;
 
 const CONFIG: Axi4Config = Axi4Config { address_bits: 64, data_bits: 512, id_bits: 8, user_bits: 8 };
 /// `awsize` of whole beats of [`CONFIG`].
@@ -248,4 +249,308 @@ fn lite_rules_are_kept() {
     assert_eq!(judge_lite(&[read, reset(data), reset(idle)]), []);
     assert_eq!(judge_lite(&[reset(idle), reset(data)]), [(1, Rule::Reset)]);
     assert_eq!(judge_lite(&[read, reset(idle), data]), [(2, Rule::ReadUnasked)]);
+}
+
+#[test]
+fn a_stream_keeps_its_offer() {
+    let config = AxiStreamConfig { data_bits: 64, keep: true, last: true, id_bits: 4, dest_bits: 4, user_bits: 1 };
+    let judge = |trace: &[AxiStreamSample]| {
+        let mut monitor = AxiStreamMonitor::new("from", config);
+        trace.iter().for_each(|sample| monitor.clock(sample));
+        monitor.violations().iter().map(|violation| (violation.clock, violation.rule)).collect::<Vec<_>>()
+    };
+    let transfer = TransferSample { keep: 0xff, ..TransferSample::default() };
+    let offers = |payload| AxiStreamSample { reset: false, t: offered(payload) };
+    let takes = |payload| AxiStreamSample { reset: false, t: taken(payload) };
+    let idle = AxiStreamSample::default();
+    assert_eq!(judge(&[offers(transfer), takes(transfer), takes(TransferSample { last: true, ..transfer }), idle]), []);
+    assert_eq!(judge(&[offers(transfer), idle]), [(1, Rule::Withdrawn)]);
+    let changes = [
+        TransferSample { data: [1; DATA_WORDS], ..transfer },
+        TransferSample { keep: 1, ..transfer },
+        TransferSample { last: true, ..transfer },
+        TransferSample { id: 1, ..transfer },
+        TransferSample { dest: 1, ..transfer },
+        TransferSample { user: 1, ..transfer },
+    ];
+    for changed in changes {
+        assert_eq!(judge(&[offers(transfer), offers(changed)]), [(1, Rule::Changed)]);
+    }
+    let reset = |sample| AxiStreamSample { reset: true, ..sample };
+    assert_eq!(judge(&[offers(transfer), reset(offers(transfer)), reset(idle), idle]), []);
+    assert_eq!(judge(&[reset(idle), reset(offers(transfer))]), [(1, Rule::Reset)]);
+}
+
+const TILE_LINK: TileLinkConfig =
+    TileLinkConfig { address_bits: 32, data_bits: 64, size_bits: 4, source_bits: 4, sink_bits: 2 };
+
+/// The rules that a trace of TileLink breaks, with their clocks.
+fn judge_tile_link(level: Level, trace: &[TileLinkSample]) -> Vec<(u64, Rule)> {
+    let mut monitor = TileLinkMonitor::new("tl", TILE_LINK, level);
+    trace.iter().for_each(|sample| monitor.clock(sample));
+    monitor.finish();
+    monitor.violations().iter().map(|violation| (violation.clock, violation.rule)).collect()
+}
+
+fn judge_light(trace: &[TileLinkSample]) -> Vec<(u64, Rule)> {
+    judge_tile_link(Level::UncachedLightweight, trace)
+}
+
+fn judge_heavy(trace: &[TileLinkSample]) -> Vec<(u64, Rule)> {
+    judge_tile_link(Level::UncachedHeavyweight, trace)
+}
+
+/// A request for a whole beat.
+fn request(opcode: OpcodeA, source: u16) -> MessageSample {
+    MessageSample { opcode: opcode.code() as u8, size: 3, source, address: 0x100, mask: 0xff, ..Default::default() }
+}
+
+fn answer(opcode: OpcodeD, source: u16) -> MessageSample {
+    MessageSample { opcode: opcode.code() as u8, size: 3, source, ..MessageSample::default() }
+}
+
+fn on_a(message: MessageSample) -> TileLinkSample {
+    TileLinkSample { a: taken(message), ..TileLinkSample::default() }
+}
+
+fn on_c(message: MessageSample) -> TileLinkSample {
+    TileLinkSample { c: taken(message), ..TileLinkSample::default() }
+}
+
+fn on_d(message: MessageSample) -> TileLinkSample {
+    TileLinkSample { d: taken(message), ..TileLinkSample::default() }
+}
+
+#[test]
+fn tile_link_that_is_right_passes() {
+    let get = |source| on_a(request(OpcodeA::Get, source));
+    let data = |source| on_d(answer(OpcodeD::AccessAckData, source));
+    let put = on_a(request(OpcodeA::PutFullData, 1));
+    let ack = on_d(answer(OpcodeD::AccessAck, 1));
+    assert_eq!(judge_light(&[get(1), get(2), data(2), data(1), put, ack]), []);
+    // Answered in the clock of the request.
+    assert_eq!(judge_light(&[TileLinkSample { d: data(1).d, ..get(1) }]), []);
+    // A source is free with the first beat of its answer, so the next request of it may be there in that clock's successor.
+    let long = |message: MessageSample| MessageSample { size: 4, ..message };
+    let long_data = on_d(long(answer(OpcodeD::AccessAckData, 1)));
+    let long_get = on_a(long(request(OpcodeA::Get, 1)));
+    assert_eq!(
+        judge_heavy(&[long_get, long_data, TileLinkSample { d: long_data.d, ..long_get }, long_data, long_data]),
+        []
+    );
+    // An answer may come while the burst of the request is under way.
+    let long_put = on_a(long(request(OpcodeA::PutFullData, 1)));
+    let long_ack = on_d(long(answer(OpcodeD::AccessAck, 1)));
+    assert_eq!(judge_heavy(&[long_put, TileLinkSample { d: long_ack.d, ..long_put }]), []);
+    for opcode in [OpcodeA::ArithmeticData, OpcodeA::LogicalData] {
+        assert_eq!(judge_heavy(&[on_a(request(opcode, 1)), data(1)]), []);
+    }
+    assert_eq!(judge_heavy(&[on_a(request(OpcodeA::Intent, 1)), on_d(answer(OpcodeD::HintAck, 1))]), []);
+    let denied = MessageSample { denied: true, corrupt: true, ..answer(OpcodeD::AccessAckData, 1) };
+    assert_eq!(judge_light(&[get(1), on_d(denied)]), []);
+}
+
+#[test]
+fn tile_link_offers_stay() {
+    let offers = |message| TileLinkSample { a: offered(message), ..TileLinkSample::default() };
+    let get = request(OpcodeA::Get, 1);
+    let data = on_d(answer(OpcodeD::AccessAckData, 1));
+    assert_eq!(judge_light(&[offers(get), on_a(get), data]), []);
+    assert_eq!(judge_light(&[offers(get), TileLinkSample::default(), data]), [(1, Rule::Withdrawn)]);
+    let other = MessageSample { address: 0x108, ..get };
+    assert_eq!(judge_light(&[offers(get), on_a(other), data]), [(1, Rule::Changed)]);
+    let probe = MessageSample { opcode: OpcodeB::ProbeBlock.code() as u8, mask: 0xff, size: 3, ..Default::default() };
+    let idle = TileLinkSample::default();
+    let [b, c, d, e] = [
+        TileLinkSample { b: offered(probe), ..idle },
+        TileLinkSample {
+            c: offered(MessageSample { opcode: OpcodeC::ProbeAck.code() as u8, ..Default::default() }),
+            ..idle
+        },
+        TileLinkSample { d: offered(answer(OpcodeD::AccessAckData, 1)), ..on_a(get) },
+        TileLinkSample { e: offered(1), ..idle },
+    ];
+    for sample in [b, c, e] {
+        assert_eq!(judge_tile_link(Level::Cached, &[sample, idle]), [(1, Rule::Withdrawn)]);
+    }
+    let unanswered = (2, Rule::Unanswered);
+    assert_eq!(judge_tile_link(Level::Cached, &[d, idle]), [(1, Rule::Withdrawn), unanswered]);
+}
+
+#[test]
+fn tile_link_messages_exist_at_their_level() {
+    use Level::{Cached, UncachedHeavyweight, UncachedLightweight};
+    let first = |level: Level, sample: TileLinkSample| {
+        let rules = judge_tile_link(level, &[sample]);
+        rules.into_iter().map(|(_, rule)| rule).find(|rule| matches!(rule, Rule::Opcode | Rule::Param))
+    };
+    for (opcode, least, kinds) in [
+        (OpcodeA::PutFullData, UncachedLightweight, 1),
+        (OpcodeA::PutPartialData, UncachedLightweight, 1),
+        (OpcodeA::Get, UncachedLightweight, 1),
+        (OpcodeA::ArithmeticData, UncachedHeavyweight, 5),
+        (OpcodeA::LogicalData, UncachedHeavyweight, 4),
+        (OpcodeA::Intent, UncachedHeavyweight, 2),
+        (OpcodeA::AcquireBlock, Cached, 3),
+        (OpcodeA::AcquirePerm, Cached, 3),
+    ] {
+        for level in [UncachedLightweight, UncachedHeavyweight, Cached] {
+            let expected = (level < least).then_some(Rule::Opcode);
+            assert_eq!(first(level, on_a(request(opcode, 1))), expected, "{opcode:?} at {level:?}");
+        }
+        let with = |param| MessageSample { param, ..request(opcode, 1) };
+        assert_eq!(first(Cached, on_a(with(kinds - 1))), None);
+        assert_eq!(first(Cached, on_a(with(kinds))), Some(Rule::Param), "{opcode:?}");
+    }
+    for (number, kinds) in [1, 1, 5, 4, 1, 2, 3, 3].into_iter().enumerate() {
+        let on_b = |opcode, param| {
+            let message = MessageSample { opcode, param, mask: 0xff, size: 3, ..MessageSample::default() };
+            TileLinkSample { b: taken(message), ..TileLinkSample::default() }
+        };
+        assert_eq!(first(Cached, on_b(number as u8, kinds - 1)), None);
+        assert_eq!(first(Cached, on_b(number as u8, kinds)), Some(Rule::Param));
+        assert_eq!(first(UncachedHeavyweight, on_b(number as u8, 0)), Some(Rule::Opcode));
+    }
+    for (number, kinds) in [1, 1, 1, 0, 6, 6, 6, 6].into_iter().enumerate() {
+        let message = |param| MessageSample { opcode: number as u8, param, size: 3, ..MessageSample::default() };
+        if kinds == 0 {
+            assert_eq!(first(Cached, on_c(message(0))), Some(Rule::Opcode));
+            continue;
+        }
+        assert_eq!(first(Cached, on_c(message(kinds - 1))), None);
+        assert_eq!(first(Cached, on_c(message(kinds))), Some(Rule::Param));
+    }
+    for (opcode, least, kinds) in [
+        (OpcodeD::AccessAck, Some(UncachedLightweight), 1),
+        (OpcodeD::AccessAckData, Some(UncachedLightweight), 1),
+        (OpcodeD::HintAck, Some(UncachedHeavyweight), 1),
+        (OpcodeD::Reserved3, None, 0),
+        (OpcodeD::Grant, Some(Cached), 3),
+        (OpcodeD::GrantData, Some(Cached), 3),
+        (OpcodeD::ReleaseAck, Some(Cached), 1),
+        (OpcodeD::Reserved7, None, 0),
+    ] {
+        for level in [UncachedLightweight, UncachedHeavyweight, Cached] {
+            let expected = least.is_none_or(|least| level < least).then_some(Rule::Opcode);
+            assert_eq!(first(level, on_d(answer(opcode, 1))), expected, "{opcode:?} at {level:?}");
+        }
+        if kinds > 0 {
+            let with = |param| MessageSample { param, ..answer(opcode, 1) };
+            assert_eq!(first(Cached, on_d(with(kinds))), Some(Rule::Param), "{opcode:?}");
+        }
+    }
+}
+
+#[test]
+fn tile_link_sizes_addresses_and_masks_fit() {
+    let data = |size| on_d(MessageSample { size, ..answer(OpcodeD::AccessAckData, 1) });
+    let get = |size, address, mask| on_a(MessageSample { size, address, mask, ..request(OpcodeA::Get, 1) });
+    for (size, address, mask) in [(3, 0x100, 0xff), (2, 0x104, 0xf0), (1, 0x102, 0x0c), (0, 0x107, 0x80)] {
+        assert_eq!(judge_light(&[get(size, address, mask), data(size)]), []);
+    }
+    assert_eq!(judge_light(&[get(4, 0x100, 0xff), data(4), data(4)]), [(0, Rule::Size), (1, Rule::Size)]);
+    assert_eq!(judge_light(&[get(2, 0x102, 0x0f), data(2)]), [(0, Rule::Aligned)]);
+    assert_eq!(judge_light(&[get(2, 0x104, 0x0f), data(2)]), [(0, Rule::Mask)]);
+    assert_eq!(judge_light(&[get(2, 0x104, 0x70), data(2)]), [(0, Rule::Mask)]);
+    let partial = |mask| on_a(MessageSample { size: 2, address: 0x104, mask, ..request(OpcodeA::PutPartialData, 1) });
+    let ack = on_d(MessageSample { size: 2, ..answer(OpcodeD::AccessAck, 1) });
+    assert_eq!(judge_light(&[partial(0x50), ack]), []);
+    assert_eq!(judge_light(&[partial(0x58), ack]), [(0, Rule::Mask)]);
+    // Every beat of a burst has a mask.
+    let put = |mask| on_a(MessageSample { size: 4, mask, ..request(OpcodeA::PutFullData, 1) });
+    let ack = on_d(MessageSample { size: 4, ..answer(OpcodeD::AccessAck, 1) });
+    assert_eq!(judge_heavy(&[put(0xff), put(0x7f), ack]), [(1, Rule::Mask)]);
+}
+
+#[test]
+fn tile_link_bursts_are_contiguous() {
+    let long = |source| MessageSample { size: 4, ..request(OpcodeA::PutFullData, source) };
+    let ack = on_d(MessageSample { size: 4, ..answer(OpcodeD::AccessAck, 1) });
+    assert_eq!(judge_heavy(&[on_a(long(1)), on_a(long(1)), ack]), []);
+    let first = long(1);
+    let others = [
+        MessageSample { opcode: OpcodeA::PutPartialData.code() as u8, ..first },
+        MessageSample { param: 1, ..first },
+        MessageSample { size: 3, ..first },
+        MessageSample { source: 2, ..first },
+        MessageSample { address: 0x110, ..first },
+    ];
+    for other in others {
+        assert_eq!(judge_heavy(&[on_a(first), on_a(other), ack]), [(1, Rule::Contiguous)]);
+    }
+    let get = |source| on_a(MessageSample { size: 4, ..request(OpcodeA::Get, source) });
+    let data = |source| on_d(MessageSample { size: 4, ..answer(OpcodeD::AccessAckData, source) });
+    let mixed = [get(1), get(2), data(1), data(2), data(2), data(2)];
+    assert_eq!(judge_heavy(&mixed)[0], (3, Rule::Contiguous));
+}
+
+#[test]
+fn tile_link_answers_are_what_was_asked_for_once() {
+    let get = |source| on_a(request(OpcodeA::Get, source));
+    let data = |source| on_d(answer(OpcodeD::AccessAckData, source));
+    assert_eq!(judge_light(&[data(1)]), [(0, Rule::ResponseUnasked)]);
+    assert_eq!(judge_light(&[get(1), data(2), data(1)]), [(1, Rule::ResponseUnasked)]);
+    assert_eq!(judge_light(&[get(1), data(1), data(1)]), [(2, Rule::ResponseUnasked)]);
+    assert_eq!(judge_light(&[get(1), get(1), data(1)]), [(1, Rule::SourceInUse)]);
+    assert_eq!(judge_light(&[get(1)]), [(1, Rule::Unanswered)]);
+    let short = on_d(MessageSample { size: 2, ..answer(OpcodeD::AccessAckData, 1) });
+    assert_eq!(judge_light(&[get(1), short]), [(1, Rule::Answer)]);
+    let pairs = [
+        (OpcodeA::PutFullData, vec![OpcodeD::AccessAck]),
+        (OpcodeA::PutPartialData, vec![OpcodeD::AccessAck]),
+        (OpcodeA::ArithmeticData, vec![OpcodeD::AccessAckData]),
+        (OpcodeA::LogicalData, vec![OpcodeD::AccessAckData]),
+        (OpcodeA::Get, vec![OpcodeD::AccessAckData]),
+        (OpcodeA::Intent, vec![OpcodeD::HintAck]),
+        (OpcodeA::AcquireBlock, vec![OpcodeD::Grant, OpcodeD::GrantData]),
+        (OpcodeA::AcquirePerm, vec![OpcodeD::Grant]),
+    ];
+    let answers = [OpcodeD::AccessAck, OpcodeD::AccessAckData, OpcodeD::HintAck, OpcodeD::Grant, OpcodeD::GrantData];
+    for (asked, right) in pairs {
+        for given in answers {
+            let expected = if right.contains(&given) { vec![] } else { vec![(1, Rule::Answer)] };
+            let trace = [on_a(request(asked, 1)), on_d(answer(given, 1))];
+            assert_eq!(judge_tile_link(Level::Cached, &trace), expected, "{asked:?}, {given:?}");
+        }
+    }
+    let release = MessageSample { opcode: OpcodeC::Release.code() as u8, size: 3, source: 1, ..Default::default() };
+    let ack = on_d(answer(OpcodeD::ReleaseAck, 1));
+    let cached = |trace: &[TileLinkSample]| judge_tile_link(Level::Cached, trace);
+    assert_eq!(cached(&[on_c(release), ack]), []);
+    assert_eq!(cached(&[ack]), [(0, Rule::ResponseUnasked)]);
+    assert_eq!(cached(&[get(1), ack, data(1)]), [(1, Rule::ResponseUnasked)]);
+    assert_eq!(cached(&[on_c(release), on_c(release), ack]), [(1, Rule::SourceInUse)]);
+    assert_eq!(cached(&[on_c(release), on_d(MessageSample { size: 2, ..ack.d.payload })]), [(1, Rule::Answer)]);
+    assert_eq!(cached(&[on_c(release)]), [(1, Rule::Unanswered)]);
+}
+
+#[test]
+fn only_data_is_corrupt_in_tile_link() {
+    let corrupt = |message| MessageSample { corrupt: true, ..message };
+    let data = on_d(answer(OpcodeD::AccessAckData, 1));
+    let ack = on_d(answer(OpcodeD::AccessAck, 1));
+    assert_eq!(judge_light(&[on_a(corrupt(request(OpcodeA::PutFullData, 1))), ack]), []);
+    assert_eq!(judge_light(&[on_a(corrupt(request(OpcodeA::Get, 1))), data]), [(0, Rule::Corrupt)]);
+    let put = on_a(request(OpcodeA::PutFullData, 1));
+    assert_eq!(judge_light(&[put, on_d(corrupt(ack.d.payload))]), [(1, Rule::Corrupt)]);
+    assert_eq!(judge_light(&[put, on_d(MessageSample { denied: true, ..ack.d.payload })]), []);
+    let get = on_a(request(OpcodeA::Get, 1));
+    assert_eq!(judge_light(&[get, on_d(corrupt(data.d.payload))]), []);
+    assert_eq!(judge_light(&[get, on_d(MessageSample { denied: true, ..data.d.payload })]), [(1, Rule::Corrupt)]);
+}
+
+#[test]
+fn nothing_of_tile_link_survives_a_reset() {
+    let idle = TileLinkSample::default();
+    let reset = |sample| TileLinkSample { reset: true, ..sample };
+    let get = on_a(request(OpcodeA::Get, 1));
+    let data = on_d(answer(OpcodeD::AccessAckData, 1));
+    let waits = TileLinkSample { d: offered(data.d.payload), ..idle };
+    assert_eq!(judge_light(&[get, waits, reset(waits), reset(idle), get, data]), []);
+    assert_eq!(judge_light(&[get, reset(idle), data]), [(2, Rule::ResponseUnasked)]);
+    let on_b = TileLinkSample { b: get.a, ..idle };
+    let on_e = TileLinkSample { e: taken(1), ..idle };
+    for sample in [get, on_b, on_c(get.a.payload), data, on_e] {
+        assert_eq!(judge_tile_link(Level::Cached, &[reset(idle), reset(sample)]), [(1, Rule::Reset)]);
+    }
 }

@@ -32,11 +32,13 @@
 
 use crate::table::{check, WORD_BITS, WORD_BYTES};
 use crate::{Access, Field, Register, TableError};
+use props::WatchedWord;
 use rtl_bus::AxiLiteRegisters;
 use rtl_hdl::{cat, lit, when, Block, Clock, Constant, Module, Signal};
 
 #[cfg(test)]
 mod bench;
+mod props;
 
 /// How a register file is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +102,11 @@ impl Block for RegisterFile {
                     strobe: m.input("write_strobe", WORD_BYTES),
                 };
                 let read_address = m.input("read_address", self.address_bits);
-                let word = self.registers_behind(m, clock, write, read_address);
+                let (word, watched) = self.registers_behind(m, clock, write, read_address);
                 let read_data = m.reg_without_reset("read_word", clock, WORD_BITS);
                 read_data.set(word);
                 m.output("read_data", read_data);
+                watched.is_read_as(m, clock, lit(1u8, 1), lit(1u8, 1), read_data);
             }
             Bus::AxiLite(name) => {
                 let bus = AxiLiteRegisters::new(m, clock, name, self.address_bits);
@@ -113,9 +116,11 @@ impl Block for RegisterFile {
                     data: bus.write_data(),
                     strobe: bus.write_strobe(),
                 };
-                let word = self.registers_behind(m, clock, write, bus.read_address());
+                let (word, watched) = self.registers_behind(m, clock, write, bus.read_address());
                 when(bus.write(), || bus.accept_write());
                 when(bus.read(), || bus.answer_read(word));
+                let answer = bus.answer();
+                watched.is_read_as(m, clock, bus.read(), answer.full, answer.held.data);
             }
         }
     }
@@ -138,8 +143,8 @@ struct WordWrite {
 }
 
 impl RegisterFile {
-    /// The registers with their ports; returns the word at `read_address`.
-    fn registers_behind(&self, m: &Module, clock: Clock, write: Write, read_address: Signal) -> Signal {
+    /// The registers with their ports; returns the word at `read_address`, and what is watched.
+    fn registers_behind(&self, m: &Module, clock: Clock, write: Write, read_address: Signal) -> (Signal, WatchedWord) {
         let lanes: Vec<Signal> = (0..WORD_BYTES).rev().map(|byte| write.strobe.bit(byte).repeat(8)).collect();
         let lanes = m.wire("lanes", cat(&lanes));
         let ones = m.wire("ones", write.data & lanes);
@@ -148,6 +153,7 @@ impl RegisterFile {
 
         let word = m.wire_of_width("word", WORD_BITS);
         word.set(0);
+        let mut words = Vec::new();
         for register in &self.registers {
             let writes: Vec<WordWrite> = register
                 .words()
@@ -163,25 +169,40 @@ impl RegisterFile {
                 written.set(any);
                 m.output(&format!("{}_written", register.name), written);
             }
-            let values: Vec<Signal> =
+            let fields: Vec<FieldBehind> =
                 register.fields.iter().map(|field| field_behind(m, clock, register, field, &writes)).collect();
+            let values: Vec<Signal> = fields.iter().map(|field| field.value).collect();
+            let from_hardware: Vec<Signal> = fields.iter().map(|field| field.from_hardware).collect();
             for offset in register.words() {
                 let value = word_of(register, &values, offset);
                 when(read_number.eq(offset / WORD_BYTES), || word.set(value));
+                words.push(props::Word::new(register, offset, value, word_of(register, &from_hardware, offset)));
             }
         }
-        word
+        (word, WatchedWord::new(m, clock, &words, &write, write_number, read_number))
     }
 }
 
-/// A field with its ports; returns what it reads as.
-fn field_behind(m: &Module, clock: Clock, register: &Register, field: &Field, writes: &[WordWrite]) -> Signal {
+/// A field.
+struct FieldBehind {
+    /// What it reads as.
+    value: Signal,
+    /// Its input from the hardware, or zero.
+    from_hardware: Signal,
+}
+
+/// A field with its ports.
+fn field_behind(m: &Module, clock: Clock, register: &Register, field: &Field, writes: &[WordWrite]) -> FieldBehind {
+    let none = lit(0u32, 1).repeat(field.width);
     let port = format!("{}_{}", register.name, field.name);
     let reset = Constant::from_words(field.width, &[(register.reset & field.mask()) >> field.lsb]);
     let keep = || m.reg(&format!("{port}_value"), clock, reset.clone());
-    match field.access {
-        Access::Constant => rtl_hdl::constant(&reset),
-        Access::Ro => m.input(&port, field.width),
+    let (value, from_hardware) = match field.access {
+        Access::Constant => (rtl_hdl::constant(&reset), none),
+        Access::Ro => {
+            let value = m.input(&port, field.width);
+            (value, value)
+        }
         Access::Rw => {
             let value = keep();
             for write in writes {
@@ -191,23 +212,24 @@ fn field_behind(m: &Module, clock: Clock, register: &Register, field: &Field, wr
                 }
             }
             m.output(&port, value);
-            value
+            (value, none)
         }
         Access::W1c => {
             let value = keep();
             let set = m.input(&format!("{port}_set"), field.width);
             value.set((value & !written_ones(m, &port, register, field, writes)) | set);
             m.output(&port, value);
-            value
+            (value, set)
         }
         Access::W1s => {
             let value = keep();
             let clear = m.input(&format!("{port}_clear"), field.width);
             value.set((value & !clear) | written_ones(m, &port, register, field, writes));
             m.output(&port, value);
-            value
+            (value, clear)
         }
-    }
+    };
+    FieldBehind { value, from_hardware }
 }
 
 /// The bits of a field that are written as ones in this clock.
