@@ -296,7 +296,7 @@ impl TileLinkMonitor {
         let name = NAMES[channel];
         let bytes = u64::from(self.config.beat_bytes());
         let count = (1u64 << beat.size).min(bytes);
-        let lanes = (u64::MAX >> (64 - count)) << (beat.address % bytes & !(count - 1));
+        let lanes = (u64::MAX >> (64 - count)) << ((beat.address % bytes) & !(count - 1));
         let may_be_partial = u64::from(beat.opcode) == rtl_hdl::HwEnum::code(OpcodeA::PutPartialData);
         let wrong = if may_be_partial { beat.mask & !lanes != 0 } else { beat.mask != lanes };
         if wrong {
