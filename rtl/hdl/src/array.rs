@@ -5,8 +5,8 @@
 use crate::ir::*;
 use crate::memory::address_width;
 use crate::module::{
-    building, declare, excuse, is_excused, make_reg, new_node, problem, problem_about, push_statement, Clock, Initial,
-    Module, MAX_WIDTH,
+    building, declare, excuse, excuse_value, is_excused, make_reg, new_node, problem, problem_about, push_statement,
+    Clock, Initial, Module, MAX_WIDTH,
 };
 use crate::signal::{cat, constant, lit, Literal, Signal};
 use crate::value::{Shape, Value};
@@ -209,8 +209,7 @@ impl<V: Value> Array<V> {
 
     /// Notes that something is wrong about it: it is not to be called an array that nothing sets.
     fn excuse(&self) {
-        let module = building(|b| b.uid);
-        excuse(self.whole.leaves().into_iter().filter(|leaf| leaf.is_of(module)).map(|leaf| leaf.id));
+        excuse_value(&self.whole);
     }
 }
 

@@ -112,6 +112,12 @@ pub(crate) fn excuse(nodes: impl IntoIterator<Item = NodeId>) {
     building(|b| b.excused.extend(nodes));
 }
 
+/// Like [`excuse`], for all signals of a value that this module has.
+pub(crate) fn excuse_value(value: &impl Value) {
+    let module = building(|b| b.uid);
+    excuse(value.leaves().into_iter().filter(|leaf| leaf.is_of(module)).map(|leaf| leaf.id));
+}
+
 pub(crate) fn is_excused(value: Signal) -> bool {
     building(|b| value.is_of(b.uid) && b.excused.contains(&value.id))
 }

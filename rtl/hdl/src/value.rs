@@ -1,6 +1,6 @@
 //! Typed values: enums and bundles of signals.
 
-use crate::module::{building, note_fields, problem};
+use crate::module::{building, excuse_value, note_fields, problem};
 use crate::signal::{cat, Operand, Signal};
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -57,7 +57,7 @@ pub trait Value: Copy {
                 Location::caller(),
                 format!("the fields {given} are assigned to the fields {wanted}: give exactly the optional fields that the configuration has"),
             );
-            return;
+            return excuse_value(self);
         }
         for (target, value) in self.leaves().into_iter().zip(value.leaves()) {
             target.set(value);
