@@ -93,3 +93,12 @@ pub(crate) fn forgets_at_reset(block: &dyn Block, answers: &[&str], ignored: &[&
     let design = design(block);
     bench::forgets_at_reset(&mut *simulator(&design), &design, Seed::from_env_or(0x5EED), answers, ignored);
 }
+
+/// After a reset, with nothing going in, `outputs` are zero.
+pub(crate) fn is_quiet_after_reset(block: &dyn Block, outputs: &[&str]) {
+    without_stalls(block, |bench| {
+        for output in outputs {
+            assert_eq!(bench.peek(output), 0, "`{output}` after a reset");
+        }
+    });
+}

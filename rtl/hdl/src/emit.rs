@@ -288,12 +288,12 @@ impl<'a> Emitter<'a> {
             }
             NodeKind::Shift(ShiftOp::SignedRight, a, b) => {
                 // Whatever stands around it, the shift stays a signed one.
-                let (value, amount) = (self.expression(*a, true), self.amount(*a, *b));
+                let (value, amount) = (self.expression(*a, true), self.expression(*b, false));
                 format!("$unsigned($signed({value}) >>> {amount})")
             }
             NodeKind::Shift(op, a, b) => {
                 let symbol = if *op == ShiftOp::Left { "<<" } else { ">>" };
-                format!("{} {symbol} {}", self.expression(*a, false), self.amount(*a, *b))
+                format!("{} {symbol} {}", self.expression(*a, false), self.expression(*b, false))
             }
             NodeKind::Mux(c, a, b) => {
                 format!(
@@ -357,19 +357,6 @@ impl<'a> Emitter<'a> {
             | NodeKind::MemoryRead { .. } => {
                 unreachable!("these have names")
             }
-        }
-    }
-
-    /// The amount of a shift of `value`. Verilator refuses constants of more than 32 bits here, so they become as short as they can be: beyond the
-    /// width it does not matter how far.
-    fn amount(&mut self, value: NodeId, amount: NodeId) -> String {
-        let width = u64::from(self.ir.nodes[value].width);
-        match self.ir.constant(amount) {
-            Some(constant) if constant.width() > 32 => {
-                let amount = constant.to_u64().map_or(width, |amount| amount.min(width));
-                Constant::from_words(32, &[amount]).verilog()
-            }
-            _ => self.expression(amount, false),
         }
     }
 

@@ -36,7 +36,9 @@ pub use instance::InstanceHandle;
 pub use ir::{Design, Direction, MemoryStyle, Source};
 pub use jitter::{with_jitter, JITTER};
 pub use memory::{address_width, MemoryHandle};
-pub use module::{block_fn, elaborate, Block, BlockFn, Clock, Initial, Module, Problem, Problems, MAX_WIDTH};
+pub use module::{
+    block_fn, elaborate, Block, BlockFn, Clock, Initial, Module, Problem, Problems, MAX_AMOUNT_WIDTH, MAX_WIDTH,
+};
 pub use signal::{cases, cat, constant, lit, select, switch, when, zero, Cases, Literal, Operand, Signal, When};
 pub use signed::{Signed, SignedBits, SignedOperand};
 pub use stream::{Naming, StreamContents, StreamIn, StreamOut, StreamWires};

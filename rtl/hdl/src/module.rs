@@ -205,6 +205,9 @@ pub(crate) fn declare<T: Shape>(name: &str, make: &mut dyn FnMut(&str, u32) -> S
 /// The widest signal.
 pub const MAX_WIDTH: u32 = 65_536;
 
+/// The widest amount of a shift. Verilator refuses one of more bits that turns out to be constant.
+pub const MAX_AMOUNT_WIDTH: u32 = 32;
+
 fn is_legal(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic()) && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')

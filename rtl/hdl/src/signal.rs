@@ -5,7 +5,8 @@
 
 use crate::ir::*;
 use crate::module::{
-    building, excuse, is_excused, new_node, problem, problem_about, push_statement, stand_in, MAX_WIDTH,
+    building, excuse, is_excused, new_node, problem, problem_about, push_statement, stand_in, MAX_AMOUNT_WIDTH,
+    MAX_WIDTH,
 };
 use crate::Constant;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Mul, Not, Range, Sub};
@@ -437,17 +438,27 @@ impl Signal {
     pub(crate) fn shift(self, op: ShiftOp, amount: Signal) -> Signal {
         let source = Location::caller();
         let [a, b] = [self, amount].map(|s| s.node_in_this_module(source));
+        if b.width > MAX_AMOUNT_WIDTH {
+            problem_about(&[b], source, || {
+                format!(
+                    "a shift amount has at most {MAX_AMOUNT_WIDTH} bits, and {} has {}: cut it with `.low(..)`",
+                    b.name(),
+                    b.width
+                )
+            });
+            return stand_in(a.width, source);
+        }
         new_node(NodeKind::Shift(op, a.id, b.id), a.width, None, source)
     }
 
-    /// Shifted up by `amount`, zeroes below; the width stays.
+    /// Shifted up by `amount` of at most [`MAX_AMOUNT_WIDTH`] bits, zeroes below; the width stays.
     #[track_caller]
     #[allow(clippy::should_implement_trait)] // `<<` would hide that the shifter is as large as the amount is wide.
     pub fn shl(self, amount: Signal) -> Signal {
         self.shift(ShiftOp::Left, amount)
     }
 
-    /// Shifted down by `amount`, zeroes above; the width stays.
+    /// Shifted down by `amount` of at most [`MAX_AMOUNT_WIDTH`] bits, zeroes above; the width stays.
     #[track_caller]
     #[allow(clippy::should_implement_trait)] // `<<` would hide that the shifter is as large as the amount is wide.
     pub fn shr(self, amount: Signal) -> Signal {

@@ -73,6 +73,21 @@ fn width_mismatch_in_an_assignment() {
 }
 
 #[test]
+fn shift_by_a_wide_amount() {
+    let parts = ["a shift amount has at most 32 bits, and `amount` has 33", "cut it with `.low(..)`"];
+    refuses(&parts, |m, line| {
+        let (data, amount) = (m.input("data", 8), m.input("amount", 33));
+        line.below(line!());
+        m.output("result", data.shl(amount) & 1);
+    });
+    refuses(&parts, |m, line| {
+        let (data, amount) = (m.input("data", 8), m.input("amount", 33));
+        line.below(line!());
+        m.output("result", data.as_signed().shr(amount).bits());
+    });
+}
+
+#[test]
 fn width_mismatch_in_a_mux() {
     refuses(&["width mismatch", "`mux`", "`narrow`", "`wide`"], |m, line| {
         let (narrow, wide, choose) = (m.input("narrow", 4), m.input("wide", 8), m.input("choose", 1));

@@ -187,7 +187,7 @@ fn value(width: u32) -> impl Strategy<Value = BigUint> {
 
 fn operands() -> impl Strategy<Value = (u32, BigUint, BigUint, u32, BigUint)> {
     let widths = prop_oneof![1..70u32, prop::sample::select(vec![63, 64, 65, 127, 128, 129, 192]), 70..600u32];
-    (widths, prop_oneof![1..12u32, 60..140u32]).prop_flat_map(|(width, amount_width)| {
+    (widths, prop_oneof![1..12u32, 20..MAX_AMOUNT_WIDTH + 1]).prop_flat_map(|(width, amount_width)| {
         let amount = prop_oneof![
             value(amount_width),
             (0..2 * u64::from(width))

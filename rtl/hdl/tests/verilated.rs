@@ -104,10 +104,10 @@ fn breadth() -> Design {
         let product = m.reg("product", clock, zero(140));
         product.set(a.product(b).bits());
         m.output("multiplied", product);
-        // By constants that are wider than tools like.
-        let far = |amount: u64| constant(&Constant::from_words(45, &[amount]));
+        // By constants, and farther than there are bits.
+        let far = |amount: u32| constant(&Constant::from_words(32, &[amount.into()]));
         m.output("shifted_a_little", (shown.shl(far(3)) ^ shown.shr(far(7))).low(70));
-        m.output("shifted_out", shown.as_signed().shr(far(1 << 44)).bits() ^ shown.shl(far(1 << 33)));
+        m.output("shifted_out", shown.as_signed().shr(far(u32::MAX)).bits() ^ shown.shl(far(1 << 31)));
         // Arrays of one bit, of one element, and of a number of elements that is no power of two.
         let flags = m.reg_array("flags", clock, 8, false);
         let only = m.reg_array("only", clock, 1, zero(7));

@@ -1,7 +1,7 @@
 //! The running block.
 
 use super::Complete;
-use crate::testing::{forgets_at_reset, under_all_stalls};
+use crate::testing::{forgets_at_reset, is_quiet_after_reset, under_all_stalls};
 use crate::types::Target;
 use nvme_spec::opcode::io;
 use rtl_hdl::HwEnum;
@@ -55,4 +55,5 @@ fn commands_are_completed_and_transfers_reported() {
 fn a_reset_in_any_clock_leaves_nothing() {
     // These belong to pulses.
     forgets_at_reset(&Complete, &[], &["transfer_status", "blocks_done"]);
+    is_quiet_after_reset(&Complete, &["transfer_done", "read_done", "write_done"]);
 }

@@ -115,7 +115,7 @@ impl Block for Decode {
 
         // 4. Next state
         // First clock: judge. The entry stays until it is taken.
-        when(!judged, || judged.set(fetched.valid()));
+        judged.set(fetched.valid());
         is_io.set((is_flush | ((is_write | is_read) & prp1_is_aligned)) & is_plain & item.sqid.ne(0));
         is_named.set((view.nsid.eq(limits::NSID) | is_for_all) & namespace_blocks.any());
         is_short.set(is_flush | blocks.le(blocks_max));

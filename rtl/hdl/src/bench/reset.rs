@@ -11,6 +11,8 @@ const RESETS: u32 = 40;
 const CLOCKS_BEFORE_MAX: u64 = 60;
 /// Clocks for which a module that was just made is reset.
 const START_CLOCKS: u32 = 4;
+/// The largest value that is called small.
+const SMALL_MAX: u64 = 7;
 /// Clocks after each reset.
 const CLOCKS_AFTER: u32 = 40;
 
@@ -82,6 +84,16 @@ impl Pin {
         });
         a != b
     }
+}
+
+/// Any value; every second one is small, as those are that mean something.
+fn any_value(width: u32, rng: &mut Rng) -> Vec<u64> {
+    let mut words = rng.bits(width);
+    if rng.percent(50) {
+        words[0] &= SMALL_MAX;
+        words[1..].fill(0);
+    }
+    words
 }
 
 /// The ports of a stream.
@@ -175,7 +187,7 @@ impl Frame {
         for source in self.sources.iter_mut().filter(|source| !source.offering) {
             source.offering = rng.percent(comes) && (self.is_asked || !source.answers);
             source.valid.poke(sims, &[source.offering.into()]);
-            source.leaves.iter().for_each(|leaf| leaf.poke(sims, &rng.bits(leaf.width)));
+            source.leaves.iter().for_each(|leaf| leaf.poke(sims, &any_value(leaf.width, rng)));
         }
         for sink in &self.sinks {
             sink.ready.poke(sims, &[rng.percent(taken).into()]);

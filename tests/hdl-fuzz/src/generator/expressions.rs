@@ -1,6 +1,6 @@
 //! Expressions: every operator.
 
-use rtl_hdl::{cat, constant, select, Signal};
+use rtl_hdl::{cat, constant, select, Signal, MAX_AMOUNT_WIDTH};
 
 use super::builder::Builder;
 use super::{Level, WIDTH_MAX};
@@ -33,8 +33,8 @@ impl Builder<'_> {
             11 => a.gt(b()),
             12 => a.ge(b()),
             13 => self.bit(clock, level),
-            14 => a.shl(self.any(clock, level)),
-            15 => a.shr(self.any(clock, level)),
+            14 => a.shl(self.amount(clock, level)),
+            15 => a.shr(self.amount(clock, level)),
             16 => self.bit(clock, level).mux(a, b()),
             17 => {
                 let parts: Vec<Signal> = (0..2 + self.below(3)).map(|_| self.any(clock, level)).collect();
@@ -60,6 +60,12 @@ impl Builder<'_> {
             23 => self.with_literal(a),
             _ => self.signed(clock, level, a),
         }
+    }
+
+    /// Any amount of a shift.
+    fn amount(&self, clock: usize, level: Level) -> Signal {
+        let amount = self.any(clock, level);
+        amount.low(amount.width().min(MAX_AMOUNT_WIDTH))
     }
 
     /// Shifts by amounts about as large as the width.
@@ -96,8 +102,8 @@ impl Builder<'_> {
             2 => signed.gt(b()),
             3 => signed.ge(b()),
             4 => signed.is_negative(),
-            5 => signed.shr(self.any(clock, level)).bits(),
-            6 => signed.shl(self.any(clock, level)).bits(),
+            5 => signed.shr(self.amount(clock, level)).bits(),
+            6 => signed.shl(self.amount(clock, level)).bits(),
             7 => signed.extend(self.between(a.width(), WIDTH_MAX.min(a.width() + 70))).bits(),
             8 => (-signed).bits(),
             9 => signed.lt(self.pick(&[0, -1])),
