@@ -10,11 +10,18 @@ pub struct Defect {
 }
 
 /// What is known. A line goes when a version that is pinned later no longer needs it.
-pub const DEFECTS: &[Defect] = &[Defect {
-    about: "Verilator 5.48 ends with an internal error of its gate optimization: an element of an array is set from a constant that comes out of an \
-            instance, in a branch of a `case` that is never taken",
-    says: "Consumer doesn't match lhs of assign",
-}];
+pub const DEFECTS: &[Defect] = &[
+    Defect {
+        about: "Verilator 5.48 ends with an internal error of its gate optimization: an element of an array is set from a constant that comes out of \
+                an instance, in a branch of a `case` that is never taken",
+        says: "Consumer doesn't match lhs of assign",
+    },
+    Defect {
+        about: "Verilator 5.48 ends with an internal error when it writes C++: the parity of the inverse of more than 64 bits, all but one of them \
+                constant",
+        says: "Reduction over single bit value should have been folded",
+    },
+];
 
 impl Defect {
     /// The defect that this output of a tool shows.
