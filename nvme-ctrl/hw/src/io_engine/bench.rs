@@ -170,7 +170,7 @@ impl<'a> World<'a> {
         assert_eq!(outcome.get("opcode"), u64::from(command.opcode()));
         assert_eq!(outcome.get("target"), command.target.code());
         let [lba, blocks, nsid] = ["lba", "blocks", "nsid"].map(|field| outcome.get(field));
-        assert_eq!((lba, blocks, nsid), (command.lba, command.blocks, 1));
+        assert_eq!((lba, blocks, nsid), (command.lba, command.blocks, script::nsid_of(number)));
         if command.operation == Operation::Read && status == Status::SUCCESS {
             assert!(self.host.has_heads_of(&command.pieces()), "command {number} ended before its data was sent");
         }

@@ -3,7 +3,9 @@
 use crate::controller::Controller;
 use crate::types::{Operation, StorageStatus};
 use crate::Config;
+use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::firmware_port as port;
+use nvme_spec::opcode::io;
 use nvme_spec::reg::Reg;
 use nvme_spec::regs::{self, cq_head_doorbell, sq_tail_doorbell, MSIX_TABLE};
 use nvme_spec::{CqEntry, SqEntry};
@@ -164,6 +166,7 @@ impl Storage {
             let lba = ports.get("storage_command_lba");
             let blocks = ports.get("storage_command_blocks");
             let operation = ports.get("storage_command_operation");
+            assert_eq!(ports.is("storage_command_fua"), operation == Operation::Write.code());
             if self.bad_block.is_some_and(|bad| (lba..lba + blocks).contains(&bad)) {
                 self.failed.push(tag);
             }
@@ -610,6 +613,7 @@ impl Access {
     }
 }
 
+/// A submission queue entry; writes ask for force unit access, others do not.
 pub fn entry(opcode: u8, cid: u16, lba: u64, blocks: u32, prp: [u64; 2]) -> SqEntry {
     let mut entry = SqEntry { opcode, ..Default::default() };
     entry.cid.set(cid);
@@ -618,6 +622,6 @@ pub fn entry(opcode: u8, cid: u16, lba: u64, blocks: u32, prp: [u64; 2]) -> SqEn
     entry.prp[1].set(prp[1]);
     entry.cdw10[0].set(lba as u32);
     entry.cdw10[1].set((lba >> 32) as u32);
-    entry.cdw10[2].set(blocks - 1);
+    entry.cdw10[2].set(blocks - 1 | if opcode == io::WRITE { FORCE_UNIT_ACCESS } else { 0 });
     entry
 }

@@ -263,13 +263,25 @@ impl Script {
     pub fn items(&self, bench: &Bench) -> Vec<Vec<u64>> {
         let item = |(number, c): (usize, &Scripted)| {
             let fields = bench.fields("command").set("cid", number as u64).set("sqid", number as u64 % 9);
-            let fields = fields.set("opcode", c.opcode()).set("nsid", 1u8).set("function", 0u8).set("fua", 0u8);
+            let nsid = nsid_of(number as u64);
+            let fields = fields.set("opcode", c.opcode()).set("nsid", nsid).set("fua", is_forced(nsid) as u8);
+            let fields = fields.set("function", 0u8);
             let fields = fields.set("operation", c.operation.code()).set("target", c.target.code());
             let fields = fields.set("lba", c.lba).set("blocks", c.blocks).set("bytes", c.bytes);
             fields.set("prp1", c.prp1).set("prp2", c.prp2).words()
         };
         self.commands.iter().enumerate().map(item).collect()
     }
+}
+
+/// The namespace of a command: each has its own, so that the storage can tell whose fields it sees.
+pub(crate) fn nsid_of(number: u64) -> u64 {
+    number + 1
+}
+
+/// Whether commands of this namespace ask for force unit access.
+pub(crate) fn is_forced(nsid: u64) -> bool {
+    nsid % 2 == 1
 }
 
 impl Scripted {

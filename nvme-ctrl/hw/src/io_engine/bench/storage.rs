@@ -1,7 +1,7 @@
 //! A storage behind the streams of the storage port that answers in any order, and reports ends before or after their data.
 
 use super::bytes::Bytes;
-use super::script::{BAD_STORAGE, STORAGE_BYTES};
+use super::script::{is_forced, BAD_STORAGE, STORAGE_BYTES};
 use super::BackEnd;
 use crate::types::{Operation, StorageStatus};
 use rtl_hdl::bench::{Bench, Fields, Rng};
@@ -44,7 +44,7 @@ impl Storage {
     fn begin(&mut self, command: &Fields) {
         let tag = command.get("tag");
         assert!(self.running.iter().all(|r| r.tag != tag), "tag {tag} is used twice");
-        assert_eq!(command.get("nsid"), 1);
+        assert_eq!(command.get("fua") == 1, is_forced(command.get("nsid")), "{command:?}");
         let (address, bytes) =
             (command.get("lba").wrapping_mul(self.lba_bytes), command.get("blocks") * self.lba_bytes);
         let operation = Operation::VARIANTS[command.get("operation") as usize];
