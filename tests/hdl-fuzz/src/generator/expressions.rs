@@ -63,7 +63,7 @@ impl Builder<'_> {
     }
 
     /// Any amount of a shift.
-    fn amount(&self, clock: usize, level: Level) -> Signal {
+    pub fn amount(&self, clock: usize, level: Level) -> Signal {
         let amount = self.any(clock, level);
         amount.low(amount.width().min(MAX_AMOUNT_WIDTH))
     }

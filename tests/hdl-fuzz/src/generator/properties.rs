@@ -85,7 +85,7 @@ impl Builder<'_> {
             10 => (a * b, b * a),
             11 => ((-a.as_signed()).bits(), !a + 1),
             12 => {
-                let amount = self.any(clock, level);
+                let amount = self.amount(clock, level);
                 (a.as_signed().shr(amount).bits(), !(!a).as_signed().shr(amount).bits())
             }
             13 if width <= WIDTH_MAX / 2 => (a.as_signed().product(b.as_signed()).bits().low(width), a * b),
