@@ -3,19 +3,24 @@
 //! A section stands between `<!-- name: written by ... -->` and `<!-- name: end -->`.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 
-use crate::steps::WORKBENCH;
+use crate::steps::workbench_command;
 use crate::workspace::{cargo, Workspace};
 
 /// Measures and writes every section.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let sections = [
-        ("README.md", "demo", fenced(&output(workspace, &FLASHDOCK, "demo")?)),
-        ("README.md", "figures", fenced(&output(workspace, &FLASHDOCK, "bench")?)),
-        ("README.md", "area", output(workspace, &WORKBENCH, "area")?),
-        ("rtl/hdl/guide/side-by-side.md", "hdl-reference", output(workspace, &WORKBENCH, "hdl-reference")?),
+        ("README.md", "demo", fenced(&output(workspace, "demo", &mut flashdock("demo"))?)),
+        ("README.md", "figures", fenced(&output(workspace, "bench", &mut flashdock("bench"))?)),
+        ("README.md", "area", output(workspace, "area", &mut workbench_command("area"))?),
+        (
+            "rtl/hdl/guide/side-by-side.md",
+            "hdl-reference",
+            output(workspace, "hdl-reference", &mut workbench_command("hdl-reference"))?,
+        ),
     ];
     for (file, name, content) in sections {
         let path = workspace.root.join(file);
@@ -27,12 +32,16 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 }
 
 /// How cargo runs the command line.
-const FLASHDOCK: [&str; 6] = ["run", "--release", "--quiet", "--package", "flashdock", "--"];
+fn flashdock(task: &str) -> Command {
+    let mut command = cargo();
+    command.args(["run", "--release", "--quiet", "--package", "flashdock", "--", task]);
+    command
+}
 
 /// What a program of this workspace prints.
-fn output(workspace: &Workspace, program: &[&str], task: &str) -> Result<String> {
+fn output(workspace: &Workspace, task: &str, command: &mut Command) -> Result<String> {
     eprintln!("running {task}");
-    let output = cargo().args(program).arg(task).current_dir(&workspace.root).output().context("cannot run cargo")?;
+    let output = command.current_dir(&workspace.root).output().context("cannot run cargo")?;
     ensure!(output.status.success(), "{task} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
