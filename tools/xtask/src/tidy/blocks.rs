@@ -13,6 +13,8 @@ const HEADINGS: [&str; 4] = ["//! ## Symbol", "//! ## Theory of operation", "//!
 
 /// The heading of the score, which comes last, and what it includes.
 const SCORE: [&str; 2] = ["//! ## Mutation score", "#![doc = include_str!(\"doc/mutation.md\")]"];
+/// Where it is, in the folder of the block.
+const SCORE_FILE: &str = "doc/mutation.md";
 /// The file in a crate that explains the mutants that survive.
 const MUTANTS: &str = "mutants.toml";
 /// The language has no blocks of its own.
@@ -68,21 +70,26 @@ fn check_scores(workspace: &Workspace) -> Result<Vec<Finding>> {
             }
         }
         for page in pages {
-            findings.extend(check_score(&page, &workspace.read(&page)?));
+            let score = workspace.read(&page.with_file_name("").join(SCORE_FILE)).unwrap_or_default();
+            findings.extend(check_score(&page, &workspace.read(&page)?, &score));
         }
     }
     Ok(findings)
 }
 
-fn check_score(page: &Path, text: &str) -> Option<Finding> {
+fn check_score(page: &Path, text: &str, score: &str) -> Option<Finding> {
     let finding = |text: String| Some(Finding { file: page.to_owned(), line: 1, text });
     if !page.ends_with("mod.rs") {
-        return finding("a block is a folder, so that it can have a `doc/mutation.md`".into());
+        return finding(format!("a block is a folder, so that it can have a `{SCORE_FILE}`"));
     }
     let lines: Vec<&str> = text.lines().collect();
-    let missing = SCORE.iter().find(|wanted| !lines.contains(wanted))?;
     let name = page.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    finding(format!("the front page has no `{missing}`; `cargo xtask mutate {name} --write` writes the file"))
+    let writes = format!("`cargo xtask mutate {name} --write` writes the file");
+    match SCORE.iter().find(|wanted| !lines.contains(wanted)) {
+        Some(missing) => finding(format!("the front page has no `{missing}`; {writes}")),
+        None if score.trim().is_empty() => finding(format!("there is no score in `{SCORE_FILE}`; {writes}")),
+        None => None,
+    }
 }
 
 fn is_rust_below(file: &Path, folder: &Path) -> bool {
@@ -161,13 +168,15 @@ mod tests {
     #[test]
     fn a_score_has_its_heading_and_its_file() {
         let score = format!("{PAGE}{}\n{}\n", SCORE[0], SCORE[1]);
-        let found = |page: &str, text: &str| check_score(Path::new(page), text).map(|finding| finding.text);
+        let found = |page: &str, text: &str| check_score(Path::new(page), text, "All.").map(|finding| finding.text);
         assert_eq!(found("src/fifo/mod.rs", &score), None);
         assert!(found("src/fifo.rs", &score).is_some_and(|text| text.contains("folder")));
         for line in SCORE {
             let text = found("src/fifo/mod.rs", &score.replace(line, "")).unwrap();
             assert!(text.contains(line) && text.contains("mutate fifo --write"), "{text}");
         }
+        let text = check_score(Path::new("src/fifo/mod.rs"), &score, "\n").unwrap().text;
+        assert!(text.contains("there is no score") && text.contains("mutate fifo --write"), "{text}");
     }
 
     #[test]
