@@ -1,7 +1,7 @@
 //! What the benches of this crate share.
 
 use crate::Config;
-use rtl_hdl::bench::{self, Bench, Rng, Seed, Stalls};
+use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::{Block, Design};
 use sim_verilator::test_bed::{assert_lint_is_silent, evaluator};
@@ -70,14 +70,22 @@ fn lint_is_silent() {
     }
 }
 
-/// Runs `body` on `block` under every stall pattern.
+/// Fields that went in come out as they were.
+#[track_caller]
+pub(crate) fn assert_repeats(got: &Fields, sent: &Fields, names: &[&str]) {
+    for name in names {
+        assert_eq!(got.get_words(name), sent.get_words(name), "`{name}` of {got:x?}, which is of {sent:x?}");
+    }
+}
+
+/// Runs `body` on `block` under every stall pattern, with random numbers of its own under each.
 pub(crate) fn under_all_stalls(block: &dyn Block, mut body: impl FnMut(&mut Bench, &mut Rng)) {
     let design = design(block);
     let seed = Seed::from_env_or(0x5EED);
     for stalls in Stalls::ALL {
         let mut simulator = simulator(&design);
         let mut bench = Bench::new(&mut *simulator, &design, seed, stalls);
-        body(&mut bench, &mut seed.rng("body"));
+        body(&mut bench, &mut seed.rng(&format!("{} under {stalls:?}", block.name())));
     }
 }
 

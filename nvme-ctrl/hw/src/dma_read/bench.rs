@@ -1,12 +1,13 @@
 //! The running block: units from random places of host memory, answered in any order.
 
 use super::DmaRead;
-use crate::dma_write::bench::Unit;
+use crate::dma_write::bench::{function_of, Unit};
 use crate::io_engine::bench::bytes::Bytes;
 use crate::io_engine::bench::host::{Host, HostTiming};
-use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
+use crate::types::reader;
 use crate::Config;
-use rtl_hdl::bench::{Fields, Rng, Seed};
+use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Host memory for `count` units, in which some pages are missing.
@@ -44,10 +45,15 @@ fn every_unit_arrives_once_and_whole() {
             for _ in 0..30_000 {
                 if let (true, Some(tag)) = (next < count, free.pop()) {
                     let unit = Unit::random(rng, next);
-                    let fields = bench.fields("write_unit").set("target", next % 2);
+                    let fields = bench.random_fields("write_unit", rng).set("target", next % 2);
                     bench.send("write_unit", [unit.item(fields, tag)]);
                     running.insert(tag, unit);
                     next += 1;
+                }
+                for read in bench.received("data_read") {
+                    let read = Fields::from_words(bench.stream("data_read"), read);
+                    assert_eq!(read.get("function"), function_of(read.get("address")));
+                    assert_eq!(read.get("id") >> 6, reader::DATA.into());
                 }
                 host.answer_data_reads(bench);
                 bench.clock();
@@ -91,16 +97,17 @@ fn every_unit_arrives_once_and_whole() {
     }
 }
 
-/// A line comes in and a beat goes out in every clock.
+/// A line comes in and a beat goes out in every clock, also where the next unit begins.
 #[test]
 fn moves_a_beat_in_every_clock() {
     without_stalls(&DmaRead::new(Config::DEFAULT), |bench| {
         let rng = &mut Seed(1).rng("data");
         let mut host = Host::new(memory(rng, 16, 0), HostTiming { latency: 1, late_max: 0 }, rng.clone());
-        for number in 0..16 {
-            let unit = Unit { number, offset: if number % 2 == 0 { 0 } else { 100 }, bytes: 4096 };
-            bench.send("write_unit", [unit.item(bench.fields("write_unit"), number)]);
-        }
+        let units = |bench: &Bench| -> Vec<Vec<u64>> {
+            let unit = |number| Unit { number, offset: if number % 2 == 0 { 0 } else { 100 }, bytes: 4096 };
+            (0..16).map(|number| unit(number).item(bench.fields("write_unit"), number)).collect()
+        };
+        bench.send("write_unit", units(bench));
         let began = bench.clocks();
         while bench.received("write").len() < 16 * 64 {
             host.answer_data_reads(bench);
@@ -108,5 +115,32 @@ fn moves_a_beat_in_every_clock() {
             let clocks = bench.clocks() - began;
             assert!(clocks <= 8 * (64 + 65) + 80, "{} beats in {clocks} clocks", bench.received("write").len());
         }
+
+        // With all units there before the first beat is taken; the first time a reset takes all of them away.
+        for is_reset in [true, false] {
+            bench.drain("write");
+            bench.hold("write", true);
+            bench.send("write_unit", units(bench));
+            for _ in 0..8 * (64 + 65) + 80 {
+                host.answer_data_reads(bench);
+                bench.clock();
+            }
+            assert_eq!(bench.peek("write_valid"), 1, "a beat is offered before there is room for it");
+            if is_reset {
+                bench.reset(1);
+                bench.hold("write", false);
+                bench.run(100);
+                assert!(bench.received("write").is_empty());
+            }
+        }
+        bench.hold("write", false);
+        bench.run_until(16 * 64 + 2, |bench| bench.received("write").len() == 16 * 64);
     });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    for config in CONFIGS {
+        forgets_at_reset(&DmaRead::new(config), &["data_beat"], &[]);
+    }
 }

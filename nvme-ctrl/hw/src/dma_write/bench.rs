@@ -3,12 +3,17 @@
 use super::DmaWrite;
 use crate::io_engine::bench::bytes::Bytes;
 use crate::io_engine::bench::host::{Host, HostTiming};
-use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
 use crate::Config;
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
 use std::collections::VecDeque;
 
 const PAGE: u64 = 4096;
+
+/// The function of the unit whose pages these are.
+pub(crate) fn function_of(address: u64) -> u64 {
+    address / (2 * PAGE) * 37 % 256
+}
 
 /// A unit that writes `bytes` bytes at `offset` in page `2 * number`, and from the start of page `2 * number + 1` on.
 pub(crate) struct Unit {
@@ -20,7 +25,9 @@ pub(crate) struct Unit {
 impl Unit {
     pub fn random(rng: &mut Rng, number: u64) -> Unit {
         let [any_offset, any_bytes] = [4 * rng.below(1024), 4 * (1 + rng.below(1024))];
-        let offset = *rng.pick(&[0, 4, 60, 64, 4092, any_offset, any_offset]);
+        // Every dword of a line is a beginning.
+        let in_line = 4 * (number % 16);
+        let offset = *rng.pick(&[0, 4, 60, 64, 4092, in_line, 4032 + in_line, any_offset, any_offset]);
         let bytes = *rng.pick(&[4, 60, 64, 68, 512, 4096, 4096, any_bytes]);
         Unit { number, offset, bytes }
     }
@@ -28,6 +35,11 @@ impl Unit {
     /// Address of the data, which is in one piece because the two pages are neighbours.
     pub fn address(&self) -> u64 {
         2 * self.number * PAGE + self.offset
+    }
+
+    /// The function whose memory it is.
+    pub fn function(&self) -> u64 {
+        function_of(self.address())
     }
 
     pub fn beats(&self) -> u64 {
@@ -39,7 +51,8 @@ impl Unit {
         let (start, end) = (self.address(), self.address() + self.bytes);
         let lines = end.div_ceil(64) - start / 64;
         let lines_to_end = (PAGE - self.offset).div_ceil(64);
-        let fields = fields.set("tag", tag).set("place_first", start / 64).set("place_second", 2 * self.number + 1);
+        let fields = fields.set("tag", tag).set("function", self.function());
+        let fields = fields.set("place_first", start / 64).set("place_second", 2 * self.number + 1);
         let fields = fields.set("place_lines", lines).set("place_lines_first", lines.min(lines_to_end));
         let fields = fields.set("place_begin", start / 4 % 16).set("place_end", end / 4 % 16);
         fields.set("place_beats", self.beats()).words()
@@ -53,8 +66,8 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends all beats of the next unit, some of them with an error, and notes what must be in memory.
-    fn send(&mut self, bench: &mut Bench, rng: &mut Rng, expected: &mut Bytes) -> Option<u64> {
+    /// Sends all beats of the next unit, some of them with an error, and notes what must be in memory. Returns the unit and its tag.
+    fn send(&mut self, bench: &mut Bench, rng: &mut Rng, expected: &mut Bytes) -> Option<(Unit, u64)> {
         let (unit, tag) = self.units.pop_front()?;
         let errors = rng.below(8) == 0;
         for beat in 0..unit.beats() {
@@ -69,7 +82,7 @@ impl Sender {
                 expected.store(unit.address() + 64 * beat, &bytes[..count]);
             }
         }
-        Some(tag)
+        Some((unit, tag))
     }
 }
 
@@ -103,13 +116,23 @@ fn every_byte_goes_where_it_belongs_and_no_other() {
                 if bench.pending("read_unit") == 0 && bench.pending(sender.stream) == 0 {
                     running.extend(sender.send(bench, rng, &mut expected));
                 }
+                if rng.percent(5) {
+                    bench.hold("data_write", rng.bool());
+                }
                 bench.clock();
+                for head in bench.received("data_write") {
+                    let head = Fields::from_words(bench.stream("data_write"), head);
+                    assert_eq!(head.get("function"), function_of(head.get("address")));
+                }
                 host.take_writes(bench);
                 for written in bench.drain_fields("written") {
                     let tag = written.get("tag");
-                    let at =
-                        running.iter().position(|t| *t == tag).unwrap_or_else(|| panic!("tag {tag} is not running"));
-                    running.swap_remove(at);
+                    let at = running
+                        .iter()
+                        .position(|(_, t)| *t == tag)
+                        .unwrap_or_else(|| panic!("tag {tag} is not running"));
+                    let (unit, _): (Unit, u64) = running.swap_remove(at);
+                    assert!(host.has_heads_of(&[(unit.address(), unit.bytes)]), "a head of tag {tag} still waits");
                     free.push(tag);
                     ended += 1;
                 }
@@ -144,4 +167,41 @@ fn writes_a_line_in_every_clock() {
         let clocks = bench.clocks() - began;
         assert!(clocks <= 8 * (64 + 65) + 4, "{clocks} clocks");
     });
+}
+
+/// Both inputs have every second unit while both have some.
+#[test]
+fn inputs_take_turns() {
+    without_stalls(&DmaWrite::new(Config::DEFAULT), |bench| {
+        let rng = &mut Seed(1).rng("data");
+        // A unit that a reset cuts off has no turn.
+        bench.send("storage_read", [bench.fields("storage_read").set("tag", 9u8).words()]);
+        bench.run(2);
+        bench.reset(1);
+        bench.hold("data_write_beat", true);
+
+        let mut senders = ["storage_read", "buffer_read"].map(|stream| Sender { stream, units: VecDeque::new() });
+        for number in 0..16 {
+            let unit = Unit { number, offset: 0, bytes: 128 };
+            bench.send("read_unit", [unit.item(bench.fields("read_unit"), number)]);
+            senders[if number < 12 { number as usize % 2 } else { 0 }].units.push_back((unit, number));
+        }
+        bench.run_until(100, |bench| bench.pending("read_unit") == 0);
+        for sender in &mut senders {
+            while sender.send(bench, rng, &mut Bytes::default()).is_some() {}
+        }
+        bench.run(10);
+        assert_eq!(bench.peek("data_write_beat_valid"), 1, "a line is offered before there is room for it");
+        bench.hold("data_write_beat", false);
+        bench.run_until(1000, |bench| bench.received("written").len() == 16);
+        let inputs: Vec<u64> = bench.drain_fields("written").iter().map(|written| written.get("tag") % 2).collect();
+        assert!(inputs[..12].windows(2).all(|pair| pair[0] != pair[1]), "{inputs:?}");
+    });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    for config in CONFIGS {
+        forgets_at_reset(&DmaWrite::new(config), &["storage_read", "buffer_read"], &[]);
+    }
 }

@@ -2,41 +2,53 @@
 
 use super::PrpWalk;
 use crate::io_engine::bench::bytes::Bytes;
-use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
-use crate::types::{reader, Operation, BEAT_BYTES};
+use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
+use crate::types::{reader, Operation, Target, BEAT_BYTES};
 use nvme_spec::Status;
-use rtl_hdl::bench::{Bench, Rng};
+use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::HwEnum;
+use std::collections::VecDeque;
 
 const PAGE: u64 = 4096;
 const LINE: u64 = BEAT_BYTES as u64;
 
+/// What a unit repeats of its job.
+const REPEATED: [&str; 6] = ["slot", "function", "operation", "target", "nsid", "fua"];
+
 /// A job, and what must come of it.
 struct Expected {
     slot: u64,
+    function: u64,
+    operation: Operation,
+    target: Target,
     bytes: u64,
     prp1: u64,
     prp2: u64,
     lba: u64,
     /// The pages of all units that are cut before an error.
     pages: Vec<u64>,
+    /// The lines of the list that are read, each once.
+    lines: Vec<u64>,
     failure: Option<Status>,
 }
 
-/// The page addresses of the data, as far as they can be had, and the error that ends them.
-fn pages_of(memory: &Bytes, prp1: u64, prp2: u64, bytes: u64) -> (Vec<u64>, Option<Status>) {
-    let mut pages = vec![prp1 & !(PAGE - 1)];
+/// The page addresses of the data, as far as they can be had, the lines of the list, and the error that ends them.
+fn pages_of(memory: &Bytes, prp1: u64, prp2: u64, bytes: u64) -> (Vec<u64>, Vec<u64>, Option<Status>) {
+    let (mut pages, mut lines) = (vec![prp1 & !(PAGE - 1)], vec![]);
     let count = (prp1 % PAGE + bytes).div_ceil(PAGE) as usize;
     let mut list = prp2;
     while pages.len() < count {
         let wanted = count - pages.len();
+        if count > 2 && lines.last() != Some(&(list & !63)) {
+            lines.push(list & !63);
+        }
         let entry = match memory.line(list & !63) {
             _ if count == 2 => prp2,
             Some(line) => line[(list % 64 / 8) as usize],
-            None => return (pages, Some(Status::DATA_TRANSFER_ERROR)),
+            None => return (pages, lines, Some(Status::DATA_TRANSFER_ERROR)),
         };
         if entry % PAGE != 0 {
-            return (pages, Some(Status::INVALID_PRP_OFFSET));
+            return (pages, lines, Some(Status::INVALID_PRP_OFFSET));
         }
         if count > 2 && list % PAGE == PAGE - 8 && wanted > 1 {
             list = entry;
@@ -45,7 +57,7 @@ fn pages_of(memory: &Bytes, prp1: u64, prp2: u64, bytes: u64) -> (Vec<u64>, Opti
             list += 8;
         }
     }
-    (pages, None)
+    (pages, lines, None)
 }
 
 fn page(rng: &mut Rng) -> u64 {
@@ -54,23 +66,39 @@ fn page(rng: &mut Rng) -> u64 {
 
 /// A job with random addresses; its list, if it has one, is put into `memory`.
 fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64, lba_bytes: u64) -> Expected {
-    let blocks_max = *rng.pick(&[1, 8, 40, 300, 2200]) * 512 / lba_bytes;
-    let bytes = lba_bytes * (1 + rng.below(blocks_max.max(1)));
+    let function = rng.below(256);
+    let operation = *rng.pick(&[Operation::Flush, Operation::Write, Operation::Read, Operation::Read]);
+    let target = if rng.below(4) == 0 { Target::Buffer } else { Target::Storage };
+    // Transfers of firmware have any number of dwords.
+    let step = if target == Target::Buffer { 4 } else { lba_bytes };
+    let bytes_max = 512 * *rng.pick(&[1, 8, 16, 40, 300, 2200]);
+    let bytes = if operation == Operation::Flush { 0 } else { step * (1 + rng.below((bytes_max / step).max(1))) };
     let any = 4 * rng.below(1024);
     let offset = *rng.pick(&[0, 0, 4, 2048, 4092, any]);
-    let prp1 = page(rng) + offset;
+    // PRP1 at no dword, which Flush does not look at.
+    let askew = rng.below(if bytes > 0 { 20 } else { 2 }) == 0;
+    let prp1 = page(rng) + offset + if askew { 1 + rng.below(3) } else { 0 };
+    let lba = rng.next_u64() >> 8;
+    let expect = |prp2: u64, misplaced: bool, memory: &Bytes| {
+        let (pages, lines, failure) = match misplaced {
+            _ if bytes == 0 => Default::default(),
+            true => (vec![], vec![], Some(Status::INVALID_PRP_OFFSET)),
+            false => pages_of(memory, prp1, prp2, bytes),
+        };
+        Expected { slot, function, operation, target, bytes, prp1, prp2, lba, pages, lines, failure }
+    };
     let count = (offset + bytes).div_ceil(PAGE);
     if count <= 2 {
         // With one page, PRP2 is not looked at.
-        let prp2 = page(rng) + if count == 2 { 0 } else { 5 };
-        let failed = count == 2 && slot.is_multiple_of(9);
-        let prp2 = prp2 + if failed { 64 } else { 0 };
-        let (pages, failure) = pages_of(memory, prp1, prp2, bytes);
-        return Expected { slot, bytes, prp1, prp2, lba: rng.next_u64() >> 8, pages, failure };
+        let any = rng.range(1..PAGE);
+        let in_page = if count < 2 || rng.below(4) == 0 { *rng.pick(&[4, 64, any]) } else { 0 };
+        return expect(page(rng) + in_page, askew, memory);
     }
     let any = rng.below(512);
-    let mut at = page(rng) + 8 * *rng.pick(&[0, 511, 510, 505, any]);
+    // At the start of a page of the list, somewhere, near its end, and so that its last entry is the last one of a page.
+    let mut at = page(rng) + 8 * *rng.pick(&[0, 511, 510, 505, any, (513 - count % 512) % 512]);
     let prp2 = at;
+    let is_there = rng.below(8) > 0;
     let fault = rng.below(3 * count);
     for entry in 1..count {
         let mut value = page(rng);
@@ -86,16 +114,11 @@ fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64, lba_bytes: u64) -> Expected
         memory.store(at, &value.to_le_bytes());
         at += 8;
     }
-    if fault == 0 {
+    if !is_there {
         memory.remove_page(prp2);
     }
-    let misplaced = rng.below(20) == 0;
-    let prp2 = prp2 + if misplaced { 4 } else { 0 };
-    let (pages, failure) = match misplaced {
-        true => (vec![], Some(Status::INVALID_PRP_OFFSET)),
-        false => pages_of(memory, prp1, prp2, bytes),
-    };
-    Expected { slot, bytes, prp1, prp2, lba: rng.next_u64() >> 8, pages, failure }
+    let misplaced = rng.below(10) == 0;
+    expect(prp2 + if misplaced { 1 << rng.below(3) } else { 0 }, askew || misplaced, memory)
 }
 
 /// Number, first line, lines, lines in the first page, second page, begin, end, beats, LBA and blocks of each unit.
@@ -103,6 +126,10 @@ type UnitValues = [u64; 10];
 
 impl Expected {
     fn units(&self, lba_bytes: u64) -> Vec<UnitValues> {
+        if self.bytes == 0 {
+            // Nothing but `beats` of the place means something.
+            return Vec::from([[self.slot, 0, 0, 0, 0, 0, 0, 0, self.lba, 0]]);
+        }
         let offset = self.prp1 % PAGE;
         let unit = |k: u64| {
             let bytes = PAGE.min(self.bytes - PAGE * k);
@@ -114,7 +141,8 @@ impl Expected {
                 let second = if crosses { self.pages[k as usize + 1] / PAGE } else { 0 };
                 let first = (self.pages[k as usize] + offset) / LINE;
                 let [begin, end] = [offset, offset + bytes].map(|at| at / 4 % 16);
-                let (lba, blocks) = (self.lba + PAGE / lba_bytes * k, bytes / lba_bytes);
+                let lba = self.lba + PAGE / lba_bytes * k;
+                let blocks = if self.target == Target::Storage { bytes / lba_bytes } else { 0 };
                 [self.slot, first, lines, lines_first, second, begin, end, bytes.div_ceil(LINE), lba, blocks]
             })
         };
@@ -122,25 +150,40 @@ impl Expected {
     }
 }
 
-fn send(bench: &mut Bench, job: &Expected, lba_bytes: u32) {
-    let item = bench.fields("job").set("slot", job.slot).set("operation", Operation::Read.code());
-    let item = item
-        .set("bytes", job.bytes)
-        .set("blocks", job.bytes / u64::from(lba_bytes))
-        .set("prp1", job.prp1)
-        .set("prp2", job.prp2)
-        .set("lba", job.lba);
-    bench.send("job", [item.words()]);
+/// Sends a job whose other fields are random.
+fn send(bench: &mut Bench, rng: &mut Rng, job: &Expected, lba_bytes: u64) -> Fields {
+    let item = bench.random_fields("job", rng).set("slot", job.slot).set("function", job.function);
+    let item = item.set("operation", job.operation.code()).set("target", job.target.code());
+    // With firmware's buffer the number of blocks means nothing.
+    let item = if job.target == Target::Storage { item.set("blocks", job.bytes / lba_bytes) } else { item };
+    let item = item.set("bytes", job.bytes).set("prp1", job.prp1).set("prp2", job.prp2).set("lba", job.lba);
+    bench.send("job", [item.clone().words()]);
+    item
 }
 
-/// Answers list reads at once.
-fn answer(bench: &mut Bench, memory: &Bytes) {
+/// Answers list reads at once, which are of these functions and lines.
+fn answer(bench: &mut Bench, memory: &Bytes, lines: &mut VecDeque<(u64, u64)>) {
     for read in bench.drain_fields("list_read") {
         assert_eq!((read.get("id"), read.get("beats")), (u64::from(reader::LIST << 6), 1));
+        assert_eq!(Some((read.get("function"), read.get("address"))), lines.pop_front());
         let line = memory.line(read.get("address"));
         let item = bench.fields("list_beat").set("id", read.get("id")).set("last", 1u8).set("error", line.is_none());
-        bench.send("list_beat", [item.set_words("data", &line.unwrap_or(vec![3; 8])).words()]);
+        bench.send("list_beat", [item.set_words("data", &line.unwrap_or(vec![PAGE; 8])).words()]);
     }
+}
+
+/// The values of a unit that mean something, the others zero.
+fn values_of(unit: &Fields) -> UnitValues {
+    let place = |name: &str| unit.get(&format!("place_{name}"));
+    let [slot, lba, beats] = ["slot", "lba", "place_beats"].map(|name| unit.get(name));
+    let blocks = if unit.get("target") == Target::Storage.code() { unit.get("blocks") } else { 0 };
+    if unit.get("operation") == Operation::Flush.code() {
+        return [slot, 0, 0, 0, 0, 0, 0, beats, lba, blocks];
+    }
+    let second = if place("lines") != place("lines_first") { place("second") } else { 0 };
+    let [first, lines, lines_first] = ["first", "lines", "lines_first"].map(place);
+    let [begin, end] = ["begin", "end"].map(place);
+    [slot, first, lines, lines_first, second, begin, end, beats, lba, blocks]
 }
 
 #[test]
@@ -150,65 +193,75 @@ fn cuts_every_command_into_its_units() {
         under_all_stalls(&PrpWalk::new(config), |bench, rng| {
             let mut memory = Bytes::default();
             let jobs: Vec<Expected> = (0..120).map(|slot| job(rng, &mut memory, slot, lba_bytes)).collect();
-            jobs.iter().for_each(|job| send(bench, job, config.lba_bytes));
-            let units: Vec<UnitValues> = jobs.iter().flat_map(|job| job.units(lba_bytes)).collect();
+            let sent: Vec<Fields> = jobs.iter().map(|job| send(bench, rng, job, lba_bytes)).collect();
+            let mut units: VecDeque<UnitValues> = jobs.iter().flat_map(|job| job.units(lba_bytes)).collect();
+            let lines = jobs.iter().flat_map(|job| job.lines.iter().map(|line| (job.function, *line)));
+            let mut lines: VecDeque<(u64, u64)> = lines.collect();
             let failed = jobs.iter().filter_map(|job| {
-                let units = job.bytes.div_ceil(PAGE) - job.units(lba_bytes).len() as u64;
-                job.failure.map(|status| [job.slot, units, status.raw().into()])
+                let units = || job.bytes.div_ceil(PAGE) - job.units(lba_bytes).len() as u64;
+                job.failure.map(|status| [job.slot, units(), status.raw().into()])
             });
-            let failures: Vec<[u64; 3]> = failed.collect();
+            let mut failures: VecDeque<[u64; 3]> = failed.collect();
             assert!(failures.len() > 5 && units.len() > 200, "the jobs are all alike");
-            let (mut got_units, mut got_failures) = (vec![], vec![]);
-            for _ in 0..60_000 {
-                answer(bench, &memory);
-                bench.clock();
-                got_failures.extend(
-                    bench
-                        .drain_fields("walk_failure")
-                        .iter()
-                        .map(|f| ["slot", "units", "status"].map(|name| f.get(name))),
-                );
-                got_units.extend(bench.drain_fields("unit").iter().map(|unit| {
-                    let place = |name: &str| unit.get(&format!("place_{name}"));
-                    let crosses = place("lines") != place("lines_first");
-                    let second = if crosses { place("second") } else { 0 };
-                    let [first, lines, lines_first] = ["first", "lines", "lines_first"].map(place);
-                    let [begin, end, beats] = ["begin", "end", "beats"].map(place);
-                    let [slot, lba, blocks] = ["slot", "lba", "blocks"].map(|name| unit.get(name));
-                    [slot, first, lines, lines_first, second, begin, end, beats, lba, blocks]
-                }));
-                if got_units.len() >= units.len() && got_failures.len() >= failures.len() {
-                    break;
+            while !units.is_empty() || !failures.is_empty() {
+                answer(bench, &memory, &mut lines);
+                if rng.percent(5) {
+                    bench.hold("walk_failure", rng.bool());
                 }
+                bench.clock();
+                for failure in bench.drain_fields("walk_failure") {
+                    let got = ["slot", "units", "status"].map(|name| failure.get(name));
+                    assert_eq!(Some(got), failures.pop_front());
+                }
+                for unit in bench.drain_fields("unit") {
+                    assert_eq!(Some(values_of(&unit)), units.pop_front());
+                    assert_repeats(&unit, &sent[unit.get("slot") as usize], &REPEATED);
+                }
+                assert!(bench.clocks() < 60_000, "{} units are missing", units.len());
             }
             bench.run(50);
-            // One by one first: a message with all of them would be of no use.
-            got_units.iter().zip(&units).for_each(|(got, expected)| assert_eq!(got, expected));
-            got_failures.iter().zip(&failures).for_each(|(got, expected)| assert_eq!(got, expected));
-            assert_eq!((got_units.len(), got_failures.len()), (units.len(), failures.len()));
             assert_eq!(
-                bench.received("unit").len() + bench.received("walk_failure").len(),
-                0,
+                [bench.received("unit").len(), bench.received("walk_failure").len(), lines.len()],
+                [0; 3],
                 "something comes after the end"
             );
         });
     }
 }
 
-/// Three clocks for a command of one unit, two for each further one.
+/// Three clocks for a command of one unit, two for each further one, and for each line of the list 3 more than its answer takes.
 #[test]
 fn takes_few_clocks() {
     for config in CONFIGS {
         without_stalls(&PrpWalk::new(config), |bench| {
-            for slot in 0..50 {
-                let (bytes, prp1, prp2) = (8192, 0x1000, 0x5000);
-                let job = Expected { slot, bytes, prp1, prp2, lba: 0, pages: vec![], failure: None };
-                send(bench, &job, config.lba_bytes);
-            }
+            let item = bench.fields("job").set("operation", Operation::Read.code()).set("bytes", 8192u64);
+            let item = item.set("prp1", 0x1000u64).set("prp2", 0x5000u64).words();
+            bench.send("job", vec![item; 50]);
             let began = bench.clocks();
             bench.run_until(1000, |bench| bench.received("unit").len() == 100);
             let clocks = bench.clocks() - began;
             assert!(clocks <= 50 * 5 + 5, "{clocks} clocks for 50 commands of two units");
+
+            let list: Vec<u64> = (0..512).map(|entry| PAGE * (entry + 1)).collect();
+            let mut memory = Bytes::default();
+            memory.store(0, &list.iter().flat_map(|entry| entry.to_le_bytes()).collect::<Vec<u8>>());
+            let item = bench.fields("job").set("operation", Operation::Read.code()).set("bytes", 512 * PAGE);
+            bench.send("job", [item.words()]);
+            let mut lines = (0..64).map(|line| (0, LINE * line)).collect();
+            let began = bench.clocks();
+            while bench.received("unit").len() < 100 + 512 {
+                answer(bench, &memory, &mut lines);
+                bench.clock();
+            }
+            let clocks = bench.clocks() - began;
+            assert!(clocks <= 512 * 2 + 64 * (1 + 3) + 5, "{clocks} clocks for 512 units with a list of 64 lines");
         });
+    }
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    for config in CONFIGS {
+        forgets_at_reset(&PrpWalk::new(config), &["list_beat"], &[]);
     }
 }

@@ -30,7 +30,7 @@
 //! 5. `Fail` ends the units that are left. Units offered before are carried out: their data is undefined for a command that failed.
 //!
 //! ## Timing
-//! Three clocks for a command of one unit, two clocks for each further one, and host latency + 6 clocks for every line of the list.
+//! Three clocks for a command of one unit, two clocks for each further one, and host latency + 3 clocks for every line of the list.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits

@@ -1,75 +1,80 @@
 //! The running block.
 
 use super::Slots;
-use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
 use crate::types::{Operation, StorageStatus, Target};
 use nvme_spec::Status;
-use rtl_hdl::bench::{Bench, Rng};
+use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
 use rtl_hdl::HwEnum;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a job repeats of its command, and an outcome.
+const JOB: [&str; 9] = ["function", "target", "nsid", "lba", "blocks", "bytes", "fua", "prp1", "prp2"];
+const OUTCOME: [&str; 7] = ["sqid", "cid", "opcode", "nsid", "target", "lba", "blocks"];
 
 /// A command in its slot, as the bench knows it.
 struct Running {
-    number: u64,
+    command: Fields,
     units: u64,
     operation: Operation,
-    transfer: bool,
     status: Status,
+    /// Its walk has failed: its status is final.
+    walk_failed: bool,
 }
 
-/// What the command with this number is.
-fn operation_of(number: u64) -> Operation {
-    Operation::VARIANTS[(number % 3) as usize]
-}
-
-fn bytes_of(number: u64) -> u64 {
-    match operation_of(number) {
-        Operation::Flush => 0,
-        _ => 1 + number * 997 % 60_000,
+impl Running {
+    fn is_transfer(&self) -> bool {
+        self.command.get("target") == Target::Buffer.code()
     }
 }
 
-fn is_transfer(number: u64) -> bool {
-    number % 7 == 6
-}
-
-fn send_commands(bench: &mut Bench, numbers: std::ops::Range<u64>) {
-    for number in numbers {
-        let item = bench
-            .fields("command")
-            .set("cid", number)
-            .set("sqid", number % 200)
-            .set("lba", number << 40)
-            .set("operation", operation_of(number).code())
-            .set("target", u64::from(is_transfer(number)))
-            .set("bytes", bytes_of(number));
-        bench.send("command", [item.words()]);
-    }
+/// Sends commands of random contents, which are told apart by their `cid`.
+fn send_commands(bench: &mut Bench, rng: &mut Rng, cids: std::ops::Range<u64>) -> Vec<Fields> {
+    let commands = cids.map(|cid| {
+        let operation = *rng.pick(Operation::VARIANTS);
+        let few = 4 * rng.below(15_000);
+        let bytes = if operation == Operation::Flush { 0 } else { *rng.pick(&[few, few, few, 0, 4096, 4100, 2 << 20]) };
+        let item = bench.random_fields("command", rng).set("cid", cid).set("bytes", bytes);
+        item.set("operation", operation.code()).set("target", u64::from(rng.below(7) == 0))
+    });
+    let commands: Vec<Fields> = commands.collect();
+    bench.send("command", commands.iter().map(|command| command.clone().words()));
+    commands
 }
 
 /// Takes the jobs that came out; each takes a slot that is free.
-fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, next: &mut u64) {
+fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, commands: &mut VecDeque<Fields>) {
     for job in bench.drain_fields("job") {
-        let number = *next;
-        *next += 1;
-        assert_eq!((job.get("bytes"), job.get("lba")), (bytes_of(number), number << 40));
-        let operation = operation_of(number);
+        let command = commands.pop_front().expect("no more jobs than commands");
+        assert_repeats(&job, &command, &JOB);
+        let bytes = command.get("bytes");
+        let operation = match bytes {
+            0 => Operation::Flush,
+            _ => Operation::VARIANTS[command.get("operation") as usize],
+        };
         assert_eq!(job.get("operation"), operation.code());
-        let units = bytes_of(number).div_ceil(4096).max(1);
-        let row = Running { number, units, operation, transfer: is_transfer(number), status: Status::SUCCESS };
+        let units = bytes.div_ceil(4096).max(1);
+        let row = Running { command, units, operation, status: Status::SUCCESS, walk_failed: false };
         let slot = job.get("slot");
         assert!(running.insert(slot, row).is_none(), "slot {slot} is taken twice");
     }
 }
 
-/// Ends a unit of the command in `slot`, or, rarely, all that are left.
-fn end_unit(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
-    if rng.below(12) == 0 {
-        row.status = *rng.pick(&[Status::INVALID_PRP_OFFSET, Status::DATA_TRANSFER_ERROR]);
-        let item = bench.fields("walk_failure").set("slot", slot).set("units", row.units);
-        bench.send("walk_failure", [item.set("status", row.status.raw()).words()]);
-        row.units = 0;
-        return;
+/// Fails the walk of the command in `slot`, so that `units` of it are not issued.
+fn fail_walk(bench: &mut Bench, slot: u64, row: &mut Running, units: u64, status: Status) {
+    (row.status, row.walk_failed) = (status, true);
+    row.units -= units;
+    let item = bench.fields("walk_failure").set("slot", slot).set("units", units).set("status", status.raw());
+    bench.send("walk_failure", [item.words()]);
+}
+
+/// Ends a unit of the command in `slot`, or, rarely, many.
+fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
+    if !row.walk_failed && (rng.below(12) == 0 || row.units > 20) {
+        let any = 1 + rng.below(row.units);
+        let units = *rng.pick(&[row.units, any, row.units - row.units.min(20) / 2]);
+        let status = Status::from_raw(1 + rng.below((1 << 15) - 1) as u16);
+        return fail_walk(bench, slot, row, units, status);
     }
     let host_error = rng.below(20) == 0;
     let storage = match rng.below(10) {
@@ -97,42 +102,47 @@ fn every_command_has_one_outcome_with_its_first_error() {
     for config in CONFIGS {
         under_all_stalls(&Slots::new(config), |bench, rng| {
             let count = 300;
-            send_commands(bench, 0..count);
-            let (mut running, mut next, mut done) = (BTreeMap::new(), 0, vec![false; count as usize]);
-            // What has ended, by number, until its outcome comes.
+            let (mut sent, mut commands, mut running) = (0, VecDeque::new(), BTreeMap::new());
+            // What has ended, by `cid`, until its outcome comes.
             let mut ended: BTreeMap<u64, Running> = BTreeMap::new();
-            for _ in 0..60_000 {
-                take_jobs(bench, &mut running, &mut next);
+            let mut done = 0;
+            assert_eq!(bench.peek("quiet"), 1, "there is nothing yet");
+            while done < count {
+                // All at once, or one after the other, or with rests between.
+                if sent < count && rng.percent(if sent == done { 5 } else { 1 }) {
+                    let more = (*rng.pick(&[1, 2, 100])).min(count - sent);
+                    commands.extend(send_commands(bench, rng, sent..sent + more));
+                    sent += more;
+                }
+                take_jobs(bench, &mut running, &mut commands);
+                assert!(running.keys().all(|slot| *slot < config.slots.into()), "there are fewer slots");
                 let slots: Vec<u64> = running.keys().copied().collect();
                 // One end at a time, so that the order of both streams is that of the bench.
                 let idle = bench.pending("unit_end") == 0 && bench.pending("walk_failure") == 0;
-                if idle && !slots.is_empty() && rng.bool() {
+                if idle && !slots.is_empty() && rng.percent(80) {
                     let slot = *rng.pick(&slots);
                     let row = running.get_mut(&slot).expect("it is running");
-                    end_unit(bench, rng, slot, row);
+                    end_units(bench, rng, slot, row);
                     if row.units == 0 {
                         let row = running.remove(&slot).expect("it is running");
-                        ended.insert(row.number, row);
+                        ended.insert(row.command.get("cid"), row);
                     }
                 }
                 bench.clock();
                 for stream in ["outcome", "failure"] {
                     for outcome in bench.drain_fields(stream) {
-                        let number = outcome.get("cid");
-                        let row =
-                            ended.remove(&number).unwrap_or_else(|| panic!("{number} has an outcome before its end"));
-                        assert_eq!(Status::from_raw(outcome.get("status") as u16), row.status, "of command {number}");
-                        assert_eq!(stream == "failure", row.status != Status::SUCCESS && !row.transfer);
-                        assert_eq!((outcome.get("sqid"), outcome.get("lba")), (number % 200, number << 40));
-                        assert_eq!(outcome.get("target") == Target::Buffer.code(), row.transfer);
-                        assert!(!std::mem::replace(&mut done[number as usize], true), "{number} has two outcomes");
+                        let cid = outcome.get("cid");
+                        let row = ended.remove(&cid).unwrap_or_else(|| panic!("{cid} has an outcome before its end"));
+                        assert_repeats(&outcome, &row.command, &OUTCOME);
+                        assert_eq!(Status::from_raw(outcome.get("status") as u16), row.status, "of command {cid}");
+                        assert_eq!(stream == "failure", row.status != Status::SUCCESS && !row.is_transfer());
+                        done += 1;
                     }
                 }
-                if done.iter().all(|d| *d) {
-                    break;
-                }
+                let inside = sent - bench.pending("command") as u64 - done;
+                assert!(bench.peek("quiet") == 0 || inside == 0, "quiet with {inside} commands");
+                assert!(bench.clocks() < 60_000, "{} commands have no outcome", count - done);
             }
-            assert!(done.iter().all(|d| *d), "{} commands have no outcome", done.iter().filter(|d| !**d).count());
             bench.run(3);
             assert_eq!(bench.peek("quiet"), 1);
         });
@@ -144,19 +154,19 @@ fn every_command_has_one_outcome_with_its_first_error() {
 fn failures_wait_alone() {
     for config in CONFIGS {
         without_stalls(&Slots::new(config), |bench| {
-            let (mut running, mut next, mut good) = (BTreeMap::new(), 0, 0);
-            send_commands(bench, 0..400);
+            let (mut running, mut good, mut failed) = (BTreeMap::new(), 0, 0);
+            let rng = &mut Seed::from_env_or(0xFA11).rng("commands");
+            let mut commands = send_commands(bench, rng, 0..400).into();
             bench.hold("failure", true);
-            let mut failed = 0;
             for _ in 0..4000 {
                 // All but two of the slots are filled by failures.
-                take_jobs(bench, &mut running, &mut next);
-                if let Some((slot, row)) = running.pop_first() {
-                    let fails = failed + 2 < config.slots && !row.transfer;
+                take_jobs(bench, &mut running, &mut commands);
+                if let Some((slot, mut row)) = running.pop_first() {
+                    let fails = failed + 2 < config.slots && !row.is_transfer();
                     failed += u32::from(fails);
                     let status = if fails { Status::INVALID_PRP_OFFSET } else { Status::SUCCESS };
-                    let item = bench.fields("walk_failure").set("slot", slot).set("units", row.units);
-                    bench.send("walk_failure", [item.set("status", status.raw()).words()]);
+                    let units = row.units;
+                    fail_walk(bench, slot, &mut row, units, status);
                 }
                 bench.clock();
                 good += bench.drain("outcome").len() as u32;
@@ -168,5 +178,36 @@ fn failures_wait_alone() {
             bench.hold("failure", false);
             bench.run_until(400, |bench| bench.received("failure").len() == failed as usize);
         });
+    }
+}
+
+/// A command whose only unit is ending when the reset comes has no outcome after it.
+#[test]
+fn an_end_on_its_way_is_forgotten_at_a_reset() {
+    for config in CONFIGS {
+        without_stalls(&Slots::new(config), |bench| {
+            for clocks in 0..6 {
+                bench.send("command", [bench.fields("command").words()]);
+                bench.run_until(20, |bench| !bench.received("job").is_empty());
+                let slot = bench.drain_fields("job")[0].get("slot");
+                let end = bench.fields("walk_failure").set("slot", slot).set("units", 1u8).set("status", clocks % 2);
+                bench.send("walk_failure", [end.words()]);
+                bench.run(clocks);
+                bench.clear("walk_failure");
+                bench.reset(1);
+                // It may have come before.
+                bench.drain("outcome");
+                bench.drain("failure");
+                bench.run(20);
+                assert!(bench.received("outcome").is_empty() && bench.received("failure").is_empty());
+            }
+        });
+    }
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    for config in CONFIGS {
+        forgets_at_reset(&Slots::new(config), &["unit_end", "walk_failure"], &[]);
     }
 }

@@ -1,11 +1,35 @@
 //! The running block: everything that happens to units, in any order.
 
 use super::Units;
-use crate::testing::{under_all_stalls, CONFIGS};
+use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, CONFIGS};
 use crate::types::{Operation, StorageStatus, Target};
 use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::HwEnum;
 use std::collections::BTreeMap;
+
+/// What `read_unit` and `write_unit` repeat of a unit.
+const PLACE: [&str; 9] = [
+    "function",
+    "target",
+    "place_first",
+    "place_second",
+    "place_lines",
+    "place_lines_first",
+    "place_begin",
+    "place_end",
+    "place_beats",
+];
+
+/// What `start` repeats of a unit, and its name there.
+const START: [(&str, &str); 7] = [
+    ("target", "target"),
+    ("beats", "place_beats"),
+    ("command_operation", "operation"),
+    ("command_nsid", "nsid"),
+    ("command_lba", "lba"),
+    ("command_blocks", "blocks"),
+    ("command_fua", "fua"),
+];
 
 /// A unit with a tag.
 #[derive(Debug)]
@@ -38,26 +62,23 @@ impl Running {
     }
 }
 
-fn operation_of(number: u64) -> Operation {
-    Operation::VARIANTS[(number * 7 % 3) as usize]
-}
-
-fn target_of(number: u64) -> Target {
-    Target::VARIANTS[usize::from(number.is_multiple_of(5))]
-}
-
-fn send_units(bench: &mut Bench, count: u64) {
-    for number in 0..count {
-        let item = bench.fields("unit").set("slot", number % 256).set("lba", number).set("nsid", 1u8);
-        let item = item.set("operation", operation_of(number).code()).set("target", target_of(number).code());
-        // The place carries the number too, so that it is known by whatever comes first.
-        bench.send("unit", [item.set("place_second", number).set("place_beats", 1 + number % 64).words()]);
-    }
+/// Sends units of random contents, which are told apart by their LBAs and second pages.
+fn send_units(bench: &mut Bench, rng: &mut Rng, count: u64) -> Vec<Fields> {
+    let units: Vec<Fields> = (0..count)
+        .map(|number| {
+            let item = bench.random_fields("unit", rng).set("slot", number % 256);
+            item.set("operation", rng.pick(Operation::VARIANTS).code()).set("target", u64::from(rng.below(5) == 0))
+        })
+        .collect();
+    bench.send("unit", units.iter().map(|unit| unit.clone().words()));
+    units
 }
 
 /// The bench's side of all streams.
 #[derive(Default)]
 struct World {
+    /// What was sent.
+    units: Vec<Fields>,
     running: BTreeMap<u64, Running>,
     ending: Vec<Running>,
     /// Numbers of refused Reads that ended before their places were taken.
@@ -67,15 +88,23 @@ struct World {
 }
 
 impl World {
+    /// The number of the unit in which `field` has this value.
+    fn number_of(&self, field: &str, value: u64) -> u64 {
+        let at = self.units.iter().position(|unit| unit.get(field) == value);
+        at.unwrap_or_else(|| panic!("no unit has {value:#x} as its {field}")) as u64
+    }
+
     /// The unit that the block speaks of under this tag. One that is over has given its tag to another; its end may still wait to be taken.
     fn unit(&mut self, number: u64, tag: u64) -> &mut Running {
         if self.running.get(&tag).is_some_and(|unit| unit.is_over() && unit.number != number) {
             self.ending.extend(self.running.remove(&tag));
         }
-        let begun = &mut self.begun;
+        let (begun, sent) = (&mut self.begun, &self.units[number as usize]);
         self.running.entry(tag).or_insert_with(|| {
             *begun += 1;
-            let (slot, operation, target) = (number % 256, operation_of(number), target_of(number));
+            let slot = sent.get("slot");
+            let [operation, target] = ["operation", "target"].map(|field| sent.get(field) as usize);
+            let (operation, target) = (Operation::VARIANTS[operation], Target::VARIANTS[target]);
             let (placed, started, arrived, host_error, written) = Default::default();
             Running { number, slot, operation, target, placed, started, arrived, host_error, written, status: None }
         })
@@ -84,27 +113,28 @@ impl World {
     fn observe(&mut self, bench: &mut Bench) {
         for (stream, operation) in [("read_unit", Operation::Read), ("write_unit", Operation::Write)] {
             for place in bench.drain_fields(stream) {
-                if let Some(at) = self.places_to_come.iter().position(|number| *number == place.get("place_second")) {
+                let number = self.number_of("place_second", place.get("place_second"));
+                assert_repeats(&place, &self.units[number as usize], &PLACE);
+                if let Some(at) = self.places_to_come.iter().position(|to_come| *to_come == number) {
                     self.places_to_come.remove(at);
                     continue;
                 }
-                let number = place.get("place_second");
                 if let Some(unit) = self.ending.iter_mut().find(|unit| unit.number == number) {
                     unit.placed = true;
                     continue;
                 }
                 let unit = self.unit(number, place.get("tag"));
                 assert!(!std::mem::replace(&mut unit.placed, true) && unit.operation == operation);
-                assert_eq!(place.get("target"), unit.target.code());
             }
         }
         for start in bench.drain_fields("start") {
-            let unit = self.unit(start.get("command_lba"), start.get("command_tag"));
+            let number = self.number_of("lba", start.get("command_lba"));
+            for (field, of_unit) in START {
+                assert_eq!(start.get(field), self.units[number as usize].get(of_unit), "`{field}` of unit {number}");
+            }
+            let unit = self.unit(number, start.get("command_tag"));
             assert!(!std::mem::replace(&mut unit.started, true), "started twice: {unit:?}");
             assert!(unit.operation != Operation::Write || unit.arrived && !unit.host_error, "started early: {unit:?}");
-            assert_eq!(start.get("command_operation"), unit.operation.code());
-            assert_eq!(start.get("target"), unit.target.code());
-            assert_eq!(start.get("command_lba") % 256, unit.slot);
         }
         for end in bench.drain_fields("unit_end") {
             self.end(&end);
@@ -162,19 +192,35 @@ fn every_unit_ends_once_when_all_of_it_has_happened() {
     for config in CONFIGS {
         under_all_stalls(&Units::new(config), |bench, rng| {
             let count = 400;
-            send_units(bench, count);
-            let mut world = World::default();
+            let mut world = World { units: send_units(bench, rng, count), ..World::default() };
+            let mut all_tags_used = false;
             for _ in 0..40_000 {
+                // One receiver may stall for long while others do not.
+                for stream in ["start", "read_unit", "write_unit", "unit_end"] {
+                    if rng.percent(5) {
+                        bench.hold(stream, rng.bool());
+                    }
+                }
                 bench.clock();
                 world.observe(bench);
-                assert!(world.running.len() <= config.units as usize);
-                world.act(bench, rng);
-                if world.ended == count {
+                assert!(world.running.keys().all(|tag| *tag < config.units.into()), "there are fewer tags");
+                all_tags_used |= world.running.len() == config.units as usize;
+                if all_tags_used {
+                    world.act(bench, rng);
+                }
+                if world.ended == count && world.places_to_come.is_empty() {
                     break;
                 }
             }
             assert_eq!((world.ended, world.begun), (count, count));
             assert!(world.running.is_empty() && world.ending.is_empty() && world.places_to_come.is_empty());
         });
+    }
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    for config in CONFIGS {
+        forgets_at_reset(&Units::new(config), &["arrived", "written", "storage_done", "buffer_done"], &[]);
     }
 }
