@@ -14,6 +14,9 @@
 //!
 //! The state of the rules changes by pure functions, one for each channel. So a block that holds items between two ports can say in one
 //! sentence how the two states belong together: they are equal when what is held has been replayed. See [`axi4_slice`](crate::axi4_slice).
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 mod axi_lite;
 mod reads;

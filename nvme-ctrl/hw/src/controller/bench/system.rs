@@ -622,6 +622,7 @@ pub fn entry(opcode: u8, cid: u16, lba: u64, blocks: u32, prp: [u64; 2]) -> SqEn
     entry.prp[1].set(prp[1]);
     entry.cdw10[0].set(lba as u32);
     entry.cdw10[1].set((lba >> 32) as u32);
-    entry.cdw10[2].set(blocks - 1 | if opcode == io::WRITE { FORCE_UNIT_ACCESS } else { 0 });
+    let options = if opcode == io::WRITE { FORCE_UNIT_ACCESS } else { 0 };
+    entry.cdw10[2].set((blocks - 1) | options);
     entry
 }
