@@ -8,7 +8,7 @@ use std::fmt;
 /// Width of `opcode`, and of `param` on channels A, B and C.
 const OPCODE_BITS: u32 = 3;
 /// Width of `param` on channel D.
-const PERMISSION_BITS: u32 = 2;
+pub(crate) const PERMISSION_BITS: u32 = 2;
 
 /// The widths of a TileLink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,9 +36,11 @@ mod tests {
 
     #[test]
     fn only_internal_errors_are_defects() {
-        let says = DEFECTS[0].says;
-        assert_eq!(Defect::in_output(&format!("%Error: Internal Error: a.sv:1:2: {says}")), Some(&DEFECTS[0]));
-        assert_eq!(Defect::in_output(&format!("%Warning: {says}")), None);
+        for defect in DEFECTS {
+            let says = defect.says;
+            assert_eq!(Defect::in_output(&format!("%Error: Internal Error: a.sv:1:2: {says}")), Some(defect));
+            assert_eq!(Defect::in_output(&format!("%Warning: {says}")), None);
+        }
         assert_eq!(Defect::in_output("%Error: Internal Error: something else"), None);
     }
 }

@@ -22,6 +22,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::tile_link::PERMISSION_BITS;
 use crate::{ChannelD, OpcodeA, OpcodeD, TileLink, TileLinkConfig};
 use rtl_hdl::{lit, when, Block, EnumSignal, MemoryStyle, Module, Signal};
 
@@ -77,7 +78,7 @@ impl Block for TileLinkMemory {
                 let without = hint.mux(code(OpcodeD::HintAck), code(OpcodeD::AccessAck));
                 tl.d.offer(ChannelD {
                     opcode: EnumSignal::from_signal(has_data.mux(code(OpcodeD::AccessAckData), without)),
-                    param: lit(0u8, 2),
+                    param: lit(0u8, PERMISSION_BITS),
                     size: request.size,
                     source: request.source,
                     sink: lit(0u8, config.sink_bits),
