@@ -53,7 +53,7 @@ impl Config {
         Config { io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
     /// What the demonstration and the bench run.
     pub const DEFAULT: Config =
-        Config { io_queues: 8, queue_entries_max: 4096, lba_bytes: 512, units: 16, slots: 32, fetches: 4 };
+        Config { io_queues: 8, queue_entries_max: 4096, lba_bytes: 512, units: 32, slots: 256, fetches: 16 };
 
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {

@@ -206,9 +206,14 @@ hw_bundle! {
 
 hw_bundle! {
     /// One beat of the data of write commands, in the order of the commands. Data may come before its command.
+    ///
+    /// The host's data may turn out to be unreadable when the beats before it are on their way. Then `error` is set in all beats of each
+    /// logical block that is not whole, and these blocks must stay as they are: no block is ever torn.
     pub struct StorageWrite {
-        /// 64 bytes.
+        /// 64 bytes; meaningless if `error`.
         pub data: Bits<512>,
+        /// The logical block of this beat must not be written.
+        pub error: Bits<1>,
         /// The last beat of its command.
         pub last: Bits<1>,
     }

@@ -5,7 +5,7 @@ use crate::output;
 use crate::progress::Progress;
 use crate::stats::Sample;
 use sim_device::{Device, HostMemory, Random};
-use sim_host::{Buffer, Driver, DriverError, Identity, IoTransfer, ListPlacement};
+use sim_host::{Buffer, Driver, DriverError, Identity, IoTransfer, ListPlacement, Waiting};
 
 /// Clocks without a completion after which a device is taken to hang.
 const SILENCE_CLOCKS_MAX: u64 = 1_000_000;
@@ -80,9 +80,14 @@ pub fn drive<D: Device + ?Sized>(
             if !completion.status.is_success() {
                 return Err(command_failed(driver.device().name(), &request.transfer, completion.status));
             }
+            // Who waits for interrupts knows of a completion in the clock of its message.
+            let completed_at = match driver.options().waiting {
+                Waiting::Interrupts => last_completion,
+                Waiting::Polling => completion.completed_at,
+            };
             samples.push(Sample {
                 announced_at: completion.announced_at,
-                completed_at: completion.completed_at,
+                completed_at,
                 bytes: request.transfer.blocks * identity.lba_bytes,
             });
             work.completed(driver.host(), request)?;

@@ -96,8 +96,9 @@ fn blocks_lie_in_memory_one_after_the_other() {
                                 let data = rng.bits(512);
                                 let last = beat + 1 == count;
                                 let item = bench.fields("storage_write").set("last", last).set_words("data", &data);
-                                bench.send("storage_write", [item.words()]);
-                                if command.status == StorageStatus::Good {
+                                let error = rng.below(16) == 0;
+                                bench.send("storage_write", [item.set("error", error).words()]);
+                                if command.status == StorageStatus::Good && !error {
                                     expected.write_line(command.lba * lba_bytes + 64 * beat, &data, u64::MAX);
                                 }
                             }

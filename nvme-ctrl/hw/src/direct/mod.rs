@@ -14,7 +14,8 @@
 //! 1. A command becomes one burst, or two if its blocks cross a 4 KiB boundary, which a burst must not do (AMBA AXI, "Burst length").
 //!    A FIFO for each direction remembers the bursts; all have one id, so that the memory answers in order.
 //! 2. Read data goes to `storage_read` with the tag of its command. With its last beat the command is done.
-//! 3. Write data is cut into bursts. A write is done with the response to its last burst, so a Flush has nothing to do.
+//! 3. Write data is cut into bursts; beats with an error write no byte. A write is done with the response to its last burst, so a Flush has
+//!    nothing to do.
 //! 4. A command beyond the end of the memory is refused; the data of a refused write is thrown away.
 //!
 //! ## Timing
@@ -236,8 +237,8 @@ impl Block for Direct {
         when(burst & is_read, || memory.ar.offer(burst_head));
         when(burst & is_write, || memory.aw.offer(burst_head));
         when(sent & !data.refused, || {
-            let strb = lit(u64::MAX, BEAT_BYTES);
-            memory.w.offer(WriteData { data: storage_write.payload().data, strb, last: sent_last });
+            let beat = storage_write.payload();
+            memory.w.offer(WriteData { data: beat.data, strb: (!beat.error).repeat(BEAT_BYTES), last: sent_last });
         });
         when(received, || {
             let tag = reads.payload().tag;

@@ -8,7 +8,7 @@ use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, CONFIGS
 use crate::types::reader;
 use crate::Config;
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Host memory for `count` units, in which some pages are missing.
 fn memory(rng: &mut Rng, count: u64, missing_one_in: u64) -> Bytes {
@@ -23,10 +23,20 @@ fn memory(rng: &mut Rng, count: u64, missing_one_in: u64) -> Bytes {
     memory
 }
 
-/// Whether all lines of the unit can be read.
-fn is_there(memory: &Bytes, unit: &Unit) -> bool {
-    let last = unit.address() + unit.bytes - 1;
-    memory.line(unit.address() & !63).is_some() && memory.line(last & !63).is_some()
+/// Whether all lines that `bytes` from `at` in the unit on lie in can be read.
+fn is_there(memory: &Bytes, unit: &Unit, at: u64, bytes: u64) -> bool {
+    let first = unit.address() + at;
+    let last = first + bytes.min(unit.bytes - at) - 1;
+    memory.line(first & !63).is_some() && memory.line(last & !63).is_some()
+}
+
+/// A unit with this number and data: some are passed on as a whole, whatever their length, others by logical blocks of 512 bytes.
+fn with_whole(unit: &mut Unit, rng: &mut Rng) -> bool {
+    let whole = rng.bool();
+    if !whole {
+        unit.bytes = unit.bytes.div_ceil(512) * 512;
+    }
+    whole
 }
 
 #[test]
@@ -37,17 +47,19 @@ fn every_unit_arrives_once_and_whole() {
             let memory = memory(rng, count, 15);
             let mut host = Host::new(memory.clone(), HostTiming { latency: 5, late_max: 60 }, rng.clone());
             let mut free: Vec<u64> = (0..config.units.into()).collect();
-            let mut running: BTreeMap<u64, Unit> = BTreeMap::new();
-            // Units that have arrived, with the beats that must follow.
-            let mut leaving: VecDeque<(u64, Unit)> = VecDeque::new();
+            let mut running: BTreeMap<u64, (Unit, bool)> = BTreeMap::new();
+            // Units that have begun to arrive, with the beats that must follow.
+            let mut leaving: VecDeque<(u64, Unit, bool)> = VecDeque::new();
+            let mut failed: BTreeSet<u64> = BTreeSet::new();
             let mut beats: VecDeque<Fields> = VecDeque::new();
             let (mut next, mut ended, mut index) = (0, 0, 0);
             for _ in 0..30_000 {
                 if let (true, Some(tag)) = (next < count, free.pop()) {
-                    let unit = Unit::random(rng, next);
-                    let fields = bench.random_fields("write_unit", rng).set("target", next % 2);
+                    let mut unit = Unit::random(rng, next);
+                    let whole = with_whole(&mut unit, rng);
+                    let fields = bench.random_fields("write_unit", rng).set("target", next % 2).set("whole", whole);
                     bench.send("write_unit", [unit.item(fields, tag)]);
-                    running.insert(tag, unit);
+                    running.insert(tag, (unit, whole));
                     next += 1;
                 }
                 for read in bench.received("data_read") {
@@ -57,30 +69,36 @@ fn every_unit_arrives_once_and_whole() {
                 }
                 host.answer_data_reads(bench);
                 bench.clock();
+                if bench.peek("data_error") == 1 {
+                    failed.insert(bench.peek("data_error_tag"));
+                }
                 for arrived in bench.drain_fields("arrived") {
                     let tag = arrived.get("tag");
-                    let unit = running.remove(&tag).unwrap_or_else(|| panic!("tag {tag} is not running"));
-                    assert_eq!(arrived.get("error") == 1, !is_there(&memory, &unit), "of unit {}", unit.number);
-                    match arrived.get("error") {
-                        0 => leaving.push_back((tag, unit)),
-                        _ => {
-                            free.push(tag);
-                            ended += 1;
-                        }
-                    }
+                    let (unit, whole) = running.remove(&tag).unwrap_or_else(|| panic!("tag {tag} is not running"));
+                    leaving.push_back((tag, unit, whole));
                 }
                 // Beats may come before what announces them was taken.
                 beats.extend(bench.drain_fields("write"));
-                while let (Some((tag, unit)), false) = (leaving.front(), beats.is_empty()) {
+                while let (Some((tag, unit, whole)), false) = (leaving.front(), beats.is_empty()) {
                     let got = beats.pop_front().expect("not empty");
                     let bytes = (unit.bytes - 64 * index).min(64);
-                    let data: Vec<u8> = got.get_words("data").iter().flat_map(|word| word.to_le_bytes()).collect();
-                    let expected = memory.load(unit.address() + 64 * index, bytes);
-                    assert_eq!(data[..bytes as usize], expected, "beat {index} of unit {}", unit.number);
+                    let (block, block_bytes) = if *whole { (0, unit.bytes) } else { (64 * index / 512 * 512, 512) };
+                    let is_there_now = (block..block + block_bytes)
+                        .step_by(4)
+                        .filter(|at| *at < unit.bytes)
+                        .all(|at| is_there(&memory, unit, at, 4));
+                    assert_eq!(got.get("error") == 0, is_there_now, "beat {index} of unit {}", unit.number);
+                    if is_there_now {
+                        let data: Vec<u8> = got.get_words("data").iter().flat_map(|word| word.to_le_bytes()).collect();
+                        let expected = memory.load(unit.address() + 64 * index, bytes);
+                        assert_eq!(data[..bytes as usize], expected, "beat {index} of unit {}", unit.number);
+                    }
                     assert_eq!(got.get("target"), unit.number % 2);
                     index += 1;
                     assert_eq!(got.get("last") == 1, index == unit.beats());
                     if index == unit.beats() {
+                        let is_whole = is_there(&memory, unit, 0, unit.bytes);
+                        assert_eq!(failed.remove(tag), !is_whole, "of unit {}", unit.number);
                         free.push(*tag);
                         leaving.pop_front();
                         (index, ended) = (0, ended + 1);
@@ -141,6 +159,6 @@ fn moves_a_beat_in_every_clock() {
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     for config in CONFIGS {
-        forgets_at_reset(&DmaRead::new(config), &["data_beat"], &[]);
+        forgets_at_reset(&DmaRead::new(config), &["data_beat"], &["data_error_tag"]);
     }
 }

@@ -8,6 +8,7 @@
 //!   write_unit ->-|                |->- data_read   to host_port
 //!    data_beat ->-|                |->- arrived     to units
 //!                 |                |->- write       to storage_mux
+//!                 |                |--> data_error, data_error_tag (to units)
 //!                 +----------------+
 //! ```
 //! ## Theory of operation
@@ -24,22 +25,25 @@
 //!
 //! 1. A unit asks for its lines with one read for each of its pages, both with the unit's tag, so that the host answers them in order.
 //! 2. Lines of different units may alternate: `counts` holds the number of the next line of each.
-//! 3. When the last line has been written, the tag goes into the FIFO `complete`.
-//! 4. From there `arrived` announces the unit, and its beats follow on `write` in the same order; if a line could not be read there are none.
+//! 3. When the lines of its first logical block have been written, the tag goes into the FIFO `begun`.
+//! 4. From there `arrived` announces the unit, and its beats follow on `write` in the same order, a logical block at a time as the lines
+//!    arrive.
+//! 5. A line that could not be read spoils the blocks that it has a part of: `spoilt` has a bit for each of them, and their beats leave with
+//!    `error`. Whoever writes them leaves these blocks alone, so that no block is torn. `data_error` tells `units` of each such line.
 //!
 //! A tag has room for a whole unit, so `data_beat` is always taken.
 //!
 //! ## Timing
-//! A line per clock in, a beat per clock out, at the same time. The first beat is offered five clocks after the last line was taken.
-//! No combinational path from any input to any output.
+//! A line per clock in, a beat per clock out, at the same time. The first beat is offered five clocks after the last line of its logical block
+//! was taken. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! Data waits until the whole unit is there.
+//! While the lines of the unit that is being sent are late, the units behind it wait.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::types::{reader, HostBeat, HostRead, Target, BEAT_BITS};
+use crate::types::{reader, HostBeat, HostRead, Target, BEAT_BITS, BEAT_BYTES};
 use crate::units::{Arrived, UnitPlace};
 use crate::{dma_write::LANES, held::bit_at, Config};
 use nvme_spec::limits::UNIT_BYTES;
@@ -59,6 +63,8 @@ hw_bundle! {
         pub target: Target,
         /// 64 bytes.
         pub data: Bits<512>,
+        /// Its logical block could not be read.
+        pub error: Bits<1>,
         /// The last beat of its unit.
         pub last: Bits<1>,
     }
@@ -69,6 +75,18 @@ hw_bundle! {
     struct Incoming {
         begin: Bits<4>,
         lines: Bits<7>,
+        beats: Bits<7>,
+        whole: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// How much of a unit is there.
+    struct Progress {
+        /// Its first beats, of which all dwords have been written.
+        beats: Bits<7>,
+        /// A bit for each of its logical blocks of 512 bytes: some of it could not be read.
+        spoilt: Bits<8>,
     }
 }
 
@@ -77,6 +95,7 @@ hw_bundle! {
     struct Outgoing {
         target: Target,
         beats: Bits<7>,
+        whole: Bits<1>,
     }
 }
 
@@ -91,6 +110,13 @@ hw_enum! {
         Drop,
     }
 }
+
+/// Beats of the smallest logical block.
+const BLOCK_BEATS: u32 = 512 / BEAT_BYTES;
+/// Bits of a beat's number in it.
+const BLOCK_BEAT_BITS: u32 = BLOCK_BEATS.trailing_zeros();
+/// Logical blocks of a unit, at most.
+const BLOCKS: u32 = UNIT_BYTES / 512;
 
 /// Bits of a beat's number in a unit.
 const BEAT_INDEX_BITS: u32 = (UNIT_BYTES * 8 / BEAT_BITS).trailing_zeros();
@@ -135,29 +161,33 @@ impl Block for DmaRead {
         let incoming = m.memory("incoming", Incoming::WIDTH, units, MemoryStyle::Distributed);
         let outgoing = m.memory("outgoing", Outgoing::WIDTH, units, MemoryStyle::Distributed);
         let counts = m.memory("counts", 7, units, MemoryStyle::Distributed);
-        // Per tag: no line has arrived yet, so `counts` does not count; some line could not be read.
+        let progress = m.memory("progress", Progress::WIDTH, units, MemoryStyle::Distributed);
+        // Per tag: no line has arrived yet, so `counts` does not count.
         let fresh = m.reg("fresh", clock, zero(units));
-        let bad = m.reg("bad", clock, zero(units));
         // The line that was taken, half turned.
         let line_full = m.reg("line_full", clock, false);
         let half_turned = m.reg_without_reset("half_turned", clock, BEAT_BITS);
         let line_tag = m.reg_without_reset("line_tag", clock, tag_bits);
         let line_number = m.reg_without_reset("line_number", clock, 7);
-        let line_begin = m.reg_without_reset("line_begin", clock, 4);
         let line_last = m.reg_without_reset("line_last", clock, 1);
+        let line_error = m.reg("line_error", clock, false);
+        let line_unit = m.reg_as::<Incoming>("line_unit", clock);
+        let line_begin = line_unit.begin;
         let lanes: Vec<_> = (0..LANES)
             .map(|lane| m.memory(&format!("lane_{lane}"), 32, units << BEAT_INDEX_BITS, MemoryStyle::Block))
             .collect();
-        let complete = fifo_bits(m, "complete", tag_bits, units);
+        let begun = fifo_bits(m, "begun", tag_bits, units);
         // The unit whose beats are being read from the buffer.
         let sending = m.reg("sending", clock, false);
         let send_tag = m.reg_without_reset("send_tag", clock, tag_bits);
         let send_index = m.reg_without_reset("send_index", clock, BEAT_INDEX_BITS);
         let send_last_index = m.reg_without_reset("send_last_index", clock, BEAT_INDEX_BITS);
         let send_target = m.reg_without_reset("send_target", clock, Target::WIDTH);
+        let send_whole = m.reg_without_reset("send_whole", clock, 1);
         // The beat that was read from the buffer.
         let read_full = m.reg("read_full", clock, false);
         let read_last = m.reg_without_reset("read_last", clock, 1);
+        let read_error = m.reg_without_reset("read_error", clock, 1);
         let read_target = m.reg_as::<Target>("read_target", clock);
 
         // 3. Conditions
@@ -175,12 +205,34 @@ impl Block for DmaRead {
         let turned = m.wire("turned", turn_down(half_turned, line_begin.bits(2..4), 4));
         let number_before = m.wire("number_before", line_number - 1);
 
+        // With this line, so many beats are whole. Its first dwords belong to the beat before its own, unless the unit begins with a line.
+        let shifted = m.wire("shifted", line_begin.any());
+        let whole_beats = m.wire("whole_beats", shifted.mux(line_number, line_number + 1));
+        let line_beats = m.wire("line_beats", line_last.mux(line_unit.beats, whole_beats));
+        let before = m.wire("before", Progress::unpack(progress.lookup(line_tag)));
+        let spoils = m.wire("spoils", {
+            // A number with the highest bit set is no beat of the unit.
+            let block_of = |beat: Signal| {
+                let block = one_hot(beat.bits(BLOCK_BEAT_BITS..BEAT_INDEX_BITS), BLOCKS);
+                block & (line_error & !beat.bit(BEAT_INDEX_BITS)).repeat(BLOCKS)
+            };
+            block_of(line_number) | (block_of(number_before) & shifted.repeat(BLOCKS))
+        });
+        let spoilt = m.wire("spoilt", line_number.any().mux(before.spoilt, lit(0u8, BLOCKS)) | spoils);
+        let begins = m.wire("begins", {
+            let first_block = line_unit.whole.mux(line_last, whole_beats.eq(BLOCK_BEATS));
+            line_full & first_block
+        });
+
         let advance = m.wire("advance", !read_full | write.can_take());
-        let read_beat = m.wire("read_beat", sending & advance);
+        let sent = m.wire("sent", Progress::unpack(progress.lookup(send_tag)));
+        let block = m.wire("block", send_index.bits(BLOCK_BEAT_BITS..BEAT_INDEX_BITS));
+        let block_is_there =
+            m.wire("block_is_there", send_whole | sent.beats.bits(BLOCK_BEAT_BITS..7).gt(block.zext(4)));
+        let read_beat = m.wire("read_beat", sending & block_is_there & advance);
         let sent_all = m.wire("sent_all", read_beat & send_index.eq(send_last_index));
-        let next_unit = m.wire("next_unit", complete.valid() & arrived.can_take() & (!sending | sent_all));
-        let next_tag = m.wire("next_tag", complete.payload());
-        let next_bad = m.wire("next_bad", bit_at(bad, next_tag));
+        let next_unit = m.wire("next_unit", begun.valid() & arrived.can_take() & (!sending | sent_all));
+        let next_tag = m.wire("next_tag", begun.payload());
         let next_out = m.wire("next_out", Outgoing::unpack(outgoing.lookup(next_tag)));
 
         // 4. Next state
@@ -195,38 +247,43 @@ impl Block for DmaRead {
             }
             State::Drop => state.goto(State::First),
         });
-        let new_in = Incoming { begin: unit.place.begin, lines: unit.place.lines };
-        let new_out = Outgoing { target: unit.target, beats: unit.place.beats };
+        let beats = unit.place.beats;
+        let new_in = Incoming { begin: unit.place.begin, lines: unit.place.lines, beats, whole: unit.whole };
+        let new_out = Outgoing { target: unit.target, beats, whole: unit.whole };
         incoming.write(clock, new_unit, new_tag, new_in.pack());
         outgoing.write(clock, new_unit, new_tag, new_out.pack());
         counts.write(clock, data_beat.valid(), beat_tag, number + 1);
         let new_bit = one_hot(new_tag, units) & new_unit.repeat(units);
         let beat_bit = one_hot(beat_tag, units) & data_beat.valid().repeat(units);
         fresh.set((fresh | new_bit) & !beat_bit);
-        bad.set((bad & !new_bit) | (beat_bit & beat.error.repeat(units)));
 
         line_full.set(data_beat.valid());
         half_turned.set(turn_down(beat.data, info.begin.low(2), 1));
         line_tag.set(beat_tag);
         line_number.set(number);
-        line_begin.set(info.begin);
+        line_unit.set(info);
         line_last.set(number.eq(info.lines - 1));
-        when(line_full & line_last, || complete.push(line_tag));
+        line_error.set(data_beat.valid() & beat.error);
+        progress.write(clock, line_full, line_tag, Progress { beats: line_beats, spoilt }.pack());
+        when(begins, || begun.push(line_tag));
 
-        when(sending & advance, || {
+        when(read_beat, || {
             send_index.set(send_index + 1);
             when(sent_all, || sending.set(false));
         });
         when(next_unit, || {
-            complete.take();
-            sending.set(!next_bad);
+            begun.take();
+            sending.set(true);
             send_tag.set(next_tag);
             send_index.set(zero(BEAT_INDEX_BITS));
             send_last_index.set((next_out.beats - 1).low(BEAT_INDEX_BITS));
             send_target.set(next_out.target);
+            send_whole.set(next_out.whole);
         });
         when(advance, || {
-            read_full.set(sending);
+            read_full.set(read_beat);
+            // A whole block is one that has no gap at all.
+            read_error.set(send_whole.mux(sent.spoilt.any(), bit_at(sent.spoilt, block)));
             read_last.set(sent_all);
             read_target.set(rtl_hdl::EnumSignal::from_signal(send_target));
         });
@@ -253,9 +310,16 @@ impl Block for DmaRead {
             let id = lit(reader::DATA << 6, 8) | unit.tag;
             data_read.offer(HostRead { id, function: unit.function, address, beats });
         });
-        when(next_unit, || arrived.offer(Arrived { tag: next_tag.zext(8), error: next_bad }));
+        m.output("data_error", line_error);
+        m.output("data_error_tag", line_tag.zext(8));
+        when(next_unit, || arrived.offer(Arrived { tag: next_tag.zext(8) }));
         when(read_full & write.can_take(), || {
-            write.offer(TargetWrite { target: read_target, data: cat(&read_lanes), last: read_last });
+            write.offer(TargetWrite {
+                target: read_target,
+                data: cat(&read_lanes),
+                error: read_error,
+                last: read_last,
+            });
         });
     }
 }

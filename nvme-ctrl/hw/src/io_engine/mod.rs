@@ -118,6 +118,9 @@ impl Block for IoEngine {
         m.connect(&units, "write_unit", &dma_read, "write_unit");
         m.connect(&dma_write, "written", &units, "written");
         m.connect(&dma_read, "arrived", &units, "arrived");
+        for wire in ["data_error", "data_error_tag"] {
+            units.port(wire).set(dma_read.port(wire));
+        }
         m.connect(&units, "start", &storage_mux, "start");
         m.connect(&dma_read, "write", &storage_mux, "write");
 

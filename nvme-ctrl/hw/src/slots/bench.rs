@@ -176,7 +176,7 @@ fn failures_wait_alone() {
             }
             assert_eq!((good, failed), (400 - (config.slots - 2), config.slots - 2));
             bench.hold("failure", false);
-            bench.run_until(400, |bench| bench.received("failure").len() == failed as usize);
+            bench.run_until(800, |bench| bench.received("failure").len() == failed as usize);
         });
     }
 }

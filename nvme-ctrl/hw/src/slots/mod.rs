@@ -16,13 +16,14 @@
 //! 2. Every unit ends once, by `unit_end`; or `walk_failure` ends all units that will never be issued. Both count `left` down.
 //! 3. The first error of a unit is kept. An error of the walk wins over it: it is the same whenever the command is tried, and does not
 //!    depend on what the units met first.
-//! 4. When `left` reaches zero the slot's number goes to one of two FIFOs, which have room for all slots, and from there the outcome is sent and
-//!    the slot is free.
+//! 4. When `left` reaches zero the outcome is sent, and the slot's number goes into the FIFO `free`. An outcome that cannot be sent yet waits in one
+//!    of two FIFOs, which have room for all slots.
+//! 5. Slots that were never used since the reset are counted up; then those come back that are free again.
 //!
 //! Failures have a stream of their own because they wait for firmware, and firmware may be waiting for a transfer of its own.
 //!
 //! ## Timing
-//! A command every second clock; an end every clock. The outcome follows the last end by five clocks.
+//! A command every second clock; an end every clock. The outcome follows the last end by two clocks.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -32,12 +33,12 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{Command, Operation, Outcome, StorageStatus, Target};
-use crate::{held::bit_at, Config};
+use crate::Config;
 use nvme_spec::{limits::UNIT_BYTES, Status};
 use rtl_hdl::{
     address_width, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
 };
-use rtl_prim::{fifo_bits, one_hot, priority_index};
+use rtl_prim::fifo_bits;
 
 #[cfg(test)]
 mod bench;
@@ -155,9 +156,11 @@ impl Block for Slots {
         let failure = m.stream_out_single::<Outcome>("failure");
 
         // 2. State
-        let busy = m.reg("busy", clock, zero(slots));
-        // Set until the first end: then `left` and `status` hold what an earlier command left there.
-        let fresh = m.reg("fresh", clock, zero(slots));
+        let unused = m.reg("unused", clock, zero(slot_bits + 1));
+        let in_use = m.reg("in_use", clock, zero(slot_bits + 1));
+        // The two bits of a slot differ until the first end: then `left` and `status` hold what an earlier command left there.
+        let started = m.memory("started", 1, slots, MemoryStyle::Distributed);
+        let ended_once = m.memory("ended_once", 1, slots, MemoryStyle::Distributed);
         let free_slot = m.reg_without_reset("free_slot", clock, slot_bits);
         let free_found = m.reg("free_found", clock, false);
         let kinds = m.memory("kinds", Kind::WIDTH, slots, MemoryStyle::Distributed);
@@ -170,6 +173,7 @@ impl Block for Slots {
         let done = m.reg("done", clock, false);
         let done_slot = m.reg_without_reset("done_slot", clock, slot_bits);
         let done_failed = m.reg_without_reset("done_failed", clock, 1);
+        let free = fifo_bits(m, "free", slot_bits, slots);
         let good = fifo_bits(m, "good", slot_bits, slots);
         let failed = fifo_bits(m, "failed", slot_bits, slots);
         let at_rest = m.reg("at_rest", clock, true);
@@ -192,7 +196,8 @@ impl Block for Slots {
         let end = unit_end.payload();
         let ended_slot = m.wire("ended_slot", failed_walk_held.mux(failed_walk.slot, end.slot).low(slot_bits));
         let kind = m.wire("kind", Kind::unpack(kinds.lookup(ended_slot)));
-        let first_end = m.wire("first_end", bit_at(fresh, ended_slot));
+        let ended_start = m.wire("ended_start", started.lookup(ended_slot));
+        let first_end = m.wire("first_end", ended_start ^ ended_once.lookup(ended_slot));
         let left = m.wire("left", first_end.mux(kind.units, lefts.lookup(ended_slot)));
         let ended_units = m.wire("ended_units", failed_walk_held.mux(failed_walk.units, lit(1u8, 10)));
         let status = m.wire("status", first_end.mux(lit(0u8, STATUS_BITS), statuses.lookup(ended_slot)));
@@ -204,9 +209,12 @@ impl Block for Slots {
         let is_failure = m.wire("is_failure", status_after.any() & kind.target.is(Target::Storage));
 
         // The outcome that is sent in this clock.
-        let send_good = m.wire("send_good", good.valid() & outcome.can_take());
+        let done_good = m.wire("done_good", done & !done_failed);
+        let send_good = m.wire("send_good", (good.valid() | done_good) & outcome.can_take());
+        let send_waiting = m.wire("send_waiting", send_good & good.valid());
         let send_failed = m.wire("send_failed", !send_good & failed.valid() & failure.can_take());
-        let sent_slot = m.wire("sent_slot", send_good.mux(good.payload(), failed.payload()));
+        let good_slot = m.wire("good_slot", good.valid().mux(good.payload(), done_slot));
+        let sent_slot = m.wire("sent_slot", send_good.mux(good_slot, failed.payload()));
         let identity = m.wire("identity", Identity::unpack(identities.lookup(sent_slot)));
         let sent_status = m.wire("sent_status", statuses.lookup(sent_slot));
 
@@ -226,29 +234,32 @@ impl Block for Slots {
         lefts.write(clock, ended, ended_slot, left - ended_units);
         statuses.write(clock, ended, ended_slot, status_after);
 
-        let taken_slot = m.wire("taken_slot", one_hot(free_slot, slots) & accepted.repeat(slots));
-        let freed_slot = m.wire("freed_slot", one_hot(sent_slot, slots) & (send_good | send_failed).repeat(slots));
-        busy.set((busy | taken_slot) & !freed_slot);
-        fresh.set((fresh | taken_slot) & !(one_hot(ended_slot, slots) & ended.repeat(slots)));
+        started.write(clock, accepted, free_slot, !ended_once.lookup(free_slot));
+        ended_once.write(clock, ended, ended_slot, ended_start);
+        let never_used = m.wire("never_used", !unused.bit(slot_bits));
         when(free_found, || {
             when(accepted, || free_found.set(false));
         })
         .otherwise(|| {
-            free_slot.set(priority_index(!busy));
-            free_found.set(!busy.all());
+            free_slot.set(never_used.mux(unused.low(slot_bits), free.payload()));
+            free_found.set(never_used | free.valid());
+            when(never_used, || unused.set(unused + 1)).else_when(free.valid(), || free.take());
         });
+        let freed = m.wire("freed", send_good | send_failed);
+        when(freed, || free.push(sent_slot));
+        when(accepted & !freed, || in_use.set(in_use + 1));
+        when(freed & !accepted, || in_use.set(in_use - 1));
 
         failed_walk_held.set(walk_failure.taken());
         when(walk_failure.taken(), || failed_walk.set(walk_failure.payload()));
         done.set(over);
         done_slot.set(ended_slot);
         done_failed.set(is_failure);
-        when(done, || {
-            when(done_failed, || failed.push(done_slot)).otherwise(|| good.push(done_slot));
-        });
-        when(send_good, || good.take());
+        when(done & done_failed, || failed.push(done_slot));
+        when(done_good & (!send_good | send_waiting), || good.push(done_slot));
+        when(send_waiting, || good.take());
         when(send_failed, || failed.take());
-        at_rest.set(!busy.any() & !command.valid() & outcome.can_take() & failure.can_take());
+        at_rest.set(!in_use.any() & !command.valid() & outcome.can_take() & failure.can_take());
 
         // 5. Outputs
         when(accepted, || {

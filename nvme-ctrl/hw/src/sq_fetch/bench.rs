@@ -17,12 +17,13 @@ fn entries_are_delivered_once_and_in_the_order_of_the_grants() {
     for config in CONFIGS {
         under_all_stalls(&SqFetch::new(config), |bench, rng| {
             let fetches = config.fetches as usize;
+            let places = (4 * fetches).max(16) as u64;
             let mut grants: VecDeque<Fields> = VecDeque::new();
             let mut expected: VecDeque<(u64, u64, u64)> = VecDeque::new();
             let mut reads: Vec<(Fields, u64)> = Vec::new();
-            // Many at once, then one now and then, then many again: all tags are still there.
+            // Many at once, then one now and then, then many again: all tags and places are still there.
             for (count, percent) in [(40, 100), (60, 4), (40, 100)] {
-                let (mut sent, mut all_tags_used) = (0, percent < 100);
+                let (mut sent, mut all_used) = (0, percent < 100);
                 while sent < count || !expected.is_empty() {
                     if sent < count && rng.percent(percent) {
                         sent += 1;
@@ -41,8 +42,9 @@ fn entries_are_delivered_once_and_in_the_order_of_the_grants() {
                         assert!(read.get("id") - u64::from(reader::FETCH << 6) < fetches as u64);
                         reads.push((read, 0));
                     }
-                    all_tags_used |= reads.len() == fetches;
-                    if all_tags_used && !reads.is_empty() && rng.percent(40) && bench.pending("beat") < 2 {
+                    let entries: u64 = reads.iter().map(|(read, _)| read.get("beats")).sum();
+                    all_used |= reads.len() == fetches || entries > places - 8;
+                    if all_used && !reads.is_empty() && rng.percent(40) && bench.pending("beat") < 2 {
                         let index = rng.below(reads.len() as u64) as usize;
                         let (read, beat) = &mut reads[index];
                         let (data, error) = line(read.get("address") + 64 * *beat);

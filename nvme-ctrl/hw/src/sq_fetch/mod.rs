@@ -10,17 +10,16 @@
 //!           +--------------+
 //! ```
 //! ## Theory of operation
-//! 1. Each grant takes the next tag and becomes one read of as many beats as it has entries: a beat is an entry.
-//! 2. A tag owns eight places in `entries`, so beats are always taken, also when those of different tags alternate.
-//! 3. `arrived` has a bit for each place. The oldest tag delivers its places in order as they arrive; when it has delivered its last
-//!    entry, the tag is free again.
+//! 1. Each grant takes the next tag, and becomes one read of as many beats as it has entries: a beat is an entry.
+//! 2. It takes as many places of the ring `entries`, so beats are always taken, also when those of different tags alternate.
+//! 3. `arrived` has a bit for each place. Places are delivered in order as they arrive; the last one of a grant frees its tag.
 //! 4. An entry that could not be read is delivered with `error`.
 //!
 //! ## Timing
 //! From grant to read 1 clock; from beat to entry 2 clocks; one entry every second clock.
 //!
 //! ## Limits
-//! As many reads in flight as the configuration has `fetches`.
+//! As many reads in flight as the configuration has `fetches`, and four times as many entries, but at least those of two whole grants.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -28,15 +27,14 @@
 use crate::held::bit_at;
 use crate::types::{reader, Fetched, Grant, HostBeat, HostRead};
 use crate::Config;
-use rtl_hdl::{address_width, cat, lit, select, when, zero, Block, MemoryStyle, Module, Signal};
+use rtl_hdl::{address_width, cat, lit, when, zero, Block, MemoryStyle, Module};
 use rtl_prim::one_hot;
 
 #[cfg(test)]
 mod bench;
 
-/// Places of a tag: the most entries of a grant.
-const PLACES: u32 = 8;
-const PLACE_BITS: u32 = address_width(PLACES);
+/// Entries of the largest grant.
+const GRANT_ENTRIES_MAX: u32 = 8;
 
 /// See the [page](self) of this block.
 pub struct SqFetch {
@@ -62,7 +60,8 @@ impl Block for SqFetch {
     fn build(&self, m: &Module) {
         let tags = self.config.fetches;
         let tag_bits = address_width(tags);
-        let places = tags * PLACES;
+        let places = (4 * tags).max(2 * GRANT_ENTRIES_MAX);
+        let place_bits = address_width(places);
 
         // 1. Ports
         let clock = m.clock();
@@ -75,25 +74,30 @@ impl Block for SqFetch {
         let next_tag = m.reg("next_tag", clock, zero(tag_bits));
         let oldest_tag = m.reg("oldest_tag", clock, zero(tag_bits));
         let tags_used = m.reg("tags_used", clock, zero(tag_bits + 1));
-        let place = m.reg("place", clock, zero(PLACE_BITS));
+        let next_place = m.reg("next_place", clock, zero(place_bits));
+        let oldest_place = m.reg("oldest_place", clock, zero(place_bits));
+        let places_used = m.reg("places_used", clock, zero(place_bits + 1));
         let arrived = m.reg("arrived", clock, zero(places));
-        let grants = m.memory("grants", 8 + 8 + 4, tags, MemoryStyle::Distributed);
-        // Where the next beat of a tag goes; back at 0 after the last one.
-        let next_places: Vec<Signal> =
-            (0..tags).map(|tag| m.reg(&format!("next_place_{tag}"), clock, zero(PLACE_BITS))).collect();
+        let grants = m.memory("grants", 8 + 8, tags, MemoryStyle::Distributed);
+        // Where the first beat of a tag goes, and the one after the last that has come.
+        let first_places = m.memory("first_places", place_bits, tags, MemoryStyle::Distributed);
+        let later_places = m.memory("later_places", place_bits, tags, MemoryStyle::Distributed);
+        let begun = m.reg("begun", clock, zero(tags));
+        // The last beat of a grant is at its place.
+        let ends_grant = m.memory("ends_grant", 1, places, MemoryStyle::Distributed);
         let entries = m.memory("entries", 1 + 512, places, MemoryStyle::Distributed);
 
         // 3. Conditions
-        let may_issue = m.wire("may_issue", tags_used.ne(tags) & read.can_take());
+        let has_room = m.wire("has_room", tags_used.ne(tags) & places_used.le(places - GRANT_ENTRIES_MAX));
+        let may_issue = m.wire("may_issue", has_room & read.can_take());
         let issue = m.wire("issue", may_issue & grant.valid());
         let oldest = m.wire("oldest", grants.lookup(oldest_tag));
-        let (sqid, function, count) = (oldest.bits(0..8), oldest.bits(8..16), oldest.bits(16..20));
-        let place_delivered = m.wire("place_delivered", cat(&[oldest_tag, place]));
-        let deliver = m.wire("deliver", bit_at(arrived, place_delivered) & fetched.can_take());
-        let last_of_grant = m.wire("last_of_grant", (place.zext(4) + 1).eq(count));
+        let (sqid, function) = (oldest.bits(0..8), oldest.bits(8..16));
+        let deliver = m.wire("deliver", bit_at(arrived, oldest_place) & fetched.can_take());
+        let ends = m.wire("ends", deliver & ends_grant.lookup(oldest_place).any());
         let beat_tag = m.wire("beat_tag", beat.payload().id.low(tag_bits));
-        let beat_place = m.wire("beat_place", select(&next_places, beat_tag));
-        let place_filled = m.wire("place_filled", cat(&[beat_tag, beat_place]));
+        let has_begun = m.wire("has_begun", bit_at(begun, beat_tag));
+        let place = m.wire("place", has_begun.mux(later_places.lookup(beat_tag), first_places.lookup(beat_tag)));
 
         // 4. Next state
         when(may_issue, || grant.take());
@@ -107,31 +111,32 @@ impl Block for SqFetch {
                 beats: granted.count.zext(7),
             });
             next_tag.set(next_tag + 1);
+            next_place.set(next_place + granted.count.zext(place_bits));
         });
-        grants.write(clock, issue, next_tag, cat(&[granted.count, granted.function, granted.sqid]));
+        grants.write(clock, issue, next_tag, cat(&[granted.function, granted.sqid]));
+        first_places.write(clock, issue, next_tag, next_place);
 
         beat.take();
-        let after = beat.payload().last.mux(lit(0u8, PLACE_BITS), beat_place + 1);
-        for (tag, next_place) in (0..tags).zip(&next_places) {
-            when(beat.valid() & beat_tag.eq(tag), || next_place.set(after));
-        }
-        entries.write(clock, beat.valid(), place_filled, cat(&[beat.payload().error, beat.payload().data]));
+        let received = beat.payload();
+        let tag_bit = one_hot(beat_tag, tags) & beat.valid().repeat(tags);
+        begun.set((begun | tag_bit) & !(tag_bit & received.last.repeat(tags)));
+        later_places.write(clock, beat.valid(), beat_tag, place + 1);
+        ends_grant.write(clock, beat.valid(), place, received.last);
+        entries.write(clock, beat.valid(), place, cat(&[received.error, received.data]));
 
-        let entry = entries.lookup(place_delivered);
+        let entry = entries.lookup(oldest_place);
         when(deliver, || {
             fetched.offer(Fetched { sqid, function, error: entry.bit(512), entry: entry.low(512) });
-            place.set(place + 1);
-            when(last_of_grant, || {
-                place.set(lit(0u8, PLACE_BITS));
-                oldest_tag.set(oldest_tag + 1);
-            });
+            oldest_place.set(oldest_place + 1);
         });
-        let filled = beat.valid().mux(one_hot(place_filled, places), lit(0u8, 1).repeat(places));
-        let emptied = deliver.mux(one_hot(place_delivered, places), lit(0u8, 1).repeat(places));
+        when(ends, || oldest_tag.set(oldest_tag + 1));
+        let filled = one_hot(place, places) & beat.valid().repeat(places);
+        let emptied = one_hot(oldest_place, places) & deliver.repeat(places);
         arrived.set((arrived & !emptied) | filled);
-        let freed = deliver & last_of_grant;
-        when(issue & !freed, || tags_used.set(tags_used + 1));
-        when(freed & !issue, || tags_used.set(tags_used - 1));
+        when(issue & !ends, || tags_used.set(tags_used + 1));
+        when(ends & !issue, || tags_used.set(tags_used - 1));
+        let taken = issue.mux(granted.count.zext(place_bits + 1), zero(place_bits + 1));
+        places_used.set(places_used + taken - deliver.zext(place_bits + 1));
 
         // 5. Outputs: the streams' own.
     }

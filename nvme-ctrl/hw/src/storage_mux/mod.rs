@@ -75,7 +75,7 @@ impl Block for StorageMux {
         // 5. Outputs
         let short =
             BufferCommand { tag: command.command.tag, operation: command.command.operation, beats: command.beats };
-        let data = StorageWrite { data: beat.data, last: beat.last };
+        let data = StorageWrite { data: beat.data, error: beat.error, last: beat.last };
         route(&start, command.target, (storage_command, command.command), (buffer_command, short));
         route(&write, beat.target, (storage_write, data), (buffer_write, data));
     }

@@ -42,7 +42,7 @@ struct Running {
     placed: bool,
     /// Its target was told.
     started: bool,
-    /// `dma_read` has said that its data is there, or that it could not be read.
+    /// `dma_read` has said that its data has begun to come.
     arrived: bool,
     host_error: bool,
     written: bool,
@@ -54,7 +54,7 @@ impl Running {
     fn is_over(&self) -> bool {
         match self.operation {
             Operation::Flush => self.status.is_some(),
-            Operation::Write => self.host_error || self.status.is_some(),
+            Operation::Write => self.status.is_some(),
             // Its place may still wait to be taken: `dma_write` will have no use for it.
             Operation::Read if self.status == Some(StorageStatus::Refused) => true,
             Operation::Read => self.written && self.status.is_some(),
@@ -85,6 +85,7 @@ struct World {
     places_to_come: Vec<u64>,
     ended: u64,
     begun: u64,
+    blocks_are_units: bool,
 }
 
 impl World {
@@ -115,6 +116,8 @@ impl World {
             for place in bench.drain_fields(stream) {
                 let number = self.number_of("place_second", place.get("place_second"));
                 assert_repeats(&place, &self.units[number as usize], &PLACE);
+                let is_whole = self.blocks_are_units || place.get("target") == Target::Buffer.code();
+                assert_eq!(place.get("whole") == 1, is_whole);
                 if let Some(at) = self.places_to_come.iter().position(|to_come| *to_come == number) {
                     self.places_to_come.remove(at);
                     continue;
@@ -134,7 +137,7 @@ impl World {
             }
             let unit = self.unit(number, start.get("command_tag"));
             assert!(!std::mem::replace(&mut unit.started, true), "started twice: {unit:?}");
-            assert!(unit.operation != Operation::Write || unit.arrived && !unit.host_error, "started early: {unit:?}");
+            assert!(unit.operation != Operation::Write || unit.arrived, "started early: {unit:?}");
         }
         for end in bench.drain_fields("unit_end") {
             self.end(&end);
@@ -160,14 +163,18 @@ impl World {
 
     /// Makes something happen to one unit.
     fn act(&mut self, bench: &mut Bench, rng: &mut Rng) {
+        bench.poke("data_error", 0);
         let tags: Vec<u64> = self.running.keys().copied().collect();
         let Some(&tag) = (!tags.is_empty()).then(|| rng.pick(&tags)) else { return };
         let unit = self.running.get_mut(&tag).expect("it is running");
         let done = if unit.target == Target::Buffer { "buffer_done" } else { "storage_done" };
         if unit.operation == Operation::Write && unit.placed && !unit.arrived && bench.pending("arrived") == 0 {
             unit.arrived = true;
-            unit.host_error = rng.below(6) == 0;
-            bench.send("arrived", [bench.fields("arrived").set("tag", tag).set("error", unit.host_error).words()]);
+            bench.send("arrived", [bench.fields("arrived").set("tag", tag).words()]);
+        } else if unit.arrived && unit.status.is_none() && bench.pending(done) == 0 && rng.below(20) == 0 {
+            unit.host_error = true;
+            bench.poke("data_error", 1);
+            bench.poke("data_error_tag", tag);
         } else if unit.started && unit.status.is_none() && rng.bool() && bench.pending(done) == 0 {
             let status = *rng.pick(StorageStatus::VARIANTS);
             // A Read that has delivered data is not refused.
@@ -192,7 +199,9 @@ fn every_unit_ends_once_when_all_of_it_has_happened() {
     for config in CONFIGS {
         under_all_stalls(&Units::new(config), |bench, rng| {
             let count = 400;
-            let mut world = World { units: send_units(bench, rng, count), ..World::default() };
+            let blocks_are_units = config.lba_bytes == 4096;
+            let units = send_units(bench, rng, count);
+            let mut world = World { units, blocks_are_units, ..World::default() };
             let mut all_tags_used = false;
             for _ in 0..40_000 {
                 // One receiver may stall for long while others do not.

@@ -10,12 +10,13 @@
 //!        written ->-|             |->- write_unit   to dma_read
 //!   storage_done ->-|             |->- unit_end     to slots
 //!    buffer_done ->-|             |
+//! data_error, ..   -->|             |
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
 //! 1. A unit takes a free tag, and its description goes into `rows`.
 //! 2. A Read is announced to `dma_write` and started at once. A Flush is started at once. A Write is given to `dma_read`, and started when that
-//!    says, by `arrived`, that its data is there; if the host could not be read it ends without having been started.
+//!    says, by `arrived`, that its data has begun to come. `data_error` says that some of it could not be read.
 //! 3. A unit has ended when its target has said how (`done`) and its data has moved (`moved`): for a Read, when `dma_write` has handed
 //!    the last of it to the host port. So a completion that follows cannot overtake the data. If the target refused a Read there is no data.
 //! 4. Ended units are reported one after the other, and their tags are free.
@@ -36,6 +37,7 @@ use crate::prp_walk::{Place, Unit};
 use crate::slots::UnitEnd;
 use crate::types::{Operation, StorageCommand, StorageDone, StorageStatus, Target};
 use crate::{held::bit_at, Config};
+use nvme_spec::limits::UNIT_BYTES;
 use rtl_hdl::{
     address_width, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape,
     Signal, Value,
@@ -66,18 +68,18 @@ hw_bundle! {
         pub function: Bits<8>,
         /// Where the other end of the data is.
         pub target: Target,
+        /// It is one logical block, or none at all: it is passed on as a whole.
+        pub whole: Bits<1>,
         /// Where the host's end of the data is.
         pub place: Place,
     }
 }
 
 hw_bundle! {
-    /// The data of a Write has arrived from the host.
+    /// The data of a Write has begun to arrive from the host.
     pub struct Arrived {
         /// Of the unit.
         pub tag: Bits<8>,
-        /// Some of it could not be read; there is no data.
-        pub error: Bits<1>,
     }
 }
 
@@ -114,7 +116,7 @@ impl Units {
 
 impl Block for Units {
     fn name(&self) -> String {
-        format!("units_{}", self.config.units)
+        format!("units_l{}_u{}", self.config.lba_bytes, self.config.units)
     }
 
     fn description(&self) -> String {
@@ -132,6 +134,8 @@ impl Block for Units {
         let written = m.stream_in::<Written>("written");
         let storage_done = m.stream_in::<StorageDone>("storage_done");
         let buffer_done = m.stream_in::<StorageDone>("buffer_done");
+        let host_failed = m.input("data_error", 1);
+        let host_failed_tag = m.input("data_error_tag", 8);
         let start = m.stream_out_single::<Start>("start");
         let read_unit = m.stream_out_single::<UnitPlace>("read_unit");
         let write_unit = m.stream_out_single::<UnitPlace>("write_unit");
@@ -165,11 +169,10 @@ impl Block for Units {
         let is_read = m.wire("is_read", unit.operation.is(Operation::Read));
         let is_write = m.wire("is_write", unit.operation.is(Operation::Write));
         let arrival = arrived.payload();
-        let start_write = m.wire("start_write", arrived.taken() & !arrival.error);
-        let abandon_write = m.wire("abandon_write", arrived.taken() & arrival.error);
+        let start_write = m.wire("start_write", arrived.taken());
 
         let new_bit = m.wire("new_bit", bit_of(free_tag, issue));
-        let abandoned_bit = m.wire("abandoned_bit", bit_of(arrival.tag, abandon_write));
+        let failed_bit = m.wire("failed_bit", bit_of(host_failed_tag, host_failed));
         let written_bit = m.wire("written_bit", bit_of(written.payload().tag, written.valid()));
         let dones = [storage_done, buffer_done];
         let done_bits = |which: &dyn Fn(EnumSignal<StorageStatus>) -> Signal| {
@@ -206,10 +209,10 @@ impl Block for Units {
 
         busy.set((busy | new_bit) & !reported_bit);
         moved.set((moved & !new_bit) | (new_bit & (!is_read).repeat(units)) | written_bit | refused_bits);
-        done.set((done & !new_bit) | any_done_bits | abandoned_bit);
+        done.set((done & !new_bit) | any_done_bits);
         media_error.set((media_error & !new_bit) | media_error_bits);
         refused.set((refused & !new_bit) | refused_bits);
-        host_error.set((host_error & !new_bit) | abandoned_bit);
+        host_error.set((host_error & !new_bit) | failed_bit);
 
         when(free_found, || {
             when(issue, || free_found.set(false));
@@ -227,8 +230,14 @@ impl Block for Units {
         });
 
         // 5. Outputs
-        let place =
-            UnitPlace { tag: free_tag.zext(8), function: unit.function, target: unit.target, place: unit.place };
+        let blocks_are_units = lit(u8::from(self.config.lba_bytes == UNIT_BYTES), 1);
+        let place = UnitPlace {
+            tag: free_tag.zext(8),
+            function: unit.function,
+            target: unit.target,
+            whole: unit.target.is(Target::Buffer) | blocks_are_units,
+            place: unit.place,
+        };
         when(issue & is_read, || read_unit.offer(place));
         when(issue & is_write, || write_unit.offer(place));
         when(issue & !is_write, || start.offer(new_start));

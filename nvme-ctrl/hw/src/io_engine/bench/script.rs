@@ -240,7 +240,7 @@ impl Script {
         }
     }
 
-    /// Takes over what failed commands left in their own buffers and blocks: that is undefined.
+    /// Takes over what failed commands left in their own buffers and blocks: that is undefined, but no block is torn.
     pub fn forgive(&mut self, host: &Bytes, storage: &Bytes) {
         let lba_bytes = u64::from(self.config.lba_bytes);
         for command in self.commands.iter().filter(|c| c.status != Status::SUCCESS) {
@@ -251,8 +251,15 @@ impl Script {
                     }
                 }
                 Operation::Write if command.status != Status::LBA_OUT_OF_RANGE => {
-                    let at = command.lba * lba_bytes;
-                    self.expected_storage.store(at, &storage.load(at, command.bytes));
+                    let data: Vec<Option<u8>> = command.data_in(host).collect();
+                    for (block, new) in (command.lba..).zip(data.chunks(lba_bytes as usize)) {
+                        let at = block * lba_bytes;
+                        let is = storage.load(at, lba_bytes);
+                        let new: Option<Vec<u8>> = new.iter().copied().collect();
+                        let is_old = is == self.storage.load(at, lba_bytes);
+                        assert!(is_old || Some(&is) == new.as_ref(), "the block at {at:#x} is torn: {command:x?}");
+                        self.expected_storage.store(at, &is);
+                    }
                 }
                 _ => {}
             }
@@ -291,6 +298,12 @@ impl Scripted {
             Operation::Write => opcode::io::WRITE,
             Operation::Read => opcode::io::READ,
         }
+    }
+
+    /// The bytes of the data in host memory; none for those that cannot be read.
+    pub fn data_in<'a>(&self, host: &'a Bytes) -> impl Iterator<Item = Option<u8>> + use<'a> {
+        let addresses = self.pieces().into_iter().flat_map(|(address, bytes)| address..address + bytes);
+        addresses.map(|address| host.line(address & !63).map(|_| host.load(address, 1)[0]))
     }
 
     /// Address and length of the pieces of host memory, in the order of the data.

@@ -79,7 +79,7 @@ impl Storage {
         let write = self.running.iter_mut().find(|r| r.tag == tag).expect("a write that waits for data is running");
         write.missing -= 1;
         assert_eq!(beat.get("last") == 1, write.missing == 0, "`last` of a write with {} beats missing", write.missing);
-        if write.status == Some(StorageStatus::Good) {
+        if write.status == Some(StorageStatus::Good) && beat.get("error") == 0 {
             assert!(
                 self.bytes.write_line(write.address, &beat.get_words("data"), u64::MAX),
                 "nothing at {:#x}",
