@@ -9,7 +9,10 @@ pub const INDEX_BITS: u32 = address_width(limits::QUEUE_ENTRIES_MAX);
 /// The parameters of a controller. Every block is given the whole configuration and derives its widths from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Number of I/O submission queues, and of I/O completion queues; the admin queue pair comes on top.
+    /// Number of PCIe functions, each of them an NVMe controller.
+    pub functions: u32,
+    /// Number of I/O submission queues of all functions together, and of I/O completion queues; an admin queue pair for each function comes on
+    /// top.
     pub io_queues: u32,
     /// Entries of the longest I/O queue; a power of two. CAP.MQES says so to the host. The admin queues may have 4096 entries in any case
     /// (NVMe Base, "Admin Queue Attributes"), so indexes have 12 bits in every configuration.
@@ -27,6 +30,9 @@ pub struct Config {
 /// A constraint that a configuration breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// `functions` is outside of 1 to [`limits::FUNCTIONS_MAX`].
+    #[error("a controller has 1 to {} functions", limits::FUNCTIONS_MAX)]
+    Functions,
     /// `io_queues` is outside of 1 to [`limits::IO_QUEUES_MAX`].
     #[error("a controller has 1 to {} I/O queues", limits::IO_QUEUES_MAX)]
     IoQueues,
@@ -50,13 +56,23 @@ pub enum ConfigError {
 impl Config {
     /// Small memories and short queues, so that rings wrap and tables fill up often: for tests.
     pub const SMALL: Config =
-        Config { io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
+        Config { functions: 1, io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
     /// What the demonstration and the bench run.
-    pub const DEFAULT: Config =
-        Config { io_queues: 8, queue_entries_max: 4096, lba_bytes: 512, units: 32, slots: 256, fetches: 16 };
+    pub const DEFAULT: Config = Config {
+        functions: 1,
+        io_queues: 8,
+        queue_entries_max: 4096,
+        lba_bytes: 512,
+        units: 32,
+        slots: 256,
+        fetches: 32,
+    };
 
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {
+        if self.functions == 0 || self.functions > limits::FUNCTIONS_MAX {
+            return Err(ConfigError::Functions);
+        }
         if self.io_queues == 0 || self.io_queues > limits::IO_QUEUES_MAX as u32 {
             return Err(ConfigError::IoQueues);
         }
@@ -78,12 +94,12 @@ impl Config {
         Ok(())
     }
 
-    /// Number of queue pairs, with the admin queue pair.
+    /// Number of queue slots: that of the admin queue pair of each function, by its number, then those of all I/O queue pairs.
     pub const fn queues(&self) -> u32 {
-        self.io_queues + 1
+        self.functions + self.io_queues
     }
 
-    /// Width of a queue number inside the controller.
+    /// Width of the number of a queue slot.
     pub const fn queue_bits(&self) -> u32 {
         address_width(self.queues())
     }
@@ -93,16 +109,22 @@ impl Config {
         self.lba_bytes.trailing_zeros()
     }
 
-    /// Number of interrupt vectors: one for each completion queue.
+    /// Number of interrupt vectors of each function, which may have all I/O queues.
     pub const fn vectors(&self) -> u32 {
-        self.queues()
+        self.io_queues + 1
     }
 
     /// A suffix for the names of modules that depend on the configuration.
     pub fn suffix(&self) -> String {
         format!(
-            "q{}_e{}_l{}_u{}_s{}_f{}",
-            self.io_queues, self.queue_entries_max, self.lba_bytes, self.units, self.slots, self.fetches
+            "n{}_q{}_e{}_l{}_u{}_s{}_f{}",
+            self.functions,
+            self.io_queues,
+            self.queue_entries_max,
+            self.lba_bytes,
+            self.units,
+            self.slots,
+            self.fetches
         )
     }
 }
@@ -121,6 +143,8 @@ mod tests {
     fn each_constraint_has_its_error() {
         let ok = Config::DEFAULT;
         let broken = [
+            (Config { functions: 0, ..ok }, ConfigError::Functions),
+            (Config { functions: 9, ..ok }, ConfigError::Functions),
             (Config { io_queues: 0, ..ok }, ConfigError::IoQueues),
             (Config { io_queues: 256, ..ok }, ConfigError::IoQueues),
             (Config { queue_entries_max: 100, ..ok }, ConfigError::QueueEntries),

@@ -2,7 +2,8 @@
 
 use nvme_spec::reg::{Field, Reg};
 use rtl_csr::{Access, Register};
-use rtl_hdl::{cat, lit, when, Clock, Module, Shape, Signal, Value};
+use rtl_hdl::{address_width, cat, lit, when, Clock, Module, Shape, Signal, Value};
+use rtl_prim::{one_hot, one_hot_index};
 
 /// An input stream with one register behind it, so that a block may choose between several inputs by what has arrived on them: the register
 /// takes an item while it is empty or is being used, which depends on registers only.
@@ -36,6 +37,35 @@ impl<V: Value> Held<V> {
     pub fn consume(&self) {
         self.used.set(true);
     }
+}
+
+/// The bit of the function with this number, among those of all functions.
+#[track_caller]
+pub(crate) fn function_bit(number: Signal, functions: u32) -> Signal {
+    one_hot(number.low(address_width(functions.max(2))), functions)
+}
+
+/// The number of the function whose bit is set.
+#[track_caller]
+pub(crate) fn function_number(bits: Signal) -> Signal {
+    match bits.width() {
+        1 => lit(0u8, 8),
+        _ => one_hot_index(bits).zext(8),
+    }
+}
+
+/// The row of `index` in a memory in which each function has as many rows as `index` has values: see [`function_rows`].
+#[track_caller]
+pub(crate) fn function_row(number: Signal, index: Signal, functions: u32) -> Signal {
+    match functions {
+        1 => index,
+        _ => cat(&[number.low(address_width(functions)), index]),
+    }
+}
+
+/// The rows of that memory.
+pub(crate) const fn function_rows(functions: u32, index_bits: u32) -> u32 {
+    functions.next_power_of_two() << index_bits
 }
 
 /// Bit number `index` of `bits`; 0 if there is no such bit.

@@ -6,7 +6,7 @@
 //! ```text
 //! mmio --> regs --> queues --> sq_fetch --> decode --+--> io_engine (prp_walk, units, dma_read, dma_write, slots, buffer, storage_mux) --> storage
 //!            |        ^  |                           |        |
-//!         lifecycle   |  +--> cq_post --> irq        +--> mailbox <--> firmware
+//!         lifecycle   |  +--> host_port <-- irq       +--> mailbox <--> firmware
 //!                     +------ complete <----------------------+
 //! ```
 
@@ -23,9 +23,9 @@ mod held;
 mod testing;
 
 // Control: queues, entries, completions, firmware.
+pub mod arbiter;
 pub mod complete;
 pub mod controller;
-pub mod cq_post;
 pub mod decode;
 pub mod host_port;
 pub mod irq;

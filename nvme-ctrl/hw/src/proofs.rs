@@ -7,15 +7,16 @@ use rtl_hdl::Block;
 /// Every proof, in configurations that are small and have every case in them. Of blocks without properties of their own it is the rule of streams.
 pub fn proofs() -> Vec<Proof> {
     let config = Config::SMALL;
+    let functions = Config { functions: 2, ..config };
     vec![
+        streams_of(arbiter::Arbiter::new(functions)),
         streams_of(complete::Complete),
-        streams_of(cq_post::CqPost),
-        streams_of(decode::Decode::new(config)),
-        streams_of(host_port::HostPort),
-        streams_of(irq::Irq::new(config)),
+        streams_of(decode::Decode::new(functions)),
+        streams_of(host_port::HostPort::new(functions)),
+        streams_of(irq::Irq::new(functions)),
         streams_of(mailbox::Mailbox::new(config)),
-        streams_of(queues::Queues::new(config)),
-        streams_of(regs::Regs::new(config)),
+        streams_of(queues::Queues::new(functions)),
+        streams_of(regs::Regs::new(functions)),
         streams_of(sq_fetch::SqFetch::new(config)),
         streams_of(buffer::Buffer),
         streams_of(slots::Slots::new(config)),

@@ -12,24 +12,27 @@ pub(crate) use sim_verilator::test_bed::design;
 /// The configurations under which every block runs.
 pub(crate) const CONFIGS: [Config; 2] = [Config::SMALL, Config::DEFAULT];
 
+/// The same for the blocks that know functions: one of them has two.
+pub(crate) const FUNCTION_CONFIGS: [Config; 2] = [Config { functions: 2, ..Config::SMALL }, Config::DEFAULT];
+
 /// One test bed for each half of the controller, so that a change in one does not build the other again.
 static BEDS: [TestBed; 2] =
     [TestBed::new("nvme-hw-control", control_blocks), TestBed::new("nvme-hw-data", data_blocks)];
 
 /// Queues, entries, completions, firmware, in every configuration that is run.
 fn control_blocks() -> Vec<Box<dyn Block>> {
-    let mut blocks: Vec<Box<dyn Block>> = vec![
-        Box::new(crate::complete::Complete),
-        Box::new(crate::cq_post::CqPost),
-        Box::new(crate::host_port::HostPort),
-        Box::new(crate::lifecycle::Lifecycle),
-    ];
-    for config in CONFIGS {
+    let mut blocks: Vec<Box<dyn Block>> =
+        vec![Box::new(crate::complete::Complete), Box::new(crate::lifecycle::Lifecycle)];
+    for config in FUNCTION_CONFIGS {
+        blocks.push(Box::new(crate::arbiter::Arbiter::new(config)));
         blocks.push(Box::new(crate::decode::Decode::new(config)));
+        blocks.push(Box::new(crate::host_port::HostPort::new(config)));
         blocks.push(Box::new(crate::irq::Irq::new(config)));
-        blocks.push(Box::new(crate::mailbox::Mailbox::new(config)));
         blocks.push(Box::new(crate::queues::Queues::new(config)));
         blocks.push(Box::new(crate::regs::Regs::new(config)));
+    }
+    for config in CONFIGS {
+        blocks.push(Box::new(crate::mailbox::Mailbox::new(config)));
         blocks.push(Box::new(crate::sq_fetch::SqFetch::new(config)));
     }
     blocks

@@ -289,20 +289,26 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// A completion queue entry with its place, or an interrupt alone.
+    /// A completion queue entry with its place.
     pub struct Posted {
-        /// There is an entry; otherwise `address` and `entry` are meaningless.
-        pub written: Bits<1>,
         /// The function.
         pub function: Bits<8>,
         /// Where it goes: a multiple of 16.
         pub address: Bits<64>,
         /// The entry.
         pub entry: Bits<128>,
-        /// An interrupt follows.
-        pub interrupt: Bits<1>,
-        /// Its vector.
-        pub vector: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// An interrupt message: a dword that is written to host memory.
+    pub struct Message {
+        /// The function.
+        pub function: Bits<8>,
+        /// A multiple of 4.
+        pub address: Bits<64>,
+        /// What is written.
+        pub data: Bits<32>,
     }
 }
 

@@ -92,6 +92,18 @@ impl CqEntry {
     }
 }
 
+/// Values of QPRIO, the priority of a submission queue under weighted round robin. NVMe Base, "Create I/O Submission Queue command".
+pub mod queue_priority {
+    /// Before all others but the admin queue.
+    pub const URGENT: u8 = 0;
+    /// Shares by the high priority weight.
+    pub const HIGH: u8 = 1;
+    /// Shares by the medium priority weight.
+    pub const MEDIUM: u8 = 2;
+    /// Shares by the low priority weight.
+    pub const LOW: u8 = 3;
+}
+
 /// Physical Region Page entries and lists. NVMe Base, "Physical Region Page Entry and List".
 pub mod prp {
     use crate::limits::PAGE_BYTES;

@@ -12,6 +12,9 @@ pub const IO_QUEUES_DEFAULT: u16 = 8;
 /// Most I/O queue pairs of any configuration: queue numbers have eight bits inside the controller, and queue 0 is the admin queue.
 pub const IO_QUEUES_MAX: u16 = 255;
 
+/// Most functions of any configuration.
+pub const FUNCTIONS_MAX: u32 = 8;
+
 /// Bytes of a logical block of the default configuration.
 pub const LBA_BYTES: u32 = 512;
 

@@ -1,10 +1,10 @@
 //! Every block of the device by name: what `flashdock emit` writes and `cargo xtask area` measures.
 
 use crate::DirectDevice;
+use nvme_hw::arbiter::Arbiter;
 use nvme_hw::buffer::Buffer;
 use nvme_hw::complete::Complete;
 use nvme_hw::controller::Controller;
-use nvme_hw::cq_post::CqPost;
 use nvme_hw::decode::Decode;
 use nvme_hw::direct::Direct;
 use nvme_hw::dma_read::DmaRead;
@@ -55,6 +55,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "regs", make: |config| Box::new(Regs::new(config)) },
     Entry { name: "lifecycle", make: |_| Box::new(Lifecycle) },
     Entry { name: "queues", make: |config| Box::new(Queues::new(config)) },
+    Entry { name: "arbiter", make: |config| Box::new(Arbiter::new(config)) },
     Entry { name: "sq_fetch", make: |config| Box::new(SqFetch::new(config)) },
     Entry { name: "decode", make: |config| Box::new(Decode::new(config)) },
     Entry { name: "mailbox", make: |config| Box::new(Mailbox::new(config)) },
@@ -68,9 +69,8 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "buffer", make: |_| Box::new(Buffer) },
     Entry { name: "direct", make: |config| Box::new(Direct::new(config, soc_map::DRAM.bytes)) },
     Entry { name: "complete", make: |_| Box::new(Complete) },
-    Entry { name: "cq_post", make: |_| Box::new(CqPost) },
     Entry { name: "irq", make: |config| Box::new(Irq::new(config)) },
-    Entry { name: "host_port", make: |_| Box::new(HostPort) },
+    Entry { name: "host_port", make: |config| Box::new(HostPort::new(config)) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
     Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },
     Entry { name: "round_robin", make: |_| Box::new(RoundRobin { requests: 8 }) },

@@ -16,7 +16,7 @@
 //! 3. Commands that failed do not come here: they wait for firmware in a stream of their own, and hold up nothing else.
 //!
 //! ## Timing
-//! One outcome every second clock. The pulses come one clock after the outcome is taken.
+//! Completions leave in the clock in which they come: combinational. The pulses come one clock after the outcome is taken.
 //!
 //! ## Limits
 //! Commands of different queues that have ended wait for one another.
@@ -26,7 +26,7 @@
 
 use crate::types::{Completion, Outcome, Target};
 use nvme_spec::opcode::io;
-use rtl_hdl::{lit, when, Block, Module};
+use rtl_hdl::{lit, when, Block, Module, Naming, Shape, Value};
 
 #[cfg(test)]
 mod bench;
@@ -44,10 +44,12 @@ impl Block for Complete {
     }
 
     fn build(&self, m: &Module) {
+        m.allow_combinational("both ends have registers of their own, and a completion waits for nothing here");
+
         // 1. Ports
         let clock = m.clock();
         let outcome = m.stream_in::<Outcome>("outcome");
-        let completion = m.stream_out_single::<Completion>("completion");
+        let completion = m.stream_out_wires("completion", Naming::Underscore, |make| Completion::declare("", make));
 
         // 2. State
         let transfer_done = m.reg("transfer_done_pulse", clock, false);
@@ -58,21 +60,12 @@ impl Block for Complete {
 
         // 3. Conditions
         let item = outcome.payload();
-        let taken = m.wire("taken", completion.can_take() & outcome.valid());
-        let is_transfer = m.wire("is_transfer", taken & item.target.is(Target::Buffer));
-        let is_command = m.wire("is_command", taken & item.target.is(Target::Storage));
+        let is_transfer = m.wire("is_transfer", outcome.valid() & item.target.is(Target::Buffer));
+        let is_offered = m.wire("is_offered", outcome.valid() & item.target.is(Target::Storage));
+        let is_command = m.wire("is_command", is_offered & completion.ready);
 
         // 4. Next state
-        when(completion.can_take(), || outcome.take());
-        when(is_command, || {
-            completion.offer(Completion {
-                sqid: item.sqid,
-                cid: item.cid,
-                status: lit(0u8, 15),
-                result: lit(0u8, 32),
-                from_firmware: lit(0u8, 1),
-            });
-        });
+        when(is_transfer | is_command, || outcome.take());
         transfer_done.set(is_transfer);
         read_done.set(is_command & item.opcode.eq(io::READ));
         write_done.set(is_command & item.opcode.eq(io::WRITE));
@@ -80,6 +73,14 @@ impl Block for Complete {
         blocks.set(item.blocks);
 
         // 5. Outputs
+        completion.valid.set(is_offered);
+        completion.payload.set(Completion {
+            sqid: item.sqid,
+            cid: item.cid,
+            status: lit(0u8, 15),
+            result: lit(0u8, 32),
+            from_firmware: lit(0u8, 1),
+        });
         m.output("transfer_done", transfer_done);
         m.output("transfer_status", status);
         m.output("read_done", read_done);

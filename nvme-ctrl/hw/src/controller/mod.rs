@@ -15,19 +15,20 @@
 //! ```
 //! ## Theory of operation
 //! ```text
-//!            (1)        (2)          (3)         (4)
-//!  mmio --> regs -----> queues -----> sq_fetch --> decode --(5)--> commands --(6)--> io_engine ==> storage
-//!            |  ^        ^  ^  |                      |               ^                  |
-//!            |  |(12)    |  |  +--(9)--> cq_post      +--(7)--> mailbox ==> firmware     |
-//!            |  |        |  |              |  ^       |          ^ |  (8)                |
-//!            |  +-- irq -|--|---(10)-------+  |       |          | +--> queues           |
-//!            v           |  +-- complete <----|-------|----------|--------(11)-----------+
-//!        lifecycle       +--------------------|-------+ consumed +---- failure ----------+
-//!                                             +--> host_port ==> host
+//!            (1)        (2)          (3)         (4)          (5)
+//!  mmio --> regs -----> queues -----> sq_fetch --> decode --------------> io_engine ==> storage
+//!            |  ^        ^  ^ | |                    |                    ^  |
+//!            |  |        |  | | +--(9)--+            +--(6)--> mailbox ---+  | (7)
+//!            |  |(12)    |  | |         |                       ^ |  ^       |
+//!            |  +-- irq -|--|-+---(10)--|-----------------------|-|--|-------+ failure
+//!            v      |    |  +-- complete <--------(11)----------|-|--+-------+ outcome
+//!     lifecycle_f0, ..   +----- consumed, released, firmware's completions <-+
+//!                   |                   |
+//!                   +--(10)-----------> host_port ==> host
 //! ```
-//! 1. Registers and doorbells. 2. Doorbells. 3. Grants of fetches. 4. Entries. 5. Commands of the fast path, and 8. transfers of firmware,
-//!    merged, 6. go to the I/O engine. 7. Everything else goes to firmware. 9. Completion queue entries with their places. 10. Interrupts are
-//!    raised, messages come back. 11. Outcomes. 12. The window of the MSI-X table.
+//! 1. Registers and doorbells. 2. Doorbells. 3. Grants of fetches. 4. Entries. 5. Commands of the fast path. 6. Everything else goes to
+//!    firmware, which 7. has transfers and completions of its own. 9. Completion queue entries with their places. 10. Interrupts are requested, and
+//!    messages sent. 11. Outcomes. 12. The window of the MSI-X tables.
 //!
 //! `docs/architecture.md` follows one command through all of this.
 //!
@@ -35,13 +36,13 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! One function. The blocks that hold commands are reset between two lives, when nothing is in flight: see `lifecycle`.
+//! Between two lives of a function nothing of it is in flight: see `lifecycle`.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::arbiter::{BURST_BITS, WEIGHTS_BITS};
 use crate::complete::Complete;
-use crate::cq_post::CqPost;
 use crate::decode::Decode;
 use crate::host_port::HostPort;
 use crate::io_engine::IoEngine;
@@ -51,12 +52,10 @@ use crate::mailbox::Mailbox;
 use crate::queues::Queues;
 use crate::regs::Regs;
 use crate::sq_fetch::SqFetch;
-use crate::types::Command;
 use crate::Config;
 use nvme_spec::regs::cc;
 use rtl_bus::{Axi4, AxiLite};
-use rtl_hdl::{cat, Block, InstanceHandle, Module};
-use rtl_prim::{Lock, Payload, StreamArbiter};
+use rtl_hdl::{cat, lit, zero, Block, InstanceHandle, Module};
 
 #[cfg(test)]
 mod bench;
@@ -85,31 +84,24 @@ impl Block for Controller {
 
     fn build(&self, m: &Module) {
         let config = self.config;
-        let clock = m.clock();
-        let bus_master_enable = m.input("bus_master_enable", 1);
-        let msix_enable = m.input("msix_enable", 1);
-        let msix_function_mask = m.input("msix_function_mask", 1);
-        let function_level_reset = m.input("function_level_reset", 1);
+        m.clock();
+        let functions = config.functions;
+        let sideband = |name: &str| m.input(name, functions);
+        let bus_master_enable = sideband("bus_master_enable");
+        let [msix_enable, msix_function_mask] = ["msix_enable", "msix_function_mask"].map(sideband);
+        let function_level_reset = sideband("function_level_reset");
 
-        // Blocks that live as long as the hardware.
         let regs = m.instance("regs", &Regs::new(config));
-        let lifecycle = m.instance("lifecycle", &Lifecycle);
+        let lifecycles: Vec<InstanceHandle> =
+            (0..functions).map(|f| m.instance(&format!("lifecycle_f{f}"), &Lifecycle)).collect();
         let mailbox = m.instance("mailbox", &Mailbox::new(config));
         let irq = m.instance("irq", &Irq::new(config));
-        let host_port = m.instance("host_port", &HostPort);
-
-        // Blocks that are reset between two lives.
-        let reset = clock.reset().expect("`Module::clock` has a reset");
-        let life = [clock.with_reset(m.wire("life_reset", reset | lifecycle.port("clear")))];
-        let of_life = |name: &str, block: &dyn Block| m.instance_with_clocks(name, block, &life);
-        let queues = of_life("queues", &Queues::new(config));
-        let sq_fetch = of_life("sq_fetch", &SqFetch::new(config));
-        let decode = of_life("decode", &Decode::new(config));
-        let merge = StreamArbiter { inputs: 2, payload: Payload::of::<Command>("command"), lock: Lock::Item };
-        let commands = of_life("commands", &merge);
-        let io_engine = of_life("io_engine", &IoEngine::new(config));
-        let complete = of_life("complete", &Complete);
-        let cq_post = of_life("cq_post", &CqPost);
+        let host_port = m.instance("host_port", &HostPort::new(config));
+        let queues = m.instance("queues", &Queues::new(config));
+        let sq_fetch = m.instance("sq_fetch", &SqFetch::new(config));
+        let decode = m.instance("decode", &Decode::new(config));
+        let io_engine = m.instance("io_engine", &IoEngine::new(config));
+        let complete = m.instance("complete", &Complete);
 
         let wire = |from: &InstanceHandle, output: &str, to: &InstanceHandle, input: &str| {
             to.port(input).set(from.port(output));
@@ -123,7 +115,9 @@ impl Block for Controller {
         // 1, 2, 12. The host's accesses.
         AxiLite::export(m, &regs, "mmio", "mmio");
         m.connect(&regs, "doorbell", &queues, "doorbell");
-        wires(&regs, &irq, &["window_write", "window_address", "window_data", "window_strobe", "window_read_address"]);
+        let window = ["window_write", "window_function", "window_address", "window_data", "window_strobe"];
+        wires(&regs, &irq, &window);
+        wires(&regs, &irq, &["window_read_function", "window_read_address"]);
         wires(&irq, &regs, &["window_read_data"]);
         regs.port("function_reset").set(function_level_reset);
 
@@ -132,18 +126,17 @@ impl Block for Controller {
         m.connect(&sq_fetch, "fetched", &decode, "fetched");
         m.connect(&decode, "consumed", &queues, "consumed");
 
-        // 5, 6, 8. Commands.
-        m.connect(&decode, "command", &commands, "in_0");
-        m.connect(&mailbox, "transfer", &commands, "in_1");
-        m.connect(&commands, "out", &io_engine, "command");
+        // 5, 7. Commands, and the transfers of firmware.
+        m.connect(&decode, "command", &io_engine, "command");
+        m.connect(&mailbox, "transfer", &io_engine, "transfer");
 
-        // 7. What firmware gets.
+        // 6. What firmware gets.
         m.connect(&decode, "inbox", &mailbox, "inbox");
         m.connect(&io_engine, "failure", &mailbox, "failure");
         wires(&decode, &mailbox, &["host_error"]);
         wires(&host_port, &mailbox, &["write_error", "queue_write_error"]);
 
-        // 8. What firmware asks for.
+        // 7. What firmware asks for.
         AxiLite::export(m, &mailbox, "firmware", "firmware");
         m.output("firmware_event", mailbox.port("firmware_event"));
         m.connect(&mailbox, "released", &queues, "released");
@@ -157,12 +150,11 @@ impl Block for Controller {
             ["command_answered", "firmware_answered", "firmware_refused", "firmware_dropped", "firmware_room"];
         wires(&queues, &mailbox, &answers);
         wires(&queues, &mailbox, &["doorbell_unknown", "doorbell_illegal", "selected_in_flight"]);
-        wires(&regs, &mailbox, &["cc", "aqa", "asq", "acq"]);
 
         // 9, 10. Completions and interrupts.
-        m.connect(&queues, "posted", &cq_post, "posted");
-        m.connect(&irq, "message", &cq_post, "message");
-        wires(&cq_post, &irq, &["raise", "raise_vector"]);
+        m.connect(&queues, "posted", &host_port, "posted");
+        m.connect(&irq, "message", &host_port, "message");
+        wires(&queues, &irq, &["raise", "raise_function", "raise_vector"]);
         irq.port("msix_enable").set(msix_enable);
         irq.port("function_mask").set(msix_function_mask);
         irq.port("function_reset").set(function_level_reset);
@@ -183,7 +175,6 @@ impl Block for Controller {
         }
         m.connect(&io_engine, "data_write", &host_port, "data_write");
         m.connect(&io_engine, "data_write_beat", &host_port, "data_write_beat");
-        m.connect(&cq_post, "write", &host_port, "small_write");
         Axi4::export(m, &host_port, "host", "host");
 
         // The storage port.
@@ -191,18 +182,37 @@ impl Block for Controller {
             m.export(&io_engine, stream, stream);
         }
 
-        // Lives.
-        lifecycle.port("enable").set(regs.port("cc").bit(cc::EN.lsb));
-        lifecycle.port("function_reset").set(function_level_reset);
-        let quiet = [&queues, &io_engine, &cq_post, &irq, &host_port].map(|block| block.port("quiet"));
-        lifecycle.port("quiet").set(cat(&quiet));
-        wires(&mailbox, &lifecycle, &["acknowledge", "status_write", "status_value"]);
-        wires(&lifecycle, &mailbox, &["alive", "clear", "enabling", "disabled", "status"]);
-        wires(&lifecycle, &regs, &["status"]);
-        wires(&lifecycle, &queues, &["granting"]);
-        wires(&lifecycle, &decode, &["draining"]);
-        wires(&lifecycle, &irq, &["clear"]);
-        wire(&lifecycle, "draining", &cq_post, "dropping");
-        wire(&lifecycle, "draining", &irq, "holding");
+        // Lives. A bit of each function goes into wires of all, and comes out of them.
+        let of_all = |name: &str| cat(&lifecycles.iter().rev().map(|life| life.port(name)).collect::<Vec<_>>());
+        let draining = m.wire("draining", of_all("draining"));
+        let clear = m.wire("clear", of_all("clear"));
+        for (number, life) in (0..).zip(&lifecycles) {
+            let of_function = |name: &str| format!("{name}_f{number}");
+            life.port("enable").set(regs.port(&of_function("cc")).bit(cc::EN.lsb));
+            life.port("function_reset").set(function_level_reset.bit(number));
+            let quiet = [&queues, &irq, &host_port].map(|block| block.port("quiet").bit(number));
+            life.port("quiet").set(cat(&[&quiet[..], &[io_engine.port("quiet")]].concat()));
+            wire(life, "status", &regs, &of_function("status"));
+            wires(&mailbox, life, &["acknowledge", "status_write", "status_value"]);
+            wires(life, &mailbox, &["alive", "clear", "enabling", "disabled", "status"]);
+            for register in ["cc", "aqa", "asq", "acq"] {
+                wire(&regs, &of_function(register), &mailbox, register);
+            }
+            queues.port(&of_function("weights")).set(zero(WEIGHTS_BITS));
+            queues.port(&of_function("burst")).set(lit(7u8, BURST_BITS));
+            let port = irq.port(&of_function("coalescing"));
+            port.set(zero(port.width()));
+        }
+        queues.port("granting").set(of_all("granting"));
+        queues.port("weighted").set(zero(functions));
+        for name in ["exempt_write", "exempt_function", "exempt_vector", "exempt_value"] {
+            let port = irq.port(name);
+            port.set(zero(port.width()));
+        }
+        queues.port("clear").set(clear);
+        irq.port("clear").set(clear);
+        irq.port("holding").set(draining);
+        decode.port("draining").set(draining);
+        host_port.port("dropping").set(draining);
     }
 }

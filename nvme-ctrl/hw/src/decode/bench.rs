@@ -1,7 +1,9 @@
 //! The running block, compared with `nvme_spec::decode` entry by entry.
 
 use super::Decode;
-use crate::testing::{forgets_at_reset, is_quiet_after_reset, under_all_stalls, without_stalls, CONFIGS};
+use crate::testing::{
+    forgets_at_reset, is_quiet_after_reset, under_all_stalls, without_stalls, FUNCTION_CONFIGS as CONFIGS,
+};
 use crate::types::{Operation, Target};
 use crate::Config;
 use nvme_spec::opcode::io;
@@ -86,12 +88,12 @@ fn every_entry_goes_where_the_specification_says() {
             let (mut commands, mut inbox, mut consumed) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..400 {
                 let entry = any_entry(rng);
-                let (sqid, function) = (rng.below(4), rng.below(256));
+                let (sqid, function) = (rng.below(8), rng.below(config.functions.into()));
                 let item = bench.fields("fetched").set("sqid", sqid).set("function", function);
                 bench.send("fetched", [item.set_words("entry", &words(&entry)).words()]);
                 consumed.push(bench.fields("consumed").set("sqid", sqid).words());
                 match decode_io(&entry, &namespace, &limits) {
-                    Ok(command) if sqid != 0 => {
+                    Ok(command) if sqid >= u64::from(config.functions) => {
                         commands.push(command_of(bench, &entry, config, [sqid, function], command).words());
                     }
                     _ => {
@@ -128,15 +130,16 @@ fn what_cannot_be_read_or_comes_too_late_is_thrown_away() {
     for (config, (draining, error)) in CONFIGS.into_iter().flat_map(|config| ways.map(|way| (config, way))) {
         under_all_stalls(&Decode::new(config), |bench, rng| {
             bench.poke("namespace_blocks", BLOCKS);
-            bench.poke("draining", draining);
+            let function = u64::from(config.functions) - 1;
+            bench.poke("draining", draining << function);
             for _ in 0..20 {
-                let item = bench.fields("fetched").set("sqid", 1u8).set("error", error as u8);
+                let item = bench.fields("fetched").set("sqid", 1u8).set("function", function).set("error", error as u8);
                 bench.send("fetched", [item.set_words("entry", &words(&any_entry(rng))).words()]);
             }
             let mut errors = 0;
             while bench.received("consumed").len() < 20 {
                 bench.clock();
-                errors += bench.peek("host_error");
+                errors += bench.peek("host_error") >> function;
                 assert!(bench.clocks() < 1000);
             }
             assert!(bench.drain_fields("consumed").iter().all(|item| item.get("dropped") == 1));

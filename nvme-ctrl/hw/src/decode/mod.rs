@@ -16,11 +16,11 @@
 //!    itself". The limits come from there too.
 //! 2. In the second clock it leaves: a command of the fast path to the I/O engine, everything else to the mailbox. `queues` is told that it
 //!    is consumed.
-//! 3. When the life of the controller has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
+//! 3. When the life of its function has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
 //!    `host_error` tells firmware.
 //!
 //! ## Timing
-//! One entry every second clock. `host_error` is a pulse.
+//! One entry every second clock. `host_error` is a pulse, in the bit of the function.
 //!
 //! ## Limits
 //! An entry for firmware waits until the mailbox has room, and so do those behind it.
@@ -28,13 +28,14 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::held::{bit_at, function_bit};
 use crate::types::{Command, Consumed, Fetched, Inbox, Operation, SqEntry, Target};
 use crate::Config;
 use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::entry::prp::PRP1_ALIGNMENT;
 use nvme_spec::limits;
 use nvme_spec::opcode::io;
-use rtl_hdl::{cat, lit, when, Block, EnumSignal, HwEnum, Module, Shape, Signal};
+use rtl_hdl::{cat, lit, when, zero, Block, EnumSignal, HwEnum, Module, Shape, Signal};
 use std::mem::offset_of;
 
 #[cfg(test)]
@@ -66,7 +67,7 @@ fn cdw(entry: Signal, number: usize) -> Signal {
 
 impl Block for Decode {
     fn name(&self) -> String {
-        format!("decode_l{}", self.config.lba_bytes)
+        format!("decode_n{}_l{}", self.config.functions, self.config.lba_bytes)
     }
 
     fn description(&self) -> String {
@@ -79,7 +80,7 @@ impl Block for Decode {
         // 1. Ports
         let clock = m.clock();
         let namespace_blocks = m.input("namespace_blocks", 64);
-        let draining = m.input("draining", 1);
+        let draining = m.input("draining", self.config.functions);
         let fetched = m.stream_in::<Fetched>("fetched");
         let command = m.stream_out_single::<Command>("command");
         let inbox = m.stream_out_single::<Inbox>("inbox");
@@ -91,7 +92,7 @@ impl Block for Decode {
         let is_named = m.reg_without_reset("is_named", clock, 1);
         let is_short = m.reg_without_reset("is_short", clock, 1);
         let is_inside = m.reg_without_reset("is_inside", clock, 1);
-        let error = m.reg("error", clock, false);
+        let error = m.reg("error", clock, zero(self.config.functions));
 
         // 3. Conditions
         let item = fetched.payload();
@@ -111,23 +112,28 @@ impl Block for Decode {
         let behind = m.wire("behind", lba.zext(65) + blocks.zext(65));
         let is_fast = m.wire("is_fast", is_io & is_named & is_short & is_inside);
         let may_leave = m.wire("may_leave", judged & command.can_take() & inbox.can_take() & consumed.can_take());
-        let thrown_away = m.wire("thrown_away", draining | item.error);
+        let is_dead = m.wire("is_dead", bit_at(draining, item.function));
+        let thrown_away = m.wire("thrown_away", is_dead | item.error);
 
         // 4. Next state
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
-        is_io.set((is_flush | ((is_write | is_read) & prp1_is_aligned)) & is_plain & item.sqid.ne(0));
+        is_io.set(
+            (is_flush | ((is_write | is_read) & prp1_is_aligned)) & is_plain & item.sqid.ge(self.config.functions),
+        );
         is_named.set((view.nsid.eq(limits::NSID) | is_for_all) & namespace_blocks.any());
         is_short.set(is_flush | blocks.le(blocks_max));
         is_inside.set(is_flush | behind.le(namespace_blocks.zext(65)));
 
         // Second clock: it leaves.
-        error.set(false);
+        error.set(zero(self.config.functions));
         when(may_leave, || {
             fetched.take();
             judged.set(false);
             consumed.offer(Consumed { sqid: item.sqid, dropped: thrown_away });
-            when(thrown_away, || error.set(!draining))
+            let functions = self.config.functions;
+            let whose = function_bit(item.function, functions);
+            when(thrown_away, || error.set(whose & (!is_dead).repeat(functions)))
                 .else_when(is_fast, || {
                     let operation = is_read.mux(
                         lit(Operation::Read.code(), Operation::WIDTH),

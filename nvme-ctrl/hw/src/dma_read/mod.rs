@@ -25,16 +25,16 @@
 //!
 //! 1. A unit asks for its lines with one read for each of its pages, both with the unit's tag, so that the host answers them in order.
 //! 2. Lines of different units may alternate: `counts` holds the number of the next line of each.
-//! 3. When the lines of its first logical block have been written, the tag goes into the FIFO `begun`.
-//! 4. From there `arrived` announces the unit, and its beats follow on `write` in the same order, a logical block at a time as the lines
-//!    arrive.
+//! 3. When the first line of a unit has been written, the tag goes into the FIFO `begun`.
+//! 4. From there `arrived` announces the unit, also while the beats of the one before it leave; its own follow on `write` in the same order, a
+//!    logical block at a time as soon as all lines of the block are there.
 //! 5. A line that could not be read spoils the blocks that it has a part of: `spoilt` has a bit for each of them, and their beats leave with
 //!    `error`. Whoever writes them leaves these blocks alone, so that no block is torn. `data_error` tells `units` of each such line.
 //!
 //! A tag has room for a whole unit, so `data_beat` is always taken.
 //!
 //! ## Timing
-//! A line per clock in, a beat per clock out, at the same time. The first beat is offered five clocks after the last line of its logical block
+//! A line per clock in, a beat per clock out, at the same time. The first beat is offered four clocks after the last line of its logical block
 //! was taken. No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -76,7 +76,6 @@ hw_bundle! {
         begin: Bits<4>,
         lines: Bits<7>,
         beats: Bits<7>,
-        whole: Bits<1>,
     }
 }
 
@@ -177,6 +176,9 @@ impl Block for DmaRead {
             .map(|lane| m.memory(&format!("lane_{lane}"), 32, units << BEAT_INDEX_BITS, MemoryStyle::Block))
             .collect();
         let begun = fifo_bits(m, "begun", tag_bits, units);
+        // The unit that was announced and comes next.
+        let ahead = m.reg("ahead", clock, false);
+        let ahead_tag = m.reg_without_reset("ahead_tag", clock, tag_bits);
         // The unit whose beats are being read from the buffer.
         let sending = m.reg("sending", clock, false);
         let send_tag = m.reg_without_reset("send_tag", clock, tag_bits);
@@ -219,21 +221,20 @@ impl Block for DmaRead {
             block_of(line_number) | (block_of(number_before) & shifted.repeat(BLOCKS))
         });
         let spoilt = m.wire("spoilt", line_number.any().mux(before.spoilt, lit(0u8, BLOCKS)) | spoils);
-        let begins = m.wire("begins", {
-            let first_block = line_unit.whole.mux(line_last, whole_beats.eq(BLOCK_BEATS));
-            line_full & first_block
-        });
+        let begins = m.wire("begins", line_full & !line_number.any());
 
         let advance = m.wire("advance", !read_full | write.can_take());
         let sent = m.wire("sent", Progress::unpack(progress.lookup(send_tag)));
         let block = m.wire("block", send_index.bits(BLOCK_BEAT_BITS..BEAT_INDEX_BITS));
-        let block_is_there =
-            m.wire("block_is_there", send_whole | sent.beats.bits(BLOCK_BEAT_BITS..7).gt(block.zext(4)));
+        let block_is_there = m.wire("block_is_there", {
+            let all = sent.beats.bit(BEAT_INDEX_BITS) | sent.beats.low(BEAT_INDEX_BITS).gt(send_last_index);
+            send_whole.mux(all, sent.beats.bits(BLOCK_BEAT_BITS..7).gt(block.zext(4)))
+        });
         let read_beat = m.wire("read_beat", sending & block_is_there & advance);
         let sent_all = m.wire("sent_all", read_beat & send_index.eq(send_last_index));
-        let next_unit = m.wire("next_unit", begun.valid() & arrived.can_take() & (!sending | sent_all));
-        let next_tag = m.wire("next_tag", begun.payload());
-        let next_out = m.wire("next_out", Outgoing::unpack(outgoing.lookup(next_tag)));
+        let next_unit = m.wire("next_unit", ahead & (!sending | sent_all));
+        let announce = m.wire("announce", begun.valid() & arrived.can_take() & (!ahead | next_unit));
+        let next_out = m.wire("next_out", Outgoing::unpack(outgoing.lookup(ahead_tag)));
 
         // 4. Next state
         switch(state, |s: State| match s {
@@ -248,7 +249,7 @@ impl Block for DmaRead {
             State::Drop => state.goto(State::First),
         });
         let beats = unit.place.beats;
-        let new_in = Incoming { begin: unit.place.begin, lines: unit.place.lines, beats, whole: unit.whole };
+        let new_in = Incoming { begin: unit.place.begin, lines: unit.place.lines, beats };
         let new_out = Outgoing { target: unit.target, beats, whole: unit.whole };
         incoming.write(clock, new_unit, new_tag, new_in.pack());
         outgoing.write(clock, new_unit, new_tag, new_out.pack());
@@ -271,10 +272,15 @@ impl Block for DmaRead {
             send_index.set(send_index + 1);
             when(sent_all, || sending.set(false));
         });
-        when(next_unit, || {
+        when(next_unit, || ahead.set(false));
+        when(announce, || {
             begun.take();
+            ahead.set(true);
+            ahead_tag.set(begun.payload());
+        });
+        when(next_unit, || {
             sending.set(true);
-            send_tag.set(next_tag);
+            send_tag.set(ahead_tag);
             send_index.set(zero(BEAT_INDEX_BITS));
             send_last_index.set((next_out.beats - 1).low(BEAT_INDEX_BITS));
             send_target.set(next_out.target);
@@ -312,7 +318,7 @@ impl Block for DmaRead {
         });
         m.output("data_error", line_error);
         m.output("data_error_tag", line_tag.zext(8));
-        when(next_unit, || arrived.offer(Arrived { tag: next_tag.zext(8) }));
+        when(announce, || arrived.offer(Arrived { tag: begun.payload().zext(8) }));
         when(read_full & write.can_take(), || {
             write.offer(TargetWrite {
                 target: read_target,

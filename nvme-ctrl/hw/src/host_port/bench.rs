@@ -1,7 +1,7 @@
 //! The running block with host memory behind it: an AXI4 subordinate that answers reads in any order.
 
 use super::HostPort;
-use crate::testing::{design, simulator, under_all_stalls};
+use crate::testing::{design, simulator, under_all_stalls, FUNCTION_CONFIGS};
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed, Stalls};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -84,8 +84,8 @@ impl Host {
 
 #[test]
 fn each_reader_gets_its_beats() {
-    under_all_stalls(&HostPort, |bench, rng| {
-        bench.poke("bus_master_enable", 1);
+    under_all_stalls(&HostPort::new(FUNCTION_CONFIGS[0]), |bench, rng| {
+        bench.poke("bus_master_enable", 3);
         let mut expected: BTreeMap<u64, Expected> = BTreeMap::new();
         let mut host = Host::default();
         let (mut sent, mut ended) = (0, 0);
@@ -120,23 +120,25 @@ fn each_reader_gets_its_beats() {
             bench.clock();
             assert!(bench.clocks() < 50_000, "{ended} reads of {sent}");
         }
-        bench.run_until(100, |bench| bench.peek("quiet") == 1);
+        bench.run_until(100, |bench| bench.peek("quiet") == 3);
     });
 }
 
 #[test]
 fn without_bus_mastering_reads_fail_and_writes_vanish() {
-    under_all_stalls(&HostPort, |bench, _| {
+    under_all_stalls(&HostPort::new(FUNCTION_CONFIGS[0]), |bench, _| {
         for (number, reader) in READERS.iter().enumerate() {
             let name = format!("{reader}_read");
             let item = bench.fields(&name).set("id", (number as u64) << 6).set("beats", number as u64 + 1).words();
             bench.send(&name, [item]);
         }
-        let (head, small) = (bench.fields("data_write").set("beats", 2u8), bench.fields("small_write"));
+        let (head, entry) = (bench.fields("data_write").set("beats", 2u8), bench.fields("posted"));
+        let message = bench.fields("message");
         bench.send("data_write", [head.words()]);
         let beats = [0, 1].map(|last| bench.fields("data_write_beat").set("last", last as u8).words());
         bench.send("data_write_beat", beats);
-        bench.send("small_write", [small.words()]);
+        bench.send("posted", [entry.words()]);
+        bench.send("message", [message.words()]);
         bench.run(200);
         for (number, reader) in READERS.iter().enumerate() {
             let beats = bench.drain_fields(&format!("{reader}_beat"));
@@ -146,20 +148,20 @@ fn without_bus_mastering_reads_fail_and_writes_vanish() {
             assert_eq!(last.iter().filter(|last| **last).count(), 1);
             assert_eq!(last.last(), Some(&true));
         }
-        for stream in ["data_write", "data_write_beat", "small_write"] {
+        for stream in ["data_write", "data_write_beat", "posted", "message"] {
             assert_eq!(bench.pending(stream), 0);
         }
         for stream in ["host_ar", "host_aw", "host_w"] {
             assert_eq!(bench.drain(stream).len(), 0);
         }
-        assert_eq!(bench.peek("quiet"), 1);
+        assert_eq!(bench.peek("quiet"), 3);
     });
 }
 
 #[test]
 fn writes_arrive_whole_and_small_ones_after_the_data_before_them() {
-    under_all_stalls(&HostPort, |bench, rng| {
-        bench.poke("bus_master_enable", 1);
+    under_all_stalls(&HostPort::new(FUNCTION_CONFIGS[0]), |bench, rng| {
+        bench.poke("bus_master_enable", 3);
         let mut host = Host::default();
         // Address and beats; address and kind.
         let mut data: Vec<(u64, u64)> = Vec::new();
@@ -185,36 +187,53 @@ fn writes_arrive_whole_and_small_ones_after_the_data_before_them() {
                 let is_entry = rng.below(2);
                 let address =
                     (1 << 40) + 64 * number + if is_entry == 1 { 16 * rng.below(4) } else { 4 * rng.below(16) };
-                let item = bench.fields("small_write").set("address", address).set("is_entry", is_entry);
-                bench.send(
-                    "small_write",
-                    [item.set_words("data", &[number * 0x1_0000_0001, number * 0x1_0000_0001]).words()],
-                );
+                let function = rng.below(2);
+                if is_entry == 1 {
+                    let item = bench.fields("posted").set("address", address).set("function", function);
+                    bench.send("posted", [item.set_words("entry", &[number * 0x1_0000_0001; 2]).words()]);
+                } else {
+                    let item = bench.fields("message").set("address", address).set("function", function);
+                    bench.send("message", [item.set("data", number).words()]);
+                }
+                // One of both kinds at a time, so that their order is known.
+                for stream in ["posted", "message"] {
+                    run_until_taken(bench, &mut host, stream, &mut errors, &failing);
+                }
                 small.push((address, is_entry));
                 before.push(data.len());
             }
         }
         let total = data.len() + small.len();
         for _ in 0..20_000 {
-            if host.writes.len() == total && bench.peek("quiet") == 1 {
+            if host.writes.len() == total && bench.peek("quiet") == 3 {
                 break;
             }
             step(bench, &mut host, &mut errors, &failing);
         }
         assert_eq!(host.writes.len(), total, "all writes arrive");
 
-        let (mut next_data, mut next_small) = (0, 0);
+        let (mut next_data, mut entries) = (0, vec![]);
         let mut expected_errors = [0, 0];
         for (address, beats) in &host.writes {
             expected_errors[0] += u64::from(failing(*address));
             if *address >> 40 == 1 {
-                let (small_address, is_entry) = small[next_small];
-                assert!(next_data >= before[next_small], "a small write passed the data before it");
-                next_small += 1;
+                let of_line = |(at, _): &(u64, u64)| *at & !63 == *address;
+                let place = small.iter().position(of_line).expect("it was sent");
+                let (small_address, is_entry) = small[place];
+                if is_entry == 1 {
+                    assert!(next_data >= before[place], "an entry passed the data before it");
+                    entries.push(place);
+                } else {
+                    assert!(entries.iter().filter(|entry| **entry < place).count() == entries_before(&small, place));
+                }
                 expected_errors[1] += u64::from(failing(*address));
-                assert_eq!(*address, small_address & !63);
                 let strobe = if is_entry == 1 { 0xFFFF } else { 0xF } << (small_address & 63);
                 assert_eq!((beats.len(), beats[0].1), (1, strobe));
+                let number = (*address >> 6) & 0xFF_FFFF;
+                let at = (small_address & 63) as usize / 4;
+                let dwords: Vec<u64> = beats[0].0.iter().flat_map(|word| [word & 0xFFFF_FFFF, word >> 32]).collect();
+                let count = if is_entry == 1 { 4 } else { 1 };
+                assert!(dwords[at..at + count].iter().all(|dword| *dword == number), "{dwords:x?}");
             } else {
                 let (data_address, count) = data[next_data];
                 next_data += 1;
@@ -224,15 +243,21 @@ fn writes_arrive_whole_and_small_ones_after_the_data_before_them() {
                 }
             }
         }
+        assert!(entries.is_sorted(), "entries keep their order");
         assert_eq!(errors, expected_errors, "errors of all writes, and of small ones");
     });
+}
+
+/// Entries that were sent before a message: all of them leave before it.
+fn entries_before(small: &[(u64, u64)], message: usize) -> usize {
+    small[..message].iter().filter(|(_, is_entry)| *is_entry == 1).count()
 }
 
 fn step(bench: &mut Bench, host: &mut Host, errors: &mut [u64; 2], failing: &dyn Fn(u64) -> bool) {
     host.take_writes(bench, failing);
     bench.clock();
     errors[0] += bench.peek("write_error");
-    errors[1] += bench.peek("queue_write_error");
+    errors[1] += u64::from(bench.peek("queue_write_error").count_ones());
 }
 
 fn run_until_taken(
@@ -254,7 +279,7 @@ fn run_until_taken(
 /// Bursts follow one another without a pause on the data channel.
 #[test]
 fn the_data_channel_never_pauses_between_bursts() {
-    let design = design(&HostPort);
+    let design = design(&HostPort::new(FUNCTION_CONFIGS[1]));
     let mut simulator = simulator(&design);
     let mut bench = Bench::new(&mut *simulator, &design, Seed(1), Stalls::None);
     bench.poke("bus_master_enable", 1);
@@ -269,4 +294,61 @@ fn the_data_channel_never_pauses_between_bursts() {
     let start = bench.clocks();
     bench.run_until(1000, |bench| bench.received("host_w").len() == 160);
     assert!(bench.clocks() - start <= 160 + 8, "{} clocks for 160 beats", bench.clocks() - start);
+}
+
+/// Completions that fall together leave together, and the interrupt behind them.
+#[test]
+fn entries_of_a_line_leave_in_one_beat() {
+    let design = design(&HostPort::new(FUNCTION_CONFIGS[0]));
+    let mut simulator = simulator(&design);
+    let mut bench = Bench::new(&mut *simulator, &design, Seed(1), Stalls::None);
+    bench.poke("bus_master_enable", 3);
+    bench.hold("host_aw", true);
+    let entry = |bench: &Bench, address: u64| {
+        let item = bench.fields("posted").set("address", address).set("function", 1u8);
+        item.set_words("entry", &[address; 2]).words()
+    };
+    // Two heads fill the address channel, so that all that follows waits.
+    for address in [0x1000, 0x2000] {
+        let head = bench.fields("data_write").set("address", address).set("beats", 1u8).words();
+        bench.send("data_write", [head]);
+        let beat = bench.fields("data_write_beat").set("last", 1u8).words();
+        bench.send("data_write_beat", [beat]);
+    }
+    bench.run(20);
+    let entries = [0x8000, 0x8010, 0x8020, 0x8030, 0x8040].map(|address| entry(&bench, address));
+    bench.send("posted", entries);
+    bench.run(20);
+    let message = bench.fields("message").set("address", 0xFEE0_0000u64).set("function", 1u8).words();
+    bench.send("message", [message]);
+    bench.run(20);
+    bench.hold("host_aw", false);
+    bench.run(40);
+    let heads: Vec<u64> = bench.drain_fields("host_aw").iter().map(|head| head.get("addr")).collect();
+    assert_eq!(heads, [0x1000, 0x2000, 0x8000, 0x8040, 0xFEE0_0000]);
+    let beats = bench.drain_fields("host_w");
+    assert_eq!(beats[2].get("strb"), u64::MAX);
+    let words: Vec<u64> = beats[2].get_words("data");
+    assert_eq!(words, [0x8000, 0x8000, 0x8010, 0x8010, 0x8020, 0x8020, 0x8030, 0x8030]);
+    assert_eq!(beats[3].get("strb"), 0xFFFF);
+}
+
+/// When the life of a function has ended nothing more is written for it.
+#[test]
+fn entries_and_messages_of_a_dead_function_are_dropped() {
+    under_all_stalls(&HostPort::new(FUNCTION_CONFIGS[0]), |bench, _| {
+        bench.poke("bus_master_enable", 3);
+        bench.poke("dropping", 2);
+        bench.run(2);
+        for function in 0..2u64 {
+            let entry = bench.fields("posted").set("address", 0x8000 + 0x1000 * function).set("function", function);
+            bench.send("posted", [entry.words()]);
+            let message = bench.fields("message").set("address", 0xFEE0_0000u64).set("function", function);
+            bench.send("message", [message.words()]);
+        }
+        bench.run(200);
+        let heads: Vec<(u64, u64)> =
+            bench.drain_fields("host_aw").iter().map(|head| (head.get("user"), head.get("addr"))).collect();
+        assert_eq!(heads, [(0, 0x8000), (0, 0xFEE0_0000)]);
+    });
 }

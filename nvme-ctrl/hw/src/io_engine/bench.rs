@@ -37,7 +37,8 @@ pub(crate) fn engine_with_direct(config: Config) -> impl Block {
         m.connect(&direct, "storage_read", &engine, "storage_read");
         m.connect(&direct, "storage_done", &engine, "storage_done");
         Axi4::export(m, &direct, "memory", "memory");
-        for stream in ["command", "outcome", "failure", "list_read", "list_beat", "data_read", "data_beat"] {
+        for stream in ["command", "transfer", "outcome", "failure", "list_read", "list_beat", "data_read", "data_beat"]
+        {
             m.export(&engine, stream, stream);
         }
         m.export(&engine, "data_write", "data_write");
@@ -294,7 +295,7 @@ fn moves_data_of_firmware() {
         for (number, (command, item)) in commands.iter().zip(world.script.items(&world.bench)).enumerate() {
             let data: Vec<u8> = (0..command.bytes).map(|_| rng.below(256) as u8).collect();
             world.store_buffer(&data);
-            world.bench.send("command", [item]);
+            world.bench.send("transfer", [item]);
             let began = world.bench.clocks();
             let outcome = loop {
                 assert!(world.bench.clocks() - began < 5000, "transfer {number} has no outcome: {command:x?}");

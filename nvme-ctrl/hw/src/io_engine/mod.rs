@@ -6,7 +6,8 @@
 //! ```text
 //!                        +--- io_engine ---+
 //!             command ->-|                 |->- outcome            what is well, and every transfer of firmware
-//!           list_beat ->-|                 |->- failure            all others
+//!            transfer ->-|                 |->- failure            all others
+//!           list_beat ->-|                 |
 //!           data_beat ->-|                 |->- list_read
 //!        storage_read ->-|                 |->- data_read
 //!        storage_done ->-|                 |->- data_write
@@ -97,6 +98,7 @@ impl Block for IoEngine {
 
         // Commands and their ends.
         m.export(&slots, "command", "command");
+        m.export(&slots, "transfer", "transfer");
         m.export(&slots, "outcome", "outcome");
         m.export(&slots, "failure", "failure");
         m.connect(&slots, "job", &prp_walk, "job");

@@ -1,6 +1,6 @@
 //! # Lifecycle
 //!
-//! The lives of the controller: from CC.EN to CSTS.RDY, and back to nothing.
+//! The lives of one function: from CC.EN to CSTS.RDY, and back to nothing.
 //!
 //! ## Symbol
 //! ```text
@@ -18,9 +18,9 @@
 //! 1. A life begins when CC.EN is 1. Firmware is told (`enabling`), creates the admin queues, and sets CSTS.RDY: from then on submission
 //!    queues are served (`granting`).
 //! 2. It ends when CC.EN falls or the function is reset, in whatever state. Nothing more is granted, entries on their way are thrown away
-//!    (`draining`), units in flight end. When every block has been `quiet` for [`QUIET_CLOCKS`] clocks in a row, so that nothing can hide in
+//!    (`draining`), units in flight end. When every block has been `quiet` about this function for [`QUIET_CLOCKS`] clocks in a row, so that nothing can hide in
 //!    a register between two blocks, firmware is told (`disabled`).
-//! 3. Firmware acknowledges: `clear` resets the blocks, CSTS returns to zero, and the next life may begin.
+//! 3. Firmware acknowledges: `clear` takes the function's queues and interrupts away, CSTS returns to zero, and the next life may begin.
 //!
 //! ## Timing
 //! `clear` is one clock long, in the clock after the acknowledgement.
@@ -41,7 +41,7 @@ mod bench;
 pub const QUIET_CLOCKS: u32 = 16;
 
 /// Blocks that say whether they are quiet.
-pub const QUIET_BLOCKS: u32 = 5;
+pub const QUIET_BLOCKS: u32 = 4;
 
 /// Width of the fields of CSTS that firmware sets.
 pub const STATUS_BITS: u32 = status_set::SHST.lsb + status_set::SHST.width;
@@ -57,7 +57,7 @@ hw_enum! {
         Draining,
         /// Nothing is in flight. Leaves when firmware acknowledges.
         Waiting,
-        /// The blocks are reset. Leaves after one clock.
+        /// What is left of the life is taken away. Leaves after one clock.
         Clearing,
     }
 }

@@ -23,14 +23,14 @@
 //! one is PRP2; if there are more, PRP2 is where the list of the others begins. The last entry of a page of the list points to the next page of the
 //! list if more than one entry is still needed. (NVMe Base, "Physical Region Page Entry and List".)
 //!
-//! 1. `Start` waits for a job, which stays on the input until its last unit has been offered.
+//! 1. `Start` waits for a job, which stays on the input until its last unit has been offered. If the first unit lies in one page it is offered next.
 //! 2. `Entry` takes the next page address, if the unit needs one, from PRP2 or from `line`, which holds eight entries of the list.
 //! 3. `Request` and `Collect` read the next line of the list.
 //! 4. `Offer` offers the unit.
 //! 5. `Fail` ends the units that are left. Units offered before are carried out: their data is undefined for a command that failed.
 //!
 //! ## Timing
-//! Three clocks for a command of one unit, two clocks for each further one, and host latency + 3 clocks for every line of the list.
+//! Two clocks for a command of one page, three for one of one unit in two pages, two clocks for each further one, and host latency + 3 clocks for every line of the list.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -178,6 +178,7 @@ impl Block for PrpWalk {
         let blocks = m.wire("blocks_of_unit", whole_unit.mux(lit(blocks_whole, 4), blocks_left.low(4)));
         let last_unit = m.wire("last_unit", left.le(limits::UNIT_BYTES));
         let crosses = m.wire("crosses", (offset.zext(14) + unit_bytes.zext(14)).gt(limits::PAGE_BYTES));
+        let first_is_whole = m.wire("first_is_whole", !offset.any() | pages.eq(1));
         let needs_entry = m.wire("needs_entry", crosses | !page_known);
 
         let entry = m.wire("entry", in_prp2.mux(job.prp2, line.word(list.low(3), 64)));
@@ -200,7 +201,9 @@ impl Block for PrpWalk {
                 line_known.set(false);
                 host_error.set(false);
                 when(job_stream.valid(), || {
-                    when(misplaced, || state.goto(State::Fail)).otherwise(|| state.goto(State::Entry));
+                    when(misplaced, || state.goto(State::Fail))
+                        .else_when(first_is_whole, || state.goto(State::Offer))
+                        .otherwise(|| state.goto(State::Entry));
                 });
             }
             State::Entry => {

@@ -1,7 +1,8 @@
 //! The running block: a host that rings doorbells, a downstream that ends commands in any order, a firmware that completes some of them.
 
 use super::{CqEntry, Queues};
-use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use crate::testing::{under_all_stalls, without_stalls, FUNCTION_CONFIGS as CONFIGS};
+use crate::Config;
 use nvme_spec::CqEntry as WireEntry;
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::Shape;
@@ -19,6 +20,11 @@ const CLOCKS_MAX: u32 = 60_000;
 
 /// Within so many clocks the doorbells that were rung last have been taken, under every stall pattern.
 const DOORBELL_CLOCKS_MAX: u32 = 2_000;
+
+/// Whose a slot is, and what its host calls it: neighbours belong to different functions.
+fn identity(functions: u64, slot: u64) -> (u64, u64) {
+    (slot % functions, slot / functions)
+}
 
 /// A submission queue, from outside. Counts never wrap.
 #[derive(Clone, Debug)]
@@ -43,17 +49,22 @@ struct Cq {
     taken: u64,
 }
 
-fn change(bench: &mut Bench, operation: u64, queue: u64, cq: u64, page: u64, entries: u64) {
-    let item = bench.fields("command").set("operation", operation).set("queue", queue).set("completion_queue", cq);
-    let item = item.set("page", page).set("last", entries - 1).set("interrupts", 1u8).set("vector", queue);
-    bench.send("command", [item.words()]);
+fn change(bench: &mut Bench, functions: u64, operation: u64, slot: u64, cq: u64, page: u64, entries: u64) {
+    let (function, qid) = identity(functions, slot);
+    let item = bench.fields("command").set("operation", operation).set("queue", slot).set("completion_queue", cq);
+    let item = item.set("page", page).set("last", entries - 1).set("interrupts", 1u8).set("vector", slot);
+    bench.send("command", [item.set("function", function).set("qid", qid).words()]);
     bench.run_until(100, |bench| bench.peek("command_answered") == 1);
     bench.clock();
 }
 
-fn ring(bench: &mut Bench, queue: u64, completion: bool, value: u64) {
-    let item = bench.fields("doorbell").set("queue", queue).set("completion", u8::from(completion)).set("value", value);
-    bench.send("doorbell", [item.words()]);
+fn no_burst_limit(bench: &mut Bench, functions: u64) {
+    (0..functions).for_each(|function| bench.poke(&format!("burst_f{function}"), 7));
+}
+
+fn ring(bench: &mut Bench, (function, qid): (u64, u64), completion: bool, value: u64) {
+    let item = bench.fields("doorbell").set("function", function).set("queue", qid);
+    bench.send("doorbell", [item.set("completion", u8::from(completion)).set("value", value).words()]);
 }
 
 fn complete(bench: &mut Bench, stream: &str, queue: u64, cid: u64) {
@@ -65,6 +76,7 @@ fn complete(bench: &mut Bench, stream: &str, queue: u64, cid: u64) {
 struct World<'a, 'b> {
     bench: &'a mut Bench<'b>,
     rng: &'a mut Rng,
+    functions: u64,
     sqs: Vec<Sq>,
     cqs: Vec<Cq>,
     /// Granted entries that have not left `decode`: queue and number, in order.
@@ -79,16 +91,20 @@ struct World<'a, 'b> {
     /// Sent for posting and not seen yet.
     finished: Vec<(usize, u64)>,
     refusals: u64,
+    /// By vector.
+    raises: Vec<u64>,
     done: u64,
     unknown: [u64; 2],
     illegal: [u64; 2],
 }
 
 impl<'a, 'b> World<'a, 'b> {
-    fn new(bench: &'a mut Bench<'b>, rng: &'a mut Rng, queues: u64) -> Self {
+    fn new(bench: &'a mut Bench<'b>, rng: &'a mut Rng, config: Config) -> Self {
+        let (functions, queues) = (u64::from(config.functions), u64::from(config.queues()));
         let mut world = World {
             bench,
             rng,
+            functions,
             sqs: vec![],
             cqs: vec![],
             fetched: VecDeque::new(),
@@ -99,20 +115,27 @@ impl<'a, 'b> World<'a, 'b> {
             asked: None,
             finished: vec![],
             refusals: 0,
+            raises: vec![0; queues as usize],
             done: 0,
             unknown: [0; 2],
             illegal: [0; 2],
         };
-        world.bench.poke("granting", 1);
+        world.bench.poke("granting", (1 << functions) - 1);
+        no_burst_limit(world.bench, functions);
         for queue in 0..queues {
             let (entries, page) = (world.rng.range(2..14), 0x900 + 0x100 * queue);
-            change(world.bench, CREATE_CQ, queue, 0, page, entries);
+            change(world.bench, functions, CREATE_CQ, queue, 0, page, entries);
             world.cqs.push(Cq { entries, page, posted: 0, taken: 0 });
         }
         for queue in 0..queues {
             let (entries, page) = (world.rng.range(2..40), 0x10_0900 + 0x100 * queue);
-            let cq = world.rng.below(queues);
-            change(world.bench, CREATE_SQ, queue, cq, page, entries);
+            let cq = loop {
+                let cq = world.rng.below(queues);
+                if cq % functions == queue % functions {
+                    break cq;
+                }
+            };
+            change(world.bench, functions, CREATE_SQ, queue, cq, page, entries);
             let sq = Sq { entries, cq: cq as usize, page, published: 0, granted: 0, consumed: 0, freed: 0 };
             world.sqs.push(sq);
         }
@@ -125,23 +148,24 @@ impl<'a, 'b> World<'a, 'b> {
         let free = sq.entries - 1 - (sq.published - sq.freed);
         if publishes && free > 0 && self.rng.percent(30) {
             sq.published += self.rng.range(1..free + 1);
-            ring(self.bench, queue as u64, false, sq.published % sq.entries);
+            ring(self.bench, identity(self.functions, queue as u64), false, sq.published % sq.entries);
         }
         let queue = self.rng.below(self.cqs.len() as u64) as usize;
         let cq = &mut self.cqs[queue];
         if cq.posted > cq.taken && self.rng.percent(15) {
             cq.taken += self.rng.range(1..cq.posted - cq.taken + 1);
-            ring(self.bench, queue as u64, true, cq.taken % cq.entries);
+            ring(self.bench, identity(self.functions, queue as u64), true, cq.taken % cq.entries);
         }
         if self.rng.percent(2) {
             let completion = self.rng.bool();
             if self.rng.bool() {
                 self.unknown[0] += 1;
-                ring(self.bench, self.rng.range(self.sqs.len() as u64..256), completion, 0);
+                let beyond = (self.sqs.len() as u64).div_ceil(self.functions);
+                ring(self.bench, (self.rng.below(self.functions), self.rng.range(beyond..256)), completion, 0);
             } else {
                 self.illegal[0] += 1;
                 let entries = if completion { self.cqs[queue].entries } else { self.sqs[queue].entries };
-                ring(self.bench, queue as u64, completion, self.rng.range(entries..0x1_0000));
+                ring(self.bench, identity(self.functions, queue as u64), completion, self.rng.range(entries..0x1_0000));
             }
         }
     }
@@ -206,13 +230,10 @@ impl<'a, 'b> World<'a, 'b> {
 
     fn completions(&mut self) {
         for posted in self.bench.drain_fields("posted") {
-            let queue = posted.get("vector") as usize;
+            let page = posted.get("address") / 4096;
+            let queue = self.cqs.iter().rposition(|cq| cq.page <= page).expect("a page of a queue");
+            assert_eq!(posted.get("function"), identity(self.functions, queue as u64).0);
             let cq = &mut self.cqs[queue];
-            assert_eq!(posted.get("interrupt"), 1);
-            if posted.get("written") == 0 {
-                assert!(cq.posted > 0, "a reminder of nothing");
-                continue;
-            }
             assert_eq!(
                 posted.get("address"),
                 cq.page * 4096 + cq.posted % cq.entries * 16,
@@ -224,7 +245,8 @@ impl<'a, 'b> World<'a, 'b> {
             cq.posted += 1;
             assert!(cq.posted - cq.taken < cq.entries, "an entry is overwritten");
 
-            let sqid = usize::from(entry.sqid.get());
+            let function = queue as u64 % self.functions;
+            let sqid = usize::from(entry.sqid.get()) * self.functions as usize + function as usize;
             let cid = u64::from(entry.cid.get());
             let found = self.finished.iter().position(|(q, number)| *q == sqid && number & 0xFFFF == cid);
             let (_, number) = self.finished.swap_remove(found.expect("every completion belongs to a command, once"));
@@ -249,20 +271,29 @@ impl<'a, 'b> World<'a, 'b> {
 
     fn bench_clock(&mut self) {
         self.bench.clock();
-        self.unknown[1] += self.bench.peek("doorbell_unknown");
-        self.illegal[1] += self.bench.peek("doorbell_illegal");
+        self.unknown[1] += u64::from(self.bench.peek("doorbell_unknown").count_ones());
+        self.illegal[1] += u64::from(self.bench.peek("doorbell_illegal").count_ones());
+        if self.bench.peek("raise") == 1 {
+            let vector = self.bench.peek("raise_vector");
+            assert_eq!(self.bench.peek("raise_function"), vector % self.functions);
+            self.raises[vector as usize] += 1;
+        }
     }
 
     /// The host publishes no more; all that was published ends.
     fn finish(&mut self) {
         for _ in 0..CLOCKS_MAX {
             let published: u64 = self.sqs.iter().map(|sq| sq.published).sum();
-            if self.done == published && self.bench.peek("quiet") == 1 {
+            if self.done == published && self.bench.peek("quiet") == (1 << self.functions) - 1 {
                 // The last doorbells are still on their way.
                 (0..DOORBELL_CLOCKS_MAX).for_each(|_| self.bench_clock());
                 assert_eq!(self.bench.pending("doorbell"), 0);
                 assert_eq!(self.unknown[0], self.unknown[1], "each doorbell of an unknown queue is reported once");
                 assert_eq!(self.illegal[0], self.illegal[1], "each impossible position is reported once");
+                for (cq, raises) in self.cqs.iter().zip(&self.raises) {
+                    assert!(*raises >= cq.posted, "each entry requests an interrupt");
+                    assert!(*raises <= 2 * cq.posted, "and each head doorbell at most one more");
+                }
                 return;
             }
             self.clock(false);
@@ -276,7 +307,7 @@ fn every_entry_is_granted_once_and_completed_once_in_its_place() {
     let mut refusals = 0;
     for config in CONFIGS {
         under_all_stalls(&Queues::new(config), |bench, rng| {
-            let mut world = World::new(bench, rng, config.queues().into());
+            let mut world = World::new(bench, rng, config);
             while world.done < 600 {
                 world.clock(true);
                 assert!(world.bench.clocks() < CLOCKS_MAX.into(), "only {} commands were completed", world.done);
@@ -298,33 +329,34 @@ fn a_stopped_queue_is_granted_no_more_and_its_number_can_be_used_again() {
     for config in CONFIGS {
         without_stalls(&Queues::new(config), |bench| {
             bench.poke("granting", 1);
+            no_burst_limit(bench, 1);
             for _ in 0..2 {
-                change(bench, CREATE_CQ, 1, 0, 0x10, 20);
-                change(bench, CREATE_SQ, 1, 1, 0x20, 20);
-                ring(bench, 1, false, 3);
+                change(bench, 1, CREATE_CQ, 1, 0, 0x10, 20);
+                change(bench, 1, CREATE_SQ, 1, 1, 0x20, 20);
+                ring(bench, (0, 1), false, 3);
                 bench.run(20);
                 assert_eq!(bench.drain_fields("grant")[0].get("count"), 3);
-                change(bench, STOP_SQ, 1, 0, 0, 2);
-                ring(bench, 1, false, 7);
+                change(bench, 1, STOP_SQ, 1, 0, 0, 2);
+                ring(bench, (0, 1), false, 7);
                 bench.run(50);
                 assert_eq!(bench.drain("grant").len(), 0);
                 bench.poke("select", 1);
                 // In flight, it cannot be deleted.
-                change(bench, DELETE_SQ, 1, 0, 0, 2);
+                change(bench, 1, DELETE_SQ, 1, 0, 0, 2);
                 bench.run(3);
                 assert_eq!(bench.peek("selected_in_flight"), 3);
-                assert_eq!(bench.peek("quiet"), 0);
+                assert_eq!(bench.peek("quiet") & 1, 0);
                 let dropped = bench.fields("consumed").set("sqid", 1u8).set("dropped", 1u8).words();
                 bench.send("consumed", vec![dropped; 3]);
                 bench.run(20);
                 assert_eq!(bench.peek("selected_in_flight"), 0);
-                change(bench, DELETE_SQ, 1, 0, 0, 2);
+                change(bench, 1, DELETE_SQ, 1, 0, 0, 2);
                 complete(bench, "firmware_completion", 1, 5);
                 bench.run_until(50, |bench| bench.peek("firmware_answered") == 1);
                 assert_eq!(bench.peek("firmware_dropped"), 1);
                 bench.run(20);
                 assert_eq!(bench.drain("posted").len(), 0);
-                assert_eq!(bench.peek("quiet"), 1);
+                assert_eq!(bench.peek("quiet") & 1, 1);
             }
         });
     }
@@ -335,20 +367,21 @@ fn a_deleted_completion_queue_is_unknown_and_its_number_begins_anew() {
     for config in CONFIGS {
         without_stalls(&Queues::new(config), |bench| {
             bench.poke("granting", 1);
+            no_burst_limit(bench, 1);
             // Rings the doorbell of the head, and says how often an unknown queue was reported.
             let unknown = |bench: &mut Bench, head: u64| {
-                ring(bench, 2, true, head);
+                ring(bench, (0, 2), true, head);
                 let report = |_| {
                     bench.clock();
-                    bench.peek("doorbell_unknown")
+                    bench.peek("doorbell_unknown") & 1
                 };
                 (0..20).map(report).sum::<u64>()
             };
             for page in [0x10, 0x30] {
                 assert_eq!(unknown(bench, 1), 1);
-                change(bench, CREATE_CQ, 2, 0, page, 20);
-                change(bench, CREATE_SQ, 1, 2, 0x20, 20);
-                ring(bench, 1, false, 3);
+                change(bench, 1, CREATE_CQ, 2, 0, page, 20);
+                change(bench, 1, CREATE_SQ, 1, 2, 0x20, 20);
+                ring(bench, (0, 1), false, 3);
                 bench.run(20);
                 assert_eq!(bench.drain_fields("grant")[0].get("count"), 3);
                 let consumed = bench.fields("consumed").set("sqid", 1u8).words();
@@ -357,16 +390,14 @@ fn a_deleted_completion_queue_is_unknown_and_its_number_begins_anew() {
                 (0..3).for_each(|cid| complete(bench, "completion", 1, cid));
                 bench.run(30);
                 let posted = bench.drain_fields("posted");
-                // The others remind of entries that the host has left.
-                let posted: Vec<_> = posted.iter().filter(|item| item.get("written") == 1).collect();
                 let addresses: Vec<u64> = posted.iter().map(|item| item.get("address")).collect();
                 assert_eq!(addresses, [0, 1, 2].map(|entry| page * 4096 + 16 * entry), "from the first entry on");
                 let phases: Vec<u64> = posted.iter().map(|item| item.get_words("entry")[1] >> 48 & 1).collect();
                 assert_eq!(phases, [1; 3], "of the first pass");
                 assert_eq!(unknown(bench, 2), 0);
-                change(bench, STOP_SQ, 1, 0, 0, 2);
-                change(bench, DELETE_SQ, 1, 0, 0, 2);
-                change(bench, DELETE_CQ, 2, 0, 0, 2);
+                change(bench, 1, STOP_SQ, 1, 0, 0, 2);
+                change(bench, 1, DELETE_SQ, 1, 0, 0, 2);
+                change(bench, 1, DELETE_CQ, 2, 0, 0, 2);
             }
             assert_eq!(unknown(bench, 1), 1);
         });
@@ -376,35 +407,99 @@ fn a_deleted_completion_queue_is_unknown_and_its_number_begins_anew() {
 #[test]
 fn nothing_is_granted_while_the_controller_is_not_ready() {
     without_stalls(&Queues::new(CONFIGS[0]), |bench| {
-        change(bench, CREATE_CQ, 0, 0, 0x10, 20);
-        change(bench, CREATE_SQ, 0, 0, 0x20, 20);
-        ring(bench, 0, false, 4);
+        change(bench, 1, CREATE_CQ, 0, 0, 0x10, 20);
+        change(bench, 1, CREATE_SQ, 0, 0, 0x20, 20);
+        ring(bench, (0, 0), false, 4);
         bench.run(50);
         assert_eq!(bench.drain("grant").len(), 0);
+        no_burst_limit(bench, 1);
         bench.poke("granting", 1);
         bench.run(20);
         assert_eq!(bench.drain("grant").len(), 1);
         bench.reset(2);
         bench.run(50);
         assert_eq!(bench.drain("grant").len(), 0, "the queue is gone");
-        assert_eq!(bench.peek("quiet"), 1);
+        assert_eq!(bench.peek("quiet") & 1, 1);
     });
 }
 
 #[test]
-fn completions_are_posted_in_every_third_clock() {
+fn completions_are_posted_in_every_fourth_clock() {
     without_stalls(&Queues::new(CONFIGS[1]), |bench| {
         bench.poke("granting", 1);
-        change(bench, CREATE_CQ, 1, 0, 0x10, 4096);
-        change(bench, CREATE_SQ, 1, 1, 0x20, 4096);
-        ring(bench, 1, false, 1000);
-        bench.run(400);
+        no_burst_limit(bench, 1);
+        change(bench, 1, CREATE_CQ, 1, 0, 0x10, 4096);
+        change(bench, 1, CREATE_SQ, 1, 1, 0x20, 4096);
+        ring(bench, (0, 1), false, 1000);
+        bench.run(1500);
         let granted: u64 = bench.drain_fields("grant").iter().map(|grant| grant.get("count")).sum();
         assert_eq!(granted, 1000);
         (0..100).for_each(|cid| complete(bench, "completion", 1, cid));
         let start = bench.clocks();
         bench.run_until(1000, |bench| bench.received("posted").len() == 100);
-        assert!(bench.clocks() - start <= 3 * 100 + 6, "{} clocks", bench.clocks() - start);
+        assert!(bench.clocks() - start <= 4 * 100 + 8, "{} clocks", bench.clocks() - start);
+    });
+}
+
+/// All queues of a function end with its life, those of the others go on.
+#[test]
+fn the_queues_of_a_function_end_together() {
+    without_stalls(&Queues::new(CONFIGS[0]), |bench| {
+        bench.poke("granting", 3);
+        no_burst_limit(bench, 2);
+        for slot in 0..4 {
+            change(bench, 2, CREATE_CQ, slot, 0, 0x10 + slot, 20);
+            change(bench, 2, CREATE_SQ, slot, slot, 0x20 + slot, 20);
+        }
+        bench.poke("clear", 1);
+        bench.clock();
+        bench.poke("clear", 0);
+        for slot in 0..4 {
+            let (function, qid) = identity(2, slot);
+            for completion in [false, true] {
+                ring(bench, (function, qid), completion, 0);
+                let unknown: Vec<u64> = (0..20)
+                    .map(|_| {
+                        bench.clock();
+                        bench.peek("doorbell_unknown")
+                    })
+                    .collect();
+                assert_eq!(unknown.contains(&1), function == 0, "queue {qid} of function {function}");
+                assert!(unknown.iter().all(|bits| *bits <= 1));
+            }
+            ring(bench, (function, qid), false, 3);
+            bench.run(20);
+        }
+        bench.run(60);
+        let granted: Vec<u64> = bench.drain_fields("grant").iter().map(|grant| grant.get("function")).collect();
+        assert_eq!(granted, [1, 1]);
+        assert_eq!(bench.peek("quiet"), 1, "nothing of the first function is in flight");
+    });
+}
+
+/// A function that is not ready is granted nothing, whatever the others do.
+#[test]
+fn functions_are_granted_by_themselves() {
+    without_stalls(&Queues::new(CONFIGS[0]), |bench| {
+        bench.poke("granting", 2);
+        for slot in 0..4 {
+            change(bench, 2, CREATE_CQ, slot, 0, 0x10 + slot, 20);
+            change(bench, 2, CREATE_SQ, slot, slot, 0x20 + slot, 20);
+            ring(bench, identity(2, slot), false, 1);
+        }
+        bench.run(100);
+        let granted = |bench: &mut Bench| {
+            let grants = bench.drain_fields("grant");
+            grants.iter().map(|grant| (grant.get("function"), grant.get("sqid"))).collect::<Vec<_>>()
+        };
+        let mut first = granted(bench);
+        first.sort_unstable();
+        assert_eq!(first, [(1, 1), (1, 3)]);
+        bench.poke("granting", 3);
+        bench.run(100);
+        let mut later = granted(bench);
+        later.sort_unstable();
+        assert_eq!(later, [(0, 0), (0, 2)]);
     });
 }
 
@@ -414,9 +509,10 @@ fn whatever_makes_room_wakes_a_waiting_queue() {
     for kind in ["head doorbell", "release", "drop"] {
         without_stalls(&Queues::new(CONFIGS[0]), |bench| {
             bench.poke("granting", 1);
-            change(bench, CREATE_CQ, 2, 0, 0x10, 3);
-            change(bench, CREATE_SQ, 1, 2, 0x20, 40);
-            ring(bench, 1, false, 39);
+            no_burst_limit(bench, 1);
+            change(bench, 1, CREATE_CQ, 2, 0, 0x10, 3);
+            change(bench, 1, CREATE_SQ, 1, 2, 0x20, 40);
+            ring(bench, (0, 1), false, 39);
             let mut granted = 0;
             while granted < 39 {
                 bench.run(30);
@@ -439,7 +535,7 @@ fn whatever_makes_room_wakes_a_waiting_queue() {
                 if kind == "head doorbell" {
                     bench.run(30);
                     assert_eq!(bench.drain("grant").len(), 0);
-                    ring(bench, 2, true, granted % 3);
+                    ring(bench, (0, 2), true, granted % 3);
                 }
             }
         });

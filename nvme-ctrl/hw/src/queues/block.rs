@@ -1,23 +1,24 @@
 //! What happens in one clock.
 
-use super::{CqEntry, Doorbell, QueueCommand, QueueOperation, Released};
+use super::{CqEntry, Doorbell, QueueCommand, QueueOperation, Raise, Released};
+use crate::arbiter::{reaches, Arbiter, BURST_BITS, GRANT_ENTRIES_MAX, WEIGHTS_BITS};
 use crate::config::INDEX_BITS;
-use crate::held::{bit_at, Held};
+use crate::held::{bit_at, function_bit, function_number, function_row, function_rows, Held};
 use crate::types::{Completion, Consumed, Grant, Posted};
 use crate::Config;
-use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
+use nvme_spec::entry::{queue_priority, CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::limits::PAGE_BYTES;
-use rtl_hdl::{cat, hw_enum, lit, switch, when, zero, Block, Clock, MemoryStyle, Module, Signal, Value};
-use rtl_prim::{entries_between, next_index_in, one_hot, one_hot_index, round_robin};
-
-/// Most entries of one grant.
-const GRANT_ENTRIES_MAX: u32 = 8;
+use rtl_hdl::{
+    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, Clock, MemoryStyle, Module, Signal,
+    Value,
+};
+use rtl_prim::{entries_between, next_index_in, one_hot, one_hot_index, one_hot_select, round_robin};
 
 /// Bytes of a page, as a power of two.
 const PAGE_LOG2_BYTES: u32 = PAGE_BYTES.trailing_zeros();
 
 hw_enum! {
-    /// What takes effect in step 2.
+    /// What happens to a queue.
     pub enum Event {
         /// Nothing.
         Nothing,
@@ -33,12 +34,25 @@ hw_enum! {
         Posted,
         /// A completion of firmware.
         FirmwarePosted,
-        /// A pending queue may be fetched.
+        /// The candidate of the arbiter may be fetched.
         Granted,
         /// An interrupt is requested once more.
         Reminded,
         /// The set of queues changes.
         Changed,
+    }
+}
+
+hw_bundle! {
+    /// A doorbell whose queue has been looked up.
+    struct Rung {
+        /// There may be such a queue.
+        known: Bits<1>,
+        function: Bits<8>,
+        qid: Bits<8>,
+        slot: Bits<8>,
+        completion: Bits<1>,
+        value: Bits<16>,
     }
 }
 
@@ -54,23 +68,33 @@ impl Queues {
     }
 }
 
-/// A value of each queue: read and written in step 2, for the queue of the event.
+/// A value of each queue: read in step 2, and written in step 3.
 struct Table {
     now: Signal,
     enable: Signal,
     new: Signal,
 }
 
+/// The queue of step 2, in which tables are read, and of step 3, in which they are written.
+#[derive(Clone, Copy)]
+struct Steps {
+    read: Signal,
+    write: Signal,
+}
+
 impl Table {
     #[track_caller]
-    fn new(m: &Module, clock: Clock, name: &str, width: u32, queues: u32, queue: Signal) -> Table {
+    fn new(m: &Module, clock: Clock, name: &str, width: u32, queues: u32, queue: Steps) -> (Table, Signal) {
         let memory = m.memory(name, width, queues, MemoryStyle::Distributed);
         let enable = m.wire_of_width(&format!("{name}_write"), 1);
         let new = m.wire_of_width(&format!("{name}_new"), width);
         m.default_to(enable, false);
         m.dont_care(&new);
-        memory.write(clock, enable, queue, new);
-        Table { now: m.wire(&format!("{name}_now"), memory.lookup(queue)), enable, new }
+        memory.write(clock, enable, queue.write, new);
+        let read = m.wire(&format!("{name}_read"), memory.lookup(queue.read));
+        let now = m.reg_without_reset(&format!("{name}_now"), clock, width);
+        now.set(read);
+        (Table { now, enable, new }, read)
     }
 
     #[track_caller]
@@ -85,9 +109,15 @@ impl Table {
     }
 }
 
+/// Bits of each function, in the order of their numbers.
+#[track_caller]
+fn of_functions(m: &Module, clock: Clock, name: &str, functions: u32, width: u32) -> Vec<Signal> {
+    (0..functions).map(|number| m.reg(&format!("{name}_f{number}"), clock, zero(width))).collect()
+}
+
 impl Block for Queues {
     fn name(&self) -> String {
-        format!("queues_q{}", self.config.io_queues)
+        format!("queues_n{}_q{}", self.config.functions, self.config.io_queues)
     }
 
     fn description(&self) -> String {
@@ -95,16 +125,24 @@ impl Block for Queues {
     }
 
     fn build(&self, m: &Module) {
-        let queues = self.config.queues();
-        let queue_bits = self.config.queue_bits();
-        let total_bits = INDEX_BITS + queue_bits;
+        let functions = self.config.functions;
+        let slots = self.config.queues();
+        let slot_bits = self.config.queue_bits();
+        let total_bits = INDEX_BITS + slot_bits;
+        // The numbers that a host gives its queues: 0 is the admin queue, and one function may have all I/O queues.
+        let qid_bits = address_width(self.config.io_queues + 1);
 
         // 1. Ports
         let clock = m.clock();
-        let granting = m.input("granting", 1);
+        let [granting, clear, weighted] = ["granting", "clear", "weighted"].map(|name| m.input(name, functions));
+        let per_function = |name: &str, width: u32| -> Vec<Signal> {
+            (0..functions).map(|number| m.input(&format!("{name}_f{number}"), width)).collect()
+        };
+        let weights = per_function("weights", WEIGHTS_BITS);
+        let burst = per_function("burst", BURST_BITS);
         let select = m.input("select", 8);
         let command = Held::new::<QueueCommand>(m, clock, "command");
-        let doorbell = Held::new::<Doorbell>(m, clock, "doorbell");
+        let doorbell = m.stream_in::<Doorbell>("doorbell");
         let consumed = Held::new::<Consumed>(m, clock, "consumed");
         let released = Held::new::<Released>(m, clock, "released");
         let completion = Held::new::<Completion>(m, clock, "completion");
@@ -113,99 +151,127 @@ impl Block for Queues {
         let posted = m.stream_out_single::<Posted>("posted");
 
         // 2. State
-        // One bit of each queue.
-        let sq_exists = m.reg("sq_exists", clock, zero(queues));
-        let sq_active = m.reg("sq_active", clock, zero(queues));
-        let cq_exists = m.reg("cq_exists", clock, zero(queues));
-        let pending = m.reg("pending", clock, zero(queues));
-        let remind = m.reg("remind", clock, zero(queues));
-        let wanted_by_firmware = m.reg("wanted_by_firmware", clock, zero(queues));
-        let total_in_flight = m.reg("total_in_flight", clock, zero(total_bits));
-        let last_fetch_turn = m.reg("last_fetch_turn", clock, zero(queues));
-        let last_remind_turn = m.reg("last_remind_turn", clock, zero(queues));
-        // The event between step 1 and step 2.
+        // One bit of each slot.
+        let bits = |name: &str| m.reg(name, clock, zero(slots));
+        let [sq_exists, sq_active, cq_exists] = ["sq_exists", "sq_active", "cq_exists"].map(bits);
+        let [pending, remind, wanted_by_firmware] = ["pending", "remind", "wanted_by_firmware"].map(bits);
+        let [urgent, high, medium] = ["urgent_priority", "high_priority", "medium_priority"].map(bits);
+        let last_remind_turn = bits("last_remind_turn");
+        let sq_members = of_functions(m, clock, "sq_members", functions, slots);
+        let cq_members = of_functions(m, clock, "cq_members", functions, slots);
+        let total_in_flight = of_functions(m, clock, "total_in_flight", functions, total_bits);
+        // The doorbell, looked up.
+        let rung_full = m.reg("rung_full", clock, false);
+        let rung = m.reg_as::<Rung>("rung", clock);
+        // The interrupt that is requested once more next.
+        let reminder_full = m.reg("reminder_full", clock, false);
+        let reminder_turn = m.reg_without_reset("reminder_turn", clock, slots);
+        // Step 2: an event whose tables are read.
+        let read_event = m.reg("read_event", clock, Event::Nothing);
+        let read_sq = m.reg_without_reset("read_sq", clock, slot_bits);
+        let read_cq = m.reg_without_reset("read_cq", clock, slot_bits);
+        let read_rung = m.reg_as::<Rung>("read_rung", clock);
+        let read_limit = m.reg_without_reset("read_limit", clock, GRANT_ENTRIES_MAX);
+        let read_dropped = m.reg_without_reset("read_dropped", clock, 1);
+        let read_finished = m.reg_as::<Completion>("read_finished", clock);
+        let read_change = m.reg_as::<QueueCommand>("read_change", clock);
+        // Step 3: an event that takes effect.
         let event = m.reg("event_kind", clock, Event::Nothing);
-        let known = m.reg_without_reset("known", clock, 1);
-        let sq = m.reg_without_reset("sq", clock, queue_bits);
-        let cq = m.reg_without_reset("cq", clock, queue_bits);
+        let sq = m.reg_without_reset("sq", clock, slot_bits);
+        let cq = m.reg_without_reset("cq", clock, slot_bits);
+        let position = m.reg_without_reset("position", clock, INDEX_BITS);
         let dropped = m.reg_without_reset("dropped", clock, 1);
-        let position = m.reg_without_reset("position", clock, 16);
         let finished = m.reg_as::<Completion>("finished", clock);
         let change = m.reg_as::<QueueCommand>("change", clock);
+        let flag = |name: &str| m.reg_without_reset(name, clock, 1);
+        let [sq_here, sq_runs, cq_here] = ["sq_here", "sq_runs", "cq_here"].map(flag);
+        let [sq_is_meant, cq_is_meant] = ["sq_is_meant", "cq_is_meant"].map(flag);
+        let [in_range, kept_for_firmware, much_available] =
+            ["in_range", "kept_for_firmware", "much_available"].map(flag);
+        let moved = m.reg_without_reset("moved", clock, INDEX_BITS);
+        let limits = |name: &str| m.reg_without_reset(name, clock, GRANT_ENTRIES_MAX);
+        let [limit_of_line, limit_of_room, limit_of_available, limit_of_turn] =
+            ["limit_of_line", "limit_of_room", "limit_of_available", "limit_of_turn"].map(limits);
         // Answers.
-        let command_done = m.reg("command_done", clock, false);
-        let firmware_done = m.reg("firmware_done", clock, false);
-        let refused = m.reg("refused", clock, false);
-        let nowhere = m.reg("nowhere", clock, false);
-        let room_again = m.reg("room_again", clock, false);
-        let unknown = m.reg("unknown", clock, false);
-        let illegal = m.reg("illegal", clock, false);
-        let idle = m.reg("idle", clock, false);
+        let answer = |name: &str| m.reg(name, clock, false);
+        let [command_done, firmware_done] = ["command_done", "firmware_done"].map(answer);
+        let [refused, nowhere, room_again] = ["refused", "nowhere", "room_again"].map(answer);
+        let unknown = m.reg("unknown", clock, zero(functions));
+        let illegal = m.reg("illegal", clock, zero(functions));
+        let raise = m.reg("raise_pulse", clock, false);
+        let raised = m.reg_as::<Raise>("raised", clock);
+        let offered_to = m.reg_without_reset("offered_to", clock, functions);
+        let quiet = m.reg("quiet_held", clock, zero(functions));
         let selected = m.reg("selected", clock, zero(INDEX_BITS));
         // Tables.
-        let completion_queue_of = m.memory("completion_queue_of", queue_bits, queues, MemoryStyle::Distributed);
-        let in_flight_copy = m.memory("in_flight_copy", INDEX_BITS, queues, MemoryStyle::Distributed);
-        let sq_table = |name: &str, width: u32| Table::new(m, clock, name, width, queues, sq);
-        let cq_table = |name: &str, width: u32| Table::new(m, clock, name, width, queues, cq);
-        let sq_page = sq_table("sq_page", 52);
-        let sq_last = sq_table("sq_last", INDEX_BITS);
-        let sq_tail = sq_table("sq_tail", INDEX_BITS);
-        let sq_fetched = sq_table("sq_fetched", INDEX_BITS);
-        let sq_head = sq_table("sq_head", INDEX_BITS);
-        let available = sq_table("available", INDEX_BITS);
-        let free = sq_table("free", INDEX_BITS);
-        let in_flight = sq_table("in_flight", INDEX_BITS);
-        let cq_page = cq_table("cq_page", 52);
-        let cq_last = cq_table("cq_last", INDEX_BITS);
-        let cq_vector = cq_table("cq_vector", 8);
-        let cq_interrupts = cq_table("cq_interrupts", 1);
-        let cq_tail = cq_table("cq_tail", INDEX_BITS);
-        let cq_phase = cq_table("cq_phase", 1);
-        let cq_head = cq_table("cq_head", INDEX_BITS);
-        let room = cq_table("room", INDEX_BITS);
-        let occupied = cq_table("occupied", INDEX_BITS);
-        let waiters = cq_table("waiters", queues);
+        let rows = 1 << slot_bits;
+        let completion_queue_of = m.memory("completion_queue_of", slot_bits, rows, MemoryStyle::Distributed);
+        let in_flight_copy = m.memory("in_flight_copy", INDEX_BITS, rows, MemoryStyle::Distributed);
+        let [sq_slots, cq_slots] = ["sq_slots", "cq_slots"]
+            .map(|name| m.memory(name, slot_bits, function_rows(functions, qid_bits), MemoryStyle::Distributed));
+        let sq_steps = Steps { read: read_sq, write: sq };
+        let cq_steps = Steps { read: read_cq, write: cq };
+        let sq_table = |name: &str, width: u32| Table::new(m, clock, name, width, rows, sq_steps);
+        let cq_table = |name: &str, width: u32| Table::new(m, clock, name, width, rows, cq_steps);
+        let (sq_page, _) = sq_table("sq_page", 52);
+        let (sq_identity, sq_identity_read) = sq_table("sq_identity", functions + 16);
+        let (sq_last, sq_last_read) = sq_table("sq_last", INDEX_BITS);
+        let (sq_tail, sq_tail_read) = sq_table("sq_tail", INDEX_BITS);
+        let (sq_fetched, sq_fetched_read) = sq_table("sq_fetched", INDEX_BITS);
+        let (sq_head, _) = sq_table("sq_head", INDEX_BITS);
+        let (available, available_read) = sq_table("available", INDEX_BITS);
+        let (free, _) = sq_table("free", INDEX_BITS);
+        let (in_flight, _) = sq_table("in_flight", INDEX_BITS);
+        let (cq_page, _) = cq_table("cq_page", 52);
+        let (cq_identity, cq_identity_read) = cq_table("cq_identity", functions + 16);
+        let (cq_last, cq_last_read) = cq_table("cq_last", INDEX_BITS);
+        let (cq_vector, _) = cq_table("cq_vector", 8);
+        let (cq_interrupts, _) = cq_table("cq_interrupts", 1);
+        let (cq_tail, _) = cq_table("cq_tail", INDEX_BITS);
+        let (cq_phase, _) = cq_table("cq_phase", 1);
+        let (cq_head, cq_head_read) = cq_table("cq_head", INDEX_BITS);
+        let (room, room_read) = cq_table("room", INDEX_BITS);
+        let (occupied, _) = cq_table("occupied", INDEX_BITS);
+        let (waiters, _) = cq_table("waiters", slots);
 
-        // 3. Conditions, step 1: which events may be next.
-        let posting =
-            m.wire("posting", event.is(Event::Posted) | event.is(Event::FirmwarePosted) | event.is(Event::Reminded));
-        let may_post = m.wire("may_post", posted.can_take() & !posting);
-        let may_grant = m.wire("may_grant", granting & grant.can_take() & !event.is(Event::Granted));
-        let fetch_turn = m.wire("fetch_turn", round_robin(pending, last_fetch_turn));
-        let remind_turn = m.wire("remind_turn", round_robin(remind, last_remind_turn));
-        let next_queue = m.wire_of_width("next_queue", 8);
-        let looked_up_cq = m.wire("looked_up_cq", completion_queue_of.lookup(next_queue.low(queue_bits)));
-        let next_cq = m.wire_of_width("next_cq", queue_bits);
-
-        // 3. Conditions, step 2: the queues of the event.
-        let sq_here = m.wire("sq_here", known & bit_at(sq_exists, sq));
-        let sq_runs = m.wire("sq_runs", known & bit_at(sq_active, sq));
-        let cq_here = m.wire("cq_here", known & bit_at(cq_exists, cq));
-        let this_sq = m.wire("this_sq", one_hot(sq, queues));
-        let this_cq = m.wire("this_cq", one_hot(cq, queues));
-        let new_index = position.low(INDEX_BITS);
-        let published = m.wire("published", entries_between(sq_tail.now, new_index, sq_last.now));
-        let tail_is_legal = m.wire("tail_is_legal", position.le(sq_last.now.zext(16)) & published.le(free.now));
-        let freed = m.wire("freed", entries_between(cq_head.now, new_index, cq_last.now));
-        let head_is_legal = m.wire("head_is_legal", position.le(cq_last.now.zext(16)) & freed.le(occupied.now));
-        let kept_for_firmware = m.wire("kept_for_firmware", bit_at(wanted_by_firmware, cq));
-        let has_room = m.wire("has_room", room.now.any());
-        let last_in_line = {
-            let in_last_line = sq_fetched.now.bits(3..INDEX_BITS).eq(sq_last.now.bits(3..INDEX_BITS));
-            m.wire("last_in_line", in_last_line.mux(sq_last.now.low(3), lit(GRANT_ENTRIES_MAX - 1, 3)))
+        // 3. Conditions, step 1: which event is next.
+        let is_in_work = |kinds: &[Event]| {
+            let either = kinds.iter().map(|kind| read_event.is(*kind) | event.is(*kind));
+            either.reduce(|a, b| a | b).expect("there is at least one")
         };
-        let left_in_line = m.wire("left_in_line", (last_in_line - sq_fetched.now.low(3)).zext(4) + 1);
-        // Which counts are possible, as bits: bit `i` says that at least `i + 1` entries are.
-        let enough_room = m.wire("enough_room", {
-            let possible = reaches(room.now);
-            kept_for_firmware.mux(cat(&[lit(0u8, 1), possible.bits(1..GRANT_ENTRIES_MAX)]), possible)
+        let posting = m.wire("posting", is_in_work(&[Event::Posted, Event::FirmwarePosted]));
+        let may_post = m.wire("may_post", posted.can_take() & !posting);
+        let arbiter = m.instance("arbiter", &Arbiter::new(self.config));
+        let may_grant =
+            m.wire("may_grant", arbiter.port("candidate") & grant.can_take() & !is_in_work(&[Event::Granted]));
+        let may_remind = m.wire("may_remind", reminder_full & !is_in_work(&[Event::Reminded]));
+        let same_queue = m.wire("same_queue", read_sq.eq(sq) | read_cq.eq(cq));
+        let waits = m.wire("waits", !read_event.is(Event::Nothing) & !event.is(Event::Nothing) & same_queue);
+        let may_choose = m.wire("may_choose", !waits & !is_in_work(&[Event::Changed]));
+        let next_sq = m.wire_of_width("next_sq", slot_bits);
+        let looked_up_cq = m.wire("looked_up_cq", completion_queue_of.lookup(next_sq));
+        let next_cq = m.wire_of_width("next_cq", slot_bits);
+
+        // 3. Conditions, step 3.
+        let this_sq = m.wire("this_sq", one_hot(sq, slots));
+        let this_cq = m.wire("this_cq", one_hot(cq, slots));
+        let function = m.wire("event_function", sq_identity.now.low(functions));
+        let is_granting = m.wire("is_granting", (granting & function).any());
+        let tail_is_legal = m.wire("tail_is_legal", in_range & moved.le(free.now));
+        let head_is_legal = m.wire("head_is_legal", in_range & moved.le(occupied.now));
+        let has_moved = m.wire("has_moved", moved.any());
+        let has_room = m.wire("has_room", room.now.any());
+        let grants = m.wire("grants", sq_runs & is_granting);
+        let possible = m.wire("possible", {
+            limit_of_line & limit_of_room & limit_of_available & limit_of_turn & grants.repeat(8)
         });
-        let possible = m.wire("possible", reaches(left_in_line) & reaches(available.now) & enough_room);
         let count = m.wire("count", highest(possible));
-        let left_after_grant = m.wire("left_after_grant", available.now - count.zext(INDEX_BITS));
+        let leaves_some = m.wire("leaves_some", {
+            (limit_of_available & !possible).any() | (possible.bit(GRANT_ENTRIES_MAX - 1) & much_available)
+        });
         let fetch = Grant {
             sqid: sq.zext(8),
-            function: lit(0u8, 8),
+            function: function_number(sq_identity.now.low(functions)),
             address: m.wire("fetch_address", entry_address(sq_page.now, sq_fetched.now, SQ_ENTRY_LOG2_BYTES.into())),
             count,
         };
@@ -213,105 +279,181 @@ impl Block for Queues {
             result: finished.result,
             reserved: lit(0u8, 32),
             sqhd: sq_head.now.zext(16),
-            sqid: finished.sqid.zext(16),
+            sqid: sq_identity.now.bits(functions..functions + 16),
             cid: finished.cid,
             status_phase: cat(&[finished.status, cq_phase.now]),
         };
-        let slot = Posted {
-            written: !event.is(Event::Reminded),
-            function: lit(0u8, 8),
+        let place = Posted {
+            function: function_number(cq_identity.now.low(functions)),
             address: m.wire("slot_address", entry_address(cq_page.now, cq_tail.now, CQ_ENTRY_LOG2_BYTES.into())),
             entry: m.wire("slot_entry", entry.pack()),
-            interrupt: cq_interrupts.now,
-            vector: cq_vector.now,
         };
 
-        // 4. Next state, step 1: the event of the next clock. A change of the queues is followed by an empty clock, because
-        // `completion_queue_of` is read here.
-        event.goto(Event::Nothing);
-        next_queue.set(command.item.queue);
+        // 4. Next state, before step 1: doorbells are looked up, and reminders take turns.
+        let takes_candidate = m.wire_of_width("takes_candidate", 1);
+        takes_candidate.set(false);
+        let take_doorbell = m.wire_of_width("take_doorbell", 1);
+        take_doorbell.set(!rung_full);
+        when(take_doorbell, || {
+            let new = doorbell.payload();
+            let at = function_row(new.function, new.queue.low(qid_bits), functions);
+            doorbell.take();
+            rung_full.set(doorbell.valid());
+            rung.set(Rung {
+                known: !new.queue.bits(qid_bits..8).any(),
+                function: new.function,
+                qid: new.queue,
+                slot: new.completion.mux(cq_slots.lookup(at), sq_slots.lookup(at)).zext(8),
+                completion: new.completion,
+                value: new.value,
+            });
+        });
+        let remind_turn = m.wire("remind_turn", round_robin(remind, last_remind_turn));
+        when(!reminder_full & !is_in_work(&[Event::Reminded]), || {
+            reminder_turn.set(remind_turn);
+            reminder_full.set(remind.any());
+        });
+
+        // 4. Next state, step 1: the event of the next clock. `completion_queue_of` is read here, so nothing is chosen while queues change.
+        next_sq.set(rung.slot.low(slot_bits));
         next_cq.set(looked_up_cq);
-        when(event.is(Event::Changed), || {})
-            .else_when(command.full, || {
+        when(!waits, || {
+            read_event.goto(Event::Nothing);
+            read_sq.set(next_sq);
+            read_cq.set(next_cq);
+            read_rung.set(rung);
+            read_limit.set(arbiter.port("candidate_limit"));
+            read_dropped.set(consumed.item.dropped);
+            read_finished.set(completion.item);
+            when(!(completion.full & may_post), || read_finished.set(firmware.item));
+            read_change.set(command.item);
+        });
+        when(may_choose, || {
+            when(command.full, || {
                 command.consume();
-                event.goto(Event::Changed);
+                next_sq.set(command.item.queue.low(slot_bits));
+                read_event.goto(Event::Changed);
                 switch(command.item.operation, |operation: QueueOperation| match operation {
-                    QueueOperation::CreateSubmission => next_cq.set(command.item.completion_queue.low(queue_bits)),
+                    QueueOperation::CreateSubmission => next_cq.set(command.item.completion_queue.low(slot_bits)),
                     QueueOperation::StopSubmission | QueueOperation::DeleteSubmission => {}
                     QueueOperation::CreateCompletion | QueueOperation::DeleteCompletion => {
-                        next_cq.set(command.item.queue.low(queue_bits));
+                        next_cq.set(command.item.queue.low(slot_bits));
                     }
                 });
             })
-            .else_when(doorbell.full, || {
-                doorbell.consume();
-                next_queue.set(doorbell.item.queue);
-                event.goto(Event::Tail);
-                when(doorbell.item.completion, || {
-                    next_cq.set(doorbell.item.queue.low(queue_bits));
-                    event.goto(Event::Head);
+            .else_when(rung_full, || {
+                take_doorbell.set(true);
+                read_event.goto(Event::Tail);
+                when(rung.completion, || {
+                    next_cq.set(rung.slot.low(slot_bits));
+                    read_event.goto(Event::Head);
                 });
             })
             .else_when(consumed.full, || {
                 consumed.consume();
-                next_queue.set(consumed.item.sqid);
-                event.goto(Event::Consumed);
+                next_sq.set(consumed.item.sqid.low(slot_bits));
+                read_event.goto(Event::Consumed);
             })
             .else_when(released.full, || {
                 released.consume();
-                next_queue.set(released.item.sqid);
-                event.goto(Event::Released);
+                next_sq.set(released.item.sqid.low(slot_bits));
+                read_event.goto(Event::Released);
             })
             .else_when(completion.full & may_post, || {
                 completion.consume();
-                next_queue.set(completion.item.sqid);
-                event.goto(Event::Posted);
+                next_sq.set(completion.item.sqid.low(slot_bits));
+                read_event.goto(Event::Posted);
             })
             .else_when(firmware.full & may_post, || {
                 firmware.consume();
-                next_queue.set(firmware.item.sqid);
-                event.goto(Event::FirmwarePosted);
+                next_sq.set(firmware.item.sqid.low(slot_bits));
+                read_event.goto(Event::FirmwarePosted);
             })
-            .else_when(pending.any() & may_grant, || {
-                last_fetch_turn.set(fetch_turn);
-                next_queue.set(one_hot_index(fetch_turn).zext(8));
-                event.goto(Event::Granted);
+            .else_when(may_grant, || {
+                takes_candidate.set(true);
+                next_sq.set(arbiter.port("candidate_sq"));
+                read_event.goto(Event::Granted);
             })
-            .else_when(remind.any() & may_post, || {
-                last_remind_turn.set(remind_turn);
-                next_queue.set(one_hot_index(remind_turn).zext(8));
-                next_cq.set(one_hot_index(remind_turn));
-                event.goto(Event::Reminded);
+            .else_when(may_remind, || {
+                next_cq.set(one_hot_index(reminder_turn));
+                last_remind_turn.set(reminder_turn);
+                reminder_full.set(false);
+                read_event.goto(Event::Reminded);
             });
-        known.set(next_queue.zext(9).lt(queues));
-        sq.set(next_queue.low(queue_bits));
-        cq.set(next_cq);
-        dropped.set(consumed.item.dropped);
-        position.set(doorbell.item.value);
-        finished.set(completion.item);
-        when(!(completion.full & may_post), || finished.set(firmware.item));
-        change.set(command.item);
+        });
 
-        // 4. Next state, step 2: the event takes effect.
-        let pending_set = m.wire_of_width("pending_set", queues);
-        let pending_clear = m.wire_of_width("pending_clear", queues);
-        let remind_set = m.wire_of_width("remind_set", queues);
-        let remind_clear = m.wire_of_width("remind_clear", queues);
-        for mask in [pending_set, pending_clear, remind_set, remind_clear] {
-            mask.set(zero(queues));
-        }
-        pending.set((pending & !pending_clear) | pending_set);
-        remind.set((remind & !remind_clear) | remind_set);
-        let legal = event.is(Event::Head).mux(head_is_legal, tail_is_legal);
-        let here = event.is(Event::Head).mux(cq_here, sq_here);
-        let is_doorbell = event.is(Event::Head) | event.is(Event::Tail);
-        unknown.set(is_doorbell & !here);
-        illegal.set(is_doorbell & here & !legal);
+        // 4. Next state, step 2: tables are read, and what depends on few of them is worked out.
+        event.set(read_event);
+        when(waits, || event.goto(Event::Nothing));
+        sq.set(read_sq);
+        cq.set(read_cq);
+        dropped.set(read_dropped);
+        finished.set(read_finished);
+        change.set(read_change);
+        position.set(read_rung.value.low(INDEX_BITS));
+        let exists = m.wire("exists", bit_at(sq_exists, read_sq));
+        sq_here.set(exists);
+        sq_runs.set(bit_at(sq_active, read_sq));
+        cq_here.set(bit_at(cq_exists, read_cq));
+        kept_for_firmware.set(bit_at(wanted_by_firmware, read_cq));
+        let is_head = m.wire("is_head", read_event.is(Event::Head));
+        let meant = |identity: Signal| {
+            let function = function_bit(read_rung.function, functions);
+            let same = identity.low(functions).eq(function)
+                & identity.bits(functions..functions + 16).eq(read_rung.qid.zext(16));
+            read_rung.known & same
+        };
+        sq_is_meant.set(meant(sq_identity_read));
+        cq_is_meant.set(meant(cq_identity_read));
+        let last = m.wire("doorbell_last", is_head.mux(cq_last_read, sq_last_read));
+        let from = m.wire("doorbell_from", is_head.mux(cq_head_read, sq_tail_read));
+        in_range.set(read_rung.value.le(last.zext(16)));
+        moved.set(entries_between(from, read_rung.value.low(INDEX_BITS), last));
+        limit_of_turn.set(read_limit);
+        limit_of_line.set({
+            let in_last_line = sq_fetched_read.bits(3..INDEX_BITS).eq(sq_last_read.bits(3..INDEX_BITS));
+            let last_in_line = in_last_line.mux(sq_last_read.low(3), lit(GRANT_ENTRIES_MAX - 1, 3));
+            reaches((last_in_line - sq_fetched_read.low(3)).zext(4) + 1)
+        });
+        limit_of_room.set({
+            let possible = reaches(room_read);
+            // The next entry that becomes free is kept for firmware.
+            let one_less = cat(&[lit(0u8, 1), possible.bits(1..GRANT_ENTRIES_MAX)]);
+            bit_at(wanted_by_firmware, read_cq).mux(one_less, possible)
+        });
+        limit_of_available.set(reaches(available_read));
+        much_available.set(available_read.gt(GRANT_ENTRIES_MAX));
+
+        // 4. Next state, step 3: the event takes effect.
+        let mask = |name: &str| {
+            let mask = m.wire_of_width(name, slots);
+            mask.set(zero(slots));
+            mask
+        };
+        let [pending_set, pending_clear, remind_set, remind_clear] =
+            ["pending_set", "pending_clear", "remind_set", "remind_clear"].map(mask);
+        let sq_gone = m.wire("sq_gone", one_hot_select(clear, &sq_members));
+        let cq_gone = m.wire("cq_gone", one_hot_select(clear, &cq_members));
+        pending.set(((pending & !pending_clear) | pending_set) & !sq_gone);
+        remind.set(((remind & !remind_clear) | remind_set) & !cq_gone);
+        sq_exists.set(sq_exists & !sq_gone);
+        sq_active.set(sq_active & !sq_gone);
+        cq_exists.set(cq_exists & !cq_gone);
+        wanted_by_firmware.set(wanted_by_firmware & !cq_gone);
+        let [is_tail, is_head] = [event.is(Event::Tail), event.is(Event::Head)];
+        let rung_here = m.wire("rung_here", (is_head & cq_here & cq_is_meant) | (is_tail & sq_here & sq_is_meant));
+        let legal = is_head.mux(head_is_legal, tail_is_legal);
+        let rung_by = m.reg_without_reset("rung_by", clock, functions);
+        rung_by.set(function_bit(read_rung.function, functions));
+        unknown.set(rung_by & ((is_head | is_tail) & !rung_here).repeat(functions));
+        illegal.set(rung_by & (rung_here & !legal).repeat(functions));
         command_done.set(event.is(Event::Changed));
         firmware_done.set(event.is(Event::FirmwarePosted));
         nowhere.set(!sq_here);
         refused.set(sq_here & !has_room);
         room_again.set(false);
+        raise.set(false);
+        raised.set(Raise { function: place.function, vector: cq_vector.now });
 
         // There is more room in the completion queue: whoever waited for it asks again.
         let wake = || {
@@ -319,88 +461,121 @@ impl Block for Queues {
             waiters.write_zero();
             room_again.set(kept_for_firmware);
         };
-        let leave_flight = || {
-            in_flight.write(in_flight.now - 1);
-            total_in_flight.set(total_in_flight - 1);
+        let in_flight_changes = |step: Signal, down: bool| {
+            let step = |width: u32| step.zext(width);
+            let after = |value: Signal| {
+                let step = step(value.width());
+                if down {
+                    value - step
+                } else {
+                    value + step
+                }
+            };
+            in_flight.write(after(in_flight.now));
+            for (number, total) in (0..).zip(&total_in_flight) {
+                when(function.bit(number), || total.set(after(*total)));
+            }
         };
+        let leave_flight = || in_flight_changes(lit(1u8, 1), true);
         let end_reservation = || {
             leave_flight();
             room.write(room.now + 1);
             wake();
         };
         let post = || {
-            posted.offer(slot);
+            posted.offer(place);
+            offered_to.set(function);
+            raise.set(cq_interrupts.now);
             occupied.write(occupied.now + 1);
             cq_tail.write(next_index_in(cq_tail.now, cq_last.now));
             // The tag is inverted on each pass through the queue. NVMe Base, "Phase Tag".
             cq_phase.write(cq_phase.now ^ cq_tail.now.eq(cq_last.now));
         };
-        when(known, || {
-            switch(event, |event: Event| match event {
-                Event::Nothing => {}
-                Event::Tail => {
-                    when(sq_here & tail_is_legal, || {
-                        sq_tail.write(new_index);
-                        available.write(available.now + published);
-                        free.write(free.now - published);
-                        when(published.any(), || pending_set.set(this_sq));
+        let identity = m.wire("new_identity", cat(&[change.qid, function_bit(change.function, functions)]));
+        let hint = m.wire_of_width("hint", 1);
+        hint.set(false);
+        switch(event, |event: Event| match event {
+            Event::Nothing => {}
+            Event::Tail => {
+                when(rung_here & tail_is_legal, || {
+                    sq_tail.write(position);
+                    available.write(available.now + moved);
+                    free.write(free.now - moved);
+                    when(has_moved, || {
+                        pending_set.set(this_sq);
+                        hint.set(sq_runs);
                     });
-                }
-                Event::Head => {
-                    when(cq_here & head_is_legal, || {
-                        cq_head.write(new_index);
-                        occupied.write(occupied.now - freed);
-                        room.write(room.now + freed);
-                        when(freed.any(), wake);
-                        when(occupied.now.ne(freed) & cq_interrupts.now, || remind_set.set(this_cq));
-                    });
-                }
-                Event::Consumed => {
-                    sq_head.write(next_index_in(sq_head.now, sq_last.now));
-                    free.write(free.now + 1);
-                    when(dropped, end_reservation);
-                }
-                Event::Released => end_reservation(),
-                Event::Posted => {
-                    leave_flight();
+                });
+            }
+            Event::Head => {
+                when(rung_here & head_is_legal, || {
+                    cq_head.write(position);
+                    occupied.write(occupied.now - moved);
+                    room.write(room.now + moved);
+                    when(has_moved, wake);
+                    when(occupied.now.ne(moved) & cq_interrupts.now, || remind_set.set(this_cq));
+                });
+            }
+            Event::Consumed => {
+                sq_head.write(next_index_in(sq_head.now, sq_last.now));
+                free.write(free.now + 1);
+                when(dropped, end_reservation);
+            }
+            Event::Released => end_reservation(),
+            Event::Posted => {
+                leave_flight();
+                post();
+            }
+            Event::FirmwarePosted => {
+                when(sq_here & has_room, || {
                     post();
-                }
-                Event::FirmwarePosted => {
-                    when(sq_here & has_room, || {
-                        post();
-                        room.write(room.now - 1);
-                        wanted_by_firmware.set(wanted_by_firmware & !this_cq);
-                        // What was kept for firmware may now be granted.
-                        pending_set.set(waiters.now);
-                        waiters.write_zero();
-                    })
-                    .else_when(sq_here, || wanted_by_firmware.set(wanted_by_firmware | this_cq));
-                }
-                Event::Granted => {
-                    when(sq_runs & count.any(), || {
-                        grant.offer(fetch);
-                        sq_fetched.write(advance(sq_fetched.now, count, sq_last.now));
-                        available.write(left_after_grant);
-                        room.write(room.now - count.zext(INDEX_BITS));
-                        in_flight.write(in_flight.now + count.zext(INDEX_BITS));
-                        total_in_flight.set(total_in_flight + count.zext(total_bits));
-                        when(!left_after_grant.any(), || pending_clear.set(this_sq));
-                    })
-                    .otherwise(|| {
-                        pending_clear.set(this_sq);
-                        when(sq_runs & available.now.any(), || waiters.write(waiters.now | this_sq));
-                    });
-                }
-                Event::Reminded => {
-                    remind_clear.set(this_cq);
-                    when(cq_here & occupied.now.any(), || posted.offer(slot));
-                }
-                Event::Changed => switch(change.operation, |operation: QueueOperation| match operation {
+                    room.write(room.now - 1);
+                    wanted_by_firmware.set(wanted_by_firmware & !this_cq & !cq_gone);
+                    // What was kept for firmware may now be granted.
+                    pending_set.set(waiters.now);
+                    waiters.write_zero();
+                })
+                .else_when(sq_here, || wanted_by_firmware.set((wanted_by_firmware | this_cq) & !cq_gone));
+            }
+            Event::Granted => {
+                when(possible.bit(0), || {
+                    grant.offer(fetch);
+                    sq_fetched.write(advance(sq_fetched.now, count, sq_last.now));
+                    available.write(available.now - count.zext(INDEX_BITS));
+                    room.write(room.now - count.zext(INDEX_BITS));
+                    in_flight_changes(count, false);
+                    when(!leaves_some, || pending_clear.set(this_sq));
+                })
+                .otherwise(|| {
+                    pending_clear.set(this_sq);
+                    when(sq_runs & limit_of_available.bit(0), || waiters.write(waiters.now | this_sq));
+                });
+            }
+            Event::Reminded => {
+                remind_clear.set(this_cq);
+                raise.set(cq_here & occupied.now.any());
+            }
+            Event::Changed => {
+                let joins = |members: &[Signal], this: Signal| {
+                    for (number, members) in (0..).zip(members) {
+                        members.set((*members & !this) | (this & identity.bit(number).repeat(slots)));
+                    }
+                };
+                switch(change.operation, |operation: QueueOperation| match operation {
                     QueueOperation::CreateSubmission => {
-                        sq_exists.set(sq_exists | this_sq);
-                        sq_active.set(sq_active | this_sq);
+                        sq_exists.set((sq_exists | this_sq) & !sq_gone);
+                        sq_active.set((sq_active | this_sq) & !sq_gone);
+                        joins(&sq_members, this_sq);
+                        for (class, code) in [
+                            (urgent, queue_priority::URGENT),
+                            (high, queue_priority::HIGH),
+                            (medium, queue_priority::MEDIUM),
+                        ] {
+                            class.set((class & !this_sq) | (this_sq & change.priority.eq(code).repeat(slots)));
+                        }
                         pending_clear.set(this_sq);
                         sq_page.write(change.page);
+                        sq_identity.write(identity);
                         sq_last.write(change.last);
                         free.write(change.last);
                         for table in [&sq_tail, &sq_fetched, &sq_head, &available, &in_flight] {
@@ -408,10 +583,12 @@ impl Block for Queues {
                         }
                     }
                     QueueOperation::CreateCompletion => {
-                        cq_exists.set(cq_exists | this_cq);
-                        wanted_by_firmware.set(wanted_by_firmware & !this_cq);
+                        cq_exists.set((cq_exists | this_cq) & !cq_gone);
+                        joins(&cq_members, this_cq);
+                        wanted_by_firmware.set(wanted_by_firmware & !this_cq & !cq_gone);
                         remind_clear.set(this_cq);
                         cq_page.write(change.page);
+                        cq_identity.write(identity);
                         cq_last.write(change.last);
                         cq_vector.write(change.vector);
                         cq_interrupts.write(change.interrupts);
@@ -421,25 +598,53 @@ impl Block for Queues {
                             table.write_zero();
                         }
                     }
-                    QueueOperation::StopSubmission => sq_active.set(sq_active & !this_sq),
+                    QueueOperation::StopSubmission => sq_active.set(sq_active & !this_sq & !sq_gone),
                     QueueOperation::DeleteSubmission => {
-                        sq_active.set(sq_active & !this_sq);
-                        when(!in_flight.now.any(), || sq_exists.set(sq_exists & !this_sq));
+                        sq_active.set(sq_active & !this_sq & !sq_gone);
+                        when(!in_flight.now.any(), || sq_exists.set(sq_exists & !this_sq & !sq_gone));
                         // A refused completion of this queue will not come again.
-                        wanted_by_firmware.set(wanted_by_firmware & !this_cq);
+                        wanted_by_firmware.set(wanted_by_firmware & !this_cq & !cq_gone);
                         pending_set.set(waiters.now);
                         waiters.write_zero();
                     }
-                    QueueOperation::DeleteCompletion => cq_exists.set(cq_exists & !this_cq),
-                }),
-            });
+                    QueueOperation::DeleteCompletion => cq_exists.set(cq_exists & !this_cq & !cq_gone),
+                });
+            }
         });
-        let creates_sq = event.is(Event::Changed) & change.operation.is(QueueOperation::CreateSubmission);
-        completion_queue_of.write(clock, known & creates_sq, sq, cq);
+        let creates = |operation: QueueOperation| event.is(Event::Changed) & change.operation.is(operation);
+        let creates_sq = m.wire("creates_sq", creates(QueueOperation::CreateSubmission));
+        let creates_cq = m.wire("creates_cq", creates(QueueOperation::CreateCompletion));
+        completion_queue_of.write(clock, creates_sq, sq, cq);
+        let named = function_row(change.function, change.qid.low(qid_bits), functions);
+        sq_slots.write(clock, creates_sq, named, sq);
+        cq_slots.write(clock, creates_cq, named, cq);
         in_flight_copy.write(clock, in_flight.enable, sq, in_flight.new);
-        selected.set(in_flight_copy.lookup(select.low(queue_bits)));
-        let waiting = completion.full | firmware.full | consumed.full | released.full | command.full;
-        idle.set(!total_in_flight.any() & event.is(Event::Nothing) & !waiting);
+        selected.set(in_flight_copy.lookup(select.low(slot_bits)));
+        let offered = offered_to & (!posted.can_take()).repeat(functions);
+        quiet.set(cat(&total_in_flight.iter().rev().map(|total| !total.any()).collect::<Vec<_>>()) & !offered);
+
+        // 4. Next state: the arbiter.
+        for (name, value) in [
+            ("pending", pending),
+            ("urgent_priority", urgent),
+            ("high_priority", high),
+            ("medium_priority", medium),
+            ("granting", granting),
+            ("weighted", weighted),
+            ("hint", hint),
+            ("hint_sq", sq),
+            ("hint_function", function),
+            ("taken", takes_candidate),
+            ("settled", event.is(Event::Granted)),
+            ("settled_count", count),
+        ] {
+            arbiter.port(name).set(value);
+        }
+        for (number, ((members, weights), burst)) in sq_members.iter().zip(&weights).zip(&burst).enumerate() {
+            arbiter.port(&format!("members_f{number}")).set(*members);
+            arbiter.port(&format!("weights_f{number}")).set(*weights);
+            arbiter.port(&format!("burst_f{number}")).set(*burst);
+        }
 
         // 5. Outputs
         m.output("command_answered", command_done);
@@ -450,17 +655,11 @@ impl Block for Queues {
         m.output("doorbell_unknown", unknown);
         m.output("doorbell_illegal", illegal);
         m.output("selected_in_flight", selected);
-        m.output("quiet", idle);
+        m.output("raise", raise);
+        m.output("raise_function", raised.function);
+        m.output("raise_vector", raised.vector);
+        m.output("quiet", quiet);
     }
-}
-
-/// Bit `i` is set where `count` is more than `i`.
-#[track_caller]
-fn reaches(count: Signal) -> Signal {
-    let large = count.bits(3..count.width()).any();
-    let low = count.low(3);
-    let bits: Vec<Signal> = (0..GRANT_ENTRIES_MAX - 1).rev().map(|i| large | low.gt(i)).collect();
-    cat(&[&[large], &bits[..]].concat())
 }
 
 /// The count of which [`reaches`] has made `bits`; no carry chain is needed for that.

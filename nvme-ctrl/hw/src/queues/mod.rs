@@ -1,7 +1,7 @@
 //! # Queue manager
 //!
-//! Knows every submission and completion queue: what the host has published, what has been fetched, how much room is left for completions.
-//! It grants fetches and gives completions their place.
+//! Knows every submission and completion queue of all functions: what the host has published, what has been fetched, how much room is left for
+//! completions. It grants fetches and gives completions their place.
 //!
 //! ## Symbol
 //! ```text
@@ -9,16 +9,22 @@
 //!      doorbell ------->| from regs            |---> grant       Grant (to sq_fetch)
 //!       command ------->| from the mailbox     |---> command_answered
 //!      consumed ------->| from decode          |---> posted      Posted (to cq_post)
-//!      released ------->| from the mailbox     |---> firmware_answered, firmware_refused, firmware_dropped, firmware_room
-//!    completion ------->| from complete        |---> doorbell_unknown, doorbell_illegal
-//! firmware_completion ->| from the mailbox     |---> selected_in_flight
-//! granting, select ---->|                      |---> quiet
+//!      released ------->| from the mailbox     |---> raise, ..   Raise (to irq)
+//!    completion ------->| from complete        |---> firmware_answered, firmware_refused, firmware_dropped, firmware_room
+//! firmware_completion ->| from the mailbox     |---> doorbell_unknown, doorbell_illegal   (a bit of each function)
+//! granting, clear,  --->|                      |---> selected_in_flight
+//! weighted, weights,    |                      |---> quiet       (a bit of each function)
+//! burst, select         |                      |
 //!                       +----------------------+
 //! ```
 //! ## Theory of operation
-//! Everything that happens is an event on one queue. In each clock one event is chosen (step 1) and the event chosen before takes effect
-//! (step 2): all tables are read and written in step 2 alone, so events are atomic, and no order of doorbells, grants and completions can
-//! lose a wake-up or count twice.
+//! Queues live in *slots*: slot `f` is the admin queue pair of function `f`, the others belong to whichever function firmware gives them to. A
+//! doorbell names a queue as its host does, by function and identifier; `sq_slots` and `cq_slots` say which slot that may be, and the identity
+//! in the slot whether it is.
+//!
+//! Everything that happens is an event on one queue. Step 1 chooses one event, step 2 reads all tables of its two queues, step 3 lets it take effect.
+//! An event waits in step 2 while the one before it is about the same queue, so events are atomic, and no order of doorbells, grants and completions
+//! can lose a wake-up or count twice.
 //!
 //! The tables hold counters and not only indexes, so that no event compares more than it must:
 //!
@@ -30,23 +36,27 @@
 //! | `room` | completion queue | entries that are neither occupied nor reserved; one entry of the ring always stays empty |
 //! | `occupied` | completion queue | entries posted that the host has not freed: a head doorbell beyond them is an error |
 //!
-//! 1. A grant of `count` entries takes `count` of `available` and of `room`: the completions of granted entries always have room. A grant
-//!    covers at most 8 entries and stays inside one 512-byte line and inside the ring.
+//! 1. The [arbiter](crate::arbiter) names a queue; it is granted as many entries as have been published, have room for their completions, and lie
+//!    inside one 512-byte line and inside the ring, up to 8 and to what the arbiter allows. A grant takes them from `available` and `room`: the
+//!    completions of granted entries always have room.
 //! 2. A queue with available entries has its bit in `pending`. If its completion queue has no room, the bit moves to `waiters` of the
 //!    completion queue, and comes back with whatever makes room. So a full completion queue costs the other queues nothing.
 //! 3. A completion of hardware turns its reservation into an occupied entry. A command that firmware has taken gives its reservation back.
 //! 4. A completion of firmware has no reservation. Without room it is refused, and the next entry that becomes free is kept for firmware
 //!    (`wanted_by_firmware`), so that a busy queue cannot starve it.
 //! 5. SQHD in a completion counts the entries that `decode` has taken: the host may overwrite exactly those.
-//! 6. A head doorbell that leaves entries in the queue sets `remind`: the interrupt is requested once more, in order behind the entries.
+//! 6. `raise` requests the interrupt of a completion in the clock in which the entry is offered. A head doorbell that leaves entries in the queue
+//!    sets `remind`: the interrupt is requested once more.
 //! 7. Firmware stops a submission queue, waits until `selected_in_flight` is 0, and deletes it. From the answer to the stop on, nothing is granted.
+//! 8. `clear` ends all queues of a function, of which nothing is in flight.
 //!
 //! ## Timing
-//! One event per clock; grants at most in every third clock, completions too. From an event at an input to its effect: 3 clocks.
+//! One event per clock, one in two clocks on the same queue; grants and completions at most in every third clock. From an event at an input to its
+//! effect: 4 clocks.
 //!
 //! ## Limits
-//! The entries of one queue are contiguous in memory (CAP.CQR). `quiet` says that nothing is in flight; what has left through `posted` is
-//! counted by `cq_post`. Only one function now: number 0.
+//! The entries of one queue are contiguous in memory (CAP.CQR). `quiet` says that nothing of a function is in flight; what has left through
+//! `posted` is counted by `cq_post`.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -62,7 +72,9 @@ use rtl_hdl::{hw_bundle, hw_enum, Bits};
 hw_bundle! {
     /// The host wrote a doorbell.
     pub struct Doorbell {
-        /// The queue.
+        /// The function.
+        pub function: Bits<8>,
+        /// The queue, as the host calls it.
         pub queue: Bits<8>,
         /// The head doorbell of a completion queue; otherwise the tail doorbell of a submission queue.
         pub completion: Bits<1>,
@@ -92,10 +104,16 @@ hw_bundle! {
     pub struct QueueCommand {
         /// What to do.
         pub operation: QueueOperation,
-        /// The queue.
+        /// The slot of the queue.
         pub queue: Bits<8>,
-        /// The completion queue of a submission queue that is created.
+        /// The slot of the completion queue of a submission queue that is created.
         pub completion_queue: Bits<8>,
+        /// The function of a queue that is created.
+        pub function: Bits<8>,
+        /// What its host calls it.
+        pub qid: Bits<16>,
+        /// Priority of a submission queue; see [`nvme_spec::queue_priority`].
+        pub priority: Bits<2>,
         /// Address of the first entry: the page number.
         pub page: Bits<52>,
         /// Index of the last entry: the number of entries minus one.
@@ -110,8 +128,18 @@ hw_bundle! {
 hw_bundle! {
     /// Firmware has taken a command: its reservation ends.
     pub struct Released {
-        /// The submission queue.
+        /// The slot of the submission queue.
         pub sqid: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// An interrupt is requested.
+    pub struct Raise {
+        /// The function.
+        pub function: Bits<8>,
+        /// Its vector.
+        pub vector: Bits<8>,
     }
 }
 

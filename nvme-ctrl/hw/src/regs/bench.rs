@@ -1,7 +1,7 @@
 //! The running block: every dword of the BAR, in random order and with random strobes, against the table of the specification.
 
 use super::{Regs, OFFSET_BITS};
-use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
+use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, FUNCTION_CONFIGS as CONFIGS};
 use crate::Config;
 use nvme_spec::reg::{Access, Reg};
 use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 /// What the block should hold and has sent.
 struct Host<'a, 'b> {
     bench: &'a mut Bench<'b>,
-    /// What each dword of the registers holds, and which of its bits can be written.
+    functions: u64,
+    /// What each dword of the registers holds, by address and with the function in it, and which of its bits can be written.
     dwords: BTreeMap<u64, (u64, u64)>,
     doorbells: Vec<Vec<u64>>,
-    /// Address, data and strobe of writes in the window: expected, and seen.
-    window: [Vec<[u64; 3]>; 2],
+    /// Function, address, data and strobe of writes in the window: expected, and seen.
+    window: [Vec<[u64; 4]>; 2],
 }
 
 impl<'a, 'b> Host<'a, 'b> {
@@ -26,21 +27,26 @@ impl<'a, 'b> Host<'a, 'b> {
             let value = if reg.name == "CAP" { regs::cap_value(config.queue_entries_max) } else { reg.reset };
             for dword in 0..reg.bytes / 4 {
                 let half = |value: u64| value >> (32 * dword) & 0xFFFF_FFFF;
-                dwords.insert(u64::from(reg.offset + 4 * dword), (half(value), half(reg.mask_of(Access::Rw))));
+                for function in 0..u64::from(config.functions) {
+                    let at = function << OFFSET_BITS | u64::from(reg.offset + 4 * dword);
+                    dwords.insert(at, (half(value), half(reg.mask_of(Access::Rw))));
+                }
             }
         }
-        Host { bench, dwords, doorbells: vec![], window: [vec![], vec![]] }
+        Host { bench, functions: config.functions.into(), dwords, doorbells: vec![], window: [vec![], vec![]] }
     }
 
     /// One clock, with a window behind which each dword holds its number in the BAR, one clock later.
     fn clock(&mut self) {
         if self.bench.peek("window_write") == 1 {
-            let write = ["window_address", "window_data", "window_strobe"].map(|port| self.bench.peek(port));
+            let ports = ["window_function", "window_address", "window_data", "window_strobe"];
+            let write = ports.map(|port| self.bench.peek(port));
             self.window[1].push(write);
         }
-        let number = self.bench.peek("window_read_address");
+        let [function, number] = ["window_read_function", "window_read_address"].map(|port| self.bench.peek(port));
         self.bench.clock();
-        self.bench.poke("window_read_data", number + u64::from(MSIX_TABLE.start) / 4);
+        let offset = number + u64::from(MSIX_TABLE.start) / 4;
+        self.bench.poke("window_read_data", function << (OFFSET_BITS - 2) | offset);
     }
 
     fn wait_for(&mut self, stream: &str, count: usize) {
@@ -59,17 +65,20 @@ impl<'a, 'b> Host<'a, 'b> {
         let item = self.bench.fields("mmio_w").set("data", data).set("strb", strobe).words();
         self.bench.send("mmio_w", [item]);
         let dword = address & !3;
-        let (offset, in_doorbells) = (dword as u32, (DOORBELLS.start.into()..DOORBELLS.end.into()).contains(&dword));
+        let function = address >> OFFSET_BITS;
+        let offset = dword as u32 % BAR0_BYTES;
         if let Some((value, writable)) = self.dwords.get_mut(&dword) {
             let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xFF << (8 * byte)).sum();
             let mask = lanes & *writable;
             *value = *value & !mask | data & mask;
-        } else if in_doorbells && strobe & 3 == 3 {
+        } else if function >= self.functions {
+        } else if DOORBELLS.contains(&offset) && strobe & 3 == 3 {
             let (queue, completion) = ((offset - DOORBELLS.start) / 8, offset / 4 % 2);
             let item = self.bench.fields("doorbell").set("completion", completion).set("value", data & 0xFFFF);
+            let item = item.set("function", function);
             self.doorbells.extend((queue < 256).then(|| item.set("queue", queue).words()));
-        } else if (MSIX_TABLE.start.into()..BAR0_BYTES.into()).contains(&dword) {
-            self.window[0].push([(dword - u64::from(MSIX_TABLE.start)) / 4, data, strobe]);
+        } else if (MSIX_TABLE.start..BAR0_BYTES).contains(&offset) {
+            self.window[0].push([function, u64::from(offset - MSIX_TABLE.start) / 4, data, strobe]);
         }
     }
 
@@ -88,7 +97,8 @@ impl<'a, 'b> Host<'a, 'b> {
         self.wait_for("mmio_r", addresses.len());
         for (address, answer) in addresses.iter().zip(self.bench.drain_fields("mmio_r")) {
             let dword = address & !3;
-            let in_window = (MSIX_TABLE.start.into()..BAR0_BYTES.into()).contains(&dword);
+            let offset = dword as u32 % BAR0_BYTES;
+            let in_window = (MSIX_TABLE.start..BAR0_BYTES).contains(&offset) && address >> OFFSET_BITS < self.functions;
             let expected = match self.dwords.get(&dword) {
                 Some((value, _)) => *value,
                 None if in_window => dword / 4,
@@ -101,12 +111,15 @@ impl<'a, 'b> Host<'a, 'b> {
     /// Everything that leaves the block is as it should be.
     fn check(&mut self) {
         self.clock();
-        let value = |reg: &Reg| {
-            let half = |dword: u32| self.dwords.get(&u64::from(reg.offset + 4 * dword)).map_or(0, |(value, _)| *value);
-            half(0) | if reg.bytes == 8 { half(1) << 32 } else { 0 }
-        };
-        for (port, reg) in [("cc", &regs::CC), ("aqa", &regs::AQA), ("asq", &regs::ASQ), ("acq", &regs::ACQ)] {
-            assert_eq!(self.bench.peek(port), value(reg), "`{port}`");
+        for function in 0..self.functions {
+            let value = |reg: &Reg| {
+                let at = |dword: u32| function << OFFSET_BITS | u64::from(reg.offset + 4 * dword);
+                let half = |dword: u32| self.dwords.get(&at(dword)).map_or(0, |(value, _)| *value);
+                half(0) | if reg.bytes == 8 { half(1) << 32 } else { 0 }
+            };
+            for (port, reg) in [("cc", &regs::CC), ("aqa", &regs::AQA), ("asq", &regs::ASQ), ("acq", &regs::ACQ)] {
+                assert_eq!(self.bench.peek(&format!("{port}_f{function}")), value(reg), "`{port}` of {function}");
+            }
         }
         let [expected, seen] = &self.window;
         assert_eq!(expected, seen, "writes in the window");
@@ -122,7 +135,7 @@ fn any_address(rng: &mut Rng) -> u64 {
         3 => rng.below(BAR0_BYTES.into()),
         _ => (u64::from(border) - 4 + rng.below(8)) % u64::from(BAR0_BYTES),
     };
-    let function = if rng.percent(15) { 1 << rng.below(8) } else { 0 };
+    let function = if rng.percent(15) { 1 << rng.below(8) } else { rng.below(2) };
     function << OFFSET_BITS | offset
 }
 
@@ -131,7 +144,7 @@ fn every_dword_does_what_the_tables_say() {
     for config in CONFIGS {
         under_all_stalls(&Regs::new(config), |bench, rng| {
             let mut host = Host::new(bench, config);
-            for _ in 0..400 {
+            for _ in 0..900 {
                 match rng.below(20) {
                     0..=8 => host.write(any_address(rng), rng.next_u64() & 0xFFFF_FFFF, rng.below(16)),
                     9..=18 => {
@@ -140,8 +153,9 @@ fn every_dword_does_what_the_tables_say() {
                     }
                     _ => {
                         let status = rng.below(16);
-                        host.bench.poke("status", status);
-                        host.dwords.insert(regs::CSTS.offset.into(), (status, 0));
+                        let function = rng.below(config.functions.into());
+                        host.bench.poke(&format!("status_f{function}"), status);
+                        host.dwords.insert(function << OFFSET_BITS | u64::from(regs::CSTS.offset), (status, 0));
                     }
                 }
                 host.check();
@@ -149,12 +163,17 @@ fn every_dword_does_what_the_tables_say() {
             host.bench.run(50);
             assert_eq!(host.bench.drain("doorbell"), host.doorbells);
             assert!(!host.doorbells.is_empty() && !host.window[0].is_empty(), "everything was written");
-            bench.poke("function_reset", 1);
-            bench.clock();
-            bench.poke("function_reset", 0);
-            bench.clock();
-            for port in ["cc", "aqa", "asq", "acq"] {
-                assert_eq!(bench.peek(port), 0, "`{port}` after a function level reset");
+            for function in 0..config.functions {
+                host.bench.poke("function_reset", 1 << function);
+                host.bench.clock();
+                host.bench.poke("function_reset", 0);
+                for reg in [regs::CC, regs::AQA, regs::ASQ, regs::ACQ] {
+                    for dword in 0..reg.bytes / 4 {
+                        let at = u64::from(function) << OFFSET_BITS | u64::from(reg.offset + 4 * dword);
+                        host.dwords.get_mut(&at).expect("it is a register").0 = 0;
+                    }
+                }
+                host.check();
             }
         });
     }
@@ -192,7 +211,7 @@ fn every_bit_is_written_alone() {
             for value in (0..32).map(|bit| 1 << bit).chain([0xFFFF_FFFF]) {
                 host.write(offset, value, 0xF);
                 host.check();
-                host.write(u64::from(DOORBELLS.start) + offset, !value & 0xFFFF_FFFF, 0xF);
+                host.write(offset & !0xFFF | (u64::from(DOORBELLS.start) + offset % 0x1000), !value & 0xFFFF_FFFF, 0xF);
                 host.check();
             }
         }
@@ -219,20 +238,20 @@ fn doorbells_become_items_in_their_order() {
     }
 }
 
-/// A doorbell that nobody takes holds up the next one, and nothing else.
+/// A doorbell that nobody takes holds up what is written after it, and no read.
 #[test]
-fn a_doorbell_waits_for_the_one_before() {
+fn a_doorbell_waits_until_it_is_taken() {
     without_stalls(&Regs::new(CONFIGS[0]), |bench| {
         let mut host = Host::new(bench, CONFIGS[0]);
         host.bench.hold("doorbell", true);
         let doorbell = |queue: u64| u64::from(DOORBELLS.start) + 8 * queue;
-        host.write(doorbell(0), 1, 0xF);
-        host.write(regs::ASQ.offset.into(), 0x1234_5000, 0xF);
+        host.send_write(doorbell(0), 1, 0xF);
         host.send_write(doorbell(1), 2, 0xF);
         (0..50).for_each(|_| host.clock());
-        assert!(host.bench.received("mmio_b").is_empty(), "there is room for one");
+        assert!(host.bench.received("mmio_b").is_empty(), "it has not been taken");
+        host.read(&[regs::ASQ.offset.into()]);
         host.bench.hold("doorbell", false);
-        host.wait_for("mmio_b", 1);
+        host.wait_for("mmio_b", 2);
         host.check();
         host.bench.run(10);
         assert_eq!(host.bench.drain("doorbell"), host.doorbells);
@@ -256,6 +275,13 @@ fn accesses_need_not_wait_for_answers() {
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     // They belong to accesses.
-    let ignored = ["window_address", "window_data", "window_strobe", "window_read_address"];
+    let ignored = [
+        "window_function",
+        "window_address",
+        "window_data",
+        "window_strobe",
+        "window_read_function",
+        "window_read_address",
+    ];
     CONFIGS.iter().for_each(|config| forgets_at_reset(&Regs::new(*config), &[], &ignored));
 }

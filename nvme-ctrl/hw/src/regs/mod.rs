@@ -4,23 +4,23 @@
 //!
 //! ## Symbol
 //! ```text
-//!                  +--- regs ---+
-//!   mmio ==========|            |---> doorbell  Doorbell (to queues)
-//! status -------->|            |---> cc, aqa, asq, acq
-//! function_reset ->|            |---> window_write, .. (to irq)
-//! window_read_data>|            |
-//!                  +------------+
+//!                     +--- regs ---+
+//!      mmio ==========|            |---> doorbell  Doorbell (to queues)
+//! status_f0, ..   --->|            |---> cc_f0, aqa_f0, asq_f0, acq_f0, ..
+//! function_reset  --->|            |---> window_write, .. (to irq)
+//! window_read_data -->|            |
+//!                     +------------+
 //! ```
 //! ## Theory of operation
-//! 1. The registers are those of [`nvme_spec::regs`]: [`rtl_csr::RegisterFile`] makes them from that table.
+//! 1. The registers are those of [`nvme_spec::regs`]: [`rtl_csr::RegisterFile`] makes them from that table, once for each function.
 //! 2. A write of both low bytes of a doorbell becomes an item of `doorbell`; other writes there, and doorbells beyond the highest queue
 //!    number of any configuration, are ignored. Doorbells read as zero.
 //! 3. A controller reset changes nothing here: CC holds what the host wrote, AQA, ASQ and ACQ keep their values. A function level reset
-//!    clears them all.
-//! 4. Accesses of functions other than 0 read zero and write nothing.
+//!    clears those of its function.
+//! 4. Accesses of functions that are not there read zero and write nothing.
 //!
 //! ## Timing
-//! A read is answered after 3 clocks, a write after 2.
+//! A read is answered after 3 clocks, a write after 2. A doorbell is offered 1 clock after it came.
 //!
 //! ## Limits
 //! One read and one write at a time.
@@ -28,7 +28,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::held::{get, placed, port_name, register_of, with_fields};
+use crate::held::{function_bit, get, placed, port_name, register_of, with_fields};
 use crate::irq::WINDOW_BITS;
 use crate::lifecycle::STATUS_BITS;
 use crate::queues::Doorbell;
@@ -37,7 +37,8 @@ use nvme_spec::reg::{self, Reg};
 use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
 use rtl_bus::AxiLiteRegisters;
 use rtl_csr::{Access, Bus, RegisterFile};
-use rtl_hdl::{address_width, when, zero, Block, Module, Signal};
+use rtl_hdl::{address_width, when, zero, Block, Module, Naming, Shape, Signal, Value};
+use rtl_prim::one_hot_select;
 
 #[cfg(test)]
 mod bench;
@@ -63,14 +64,16 @@ impl Regs {
 
 /// An address of `mmio`, taken apart.
 struct Place {
-    /// In function 0.
+    function: Signal,
+    /// There is such a function.
     ours: Signal,
     offset: Signal,
 }
 
 impl Place {
-    fn of(address: Signal) -> Place {
-        Place { ours: !address.bits(OFFSET_BITS..MMIO_ADDRESS_BITS).any(), offset: address.low(OFFSET_BITS) }
+    fn of(address: Signal, functions: u32) -> Place {
+        let function = address.bits(OFFSET_BITS..MMIO_ADDRESS_BITS);
+        Place { function, ours: function.zext(9).lt(functions), offset: address.low(OFFSET_BITS) }
     }
 
     /// In the half-open range; its bounds are multiples of 4096.
@@ -101,7 +104,7 @@ impl Regs {
 
 impl Block for Regs {
     fn name(&self) -> String {
-        format!("regs_e{}", self.config.queue_entries_max)
+        format!("regs_n{}_e{}", self.config.functions, self.config.queue_entries_max)
     }
 
     fn description(&self) -> String {
@@ -112,66 +115,81 @@ impl Block for Regs {
         // 1. Ports
         let clock = m.clock();
         let mmio = AxiLiteRegisters::new(m, clock, "mmio", MMIO_ADDRESS_BITS);
-        let status = m.input("status", STATUS_BITS);
-        let function_reset = m.input("function_reset", 1);
+        let functions = self.config.functions;
+        let status = (0..functions).map(|f| m.input(&format!("status_f{f}"), STATUS_BITS)).collect::<Vec<_>>();
+        let function_reset = m.input("function_reset", functions);
         let window_read_data = m.input("window_read_data", 32);
-        let doorbell = m.stream_out_single::<Doorbell>("doorbell");
+        let doorbell = m.stream_out_wires("doorbell", Naming::Underscore, |make| Doorbell::declare("", make));
 
         // 2. State
-        let reset = clock.reset().expect("`Module::clock` has a reset") | function_reset;
+        let reset = clock.reset().expect("`Module::clock` has a reset");
         let file = self.register_file();
-        let properties = m.instance_with_clocks("properties", &file, &[clock.with_reset(reset)]);
+        let properties: Vec<_> = (0..functions)
+            .map(|f| {
+                let reset = m.wire(&format!("reset_f{f}"), reset | function_reset.bit(f));
+                m.instance_with_clocks(&format!("properties_f{f}"), &file, &[clock.with_reset(reset)])
+            })
+            .collect();
         let read_settled = m.reg("read_settled", clock, false);
 
         // 3. Conditions
-        let written = Place::of(mmio.write_address());
-        let read = Place::of(mmio.read_address());
+        let written = Place::of(mmio.write_address(), functions);
+        let read = Place::of(mmio.read_address(), functions);
         let write_doorbell = m.wire("write_doorbell", written.is_in(DOORBELLS));
-        let accept = m.wire("accept", mmio.write() & (!write_doorbell | doorbell.can_take()));
         // Doorbells alternate: tail of a submission queue, head of a completion queue.
         let index = written.offset.bits(2..address_width(DOORBELLS.end - DOORBELLS.start));
         let queue = index.bits(1..index.width());
         let is_whole = m.wire("is_whole", mmio.write_strobe().low(2).all() & !queue.bits(8..queue.width()).any());
+        // What is offered is in the registers of `mmio`, and stays there until it is taken.
+        doorbell.valid.set(mmio.write() & write_doorbell & is_whole);
+        let accept = m.wire("accept", mmio.write() & (!(write_doorbell & is_whole) | doorbell.ready));
         let write_window = m.wire("write_window", written.is_in(MSIX_TABLE.start..BAR0_BYTES));
         let read_window = m.wire("read_window", read.is_in(MSIX_TABLE.start..BAR0_BYTES));
 
         // 4. Next state
         when(accept, || mmio.accept_write());
-        when(accept & write_doorbell & is_whole, || {
-            doorbell.offer(Doorbell {
-                queue: queue.low(8),
-                completion: index.bit(0),
-                value: mmio.write_data().low(16),
-            });
+        doorbell.payload.set(Doorbell {
+            function: written.function,
+            queue: queue.low(8),
+            completion: index.bit(0),
+            value: mmio.write_data().low(16),
         });
-        properties.port("write").set(accept & written.is_in(REGISTERS));
-        properties.port("write_address").set(written.offset.low(PROPERTY_BITS));
-        properties.port("write_data").set(mmio.write_data());
-        properties.port("write_strobe").set(mmio.write_strobe());
-        properties.port("read_address").set(read.offset.low(PROPERTY_BITS));
-        for field in regs::CSTS.fields {
-            properties.port(&port_name(&regs::CSTS, field)).set(get(status.zext(32), field));
+        for (number, (file, status)) in (0..).zip(properties.iter().zip(&status)) {
+            file.port("write").set(mmio.write() & written.is_in(REGISTERS) & written.function.eq(number));
+            file.port("write_address").set(written.offset.low(PROPERTY_BITS));
+            file.port("write_data").set(mmio.write_data());
+            file.port("write_strobe").set(mmio.write_strobe());
+            file.port("read_address").set(read.offset.low(PROPERTY_BITS));
+            for field in regs::CSTS.fields {
+                file.port(&port_name(&regs::CSTS, field)).set(get(status.zext(32), field));
+            }
         }
         // Registers and window answer one clock after their address.
         read_settled.set(mmio.read() & !read_settled);
-        let property = read.is_in(REGISTERS).mux(properties.port("read_data"), zero(32));
+        let reader = function_bit(read.function, functions);
+        let data: Vec<Signal> = properties.iter().map(|file| file.port("read_data")).collect();
+        let property = read.is_in(REGISTERS).mux(one_hot_select(reader, &data), zero(32));
         let answer = m.wire("answer", read_window.mux(window_read_data, property));
         when(mmio.read() & read_settled, || mmio.answer_read(answer));
-        let value = |reg: &Reg| {
-            let fields = reg.fields.iter().map(|field| (field, properties.port(&port_name(reg, field))));
-            with_fields(&fields.collect::<Vec<_>>())
-        };
-        let page = |reg: &Reg| placed(properties.port(&port_name(reg, &reg.fields[0])), reg.fields[0].lsb, 64);
 
         // 5. Outputs
-        m.output("cc", value(&regs::CC));
-        m.output("aqa", value(&regs::AQA));
-        m.output("asq", page(&regs::ASQ));
-        m.output("acq", page(&regs::ACQ));
-        m.output("window_write", accept & write_window);
+        for (number, file) in properties.iter().enumerate() {
+            let value = |reg: &Reg| {
+                let fields = reg.fields.iter().map(|field| (field, file.port(&port_name(reg, field))));
+                with_fields(&fields.collect::<Vec<_>>())
+            };
+            let page = |reg: &Reg| placed(file.port(&port_name(reg, &reg.fields[0])), reg.fields[0].lsb, 64);
+            m.output(&format!("cc_f{number}"), value(&regs::CC));
+            m.output(&format!("aqa_f{number}"), value(&regs::AQA));
+            m.output(&format!("asq_f{number}"), page(&regs::ASQ));
+            m.output(&format!("acq_f{number}"), page(&regs::ACQ));
+        }
+        m.output("window_write", mmio.write() & write_window);
+        m.output("window_function", written.function);
         m.output("window_address", window_address(written.offset));
         m.output("window_data", mmio.write_data());
         m.output("window_strobe", mmio.write_strobe());
+        m.output("window_read_function", read.function);
         m.output("window_read_address", window_address(read.offset));
     }
 }

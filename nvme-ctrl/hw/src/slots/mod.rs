@@ -6,13 +6,14 @@
 //! ```text
 //!                   +--- slots ---+
 //!        command ->-|             |->- job       to prp_walk
+//!       transfer ->-|             |
 //!       unit_end ->-|             |->- outcome   status 0, and every transfer of firmware
 //!   walk_failure ->-|             |->- failure   any other status
 //!                   |             |--> quiet
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length.
+//! 1. A command, or a transfer of firmware, takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length.
 //! 2. Every unit ends once, by `unit_end`; or `walk_failure` ends all units that will never be issued. Both count `left` down.
 //! 3. The first error of a unit is kept. An error of the walk wins over it: it is the same whenever the command is tried, and does not
 //!    depend on what the units met first.
@@ -33,7 +34,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{Command, Operation, Outcome, StorageStatus, Target};
-use crate::Config;
+use crate::{held::Held, Config};
 use nvme_spec::{limits::UNIT_BYTES, Status};
 use rtl_hdl::{
     address_width, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
@@ -149,6 +150,7 @@ impl Block for Slots {
         // 1. Ports
         let clock = m.clock();
         let command = m.stream_in::<Command>("command");
+        let transfer = Held::new::<Command>(m, clock, "transfer");
         let unit_end = m.stream_in::<UnitEnd>("unit_end");
         let walk_failure = m.stream_in::<WalkFailure>("walk_failure");
         let job = m.stream_out_single::<Job>("job");
@@ -180,13 +182,15 @@ impl Block for Slots {
 
         // 3. Conditions
         let accept = m.wire("accept", free_found & job.can_take());
-        when(accept, || command.take());
+        // Firmware's transfers are rare, and go first.
+        when(accept & !transfer.full, || command.take());
+        when(accept & transfer.full, || transfer.consume());
         when(!failed_walk_held, || {
             unit_end.take();
             walk_failure.take();
         });
-        let accepted = m.wire("accepted", command.taken());
-        let new = command.payload();
+        let accepted = m.wire("accepted", command.taken() | (accept & transfer.full));
+        let new = m.wire("new", Command::unpack(transfer.full.mux(transfer.item.pack(), command.payload().pack())));
         let no_data = m.wire("no_data", new.bytes.eq(0));
         let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
         let new_units = no_data.mux(lit(1u8, 10), units_of(new.bytes));
@@ -259,7 +263,7 @@ impl Block for Slots {
         when(done_good & (!send_good | send_waiting), || good.push(done_slot));
         when(send_waiting, || good.take());
         when(send_failed, || failed.take());
-        at_rest.set(!in_use.any() & !command.valid() & outcome.can_take() & failure.can_take());
+        at_rest.set(!in_use.any() & !command.valid() & !transfer.full & outcome.can_take() & failure.can_take());
 
         // 5. Outputs
         when(accepted, || {

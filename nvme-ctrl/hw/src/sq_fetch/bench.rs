@@ -17,7 +17,7 @@ fn entries_are_delivered_once_and_in_the_order_of_the_grants() {
     for config in CONFIGS {
         under_all_stalls(&SqFetch::new(config), |bench, rng| {
             let fetches = config.fetches as usize;
-            let places = (4 * fetches).max(16) as u64;
+            let places = (2 * fetches).max(16) as u64;
             let mut grants: VecDeque<Fields> = VecDeque::new();
             let mut expected: VecDeque<(u64, u64, u64)> = VecDeque::new();
             let mut reads: Vec<(Fields, u64)> = Vec::new();

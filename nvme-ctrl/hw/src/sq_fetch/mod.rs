@@ -16,10 +16,10 @@
 //! 4. An entry that could not be read is delivered with `error`.
 //!
 //! ## Timing
-//! From grant to read 1 clock; from beat to entry 2 clocks; one entry every second clock.
+//! From grant to read 1 clock; from beat to entry 1 clock; one entry every second clock.
 //!
 //! ## Limits
-//! As many reads in flight as the configuration has `fetches`, and four times as many entries, but at least those of two whole grants.
+//! As many reads in flight as the configuration has `fetches`, and twice as many entries, but at least those of two whole grants.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -60,7 +60,7 @@ impl Block for SqFetch {
     fn build(&self, m: &Module) {
         let tags = self.config.fetches;
         let tag_bits = address_width(tags);
-        let places = (4 * tags).max(2 * GRANT_ENTRIES_MAX);
+        let places = (2 * tags).max(2 * GRANT_ENTRIES_MAX);
         let place_bits = address_width(places);
 
         // 1. Ports
@@ -93,11 +93,14 @@ impl Block for SqFetch {
         let issue = m.wire("issue", may_issue & grant.valid());
         let oldest = m.wire("oldest", grants.lookup(oldest_tag));
         let (sqid, function) = (oldest.bits(0..8), oldest.bits(8..16));
-        let deliver = m.wire("deliver", bit_at(arrived, oldest_place) & fetched.can_take());
-        let ends = m.wire("ends", deliver & ends_grant.lookup(oldest_place).any());
         let beat_tag = m.wire("beat_tag", beat.payload().id.low(tag_bits));
         let has_begun = m.wire("has_begun", bit_at(begun, beat_tag));
         let place = m.wire("place", has_begun.mux(later_places.lookup(beat_tag), first_places.lookup(beat_tag)));
+
+        // The oldest entry may come in this clock.
+        let passes = m.wire("passes", beat.valid() & place.eq(oldest_place));
+        let deliver = m.wire("deliver", (bit_at(arrived, oldest_place) | passes) & fetched.can_take());
+        let ends = m.wire("ends", deliver & passes.mux(beat.payload().last, ends_grant.lookup(oldest_place)));
 
         // 4. Next state
         when(may_issue, || grant.take());
@@ -124,7 +127,7 @@ impl Block for SqFetch {
         ends_grant.write(clock, beat.valid(), place, received.last);
         entries.write(clock, beat.valid(), place, cat(&[received.error, received.data]));
 
-        let entry = entries.lookup(oldest_place);
+        let entry = passes.mux(cat(&[received.error, received.data]), entries.lookup(oldest_place));
         when(deliver, || {
             fetched.offer(Fetched { sqid, function, error: entry.bit(512), entry: entry.low(512) });
             oldest_place.set(oldest_place + 1);
@@ -132,7 +135,7 @@ impl Block for SqFetch {
         when(ends, || oldest_tag.set(oldest_tag + 1));
         let filled = one_hot(place, places) & beat.valid().repeat(places);
         let emptied = one_hot(oldest_place, places) & deliver.repeat(places);
-        arrived.set((arrived & !emptied) | filled);
+        arrived.set((arrived | filled) & !emptied);
         when(issue & !ends, || tags_used.set(tags_used + 1));
         when(ends & !issue, || tags_used.set(tags_used - 1));
         let taken = issue.mux(granted.count.zext(place_bits + 1), zero(place_bits + 1));

@@ -25,7 +25,7 @@
 //! are never made to wait.
 //!
 //! ## Timing
-//! A unit every second clock. `unit_end` follows the last event by three clocks. No combinational path from any input to any output.
+//! A unit every second clock. `unit_end` follows the last event by two clocks, or by three if others end too. No combinational path from any input to any output.
 //!
 //! ## Limits
 //! `units` at once. Writes are started in the order in which their data has arrived, which is the order of the data from `dma_read`.
@@ -36,11 +36,13 @@
 use crate::prp_walk::{Place, Unit};
 use crate::slots::UnitEnd;
 use crate::types::{Operation, StorageCommand, StorageDone, StorageStatus, Target};
-use crate::{held::bit_at, Config};
+use crate::{
+    held::{bit_at, Held},
+    Config,
+};
 use nvme_spec::limits::UNIT_BYTES;
 use rtl_hdl::{
-    address_width, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape,
-    Signal, Value,
+    address_width, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
 };
 use rtl_prim::{one_hot, priority_index};
 
@@ -91,16 +93,6 @@ hw_bundle! {
     }
 }
 
-hw_enum! {
-    /// `Idle -> Issue -> Idle`.
-    pub enum State {
-        /// Starts Writes whose data has arrived. Leaves when there is a unit, a tag for it, and room to announce it.
-        Idle,
-        /// A unit is there and has a tag. Leaves when it can be started.
-        Issue,
-    }
-}
-
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug)]
 pub struct Units {
@@ -130,7 +122,7 @@ impl Block for Units {
         // 1. Ports
         let clock = m.clock();
         let unit_stream = m.stream_in::<Unit>("unit");
-        let arrived = m.stream_in::<Arrived>("arrived");
+        let arrived = Held::new::<Arrived>(m, clock, "arrived");
         let written = m.stream_in::<Written>("written");
         let storage_done = m.stream_in::<StorageDone>("storage_done");
         let buffer_done = m.stream_in::<StorageDone>("buffer_done");
@@ -143,7 +135,6 @@ impl Block for Units {
         let unit = unit_stream.payload();
 
         // 2. State
-        let state = m.reg("state", clock, State::Idle);
         let rows = m.memory("rows", Start::WIDTH, units, MemoryStyle::Distributed);
         let slots = m.memory("slots", 8, units, MemoryStyle::Distributed);
         // One bit for each tag.
@@ -158,18 +149,19 @@ impl Block for Units {
         // 3. Conditions
         let bit_of = |tag: Signal, happens: Signal| one_hot(tag.low(tag_bits), units) & happens.repeat(units);
         let can_announce = m.wire("can_announce", read_unit.can_take() & write_unit.can_take());
-        let issue = m.wire("issue", state.is(State::Issue) & start.can_take());
-        let listen = m.wire("listen", state.is(State::Idle) & start.can_take());
-        when(issue, || unit_stream.take());
-        when(listen, || arrived.take());
+        // Writes whose data has begun to arrive go first: they have waited longer.
+        let start_write = m.wire("start_write", arrived.full & start.can_take());
+        let may_issue = m.wire("may_issue", !arrived.full & start.can_take() & free_found & can_announce);
+        when(start_write, || arrived.consume());
+        when(may_issue, || unit_stream.take());
+        let issue = m.wire("issue", unit_stream.taken());
         written.take();
         storage_done.take();
         buffer_done.take();
 
         let is_read = m.wire("is_read", unit.operation.is(Operation::Read));
         let is_write = m.wire("is_write", unit.operation.is(Operation::Write));
-        let arrival = arrived.payload();
-        let start_write = m.wire("start_write", arrived.taken());
+        let arrival = arrived.item;
 
         let new_bit = m.wire("new_bit", bit_of(free_tag, issue));
         let failed_bit = m.wire("failed_bit", bit_of(host_failed_tag, host_failed));
@@ -183,18 +175,15 @@ impl Block for Units {
         let media_error_bits = m.wire("media_error_bits", done_bits(&|s| s.is(StorageStatus::MediaError)));
         let refused_bits = m.wire("refused_bits", done_bits(&|s| s.is(StorageStatus::Refused)));
         let over = m.wire("over", busy & moved & done);
+        // What ends in this clock need not be searched for.
+        let written_tag = written.payload().tag.low(tag_bits);
+        let done_tag = storage_done.payload().tag.low(tag_bits);
+        let data_is_last = m.wire("data_is_last", written.valid() & (written_bit & done).any());
+        let done_is_last = m.wire("done_is_last", storage_done.valid() & bit_at(moved, done_tag));
         let report = m.wire("report", ended_found & unit_end.can_take());
         let reported_bit = m.wire("reported_bit", bit_of(ended_tag, report));
 
         // 4. Next state
-        switch(state, |s: State| match s {
-            State::Idle => {
-                when(unit_stream.valid() & free_found & can_announce, || state.goto(State::Issue));
-            }
-            State::Issue => {
-                when(start.can_take(), || state.goto(State::Idle));
-            }
-        });
         let row = StorageCommand {
             tag: free_tag.zext(8),
             operation: unit.operation,
@@ -225,8 +214,9 @@ impl Block for Units {
             when(report, || ended_found.set(false));
         })
         .otherwise(|| {
-            ended_tag.set(priority_index(over));
-            ended_found.set(over.any());
+            let found = data_is_last.mux(written_tag, done_is_last.mux(done_tag, priority_index(over)));
+            ended_tag.set(found);
+            ended_found.set(over.any() | data_is_last | done_is_last);
         });
 
         // 5. Outputs
@@ -252,8 +242,5 @@ impl Block for Units {
                 host_error: bit_at(host_error, ended_tag),
             });
         });
-
-        // 6. Properties
-        m.assert(clock, "announcement_has_room", state.is(State::Issue).implies(can_announce));
     }
 }
