@@ -60,7 +60,7 @@ impl Config {
     /// What the demonstration and the bench run.
     pub const DEFAULT: Config = Config {
         functions: 1,
-        io_queues: 8,
+        io_queues: 64,
         queue_entries_max: 4096,
         lba_bytes: 512,
         units: 32,

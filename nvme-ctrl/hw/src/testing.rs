@@ -12,8 +12,9 @@ pub(crate) use sim_verilator::test_bed::design;
 /// The configurations under which every block runs.
 pub(crate) const CONFIGS: [Config; 2] = [Config::SMALL, Config::DEFAULT];
 
-/// The same for the blocks that know functions: one of them has two.
-pub(crate) const FUNCTION_CONFIGS: [Config; 2] = [Config { functions: 2, ..Config::SMALL }, Config::DEFAULT];
+/// The same for the blocks that know functions and queues: one of them has two functions, and no vector is wider than a word.
+pub(crate) const FUNCTION_CONFIGS: [Config; 2] =
+    [Config { functions: 2, ..Config::SMALL }, Config { io_queues: 8, ..Config::DEFAULT }];
 
 /// One test bed for each half of the controller, so that a change in one does not build the other again.
 static BEDS: [TestBed; 2] =

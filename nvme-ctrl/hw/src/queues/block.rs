@@ -164,9 +164,14 @@ impl Block for Queues {
         let rung_full = m.reg("rung_full", clock, false);
         let rung = m.reg_as::<Rung>("rung", clock);
         // The interrupt that is requested once more next.
+        let reminder_found = m.reg("reminder_found", clock, false);
         let reminder_full = m.reg("reminder_full", clock, false);
+        let reminder_cq = m.reg_without_reset("reminder_cq", clock, slot_bits);
         let reminder_turn = m.reg_without_reset("reminder_turn", clock, slots);
         // Step 2: an event whose tables are read.
+        let in_work = |name: &str| m.reg(name, clock, false);
+        let [read_works, read_posts, read_grants, read_reminds, read_changes] =
+            ["read_works", "read_posts", "read_grants", "read_reminds", "read_changes"].map(in_work);
         let read_event = m.reg("read_event", clock, Event::Nothing);
         let read_sq = m.reg_without_reset("read_sq", clock, slot_bits);
         let read_cq = m.reg_without_reset("read_cq", clock, slot_bits);
@@ -177,6 +182,7 @@ impl Block for Queues {
         let read_change = m.reg_as::<QueueCommand>("read_change", clock);
         // Step 3: an event that takes effect.
         let event = m.reg("event_kind", clock, Event::Nothing);
+        let [works, posts, grants, reminds, changes] = ["works", "posts", "grants", "reminds", "changes"].map(in_work);
         let sq = m.reg_without_reset("sq", clock, slot_bits);
         let cq = m.reg_without_reset("cq", clock, slot_bits);
         let position = m.reg_without_reset("position", clock, INDEX_BITS);
@@ -234,23 +240,44 @@ impl Block for Queues {
         let (occupied, _) = cq_table("occupied", INDEX_BITS);
         let (waiters, _) = cq_table("waiters", slots);
 
-        // 3. Conditions, step 1: which event is next.
-        let is_in_work = |kinds: &[Event]| {
-            let either = kinds.iter().map(|kind| read_event.is(*kind) | event.is(*kind));
-            either.reduce(|a, b| a | b).expect("there is at least one")
-        };
-        let posting = m.wire("posting", is_in_work(&[Event::Posted, Event::FirmwarePosted]));
-        let may_post = m.wire("may_post", posted.can_take() & !posting);
+        // 3. Conditions, step 1: which event is next. What is in work is in registers of one bit, because much hangs on it.
         let arbiter = m.instance("arbiter", &Arbiter::new(self.config));
-        let may_grant =
-            m.wire("may_grant", arbiter.port("candidate") & grant.can_take() & !is_in_work(&[Event::Granted]));
-        let may_remind = m.wire("may_remind", reminder_full & !is_in_work(&[Event::Reminded]));
+        let posting = m.wire("posting", read_posts | posts);
+        let may_post = m.wire("may_post", posted.can_take() & !posting);
+        let may_grant = m.wire("may_grant", arbiter.port("candidate") & grant.can_take() & !read_grants & !grants);
+        let may_remind = m.wire("may_remind", reminder_full & !read_reminds & !reminds);
         let same_queue = m.wire("same_queue", read_sq.eq(sq) | read_cq.eq(cq));
-        let waits = m.wire("waits", !read_event.is(Event::Nothing) & !event.is(Event::Nothing) & same_queue);
-        let may_choose = m.wire("may_choose", !waits & !is_in_work(&[Event::Changed]));
-        let next_sq = m.wire_of_width("next_sq", slot_bits);
+        let waits = m.wire("waits", read_works & works & same_queue);
+        let may_choose = m.wire("may_choose", !waits & !read_changes & !changes);
+        // The first of these that can be, by what it is about and what is known of its completion queue.
+        let number = |slot: Signal| slot.low(slot_bits);
+        let change_is_of_cq = command.item.operation.is(QueueOperation::CreateCompletion)
+            | command.item.operation.is(QueueOperation::DeleteCompletion);
+        let change_names_cq = change_is_of_cq | command.item.operation.is(QueueOperation::CreateSubmission);
+        let change_cq = change_is_of_cq.mux(command.item.queue, command.item.completion_queue);
+        let unknown_cq = (lit(0u8, 1), lit(0u8, slot_bits));
+        let candidates: [(Signal, Signal, (Signal, Signal)); 8] = [
+            (command.full, number(command.item.queue), (change_names_cq, number(change_cq))),
+            (rung_full, number(rung.slot), (rung.completion, number(rung.slot))),
+            (consumed.full, number(consumed.item.sqid), unknown_cq),
+            (released.full, number(released.item.sqid), unknown_cq),
+            (completion.full & may_post, number(completion.item.sqid), unknown_cq),
+            (firmware.full & may_post, number(firmware.item.sqid), unknown_cq),
+            (may_grant, arbiter.port("candidate_sq"), unknown_cq),
+            (may_remind, lit(0u8, slot_bits), (lit(1u8, 1), reminder_cq)),
+        ];
+        let turns = m.wire("turns", {
+            let wishes: Vec<Signal> = candidates.iter().map(|(wish, ..)| *wish).collect();
+            let turn = |i: usize| wishes[..i].iter().fold(wishes[i], |turn, before| turn & !*before);
+            cat(&(0..wishes.len()).rev().map(turn).collect::<Vec<_>>())
+        });
+        let of_turn = |value: &dyn Fn(&(Signal, Signal, (Signal, Signal))) -> Signal| {
+            one_hot_select(turns, &candidates.iter().map(value).collect::<Vec<_>>())
+        };
+        let next_sq = m.wire("next_sq", of_turn(&|(_, sq, _)| *sq));
+        let names_cq = m.wire("names_cq", of_turn(&|(.., (names, _))| *names).any());
+        let named_cq = m.wire("named_cq", of_turn(&|(.., (_, cq))| *cq));
         let looked_up_cq = m.wire("looked_up_cq", completion_queue_of.lookup(next_sq));
-        let next_cq = m.wire_of_width("next_cq", slot_bits);
 
         // 3. Conditions, step 3.
         let this_sq = m.wire("this_sq", one_hot(sq, slots));
@@ -261,9 +288,9 @@ impl Block for Queues {
         let head_is_legal = m.wire("head_is_legal", in_range & moved.le(occupied.now));
         let has_moved = m.wire("has_moved", moved.any());
         let has_room = m.wire("has_room", room.now.any());
-        let grants = m.wire("grants", sq_runs & is_granting);
+        let may_be_granted = m.wire("may_be_granted", sq_runs & is_granting);
         let possible = m.wire("possible", {
-            limit_of_line & limit_of_room & limit_of_available & limit_of_turn & grants.repeat(8)
+            limit_of_line & limit_of_room & limit_of_available & limit_of_turn & may_be_granted.repeat(8)
         });
         let count = m.wire("count", highest(possible));
         let leaves_some = m.wire("leaves_some", {
@@ -309,81 +336,66 @@ impl Block for Queues {
             });
         });
         let remind_turn = m.wire("remind_turn", round_robin(remind, last_remind_turn));
-        when(!reminder_full & !is_in_work(&[Event::Reminded]), || {
+        when(!reminder_full & !read_reminds & !reminds, || {
             reminder_turn.set(remind_turn);
-            reminder_full.set(remind.any());
+            reminder_found.set(remind.any());
+            when(reminder_found, || {
+                reminder_found.set(false);
+                reminder_full.set(true);
+                reminder_cq.set(one_hot_index(reminder_turn));
+                reminder_turn.set(reminder_turn);
+            });
         });
 
         // 4. Next state, step 1: the event of the next clock. `completion_queue_of` is read here, so nothing is chosen while queues change.
-        next_sq.set(rung.slot.low(slot_bits));
-        next_cq.set(looked_up_cq);
         when(!waits, || {
             read_event.goto(Event::Nothing);
+            for flag in [read_works, read_posts, read_grants, read_reminds, read_changes] {
+                flag.set(false);
+            }
             read_sq.set(next_sq);
-            read_cq.set(next_cq);
+            read_cq.set(names_cq.mux(named_cq, looked_up_cq));
             read_rung.set(rung);
             read_limit.set(arbiter.port("candidate_limit"));
             read_dropped.set(consumed.item.dropped);
             read_finished.set(completion.item);
-            when(!(completion.full & may_post), || read_finished.set(firmware.item));
+            when(turns.bit(5), || read_finished.set(firmware.item));
             read_change.set(command.item);
         });
         when(may_choose, || {
-            when(command.full, || {
-                command.consume();
-                next_sq.set(command.item.queue.low(slot_bits));
-                read_event.goto(Event::Changed);
-                switch(command.item.operation, |operation: QueueOperation| match operation {
-                    QueueOperation::CreateSubmission => next_cq.set(command.item.completion_queue.low(slot_bits)),
-                    QueueOperation::StopSubmission | QueueOperation::DeleteSubmission => {}
-                    QueueOperation::CreateCompletion | QueueOperation::DeleteCompletion => {
-                        next_cq.set(command.item.queue.low(slot_bits));
-                    }
+            let choose = |turn: u32, kind: Event, flags: &[Signal], consume: &dyn Fn()| {
+                when(turns.bit(turn), || {
+                    consume();
+                    read_event.goto(kind);
+                    read_works.set(true);
+                    flags.iter().for_each(|flag| flag.set(lit(1u8, 1)));
                 });
-            })
-            .else_when(rung_full, || {
-                take_doorbell.set(true);
-                read_event.goto(Event::Tail);
-                when(rung.completion, || {
-                    next_cq.set(rung.slot.low(slot_bits));
-                    read_event.goto(Event::Head);
-                });
-            })
-            .else_when(consumed.full, || {
-                consumed.consume();
-                next_sq.set(consumed.item.sqid.low(slot_bits));
-                read_event.goto(Event::Consumed);
-            })
-            .else_when(released.full, || {
-                released.consume();
-                next_sq.set(released.item.sqid.low(slot_bits));
-                read_event.goto(Event::Released);
-            })
-            .else_when(completion.full & may_post, || {
-                completion.consume();
-                next_sq.set(completion.item.sqid.low(slot_bits));
-                read_event.goto(Event::Posted);
-            })
-            .else_when(firmware.full & may_post, || {
-                firmware.consume();
-                next_sq.set(firmware.item.sqid.low(slot_bits));
-                read_event.goto(Event::FirmwarePosted);
-            })
-            .else_when(may_grant, || {
-                takes_candidate.set(true);
-                next_sq.set(arbiter.port("candidate_sq"));
-                read_event.goto(Event::Granted);
-            })
-            .else_when(may_remind, || {
-                next_cq.set(one_hot_index(reminder_turn));
+            };
+            choose(0, Event::Changed, &[read_changes], &|| command.consume());
+            choose(1, Event::Tail, &[], &|| take_doorbell.set(true));
+            when(turns.bit(1) & rung.completion, || read_event.goto(Event::Head));
+            choose(2, Event::Consumed, &[], &|| consumed.consume());
+            choose(3, Event::Released, &[], &|| released.consume());
+            choose(4, Event::Posted, &[read_posts], &|| completion.consume());
+            choose(5, Event::FirmwarePosted, &[read_posts], &|| firmware.consume());
+            choose(6, Event::Granted, &[read_grants], &|| takes_candidate.set(true));
+            choose(7, Event::Reminded, &[read_reminds], &|| {
                 last_remind_turn.set(reminder_turn);
                 reminder_full.set(false);
-                read_event.goto(Event::Reminded);
             });
         });
 
         // 4. Next state, step 2: tables are read, and what depends on few of them is worked out.
         event.set(read_event);
+        for (flag, read) in [
+            (works, read_works),
+            (posts, read_posts),
+            (grants, read_grants),
+            (reminds, read_reminds),
+            (changes, read_changes),
+        ] {
+            flag.set(read & !waits);
+        }
         when(waits, || event.goto(Event::Nothing));
         sq.set(read_sq);
         cq.set(read_cq);
