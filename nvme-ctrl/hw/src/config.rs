@@ -1,6 +1,6 @@
 //! The configuration of the controller: what may differ between one controller and another.
 
-use nvme_spec::limits;
+use nvme_spec::{firmware_port, limits};
 use rtl_hdl::address_width;
 
 /// Width of an index into a queue.
@@ -9,7 +9,9 @@ pub const INDEX_BITS: u32 = address_width(limits::QUEUE_ENTRIES_MAX);
 /// The parameters of a controller. Every block is given the whole configuration and derives its widths from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Number of I/O submission queues, and of I/O completion queues; the admin queue pair comes on top.
+    /// Number of PCIe functions, each a controller of its own to its host.
+    pub functions: u32,
+    /// Number of I/O submission queues, and of I/O completion queues, of all functions; the admin queue pairs come on top.
     pub io_queues: u32,
     /// Entries of the longest I/O queue; a power of two. CAP.MQES says so to the host. The admin queues may have 4096 entries in any case
     /// (NVMe Base, "Admin Queue Attributes"), so indexes have 12 bits in every configuration.
@@ -27,6 +29,9 @@ pub struct Config {
 /// A constraint that a configuration breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// `functions` is outside of 1 to [`firmware_port::FUNCTIONS_MAX`].
+    #[error("a controller has 1 to {} functions", firmware_port::FUNCTIONS_MAX)]
+    Functions,
     /// `io_queues` is outside of 1 to [`limits::IO_QUEUES_MAX`].
     #[error("a controller has 1 to {} I/O queues", limits::IO_QUEUES_MAX)]
     IoQueues,
@@ -50,13 +55,23 @@ pub enum ConfigError {
 impl Config {
     /// Small memories and short queues, so that rings wrap and tables fill up often: for tests.
     pub const SMALL: Config =
-        Config { io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
+        Config { functions: 1, io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
     /// What the demonstration and the bench run.
-    pub const DEFAULT: Config =
-        Config { io_queues: 8, queue_entries_max: 4096, lba_bytes: 512, units: 16, slots: 32, fetches: 4 };
+    pub const DEFAULT: Config = Config {
+        functions: 1,
+        io_queues: 8,
+        queue_entries_max: 4096,
+        lba_bytes: 512,
+        units: 16,
+        slots: 32,
+        fetches: 4,
+    };
 
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {
+        if self.functions == 0 || self.functions > firmware_port::FUNCTIONS_MAX {
+            return Err(ConfigError::Functions);
+        }
         if self.io_queues == 0 || self.io_queues > limits::IO_QUEUES_MAX as u32 {
             return Err(ConfigError::IoQueues);
         }
@@ -101,8 +116,14 @@ impl Config {
     /// A suffix for the names of modules that depend on the configuration.
     pub fn suffix(&self) -> String {
         format!(
-            "q{}_e{}_l{}_u{}_s{}_f{}",
-            self.io_queues, self.queue_entries_max, self.lba_bytes, self.units, self.slots, self.fetches
+            "n{}_q{}_e{}_l{}_u{}_s{}_f{}",
+            self.functions,
+            self.io_queues,
+            self.queue_entries_max,
+            self.lba_bytes,
+            self.units,
+            self.slots,
+            self.fetches
         )
     }
 }
@@ -121,6 +142,8 @@ mod tests {
     fn each_constraint_has_its_error() {
         let ok = Config::DEFAULT;
         let broken = [
+            (Config { functions: 0, ..ok }, ConfigError::Functions),
+            (Config { functions: 9, ..ok }, ConfigError::Functions),
             (Config { io_queues: 0, ..ok }, ConfigError::IoQueues),
             (Config { io_queues: 256, ..ok }, ConfigError::IoQueues),
             (Config { queue_entries_max: 100, ..ok }, ConfigError::QueueEntries),

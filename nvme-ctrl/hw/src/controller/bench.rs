@@ -211,20 +211,22 @@ fn wrong_doorbells_are_reported_and_ignored() {
         s.attach(100);
         let buffer = s.host.alloc_guarded(4096, 4096);
         let mut pair = s.create_io_pair(1, 4, 4);
-        let clear = (port::events::INVALID_DOORBELL.mask() | port::events::INVALID_DOORBELL_VALUE.mask()) as u32;
+        let clear = (port::function_events::INVALID_DOORBELL.mask()
+            | port::function_events::INVALID_DOORBELL_VALUE.mask()) as u32;
         for (offset, value, event) in [
-            (regs::sq_tail_doorbell(2), 1, port::events::INVALID_DOORBELL),
-            (regs::cq_head_doorbell(2), 0, port::events::INVALID_DOORBELL),
-            (regs::sq_tail_doorbell(200), 1, port::events::INVALID_DOORBELL),
-            (regs::sq_tail_doorbell(1), 4, port::events::INVALID_DOORBELL_VALUE),
-            (regs::sq_tail_doorbell(1), 0xFFFF, port::events::INVALID_DOORBELL_VALUE),
-            (regs::cq_head_doorbell(1), 1, port::events::INVALID_DOORBELL_VALUE),
-            (regs::cq_head_doorbell(1), 0xFFFF, port::events::INVALID_DOORBELL_VALUE),
+            (regs::sq_tail_doorbell(2), 1, port::function_events::INVALID_DOORBELL),
+            (regs::cq_head_doorbell(2), 0, port::function_events::INVALID_DOORBELL),
+            (regs::sq_tail_doorbell(200), 1, port::function_events::INVALID_DOORBELL),
+            (regs::sq_tail_doorbell(1), 4, port::function_events::INVALID_DOORBELL_VALUE),
+            (regs::sq_tail_doorbell(1), 0xFFFF, port::function_events::INVALID_DOORBELL_VALUE),
+            (regs::cq_head_doorbell(1), 1, port::function_events::INVALID_DOORBELL_VALUE),
+            (regs::cq_head_doorbell(1), 0xFFFF, port::function_events::INVALID_DOORBELL_VALUE),
         ] {
             s.mmio_write(offset, value);
             s.wait_event(&event);
-            assert_eq!(u64::from(s.firmware_read(&port::EVENTS)), event.mask(), "doorbell {offset:#x} = {value:#x}");
-            s.firmware_write(&port::EVENTS_CLEAR, clear);
+            let events = s.firmware_read(&port::FUNCTION_EVENTS);
+            assert_eq!(u64::from(events), event.mask(), "doorbell {offset:#x} = {value:#x}");
+            s.firmware_write(&port::FUNCTION_EVENTS_CLEAR, clear);
             assert_eq!(s.firmware_read(&port::EVENTS), 0);
         }
         // A doorbell that says nothing new is no mistake.
@@ -372,7 +374,7 @@ fn unreadable_queues_are_fatal_and_a_reset_helps() {
             }
             s.submit(&mut admin, &entry(0x06, 1, 0, 1, [0, 0]));
             s.ring(&admin);
-            s.wait_event(&port::events::HOST_ERROR);
+            s.wait_event(&port::function_events::HOST_ERROR);
             s.firmware_write(&port::STATUS_SET, 3);
             assert_eq!(s.mmio_read(regs::CSTS.offset), 3, "CSTS.CFS");
             s.run(200);
@@ -388,7 +390,7 @@ fn unreadable_queues_are_fatal_and_a_reset_helps() {
         s.ring(&admin);
         s.firmware_pops();
         s.firmware_posts(0, 1, 0, 0);
-        s.wait_event(&port::events::HOST_ERROR);
+        s.wait_event(&port::function_events::HOST_ERROR);
         assert_eq!(s.firmware_read(&port::HOST_WRITE_ERRORS.low), 1);
         s.disable();
         s.host.faults.clear();
@@ -437,7 +439,7 @@ fn busy_life(s: &mut System, rng: &mut Rng) {
         s.mmio_write(regs::CC.offset, CC_ENABLED);
         s.run(rng.below(60) as u32);
         s.mmio_write(regs::CC.offset, 0);
-        s.wait_event(&port::events::DISABLED);
+        s.wait_event(&port::function_events::DISABLED);
         s.firmware_write(&port::CONTROL, 1);
         return;
     }
@@ -498,9 +500,9 @@ fn busy_life(s: &mut System, rng: &mut Rng) {
     if rng.percent(30) {
         // The host does not wait for CSTS.RDY. The next life is enabled right away.
         s.mmio_write(regs::CC.offset, CC_ENABLED);
-        s.wait_event(&port::events::DISABLED);
+        s.wait_event(&port::function_events::DISABLED);
         s.firmware_write(&port::CONTROL, 1);
-        s.wait_event(&port::events::ENABLE);
+        s.wait_event(&port::function_events::ENABLE);
         s.disable();
         return;
     }

@@ -140,8 +140,15 @@ impl Block for Controller {
         // 7. What firmware gets.
         m.connect(&decode, "inbox", &mailbox, "inbox");
         m.connect(&io_engine, "failure", &mailbox, "failure");
-        wires(&decode, &mailbox, &["host_error"]);
-        wires(&host_port, &mailbox, &["write_error", "queue_write_error"]);
+        wires(&host_port, &mailbox, &["write_error"]);
+        // What belongs to a function: there is one.
+        let of_function = |from: &InstanceHandle, names: &[&str]| {
+            for name in names {
+                wire(from, name, &mailbox, &format!("{name}_f0"));
+            }
+        };
+        of_function(&decode, &["host_error"]);
+        of_function(&host_port, &["queue_write_error"]);
 
         // 8. What firmware asks for.
         AxiLite::export(m, &mailbox, "firmware", "firmware");
@@ -150,14 +157,15 @@ impl Block for Controller {
         m.connect(&mailbox, "firmware_completion", &queues, "firmware_completion");
         m.connect(&mailbox, "queue_command", &queues, "command");
         wires(&mailbox, &queues, &["select"]);
-        wires(&mailbox, &decode, &["namespace_blocks"]);
+        wires(&mailbox, &decode, &["namespace_write", "namespace_index", "namespace_row"]);
         wires(&mailbox, &io_engine, &["buffer_write", "buffer_address", "buffer_write_data"]);
         wires(&io_engine, &mailbox, &["buffer_read_data"]);
         let answers =
             ["command_answered", "firmware_answered", "firmware_refused", "firmware_dropped", "firmware_room"];
         wires(&queues, &mailbox, &answers);
-        wires(&queues, &mailbox, &["doorbell_unknown", "doorbell_illegal", "selected_in_flight"]);
-        wires(&regs, &mailbox, &["cc", "aqa", "asq", "acq"]);
+        wires(&queues, &mailbox, &["selected_in_flight"]);
+        of_function(&queues, &["doorbell_unknown", "doorbell_illegal"]);
+        of_function(&regs, &["cc", "aqa", "asq", "acq"]);
 
         // 9, 10. Completions and interrupts.
         m.connect(&queues, "posted", &cq_post, "posted");
@@ -196,8 +204,10 @@ impl Block for Controller {
         lifecycle.port("function_reset").set(function_level_reset);
         let quiet = [&queues, &io_engine, &cq_post, &irq, &host_port].map(|block| block.port("quiet"));
         lifecycle.port("quiet").set(cat(&quiet));
-        wires(&mailbox, &lifecycle, &["acknowledge", "status_write", "status_value"]);
-        wires(&lifecycle, &mailbox, &["alive", "clear", "enabling", "disabled", "status"]);
+        wire(&mailbox, "acknowledge_f0", &lifecycle, "acknowledge");
+        wire(&mailbox, "status_write_f0", &lifecycle, "status_write");
+        wires(&mailbox, &lifecycle, &["status_value"]);
+        of_function(&lifecycle, &["alive", "clear", "enabling", "disabled", "status"]);
         wires(&lifecycle, &regs, &["status"]);
         wires(&lifecycle, &queues, &["granting"]);
         wires(&lifecycle, &decode, &["draining"]);

@@ -92,8 +92,14 @@ hw_bundle! {
     pub struct QueueCommand {
         /// What to do.
         pub operation: QueueOperation,
-        /// The queue.
+        /// Slot of the queue.
         pub queue: Bits<8>,
+        /// The function that it belongs to.
+        pub function: Bits<8>,
+        /// What its host calls it.
+        pub qid: Bits<16>,
+        /// Priority of a submission queue: 0 is urgent, 3 low.
+        pub priority: Bits<2>,
         /// The completion queue of a submission queue that is created.
         pub completion_queue: Bits<8>,
         /// Address of the first entry: the page number.
