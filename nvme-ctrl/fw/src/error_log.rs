@@ -1,12 +1,10 @@
 //! The Error Information log. NVMe Base, "Error Information (Log Identifier 01h)".
 
-use nvme_spec::limits::{ERROR_LOG_ENTRIES, NSID};
+use nvme_spec::limits::{ERROR_LOG_ENTRIES, NSID_BROADCAST};
 use nvme_spec::log::{ErrorLogEntry, NO_PARAMETER_LOCATION};
 use nvme_spec::status::status_code_type;
 use nvme_spec::{SqEntry, Status};
 use zerocopy::FromZeros;
-
-use crate::port::CommandId;
 
 const ENTRIES: usize = ERROR_LOG_ENTRIES as usize;
 
@@ -35,18 +33,18 @@ impl ErrorLog {
     }
 
     /// Logs a command that ends with an error.
-    pub(crate) fn add(&mut self, command: CommandId, entry: &SqEntry, status: Status) {
+    pub(crate) fn add(&mut self, qid: u16, entry: &SqEntry, status: Status) {
         if status.status_code_type() == status_code_type::MEDIA {
             self.media_errors += 1;
         }
         // Only I/O commands name logical blocks.
-        let lba = match command.sqid {
+        let lba = match qid {
             0 => 0,
             _ => u64::from(entry.cdw(11)) << 32 | u64::from(entry.cdw(10)),
         };
         self.push(ErrorLogEntry {
-            sqid: u16::from(command.sqid).into(),
-            cid: command.cid.into(),
+            sqid: qid.into(),
+            cid: entry.cid,
             // The lowest bit is the phase tag, which nobody needs here.
             status_field: (status.raw() << 1).into(),
             lba: lba.into(),
@@ -57,7 +55,12 @@ impl ErrorLog {
 
     /// Logs an error that no command is to blame for.
     pub(crate) fn add_without_command(&mut self) {
-        self.push(ErrorLogEntry { sqid: u16::MAX.into(), cid: u16::MAX.into(), nsid: NSID.into(), ..Self::nothing() });
+        self.push(ErrorLogEntry {
+            sqid: u16::MAX.into(),
+            cid: u16::MAX.into(),
+            nsid: NSID_BROADCAST.into(),
+            ..Self::nothing()
+        });
     }
 
     /// The `age`-th newest error; all zero if there are not so many.

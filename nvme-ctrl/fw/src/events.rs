@@ -3,15 +3,16 @@
 //! An event that occurs waits until the host has an event request outstanding. When it is told, further events of its type wait until the host
 //! has read the type's log page with Retain Asynchronous Event 0.
 
-use nvme_spec::feature::{error_event, event_result, event_type, smart_event};
-use nvme_spec::firmware_port::events as event;
+use nvme_spec::feature::{error_event, event_result, event_type, notice_event, smart_event};
+use nvme_spec::firmware_port::{self as regs, function_events as event};
 use nvme_spec::limits::ASYNC_EVENT_REQUESTS;
 use nvme_spec::log::lid;
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::Status;
 use soc_hal::Mmio;
 
+use crate::commands::Place;
+use crate::life::Abort;
 use crate::list::List;
-use crate::port::{CommandId, Completion};
 use crate::Firmware;
 
 /// What this controller tells.
@@ -20,35 +21,56 @@ pub(crate) enum Event {
     InvalidDoorbellRegister,
     InvalidDoorbellValue,
     TemperatureThreshold,
+    NamespaceAttributeChanged,
+    FirmwareActivationStarting,
 }
 
 impl Event {
-    const ALL: [Self; 3] = [Self::InvalidDoorbellRegister, Self::InvalidDoorbellValue, Self::TemperatureThreshold];
+    const ALL: [Self; 5] = [
+        Self::InvalidDoorbellRegister,
+        Self::InvalidDoorbellValue,
+        Self::TemperatureThreshold,
+        Self::NamespaceAttributeChanged,
+        Self::FirmwareActivationStarting,
+    ];
 
     const fn event_type(self) -> u8 {
         match self {
             Self::InvalidDoorbellRegister | Self::InvalidDoorbellValue => event_type::ERROR,
             Self::TemperatureThreshold => event_type::SMART,
+            Self::NamespaceAttributeChanged | Self::FirmwareActivationStarting => event_type::NOTICE,
+        }
+    }
+
+    /// The log page that belongs to it: reading it lets the host be told again.
+    const fn log_page(self) -> u8 {
+        match self {
+            Self::InvalidDoorbellRegister | Self::InvalidDoorbellValue => lid::ERROR_INFORMATION,
+            Self::TemperatureThreshold => lid::SMART,
+            Self::NamespaceAttributeChanged => lid::CHANGED_NAMESPACES,
+            Self::FirmwareActivationStarting => lid::FIRMWARE_SLOT,
         }
     }
 
     /// Dword 0 of the completion.
     const fn result(self) -> u32 {
-        let (information, log_page) = match self {
-            Self::InvalidDoorbellRegister => (error_event::INVALID_DOORBELL_REGISTER, lid::ERROR_INFORMATION),
-            Self::InvalidDoorbellValue => (error_event::INVALID_DOORBELL_VALUE, lid::ERROR_INFORMATION),
-            Self::TemperatureThreshold => (smart_event::TEMPERATURE_THRESHOLD, lid::SMART),
+        let information = match self {
+            Self::InvalidDoorbellRegister => error_event::INVALID_DOORBELL_REGISTER,
+            Self::InvalidDoorbellValue => error_event::INVALID_DOORBELL_VALUE,
+            Self::TemperatureThreshold => smart_event::TEMPERATURE_THRESHOLD,
+            Self::NamespaceAttributeChanged => notice_event::NAMESPACE_ATTRIBUTE_CHANGED,
+            Self::FirmwareActivationStarting => notice_event::FIRMWARE_ACTIVATION_STARTING,
         };
-        event_result(self.event_type(), information, log_page)
+        event_result(self.event_type(), information, self.log_page())
     }
 }
 
 pub(crate) struct AsyncEvents {
-    /// Command identifiers of the requests that the host has outstanding.
-    requests: List<u16, { ASYNC_EVENT_REQUESTS as usize }>,
+    /// The requests that the host has outstanding.
+    requests: List<Place, { ASYNC_EVENT_REQUESTS as usize }>,
     /// A bit per element of `Event::ALL`: it has occurred and was not told yet.
     occurred: u8,
-    /// A bit per event type: one was told, and its log page was not read since.
+    /// A bit per log page of an event that was told, and that was not read since: no event of its type is told.
     masked: u8,
 }
 
@@ -58,21 +80,18 @@ impl AsyncEvents {
     }
 
     /// Holds a request.
-    pub(crate) fn add_request(&mut self, cid: u16) -> Result<(), Status> {
+    pub(crate) fn add_request(&mut self, place: Place) -> Result<(), Status> {
         if self.requests.room() == 0 {
             return Err(Status::ASYNC_EVENT_REQUEST_LIMIT_EXCEEDED);
         }
-        self.requests.push(cid);
+        self.requests.push(place);
         Ok(())
     }
 
-    /// Takes back a request; whether there was one.
-    pub(crate) fn remove_request(&mut self, cid: u16) -> bool {
-        let index = self.requests.position(|held| *held == cid);
-        if let Some(index) = index {
-            self.requests.remove(index);
-        }
-        index.is_some()
+    /// Takes back a request, if it is there.
+    pub(crate) fn remove_request(&mut self, wanted: impl FnMut(&Place) -> bool) -> Option<Place> {
+        let index = self.requests.position(wanted)?;
+        Some(self.requests.remove(index))
     }
 
     /// An event occurs. It is told once, however often it occurs until then.
@@ -80,69 +99,91 @@ impl AsyncEvents {
         self.occurred |= 1 << event as u8;
     }
 
-    /// The log page of a type was read: its next event may be told.
-    pub(crate) fn acknowledge(&mut self, event_type: u8) {
-        self.masked &= !(1 << event_type);
+    /// A log page was read: the next event of its type may be told.
+    pub(crate) fn acknowledge(&mut self, log_page: u8) {
+        for event in Event::ALL.into_iter().filter(|event| event.log_page() == log_page) {
+            self.masked &= !(1 << event as u8);
+        }
+    }
+
+    /// Whether an event of the type was told and its log page not read since.
+    fn is_masked(&self, event_type: u8) -> bool {
+        Event::ALL.iter().any(|told| told.event_type() == event_type && self.masked >> *told as u8 & 1 == 1)
     }
 
     /// The next request to complete, and with which event.
-    fn take(&mut self) -> Option<(u16, Event)> {
+    fn take(&mut self) -> Option<(Place, Event)> {
         if self.requests.is_empty() {
             return None;
         }
-        let is_next =
-            |event: &Event| self.occurred >> *event as u8 & 1 == 1 && self.masked >> event.event_type() & 1 == 0;
+        let is_next = |event: &Event| self.occurred >> *event as u8 & 1 == 1 && !self.is_masked(event.event_type());
         let event = Event::ALL.into_iter().find(is_next)?;
         self.occurred &= !(1 << event as u8);
-        self.masked |= 1 << event.event_type();
+        self.masked |= 1 << event as u8;
         Some((self.requests.remove(0), event))
     }
 }
 
 impl<M: Mmio> Firmware<M> {
-    /// Tells the host what has occurred, as far as it has asked.
+    /// Tells the hosts what has occurred, as far as they have asked.
     pub(crate) fn deliver_events(&mut self) {
-        while self.life.completions.room() > 0 {
-            let Some((cid, event)) = self.life.events.take() else {
-                break;
-            };
-            self.complete(CommandId { sqid: 0, cid }, event.result());
+        for function in 0..self.functions.len() as u8 {
+            while let Some((place, event)) = self.of(function).events.take() {
+                self.complete(place, event.result());
+            }
+        }
+    }
+
+    /// The host has read a log page, and does not retain its event.
+    pub(crate) fn log_page_was_read(&mut self, function: u8, log_page: u8) {
+        let reader = self.of(function);
+        reader.events.acknowledge(log_page);
+        if log_page == lid::CHANGED_NAMESPACES {
+            reader.changed_namespaces = 0;
         }
     }
 
     /// The host wrote to doorbells what it must not.
-    pub(crate) fn notice_doorbell_errors(&mut self, events: u32) {
+    pub(crate) fn notice_doorbell_errors(&mut self, function: u8, events: u32) {
         let errors = [
             (event::INVALID_DOORBELL, Event::InvalidDoorbellRegister),
             (event::INVALID_DOORBELL_VALUE, Event::InvalidDoorbellValue),
         ];
         for (field, event) in errors {
             if field.get32(events) == 1 {
-                self.clear_event(field);
-                self.error_log.add_without_command();
-                self.life.events.raise(event);
+                self.port.write_of(&regs::FUNCTION_EVENTS_CLEAR, function, field.set32(0, 1));
+                let told = self.of(function);
+                told.error_log.add_without_command();
+                told.events.raise(event);
             }
         }
     }
 
     /// Executes the Abort commands that came in this poll. NVMe Base, "Abort command".
     ///
-    /// Only event requests stay long enough to be aborted; a command that is with the hardware ends by itself.
+    /// Only what firmware holds stays long enough to be aborted; a command that is with the hardware ends by itself.
     pub(crate) fn execute_aborts(&mut self) {
-        while !self.life.aborts.is_empty() {
-            let abort: SqEntry = self.life.aborts.remove(0);
-            let [sqid, cid] = [abort.cdw(10) as u16, (abort.cdw(10) >> 16) as u16];
-            let aborted = sqid == 0 && self.life.events.remove_request(cid);
-            if aborted {
-                self.life.completions.push(Completion {
-                    command: CommandId { sqid: 0, cid },
-                    result: 0,
-                    status: Status::ABORT_REQUESTED,
-                });
+        for function in 0..self.functions.len() as u8 {
+            while !self.of(function).aborts.is_empty() {
+                let abort = self.of(function).aborts.remove(0);
+                let aborted = self.find_held(function, &abort);
+                if let Some(place) = aborted {
+                    self.commands.end(place, 0, Status::ABORT_REQUESTED);
+                }
+                // Bit 0 of the result: the command was not aborted.
+                self.complete(abort.place, u32::from(aborted.is_none()));
             }
-            // Bit 0 of the result: the command was not aborted.
-            let command = CommandId { sqid: 0, cid: abort.cid.get() };
-            self.complete(command, u32::from(!aborted));
         }
+    }
+
+    /// The command that an Abort names, if firmware holds it.
+    fn find_held(&mut self, function: u8, abort: &Abort) -> Option<Place> {
+        let Self { commands, functions, .. } = self;
+        let owner = &mut functions[usize::from(function)];
+        if abort.sqid == 0 {
+            return owner.events.remove_request(|place| commands.command(*place).cid == abort.cid);
+        }
+        let sq = u8::try_from(abort.sqid).ok().and_then(|qid| owner.queues.sq(qid))?;
+        commands.find_held(sq.slot, abort.cid)
     }
 }

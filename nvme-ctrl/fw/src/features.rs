@@ -1,5 +1,6 @@
 //! The values of features. NVMe Base, "Feature Identifiers"; NVM Command Set, "Feature Identifiers".
 
+use nvme_spec::feature::notice;
 use nvme_spec::limits::IO_QUEUES_MAX;
 use nvme_spec::log::critical_warning;
 
@@ -38,6 +39,10 @@ pub(crate) struct Features {
     pub(crate) interrupt_coalescing: Value,
     pub(crate) write_atomicity: Value,
     pub(crate) async_event_configuration: Value,
+    /// Host Identifier, in the order of the wire.
+    pub(crate) host_identifier: [u8; 16],
+    /// Timestamp: milliseconds, and when the host set it in clocks; `None`: not since the reset.
+    pub(crate) timestamp: Option<(u64, u64)>,
     /// A bit per interrupt vector: Coalescing Disable.
     coalescing_disabled: [u64; VECTORS / 64],
 }
@@ -54,6 +59,8 @@ impl Features {
             interrupt_coalescing: Value::new(0),
             write_atomicity: Value::new(0),
             async_event_configuration: Value::new(0),
+            host_identifier: [0; 16],
+            timestamp: None,
             // The admin queue is never coalesced.
             coalescing_disabled: [1, 0, 0, 0],
         }
@@ -82,6 +89,21 @@ impl Features {
     pub(crate) fn set_coalescing_disabled(&mut self, vector: u8, disabled: bool) {
         let word = &mut self.coalescing_disabled[usize::from(vector) / 64];
         *word = *word & !(1 << (vector % 64)) | u64::from(disabled) << (vector % 64);
+    }
+
+    /// I/O queue pairs that were granted.
+    pub(crate) fn granted_pairs(&self) -> u16 {
+        self.granted_sqs().max(self.granted_cqs()) as u16
+    }
+
+    /// Whether the host wants to be told that namespaces have changed.
+    pub(crate) const fn wants_namespace_notices(&self) -> bool {
+        self.async_event_configuration.current & notice::NAMESPACE_ATTRIBUTE != 0
+    }
+
+    /// Whether the host wants to be told that an image is being activated.
+    pub(crate) const fn wants_activation_notices(&self) -> bool {
+        self.async_event_configuration.current & notice::FIRMWARE_ACTIVATION != 0
     }
 
     /// SMART, Critical Warning.

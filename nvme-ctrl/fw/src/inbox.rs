@@ -1,12 +1,13 @@
 //! Commands from the inbox.
 
-use nvme_spec::limits::NSID;
-use nvme_spec::{decode_io, Limits, NamespaceInfo, SqEntry, Status};
+use nvme_spec::limits::NSID_BROADCAST;
+use nvme_spec::{decode_io, FrameCommand, IoCommand, Limits, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
 use crate::port::{CommandId, InboxCommand};
-use crate::{Firmware, ROOM_FOR_COMMAND};
+use crate::request::Request;
+use crate::Firmware;
 
 /// Commands that are taken from the inbox per poll.
 const COMMANDS_PER_POLL: u32 = 8;
@@ -15,9 +16,8 @@ impl<M: Mmio> Firmware<M> {
     /// Takes commands from the inbox as long as each can be answered.
     pub(crate) fn poll_inbox(&mut self) {
         for _ in 0..COMMANDS_PER_POLL {
-            // The data buffer has one owner, and every command needs room for its completion.
-            let has_room = self.life.completions.room() >= ROOM_FOR_COMMAND;
-            if self.life.transfer.is_some() || !has_room {
+            // The data buffer has one owner, and every command needs a place.
+            if self.transfer.is_some() || !self.commands.has_room() {
                 break;
             }
             let Some(command) = self.port.pop_inbox() else {
@@ -28,37 +28,44 @@ impl<M: Mmio> Firmware<M> {
     }
 
     fn take(&mut self, command: &InboxCommand) {
-        let InboxCommand { sqid, failure, entry } = command;
+        let InboxCommand { slot, failure, entry } = command;
         // A command that outlived its queue has nobody to answer to.
-        if self.life.queues.sq(*sqid).is_none() {
+        let Some(owner) = self.sq_slots.owner(*slot) else {
             return;
-        }
+        };
+        let id = CommandId { function: owner.function, slot: *slot, cid: entry.cid.get() };
+        let place = self.commands.take(id);
+        let request = Request { function: owner.function, slot: *slot, place, entry: *entry };
         if let Some(status) = failure {
-            return self.refuse(*sqid, entry, *status);
+            return self.refuse(&request, *status);
         }
-        if *sqid != 0 {
-            return self.answer_io(*sqid, entry);
-        }
-        let id = CommandId { sqid: 0, cid: entry.cid.get() };
-        match self.execute_admin(entry) {
-            Ok(Answer::Done(result)) => self.complete(id, result),
+        let answer = match owner.qid {
+            0 => self.execute_admin(&request),
+            _ => self.answer_io(&request),
+        };
+        match answer {
+            Ok(Answer::Done(result)) => self.complete(place, result),
             Ok(Answer::Held) => {}
-            Ok(Answer::Send { bytes, described, acknowledges }) => {
-                self.begin_transfer(entry, bytes, described, acknowledges);
-            }
-            Err(status) => self.refuse(0, entry, status),
+            Err(status) => self.refuse(&request, status),
         }
     }
 
-    /// An I/O command that hardware does not execute: it is not valid.
-    fn answer_io(&mut self, sqid: u8, entry: &SqEntry) {
-        let namespace = NamespaceInfo { nsid: NSID, blocks: self.config.namespace_blocks };
-        let limits = Limits { lba_bytes: self.hardware.lba_bytes, ..Limits::DEFAULT };
-        // Hardware judges as `decode_io` does. A command that it did not execute although it is valid must not look as if it was executed.
-        let status = match decode_io(entry, &namespace, &limits) {
-            Err(status) => status,
-            Ok(_) => Status::INTERNAL_ERROR,
+    /// An I/O command that hardware does not execute: it is firmware's, or it is not valid.
+    fn answer_io(&mut self, request: &Request) -> Result<Answer, Status> {
+        let entry = &request.entry;
+        if let Some(command) = FrameCommand::decode(entry) {
+            return self.frame_command(request, command?);
+        }
+        let namespace = self.namespaces.info(request.function, entry.nsid.get());
+        let lba_bytes = match self.namespaces.attached(request.function, namespace.nsid) {
+            Some(found) => found.lba_bytes(),
+            None => self.hardware.lba_bytes,
         };
-        self.refuse(sqid, entry, status);
+        // Hardware judges as `decode_io` does. A command that it did not execute although it is valid must not look as if it was executed.
+        match decode_io(entry, &namespace, &Limits { lba_bytes, ..Limits::DEFAULT })? {
+            // Without a volatile write cache, everything that was completed is on the medium.
+            IoCommand::Flush if entry.nsid.get() == NSID_BROADCAST => Ok(Answer::Done(0)),
+            _ => Err(Status::INTERNAL_ERROR),
+        }
     }
 }

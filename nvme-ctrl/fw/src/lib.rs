@@ -1,16 +1,19 @@
-//! The NVMe controller's firmware: admin commands, features, logs, events.
+//! The NVMe controller's firmware: admin commands, features, logs, events, and the commands that wait for something.
 //!
 //! Hardware executes valid Read, Write and Flush commands by itself (`nvme_spec::decode`). Everything else arrives in the inbox of the firmware
 //! port (`nvme_spec::firmware_port`) and is answered here. [`Firmware`] is generic over [`Mmio`], so that one source runs on a
 //! processor of the device, on a PC against simulated hardware, and in tests against a fake.
 //!
 //! ## How it runs
-//! [`Firmware::poll`] does a bounded amount of work and never waits: what takes time (a transfer, the deletion of a queue, a completion for a full
-//! queue, an event request) is kept as state and looked at again in the next poll. A poll without work reads one register.
+//! One [`Firmware`] serves all functions of the controller, each of which is a controller of its own to its host; what they share, the NVM subsystem,
+//! is there once. [`Firmware::poll`] does a bounded amount of work and never waits: what takes time (a transfer, the deletion of a queue, a
+//! completion for a full queue, an event request, a frame that has not come) is kept as state and looked at again in a later poll. A poll
+//! without work reads one register.
 //!
 //! ## Limits
-//! Of [`HELD_COMMANDS`](nvme_spec::limits::HELD_COMMANDS) completions may wait for room in their queues. While so many wait, the inbox is left
-//! alone until the host makes room or resets the controller.
+//! [`HELD_COMMANDS`](nvme_spec::limits::HELD_COMMANDS) commands may be held, and beside them
+//! [`FIRMWARE_COMMANDS`](nvme_spec::limits::FIRMWARE_COMMANDS) may be worked on or wait for room in their completion queue. While so many wait,
+//! the inbox is left alone until a host makes room or resets its controller.
 #![no_std]
 #![deny(missing_docs)]
 
@@ -18,49 +21,79 @@
 extern crate std;
 
 mod admin;
-mod completions;
+mod commands;
 mod config;
 mod error_log;
 mod events;
 mod features;
+mod frames;
 mod inbox;
+mod keep_alive;
 mod life;
 mod list;
+mod namespaces;
 mod port;
 mod queues;
+mod request;
 mod shutdown;
+mod slots;
 mod transfer;
 
-pub use config::Config;
+pub use config::{Config, NamespaceConfig};
 
-use nvme_spec::firmware_port::{self as regs, events as event};
-use nvme_spec::limits::{ABORTS, ASYNC_EVENT_REQUESTS};
-use nvme_spec::{FatalCode, SqEntry, Status};
+use nvme_spec::firmware_port::{self as regs, events as event, function_events};
+use nvme_spec::reg::Field;
+use nvme_spec::{FatalCode, Status};
 use soc_hal::Mmio;
 
-use error_log::ErrorLog;
-use life::{Life, State};
-use port::{CommandId, Completion, Hardware, Port};
+use commands::{Commands, Place};
+use frames::Frames;
+use life::{Function, State};
+use namespaces::Namespaces;
+use port::{Hardware, Port};
+use queues::Slots;
+use request::Request;
+use slots::FirmwareSlots;
+use transfer::Transfer;
 
-/// Room for completions that must be there before a command is taken from the inbox: for itself, a transfer, and all commands that are held.
-const ROOM_FOR_COMMAND: usize = 2 + 2 * ABORTS as usize + ASYNC_EVENT_REQUESTS as usize;
+/// Functions that this firmware can serve.
+pub const FUNCTIONS: usize = 2;
 
-/// The firmware of one controller.
+/// The firmware of a controller with all its functions.
 pub struct Firmware<M> {
     port: Port<M>,
     config: Config,
-    /// What the hardware says about itself; looked at when the controller is enabled.
+    /// What the hardware says about itself; looked at when the first function is enabled.
     hardware: Hardware,
-    /// Survives controller resets.
-    error_log: ErrorLog,
-    /// Ends with a controller reset.
-    life: Life,
+    is_identified: bool,
+    functions: [Function; FUNCTIONS],
+    commands: Commands,
+    sq_slots: Slots,
+    cq_slots: Slots,
+    /// What uses the data buffer.
+    transfer: Option<Transfer>,
+    frames: Frames,
+    namespaces: Namespaces,
+    slots: FirmwareSlots,
 }
 
 impl<M: Mmio> Firmware<M> {
     /// Firmware for the controller behind `mmio`. It touches no register before the first poll.
-    pub fn new(mmio: M, config: Config) -> Self {
-        Self { port: Port { mmio }, config, hardware: Hardware::NONE, error_log: ErrorLog::new(), life: Life::new() }
+    pub const fn new(mmio: M, config: Config) -> Self {
+        Self {
+            port: Port { mmio },
+            config,
+            hardware: Hardware::NONE,
+            is_identified: false,
+            functions: [const { Function::new() }; FUNCTIONS],
+            commands: Commands::new(),
+            sq_slots: Slots::new(),
+            cq_slots: Slots::new(),
+            transfer: None,
+            frames: Frames::new(),
+            namespaces: Namespaces::new(),
+            slots: FirmwareSlots::new(),
+        }
     }
 
     /// The register bus.
@@ -73,83 +106,107 @@ impl<M: Mmio> Firmware<M> {
         &self.port.mmio
     }
 
-    /// Why the controller has stopped, if it has.
+    /// Why a function has stopped, if one has.
     pub fn fatal(&self) -> Option<FatalCode> {
-        match self.life.state {
+        self.functions.iter().find_map(|function| match function.state {
             State::Failed(code) => Some(code),
             State::Disabled | State::Ready => None,
-        }
+        })
     }
 
     /// Whether something is kept that a later poll continues even if no event is raised in between.
     pub fn is_busy(&self) -> bool {
-        let life = &self.life;
-        life.transfer.is_some()
-            || life.is_shutting_down()
-            || life.completions.can_post()
-            || life.queues.io_sqs().any(|(_, sq)| sq.deleted_by.is_some())
+        self.transfer.is_some()
+            || self.commands.can_post()
+            || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }
 
     /// Looks at everything once, in a fixed order, and does a bounded amount of work.
     pub fn poll(&mut self) {
         let events = self.port.read(&regs::EVENTS);
-        let raised = |event: nvme_spec::reg::Field| event.get32(events) == 1;
-        if raised(event::DISABLED) {
-            return self.end_life();
+        let raised = |event: Field| event.get32(events) == 1;
+        for function in 0..FUNCTIONS as u8 {
+            if event::FUNCTIONS.get32(events) >> function & 1 == 1 {
+                self.poll_function(function);
+            }
         }
-        if raised(event::SHUTDOWN) {
-            self.notice_shutdown();
-        }
-        match self.life.state {
-            State::Disabled if raised(event::ENABLE) => return self.begin_life(),
-            State::Disabled | State::Failed(_) => return,
-            State::Ready => {}
-        }
-        if raised(event::HOST_ERROR) {
-            return self.fail(FatalCode::HostMemory);
-        }
-        self.notice_doorbell_errors(events);
         if raised(event::COMPLETION_ROOM) {
-            self.clear_event(event::COMPLETION_ROOM);
-            self.life.completions.retry_all();
+            self.port.write(&regs::EVENTS_CLEAR, event::COMPLETION_ROOM.set32(0, 1));
+            self.commands.retry_all();
+        }
+        if raised(event::ALARM) {
+            self.notice_alarm();
+        }
+        if self.functions.iter().all(|function| function.state != State::Ready) {
+            return;
         }
         // While the hardware has a completion of ours, nothing else may touch those that wait.
-        if !self.life.completions.poll(&mut self.port) {
+        if !self.commands.poll(&mut self.port) {
             return;
         }
         self.poll_transfer();
+        self.poll_frames();
         self.poll_deletions();
         self.poll_shutdown();
-        if self.life.state != State::Ready {
+        if self.functions.iter().all(|function| function.state != State::Ready) {
             return;
         }
         self.poll_inbox();
         self.execute_aborts();
         self.deliver_events();
-        self.life.completions.poll(&mut self.port);
+        self.commands.poll(&mut self.port);
     }
 
-    /// Stops the controller: what went wrong cannot be told by a completion. NVMe Base, "Controller Fatal Status".
-    fn fail(&mut self, code: FatalCode) {
-        self.life.state = State::Failed(code);
-        self.life.status = regs::status_set::CFS.set32(self.life.status, 1);
-        self.port.write(&regs::STATUS_SET, self.life.status);
+    /// The events of one function.
+    fn poll_function(&mut self, function: u8) {
+        let events = self.port.read_of(&regs::FUNCTION_EVENTS, function);
+        let raised = |event: Field| event.get32(events) == 1;
+        if raised(function_events::DISABLED) {
+            return self.end_life(function);
+        }
+        if raised(function_events::SHUTDOWN) {
+            self.notice_shutdown(function);
+        }
+        match self.of(function).state {
+            State::Disabled if raised(function_events::ENABLE) => return self.begin_life(function),
+            State::Disabled | State::Failed(_) => return,
+            State::Ready => {}
+        }
+        if raised(function_events::HOST_ERROR) {
+            return self.fail(function, FatalCode::HostMemory);
+        }
+        self.notice_doorbell_errors(function, events);
     }
 
-    fn clear_event(&mut self, event: nvme_spec::reg::Field) {
-        self.port.write(&regs::EVENTS_CLEAR, event.set32(0, 1));
+    /// The state of a function.
+    fn of(&mut self, function: u8) -> &mut Function {
+        &mut self.functions[usize::from(function)]
+    }
+
+    /// The functions that the hardware has and this firmware serves.
+    fn function_count(&self) -> u8 {
+        self.hardware.functions.min(FUNCTIONS as u8)
+    }
+
+    /// Stops a function: what went wrong cannot be told by a completion. NVMe Base, "Controller Fatal Status".
+    fn fail(&mut self, function: u8, code: FatalCode) {
+        let failed = self.of(function);
+        failed.state = State::Failed(code);
+        failed.status = regs::status_set::CFS.set32(failed.status, 1);
+        let status = failed.status;
+        self.port.write_of(&regs::STATUS_SET, function, status);
     }
 
     /// Completes a command without error.
-    fn complete(&mut self, command: CommandId, result: u32) {
-        self.life.completions.push(Completion { command, result, status: Status::SUCCESS });
+    fn complete(&mut self, place: Place, result: u32) {
+        self.commands.end(place, result, Status::SUCCESS);
     }
 
     /// Completes a command with an error, and logs it.
-    fn refuse(&mut self, sqid: u8, entry: &SqEntry, status: Status) {
-        let command = CommandId { sqid, cid: entry.cid.get() };
+    fn refuse(&mut self, request: &Request, status: Status) {
         let status = status.for_host();
-        self.error_log.add(command, entry, status);
-        self.life.completions.push(Completion { command, result: 0, status });
+        let qid = self.sq_slots.owner(request.slot).map_or(u16::MAX, |owner| u16::from(owner.qid));
+        self.of(request.function).error_log.add(qid, &request.entry, status);
+        self.commands.end(request.place, 0, status);
     }
 }

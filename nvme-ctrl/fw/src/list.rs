@@ -27,10 +27,6 @@ impl<T: Copy, const N: usize> List<T, N> {
         self.len += 1;
     }
 
-    pub(crate) fn get(&self, index: usize) -> Option<T> {
-        self.items.get(index).copied().flatten()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items[..self.len].iter().flatten()
     }
@@ -47,19 +43,6 @@ impl<T: Copy, const N: usize> List<T, N> {
         self.len -= 1;
         self.items[self.len].take().expect("an item of the list")
     }
-
-    /// Drops the items for which `keep` does not hold.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
-        let mut kept = 0;
-        for index in 0..self.len {
-            let item = self.items[index].take();
-            if item.as_ref().is_some_and(&mut keep) {
-                self.items[kept] = item;
-                kept += 1;
-            }
-        }
-        self.len = kept;
-    }
 }
 
 #[cfg(test)]
@@ -75,11 +58,8 @@ mod tests {
         assert_eq!(list.remove(1), 2);
         list.push(5);
         assert_eq!(list.iter().copied().collect::<Vec<_>>(), [1, 3, 4, 5]);
-        list.retain(|item| item % 2 == 1);
-        assert_eq!(list.iter().copied().collect::<Vec<_>>(), [1, 3, 5]);
-        assert_eq!((list.get(2), list.get(3)), (Some(5), None));
         assert_eq!(list.position(|item| *item == 3), Some(1));
-        list.retain(|_| false);
+        (0..4).for_each(|_| assert_ne!(list.remove(0), 0));
         assert!(list.is_empty());
     }
 }

@@ -6,10 +6,14 @@ use nvme_spec::{SqEntry, Status};
 use soc_hal::Mmio;
 use zerocopy::little_endian::{U32, U64};
 
+use crate::queues::Owner;
+
 /// A command of the host: what its completion names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CommandId {
-    pub(crate) sqid: u8,
+    pub(crate) function: u8,
+    /// Of its submission queue.
+    pub(crate) slot: u8,
     pub(crate) cid: u16,
 }
 
@@ -35,10 +39,21 @@ pub(crate) enum Posted {
 /// A command from the inbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InboxCommand {
-    pub(crate) sqid: u8,
+    /// Of its submission queue.
+    pub(crate) slot: u8,
     /// How it failed, if hardware tried to execute it.
     pub(crate) failure: Option<Status>,
     pub(crate) entry: SqEntry,
+}
+
+/// A row of the hardware's table of namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NamespaceRow {
+    pub(crate) base_units: u64,
+    pub(crate) blocks: u64,
+    pub(crate) attached: u8,
+    pub(crate) lba_shift: u8,
+    pub(crate) is_write_protected: bool,
 }
 
 /// A change of a queue.
@@ -56,7 +71,10 @@ pub(crate) enum QueueCommand {
 pub(crate) struct CreateSq {
     pub(crate) base: u64,
     pub(crate) entries: u32,
-    pub(crate) cqid: u8,
+    /// Slot of its completion queue.
+    pub(crate) cq_slot: u8,
+    /// Queue Priority.
+    pub(crate) priority: u8,
 }
 
 /// Parameters of a completion queue.
@@ -81,11 +99,28 @@ pub(crate) struct Hardware {
     pub(crate) io_queues: u16,
     pub(crate) queue_entries_max: u32,
     pub(crate) lba_bytes: u32,
+    pub(crate) functions: u8,
+    /// Interrupt vectors of each function.
+    pub(crate) vectors: u16,
+    pub(crate) has_namespace_base: bool,
+    pub(crate) has_namespace_format: bool,
+    pub(crate) has_weighted_round_robin: bool,
+    pub(crate) can_erase: bool,
 }
 
 impl Hardware {
     /// Before the first look.
-    pub(crate) const NONE: Self = Self { io_queues: 0, queue_entries_max: 0, lba_bytes: 1 };
+    pub(crate) const NONE: Self = Self {
+        io_queues: 0,
+        queue_entries_max: 0,
+        lba_bytes: 1,
+        functions: 1,
+        vectors: 1,
+        has_namespace_base: false,
+        has_namespace_format: false,
+        has_weighted_round_robin: false,
+        can_erase: false,
+    };
 }
 
 /// The register bus with names.
@@ -126,15 +161,64 @@ impl<M: Mmio> Port<M> {
             return None;
         }
         let configuration = self.read(&regs::CONFIGURATION);
+        let functions = self.read(&regs::FUNCTIONS);
+        let capabilities = self.read(&regs::CAPABILITIES);
+        let can = |capability: nvme_spec::reg::Field| capability.get32(capabilities) == 1;
         Some(Hardware {
             io_queues: regs::configuration::IO_QUEUES.get32(configuration) as u16,
             queue_entries_max: 1 << regs::configuration::QUEUE_ENTRIES_LOG2.get32(configuration).min(16),
             lba_bytes: self.read(&regs::LBA_BYTES).max(1),
+            functions: regs::functions::COUNT.get32(functions).max(1) as u8,
+            vectors: regs::functions::VECTORS.get32(functions).max(1) as u16,
+            has_namespace_base: can(regs::capabilities::NAMESPACE_BASE),
+            has_namespace_format: can(regs::capabilities::NAMESPACE_FORMAT),
+            has_weighted_round_robin: can(regs::capabilities::WEIGHTED_ROUND_ROBIN),
+            can_erase: can(regs::capabilities::STORAGE_ERASE),
         })
     }
 
-    pub(crate) fn set_namespace_blocks(&mut self, blocks: u64) {
-        self.write_pair(&regs::NAMESPACE_BLOCKS_LOW, &regs::NAMESPACE_BLOCKS_HIGH, blocks);
+    /// Reads a register of a function.
+    pub(crate) fn read_of(&mut self, register: &Reg, function: u8) -> u32 {
+        self.read(&regs::of_function(register, function))
+    }
+
+    /// Writes a register of a function.
+    pub(crate) fn write_of(&mut self, register: &Reg, function: u8, value: u32) {
+        self.write(&regs::of_function(register, function), value);
+    }
+
+    /// Two registers of a function that hold one number.
+    pub(crate) fn read_pair_of(&mut self, low: &Reg, high: &Reg, function: u8) -> u64 {
+        self.read_pair(&regs::of_function(low, function), &regs::of_function(high, function))
+    }
+
+    /// Writes a row of the table of namespaces.
+    pub(crate) fn set_namespace(&mut self, index: u32, row: &NamespaceRow) {
+        use regs::namespace_control::{ATTACHED, LBA_SHIFT, WRITE_PROTECTED};
+        let control = ATTACHED.set32(0, u32::from(row.attached));
+        let control = LBA_SHIFT.set32(control, u32::from(row.lba_shift));
+        let control = WRITE_PROTECTED.set32(control, u32::from(row.is_write_protected));
+        self.write(&regs::NAMESPACE_SELECT, index);
+        self.write_pair(&regs::NAMESPACE_BASE_LOW, &regs::NAMESPACE_BASE_HIGH, row.base_units);
+        self.write_pair(&regs::NAMESPACE_BLOCKS_LOW, &regs::NAMESPACE_BLOCKS_HIGH, row.blocks);
+        self.write(&regs::NAMESPACE_CONTROL, control);
+        self.write(&regs::NAMESPACE_COMMIT, 1);
+    }
+
+    /// Arms the alarm for a time in its units, or disarms it.
+    pub(crate) fn set_alarm(&mut self, at: Option<u32>) {
+        if let Some(at) = at {
+            self.write(&regs::ALARM, at);
+        }
+        self.write(&regs::ALARM_CONTROL, u32::from(at.is_some()));
+    }
+
+    /// Counter `bucket` of a phase in the histograms of a submission queue.
+    pub(crate) fn latency(&mut self, slot: u8, counters: &mut [u32]) {
+        self.write(&regs::LATENCY_SELECT, u32::from(slot));
+        for (index, counter) in (0..regs::LATENCY.bytes / 4).zip(counters) {
+            *counter = self.mmio.read32(regs::LATENCY.dword(index));
+        }
     }
 
     /// Takes the head of the inbox.
@@ -148,7 +232,7 @@ impl<M: Mmio> Port<M> {
         let failure = Status::from_raw(field::STATUS.get32(status) as u16);
         let entry = self.read_entry();
         self.write(&regs::INBOX_POP, 1);
-        Some(InboxCommand { sqid: field::SQID.get32(status) as u8, failure: failed.then_some(failure), entry })
+        Some(InboxCommand { slot: field::SLOT.get32(status) as u8, failure: failed.then_some(failure), entry })
     }
 
     /// Reads what firmware uses of the entry: not command dwords 2 and 3 and the metadata pointer.
@@ -174,7 +258,8 @@ impl<M: Mmio> Port<M> {
     pub(crate) fn post(&mut self, completion: &Completion) {
         let Completion { command, result, status } = *completion;
         let id = regs::completion_id::CID.set32(0, u32::from(command.cid));
-        let id = regs::completion_id::SQID.set32(id, u32::from(command.sqid));
+        let id = regs::completion_id::SLOT.set32(id, u32::from(command.slot));
+        let id = regs::completion_id::FUNCTION.set32(id, u32::from(command.function));
         self.write(&regs::COMPLETION_RESULT, result);
         self.write(&regs::COMPLETION_ID, id);
         self.write(&regs::COMPLETION_POST, u32::from(status.raw()));
@@ -196,11 +281,19 @@ impl<M: Mmio> Port<M> {
     }
 
     /// Changes a queue and waits the few clocks that it takes.
-    pub(crate) fn queue_command(&mut self, qid: u8, command: QueueCommand) -> Result<(), QueueCommandStuck> {
+    pub(crate) fn queue_command(
+        &mut self,
+        slot: u8,
+        owner: Owner,
+        command: QueueCommand,
+    ) -> Result<(), QueueCommandStuck> {
         use regs::{queue_attributes as attributes, queue_operation as operation};
+        let identity = regs::queue_identity::QID.set32(0, u32::from(owner.qid));
+        self.write(&regs::QUEUE_IDENTITY, regs::queue_identity::FUNCTION.set32(identity, u32::from(owner.function)));
         let operation = match command {
             QueueCommand::CreateSq(create) => {
-                let value = attributes::CQID.set32(0, u32::from(create.cqid));
+                let value = attributes::CQ_SLOT.set32(0, u32::from(create.cq_slot));
+                let value = attributes::QPRIO.set32(value, u32::from(create.priority));
                 self.write_queue(create.base, create.entries, value);
                 operation::CREATE_SQ
             }
@@ -215,7 +308,7 @@ impl<M: Mmio> Port<M> {
             QueueCommand::DeleteCq => operation::DELETE_CQ,
         };
         let value = regs::queue_command::OP.set32(0, operation);
-        let value = regs::queue_command::QID.set32(value, u32::from(qid));
+        let value = regs::queue_command::SLOT.set32(value, u32::from(slot));
         self.write(&regs::QUEUE_COMMAND, value);
         for _ in 0..SPINS {
             let state = self.read(&regs::QUEUE_STATE);
@@ -233,8 +326,8 @@ impl<M: Mmio> Port<M> {
     }
 
     /// Commands of a submission queue that are still with the hardware.
-    pub(crate) fn in_flight(&mut self, qid: u8) -> u32 {
-        self.write(&regs::QUEUE_SELECT, u32::from(qid));
+    pub(crate) fn in_flight(&mut self, slot: u8) -> u32 {
+        self.write(&regs::QUEUE_SELECT, u32::from(slot));
         self.read(&regs::QUEUE_IN_FLIGHT)
     }
 
@@ -258,22 +351,22 @@ impl<M: Mmio> Port<M> {
     }
 
     /// Moves the start of the data buffer to the pages of a command; [`Self::transferred`] tells when that has ended.
-    pub(crate) fn send_buffer(&mut self, prp: [u64; 2], bytes: u32) {
-        self.transfer(prp, bytes, 1);
+    pub(crate) fn send_buffer(&mut self, function: u8, prp: [u64; 2], bytes: u32) {
+        self.transfer(function, prp, bytes, 1);
     }
 
-    /// Moves `bytes` of the host, inside one page, to the start of the data buffer; [`Self::transferred`] tells when that has ended.
-    pub(crate) fn fetch_to_buffer(&mut self, address: u64, bytes: u32) {
-        self.transfer([address, 0], bytes, 0);
+    /// Moves the pages of a command to the start of the data buffer; [`Self::transferred`] tells when that has ended.
+    pub(crate) fn fetch_to_buffer(&mut self, function: u8, prp: [u64; 2], bytes: u32) {
+        self.transfer(function, prp, bytes, 0);
     }
 
-    fn transfer(&mut self, prp: [u64; 2], bytes: u32, direction: u32) {
+    fn transfer(&mut self, function: u8, prp: [u64; 2], bytes: u32, direction: u32) {
         let [prp1, prp2] = prp;
         self.write_pair(&regs::TRANSFER_PRP1_LOW, &regs::TRANSFER_PRP1_HIGH, prp1);
         self.write_pair(&regs::TRANSFER_PRP2_LOW, &regs::TRANSFER_PRP2_HIGH, prp2);
         self.write(&regs::TRANSFER_LENGTH, bytes);
-        let direction = regs::transfer_start::DIRECTION.set32(0, direction);
-        self.write(&regs::TRANSFER_START, direction);
+        let start = regs::transfer_start::DIRECTION.set32(0, direction);
+        self.write(&regs::TRANSFER_START, regs::transfer_start::FUNCTION.set32(start, u32::from(function)));
     }
 
     /// How the transfer ended; `None` while it goes on.

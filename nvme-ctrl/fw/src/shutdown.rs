@@ -7,6 +7,7 @@ use soc_hal::Mmio;
 
 use crate::life::State;
 use crate::port::QueueCommand;
+use crate::queues::Owner;
 use crate::Firmware;
 
 /// What is left of a shutdown.
@@ -20,54 +21,59 @@ pub(crate) enum Shutdown {
 
 impl<M: Mmio> Firmware<M> {
     /// CC.SHN has changed. A normal and an abrupt shutdown are one: without a volatile cache, what was completed is on the medium.
-    pub(crate) fn notice_shutdown(&mut self) {
-        let acknowledge = control::ACK_SHUTDOWN.set32(0, 1);
-        self.port.write(&regs::CONTROL, acknowledge);
-        let configuration = self.port.read(&regs::CC);
+    pub(crate) fn notice_shutdown(&mut self, function: u8) {
+        self.port.write_of(&regs::CONTROL, function, control::ACK_SHUTDOWN.set32(0, 1));
+        let configuration = self.port.read_of(&regs::CC, function);
         if cc::SHN.get32(configuration) == 0 {
             return;
         }
-        if self.life.state != State::Ready {
-            return self.set_shutdown_status(shst::COMPLETE);
+        if self.of(function).state != State::Ready {
+            return self.set_shutdown_status(function, shst::COMPLETE);
         }
-        self.set_shutdown_status(shst::OCCURRING);
+        self.set_shutdown_status(function, shst::OCCURRING);
         for qid in 1..=u8::MAX {
-            if self.life.queues.sq(qid).is_some() && !self.stop_sq(qid) {
-                return;
+            if let Some(sq) = self.of(function).queues.sq(qid) {
+                if !self.stop_sq(sq.slot, Owner { function, qid }) {
+                    return;
+                }
             }
         }
-        self.life.shutdown = Shutdown::Draining { from: 1 };
+        self.of(function).shutdown = Shutdown::Draining { from: 1 };
     }
 
     /// Stops a submission queue; `false`: the controller has failed.
-    pub(crate) fn stop_sq(&mut self, qid: u8) -> bool {
-        let stopped = self.port.queue_command(qid, QueueCommand::StopSq).is_ok();
+    pub(crate) fn stop_sq(&mut self, slot: u8, owner: Owner) -> bool {
+        let stopped = self.port.queue_command(slot, owner, QueueCommand::StopSq).is_ok();
         if !stopped {
-            self.fail(FatalCode::QueueCommandStuck);
+            self.fail(owner.function, FatalCode::QueueCommandStuck);
         }
         stopped
     }
 
-    /// Waits for the commands in flight, one queue after the other.
+    /// Waits for the commands in flight, one queue after the other. Commands that are held wait for what does not come any more: they stay.
     pub(crate) fn poll_shutdown(&mut self) {
-        let Shutdown::Draining { from } = self.life.shutdown else {
-            return;
-        };
-        let next = self.life.queues.io_sqs().find(|(qid, _)| *qid >= from);
-        match next {
-            Some((qid, _)) if self.port.in_flight(qid) != 0 => {}
-            Some((qid, _)) if qid < u8::MAX => {
-                self.life.shutdown = Shutdown::Draining { from: qid + 1 };
-            }
-            _ => {
-                self.life.shutdown = Shutdown::None;
-                self.set_shutdown_status(shst::COMPLETE);
+        for function in 0..self.functions.len() as u8 {
+            let Shutdown::Draining { from } = self.of(function).shutdown else {
+                continue;
+            };
+            let next = self.of(function).queues.io_sqs().find(|(qid, _)| *qid >= from);
+            match next {
+                Some((_, sq)) if self.port.in_flight(sq.slot) != 0 => {}
+                Some((qid, _)) if qid < u8::MAX => {
+                    self.of(function).shutdown = Shutdown::Draining { from: qid + 1 };
+                }
+                _ => {
+                    self.of(function).shutdown = Shutdown::None;
+                    self.set_shutdown_status(function, shst::COMPLETE);
+                }
             }
         }
     }
 
-    fn set_shutdown_status(&mut self, status: u32) {
-        self.life.status = status_set::SHST.set32(self.life.status, status);
-        self.port.write(&regs::STATUS_SET, self.life.status);
+    fn set_shutdown_status(&mut self, function: u8, shutdown: u32) {
+        let changed = self.of(function);
+        changed.status = status_set::SHST.set32(changed.status, shutdown);
+        let status = changed.status;
+        self.port.write_of(&regs::STATUS_SET, function, status);
     }
 }

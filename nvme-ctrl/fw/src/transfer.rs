@@ -1,4 +1,4 @@
-//! The data of an admin command on its way from the data buffer to the host.
+//! The data of a command on its way between the data buffer and the host. The buffer has one owner at a time.
 //!
 //! Hardware finds the pages of a transfer from its two PRPs and its length. The host may describe more memory than firmware sends (a log page is
 //! shorter than what was asked for), and then PRP2 may point to a list although what is sent touches two pages only. In that case firmware
@@ -7,19 +7,37 @@
 
 use nvme_spec::entry::prp::{ENTRY_BYTES, LIST_ALIGNMENT};
 use nvme_spec::limits::PAGE_BYTES;
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::Status;
 use soc_hal::Mmio;
 
-use crate::port::CommandId;
+use crate::request::Request;
 use crate::Firmware;
 
-/// The data of an admin command on its way to the host.
+/// The data of a command on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Transfer {
-    entry: SqEntry,
-    /// The type of events that are acknowledged when the data has arrived.
-    acknowledges: Option<u8>,
+    pub(crate) request: Request,
+    then: Then,
     next: Next,
+}
+
+/// What is done when all data has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The command is done.
+    Complete {
+        /// Dword 0 of its completion.
+        result: u32,
+        /// The log page that the host has read without retaining its event.
+        acknowledges: Option<u8>,
+    },
+    /// The data is a frame that arrives.
+    ReceiveFrame {
+        /// Its length.
+        bytes: u32,
+    },
+    /// The data belongs to an admin command, which goes on with it.
+    Execute,
 }
 
 /// What comes after the hardware's transfer that is under way.
@@ -50,48 +68,71 @@ struct Listed {
 const ENTRY_WORDS: u32 = ENTRY_BYTES / 4;
 
 impl<M: Mmio> Firmware<M> {
-    /// Sends `bytes` of the data buffer as the data of `entry`, whose PRPs describe `described` bytes.
-    pub(crate) fn begin_transfer(&mut self, entry: &SqEntry, bytes: u32, described: u32, acknowledges: Option<u8>) {
-        let prp = entry.prp.map(|prp| prp.get());
+    /// Sends `bytes` of the data buffer as the data of a command whose PRPs describe `described` bytes.
+    pub(crate) fn begin_transfer(&mut self, request: &Request, bytes: u32, described: u32, then: Then) {
+        assert!(self.transfer.is_none(), "the data buffer has one owner");
+        let prp = request.entry.prp.map(|prp| prp.get());
         let offset = (prp[0] % u64::from(PAGE_BYTES)) as u32;
         let in_first_page = bytes.min(PAGE_BYTES - offset);
         let pages = (offset + described).div_ceil(PAGE_BYTES);
         let is_list = pages > 2;
         if is_list && prp[1] % LIST_ALIGNMENT != 0 {
-            return self.refuse(0, entry, Status::INVALID_PRP_OFFSET);
+            return self.refuse(request, Status::INVALID_PRP_OFFSET);
         }
         let next = if is_list && in_first_page < bytes {
             let words = (bytes - in_first_page) / 4;
-            self.port.send_buffer(prp, in_first_page);
+            self.port.send_buffer(request.function, prp, in_first_page);
             Next::LookUp(Listed { list: prp[1], pages: pages - 1, start: in_first_page / 4, words })
         } else {
-            self.port.send_buffer(prp, bytes);
+            self.port.send_buffer(request.function, prp, bytes);
             Next::Complete
         };
-        self.life.transfer = Some(Transfer { entry: *entry, acknowledges, next });
+        self.transfer = Some(Transfer { request: *request, then, next });
+    }
+
+    /// Brings `bytes` of the data of a command, which are no more than the buffer holds, into the buffer.
+    pub(crate) fn begin_fetch(&mut self, request: &Request, bytes: u32, then: Then) {
+        assert!(self.transfer.is_none(), "the data buffer has one owner");
+        let prp = request.entry.prp.map(|prp| prp.get());
+        self.port.fetch_to_buffer(request.function, prp, bytes);
+        self.transfer = Some(Transfer { request: *request, then, next: Next::Complete });
     }
 
     /// Goes on with the transfer when the hardware's part of it has ended.
     pub(crate) fn poll_transfer(&mut self) {
-        let Some(transfer) = self.life.transfer else {
+        let Some(transfer) = self.transfer else {
             return;
         };
         let Some(status) = self.port.transferred() else {
             return;
         };
         match self.continue_transfer(&transfer, status) {
-            Ok(Some(next)) => self.life.transfer = Some(Transfer { next, ..transfer }),
+            Ok(Some(next)) => self.transfer = Some(Transfer { next, ..transfer }),
             Ok(None) => {
-                self.life.transfer = None;
-                if let Some(event_type) = transfer.acknowledges {
-                    self.life.events.acknowledge(event_type);
-                }
-                self.complete(CommandId { sqid: 0, cid: transfer.entry.cid.get() }, 0);
+                self.transfer = None;
+                self.end_transfer(&transfer);
             }
             Err(status) => {
-                self.life.transfer = None;
-                self.refuse(0, &transfer.entry, status);
+                self.transfer = None;
+                self.refuse(&transfer.request, status);
             }
+        }
+    }
+
+    fn end_transfer(&mut self, transfer: &Transfer) {
+        let request = &transfer.request;
+        match transfer.then {
+            Then::Complete { result, acknowledges } => {
+                if let Some(log_page) = acknowledges {
+                    self.log_page_was_read(request.function, log_page);
+                }
+                self.complete(request.place, result);
+            }
+            Then::ReceiveFrame { bytes } => self.receive_frame(request, bytes),
+            Then::Execute => match self.execute_with_data(request) {
+                Ok(result) => self.complete(request.place, result),
+                Err(status) => self.refuse(request, status),
+            },
         }
     }
 
@@ -100,11 +141,12 @@ impl<M: Mmio> Firmware<M> {
         if !status.is_success() {
             return Err(status);
         }
+        let function = transfer.request.function;
         match transfer.next {
             Next::Complete => Ok(None),
             Next::LookUp(listed) => {
                 let kept = core::array::from_fn(|word| self.port.buffer_word(word as u32));
-                self.port.fetch_to_buffer(listed.list, ENTRY_BYTES);
+                self.port.fetch_to_buffer(function, [listed.list, 0], ENTRY_BYTES);
                 Ok(Some(Next::Follow { listed, kept }))
             }
             Next::Follow { listed, kept } => {
@@ -115,7 +157,7 @@ impl<M: Mmio> Firmware<M> {
                 let is_last_of_page = (listed.list + u64::from(ENTRY_BYTES)) % u64::from(PAGE_BYTES) == 0;
                 if is_last_of_page && listed.pages > 1 {
                     // The last entry of a list page points to the next list page if more pages are described.
-                    self.port.fetch_to_buffer(entry, ENTRY_BYTES);
+                    self.port.fetch_to_buffer(function, [entry, 0], ENTRY_BYTES);
                     return Ok(Some(Next::Follow { listed: Listed { list: entry, ..listed }, kept }));
                 }
                 for (word, value) in (0..).zip(kept) {
@@ -125,7 +167,7 @@ impl<M: Mmio> Firmware<M> {
                     let value = self.port.buffer_word(listed.start + word);
                     self.port.set_buffer_word(word, value);
                 }
-                self.port.send_buffer([entry, 0], 4 * listed.words);
+                self.port.send_buffer(function, [entry, 0], 4 * listed.words);
                 Ok(Some(Next::Complete))
             }
         }

@@ -1,6 +1,6 @@
 //! The configuration of the controller: what may differ between one controller and another.
 
-use nvme_spec::limits;
+use nvme_spec::{firmware_port, limits};
 use rtl_hdl::address_width;
 
 /// Width of an index into a queue.
@@ -30,8 +30,8 @@ pub struct Config {
 /// A constraint that a configuration breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// `functions` is outside of 1 to [`limits::FUNCTIONS_MAX`].
-    #[error("a controller has 1 to {} functions", limits::FUNCTIONS_MAX)]
+    /// `functions` is outside of 1 to [`firmware_port::FUNCTIONS_MAX`].
+    #[error("a controller has 1 to {} functions", firmware_port::FUNCTIONS_MAX)]
     Functions,
     /// `io_queues` is outside of 1 to [`limits::IO_QUEUES_MAX`].
     #[error("a controller has 1 to {} I/O queues", limits::IO_QUEUES_MAX)]
@@ -59,7 +59,7 @@ impl Config {
         Config { functions: 1, io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
     /// What the demonstration and the bench run.
     pub const DEFAULT: Config = Config {
-        functions: 1,
+        functions: 2,
         io_queues: 64,
         queue_entries_max: 4096,
         lba_bytes: 512,
@@ -70,7 +70,7 @@ impl Config {
 
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {
-        if self.functions == 0 || self.functions > limits::FUNCTIONS_MAX {
+        if self.functions == 0 || self.functions > firmware_port::FUNCTIONS_MAX {
             return Err(ConfigError::Functions);
         }
         if self.io_queues == 0 || self.io_queues > limits::IO_QUEUES_MAX as u32 {

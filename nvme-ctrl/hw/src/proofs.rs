@@ -20,7 +20,7 @@ pub fn proofs() -> Vec<Proof> {
         streams_of(sq_fetch::SqFetch::new(config)),
         streams_of(buffer::Buffer),
         streams_of(slots::Slots::new(config)),
-        streams_of(prp_walk::PrpWalk::new(config)),
+        streams_of(prp_walk::PrpWalk),
         streams_of(units::Units::new(config)),
         streams_of(dma_read::DmaRead::new(config)),
         streams_of(dma_write::DmaWrite::new(config)),

@@ -14,7 +14,7 @@ pub(crate) const CONFIGS: [Config; 2] = [Config::SMALL, Config::DEFAULT];
 
 /// The same for the blocks that know functions and queues: one of them has two functions, and no vector is wider than a word.
 pub(crate) const FUNCTION_CONFIGS: [Config; 2] =
-    [Config { functions: 2, ..Config::SMALL }, Config { io_queues: 8, ..Config::DEFAULT }];
+    [Config { functions: 2, ..Config::SMALL }, Config { functions: 1, io_queues: 8, ..Config::DEFAULT }];
 
 /// One test bed for each half of the controller, so that a change in one does not build the other again.
 static BEDS: [TestBed; 2] =
@@ -41,11 +41,13 @@ fn control_blocks() -> Vec<Box<dyn Block>> {
 
 /// From the command to the storage, in every configuration that is run.
 fn data_blocks() -> Vec<Box<dyn Block>> {
-    let mut blocks: Vec<Box<dyn Block>> =
-        vec![Box::new(crate::buffer::Buffer), Box::new(crate::storage_mux::bench::with_clock())];
+    let mut blocks: Vec<Box<dyn Block>> = vec![
+        Box::new(crate::buffer::Buffer),
+        Box::new(crate::prp_walk::PrpWalk),
+        Box::new(crate::storage_mux::bench::with_clock()),
+    ];
     for config in CONFIGS {
         blocks.push(Box::new(crate::slots::Slots::new(config)));
-        blocks.push(Box::new(crate::prp_walk::PrpWalk::new(config)));
         blocks.push(Box::new(crate::units::Units::new(config)));
         blocks.push(Box::new(crate::dma_read::DmaRead::new(config)));
         blocks.push(Box::new(crate::dma_write::DmaWrite::new(config)));

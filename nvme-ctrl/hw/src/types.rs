@@ -149,10 +149,14 @@ hw_bundle! {
         pub operation: Operation,
         /// With whom.
         pub target: Target,
-        /// The first logical block.
+        /// The first logical block, as the host named it.
         pub lba: Bits<64>,
         /// Number of logical blocks, 1 to 65,536; 0 for Flush. Meaningless for `Target::Buffer`.
         pub blocks: Bits<17>,
+        /// The first sector in the storage, meaningless for `Target::Buffer`.
+        pub sector: Bits<64>,
+        /// Logical blocks have 4 KiB and not 512 bytes.
+        pub large_blocks: Bits<1>,
         /// Bytes of data: a multiple of 4, at most 2 MiB; 0 for Flush.
         pub bytes: Bits<22>,
         /// Force unit access.
@@ -187,7 +191,7 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// A command of the `storage` port: at most 4 KiB.
+    /// A command of the `storage` port: at most 4 KiB. The storage is one space of sectors of 512 bytes, in which namespaces have their ranges.
     pub struct StorageCommand {
         /// Answers carry it; unique among commands in flight.
         pub tag: Bits<8>,
@@ -195,10 +199,10 @@ hw_bundle! {
         pub operation: Operation,
         /// Namespace.
         pub nsid: Bits<32>,
-        /// The first logical block.
-        pub lba: Bits<64>,
-        /// Number of logical blocks, 1 to 8; 0 for Flush.
-        pub blocks: Bits<4>,
+        /// The first sector.
+        pub sector: Bits<64>,
+        /// Number of sectors, 1 to 8; 0 for Flush.
+        pub sectors: Bits<4>,
         /// Force unit access: done means on the medium.
         pub fua: Bits<1>,
     }

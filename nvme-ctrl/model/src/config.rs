@@ -3,14 +3,22 @@ use nvme_spec::limits;
 /// What the model is built like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// I/O queue pairs.
+    /// PCIe functions, each a controller of its own to its host.
+    pub functions: u8,
+    /// I/O queue pairs of each function.
     pub io_queues: u16,
     /// Most entries of a queue.
     pub queue_entries_max: u32,
     /// Bytes of a logical block.
     pub lba_bytes: u32,
-    /// Logical blocks of the namespace.
+    /// Logical blocks of namespace 1, which is private to function 0.
     pub blocks: u64,
+    /// Logical blocks of namespace 2, which all functions share; 0: there is none.
+    pub shared_blocks: u64,
+    /// Bytes behind these namespaces that belong to none yet.
+    pub spare_bytes: u64,
+    /// Whether the host may make and delete namespaces, and choose the size of their blocks.
+    pub is_managed: bool,
     /// Commands that may be executed at the same time.
     pub commands_max: usize,
     /// Seed of every choice that the specification leaves to the controller: how long things take, and in which order commands end.
@@ -29,6 +37,9 @@ pub enum ConfigError {
     /// A logical block has a power of two of bytes, from 512 to one memory page.
     #[error("the size of a logical block is out of range")]
     LbaBytes,
+    /// There are one to eight functions; a second one and a second namespace need management.
+    #[error("the number of functions or namespaces is out of range")]
+    Functions,
     /// There is at least one block and one command at a time.
     #[error("the namespace or the number of commands is empty")]
     Empty,
@@ -37,22 +48,40 @@ pub enum ConfigError {
 impl Config {
     /// As the default hardware: 32 MiB, so that tests reach its end soon.
     pub const DEFAULT: Self = Self {
+        functions: 1,
         io_queues: limits::IO_QUEUES_DEFAULT,
         queue_entries_max: limits::QUEUE_ENTRIES_MAX,
         lba_bytes: limits::LBA_BYTES,
         blocks: 65536,
+        shared_blocks: 0,
+        spare_bytes: 16 << 20,
+        is_managed: true,
         commands_max: 32,
         seed: 0x5EED,
     };
 
-    /// As little as possible.
-    pub const SMALL: Self =
-        Self { io_queues: 2, queue_entries_max: 16, blocks: 8192, commands_max: 2, ..Self::DEFAULT };
+    /// As little as possible: one namespace, and no management of it.
+    pub const SMALL: Self = Self {
+        io_queues: 2,
+        queue_entries_max: 16,
+        blocks: 8192,
+        spare_bytes: 0,
+        is_managed: false,
+        commands_max: 2,
+        ..Self::DEFAULT
+    };
+
+    /// Two functions: the first sees a private and a sharable namespace, the second only the sharable one.
+    pub const TWO_FUNCTIONS: Self = Self { functions: 2, shared_blocks: 32768, ..Self::DEFAULT };
 
     /// Whether it can work.
     pub const fn check(&self) -> Result<(), ConfigError> {
         if self.io_queues == 0 || self.io_queues > limits::IO_QUEUES_MAX {
             return Err(ConfigError::IoQueues);
+        }
+        let is_one = self.functions == 1 && self.shared_blocks == 0;
+        if self.functions == 0 || self.functions > 8 || !(is_one || self.is_managed) {
+            return Err(ConfigError::Functions);
         }
         if self.queue_entries_max < limits::QUEUE_ENTRIES_MIN || self.queue_entries_max > 1 << 16 {
             return Err(ConfigError::QueueEntries);
@@ -70,3 +99,4 @@ impl Config {
 
 const _: () = assert!(Config::DEFAULT.check().is_ok());
 const _: () = assert!(Config::SMALL.check().is_ok());
+const _: () = assert!(Config::TWO_FUNCTIONS.check().is_ok());

@@ -1,16 +1,17 @@
 //! Read, Write and Flush. NVM Command Set, "NVM Command Set Commands".
 
-use nvme_spec::{decode_io, IoCommand, Limits, NamespaceInfo, SqEntry, Status, Transfer};
+use nvme_spec::{decode_io, IoCommand, Limits, SqEntry, Status, Transfer};
 
+use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
-use crate::model::{Model, FUNCTION};
 use crate::prp::{walk, Segment};
 use crate::storage::Storage;
 
 /// A Read or Write under way: one segment of host memory is moved at a time.
 pub(crate) struct Move {
     is_write: bool,
-    /// Where the data is in the namespace, in bytes.
+    function: u8,
+    /// Where the data is in the storage, in bytes.
     at: u64,
     data: Vec<u8>,
     segments: Vec<Segment>,
@@ -26,9 +27,9 @@ impl Move {
         let segment = self.segments[self.next];
         let part = &mut self.data[self.moved..][..segment.bytes as usize];
         let result = if self.is_write {
-            host.read(FUNCTION, segment.address, part)
+            host.read(self.function, segment.address, part)
         } else {
-            host.write(FUNCTION, segment.address, part)
+            host.write(self.function, segment.address, part)
         };
         if let Err(HostError) = result {
             return Some(Err(Status::DATA_TRANSFER_ERROR));
@@ -45,28 +46,36 @@ impl Move {
     }
 }
 
-impl Model {
+impl Controller {
     /// What an I/O command moves, or nothing.
     pub(crate) fn decode(&self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
-        let limits = Limits { lba_bytes: self.config.lba_bytes, ..Limits::DEFAULT };
-        let namespace = NamespaceInfo { nsid: nvme_spec::limits::NSID, blocks: self.config.blocks };
+        let nsid = entry.nsid.get();
+        let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
+        let namespace = self.subsystem.info(self.function, nsid);
         match decode_io(entry, &namespace, &limits)? {
             // Without a volatile write cache all data is durable when its command completes.
             IoCommand::Flush => Ok(None),
-            IoCommand::Write(transfer) => self.movement(&transfer, true, host).map(Some),
-            IoCommand::Read(transfer) => self.movement(&transfer, false, host).map(Some),
+            IoCommand::Write(transfer) => self.movement(nsid, &transfer, true, host).map(Some),
+            IoCommand::Read(transfer) => self.movement(nsid, &transfer, false, host).map(Some),
         }
     }
 
-    fn movement(&self, transfer: &Transfer, is_write: bool, host: &mut dyn HostPort) -> Result<Move, Status> {
-        let lba_bytes = u64::from(self.config.lba_bytes);
+    fn movement(
+        &self,
+        nsid: u32,
+        transfer: &Transfer,
+        is_write: bool,
+        host: &mut dyn HostPort,
+    ) -> Result<Move, Status> {
+        let namespace = self.subsystem.active(self.function, nsid).ok_or(Status::INVALID_NAMESPACE)?;
+        let lba_bytes = u64::from(namespace.lba_bytes);
         let bytes = u64::from(transfer.range.blocks()) * lba_bytes;
-        let segments = walk(host, FUNCTION, transfer.prp, bytes)?;
-        let at = transfer.range.start() * lba_bytes;
+        let segments = walk(host, self.function, transfer.prp, bytes)?;
+        let at = namespace.at + transfer.range.start() * lba_bytes;
         let mut data = vec![0; bytes as usize];
         if !is_write {
-            self.storage.read(at, &mut data);
+            self.subsystem.storage.read(at, &mut data);
         }
-        Ok(Move { is_write, at, data, segments, next: 0, moved: 0 })
+        Ok(Move { is_write, function: self.function, at, data, segments, next: 0, moved: 0 })
     }
 }

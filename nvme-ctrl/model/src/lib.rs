@@ -8,10 +8,12 @@
 //! done in a clock, and for which command, is drawn from the seed wherever the specification leaves it open.
 //!
 //! ## Limits
-//! One function, one namespace, PRPs only, physically contiguous queues, round-robin arbitration, no volatile write cache.
+//! PRPs only, physically contiguous queues, round-robin arbitration, no volatile write cache. A clock of the controller is a clock of all functions.
 
 mod admin;
 mod config;
+mod controller;
+mod frames;
 mod host;
 mod interrupts;
 mod io;
@@ -21,7 +23,9 @@ mod queues;
 mod random;
 mod registers;
 mod storage;
+mod subsystem;
 
 pub use config::{Config, ConfigError};
+pub use controller::Sideband;
 pub use host::{HostError, HostPort};
-pub use model::{Model, Sideband};
+pub use model::Model;

@@ -4,7 +4,7 @@
 //! [`is_fast_path`] is true for an entry of an I/O submission queue when all of this holds:
 //! 1. the opcode is Flush, Write or Read;
 //! 2. FUSE is 0 and PSDT is 0; the other bits of the flags byte are ignored;
-//! 3. NSID is the namespace's, or, for Flush alone, `FFFFFFFFh`; and the namespace is attached (it has blocks);
+//! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write one that is not write protected;
 //! 4. for Write and Read: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS;
 //! 5. for Write and Read: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
 //! 6. for Write and Read: PRP1 is a multiple of 4.
@@ -28,6 +28,8 @@ pub struct NamespaceInfo {
     pub nsid: u32,
     /// Number of logical blocks; 0: not attached.
     pub blocks: u64,
+    /// Nothing may be written. NVMe Base, "Namespace Write Protection".
+    pub is_write_protected: bool,
 }
 
 /// What bounds an I/O command.
@@ -133,6 +135,9 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
     if !is_named || namespace.blocks == 0 {
         return Err(Status::INVALID_NAMESPACE);
     }
+    if sqe.opcode == io::WRITE && namespace.is_write_protected {
+        return Err(Status::NAMESPACE_WRITE_PROTECTED);
+    }
     match sqe.opcode {
         io::WRITE => Ok(IoCommand::Write(Transfer::decode(sqe, namespace, limits)?)),
         io::READ => Ok(IoCommand::Read(Transfer::decode(sqe, namespace, limits)?)),
@@ -140,9 +145,68 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
     }
 }
 
-/// Whether hardware executes the entry without firmware: see the list at the top of this module.
+/// Whether hardware executes the entry without firmware: see the list at the top of this module. A Flush of all namespaces is firmware's.
 pub fn is_fast_path(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> bool {
-    decode_io(sqe, namespace, limits).is_ok()
+    sqe.nsid.get() == namespace.nsid && decode_io(sqe, namespace, limits).is_ok()
+}
+
+/// The vendor specific I/O commands: frames.
+///
+/// A frame is what an Ethernet link carries, from the destination address on. Send Frame gives a frame to the controller. Receive Frame stays with
+/// the controller until a frame arrives for its function, oldest command first; dword 0 of its completion is the number of bytes. NSID is not used.
+///
+/// Both have the layout of NVMe Base, "Common Command Format - Vendor Specific Commands": command dword 10 is the number of dwords of the data.
+/// Command dword 12 of Send Frame is the number of bytes of the frame, of which the last dword holds at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameCommand {
+    /// A frame of so many bytes from the host.
+    Send {
+        /// Number of bytes, from 1 to [`limits::FRAME_BYTES_MAX`].
+        bytes: u32,
+    },
+    /// The next frame, to the host.
+    Receive,
+}
+
+impl FrameCommand {
+    /// The command in an entry with a vendor specific opcode; `None` if it has another.
+    pub fn decode(sqe: &SqEntry) -> Option<Result<Self, Status>> {
+        match sqe.opcode {
+            io::SEND_FRAME => Some(Self::decode_send(sqe)),
+            io::RECEIVE_FRAME => Some(Self::decode_receive(sqe)),
+            _ => None,
+        }
+    }
+
+    fn decode_send(sqe: &SqEntry) -> Result<Self, Status> {
+        check_pointers(sqe)?;
+        let (dwords, bytes) = (sqe.cdw(10), sqe.cdw(12));
+        if bytes == 0 || bytes > limits::FRAME_BYTES_MAX || dwords != bytes.div_ceil(4) {
+            return Err(Status::INVALID_FIELD);
+        }
+        Ok(Self::Send { bytes })
+    }
+
+    /// The host's memory must have room for every frame.
+    fn decode_receive(sqe: &SqEntry) -> Result<Self, Status> {
+        check_pointers(sqe)?;
+        let dwords = limits::FRAME_BYTES_MAX / 4..=limits::BUFFER_BYTES / 4;
+        if !dwords.contains(&sqe.cdw(10)) {
+            return Err(Status::INVALID_FIELD);
+        }
+        Ok(Self::Receive)
+    }
+}
+
+/// What frames and other data that firmware moves have in common: neither fused nor SGLs, and PRP1 points to a dword.
+fn check_pointers(sqe: &SqEntry) -> Result<(), Status> {
+    if sqe.fuse() != 0 || sqe.psdt() != 0 {
+        return Err(Status::INVALID_FIELD);
+    }
+    if sqe.prp[0].get() % PRP1_ALIGNMENT != 0 {
+        return Err(Status::INVALID_PRP_OFFSET);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -151,7 +215,7 @@ mod tests {
     use proptest::prelude::*;
     use zerocopy::FromBytes;
 
-    const NAMESPACE: NamespaceInfo = NamespaceInfo { nsid: 1, blocks: 10_000 };
+    const NAMESPACE: NamespaceInfo = NamespaceInfo { nsid: 1, blocks: 10_000, is_write_protected: false };
 
     /// An entry by its bytes, as the figures of the specification have them.
     fn entry(opcode: u8, changes: &[(usize, u32)]) -> SqEntry {
@@ -228,11 +292,46 @@ mod tests {
 
     #[test]
     fn a_detached_namespace_has_no_commands() {
-        let none = NamespaceInfo { nsid: 1, blocks: 0 };
+        let none = NamespaceInfo { blocks: 0, ..NAMESPACE };
         for (opcode, nsid) in [(0, 1), (0, NSID_BROADCAST), (1, 1), (2, 1)] {
             let decoded = decode_io(&entry(opcode, &[(1, nsid)]), &none, &Limits::DEFAULT);
             assert_eq!(decoded, Err(Status::INVALID_NAMESPACE));
         }
+    }
+
+    /// NVMe Base, "Namespace Write Protection": reads go on.
+    #[test]
+    fn a_protected_namespace_is_only_read() {
+        let protected = NamespaceInfo { is_write_protected: true, ..NAMESPACE };
+        let decode = |opcode| decode_io(&entry(opcode, &[]), &protected, &Limits::DEFAULT);
+        assert_eq!(decode(1), Err(Status::NAMESPACE_WRITE_PROTECTED));
+        assert!(decode(0).is_ok() && decode(2).is_ok());
+    }
+
+    #[test]
+    fn a_flush_of_all_namespaces_is_valid_and_not_of_the_fast_path() {
+        let flush = entry(0, &[(1, NSID_BROADCAST)]);
+        assert_eq!(decode_io(&flush, &NAMESPACE, &Limits::DEFAULT), Ok(IoCommand::Flush));
+        assert!(!is_fast_path(&flush, &NAMESPACE, &Limits::DEFAULT));
+        assert!(is_fast_path(&entry(0, &[]), &NAMESPACE, &Limits::DEFAULT));
+    }
+
+    #[test]
+    fn frames_have_a_length_and_their_data_a_whole_number_of_dwords() {
+        let frame = |opcode, changes: &[_]| FrameCommand::decode(&entry(opcode, changes));
+        assert_eq!(frame(0x81, &[(10, 16), (12, 61)]), Some(Ok(FrameCommand::Send { bytes: 61 })));
+        assert_eq!(frame(0x81, &[(10, 512), (12, 2048)]), Some(Ok(FrameCommand::Send { bytes: 2048 })));
+        for wrong in [[(10, 0), (12, 0)], [(10, 16), (12, 60)], [(10, 16), (12, 65)], [(10, 513), (12, 2049)]] {
+            assert_eq!(frame(0x81, &wrong), Some(Err(Status::INVALID_FIELD)), "{wrong:?}");
+        }
+        assert_eq!(frame(0x82, &[(10, 512)]), Some(Ok(FrameCommand::Receive)));
+        assert_eq!(frame(0x82, &[(10, 1024)]), Some(Ok(FrameCommand::Receive)));
+        for wrong in [0, 511, 1025, !0] {
+            assert_eq!(frame(0x82, &[(10, wrong)]), Some(Err(Status::INVALID_FIELD)), "{wrong}");
+        }
+        assert_eq!(frame(0x82, &[(10, 512), (6, 2)]), Some(Err(Status::INVALID_PRP_OFFSET)));
+        assert_eq!(frame(0x82, &[(0, 0x4082), (10, 512)]), Some(Err(Status::INVALID_FIELD)));
+        assert_eq!(frame(0x83, &[]), None);
     }
 
     proptest! {

@@ -13,16 +13,19 @@ pub enum FatalCode {
     HostMemory,
     /// The hardware did not end a queue command within its clocks.
     QueueCommandStuck,
+    /// The host was silent for longer than its Keep Alive Timer allows.
+    KeepAliveTimeout,
 }
 
 impl FatalCode {
     /// All codes.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::UnknownHardware,
         Self::InvalidConfiguration,
         Self::InvalidAdminQueueSize,
         Self::HostMemory,
         Self::QueueCommandStuck,
+        Self::KeepAliveTimeout,
     ];
 
     /// One sentence for a person.
@@ -33,6 +36,7 @@ impl FatalCode {
             Self::InvalidAdminQueueSize => "The host gave the admin queues a size that they cannot have.",
             Self::HostMemory => "An access to a queue in host memory failed.",
             Self::QueueCommandStuck => "The hardware did not end a queue command.",
+            Self::KeepAliveTimeout => "The host was silent for longer than its Keep Alive Timer allows.",
         }
     }
 }

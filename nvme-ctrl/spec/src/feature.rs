@@ -22,6 +22,14 @@ pub mod fid {
     pub const WRITE_ATOMICITY: u8 = 0x0A;
     /// Asynchronous Event Configuration.
     pub const ASYNC_EVENT_CONFIGURATION: u8 = 0x0B;
+    /// Timestamp.
+    pub const TIMESTAMP: u8 = 0x0E;
+    /// Keep Alive Timer.
+    pub const KEEP_ALIVE_TIMER: u8 = 0x0F;
+    /// Host Identifier.
+    pub const HOST_IDENTIFIER: u8 = 0x81;
+    /// Namespace Write Protection Config.
+    pub const NAMESPACE_WRITE_PROTECTION: u8 = 0x84;
 }
 
 /// Types of an asynchronous event: dword 0 bits 2:0.
@@ -30,6 +38,8 @@ pub mod event_type {
     pub const ERROR: u8 = 0;
     /// SMART / Health Status.
     pub const SMART: u8 = 1;
+    /// Notice.
+    pub const NOTICE: u8 = 2;
 }
 
 /// Information of error events: dword 0 bits 15:8.
@@ -44,6 +54,40 @@ pub mod error_event {
 pub mod smart_event {
     /// Temperature Threshold.
     pub const TEMPERATURE_THRESHOLD: u8 = 1;
+}
+
+/// Information of notices: dword 0 bits 15:8.
+pub mod notice_event {
+    /// Namespace Attribute Changed.
+    pub const NAMESPACE_ATTRIBUTE_CHANGED: u8 = 0;
+    /// Firmware Activation Starting.
+    pub const FIRMWARE_ACTIVATION_STARTING: u8 = 1;
+}
+
+/// The optional notices: bits of Identify Controller, OAES, and of the feature Asynchronous Event Configuration.
+pub mod notice {
+    /// Namespace Attribute Notices.
+    pub const NAMESPACE_ATTRIBUTE: u32 = 1 << 8;
+    /// Firmware Activation Notices.
+    pub const FIRMWARE_ACTIVATION: u32 = 1 << 9;
+}
+
+/// Values of Namespace Write Protection Config, bits 2:0.
+pub mod write_protection {
+    /// No write protection.
+    pub const NONE: u32 = 0;
+    /// Write protect.
+    pub const PROTECT: u32 = 1;
+}
+
+/// The data of the feature Timestamp. NVMe Base, "Timestamp".
+pub mod timestamp {
+    /// Bytes of the data.
+    pub const BYTES: u32 = 8;
+    /// Milliseconds since midnight, 1 January 1970, UTC: bits 47:0.
+    pub const MILLISECONDS_MASK: u64 = (1 << 48) - 1;
+    /// Timestamp Origin, bits 51:49: set by a host; else it counts from a controller reset.
+    pub const ORIGIN_SET: u64 = 1 << 49;
 }
 
 /// Dword 0 of the completion of an Asynchronous Event Request.

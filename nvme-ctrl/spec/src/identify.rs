@@ -1,8 +1,10 @@
 //! Identify: its command dwords and its data structures. NVMe Base, "Identify command"; NVM Command Set, "Identify Namespace data structure".
 
 use core::mem::{offset_of, size_of};
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{U128, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::limits::FIRMWARE_SLOTS;
 
 /// Bytes of every data structure of Identify.
 pub const IDENTIFY_BYTES: u32 = 4096;
@@ -17,6 +19,54 @@ pub mod cns {
     pub const ACTIVE_NAMESPACES: u8 = 0x02;
     /// Namespace Identification Descriptor list of the namespace in NSID.
     pub const NAMESPACE_DESCRIPTORS: u8 = 0x03;
+    /// Identify Namespace data structure of the I/O command set in CSI.
+    pub const NAMESPACE_OF_COMMAND_SET: u8 = 0x05;
+    /// Identify Controller data structure of the I/O command set in CSI.
+    pub const CONTROLLER_OF_COMMAND_SET: u8 = 0x06;
+    /// Active namespaces of the I/O command set in CSI with identifiers above NSID.
+    pub const ACTIVE_NAMESPACES_OF_COMMAND_SET: u8 = 0x07;
+    /// Identify Namespace data structure that is the same in all I/O command sets.
+    pub const NAMESPACE_INDEPENDENT: u8 = 0x08;
+    /// Allocated namespaces with identifiers above NSID.
+    pub const ALLOCATED_NAMESPACES: u8 = 0x10;
+    /// Identify Namespace data structure of a namespace that need not be attached.
+    pub const ALLOCATED_NAMESPACE: u8 = 0x11;
+    /// Controllers that the namespace in NSID is attached to, from CNTID on.
+    pub const ATTACHED_CONTROLLERS: u8 = 0x12;
+    /// Controllers of the NVM subsystem, from CNTID on.
+    pub const CONTROLLERS: u8 = 0x13;
+    /// I/O command sets that work together.
+    pub const COMMAND_SETS: u8 = 0x1C;
+}
+
+/// Command Set Identifier, CDW11 bits 31:24: the NVM command set.
+pub const CSI_NVM: u8 = 0;
+
+/// Entries of a list of namespaces.
+pub const NAMESPACE_LIST_ENTRIES: usize = IDENTIFY_BYTES as usize / 4;
+
+/// Controller List: how many identifiers follow, and the identifiers, ascending. NVMe Base, "Controller List".
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct ControllerList {
+    /// Number of Identifiers.
+    pub count: U16,
+    /// Controller identifiers.
+    pub identifiers: [U16; 2047],
+}
+
+const _: () = assert!(size_of::<ControllerList>() == IDENTIFY_BYTES as usize);
+
+/// Namespace Management and Namespace Attachment: their command dwords and data.
+pub mod management {
+    /// Select of Namespace Management, CDW10 bits 3:0: create.
+    pub const CREATE: u32 = 0;
+    /// Delete.
+    pub const DELETE: u32 = 1;
+    /// Select of Namespace Attachment, CDW10 bits 3:0: attach.
+    pub const ATTACH: u32 = 0;
+    /// Detach.
+    pub const DETACH: u32 = 1;
 }
 
 /// PCI vendor of the device: that of the FPGA's maker, which its PCIe block has until the device gets its own.
@@ -125,8 +175,24 @@ pub struct IdentifyController {
     pub cctemp: U16,
     /// Maximum Time for Firmware Activation.
     pub mtfa: U16,
-    /// Host memory buffer, capacities, RPMB, self-test, keep alive, thermal management, sanitize.
-    pub reserved272: [u8; 240],
+    /// Host Memory Buffer sizes.
+    pub reserved272: [u8; 8],
+    /// Total NVM Capacity in bytes.
+    pub tnvmcap: U128,
+    /// Unallocated NVM Capacity in bytes.
+    pub unvmcap: U128,
+    /// RPMB and self-test.
+    pub reserved312: [u8; 7],
+    /// Firmware Update Granularity in units of 4 KiB; 0: not told.
+    pub fwug: u8,
+    /// Keep Alive Support: granularity in units of 100 milliseconds; 0: not supported.
+    pub kas: U16,
+    /// Thermal management.
+    pub reserved322: [u8; 6],
+    /// Sanitize Capabilities.
+    pub sanicap: U32,
+    /// Sets, endurance groups, asymmetric access.
+    pub reserved332: [u8; 180],
     /// Submission Queue Entry Size: required in bits 3:0, largest in bits 7:4.
     pub sqes: u8,
     /// Completion Queue Entry Size: required in bits 3:0, largest in bits 7:4.
@@ -157,8 +223,10 @@ pub struct IdentifyController {
     pub reserved534: [u8; 2],
     /// SGL Support.
     pub sgls: U32,
-    /// Maximum Number of Allowed Namespaces and reserved bytes.
-    pub reserved540: [u8; 228],
+    /// Maximum Number of Allowed Namespaces.
+    pub mnan: U32,
+    /// Reserved.
+    pub reserved544: [u8; 224],
     /// NVM Subsystem NVMe Qualified Name, zero terminated.
     pub subnqn: [u8; 256],
     /// Fabrics fields and reserved bytes.
@@ -176,7 +244,11 @@ const _: () = assert!(offset_of!(IdentifyController, ver) == 80);
 const _: () = assert!(offset_of!(IdentifyController, cntrltype) == 111);
 const _: () = assert!(offset_of!(IdentifyController, oacs) == 256);
 const _: () = assert!(offset_of!(IdentifyController, wctemp) == 266);
+const _: () = assert!(offset_of!(IdentifyController, tnvmcap) == 280);
+const _: () = assert!(offset_of!(IdentifyController, fwug) == 319);
+const _: () = assert!(offset_of!(IdentifyController, sanicap) == 328);
 const _: () = assert!(offset_of!(IdentifyController, sqes) == 512);
+const _: () = assert!(offset_of!(IdentifyController, mnan) == 540);
 const _: () = assert!(offset_of!(IdentifyController, oncs) == 520);
 const _: () = assert!(offset_of!(IdentifyController, sgls) == 536);
 const _: () = assert!(offset_of!(IdentifyController, subnqn) == 768);
@@ -184,6 +256,10 @@ const _: () = assert!(offset_of!(IdentifyController, psd) == 2048);
 
 /// Bits of Identify Controller, LPA.
 pub mod lpa {
+    /// Commands Supported and Effects is there.
+    pub const EFFECTS: u8 = 1 << 1;
+    /// Supported Log Pages is there.
+    pub const SUPPORTED_LOG_PAGES: u8 = 1 << 5;
     /// Get Log Page takes offsets and 32 bits of length.
     pub const EXTENDED_DATA: u8 = 1 << 2;
 }
@@ -194,11 +270,47 @@ pub mod vwc {
     pub const FLUSH_ALL: u8 = 3 << 1;
 }
 
-/// Identify Controller, FRMW: one slot, the first, read only.
-pub const FRMW_ONE_READ_ONLY_SLOT: u8 = 1 << 1 | 1;
+/// Identify Controller, FRMW: the first slot is read only, so many there are, and an image is activated without a reset.
+pub const FRMW: u8 = 1 | (FIRMWARE_SLOTS as u8) << 1 | 1 << 4;
 
-/// Identify Controller, ONCS: Select of Get Features and Save of Set Features are supported.
-pub const ONCS_SELECT: u16 = 1 << 4;
+/// Bits of Identify Controller, OACS: commands that are there.
+pub mod oacs {
+    /// Format NVM.
+    pub const FORMAT: u16 = 1 << 1;
+    /// Firmware Commit and Firmware Image Download.
+    pub const FIRMWARE: u16 = 1 << 2;
+    /// Namespace Management and Namespace Attachment.
+    pub const NAMESPACE_MANAGEMENT: u16 = 1 << 3;
+}
+
+/// Bits of Identify Controller, ONCS.
+pub mod oncs {
+    /// Select of Get Features and Save of Set Features are supported.
+    pub const SELECT: u16 = 1 << 4;
+    /// The feature Timestamp is supported.
+    pub const TIMESTAMP: u16 = 1 << 6;
+}
+
+/// Identify Controller, CMIC: there may be more than one controller.
+pub const CMIC_CONTROLLERS: u8 = 1 << 1;
+
+/// Identify Controller, CTRATT: a Host Identifier has 128 bits.
+pub const CTRATT_LONG_HOST_IDENTIFIER: u32 = 1;
+
+/// Identify Controller, NVSCC: vendor specific I/O commands have the usual layout.
+pub const NVSCC_USUAL_LAYOUT: u8 = 1;
+
+/// Identify Controller, NWPC: no write protection, and write protect.
+pub const NWPC_WRITE_PROTECT: u8 = 1;
+
+/// Identify Namespace, NMIC: several controllers may have it.
+pub const NMIC_SHARED: u8 = 1;
+
+/// Identify Namespace, NSATTR: it is write protected.
+pub const NSATTR_WRITE_PROTECTED: u8 = 1;
+
+/// The LBA formats of namespaces, by their number: log2 of the bytes of a logical block.
+pub const LBA_FORMATS: [u8; 2] = [9, 12];
 
 /// Identify Controller, CNTRLTYPE: an I/O controller.
 pub const CNTRLTYPE_IO: u8 = 1;
@@ -247,8 +359,16 @@ pub struct IdentifyNamespace {
     pub fpi: u8,
     /// Deallocate Logical Block Features.
     pub dlfeat: u8,
-    /// Atomic units, boundaries, capacity, preferred sizes, ANA group.
-    pub reserved34: [u8; 70],
+    /// Atomic units and boundaries.
+    pub reserved34: [u8; 14],
+    /// NVM Capacity in bytes.
+    pub nvmcap: U128,
+    /// Preferred sizes and ANA group.
+    pub reserved64: [u8; 35],
+    /// Namespace Attributes.
+    pub nsattr: u8,
+    /// Sets and endurance groups.
+    pub reserved100: [u8; 4],
     /// Namespace Globally Unique Identifier.
     pub nguid: [u8; 16],
     /// IEEE Extended Unique Identifier.
@@ -263,6 +383,8 @@ pub struct IdentifyNamespace {
 
 const _: () = assert!(size_of::<IdentifyNamespace>() == IDENTIFY_BYTES as usize);
 const _: () = assert!(offset_of!(IdentifyNamespace, flbas) == 26);
+const _: () = assert!(offset_of!(IdentifyNamespace, nvmcap) == 48);
+const _: () = assert!(offset_of!(IdentifyNamespace, nsattr) == 99);
 const _: () = assert!(offset_of!(IdentifyNamespace, nguid) == 104);
 const _: () = assert!(offset_of!(IdentifyNamespace, eui64) == 120);
 const _: () = assert!(offset_of!(IdentifyNamespace, lbaf) == 128);
@@ -288,7 +410,57 @@ const _: () = assert!(size_of::<UuidDescriptor>() == 20);
 pub mod nidt {
     /// Namespace UUID.
     pub const UUID: u8 = 3;
+    /// Command Set Identifier.
+    pub const CSI: u8 = 4;
 }
+
+/// A Namespace Identification Descriptor of type CSI.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct CsiDescriptor {
+    /// Namespace Identifier Type: 4.
+    pub nidt: u8,
+    /// Namespace Identifier Length: 1.
+    pub nidl: u8,
+    /// Reserved.
+    pub reserved: [u8; 2],
+    /// [`CSI_NVM`].
+    pub csi: u8,
+}
+
+const _: () = assert!(size_of::<CsiDescriptor>() == 5);
+
+/// Identify Namespace data structure that is the same in all I/O command sets. NVMe Base, "I/O Command Set Independent Identify Namespace".
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct IndependentNamespace {
+    /// Common namespace features.
+    pub nsfeat: u8,
+    /// Namespace Multi-path I/O and Namespace Sharing Capabilities.
+    pub nmic: u8,
+    /// Reservation Capabilities.
+    pub rescap: u8,
+    /// Format Progress Indicator.
+    pub fpi: u8,
+    /// ANA group.
+    pub anagrpid: U32,
+    /// Namespace Attributes.
+    pub nsattr: u8,
+    /// Reserved.
+    pub reserved9: u8,
+    /// Sets and endurance groups.
+    pub reserved10: [u8; 4],
+    /// Namespace Status: bit 0, ready.
+    pub nstat: u8,
+    /// Reserved.
+    pub reserved15: [u8; 4081],
+}
+
+const _: () = assert!(size_of::<IndependentNamespace>() == IDENTIFY_BYTES as usize);
+const _: () = assert!(offset_of!(IndependentNamespace, nstat) == 14);
+
+/// NSTAT: the namespace is ready.
+pub const NSTAT_READY: u8 = 1;
 
 /// What the name of an NVM subsystem without an own domain begins with; the UUID follows in text. NVMe Base, "NVMe Qualified Names".
 pub const NQN_UUID_PREFIX: &[u8] = b"nqn.2014-08.org.nvmexpress:uuid:";

@@ -16,6 +16,7 @@ pub mod fatal;
 pub mod feature;
 pub mod firmware_port;
 pub mod identify;
+pub mod image;
 pub mod limits;
 pub mod log;
 pub mod opcode;
@@ -24,7 +25,7 @@ pub mod regs;
 pub mod status;
 
 pub use count::ZeroBased;
-pub use decode::{decode_io, is_fast_path, IoCommand, LbaRange, Limits, NamespaceInfo, Transfer};
+pub use decode::{decode_io, is_fast_path, FrameCommand, IoCommand, LbaRange, Limits, NamespaceInfo, Transfer};
 pub use entry::{CqEntry, SqEntry};
 pub use fatal::FatalCode;
 pub use status::Status;

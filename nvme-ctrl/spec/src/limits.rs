@@ -12,11 +12,11 @@ pub const IO_QUEUES_DEFAULT: u16 = 8;
 /// Most I/O queue pairs of any configuration: queue numbers have eight bits inside the controller, and queue 0 is the admin queue.
 pub const IO_QUEUES_MAX: u16 = 255;
 
-/// Most functions of any configuration.
-pub const FUNCTIONS_MAX: u32 = 8;
-
 /// Bytes of a logical block of the default configuration.
 pub const LBA_BYTES: u32 = 512;
+
+/// Bytes of a sector: the unit of the storage's addresses, and the smallest logical block.
+pub const SECTOR_BYTES: u32 = 512;
 
 /// Bytes of a memory page: CAP.MPSMIN = CAP.MPSMAX = 0.
 pub const PAGE_BYTES: u32 = 4096;
@@ -39,6 +39,12 @@ pub const NSID: u32 = 1;
 /// Identify Controller, NN: number of namespaces.
 pub const NAMESPACES: u32 = 1;
 
+/// Most namespaces of the subsystem: rows of the hardware's table.
+pub const NAMESPACES_MAX: u32 = 8;
+
+/// Bytes of the units in which namespaces get their place in the storage.
+pub const STORAGE_UNIT_BYTES: u32 = 4096;
+
 /// "All namespaces" in a namespace identifier. NVMe Base, "Namespace Identifiers".
 pub const NSID_BROADCAST: u32 = 0xFFFF_FFFF;
 
@@ -51,8 +57,24 @@ pub const ASYNC_EVENT_REQUESTS: u32 = 4;
 /// Entries of the Error Information log page; Identify Controller, ELPE, is one less.
 pub const ERROR_LOG_ENTRIES: u32 = 64;
 
-/// Most commands that firmware holds, and completions that wait for room in their queue. When so many wait, firmware takes no more commands.
-pub const HELD_COMMANDS: u32 = 1024;
+/// Most commands that firmware holds until something happens. They take neither a slot of the hardware nor room in a completion queue.
+pub const HELD_COMMANDS: u32 = 4096;
+
+/// Commands that firmware may work on, or whose completion may wait for room in its queue, beside those that it holds. When so many wait,
+/// firmware takes no more commands.
+pub const FIRMWARE_COMMANDS: u32 = 1024;
+
+/// Bytes of the longest frame of the vendor specific I/O commands.
+pub const FRAME_BYTES_MAX: u32 = 2048;
+
+/// Frames that have no command to receive them yet and are kept for one.
+pub const FRAMES_KEPT: u32 = 8;
+
+/// Firmware slots; the first is read only. NVMe Base, "Firmware Slot Information".
+pub const FIRMWARE_SLOTS: u32 = 3;
+
+/// Identify Controller, KAS: granularity of the Keep Alive Timer in units of 100 milliseconds.
+pub const KEEP_ALIVE_GRANULARITY_100_MS: u16 = 1;
 
 /// CAP.TO in units of 500 milliseconds: the longest time from CC.EN to CSTS.RDY.
 pub const READY_TIMEOUT_500_MS: u8 = 20;

@@ -8,12 +8,31 @@ use crate::limits::ERROR_LOG_ENTRIES;
 
 /// Log Page Identifiers: CDW10 bits 7:0.
 pub mod lid {
+    /// Supported Log Pages.
+    pub const SUPPORTED_LOG_PAGES: u8 = 0x00;
     /// Error Information.
     pub const ERROR_INFORMATION: u8 = 0x01;
     /// SMART / Health Information.
     pub const SMART: u8 = 0x02;
     /// Firmware Slot Information.
     pub const FIRMWARE_SLOT: u8 = 0x03;
+    /// Changed Namespace List.
+    pub const CHANGED_NAMESPACES: u8 = 0x04;
+    /// Commands Supported and Effects.
+    pub const COMMANDS_SUPPORTED_AND_EFFECTS: u8 = 0x05;
+    /// Latencies, vendor specific: [`crate::log::latency`].
+    pub const LATENCY: u8 = 0xC0;
+
+    /// All log pages of this controller, with their names.
+    pub const ALL: &[(u8, &str)] = &[
+        (SUPPORTED_LOG_PAGES, "Supported Log Pages"),
+        (ERROR_INFORMATION, "Error Information"),
+        (SMART, "SMART / Health Information"),
+        (FIRMWARE_SLOT, "Firmware Slot Information"),
+        (CHANGED_NAMESPACES, "Changed Namespace List"),
+        (COMMANDS_SUPPORTED_AND_EFFECTS, "Commands Supported and Effects"),
+        (LATENCY, "Latency"),
+    ];
 }
 
 /// An entry of the Error Information log page. NVMe Base, "Error Information (Log Identifier 01h)".
@@ -140,6 +159,135 @@ pub struct FirmwareSlotLog {
 
 const _: () = assert!(size_of::<FirmwareSlotLog>() == 512);
 const _: () = assert!(offset_of!(FirmwareSlotLog, frs) == 8);
+
+/// Bytes of the Supported Log Pages log page: a dword for each log page identifier. NVMe Base, "Supported Log Pages (Log Identifier 00h)".
+pub const SUPPORTED_LOG_PAGES_BYTES: u32 = 1024;
+
+/// LSUPP: the log page is supported; a bit of the dword of a log page identifier.
+pub const LOG_PAGE_SUPPORTED: u32 = 1;
+
+/// Entries of the Changed Namespace List. NVMe Base, "Changed Namespace List (Log Identifier 04h)".
+pub const CHANGED_NAMESPACES_ENTRIES: u32 = 1024;
+
+/// Commands Supported and Effects. NVMe Base, "Commands Supported and Effects (Log Identifier 05h)".
+pub mod effects {
+    use crate::opcode::{admin, io};
+
+    /// Bytes of the log page: a dword for each admin opcode, a dword for each I/O opcode, and reserved ones.
+    pub const BYTES: u32 = 4096;
+    /// Where the dwords of the I/O opcodes begin.
+    pub const IO_OFFSET: u32 = 1024;
+
+    /// CSUPP: the command is supported.
+    pub const SUPPORTED: u32 = 1;
+    /// LBCC: it may change the contents of logical blocks.
+    pub const LOGICAL_BLOCKS: u32 = 1 << 1;
+    /// NCC: it may change a namespace.
+    pub const NAMESPACE: u32 = 1 << 2;
+    /// NIC: it may change which namespaces there are.
+    pub const INVENTORY: u32 = 1 << 3;
+    /// CCC: it may change what the controller can do.
+    pub const CAPABILITIES: u32 = 1 << 4;
+    /// CSE 1: no other command of the namespace at the same time, bits 18:16.
+    pub const ALONE_IN_NAMESPACE: u32 = 1 << 16;
+
+    /// What a supported command does.
+    pub const fn of(opcode: u8, is_admin: bool) -> u32 {
+        SUPPORTED
+            | match (is_admin, opcode) {
+                (true, admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT) => NAMESPACE | INVENTORY,
+                (true, admin::FORMAT_NVM) => LOGICAL_BLOCKS | NAMESPACE | ALONE_IN_NAMESPACE,
+                (true, admin::SANITIZE) => LOGICAL_BLOCKS,
+                (true, admin::FIRMWARE_COMMIT) => CAPABILITIES,
+                (false, io::WRITE) => LOGICAL_BLOCKS,
+                _ => 0,
+            }
+    }
+}
+
+/// Latencies: a vendor specific log page.
+///
+/// Hardware measures how long each command of the fast path spends in each [phase](latency::Phase), and counts the commands of each submission queue
+/// by the logarithm of the clocks that it took.
+pub mod latency {
+    use super::{offset_of, size_of, FromBytes, Immutable, IntoBytes, KnownLayout, U32, U64};
+
+    /// What happens to a command, one after the other.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Phase {
+        /// From the doorbell to the entry.
+        Fetch,
+        /// From the entry to the I/O engine.
+        Decode,
+        /// Reading the PRP or SGL list.
+        List,
+        /// Waiting for the storage.
+        Storage,
+        /// Moving data.
+        Data,
+        /// From the end of the data to the completion queue entry.
+        Completion,
+    }
+
+    impl Phase {
+        /// All phases, in the order of the log page.
+        pub const ALL: [Self; 6] = [Self::Fetch, Self::Decode, Self::List, Self::Storage, Self::Data, Self::Completion];
+
+        /// Its name.
+        pub const fn name(self) -> &'static str {
+            match self {
+                Self::Fetch => "fetch",
+                Self::Decode => "decode",
+                Self::List => "list",
+                Self::Storage => "storage",
+                Self::Data => "data",
+                Self::Completion => "completion",
+            }
+        }
+    }
+
+    /// Number of phases.
+    pub const PHASES: u32 = Phase::ALL.len() as u32;
+
+    /// Counters of a histogram: counter `n` counts durations from `2^n` up to but not including `2^(n + 1)` clocks; the first also counts 0, and the
+    /// last everything longer.
+    pub const BUCKETS: u32 = 16;
+
+    /// The histograms of a submission queue.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+    pub struct QueueLatency {
+        /// A histogram for each phase.
+        pub phases: [[U32; BUCKETS as usize]; PHASES as usize],
+    }
+
+    /// The head of the log page. A [`QueueLatency`] for each queue follows, from queue 1 on.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+    pub struct LatencyLog {
+        /// Version of this page: [`VERSION`].
+        pub version: U32,
+        /// Number of queues that follow.
+        pub queues: U32,
+        /// Number of phases of each.
+        pub phases: U32,
+        /// Number of counters of each phase.
+        pub buckets: U32,
+        /// Clocks per second.
+        pub clock_hz: U64,
+        /// Clocks since power-on.
+        pub clock: U64,
+        /// Reserved.
+        pub reserved32: [u8; 32],
+    }
+
+    /// The version of the log page.
+    pub const VERSION: u32 = 1;
+
+    const _: () = assert!(size_of::<LatencyLog>() == 64);
+    const _: () = assert!(offset_of!(LatencyLog, clock_hz) == 16);
+    const _: () = assert!(size_of::<QueueLatency>() == 384);
+}
 
 #[cfg(test)]
 mod tests {

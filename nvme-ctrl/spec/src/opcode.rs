@@ -22,6 +22,34 @@ pub mod admin {
     pub const GET_FEATURES: u8 = 0x0A;
     /// Asynchronous Event Request.
     pub const ASYNC_EVENT_REQUEST: u8 = 0x0C;
+    /// Namespace Management.
+    pub const NAMESPACE_MANAGEMENT: u8 = 0x0D;
+    /// Firmware Commit.
+    pub const FIRMWARE_COMMIT: u8 = 0x10;
+    /// Firmware Image Download.
+    pub const FIRMWARE_IMAGE_DOWNLOAD: u8 = 0x11;
+    /// Namespace Attachment.
+    pub const NAMESPACE_ATTACHMENT: u8 = 0x15;
+    /// Keep Alive.
+    pub const KEEP_ALIVE: u8 = 0x18;
+    /// Format NVM.
+    pub const FORMAT_NVM: u8 = 0x80;
+    /// Sanitize.
+    pub const SANITIZE: u8 = 0x84;
+
+    /// Whether the opcode is that of a command that a controller may lack: Identify Controller, OACS and SANICAP, say whether it is there.
+    pub const fn is_optional(opcode: u8) -> bool {
+        matches!(
+            opcode,
+            NAMESPACE_MANAGEMENT
+                | NAMESPACE_ATTACHMENT
+                | FIRMWARE_COMMIT
+                | FIRMWARE_IMAGE_DOWNLOAD
+                | KEEP_ALIVE
+                | FORMAT_NVM
+                | SANITIZE
+        )
+    }
 
     /// All admin commands of this controller, with their names.
     pub const ALL: &[(u8, &str)] = &[
@@ -35,6 +63,13 @@ pub mod admin {
         (SET_FEATURES, "Set Features"),
         (GET_FEATURES, "Get Features"),
         (ASYNC_EVENT_REQUEST, "Asynchronous Event Request"),
+        (NAMESPACE_MANAGEMENT, "Namespace Management"),
+        (FIRMWARE_COMMIT, "Firmware Commit"),
+        (FIRMWARE_IMAGE_DOWNLOAD, "Firmware Image Download"),
+        (NAMESPACE_ATTACHMENT, "Namespace Attachment"),
+        (KEEP_ALIVE, "Keep Alive"),
+        (FORMAT_NVM, "Format NVM"),
+        (SANITIZE, "Sanitize"),
     ];
 }
 
@@ -47,8 +82,19 @@ pub mod io {
     /// Read.
     pub const READ: u8 = 0x02;
 
+    /// Send Frame: vendor specific; see [`crate::FrameCommand`].
+    pub const SEND_FRAME: u8 = 0x81;
+    /// Receive Frame: vendor specific; see [`crate::FrameCommand`].
+    pub const RECEIVE_FRAME: u8 = 0x82;
+
     /// All I/O commands of this controller, with their names.
-    pub const ALL: &[(u8, &str)] = &[(FLUSH, "Flush"), (WRITE, "Write"), (READ, "Read")];
+    pub const ALL: &[(u8, &str)] = &[
+        (FLUSH, "Flush"),
+        (WRITE, "Write"),
+        (READ, "Read"),
+        (SEND_FRAME, "Send Frame"),
+        (RECEIVE_FRAME, "Receive Frame"),
+    ];
 }
 
 /// The name of an opcode that this controller executes.

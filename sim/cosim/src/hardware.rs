@@ -19,8 +19,12 @@ use std::time::Duration;
 pub struct Options {
     /// The hardware's configuration.
     pub config: Config,
-    /// Size of the namespace; the device's memory has the same size.
+    /// Size of namespace 1, which function 0 alone sees.
     pub namespace_bytes: u64,
+    /// Size of namespace 2, which all functions share; 0: there is none.
+    pub shared_bytes: u64,
+    /// Bytes of the device's memory behind these that belong to no namespace yet.
+    pub spare_bytes: u64,
     /// The path to host memory.
     pub host: BusTiming,
     /// The device's memory.
@@ -41,6 +45,8 @@ impl Options {
         Self {
             config,
             namespace_bytes: 256 << 20,
+            shared_bytes: if config.functions > 1 { 32 << 20 } else { 0 },
+            spare_bytes: 16 << 20,
             host: BusTiming::with_latency(200),
             memory: BusTiming::with_latency(64),
             firmware_clocks_max: 4,
@@ -48,6 +54,19 @@ impl Options {
             trace: false,
             monitors: false,
         }
+    }
+}
+
+impl Options {
+    /// What firmware is told.
+    fn firmware_config(&self) -> nvme_fw::Config {
+        let blocks = |bytes: u64| bytes / u64::from(self.config.lba_bytes);
+        let (private, shared) = (blocks(self.namespace_bytes), blocks(self.shared_bytes));
+        let config = match shared {
+            0 => nvme_fw::Config::new(private, SERIAL_NUMBER),
+            _ => nvme_fw::Config::with_two_functions(private, shared, SERIAL_NUMBER),
+        };
+        nvme_fw::Config { unallocated_units: self.spare_bytes / u64::from(nvme_spec::limits::PAGE_BYTES), ..config }
     }
 }
 
@@ -74,6 +93,7 @@ const SERIAL_NUMBER: &str = "SIMULATED-0";
 /// The hardware with hosted firmware, run by a simulator.
 pub struct Hardware<S> {
     name: &'static str,
+    functions: u8,
     /// The firmware owns its register bus, and with it the machine.
     firmware: Firmware<Machine<S>>,
     outline: Outline,
@@ -150,13 +170,20 @@ impl Evaluated {
 
 impl<S: Simulator> Hardware<S> {
     fn around(name: &'static str, model: S, options: &Options, design: &Design) -> Self {
-        let ram = Ram::new(options.namespace_bytes);
-        let mut machine =
-            Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
+        let functions = options.config.functions as u8;
+        let ram = Ram::new(options.namespace_bytes + options.shared_bytes + options.spare_bytes);
+        let mut machine = Machine::new(
+            model,
+            functions,
+            ram,
+            options.host,
+            options.memory,
+            options.seed,
+            options.firmware_clocks_max,
+        );
         machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
-        let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
-        let firmware = Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER));
-        Self { name, firmware, outline: Outline::of(design) }
+        let firmware = Firmware::new(machine, options.firmware_config());
+        Self { name, functions, firmware, outline: Outline::of(design) }
     }
 
     /// What the hardware description knows of the signals in a waveform.
@@ -177,6 +204,10 @@ impl<S: Simulator> Hardware<S> {
         } else {
             self.machine_mut().tick();
         }
+    }
+
+    fn has_function(&self, function: u8) -> bool {
+        function < self.functions
     }
 
     fn machine(&self) -> &Machine<S> {
@@ -208,7 +239,9 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn read(&mut self, access: Access) -> u64 {
-        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
+        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES)
+            || !self.has_function(access.function)
+        {
             return 0;
         }
         let first = address(access) & !3;
@@ -229,7 +262,9 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn write(&mut self, access: Access, value: u64) {
-        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
+        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES)
+            || !self.has_function(access.function)
+        {
             return;
         }
         let mut address = address(access) & !3;
@@ -266,14 +301,14 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn set_sideband(&mut self, function: u8, sideband: Sideband) {
-        if function == 0 {
-            self.machine_mut().set_sideband(sideband);
+        if self.has_function(function) {
+            self.machine_mut().set_sideband(function, sideband);
         }
     }
 
     fn function_level_reset(&mut self, function: u8) {
-        if function == 0 {
-            self.machine_mut().function_level_reset();
+        if self.has_function(function) {
+            self.machine_mut().function_level_reset(function);
         }
     }
 

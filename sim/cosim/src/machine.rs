@@ -33,6 +33,7 @@ pub(crate) struct Machine<S> {
 impl<S: Simulator> Machine<S> {
     pub fn new(
         mut model: S,
+        functions: u8,
         ram: Ram,
         host: BusTiming,
         memory: BusTiming,
@@ -65,7 +66,9 @@ impl<S: Simulator> Machine<S> {
             monitors: None,
             firmware_clocks_max,
         };
-        machine.set_sideband(Sideband::RUNNING);
+        for function in 0..functions {
+            machine.set_sideband(function, Sideband::RUNNING);
+        }
         machine.model.poke_u64(reset, 1);
         for _ in 0..4 {
             machine.model.step();
@@ -74,15 +77,17 @@ impl<S: Simulator> Machine<S> {
         machine
     }
 
-    pub fn set_sideband(&mut self, sideband: Sideband) {
+    /// Sets the wires of one function, which has a bit in each.
+    pub fn set_sideband(&mut self, function: u8, sideband: Sideband) {
         let bits = [sideband.bus_master_enable, sideband.msix_enable, sideband.msix_function_mask];
         for (pin, bit) in self.sideband.into_iter().zip(bits) {
-            self.model.poke_u64(pin, u64::from(bit));
+            let others = self.model.peek_u64(pin) & !(1 << function);
+            self.model.poke_u64(pin, others | u64::from(bit) << function);
         }
     }
 
-    pub fn function_level_reset(&mut self) {
-        self.model.poke_u64(self.function_level_reset, 1);
+    pub fn function_level_reset(&mut self, function: u8) {
+        self.model.poke_u64(self.function_level_reset, 1 << function);
         self.tick();
         self.model.poke_u64(self.function_level_reset, 0);
     }

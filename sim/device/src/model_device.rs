@@ -18,9 +18,9 @@ impl ModelDevice {
     }
 }
 
-/// The function of the access, or none: the model has function 0 only.
+/// The offset of the access, if it is in any BAR.
 fn offset_of(access: Access) -> Option<u32> {
-    u32::try_from(access.offset).ok().filter(|_| access.function == 0)
+    u32::try_from(access.offset).ok()
 }
 
 impl Device for ModelDevice {
@@ -29,12 +29,12 @@ impl Device for ModelDevice {
     }
 
     fn read(&mut self, access: Access) -> u64 {
-        offset_of(access).map_or(0, |offset| self.model.read(offset, access.bytes))
+        offset_of(access).map_or(0, |offset| self.model.read(access.function, offset, access.bytes))
     }
 
     fn write(&mut self, access: Access, value: u64) {
         if let Some(offset) = offset_of(access) {
-            self.model.write(offset, access.bytes, value);
+            self.model.write(access.function, offset, access.bytes, value);
         }
     }
 
@@ -55,19 +55,18 @@ impl Device for ModelDevice {
     }
 
     fn set_sideband(&mut self, function: u8, sideband: Sideband) {
-        if function == 0 {
-            self.model.set_sideband(nvme_model::Sideband {
+        self.model.set_sideband(
+            function,
+            nvme_model::Sideband {
                 bus_master_enable: sideband.bus_master_enable,
                 msix_enable: sideband.msix_enable,
                 msix_function_mask: sideband.msix_function_mask,
-            });
-        }
+            },
+        );
     }
 
     fn function_level_reset(&mut self, function: u8) {
-        if function == 0 {
-            self.model.reset_function();
-        }
+        self.model.reset_function(function);
     }
 
     fn set_host_timing(&mut self, _timing: BusTiming) {}

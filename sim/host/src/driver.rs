@@ -37,6 +37,8 @@ pub enum Waiting {
 /// What a driver does and expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// The PCIe function that it drives. What others do to host memory is none of its business.
+    pub function: u8,
     /// Entries in the admin submission queue.
     pub admin_submission_entries: u16,
     /// Entries in the admin completion queue.
@@ -60,6 +62,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            function: 0,
             admin_submission_entries: 32,
             admin_completion_entries: 32,
             io_queues: 8,
@@ -120,23 +123,26 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
 
     /// Reads a 32-bit register.
     pub fn read32(&mut self, offset: u32) -> u32 {
-        self.device.read(Access::dword(u64::from(offset))) as u32
+        self.device.read(self.access(offset, 4)) as u32
     }
 
     /// Reads a 64-bit register.
     pub fn read64(&mut self, offset: u32) -> u64 {
-        self.device.read(Access::qword(u64::from(offset)))
+        self.device.read(self.access(offset, 8))
     }
 
     /// Writes a 32-bit register.
     pub fn write32(&mut self, offset: u32, value: u32) {
-        let access = Access::dword(u64::from(offset));
-        self.device.write(access, u64::from(value));
+        self.device.write(self.access(offset, 4), u64::from(value));
     }
 
     /// Writes a 64-bit register.
     pub fn write64(&mut self, offset: u32, value: u64) {
-        self.device.write(Access::qword(u64::from(offset)), value);
+        self.device.write(self.access(offset, 8), value);
+    }
+
+    const fn access(&self, offset: u32, bytes: u8) -> Access {
+        Access { function: self.options.function, offset: offset as u64, bytes }
     }
 
     /// Controller Status.
@@ -207,10 +213,16 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
                 messages = self.device.take_interrupts();
             }
             let mut messages = messages.iter();
+            let function = self.options.function;
             let host = self.device.host();
             for record in &records {
                 judged = match record.kind {
                     AccessKind::Message if record.failed => Ok(()),
+                    AccessKind::Message if record.function != function => {
+                        messages.next();
+                        Ok(())
+                    }
+                    _ if record.function != function => Ok(()),
                     AccessKind::Message => messages.next().map_or(Ok(()), |message| self.monitor.message(message)),
                     _ => self.monitor.access(record, host),
                 };
@@ -334,7 +346,7 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
 
     /// Writes the MSI-X table: vector `v` of `vectors` is unmasked and has a message of its own.
     pub fn set_up_interrupts(&mut self, vectors: u16) {
-        self.device.set_sideband(0, Sideband::RUNNING);
+        self.device.set_sideband(self.options.function, Sideband::RUNNING);
         self.monitor.vectors.clear();
         for vector in 0..vectors {
             self.monitor.vectors.push(Vector::default());

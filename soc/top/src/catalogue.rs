@@ -61,7 +61,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "mailbox", make: |config| Box::new(Mailbox::new(config)) },
     Entry { name: "io_engine", make: |config| Box::new(IoEngine::new(config)) },
     Entry { name: "slots", make: |config| Box::new(Slots::new(config)) },
-    Entry { name: "prp_walk", make: |config| Box::new(PrpWalk::new(config)) },
+    Entry { name: "prp_walk", make: |_| Box::new(PrpWalk) },
     Entry { name: "units", make: |config| Box::new(Units::new(config)) },
     Entry { name: "dma_read", make: |config| Box::new(DmaRead::new(config)) },
     Entry { name: "dma_write", make: |config| Box::new(DmaWrite::new(config)) },

@@ -64,7 +64,7 @@ impl Block for DirectDevice {
         Axi4::export(m, &controller, "host", "host");
         Axi4::export(m, &direct, "memory", "memory");
         for wire in ["bus_master_enable", "msix_enable", "msix_function_mask", "function_level_reset"] {
-            controller.port(wire).set(m.input(wire, 1));
+            controller.port(wire).set(m.input(wire, self.config.functions));
         }
         m.output("firmware_event", controller.port("firmware_event"));
 

@@ -125,6 +125,16 @@ pub(crate) fn assert_admin(host: &mut Host<'_>, entry: SqEntry, allowed: &[Statu
     }
 }
 
+/// Executes an admin command that takes data.
+pub(crate) fn admin_with_data(host: &mut Host<'_>, mut entry: SqEntry, data: &[u8]) -> Result<Completion, DriverError> {
+    let mut buffer = Buffer::contiguous(host.host(), 0, data.len());
+    buffer.store(host.host(), data);
+    entry.prp = sim_host::wire_prps(buffer.prps(host.host(), ListPlacement::PAGE_START));
+    let completion = host.execute(0, entry, &[])?;
+    buffer.free(host.host());
+    Ok(completion)
+}
+
 /// Asserts how an I/O command ends; the device may write `writable`.
 #[track_caller]
 pub(crate) fn assert_io(host: &mut Host<'_>, entry: SqEntry, writable: &[Range<u64>], allowed: &[Status], what: &str) {

@@ -1,11 +1,15 @@
 //! NVMe Base, "Get Features command" and "Set Features command".
 
-use nvme_spec::feature::fid;
+use nvme_spec::feature::{fid, timestamp, write_protection};
+use nvme_spec::identify::oncs;
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
-use sim_host::cdw;
+use sim_host::{cdw, IoTransfer};
 
 use crate::every_back_end;
-use crate::expect::{assert_admin, assert_ends, assert_works, get_features, set_features, start, Host};
+use crate::expect::{
+    admin_with_data, assert_admin, assert_ends, assert_works, bring_up, get_features, set_features, start, Host,
+};
 
 /// The features that every I/O controller of the NVM command set has.
 const MANDATORY: &[u8] = &[
@@ -290,19 +294,152 @@ fn error_recovery_and_write_atomicity_are_kept() {
     });
 }
 
-/// Features of capabilities that Identify does not announce: Autonomous Power State Transition, Host Memory Buffer, Timestamp, Keep Alive,
-/// Host Controlled Thermal Management, Sanitize Config, Host Identifier, Namespace Write Protection.
+/// Features of capabilities that Identify does not announce: Autonomous Power State Transition, Host Memory Buffer, Host Controlled Thermal
+/// Management, Sanitize Config, reservations, and what the controller may lack of Timestamp, Keep Alive and Namespace Write Protection.
 #[test]
 fn absent_features_are_refused() {
     every_back_end(|device| {
         let mut host = start(device)?;
-        let oncs = host.identity()?.controller.oncs.get();
-        let reservations_and_timestamp = (1 << 5) | (1 << 6);
-        assert_eq!(oncs & reservations_and_timestamp, 0, "extend this test when they are supported");
-        for feature in [0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x17, 0x81, 0x84] {
+        let controller = host.identity()?.controller;
+        let oncs = controller.oncs.get();
+        assert_eq!(oncs & (1 << 5), 0, "reservations: extend this test when they are supported");
+        let optional = [
+            (fid::TIMESTAMP, oncs & oncs::TIMESTAMP != 0),
+            (fid::KEEP_ALIVE_TIMER, controller.kas.get() != 0),
+            (fid::NAMESPACE_WRITE_PROTECTION, controller.nwpc != 0),
+        ];
+        let absent = optional.into_iter().filter(|(_, is_there)| !is_there).map(|(feature, _)| feature);
+        for feature in [0x0C, 0x0D, 0x10, 0x17, 0x82, 0x83].into_iter().chain(absent) {
             assert_admin(&mut host, get_features(feature, 0), REFUSED, &format!("Get Features {feature:#04x}"));
             assert_admin(&mut host, set_features(feature, 0), REFUSED, &format!("Set Features {feature:#04x}"));
         }
         assert_works(&mut host)
+    });
+}
+
+/// "Timestamp": what the host has set goes on in milliseconds; a controller reset begins anew.
+#[test]
+fn timestamp_goes_on_from_what_was_set() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        if host.identity()?.controller.oncs.get() & oncs::TIMESTAMP == 0 {
+            return Ok(());
+        }
+        let read = |host: &mut Host<'_>| -> Result<u64, sim_host::DriverError> {
+            let (completion, data) = host.admin_data(get_features(fid::TIMESTAMP, 0), timestamp::BYTES as usize)?;
+            assert_ends(&completion, &[Status::SUCCESS], "Get Features, Timestamp");
+            Ok(u64::from_le_bytes(data.try_into().expect("eight bytes")))
+        };
+        let set = 0x0123_4567_89AB_u64;
+        // Reserved bits of the data are ignored.
+        let data = (set | 0xFFFF << 48).to_le_bytes();
+        let completion = admin_with_data(&mut host, set_features(fid::TIMESTAMP, 0), &data)?;
+        assert_ends(&completion, &[Status::SUCCESS], "Set Features, Timestamp");
+        let value = read(&mut host)?;
+        let milliseconds = value & timestamp::MILLISECONDS_MASK;
+        assert!((set..set + 1000).contains(&milliseconds), "{milliseconds:#x}");
+        assert_eq!(value & (7 << 49), timestamp::ORIGIN_SET, "set by the host");
+        host.disable()?;
+        host.enable()?;
+        let value = read(&mut host)?;
+        assert_eq!(value >> 49 & 7, 0, "the origin is a reset");
+        assert!((value & timestamp::MILLISECONDS_MASK) < set);
+        Ok(())
+    });
+}
+
+/// "Host Identifier": of 64 bits and, where CTRATT says so, of 128 bits.
+#[test]
+fn host_identifier_is_kept_until_a_reset() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let is_long = host.identity()?.controller.ctratt.get() & 1;
+        for extended in 0..=is_long {
+            let bytes = 8 << extended;
+            let identifier: Vec<u8> = (1..=bytes).map(|i| i as u8 * 3).collect();
+            let completion = admin_with_data(&mut host, set_features(fid::HOST_IDENTIFIER, extended), &identifier)?;
+            assert_ends(&completion, &[Status::SUCCESS], "Set Features, Host Identifier");
+            let (completion, data) = host.admin_data(get_features(fid::HOST_IDENTIFIER, extended), bytes)?;
+            assert_ends(&completion, &[Status::SUCCESS], "Get Features, Host Identifier");
+            assert_eq!(data, identifier);
+        }
+        host.disable()?;
+        host.enable()?;
+        let (_, data) = host.admin_data(get_features(fid::HOST_IDENTIFIER, is_long), 8 << is_long)?;
+        assert!(data.iter().all(|byte| *byte == 0));
+        Ok(())
+    });
+}
+
+/// "Keep Alive Timer" and "Keep Alive command": a host that is heard of is served on.
+#[test]
+fn keep_alive_timer_is_kept_and_restarted() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        if host.identity()?.controller.kas.get() == 0 {
+            return Ok(());
+        }
+        assert_eq!(get(&mut host, fid::KEEP_ALIVE_TIMER, 0), 0, "off at first");
+        set(&mut host, fid::KEEP_ALIVE_TIMER, 60_000);
+        assert_eq!(get(&mut host, fid::KEEP_ALIVE_TIMER, 0), 60_000);
+        let entry = SqEntry { opcode: admin::KEEP_ALIVE, ..SqEntry::default() };
+        assert_admin(&mut host, entry, &[Status::SUCCESS], "Keep Alive");
+        set(&mut host, fid::KEEP_ALIVE_TIMER, 0);
+        assert_works(&mut host)
+    });
+}
+
+/// "Keep Alive Timer": a host that is silent for too long is gone, and the controller fails.
+#[test]
+fn silent_host_fails_the_controller() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        if host.identity()?.controller.kas.get() == 0 {
+            return Ok(());
+        }
+        set(&mut host, fid::KEEP_ALIVE_TIMER, 1);
+        // The time may end a little later, and must end within a few units of the controller's alarm.
+        host.options().poll_clocks = 1 << 12;
+        host.wait_until("CSTS.CFS = 1", |h| nvme_spec::regs::csts::CFS.get32(h.csts()) == 1)?;
+        host.options().poll_clocks = 16;
+        host.disable()?;
+        host.enable()?;
+        assert_eq!(get(&mut host, fid::KEEP_ALIVE_TIMER, 0), 0, "a reset turns it off");
+        assert_works(&mut host)
+    });
+}
+
+/// "Namespace Write Protection": writes, Format and deletion are refused, reads are not; it survives a controller reset.
+#[test]
+fn write_protected_namespaces_are_only_read() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if running.identity.controller.nwpc & 1 == 0 {
+            return Ok(());
+        }
+        let nsid = running.identity.nsid;
+        let protect = |state| SqEntry { nsid: nsid.into(), ..set_features(fid::NAMESPACE_WRITE_PROTECTION, state) };
+        let asked = SqEntry { nsid: nsid.into(), ..get_features(fid::NAMESPACE_WRITE_PROTECTION, 0) };
+        running.host.write(&running.identity, 0, &vec![7; running.identity.lba_bytes as usize])?;
+        running.host.admin("Set Features, write protect", protect(write_protection::PROTECT))?;
+        running = running.restart()?;
+        assert_eq!(running.host.admin("Get Features", asked)?.result, write_protection::PROTECT);
+        assert_eq!(running.identity.namespace.nsattr & 1, 1, "Identify Namespace, NSATTR");
+        let refused = &[Status::NAMESPACE_WRITE_PROTECTED];
+        let write = IoTransfer { write: true, nsid, lba: 0, blocks: 1 }.entry([0x5_0000_0000, 0]);
+        let completion = running.host.execute(1, write, &[])?;
+        assert_ends(&completion, refused, "Write");
+        assert_eq!(write.opcode, io::WRITE);
+        let format = SqEntry { opcode: admin::FORMAT_NVM, nsid: nsid.into(), ..SqEntry::default() };
+        assert_admin(&mut running.host, format, refused, "Format NVM");
+        let mut data = vec![0; running.identity.lba_bytes as usize];
+        running.host.read(&running.identity, 0, &mut data)?;
+        assert!(data.iter().all(|byte| *byte == 7));
+        running.host.flush(&running.identity)?;
+        for state in [2, 3, 5] {
+            assert_admin(&mut running.host, protect(state), REFUSED, "a state that NWPC does not offer");
+        }
+        running.host.admin("Set Features, no write protection", protect(write_protection::NONE))?;
+        running.host.write(&running.identity, 0, &data)
     });
 }

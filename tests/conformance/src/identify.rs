@@ -1,6 +1,6 @@
 //! NVMe Base, "Identify command"; NVM Command Set, "Identify Namespace data structure".
 
-use nvme_spec::identify::{cns, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES};
+use nvme_spec::identify::{cns, oacs, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES};
 use nvme_spec::limits::NSID_BROADCAST;
 use nvme_spec::{SqEntry, Status};
 use sim_host::{identify_entry, DriverError};
@@ -80,13 +80,19 @@ fn inactive_namespaces_are_all_zero() {
 
 /// "Identify Namespace data structure", NSID FFFFFFFFh: what all namespaces have in common, if they can be managed.
 #[test]
-fn broadcast_namespace_is_refused_without_namespace_management() {
+fn broadcast_namespace_is_what_all_namespaces_have_in_common() {
     every_back_end(|device| {
         let mut host = start(device)?;
-        // OACS, bit 3: Namespace Management.
-        assert_eq!(controller(&mut host)?.oacs.get() >> 3 & 1, 0, "extend this test when it is supported");
-        let entry = identify_entry(cns::NAMESPACE, NSID_BROADCAST);
-        assert_admin(&mut host, entry, &[Status::INVALID_NAMESPACE], "NSID FFFFFFFFh");
+        if controller(&mut host)?.oacs.get() & oacs::NAMESPACE_MANAGEMENT == 0 {
+            let entry = identify_entry(cns::NAMESPACE, NSID_BROADCAST);
+            assert_admin(&mut host, entry, &[Status::INVALID_NAMESPACE], "NSID FFFFFFFFh");
+        } else {
+            let common: IdentifyNamespace = wire(&identify(&mut host, cns::NAMESPACE, NSID_BROADCAST)?);
+            let nsid = active_namespaces(&mut host, 0)?[0];
+            let first: IdentifyNamespace = wire(&identify(&mut host, cns::NAMESPACE, nsid)?);
+            assert_eq!((common.nsze.get(), common.ncap.get(), common.nuse.get()), (0, 0, 0));
+            assert_eq!((common.nlbaf, common.lbaf, common.mc), (first.nlbaf, first.lbaf, first.mc));
+        }
         let entry = identify_entry(cns::NAMESPACE_DESCRIPTORS, NSID_BROADCAST);
         assert_admin(&mut host, entry, &[Status::INVALID_NAMESPACE], "NSID FFFFFFFFh");
         assert_works(&mut host)

@@ -20,11 +20,19 @@ mod expect;
 #[cfg(test)]
 mod features;
 #[cfg(test)]
+mod firmware_update;
+#[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod functions;
+#[cfg(test)]
 mod identify;
 #[cfg(test)]
 mod interrupts;
 #[cfg(test)]
 mod logs;
+#[cfg(test)]
+mod namespaces;
 #[cfg(test)]
 mod nvm;
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use std::mem::size_of;
 
-use nvme_spec::log::{lid, ErrorLogEntry, FirmwareSlotLog, SmartLog, DATA_UNIT_BYTES};
+use nvme_spec::feature::notice;
+use nvme_spec::identify::lpa;
+use nvme_spec::log::latency::{self, LatencyLog, QueueLatency};
+use nvme_spec::log::{effects, lid, ErrorLogEntry, FirmwareSlotLog, SmartLog, DATA_UNIT_BYTES};
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
 use sim_host::{Buffer, DriverError, IoTransfer, ListPlacement};
 
@@ -216,7 +220,7 @@ fn log_offsets_are_checked() {
 fn unknown_log_pages_are_refused() {
     every_back_end(|device| {
         let mut host = start(device)?;
-        for log_page in [0x20, 0x6F, 0x7F, 0xBF, 0xC0, 0xFF] {
+        for log_page in [0x20, 0x6F, 0x7F, 0xBF, 0xC1, 0xFF] {
             let allowed = &[Status::INVALID_LOG_PAGE, Status::INVALID_FIELD];
             assert_admin(
                 &mut host,
@@ -229,20 +233,33 @@ fn unknown_log_pages_are_refused() {
     });
 }
 
-/// "Log Page Identifier": Changed Namespace List, Commands Supported, Self-test, telemetry, endurance, ANA, LBA status, reservations,
-/// Sanitize. None is announced.
+/// "Log Page Identifier": Commands Supported, Changed Namespace List, and, which nothing announces, Self-test, telemetry, endurance, ANA, LBA
+/// status, reservations, Sanitize.
 #[test]
 fn optional_log_pages_are_there_only_if_announced() {
     every_back_end(|device| {
         let mut host = start(device)?;
         let controller = host.identity()?.controller;
-        // LPA: commands supported and effects is bit 1, telemetry bit 3. OAES: changed namespaces is bit 8.
+        // LPA: telemetry is bit 3.
         assert_eq!(
-            (controller.lpa & 0b1010, controller.oaes.get()),
+            (controller.lpa & 0b1000, controller.sanicap.get()),
             (0, 0),
             "extend this test when they are supported"
         );
-        for log_page in [0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0C, 0x0E, 0x80, 0x81] {
+        let optional = [
+            (lid::COMMANDS_SUPPORTED_AND_EFFECTS, controller.lpa & lpa::EFFECTS != 0),
+            (lid::SUPPORTED_LOG_PAGES, controller.lpa & lpa::SUPPORTED_LOG_PAGES != 0),
+            (lid::CHANGED_NAMESPACES, controller.oaes.get() & notice::NAMESPACE_ATTRIBUTE != 0),
+        ];
+        for (log_page, is_announced) in optional {
+            if is_announced {
+                read_log(&mut host, log_page, 512, 0)?;
+            } else {
+                let entry = get_log_page(log_page, 512, 0, false);
+                assert_admin(&mut host, entry, &[Status::INVALID_LOG_PAGE], &format!("log page {log_page:#04x}"));
+            }
+        }
+        for log_page in [0x06, 0x07, 0x08, 0x09, 0x0C, 0x0E, 0x80, 0x81] {
             let allowed = &[Status::INVALID_LOG_PAGE, Status::INVALID_FIELD];
             assert_admin(
                 &mut host,
@@ -252,5 +269,73 @@ fn optional_log_pages_are_there_only_if_announced() {
             );
         }
         assert_works(&mut host)
+    });
+}
+
+/// "Supported Log Pages": exactly those that can be read.
+#[test]
+fn supported_log_pages_are_those_that_can_be_read() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        if host.identity()?.controller.lpa & lpa::SUPPORTED_LOG_PAGES == 0 {
+            return Ok(());
+        }
+        let list = read_log(&mut host, lid::SUPPORTED_LOG_PAGES, 1024, 0)?;
+        for log_page in (0..=u8::MAX).step_by(3).chain(0..=8).chain([0xC0, 0xC1]) {
+            let is_listed = list[usize::from(log_page) * 4] & 1 == 1;
+            let (completion, _) = host.admin_data(get_log_page(log_page, 4, 0, true), 4)?;
+            assert_eq!(completion.status.is_success(), is_listed, "log page {log_page:#04x}");
+        }
+        Ok(())
+    });
+}
+
+/// "Commands Supported and Effects": a command is supported exactly if it is not refused by Invalid Command Opcode.
+#[test]
+fn effects_log_names_the_commands_that_are_there() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let host = &mut running.host;
+        if host.identity()?.controller.lpa & lpa::EFFECTS == 0 {
+            return Ok(());
+        }
+        let log = read_log(host, lid::COMMANDS_SUPPORTED_AND_EFFECTS, 4096, 0)?;
+        let effects = |at: usize| u32::from_le_bytes([log[at], log[at + 1], log[at + 2], log[at + 3]]);
+        let io_at = |opcode: u8| effects::IO_OFFSET as usize + usize::from(opcode) * 4;
+        for opcode in 0..=u8::MAX {
+            // The fuse bits are wrong in every admin command, and in every I/O command but fused ones.
+            let entry = SqEntry { opcode, flags: 3, ..SqEntry::default() };
+            for (queue, at) in [(0, usize::from(opcode) * 4), (1, io_at(opcode))] {
+                let completion = host.execute(queue, entry, &[])?;
+                let is_there = completion.status.code() != Status::INVALID_OPCODE;
+                assert_eq!(effects(at) & effects::SUPPORTED == 1, is_there, "opcode {opcode:#04x} of queue {queue}");
+            }
+        }
+        assert_ne!(effects(io_at(io::WRITE)) & effects::LOGICAL_BLOCKS, 0);
+        assert_eq!(effects(io_at(io::READ)) & effects::LOGICAL_BLOCKS, 0);
+        assert_eq!(effects(usize::from(admin::IDENTIFY) * 4), effects::SUPPORTED);
+        Ok(())
+    });
+}
+
+/// `nvme_spec::log::latency`: a histogram for each phase of each queue, as the head of the page says.
+#[test]
+fn latency_log_has_the_layout_that_its_head_tells() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let queues = u32::from(running.queues);
+        let host = &mut running.host;
+        let head: LatencyLog = wire(&read_log(host, lid::LATENCY, size_of::<LatencyLog>(), 0)?);
+        assert_eq!((head.version.get(), head.phases.get(), head.buckets.get()), (latency::VERSION, 6, 16));
+        assert!(head.queues.get() >= queues);
+        assert!(head.clock.get() > 0);
+        let later: LatencyLog = wire(&read_log(host, lid::LATENCY, size_of::<LatencyLog>(), 0)?);
+        assert!(later.clock.get() > head.clock.get(), "the clock goes on");
+        let bytes = size_of::<LatencyLog>() + head.queues.get() as usize * size_of::<QueueLatency>();
+        let last = (bytes - size_of::<QueueLatency>()) as u64;
+        read_log(host, lid::LATENCY, size_of::<QueueLatency>(), last)?;
+        let beyond = get_log_page(lid::LATENCY, 4, bytes as u64 + 4, false);
+        assert_admin(host, beyond, &[Status::INVALID_FIELD], "an offset beyond the page");
+        Ok(())
     });
 }

@@ -1,6 +1,7 @@
 //! Anything may come: random entries, memory that fails, resets at any clock. Whatever happens, every command ends once, nothing is written
 //! outside of what the host offered, and a reset brings the controller back.
 
+use nvme_spec::feature::fid;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::regs::csts;
 use sim_device::{BusTiming, Chance, Random, PAGE_BYTES};
@@ -87,8 +88,17 @@ fn random_entry(random: &mut Random, pool: &Pool, is_admin: bool) -> [u8; 64] {
     }
     let never_ends = is_admin && entry[0] == admin::ASYNC_EVENT_REQUEST;
     let ends_our_queues = is_admin && matches!(entry[0], admin::DELETE_IO_SQ | admin::DELETE_IO_CQ);
-    if never_ends || ends_our_queues {
+    let changes_namespaces =
+        is_admin && matches!(entry[0], admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT | admin::FORMAT_NVM);
+    // The time of a short Keep Alive Timer ends, and a write protected namespace takes no data.
+    let changes_life = is_admin
+        && entry[0] == admin::SET_FEATURES
+        && matches!(entry[40], fid::KEEP_ALIVE_TIMER | fid::NAMESPACE_WRITE_PROTECTION);
+    if never_ends || ends_our_queues || changes_namespaces || changes_life {
         entry[0] = admin::IDENTIFY;
+    }
+    if !is_admin && entry[0] == io::RECEIVE_FRAME {
+        entry[0] = io::SEND_FRAME;
     }
     entry
 }

@@ -1,25 +1,38 @@
 //! Create I/O Submission Queue. NVMe Base, "Create I/O Submission Queue command".
 
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::Status;
 use soc_hal::Mmio;
 
 use super::queue::{queue_id, Kind};
 use super::Answer;
 use crate::port::{CreateSq, QueueCommand};
-use crate::queues::SubmissionQueue;
+use crate::queues::{Owner, SubmissionQueue};
+use crate::request::Request;
 use crate::Firmware;
 
+/// Queue Priority: dword 11 bits 2:1.
+const fn priority(cdw11: u32) -> u8 {
+    (cdw11 >> 1 & 3) as u8
+}
+
 impl<M: Mmio> Firmware<M> {
-    /// QPRIO is ignored: arbitration is round robin.
-    pub(super) fn create_io_sq(&mut self, entry: &SqEntry) -> Result<Answer, Status> {
-        let parameters = self.queue_parameters(entry, Kind::Submission)?;
-        let cqid = queue_id(entry.cdw(11) >> 16, self.life.features.granted_cqs())?;
-        if !self.life.queues.has_cq(cqid) {
-            return Err(Status::INVALID_COMPLETION_QUEUE);
-        }
-        let create = CreateSq { base: parameters.base, entries: parameters.entries, cqid };
-        self.change_queue(parameters.qid, QueueCommand::CreateSq(create))?;
-        *self.life.queues.sq_mut(parameters.qid) = Some(SubmissionQueue { cqid, deleted_by: None });
+    /// QPRIO is for the hardware, which ignores it under round robin.
+    pub(super) fn create_io_sq(&mut self, request: &Request) -> Result<Answer, Status> {
+        let parameters = self.queue_parameters(request, Kind::Submission)?;
+        let creator = self.of(request.function);
+        let cqid = queue_id(request.cdw(11) >> 16, creator.features.granted_cqs())?;
+        let cq_slot = creator.queues.cq(cqid).ok_or(Status::INVALID_COMPLETION_QUEUE)?;
+        let create = CreateSq {
+            base: parameters.base,
+            entries: parameters.entries,
+            cq_slot,
+            priority: priority(request.cdw(11)),
+        };
+        let (slot, qid) = (parameters.slot, parameters.qid);
+        let owner = Owner { function: request.function, qid };
+        self.change_queue(slot, owner, QueueCommand::CreateSq(create))?;
+        self.sq_slots.set(slot, Some(owner));
+        *self.of(request.function).queues.sq_mut(qid) = Some(SubmissionQueue { slot, cqid, deleted_by: None });
         Ok(Answer::Done(0))
     }
 }

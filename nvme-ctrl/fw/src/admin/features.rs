@@ -17,6 +17,10 @@ pub(super) enum Feature {
     InterruptVectorConfiguration,
     WriteAtomicity,
     AsyncEventConfiguration,
+    Timestamp,
+    KeepAliveTimer,
+    HostIdentifier,
+    NamespaceWriteProtection,
 }
 
 impl Feature {
@@ -32,13 +36,25 @@ impl Feature {
             fid::INTERRUPT_VECTOR_CONFIGURATION => Self::InterruptVectorConfiguration,
             fid::WRITE_ATOMICITY => Self::WriteAtomicity,
             fid::ASYNC_EVENT_CONFIGURATION => Self::AsyncEventConfiguration,
+            fid::TIMESTAMP => Self::Timestamp,
+            fid::KEEP_ALIVE_TIMER => Self::KeepAliveTimer,
+            fid::HOST_IDENTIFIER => Self::HostIdentifier,
+            fid::NAMESPACE_WRITE_PROTECTION => Self::NamespaceWriteProtection,
             _ => return Err(Status::INVALID_FIELD),
         })
     }
 
     /// Whether the feature belongs to a namespace and not to the controller.
     pub(super) fn is_namespace_specific(self) -> bool {
-        self == Self::ErrorRecovery
+        matches!(self, Self::ErrorRecovery | Self::NamespaceWriteProtection)
+    }
+}
+
+/// Host Identifier, dword 11 bit 0: EXHID, the identifier has 128 bits and not 64.
+pub(super) const fn host_identifier_bytes(cdw11: u32) -> u32 {
+    match cdw11 & 1 {
+        0 => 8,
+        _ => 16,
     }
 }
 

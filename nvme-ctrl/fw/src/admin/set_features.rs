@@ -1,13 +1,16 @@
 //! Set Features. NVMe Base, "Set Features command".
 
-use nvme_spec::limits::{NAMESPACES, NSID_BROADCAST};
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::feature::{notice, timestamp, write_protection};
+use nvme_spec::firmware_port as regs;
+use nvme_spec::limits::NSID_BROADCAST;
+use nvme_spec::Status;
 use soc_hal::Mmio;
 
-use super::features::{Feature, ThresholdSelect};
+use super::features::{host_identifier_bytes, Feature, ThresholdSelect};
 use super::Answer;
 use crate::events::Event;
 use crate::features::Features;
+use crate::request::Request;
 use crate::Firmware;
 
 /// Save: dword 10 bit 31.
@@ -24,55 +27,110 @@ mod used {
     pub(super) const COALESCING: u32 = 0xFFFF;
     pub(super) const COALESCING_DISABLE: u32 = 1 << 16;
     pub(super) const DISABLE_NORMAL: u32 = 1;
-    /// The critical warnings. No notice is offered: Identify Controller, OAES, is 0.
-    pub(super) const ASYNC_EVENTS: u32 = 0x1F;
+    /// The critical warnings, and the notices of Identify Controller, OAES.
+    pub(super) const ASYNC_EVENTS: u32 = 0x1F | super::notice::NAMESPACE_ATTRIBUTE | super::notice::FIRMWARE_ACTIVATION;
 }
 
 /// A number of queues that the specification forbids to ask for.
 const TOO_MANY_QUEUES: u32 = 0xFFFF;
 
 impl<M: Mmio> Firmware<M> {
-    pub(super) fn set_features(&mut self, entry: &SqEntry) -> Result<Answer, Status> {
-        let feature = Feature::decode(entry.cdw(10))?;
-        if entry.cdw(10) & SAVE != 0 {
+    pub(super) fn set_features(&mut self, request: &Request) -> Result<Answer, Status> {
+        let feature = Feature::decode(request.cdw(10))?;
+        if request.cdw(10) & SAVE != 0 {
             return Err(Status::FEATURE_NOT_SAVEABLE);
         }
-        let nsid = entry.nsid.get();
-        if nsid != 0 && nsid != NSID_BROADCAST {
-            if !feature.is_namespace_specific() {
-                return Err(Status::FEATURE_NOT_NAMESPACE_SPECIFIC);
-            }
-            if nsid > NAMESPACES {
-                return Err(Status::INVALID_NAMESPACE);
-            }
+        if feature.is_namespace_specific() {
+            self.check_namespace_of_feature(feature, request)?;
+        } else if !matches!(request.nsid(), 0 | NSID_BROADCAST) {
+            return Err(Status::FEATURE_NOT_NAMESPACE_SPECIFIC);
         }
-        let cdw11 = entry.cdw(11);
-        if feature == Feature::NumberOfQueues {
-            return self.set_number_of_queues(cdw11);
-        }
-        let vectors = u32::from(self.hardware.io_queues) + 1;
-        let was_told = self.life.features.warning_is_told();
-        write(&mut self.life.features, feature, cdw11, vectors)?;
-        if !was_told && self.life.features.warning_is_told() {
-            self.life.events.raise(Event::TemperatureThreshold);
+        let cdw11 = request.cdw(11);
+        match feature {
+            Feature::NumberOfQueues => return self.set_number_of_queues(request.function, cdw11),
+            Feature::Timestamp => return self.fetch(request, timestamp::BYTES),
+            Feature::HostIdentifier => return self.fetch(request, host_identifier_bytes(cdw11)),
+            Feature::KeepAliveTimer => self.set_keep_alive(request.function, cdw11),
+            Feature::NamespaceWriteProtection => self.set_write_protection(request, cdw11 & 7)?,
+            _ => self.set_plain_feature(request.function, feature, cdw11)?,
         }
         Ok(Answer::Done(0))
     }
 
+    fn set_plain_feature(&mut self, function: u8, feature: Feature, cdw11: u32) -> Result<(), Status> {
+        let vectors = u32::from(self.hardware.vectors);
+        let changed = self.of(function);
+        let was_told = changed.features.warning_is_told();
+        write(&mut changed.features, feature, cdw11, vectors)?;
+        if !was_told && changed.features.warning_is_told() {
+            changed.events.raise(Event::TemperatureThreshold);
+        }
+        let (arbitration, coalescing) =
+            (changed.features.arbitration.current, changed.features.interrupt_coalescing.current);
+        match feature {
+            Feature::Arbitration => self.port.write_of(&regs::ARBITRATION, function, arbitration),
+            Feature::InterruptCoalescing => self.port.write_of(&regs::COALESCING, function, coalescing),
+            Feature::InterruptVectorConfiguration => self.write_vector(function, cdw11 as u16),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// NVMe Base, "Namespace Write Protection Config": the states that end with power are not offered.
+    fn set_write_protection(&mut self, request: &Request, state: u32) -> Result<(), Status> {
+        if !matches!(state, write_protection::NONE | write_protection::PROTECT) {
+            return Err(Status::INVALID_FIELD);
+        }
+        let nsid = request.nsid();
+        let Some(namespace) = self.namespaces.get_mut(nsid) else {
+            return Err(Status::INVALID_NAMESPACE);
+        };
+        let is_changed = namespace.is_write_protected != (state == write_protection::PROTECT);
+        namespace.is_write_protected = state == write_protection::PROTECT;
+        let attached = namespace.attached;
+        if is_changed {
+            self.write_namespace(nsid);
+            self.namespace_changed(nsid, attached, request.function);
+        }
+        Ok(())
+    }
+
+    /// The value of the feature is in the data buffer.
+    pub(super) fn set_feature_with_data(&mut self, request: &Request) -> Result<u32, Status> {
+        let function = request.function;
+        match Feature::decode(request.cdw(10))? {
+            Feature::Timestamp => {
+                let now = self.port.counter(&regs::CLOCK);
+                let low = u64::from(self.port.buffer_word(0));
+                let value = u64::from(self.port.buffer_word(1)) << 32 | low;
+                self.of(function).features.timestamp = Some((value & timestamp::MILLISECONDS_MASK, now));
+            }
+            _ => {
+                let mut identifier = [0; 16];
+                let bytes = host_identifier_bytes(request.cdw(11)) as usize;
+                for (index, word) in (0..).zip(identifier[..bytes].chunks_exact_mut(4)) {
+                    word.copy_from_slice(&self.port.buffer_word(index).to_le_bytes());
+                }
+                self.of(function).features.host_identifier = identifier;
+            }
+        }
+        Ok(0)
+    }
+
     /// Grants what is asked for, up to what there is.
-    fn set_number_of_queues(&mut self, cdw11: u32) -> Result<Answer, Status> {
+    fn set_number_of_queues(&mut self, function: u8, cdw11: u32) -> Result<Answer, Status> {
         let (sqs, cqs) = (cdw11 & 0xFFFF, cdw11 >> 16);
         if sqs == TOO_MANY_QUEUES || cqs == TOO_MANY_QUEUES {
             return Err(Status::INVALID_FIELD);
         }
-        if self.life.queues.has_io_queue() {
+        if self.of(function).queues.has_io_queue() {
             return Err(Status::COMMAND_SEQUENCE_ERROR);
         }
-        let value = &mut self.life.features.number_of_queues;
-        let granted_sqs = sqs.min(value.default & 0xFFFF);
-        let granted_cqs = cqs.min(value.default >> 16);
-        value.current = granted_cqs << 16 | granted_sqs;
-        Ok(Answer::Done(value.current))
+        // What is stored is one less.
+        let grant = |firmware: &Self, asked: u32| u32::from(firmware.queues_for(function, asked as u16 + 1) - 1);
+        let value = grant(self, cqs) << 16 | grant(self, sqs);
+        self.of(function).features.number_of_queues.current = value;
+        Ok(Answer::Done(value))
     }
 }
 
@@ -112,8 +170,12 @@ fn write(features: &mut Features, feature: Feature, cdw11: u32, vectors: u32) ->
         Feature::AsyncEventConfiguration => {
             features.async_event_configuration.current = cdw11 & used::ASYNC_EVENTS;
         }
-        // It answers with a result, and `set_features` has done it.
-        Feature::NumberOfQueues => {}
+        // `set_features` has done these.
+        Feature::NumberOfQueues
+        | Feature::Timestamp
+        | Feature::KeepAliveTimer
+        | Feature::HostIdentifier
+        | Feature::NamespaceWriteProtection => {}
     }
     Ok(())
 }

@@ -10,6 +10,10 @@ use crate::fake_port::{FakePort, PostedCompletion};
 /// Blocks of the namespace.
 pub const BLOCKS: u64 = 0x1_0000_1000;
 
+/// Blocks of the namespaces of [`Bench::with`].
+pub const PRIVATE_BLOCKS: u64 = 0x8000;
+pub const SHARED_BLOCKS: u64 = 0x4000;
+
 /// CC of a host that does everything right: IOCQES 4, IOSQES 6, EN.
 pub const CC_ENABLED: u32 = 0x0046_0001;
 
@@ -52,6 +56,27 @@ impl Bench {
     /// The controller was powered on.
     pub fn powered_on() -> Self {
         Self { firmware: Firmware::new(FakePort::new(), Config::new(BLOCKS, "FD0001")), next_cid: 100 }
+    }
+
+    /// The controller is ready, on hardware with so many functions and these capabilities. Function 0 has namespaces 1 and 2, and function 1 the
+    /// second; half of the storage is free.
+    pub fn with(functions: u32, capabilities: u32) -> Self {
+        let mut config = Config::with_two_functions(PRIVATE_BLOCKS, SHARED_BLOCKS, "FD0001");
+        config.unallocated_units = (PRIVATE_BLOCKS + SHARED_BLOCKS) / 8;
+        let firmware = Firmware::new(FakePort::with(functions, capabilities), config);
+        let mut bench = Self { firmware, next_cid: 100 };
+        for function in 0..functions as u8 {
+            bench.enable_function(function);
+        }
+        bench
+    }
+
+    /// The host of a function enables it.
+    pub fn enable_function(&mut self, function: u8) {
+        self.port().host_of_writes_admin_queues(function, 32, 32);
+        self.port().host_of_writes_cc(function, CC_ENABLED);
+        self.polls(2);
+        assert_eq!(self.port().csts_of(function), 1);
     }
 
     /// The controller is ready.

@@ -1,6 +1,6 @@
 //! Abort and asynchronous events: group G.
 
-use nvme_spec::firmware_port::events;
+use nvme_spec::firmware_port::function_events;
 use nvme_spec::Status;
 
 use crate::bench::{abort, async_event_request, get_log_page, set_features, Bench};
@@ -135,9 +135,9 @@ fn an_event_waits_for_a_request() {
 fn doorbell_errors_are_told() {
     let mut bench = Bench::ready();
     let cids: Vec<_> = (0..3).map(|_| bench.submit(0, async_event_request())).collect();
-    bench.port().raise(events::INVALID_DOORBELL);
+    bench.port().raise(function_events::INVALID_DOORBELL);
     bench.polls(2);
-    bench.port().raise(events::INVALID_DOORBELL_VALUE);
+    bench.port().raise(function_events::INVALID_DOORBELL_VALUE);
     bench.polls(2);
     assert_eq!(results(&mut bench, &cids), [DOORBELL_REGISTER_EVENT]);
     let log = bench.admin(get_log_page(1, 128)).data();

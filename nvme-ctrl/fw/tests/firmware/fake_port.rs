@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use nvme_spec::firmware_port::{self as regs, events, inbox_kind, queue_operation, Counter};
-use nvme_spec::limits::{BUFFER_BYTES, LBA_BYTES};
+use nvme_spec::firmware_port::{self as regs, events, function_events, inbox_kind, queue_operation, Counter};
+use nvme_spec::limits::{BUFFER_BYTES, LBA_BYTES, NAMESPACES_MAX};
+use nvme_spec::reg::Reg;
 use nvme_spec::regs::{aqa, cc};
 use nvme_spec::{SqEntry, Status};
 use soc_hal::Mmio;
@@ -11,6 +12,10 @@ use zerocopy::IntoBytes;
 
 /// I/O queue pairs of the fake hardware.
 pub const IO_QUEUES: u32 = 4;
+/// Interrupt vectors of each of its functions.
+pub const VECTORS: u32 = IO_QUEUES + 1;
+/// Functions that a fake can have.
+const FUNCTIONS_MAX: usize = 2;
 /// Log2 of the entries of its largest queue.
 pub const QUEUE_ENTRIES_LOG2: u32 = 10;
 /// Entries of its largest queue.
@@ -18,6 +23,8 @@ pub const QUEUE_ENTRIES_MAX: u32 = 1 << QUEUE_ENTRIES_LOG2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PostedCompletion {
+    pub function: u8,
+    /// Slot of the submission queue: with one function, the number of the queue.
     pub sqid: u8,
     pub cid: u16,
     pub result: u32,
@@ -30,6 +37,9 @@ pub struct Sq {
     pub entries: u32,
     pub cqid: u8,
     pub stopped: bool,
+    pub function: u8,
+    pub qid: u16,
+    pub priority: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +48,32 @@ pub struct Cq {
     pub entries: u32,
     pub vector: u8,
     pub interrupts_enabled: bool,
+    pub function: u8,
+    pub qid: u16,
+}
+
+/// A row of the table of namespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    pub base_units: u64,
+    pub blocks: u64,
+    pub attached: u8,
+    pub lba_shift: u8,
+    pub is_write_protected: bool,
+}
+
+/// What the host and the hardware do to one function.
+struct Function {
+    /// A life has begun, and its end was not acknowledged.
+    alive: bool,
+    over: bool,
+    shutdown_noticed: bool,
+    latched: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
+    pub function: u8,
     pub prp: [u64; 2],
     pub data: Vec<u8>,
 }
@@ -51,6 +83,12 @@ pub struct FakePort {
     values: BTreeMap<u32, u32>,
     buffer: Vec<u32>,
     inbox: VecDeque<(u8, Option<Status>, SqEntry)>,
+    functions: [Function; FUNCTIONS_MAX],
+    pub rows: [Row; NAMESPACES_MAX as usize],
+    /// Data in host memory that transfers to the buffer find, by address.
+    pub host_data: BTreeMap<u64, Vec<u8>>,
+    /// Clocks per access.
+    pub clock: u64,
     /// Everything that was posted, in order.
     pub completions: Vec<PostedCompletion>,
     /// Submission queues whose completions find no room.
@@ -73,10 +111,6 @@ pub struct FakePort {
     completion_busy: u32,
     queue_busy: u32,
     transfer_busy: u32,
-    /// A life has begun, and its end was not acknowledged.
-    alive: bool,
-    over: bool,
-    shutdown_noticed: bool,
     latched: u32,
     counters: BTreeMap<u32, u64>,
     held_high: u32,
@@ -84,8 +118,17 @@ pub struct FakePort {
 }
 
 impl FakePort {
+    /// Hardware of one function that follows neither bases nor formats of namespaces.
     pub fn new() -> Self {
+        Self::with(1, 0)
+    }
+
+    /// Hardware with so many functions that can do what `capabilities` says.
+    pub fn with(functions: u32, capabilities: u32) -> Self {
         let mut values = BTreeMap::new();
+        let count = regs::functions::COUNT.set32(0, functions);
+        values.insert(regs::FUNCTIONS.offset, regs::functions::VECTORS.set32(count, VECTORS));
+        values.insert(regs::CAPABILITIES.offset, capabilities);
         let configuration = regs::configuration::IO_QUEUES.set32(0, IO_QUEUES);
         let configuration = regs::configuration::QUEUE_ENTRIES_LOG2.set32(configuration, QUEUE_ENTRIES_LOG2);
         values.insert(regs::ID.offset, regs::ID_VALUE);
@@ -96,6 +139,15 @@ impl FakePort {
             values,
             buffer: vec![0; BUFFER_BYTES as usize / 4],
             inbox: VecDeque::new(),
+            functions: std::array::from_fn(|_| Function {
+                alive: false,
+                over: false,
+                shutdown_noticed: true,
+                latched: 0,
+            }),
+            rows: [Row::default(); NAMESPACES_MAX as usize],
+            host_data: BTreeMap::new(),
+            clock: 0,
             completions: Vec::new(),
             full: BTreeSet::new(),
             refusals: 0,
@@ -111,9 +163,6 @@ impl FakePort {
             completion_busy: 0,
             queue_busy: 0,
             transfer_busy: 0,
-            alive: false,
-            over: false,
-            shutdown_noticed: true,
             latched: 0,
             counters: BTreeMap::new(),
             held_high: 0,
@@ -125,9 +174,28 @@ impl FakePort {
         self.values.get(&offset).copied().unwrap_or(0)
     }
 
-    /// CSTS as the host sees it.
+    /// A register of a function.
+    pub fn value_of(&self, register: &Reg, function: u8) -> u32 {
+        self.value(regs::of_function(register, function).offset)
+    }
+
+    fn set_value_of(&mut self, register: &Reg, function: u8, value: u32) {
+        self.values.insert(regs::of_function(register, function).offset, value);
+    }
+
+    /// What was last written to a register of function 0, or of the controller.
+    pub fn written(&self, register: &Reg) -> u32 {
+        self.value(register.offset)
+    }
+
+    /// CSTS as the host of function 0 sees it.
     pub fn csts(&self) -> u32 {
-        self.value(regs::STATUS_SET.offset)
+        self.csts_of(0)
+    }
+
+    /// CSTS as the host of a function sees it.
+    pub fn csts_of(&self, function: u8) -> u32 {
+        self.value_of(&regs::STATUS_SET, function)
     }
 
     pub fn set_version(&mut self, version: u32) {
@@ -135,32 +203,44 @@ impl FakePort {
     }
 
     pub fn namespace_blocks(&self) -> u64 {
-        let high = self.value(regs::NAMESPACE_BLOCKS_HIGH.offset);
-        u64::from(high) << 32 | u64::from(self.value(regs::NAMESPACE_BLOCKS_LOW.offset))
+        self.rows[0].blocks
     }
 
     /// The host writes the admin queue registers.
     pub fn host_writes_admin_queues(&mut self, sq_entries: u32, cq_entries: u32) {
+        self.host_of_writes_admin_queues(0, sq_entries, cq_entries);
+    }
+
+    /// The host of a function writes the admin queue registers.
+    pub fn host_of_writes_admin_queues(&mut self, function: u8, sq_entries: u32, cq_entries: u32) {
         let value = aqa::ASQS.set32(0, sq_entries - 1);
-        self.values.insert(regs::AQA.offset, aqa::ACQS.set32(value, cq_entries - 1));
-        self.values.insert(regs::ASQ_LOW.offset, 0x0001_0000);
-        self.values.insert(regs::ASQ_HIGH.offset, 0x1);
-        self.values.insert(regs::ACQ_LOW.offset, 0x0002_0000);
-        self.values.insert(regs::ACQ_HIGH.offset, 0x2);
+        self.set_value_of(&regs::AQA, function, aqa::ACQS.set32(value, cq_entries - 1));
+        self.set_value_of(&regs::ASQ_LOW, function, 0x0001_0000);
+        self.set_value_of(&regs::ASQ_HIGH, function, 0x1);
+        self.set_value_of(&regs::ACQ_LOW, function, 0x0002_0000);
+        self.set_value_of(&regs::ACQ_HIGH, function, 0x2);
     }
 
     /// The host writes CC.
     pub fn host_writes_cc(&mut self, value: u32) {
-        let old = self.values.insert(regs::CC.offset, value).unwrap_or(0);
+        self.host_of_writes_cc(0, value);
+    }
+
+    /// The host of a function writes CC.
+    pub fn host_of_writes_cc(&mut self, function: u8, value: u32) {
+        let old = self.value_of(&regs::CC, function);
+        self.set_value_of(&regs::CC, function, value);
+        let changed = &mut self.functions[usize::from(function)];
         if cc::SHN.get32(value) != cc::SHN.get32(old) && cc::SHN.get32(value) != 0 {
-            self.shutdown_noticed = false;
+            changed.shutdown_noticed = false;
         }
         match (cc::EN.get32(old), cc::EN.get32(value)) {
-            (0, 1) => self.alive = true,
+            (0, 1) => changed.alive = true,
             // Nothing of the old life is in flight any more, and what the mailbox held is gone.
             (1, 0) => {
-                self.over = true;
-                self.inbox.clear();
+                changed.over = true;
+                let sqs = &self.sqs;
+                self.inbox.retain(|(slot, ..)| sqs.get(slot).is_some_and(|sq| sq.function != function));
             }
             _ => {}
         }
@@ -178,8 +258,11 @@ impl FakePort {
         self.inbox.len()
     }
 
+    /// Raises an event: of function 0, or of the controller.
     pub fn raise(&mut self, event: nvme_spec::reg::Field) {
-        self.latched = event.set32(self.latched, 1);
+        let is_of_function = regs::FUNCTION_EVENTS.field(event.name).is_some();
+        let latched = if is_of_function { &mut self.functions[0].latched } else { &mut self.latched };
+        *latched = event.set32(*latched, 1);
     }
 
     /// The host makes room in all completion queues.
@@ -194,68 +277,120 @@ impl FakePort {
         self.counters.insert(counter.low.offset, value);
     }
 
-    fn is_enabled(&self) -> bool {
-        cc::EN.get32(self.value(regs::CC.offset)) == 1
+    fn is_enabled(&self, function: u8) -> bool {
+        cc::EN.get32(self.value_of(&regs::CC, function)) == 1
+    }
+
+    fn function_events(&self, function: u8) -> u32 {
+        let state = &self.functions[usize::from(function)];
+        let is_shown = self.csts_of(function) & 3 != 0;
+        let enable = self.is_enabled(function) && state.alive && !state.over && !is_shown;
+        let levels = [
+            (function_events::ENABLE, enable),
+            (function_events::DISABLED, state.over),
+            (function_events::SHUTDOWN, !state.shutdown_noticed),
+        ];
+        levels.iter().fold(state.latched, |value, (field, set)| if *set { field.set32(value, 1) } else { value })
+    }
+
+    fn alarm(&self) -> bool {
+        let now = (self.clock >> regs::ALARM_UNIT_LOG2_CLOCKS) as u32;
+        self.value(regs::ALARM_CONTROL.offset) == 1 && now.wrapping_sub(self.value(regs::ALARM.offset)) >> 31 == 0
     }
 
     fn events(&self) -> u32 {
-        let is_shown = self.csts() & 3 != 0;
-        let enable = self.is_enabled() && self.alive && !self.over && !is_shown;
-        let levels = [
-            (events::INBOX, !self.inbox.is_empty()),
-            (events::ENABLE, enable),
-            (events::DISABLED, self.over),
-            (events::SHUTDOWN, !self.shutdown_noticed),
-        ];
-        levels.iter().fold(self.latched, |value, (field, set)| if *set { field.set32(value, 1) } else { value })
+        let levels = [(events::INBOX, !self.inbox.is_empty()), (events::ALARM, self.alarm())];
+        let value =
+            levels.iter().fold(self.latched, |value, (field, set)| if *set { field.set32(value, 1) } else { value });
+        let summary = |function: u8| u32::from(self.function_events(function) != 0) << function;
+        events::FUNCTIONS.set32(value, (0..FUNCTIONS_MAX as u8).map(summary).sum())
     }
 
-    fn acknowledge_disable(&mut self) {
-        assert!(self.over, "only acknowledged while DISABLED is raised");
-        self.over = false;
-        self.alive = self.is_enabled();
-        self.values.insert(regs::STATUS_SET.offset, 0);
-        self.sqs.clear();
-        self.cqs.clear();
-        self.in_flight.clear();
-        self.full.clear();
-        self.refusals = 0;
-        self.latched = 0;
+    fn acknowledge_disable(&mut self, function: u8) {
+        let is_enabled = self.is_enabled(function);
+        let ended = &mut self.functions[usize::from(function)];
+        assert!(ended.over, "only acknowledged while DISABLED is raised");
+        ended.over = false;
+        ended.alive = is_enabled;
+        ended.latched = 0;
+        self.set_value_of(&regs::STATUS_SET, function, 0);
+        let gone: Vec<u8> = self.sqs.iter().filter(|(_, sq)| sq.function == function).map(|(slot, _)| *slot).collect();
+        for slot in gone {
+            self.sqs.remove(&slot);
+            self.in_flight.remove(&slot);
+            self.full.remove(&slot);
+        }
+        self.cqs.retain(|_, cq| cq.function != function);
         self.completion_busy = 0;
         self.queue_busy = 0;
         self.transfer_busy = 0;
     }
 
+    fn is_over(&self, function: u8) -> bool {
+        self.functions[usize::from(function)].over
+    }
+
+    fn commit_namespace(&mut self) {
+        use regs::namespace_control::{ATTACHED, LBA_SHIFT, WRITE_PROTECTED};
+        let pair = |low: &Reg, high: &Reg| u64::from(self.value(high.offset)) << 32 | u64::from(self.value(low.offset));
+        let control = self.value(regs::NAMESPACE_CONTROL.offset);
+        let index = self.value(regs::NAMESPACE_SELECT.offset);
+        self.rows[index as usize] = Row {
+            base_units: pair(&regs::NAMESPACE_BASE_LOW, &regs::NAMESPACE_BASE_HIGH),
+            blocks: pair(&regs::NAMESPACE_BLOCKS_LOW, &regs::NAMESPACE_BLOCKS_HIGH),
+            attached: ATTACHED.get32(control) as u8,
+            lba_shift: LBA_SHIFT.get32(control) as u8,
+            is_write_protected: WRITE_PROTECTED.get32(control) == 1,
+        };
+    }
+
     fn queue_command(&mut self, value: u32) {
         assert_eq!(self.queue_busy, 0, "only written while not busy");
         self.queue_busy = self.queue_busy_reads;
-        if self.over {
+        let identity = self.value(regs::QUEUE_IDENTITY.offset);
+        let function = regs::queue_identity::FUNCTION.get32(identity) as u8;
+        let host_qid = regs::queue_identity::QID.get32(identity) as u16;
+        if self.is_over(function) {
             return;
         }
-        let qid = regs::queue_command::QID.get32(value) as u8;
+        let functions = regs::functions::COUNT.get32(self.value(regs::FUNCTIONS.offset));
+        let qid = regs::queue_command::SLOT.get32(value) as u8;
+        assert_eq!(u32::from(qid) < functions, host_qid == 0, "admin queues have the first slots");
         let base = u64::from(self.value(regs::QUEUE_BASE_HIGH.offset)) << 32
             | u64::from(self.value(regs::QUEUE_BASE_LOW.offset));
         let entries = self.value(regs::QUEUE_SIZE.offset);
         let attributes = self.value(regs::QUEUE_ATTRIBUTES.offset);
         let check_shape = || {
-            assert!(u32::from(qid) <= IO_QUEUES, "queue {qid} is there");
+            assert!(u32::from(qid) < IO_QUEUES + functions, "queue {qid} is there");
             assert!((2..=QUEUE_ENTRIES_MAX).contains(&entries), "{entries} entries");
             assert_eq!(base % 4096, 0, "the queue starts at a page");
         };
         match regs::queue_command::OP.get32(value) {
             queue_operation::CREATE_SQ => {
                 check_shape();
-                let cqid = regs::queue_attributes::CQID.get32(attributes) as u8;
+                let cqid = regs::queue_attributes::CQ_SLOT.get32(attributes) as u8;
                 assert!(self.cqs.contains_key(&cqid), "CQ {cqid} exists");
-                let old = self.sqs.insert(qid, Sq { base, entries, cqid, stopped: false });
+                let old = self.sqs.insert(
+                    qid,
+                    Sq {
+                        base,
+                        entries,
+                        cqid,
+                        stopped: false,
+                        function,
+                        qid: host_qid,
+                        priority: regs::queue_attributes::QPRIO.get32(attributes) as u8,
+                    },
+                );
                 assert_eq!(old, None, "SQ {qid} is new");
             }
             queue_operation::CREATE_CQ => {
                 check_shape();
                 let vector = regs::queue_attributes::VECTOR.get32(attributes) as u8;
-                assert!(u32::from(vector) <= IO_QUEUES, "vector {vector} is there");
+                assert!(u32::from(vector) < VECTORS, "vector {vector} is there");
                 let interrupts_enabled = regs::queue_attributes::IEN.get32(attributes) == 1;
-                let old = self.cqs.insert(qid, Cq { base, entries, vector, interrupts_enabled });
+                let old =
+                    self.cqs.insert(qid, Cq { base, entries, vector, interrupts_enabled, function, qid: host_qid });
                 assert_eq!(old, None, "CQ {qid} is new");
             }
             queue_operation::STOP_SQ => {
@@ -279,18 +414,21 @@ impl FakePort {
         assert_eq!(self.completion_busy, 0, "only written while not busy");
         self.completion_busy = self.busy_reads;
         let id = self.value(regs::COMPLETION_ID.offset);
+        let function = regs::completion_id::FUNCTION.get32(id) as u8;
         let completion = PostedCompletion {
-            sqid: regs::completion_id::SQID.get32(id) as u8,
+            function,
+            sqid: regs::completion_id::SLOT.get32(id) as u8,
             cid: regs::completion_id::CID.get32(id) as u16,
             result: self.value(regs::COMPLETION_RESULT.offset),
             status: Status::from_raw(value as u16),
         };
         assert_eq!(value >> 15, 0, "a status field has 15 bits");
-        self.last_refused = !self.over && self.full.contains(&completion.sqid);
+        self.last_refused = !self.is_over(function) && self.full.contains(&completion.sqid);
         if self.last_refused {
             self.refusals += 1;
-        } else if !self.over {
-            assert!(self.sqs.contains_key(&completion.sqid), "SQ {} exists", completion.sqid);
+        } else if !self.is_over(function) {
+            let owner = self.sqs.get(&completion.sqid).map(|sq| sq.function);
+            assert_eq!(owner, Some(function), "SQ {} exists", completion.sqid);
             self.completions.push(completion);
         }
     }
@@ -298,7 +436,8 @@ impl FakePort {
     fn transfer(&mut self, value: u32) {
         assert_eq!(self.transfer_busy, 0, "only written while not busy");
         self.transfer_busy = self.busy_reads;
-        if self.over {
+        let function = regs::transfer_start::FUNCTION.get32(value) as u8;
+        if self.is_over(function) {
             return;
         }
         let pair = |low: u32, high: u32| u64::from(self.value(high)) << 32 | u64::from(self.value(low));
@@ -309,16 +448,25 @@ impl FakePort {
         let bytes = self.value(regs::TRANSFER_LENGTH.offset);
         assert_eq!(prp[0] % 4, 0, "PRP1 points to a dword");
         assert!((4..=BUFFER_BYTES).contains(&bytes) && bytes % 4 == 0, "{bytes} bytes");
-        if value == 0 {
-            // Host to device: only entries of PRP lists are read.
-            assert_eq!(bytes, 8, "a list entry");
-            let entry = self.lists[&prp[0]];
+        if regs::transfer_start::DIRECTION.get32(value) == 0 {
+            if let Some(data) = self.host_data.get(&prp[0]) {
+                for (word, bytes) in self.buffer.iter_mut().zip(data.chunks(4)).take(bytes as usize / 4) {
+                    *word = u32::from_le_bytes(bytes.try_into().unwrap());
+                }
+                return;
+            }
+            if bytes != 8 {
+                // Nothing in particular: zeroes.
+                self.buffer[..bytes as usize / 4].fill(0);
+                return;
+            }
+            let entry = self.lists.get(&prp[0]).copied().unwrap_or(0);
             self.buffer[0] = entry as u32;
             self.buffer[1] = (entry >> 32) as u32;
             return;
         }
         let data = self.buffer.as_bytes()[..bytes as usize].to_vec();
-        self.sent.push(Sent { prp, data });
+        self.sent.push(Sent { function, prp, data });
     }
 
     fn inbox_dword(&self, index: u32) -> u32 {
@@ -335,6 +483,15 @@ impl FakePort {
     }
 }
 
+/// The register at an offset as that of function 0, and its function.
+fn register_at(offset: u32) -> (&'static Reg, u8) {
+    let bank = offset.checked_sub(regs::FUNCTION_BANK).map(|at| at / regs::FUNCTION_BANK_BYTES);
+    let function = bank.filter(|function| *function < FUNCTIONS_MAX as u32).unwrap_or(0);
+    let first = offset - function * regs::FUNCTION_BANK_BYTES;
+    let register = regs::REGS.iter().find(|register| register.offset == first);
+    (register.unwrap_or_else(|| panic!("no register at {offset:#X}")), function as u8)
+}
+
 /// Whether something is busy; each look brings it nearer to its end.
 fn still_busy(reads: &mut u32) -> u32 {
     let busy = u32::from(*reads > 0);
@@ -345,6 +502,12 @@ fn still_busy(reads: &mut u32) -> u32 {
 impl Mmio for FakePort {
     fn read32(&mut self, offset: u32) -> u32 {
         self.accesses += 1;
+        self.clock += 1;
+        if regs::LATENCY.contains(offset) {
+            // The slot is told from the counter.
+            let index = (offset - regs::LATENCY.offset) / 4;
+            return self.value(regs::LATENCY_SELECT.offset) << 16 | index;
+        }
         if regs::INBOX_ENTRY.contains(offset) {
             return self.inbox_dword((offset - regs::INBOX_ENTRY.offset) / 4);
         }
@@ -353,21 +516,26 @@ impl Mmio for FakePort {
         }
         let counter = |counter: &&Counter| counter.low.offset == offset || counter.high.offset == offset;
         if let Some(counter) = regs::COUNTERS.iter().find(counter) {
-            let value = self.counters.get(&counter.low.offset).copied().unwrap_or(0);
+            let value = match *counter == regs::CLOCK {
+                true => self.clock,
+                false => self.counters.get(&counter.low.offset).copied().unwrap_or(0),
+            };
             if offset == counter.high.offset {
                 return self.held_high;
             }
             self.held_high = (value >> 32) as u32;
             return value as u32;
         }
-        let register = regs::REGS.iter().find(|register| register.offset == offset);
-        let register = register.unwrap_or_else(|| panic!("no register at {offset:#X}"));
+        let (register, function) = register_at(offset);
         match *register {
             regs::EVENTS => self.events(),
+            regs::FUNCTION_EVENTS => self.function_events(function),
             regs::INBOX_STATUS => self.inbox.front().map_or(0, |(sqid, failure, _)| {
-                use regs::inbox_status::{KIND, SQID, STATUS, VALID};
+                use regs::inbox_status::{FUNCTION, KIND, SLOT, STATUS, VALID};
                 let kind = failure.map_or(inbox_kind::COMMAND, |_| inbox_kind::FAILED_COMMAND);
-                let value = SQID.set32(KIND.set32(VALID.set32(0, 1), kind), u32::from(*sqid));
+                let value = SLOT.set32(KIND.set32(VALID.set32(0, 1), kind), u32::from(*sqid));
+                let function = self.sqs.get(sqid).map_or(0, |sq| sq.function);
+                let value = FUNCTION.set32(value, u32::from(function));
                 STATUS.set32(value, failure.map_or(0, |status| u32::from(status.raw())))
             }),
             regs::COMPLETION_STATE => {
@@ -394,19 +562,20 @@ impl Mmio for FakePort {
             self.buffer[((offset - regs::BUFFER.offset) / 4) as usize] = value;
             return;
         }
-        let register = regs::REGS.iter().find(|register| register.offset == offset);
-        let register = register.unwrap_or_else(|| panic!("no register at {offset:#X}"));
+        let (register, function) = register_at(offset);
         let writable = !register.mask_of(nvme_spec::reg::Access::Ro);
         let fields = register.fields.iter().fold(0, |mask, field| mask | field.mask());
         assert_eq!(u64::from(value) & !(fields & writable), 0, "{value:#X} fits {}", register.name);
         match *register {
             regs::EVENTS_CLEAR => self.latched &= !value,
+            regs::FUNCTION_EVENTS_CLEAR => self.functions[usize::from(function)].latched &= !value,
+            regs::NAMESPACE_COMMIT => self.commit_namespace(),
             regs::CONTROL => {
                 if regs::control::ACK_DISABLE.get32(value) == 1 {
-                    self.acknowledge_disable();
+                    self.acknowledge_disable(function);
                 }
                 if regs::control::ACK_SHUTDOWN.get32(value) == 1 {
-                    self.shutdown_noticed = true;
+                    self.functions[usize::from(function)].shutdown_noticed = true;
                 }
             }
             regs::INBOX_POP => {
@@ -415,7 +584,7 @@ impl Mmio for FakePort {
             regs::COMPLETION_POST => self.post(value),
             regs::QUEUE_COMMAND => self.queue_command(value),
             regs::TRANSFER_START => self.transfer(value),
-            regs::STATUS_SET if self.over => {}
+            regs::STATUS_SET if self.is_over(function) => {}
             _ => {
                 self.values.insert(offset, value);
             }

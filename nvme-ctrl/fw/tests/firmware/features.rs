@@ -2,7 +2,7 @@
 
 use nvme_spec::Status;
 
-use crate::bench::{create_cq, get_features, set_features, Bench};
+use crate::bench::{create_cq, get_features, set_features, Bench, DATA};
 use crate::fake_port::IO_QUEUES;
 
 /// The mandatory features of a controller without a volatile write cache, with values that differ from the default.
@@ -53,7 +53,10 @@ fn each_mistake_has_its_status() {
             _ => bench.refused(entry, Status::FEATURE_NOT_NAMESPACE_SPECIFIC),
         }
     }
-    for fid in (0..=0xFF).filter(|fid| *fid != 7 && FEATURES.iter().all(|(known, _)| known != fid)) {
+    // Those with data or with a test of their own: Number of Queues, Timestamp, Keep Alive Timer, Host Identifier, Write Protection.
+    let others = [7, 0xE, 0xF, 0x81, 0x84];
+    let is_known = |fid: u32| others.contains(&fid) || FEATURES.iter().any(|(known, _)| *known == fid);
+    for fid in (0..=0xFF).filter(|fid| !is_known(*fid)) {
         bench.refused(get_features(fid, 0), Status::INVALID_FIELD);
         bench.refused(set_features(fid, 0), Status::INVALID_FIELD);
     }
@@ -93,7 +96,7 @@ fn temperature_thresholds() {
 fn unsupported_event_bits_are_not_kept() {
     let mut bench = Bench::ready();
     bench.admin(set_features(0xB, !0)).ok();
-    assert_eq!(bench.admin(get_features(0xB, 0)).ok(), 0x1F);
+    assert_eq!(bench.admin(get_features(0xB, 0)).ok(), 0x31F, "the critical warnings and the notices of OAES");
 }
 
 /// The admin queue's interrupt is never coalesced, and vectors are kept apart.
@@ -124,4 +127,87 @@ fn number_of_queues() {
     bench.refused(set_features(7, 0), Status::COMMAND_SEQUENCE_ERROR);
     bench.reset();
     assert_eq!(bench.admin(set_features(7, 0)).ok(), 0);
+}
+
+/// I14: the Timestamp goes on from what the host has set, and from 0 after a reset. NVMe Base, "Timestamp".
+#[test]
+fn the_timestamp_goes_on() {
+    const MS: u64 = 250_000;
+    let mut bench = Bench::ready();
+    let read = |bench: &mut Bench| {
+        let data = bench.admin(get_features(0xE, 0)).data();
+        u64::from_le_bytes(data.try_into().unwrap())
+    };
+    let origin = |value: u64| value >> 49 & 7;
+    bench.port().clock = 7 * MS;
+    assert_eq!(read(&mut bench), 7, "since power-on");
+    bench.port().host_data.insert(DATA, 0xFFFF_1234_5678_9ABC_u64.to_le_bytes().to_vec());
+    bench.admin(set_features(0xE, 0)).ok();
+    let start = read(&mut bench);
+    assert_eq!((start & 0xFFFF_FFFF_FFFF, origin(start)), (0x1234_5678_9ABC, 1));
+    bench.port().clock += 5 * MS;
+    assert_eq!(read(&mut bench), start + 5);
+    bench.reset();
+    assert_eq!(origin(read(&mut bench)), 0);
+}
+
+/// I14: Host Identifier of 64 and of 128 bits; a reset forgets it.
+#[test]
+fn the_host_identifier_is_kept() {
+    let mut bench = Bench::ready();
+    for (extended, bytes) in [(0, 8), (1, 16)] {
+        let identifier: Vec<u8> = (1..=bytes).collect();
+        bench.port().host_data.insert(DATA, identifier.clone());
+        bench.admin(set_features(0x81, extended)).ok();
+        assert_eq!(bench.admin(get_features(0x81, extended)).data(), identifier);
+    }
+    bench.reset();
+    assert_eq!(bench.admin(get_features(0x81, 1)).data(), [0; 16]);
+}
+
+/// I14, N13: a protected namespace is told to the hardware, and writes are refused; other states are not offered.
+#[test]
+fn write_protection_reaches_the_hardware() {
+    let mut bench = Bench::ready();
+    bench.create_cq(1);
+    bench.create_sq(1, 1);
+    let of_namespace = |mut entry: nvme_spec::SqEntry, nsid: u32| {
+        entry.nsid = nsid.into();
+        entry
+    };
+    let write = crate::bench::command(nvme_spec::opcode::io::WRITE, 1, &[0, 0, 0]);
+    for state in [1, 0, 1] {
+        bench.admin(of_namespace(set_features(0x84, state), 1)).ok();
+        assert_eq!(bench.admin(of_namespace(get_features(0x84, 0), 1)).ok(), state);
+        assert_eq!(bench.port().rows[0].is_write_protected, state == 1);
+    }
+    assert_eq!(bench.execute(1, write).status, Status::NAMESPACE_WRITE_PROTECTED.with_dnr());
+    bench.refused(
+        crate::bench::command(nvme_spec::opcode::admin::FORMAT_NVM, 1, &[0]),
+        Status::NAMESPACE_WRITE_PROTECTED,
+    );
+    for state in [2, 3, 7] {
+        bench.refused(of_namespace(set_features(0x84, state), 1), Status::INVALID_FIELD);
+    }
+    for nsid in [0, 2, 0xFFFF_FFFF] {
+        bench.refused(of_namespace(set_features(0x84, 1), nsid), Status::INVALID_NAMESPACE);
+    }
+    bench.reset();
+    assert!(bench.port().rows[0].is_write_protected, "it is the namespace's, and survives a controller reset");
+}
+
+/// I8, I12: what hardware follows is told to it, and set back by a reset.
+#[test]
+fn arbitration_and_coalescing_reach_the_hardware() {
+    use nvme_spec::firmware_port as port;
+    let mut bench = Bench::ready();
+    bench.admin(set_features(1, 0x0102_0305)).ok();
+    bench.admin(set_features(8, 0x0503)).ok();
+    bench.admin(set_features(9, 1 << 16 | 2)).ok();
+    let mut values =
+        [port::ARBITRATION, port::COALESCING, port::VECTOR_COALESCING].map(|register| bench.port().written(&register));
+    assert_eq!(values, [0x0102_0305, 0x0503, 1 << 16 | 2]);
+    bench.reset();
+    values = [port::ARBITRATION, port::COALESCING, port::VECTOR_COALESCING].map(|r| bench.port().written(&r));
+    assert_eq!(values, [0, 0, 4], "the last vector");
 }

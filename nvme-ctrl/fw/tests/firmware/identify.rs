@@ -36,7 +36,7 @@ fn what_is_not_there_is_refused() {
     for nsid in [0xFFFF_FFFE, 0xFFFF_FFFF] {
         bench.refused(identify(2, nsid), Status::INVALID_NAMESPACE);
     }
-    for cns in 4..=0xFF {
+    for cns in (4..=0xFF).filter(|cns| ![5, 6, 7, 8, 0x1C].contains(cns)) {
         bench.refused(identify(cns, 1), Status::INVALID_FIELD);
     }
     for (cns, nsid) in [(0, 1), (1, 0), (2, 0), (3, 1)] {
@@ -70,8 +70,8 @@ fn the_controller_describes_itself() {
     assert_eq!(u64::from(controller.ver.get()), regs::VS.reset);
     assert_eq!((controller.sqes, controller.cqes), (0x66, 0x44));
     assert_eq!((controller.mdts, controller.nn.get()), (9, 1));
-    // No optional admin command; of the optional NVM features Select and Save of features.
-    assert_eq!((controller.oacs.get(), controller.oncs.get(), controller.fuses.get()), (0, 1 << 4, 0));
+    // Format and firmware, but no management of namespaces: this hardware has one. Select and Save of features, and the Timestamp.
+    assert_eq!((controller.oacs.get(), controller.oncs.get(), controller.fuses.get()), (6, 1 << 4 | 1 << 6, 0));
     assert_eq!((controller.sgls.get(), controller.vwc & 1), (0, 0));
     assert_eq!((controller.acl, controller.aerl, controller.elpe), (3, 3, 63));
     let name = controller.subnqn.split(|byte| *byte == 0).next().unwrap();
@@ -100,7 +100,8 @@ fn the_namespace_has_a_uuid() {
     let (descriptor, rest) = UuidDescriptor::read_from_prefix(&data).unwrap();
     assert_eq!((descriptor.nidt, descriptor.nidl), (3, 16));
     assert_eq!((descriptor.nid[6] >> 4, descriptor.nid[8] >> 6), (8, 2), "version and variant of RFC 9562");
-    assert!(rest.iter().all(|byte| *byte == 0));
+    assert_eq!(rest[..5], [4, 1, 0, 0, 0], "the command set is NVM");
+    assert!(rest[5..].iter().all(|byte| *byte == 0));
     assert_eq!(descriptor.nid, Config::new(1, "FD0001").uuid);
     assert_ne!(descriptor.nid, Config::new(1, "FD0002").uuid);
 }

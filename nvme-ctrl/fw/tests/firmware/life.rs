@@ -1,6 +1,6 @@
 //! Enable, disable, shutdown: group A.
 
-use nvme_spec::firmware_port::events;
+use nvme_spec::firmware_port::function_events;
 use nvme_spec::regs::{cc, csts};
 use nvme_spec::{FatalCode, Status};
 
@@ -25,8 +25,8 @@ fn enable_creates_the_admin_queues_and_sets_ready() {
     bench.polls(1);
     let port = bench.port();
     assert_eq!(port.csts(), csts::RDY.set32(0, 1));
-    let sq = Sq { base: 0x1_0001_0000, entries: 32, cqid: 0, stopped: false };
-    let cq = Cq { base: 0x2_0002_0000, entries: 4, vector: 0, interrupts_enabled: true };
+    let sq = Sq { base: 0x1_0001_0000, entries: 32, cqid: 0, stopped: false, function: 0, qid: 0, priority: 0 };
+    let cq = Cq { base: 0x2_0002_0000, entries: 4, vector: 0, interrupts_enabled: true, function: 0, qid: 0 };
     assert_eq!((port.sqs.get(&0), port.cqs.get(&0)), (Some(&sq), Some(&cq)));
     assert_eq!(port.namespace_blocks(), BLOCKS);
     assert_eq!(port.completions, []);
@@ -187,7 +187,7 @@ fn shutdown_of_a_disabled_controller_is_complete_at_once() {
 #[test]
 fn a_host_memory_error_is_fatal_until_a_reset() {
     let mut bench = Bench::ready();
-    bench.port().raise(events::HOST_ERROR);
+    bench.port().raise(function_events::HOST_ERROR);
     bench.polls(3);
     assert_eq!(csts::CFS.get32(bench.port().csts()), 1);
     assert_eq!(bench.firmware.fatal(), Some(FatalCode::HostMemory));

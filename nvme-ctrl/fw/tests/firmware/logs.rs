@@ -13,7 +13,7 @@ fn error_entries(data: &[u8]) -> Vec<ErrorLogEntry> {
 }
 
 /// Every log page once, for rules that all have.
-const PAGES: [(u32, u32); 3] = [(1, 4096), (2, 512), (3, 512)];
+const PAGES: [(u32, u32); 6] = [(0, 1024), (1, 4096), (2, 512), (3, 512), (4, 4096), (5, 4096)];
 
 /// J1: newest first, each with its command.
 #[test]
@@ -167,7 +167,7 @@ fn offsets_are_honoured() {
 #[test]
 fn what_is_not_there_is_refused() {
     let mut bench = Bench::ready();
-    for lid in (0..=0xFF).filter(|lid| !(1..=3).contains(lid)) {
+    for lid in (0..=0xFF).filter(|lid| *lid > 5 && *lid != 0xC0) {
         bench.refused(get_log_page(lid, 64), Status::INVALID_LOG_PAGE);
     }
     for (lid, _) in PAGES {
@@ -224,4 +224,60 @@ fn bad_lists_of_a_long_request_are_refused() {
         assert_eq!(completions.len(), 1);
         assert_eq!(completions[0].status, Status::INVALID_PRP_OFFSET.with_dnr());
     }
+}
+
+/// J8: the list of log pages agrees with what is really there.
+#[test]
+fn the_list_of_log_pages_is_honest() {
+    let mut bench = Bench::ready();
+    let list = bench.admin(get_log_page(0, 1024)).data();
+    for lid in 0..=0xFF {
+        let is_listed = list[lid as usize * 4] & 1 == 1;
+        let done = bench.admin(get_log_page(lid, 4));
+        assert_eq!(done.status.is_success(), is_listed, "log page {lid:#x}");
+    }
+}
+
+/// J7: the effects log agrees with the opcodes that are really executed.
+#[test]
+fn the_effects_of_commands_are_those_of_the_commands_that_are_there() {
+    for capabilities in [0, 1] {
+        let mut bench = Bench::with(1, capabilities);
+        bench.create_cq(1);
+        bench.create_sq(1, 1);
+        let log = bench.admin(get_log_page(5, 4096)).data();
+        let effects = |at: usize| u32::from_le_bytes(log[at..at + 4].try_into().unwrap());
+        for opcode in 0..=u8::MAX {
+            let held = nvme_spec::opcode::admin::ASYNC_EVENT_REQUEST;
+            // A wrong flag tells an opcode that is there from one that is not.
+            let mut entry = command(opcode, 1, &[]);
+            entry.flags = 1;
+            let is_there = opcode == held || bench.admin(entry).status.code() != Status::INVALID_OPCODE;
+            assert_eq!(effects(opcode as usize * 4) & 1 == 1, is_there, "admin {opcode:#x}");
+            let is_there = bench.execute(1, entry).status.code() != Status::INVALID_OPCODE;
+            assert_eq!(effects(1024 + opcode as usize * 4) & 1 == 1, is_there, "I/O {opcode:#x}");
+        }
+        assert_eq!(effects(1024 + 4), 3, "Write changes logical blocks");
+        assert_eq!(log[2048..], [0; 2048]);
+    }
+}
+
+/// The histograms of the queues that exist come from the hardware, and those of others are zero.
+#[test]
+fn latencies_are_those_of_the_queue() {
+    let mut bench = Bench::ready();
+    bench.create_cq(1);
+    bench.create_sq(2, 1);
+    let log = bench.admin(get_log_page(0xC0, 64 + 4 * 384)).data();
+    let word = |at: usize| u32::from_le_bytes(log[at..at + 4].try_into().unwrap());
+    assert_eq!([0, 4, 8, 12].map(word), [1, 4, 6, 16], "version, queues, phases, counters");
+    assert_eq!(u64::from_le_bytes(log[16..24].try_into().unwrap()), 250_000_000);
+    for counter in 0..96 {
+        assert_eq!(word(64 + 4 * counter), 0, "queue 1 does not exist");
+        assert_eq!(word(64 + 384 + 4 * counter), 2 << 16 | counter as u32);
+    }
+    // A piece that begins in the middle of a histogram.
+    let mut entry = get_log_page(0xC0, 64);
+    entry.cdw10[2] = (64 + 384 + 128).into();
+    assert_eq!(bench.admin(entry).data(), log[64 + 384 + 128..][..64]);
 }

@@ -5,6 +5,24 @@ use nvme_spec::Status;
 
 use crate::bench::{command, Bench, BLOCKS};
 
+/// The admin commands of hardware with one namespace.
+const ADMIN: &[u8] = &[
+    admin::DELETE_IO_SQ,
+    admin::CREATE_IO_SQ,
+    admin::GET_LOG_PAGE,
+    admin::DELETE_IO_CQ,
+    admin::CREATE_IO_CQ,
+    admin::IDENTIFY,
+    admin::ABORT,
+    admin::SET_FEATURES,
+    admin::GET_FEATURES,
+    admin::ASYNC_EVENT_REQUEST,
+    admin::FIRMWARE_COMMIT,
+    admin::FIRMWARE_IMAGE_DOWNLOAD,
+    admin::KEEP_ALIVE,
+    admin::FORMAT_NVM,
+];
+
 /// B10: everything that is not there.
 #[test]
 fn unknown_opcodes_are_refused_and_the_controller_goes_on() {
@@ -12,7 +30,7 @@ fn unknown_opcodes_are_refused_and_the_controller_goes_on() {
     bench.create_cq(1);
     bench.create_sq(1, 1);
     for opcode in 0..=u8::MAX {
-        if admin::ALL.iter().all(|(known, _)| *known != opcode) {
+        if !ADMIN.contains(&opcode) {
             bench.refused(command(opcode, 1, &[]), Status::INVALID_OPCODE);
         }
         if io::ALL.iter().all(|(known, _)| *known != opcode) {
@@ -26,7 +44,7 @@ fn unknown_opcodes_are_refused_and_the_controller_goes_on() {
 #[test]
 fn admin_commands_are_neither_fused_nor_use_sgls() {
     let mut bench = Bench::ready();
-    for (opcode, _) in admin::ALL {
+    for opcode in ADMIN {
         for flags in [1, 2, 3, 0x40, 0x80, 0xC0] {
             let mut entry = command(*opcode, 0, &[1]);
             entry.flags = flags;

@@ -72,12 +72,21 @@ fn parameters_reach_the_hardware() {
     let mut bench = Bench::ready();
     let cq = at(with_dword11(create_cq(3, QUEUE_ENTRIES_MAX), 4 << 16 | 1), 0xFFFF_FFFF_0000_1000);
     bench.admin(cq).ok();
-    let expected = Cq { base: 0xFFFF_FFFF_0000_1000, entries: QUEUE_ENTRIES_MAX, vector: 4, interrupts_enabled: false };
+    let expected = Cq {
+        base: 0xFFFF_FFFF_0000_1000,
+        entries: QUEUE_ENTRIES_MAX,
+        vector: 4,
+        interrupts_enabled: false,
+        function: 0,
+        qid: 3,
+    };
     assert_eq!(bench.port().cqs[&3], expected);
     for (qid, priority) in [(1, 0), (2, 1), (3, 2), (4, 3)] {
         let sq = with_dword11(at(create_sq(qid, 2, 3), 0x5000), 3 << 16 | priority << 1 | 1);
         bench.admin(sq).ok();
-        let expected = Sq { base: 0x5000, entries: 2, cqid: 3, stopped: false };
+        let named = (qid as u16, priority as u8);
+        let expected =
+            Sq { base: 0x5000, entries: 2, cqid: 3, stopped: false, function: 0, qid: named.0, priority: named.1 };
         assert_eq!(bench.port().sqs[&(qid as u8)], expected);
     }
 }

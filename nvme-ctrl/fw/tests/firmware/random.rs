@@ -2,13 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use nvme_spec::opcode::admin;
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use zerocopy::FromBytes;
 
 use crate::bench::Bench;
+
+/// A frame command, most of the time a right one.
+fn frame() -> impl Strategy<Value = [u8; 64]> {
+    (any::<bool>(), 0_u32..3, 1_u32..2049).prop_map(|(sends, wrong, bytes)| {
+        let mut entry = [0; 64];
+        entry[0] = if sends { io::SEND_FRAME } else { io::RECEIVE_FRAME };
+        entry[25] = 0x10;
+        let dwords = if sends { bytes.div_ceil(4) } else { 512 } + u32::from(wrong == 0);
+        entry[40..44].copy_from_slice(&dwords.to_le_bytes());
+        entry[48..52].copy_from_slice(&bytes.to_le_bytes());
+        entry
+    })
+}
 
 /// What the host does next.
 #[derive(Clone, Debug)]
@@ -59,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
     let sqid = prop_oneof![3 => Just(0), 1 => 1_u8..4];
     prop_oneof![
         8 => (sqid, entry()).prop_map(|(sqid, entry)| Step::Submit { sqid, entry }),
+        4 => (1_u8..4, frame()).prop_map(|(sqid, entry)| Step::Submit { sqid, entry }),
         1 => (1_u8..4, any::<u16>()).prop_map(|(sqid, status)| Step::Failed { sqid, status }),
         1 => (0_u8..4).prop_map(Step::Fill),
         1 => Just(Step::MakeRoom),
@@ -142,7 +156,11 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     bench.port().host_makes_room();
     bench.polls(300);
     host.reap(&mut bench)?;
-    host.outstanding.retain(|_, entry| entry.opcode != admin::ASYNC_EVENT_REQUEST);
+    let is_held = |sqid: u8, entry: &SqEntry| match sqid {
+        0 => entry.opcode == admin::ASYNC_EVENT_REQUEST,
+        _ => entry.opcode == io::RECEIVE_FRAME,
+    };
+    host.outstanding.retain(|(sqid, _), entry| !is_held(*sqid, entry));
     prop_assert!(host.outstanding.is_empty(), "never completed: {:X?}", host.outstanding);
     prop_assert_eq!(bench.firmware.fatal(), None);
     Ok(())

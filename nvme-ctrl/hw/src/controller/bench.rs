@@ -211,20 +211,22 @@ fn wrong_doorbells_are_reported_and_ignored() {
         s.attach(100);
         let buffer = s.host.alloc_guarded(4096, 4096);
         let mut pair = s.create_io_pair(1, 4, 4);
-        let clear = (port::events::INVALID_DOORBELL.mask() | port::events::INVALID_DOORBELL_VALUE.mask()) as u32;
+        let clear = (port::function_events::INVALID_DOORBELL.mask()
+            | port::function_events::INVALID_DOORBELL_VALUE.mask()) as u32;
         for (offset, value, event) in [
-            (regs::sq_tail_doorbell(2), 1, port::events::INVALID_DOORBELL),
-            (regs::cq_head_doorbell(2), 0, port::events::INVALID_DOORBELL),
-            (regs::sq_tail_doorbell(200), 1, port::events::INVALID_DOORBELL),
-            (regs::sq_tail_doorbell(1), 4, port::events::INVALID_DOORBELL_VALUE),
-            (regs::sq_tail_doorbell(1), 0xFFFF, port::events::INVALID_DOORBELL_VALUE),
-            (regs::cq_head_doorbell(1), 1, port::events::INVALID_DOORBELL_VALUE),
-            (regs::cq_head_doorbell(1), 0xFFFF, port::events::INVALID_DOORBELL_VALUE),
+            (regs::sq_tail_doorbell(2), 1, port::function_events::INVALID_DOORBELL),
+            (regs::cq_head_doorbell(2), 0, port::function_events::INVALID_DOORBELL),
+            (regs::sq_tail_doorbell(200), 1, port::function_events::INVALID_DOORBELL),
+            (regs::sq_tail_doorbell(1), 4, port::function_events::INVALID_DOORBELL_VALUE),
+            (regs::sq_tail_doorbell(1), 0xFFFF, port::function_events::INVALID_DOORBELL_VALUE),
+            (regs::cq_head_doorbell(1), 1, port::function_events::INVALID_DOORBELL_VALUE),
+            (regs::cq_head_doorbell(1), 0xFFFF, port::function_events::INVALID_DOORBELL_VALUE),
         ] {
             s.mmio_write(offset, value);
             s.wait_event(&event);
-            assert_eq!(u64::from(s.firmware_read(&port::EVENTS)), event.mask(), "doorbell {offset:#x} = {value:#x}");
-            s.firmware_write(&port::EVENTS_CLEAR, clear);
+            let events = s.firmware_read(&port::FUNCTION_EVENTS);
+            assert_eq!(u64::from(events), event.mask(), "doorbell {offset:#x} = {value:#x}");
+            s.firmware_write(&port::FUNCTION_EVENTS_CLEAR, clear);
             assert_eq!(s.firmware_read(&port::EVENTS), 0);
         }
         // A doorbell that says nothing new is no mistake.
@@ -253,7 +255,8 @@ fn a_queue_is_stopped_deleted_and_created_again() {
             s.ring(&pair);
             s.run(40 * round);
             s.queue_command(port::queue_operation::STOP_SQ, 1);
-            s.firmware_write(&port::QUEUE_SELECT, 1);
+            let slot = s.slot(1);
+            s.firmware_write(&port::QUEUE_SELECT, slot.into());
             s.firmware_wait("the queue is empty", &port::QUEUE_IN_FLIGHT, u64::MAX, 0);
             // What was posted may still be on its way to the host; it gets there before anything that is posted later.
             s.run(2000);
@@ -331,7 +334,9 @@ fn the_registers_are_those_of_the_specification() {
         // What another function writes or reads is not ours.
         for offset in &offsets {
             s.mmio_write(regs::BAR0_BYTES + offset, !1);
-            assert_eq!(s.mmio_read(regs::BAR0_BYTES + offset), 0);
+            let beyond = s.config.functions * regs::BAR0_BYTES + offset;
+            s.mmio_write(beyond, !1);
+            assert_eq!(s.mmio_read(beyond), 0);
         }
         let after: Vec<u32> = offsets.iter().map(|offset| s.mmio_read(*offset)).collect();
         assert_eq!(before, after);
@@ -372,7 +377,7 @@ fn unreadable_queues_are_fatal_and_a_reset_helps() {
             }
             s.submit(&mut admin, &entry(0x06, 1, 0, 1, [0, 0]));
             s.ring(&admin);
-            s.wait_event(&port::events::HOST_ERROR);
+            s.wait_event(&port::function_events::HOST_ERROR);
             s.firmware_write(&port::STATUS_SET, 3);
             assert_eq!(s.mmio_read(regs::CSTS.offset), 3, "CSTS.CFS");
             s.run(200);
@@ -388,7 +393,7 @@ fn unreadable_queues_are_fatal_and_a_reset_helps() {
         s.ring(&admin);
         s.firmware_pops();
         s.firmware_posts(0, 1, 0, 0);
-        s.wait_event(&port::events::HOST_ERROR);
+        s.wait_event(&port::function_events::HOST_ERROR);
         assert_eq!(s.firmware_read(&port::HOST_WRITE_ERRORS.low), 1);
         s.disable();
         s.host.faults.clear();
@@ -437,7 +442,7 @@ fn busy_life(s: &mut System, rng: &mut Rng) {
         s.mmio_write(regs::CC.offset, CC_ENABLED);
         s.run(rng.below(60) as u32);
         s.mmio_write(regs::CC.offset, 0);
-        s.wait_event(&port::events::DISABLED);
+        s.wait_event(&port::function_events::DISABLED);
         s.firmware_write(&port::CONTROL, 1);
         return;
     }
@@ -484,7 +489,10 @@ fn busy_life(s: &mut System, rng: &mut Rng) {
                 s.firmware_write(&port::TRANSFER_LENGTH, 512);
                 s.firmware_write(&port::TRANSFER_START, rng.below(2) as u32);
             }
-            _ => s.firmware_write(&port::QUEUE_COMMAND, port::queue_operation::STOP_SQ | 0x100),
+            _ => {
+                let command = port::queue_command::SLOT.set(port::queue_operation::STOP_SQ.into(), s.slot(1).into());
+                s.firmware_write(&port::QUEUE_COMMAND, command as u32);
+            }
         }
     }
     s.run(rng.below(400) as u32);
@@ -498,9 +506,9 @@ fn busy_life(s: &mut System, rng: &mut Rng) {
     if rng.percent(30) {
         // The host does not wait for CSTS.RDY. The next life is enabled right away.
         s.mmio_write(regs::CC.offset, CC_ENABLED);
-        s.wait_event(&port::events::DISABLED);
+        s.wait_event(&port::function_events::DISABLED);
         s.firmware_write(&port::CONTROL, 1);
-        s.wait_event(&port::events::ENABLE);
+        s.wait_event(&port::function_events::ENABLE);
         s.disable();
         return;
     }

@@ -41,9 +41,9 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::arbiter::{BURST_BITS, WEIGHTS_BITS};
 use crate::complete::Complete;
 use crate::decode::Decode;
+use crate::held::get;
 use crate::host_port::HostPort;
 use crate::io_engine::IoEngine;
 use crate::irq::Irq;
@@ -55,7 +55,7 @@ use crate::sq_fetch::SqFetch;
 use crate::Config;
 use nvme_spec::regs::cc;
 use rtl_bus::{Axi4, AxiLite};
-use rtl_hdl::{cat, lit, zero, Block, InstanceHandle, Module};
+use rtl_hdl::{cat, Block, InstanceHandle, Module, Signal};
 
 #[cfg(test)]
 mod bench;
@@ -133,8 +133,7 @@ impl Block for Controller {
         // 6. What firmware gets.
         m.connect(&decode, "inbox", &mailbox, "inbox");
         m.connect(&io_engine, "failure", &mailbox, "failure");
-        wires(&decode, &mailbox, &["host_error"]);
-        wires(&host_port, &mailbox, &["write_error", "queue_write_error"]);
+        wires(&host_port, &mailbox, &["write_error"]);
 
         // 7. What firmware asks for.
         AxiLite::export(m, &mailbox, "firmware", "firmware");
@@ -143,13 +142,13 @@ impl Block for Controller {
         m.connect(&mailbox, "firmware_completion", &queues, "firmware_completion");
         m.connect(&mailbox, "queue_command", &queues, "command");
         wires(&mailbox, &queues, &["select"]);
-        wires(&mailbox, &decode, &["namespace_blocks"]);
+        wires(&mailbox, &decode, &["namespace_write", "namespace_index", "namespace_row"]);
         wires(&mailbox, &io_engine, &["buffer_write", "buffer_address", "buffer_write_data"]);
         wires(&io_engine, &mailbox, &["buffer_read_data"]);
         let answers =
             ["command_answered", "firmware_answered", "firmware_refused", "firmware_dropped", "firmware_room"];
         wires(&queues, &mailbox, &answers);
-        wires(&queues, &mailbox, &["doorbell_unknown", "doorbell_illegal", "selected_in_flight"]);
+        wires(&queues, &mailbox, &["selected_in_flight"]);
 
         // 9, 10. Completions and interrupts.
         m.connect(&queues, "posted", &host_port, "posted");
@@ -182,7 +181,7 @@ impl Block for Controller {
             m.export(&io_engine, stream, stream);
         }
 
-        // Lives. A bit of each function goes into wires of all, and comes out of them.
+        // What belongs to one function: a bit of wires of all, or wires of its own.
         let of_all = |name: &str| cat(&lifecycles.iter().rev().map(|life| life.port(name)).collect::<Vec<_>>());
         let draining = m.wire("draining", of_all("draining"));
         let clear = m.wire("clear", of_all("clear"));
@@ -190,25 +189,37 @@ impl Block for Controller {
             let of_function = |name: &str| format!("{name}_f{number}");
             life.port("enable").set(regs.port(&of_function("cc")).bit(cc::EN.lsb));
             life.port("function_reset").set(function_level_reset.bit(number));
-            let quiet = [&queues, &irq, &host_port].map(|block| block.port("quiet").bit(number));
-            life.port("quiet").set(cat(&[&quiet[..], &[io_engine.port("quiet")]].concat()));
+            let quiet = [&queues, &irq, &host_port, &mailbox].map(|block| block.port("quiet").bit(number));
+            life.port("quiet").set(cat(&quiet));
             wire(life, "status", &regs, &of_function("status"));
-            wires(&mailbox, life, &["acknowledge", "status_write", "status_value"]);
-            wires(life, &mailbox, &["alive", "clear", "enabling", "disabled", "status"]);
-            for register in ["cc", "aqa", "asq", "acq"] {
-                wire(&regs, &of_function(register), &mailbox, register);
+            for name in ["acknowledge", "status_write"] {
+                wire(&mailbox, &of_function(name), life, name);
             }
-            queues.port(&of_function("weights")).set(zero(WEIGHTS_BITS));
-            queues.port(&of_function("burst")).set(lit(7u8, BURST_BITS));
-            let port = irq.port(&of_function("coalescing"));
-            port.set(zero(port.width()));
+            wires(&mailbox, life, &["status_value"]);
+            for name in ["alive", "clear", "enabling", "disabled", "status"] {
+                wire(life, name, &mailbox, &of_function(name));
+            }
+            for register in ["cc", "aqa", "asq", "acq"] {
+                wire(&regs, &of_function(register), &mailbox, &of_function(register));
+            }
+            let bits = [
+                (&decode, "host_error"),
+                (&host_port, "queue_write_error"),
+                (&queues, "doorbell_unknown"),
+                (&queues, "doorbell_illegal"),
+            ];
+            for (block, name) in bits {
+                mailbox.port(&of_function(name)).set(block.port(name).bit(number));
+            }
+            wire(&mailbox, &of_function("arbitration"), &queues, &of_function("arbitration"));
+            for name in ["coalescing", "exempt_write", "exempt_vector", "exempt_value"] {
+                wire(&mailbox, &of_function(name), &irq, &of_function(name));
+            }
         }
+        let selects_weights = |number: u32| get(regs.port(&format!("cc_f{number}")), &cc::AMS).any();
+        let weighted: Vec<Signal> = (0..functions).rev().map(selects_weights).collect();
+        queues.port("weighted").set(cat(&weighted));
         queues.port("granting").set(of_all("granting"));
-        queues.port("weighted").set(zero(functions));
-        for name in ["exempt_write", "exempt_function", "exempt_vector", "exempt_value"] {
-            let port = irq.port(name);
-            port.set(zero(port.width()));
-        }
         queues.port("clear").set(clear);
         irq.port("clear").set(clear);
         irq.port("holding").set(draining);

@@ -6,24 +6,26 @@
 //! ```text
 //!                     +-- decode --+
 //!          fetched -->|            |---> command   Command  (to the I/O engine)
-//! namespace_blocks -->|            |---> inbox     Inbox    (to the mailbox)
-//!         draining -->|            |---> consumed  Consumed (to queues)
-//!                     |            |---> host_error
+//!  namespace_write -->|            |---> inbox     Inbox    (to the mailbox)
+//!  namespace_index -->|            |---> consumed  Consumed (to queues)
+//!    namespace_row -->|            |---> host_error
+//!         draining -->|            |
 //!                     +------------+
 //! ```
 //! ## Theory of operation
 //! 1. In the first clock of an entry its conditions are judged into registers: those of [`nvme_spec::decode`], "What hardware executes by
-//!    itself". The limits come from there too.
+//!    itself". The limits come from there too. The namespace's row is found by NSID; it must have blocks and be attached to the command's
+//!    function. Writes to a protected namespace are firmware's.
 //! 2. In the second clock it leaves: a command of the fast path to the I/O engine, everything else to the mailbox. `queues` is told that it
 //!    is consumed.
 //! 3. When the life of its function has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
 //!    `host_error` tells firmware.
 //!
 //! ## Timing
-//! One entry every second clock. `host_error` is a pulse, in the bit of the function.
+//! One entry every second clock. `host_error` is a pulse, in the bit of the function. A row that is written is used from the next clock on.
 //!
 //! ## Limits
-//! An entry for firmware waits until the mailbox has room, and so do those behind it.
+//! Rows hold anything until they are written. An entry for firmware waits until the mailbox has room, and so do those behind it.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -34,12 +36,35 @@ use crate::Config;
 use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::entry::prp::PRP1_ALIGNMENT;
 use nvme_spec::limits;
+use nvme_spec::limits::{NAMESPACES_MAX, PAGE_BYTES, SECTOR_BYTES};
 use nvme_spec::opcode::io;
-use rtl_hdl::{cat, lit, when, zero, Block, EnumSignal, HwEnum, Module, Shape, Signal};
+use rtl_hdl::{
+    address_width, cat, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, HwEnum, MemoryStyle, Module, Shape, Signal,
+};
 use std::mem::offset_of;
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
+
+hw_bundle! {
+    /// A row of the table of namespaces: see `nvme_spec::firmware_port`, "Namespaces".
+    pub struct NamespaceRow {
+        /// The first 4 KiB unit in the storage.
+        pub base: Bits<64>,
+        /// Number of logical blocks; 0: there is no such namespace.
+        pub blocks: Bits<64>,
+        /// A bit for each function that sees it.
+        pub attached: Bits<8>,
+        /// Log2 of the bytes of a logical block.
+        pub lba_shift: Bits<4>,
+        /// Writes are firmware's.
+        pub write_protected: Bits<1>,
+    }
+}
+
+/// Log2 of the bytes of the two sizes of logical blocks.
+const SMALL_LBA_SHIFT: u32 = SECTOR_BYTES.trailing_zeros();
+const LARGE_LBA_SHIFT: u32 = PAGE_BYTES.trailing_zeros();
 
 /// See the [page](self) of this block.
 pub struct Decode {
@@ -67,7 +92,7 @@ fn cdw(entry: Signal, number: usize) -> Signal {
 
 impl Block for Decode {
     fn name(&self) -> String {
-        format!("decode_n{}_l{}", self.config.functions, self.config.lba_bytes)
+        format!("decode_n{}", self.config.functions)
     }
 
     fn description(&self) -> String {
@@ -75,11 +100,11 @@ impl Block for Decode {
     }
 
     fn build(&self, m: &Module) {
-        let blocks_max = limits::TRANSFER_BYTES_MAX / self.config.lba_bytes;
-
         // 1. Ports
         let clock = m.clock();
-        let namespace_blocks = m.input("namespace_blocks", 64);
+        let namespace_write = m.input("namespace_write", 1);
+        let namespace_index = m.input("namespace_index", 8);
+        let namespace_row = m.input("namespace_row", NamespaceRow::WIDTH);
         let draining = m.input("draining", self.config.functions);
         let fetched = m.stream_in::<Fetched>("fetched");
         let command = m.stream_out_single::<Command>("command");
@@ -92,7 +117,11 @@ impl Block for Decode {
         let is_named = m.reg_without_reset("is_named", clock, 1);
         let is_short = m.reg_without_reset("is_short", clock, 1);
         let is_inside = m.reg_without_reset("is_inside", clock, 1);
+        let large_blocks = m.reg_without_reset("large_blocks", clock, 1);
+        let sector = m.reg_without_reset("sector", clock, 64);
         let error = m.reg("error", clock, zero(self.config.functions));
+
+        let rows = m.memory("rows", NamespaceRow::WIDTH, NAMESPACES_MAX, MemoryStyle::Distributed);
 
         // 3. Conditions
         let item = fetched.payload();
@@ -102,13 +131,27 @@ impl Block for Decode {
         let is_read = m.wire("is_read", view.opcode.eq(io::READ));
         let lba = m.wire("lba", qword(item.entry, offset_of!(nvme_spec::SqEntry, cdw10)));
         let blocks = m.wire("blocks", cdw(item.entry, 12).low(16).zext(17) + 1);
-        let bytes =
-            m.wire("bytes", cat(&[blocks.low(22 - self.config.lba_shift()), lit(0u8, self.config.lba_shift())]));
         let prp1 = m.wire("prp1", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp)));
         let prp2 = m.wire("prp2", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp) + 8));
         let prp1_is_aligned = m.wire("prp1_is_aligned", !prp1.low(PRP1_ALIGNMENT.trailing_zeros()).any());
         let is_plain = m.wire("is_plain", !view.flags.bits(0..2).any() & !view.flags.bits(6..8).any());
-        let is_for_all = is_flush & view.nsid.eq(limits::NSID_BROADCAST);
+        // Row `n` is at address `n + 1`, the namespace identifier, of which the lowest bits tell all rows apart.
+        let row_bits = address_width(NAMESPACES_MAX);
+        let write_address = (namespace_index.low(row_bits) + 1).low(row_bits);
+        let row = NamespaceRow::unpack(m.wire("row", rows.lookup(view.nsid.low(row_bits))));
+        let is_row = view.nsid.any() & view.nsid.le(NAMESPACES_MAX);
+        let is_attached = row.attached.word(item.function.low(address_width(8)), 1) & !item.function.bits(3..8).any();
+        let is_allowed = !(is_write & row.write_protected);
+        // Logical blocks have 512 or 4096 bytes.
+        let is_large = m.wire("is_large", row.lba_shift.eq(LARGE_LBA_SHIFT));
+        let shifted = |value: Signal, shift: u32, width: u32| cat(&[value, lit(0u8, shift)]).zext(96).low(width);
+        let large = LARGE_LBA_SHIFT - SMALL_LBA_SHIFT;
+        let sector_in_namespace = m.wire("sector_in_namespace", is_large.mux(shifted(lba, large, 64), lba));
+        let sector_of_namespace = shifted(row.base, PAGE_BYTES.trailing_zeros() - SMALL_LBA_SHIFT, 64);
+        let bytes = m.wire(
+            "bytes",
+            large_blocks.mux(shifted(blocks, LARGE_LBA_SHIFT, 22), shifted(blocks, SMALL_LBA_SHIFT, 22)),
+        );
         let behind = m.wire("behind", lba.zext(65) + blocks.zext(65));
         let is_fast = m.wire("is_fast", is_io & is_named & is_short & is_inside);
         let may_leave = m.wire("may_leave", judged & command.can_take() & inbox.can_take() & consumed.can_take());
@@ -116,14 +159,20 @@ impl Block for Decode {
         let thrown_away = m.wire("thrown_away", is_dead | item.error);
 
         // 4. Next state
+        rows.write(clock, namespace_write, write_address, namespace_row);
+
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
         is_io.set(
             (is_flush | ((is_write | is_read) & prp1_is_aligned)) & is_plain & item.sqid.ge(self.config.functions),
         );
-        is_named.set((view.nsid.eq(limits::NSID) | is_for_all) & namespace_blocks.any());
-        is_short.set(is_flush | blocks.le(blocks_max));
-        is_inside.set(is_flush | behind.le(namespace_blocks.zext(65)));
+        is_named.set(is_row & is_attached & is_allowed & row.blocks.any());
+        let blocks_max = |shift: u32| limits::TRANSFER_BYTES_MAX >> shift;
+        let is_short_now = is_large.mux(blocks.le(blocks_max(LARGE_LBA_SHIFT)), blocks.le(blocks_max(SMALL_LBA_SHIFT)));
+        is_short.set(is_flush | is_short_now);
+        large_blocks.set(is_large);
+        sector.set(sector_of_namespace + sector_in_namespace);
+        is_inside.set(is_flush | behind.le(row.blocks.zext(65)));
 
         // Second clock: it leaves.
         error.set(zero(self.config.functions));
@@ -152,6 +201,8 @@ impl Block for Decode {
                         target: EnumSignal::of(Target::Storage),
                         lba,
                         blocks: is_flush.mux(lit(0u8, 17), blocks),
+                        sector,
+                        large_blocks,
                         bytes: is_flush.mux(lit(0u8, 22), bytes),
                         fua: cdw(item.entry, 12).bit(FORCE_UNIT_ACCESS.trailing_zeros()),
                         prp1,

@@ -7,6 +7,7 @@ use crate::io_engine::bench::BackEnd;
 use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
 use crate::types::{Operation, StorageStatus};
 use crate::Config;
+use nvme_spec::limits::SECTOR_BYTES;
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::HwEnum;
 
@@ -27,8 +28,8 @@ struct Planned {
 }
 
 /// Commands whose blocks do not meet; two of them reach, or begin, beyond the end.
-fn plan(rng: &mut Rng, config: Config) -> Vec<Planned> {
-    let lba_bytes = u64::from(config.lba_bytes);
+fn plan(rng: &mut Rng) -> Vec<Planned> {
+    let lba_bytes = u64::from(SECTOR_BYTES);
     let (mut lba, end) = (1, MEMORY_BYTES / lba_bytes);
     let mut planned = vec![];
     let bad_lba = |lba: u64| is_bad(lba * lba_bytes);
@@ -55,9 +56,7 @@ fn plan(rng: &mut Rng, config: Config) -> Vec<Planned> {
         for lba in [end, u64::MAX, end + 5] {
             planned.push(Planned { operation, lba, blocks: 1, status: StorageStatus::Refused });
         }
-        if config.lba_bytes < 4096 {
-            planned.push(Planned { operation, lba: end - 1, blocks: 2, status: StorageStatus::Refused });
-        }
+        planned.push(Planned { operation, lba: end - 1, blocks: 2, status: StorageStatus::Refused });
     }
     rng.shuffle(&mut planned);
     planned
@@ -66,15 +65,15 @@ fn plan(rng: &mut Rng, config: Config) -> Vec<Planned> {
 fn send(bench: &mut Bench, command: &Planned, tag: u64) {
     let item = bench.fields("storage_command").set("tag", tag).set("operation", command.operation.code());
     let blocks = if command.operation == Operation::Flush { 0 } else { command.blocks };
-    bench.send("storage_command", [item.set("lba", command.lba).set("blocks", blocks).words()]);
+    bench.send("storage_command", [item.set("sector", command.lba).set("sectors", blocks).words()]);
 }
 
 #[test]
 fn blocks_lie_in_memory_one_after_the_other() {
     for config in CONFIGS {
-        let lba_bytes = u64::from(config.lba_bytes);
+        let lba_bytes = u64::from(SECTOR_BYTES);
         under_all_stalls(&Direct::new(config, MEMORY_BYTES), |bench, rng| {
-            let planned = plan(rng, config);
+            let planned = plan(rng);
             let mut bytes = Bytes::default();
             let old: Vec<u8> = (0..MEMORY_BYTES / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
             bytes.store(0, &old);

@@ -1,6 +1,6 @@
 //! # Direct storage
 //!
-//! A back end of the `storage` port: logical blocks lie in an AXI4 memory one after the other, the first one at address 0.
+//! A back end of the `storage` port: sectors lie in an AXI4 memory one after the other, the first one at address 0.
 //!
 //! ## Symbol
 //! ```text
@@ -11,7 +11,7 @@
 //!                      +--------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command becomes one burst, or two if its blocks cross a 4 KiB boundary, which a burst must not do (AMBA AXI, "Burst length").
+//! 1. A command becomes one burst, or two if its sectors cross a 4 KiB boundary, which a burst must not do (AMBA AXI, "Burst length").
 //!    A FIFO for each direction remembers the bursts; all have one id, so that the memory answers in order.
 //! 2. Read data goes to `storage_read` with the tag of its command. With its last beat the command is done.
 //! 3. Write data is cut into bursts; beats with an error write no byte. A write is done with the response to its last burst, so a Flush has
@@ -32,7 +32,7 @@ use crate::types::{
     Operation, StorageCommand, StorageDone, StorageRead, StorageStatus, StorageWrite, BEAT_BITS, BEAT_BYTES,
 };
 use crate::Config;
-use nvme_spec::limits::UNIT_BYTES;
+use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
 use rtl_bus::{Axi4, Axi4Config, WriteData, BOUNDARY_BYTES};
 use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal, Value};
 use rtl_prim::fifo_of;
@@ -47,6 +47,8 @@ pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BI
 const BURST_BOUNDARY: u32 = BOUNDARY_BYTES as u32;
 /// Bits of an address below that.
 const BOUNDARY_BITS: u32 = BURST_BOUNDARY.trailing_zeros();
+/// Bits of an address in a sector.
+const SECTOR_BITS: u32 = SECTOR_BYTES.trailing_zeros();
 /// Bits of an address in a beat.
 const BEAT_ADDRESS_BITS: u32 = BEAT_BYTES.trailing_zeros();
 
@@ -94,16 +96,15 @@ impl Direct {
 
 impl Block for Direct {
     fn name(&self) -> String {
-        format!("direct_l{}_u{}_b{:x}", self.config.lba_bytes, self.config.units, self.memory_bytes)
+        format!("direct_u{}_b{:x}", self.config.units, self.memory_bytes)
     }
 
     fn description(&self) -> String {
-        "Logical blocks in an AXI4 memory, one after the other.".into()
+        "Sectors in an AXI4 memory, one after the other.".into()
     }
 
     fn build(&self, m: &Module) {
-        let lba_shift = self.config.lba_shift();
-        let blocks_of_memory = self.memory_bytes >> lba_shift;
+        let sectors_of_memory = self.memory_bytes / u64::from(SECTOR_BYTES);
         let bursts = 2 * self.config.units;
 
         // 1. Ports
@@ -133,9 +134,9 @@ impl Block for Direct {
         // 3. Conditions: the command
         let is_read = m.wire("is_read", command.operation.is(Operation::Read));
         let is_write = m.wire("is_write", command.operation.is(Operation::Write));
-        let fits = m.wire("fits", range_fits(command.lba, command.blocks, blocks_of_memory));
-        let address = m.wire("address", cat(&[command.lba.low(64 - lba_shift), lit(0u8, lba_shift)]));
-        let beats = m.wire("beats", beats_of(command.blocks, lba_shift));
+        let fits = m.wire("fits", range_fits(command.sector, command.sectors, sectors_of_memory));
+        let address = m.wire("address", cat(&[command.sector.low(64 - SECTOR_BITS), lit(0u8, SECTOR_BITS)]));
+        let beats = m.wire("beats", beats_of(command.sectors));
         let beat_in_page = address.bits(BEAT_ADDRESS_BITS..BOUNDARY_BITS).zext(7);
         let beats_to_boundary = m.wire("beats_to_boundary", lit(BURST_BOUNDARY / BEAT_BYTES, 7) - beat_in_page);
         let crosses = m.wire("crosses", beats.gt(beats_to_boundary));
@@ -252,16 +253,15 @@ impl Block for Direct {
     }
 }
 
-/// Whether `blocks` from `lba` on lie in a memory of `limit` blocks.
-fn range_fits(lba: Signal, blocks: Signal, limit: u64) -> Signal {
-    let end = lba.zext(65) + blocks.zext(65);
+/// Whether `sectors` from `sector` on lie in a memory of `limit` sectors.
+fn range_fits(sector: Signal, sectors: Signal, limit: u64) -> Signal {
+    let end = sector.zext(65) + sectors.zext(65);
     end.le(limit)
 }
 
-/// Beats of `blocks` logical blocks.
-fn beats_of(blocks: Signal, lba_shift: u32) -> Signal {
-    let shift = lba_shift - BEAT_ADDRESS_BITS;
-    cat(&[blocks, lit(0u8, shift)]).low((UNIT_BYTES / BEAT_BYTES).trailing_zeros() + 1)
+/// Beats of so many sectors.
+fn beats_of(sectors: Signal) -> Signal {
+    cat(&[sectors, lit(0u8, SECTOR_BITS - BEAT_ADDRESS_BITS)]).low((UNIT_BYTES / BEAT_BYTES).trailing_zeros() + 1)
 }
 
 /// The next multiple of the burst boundary.

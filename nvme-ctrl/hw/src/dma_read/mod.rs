@@ -46,7 +46,7 @@
 use crate::types::{reader, HostBeat, HostRead, Target, BEAT_BITS, BEAT_BYTES};
 use crate::units::{Arrived, UnitPlace};
 use crate::{dma_write::LANES, held::bit_at, Config};
-use nvme_spec::limits::UNIT_BYTES;
+use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
 use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, MemoryStyle, Module, Shape, Signal,
     Value,
@@ -111,11 +111,11 @@ hw_enum! {
 }
 
 /// Beats of the smallest logical block.
-const BLOCK_BEATS: u32 = 512 / BEAT_BYTES;
+const BLOCK_BEATS: u32 = SECTOR_BYTES / BEAT_BYTES;
 /// Bits of a beat's number in it.
 const BLOCK_BEAT_BITS: u32 = BLOCK_BEATS.trailing_zeros();
 /// Logical blocks of a unit, at most.
-const BLOCKS: u32 = UNIT_BYTES / 512;
+const BLOCKS: u32 = UNIT_BYTES / SECTOR_BYTES;
 
 /// Bits of a beat's number in a unit.
 const BEAT_INDEX_BITS: u32 = (UNIT_BYTES * 8 / BEAT_BITS).trailing_zeros();

@@ -90,7 +90,7 @@ impl<'a> World<'a> {
         let stored = script.storage.clone();
         let back_end: Box<dyn BackEnd> = match direct {
             true => Box::new(Memory::new(stored, |address| BAD_STORAGE.contains(&address), 64)),
-            false => Box::new(Storage::new(stored, script.config.lba_bytes.into(), seed.rng("storage"))),
+            false => Box::new(Storage::new(stored, seed.rng("storage"))),
         };
         World { bench, host, back_end, script, held: None }
     }

@@ -79,7 +79,7 @@ impl IoEngine {
 
 impl Block for IoEngine {
     fn name(&self) -> String {
-        format!("io_engine_l{}_u{}_s{}", self.config.lba_bytes, self.config.units, self.config.slots)
+        format!("io_engine_u{}_s{}", self.config.units, self.config.slots)
     }
 
     fn description(&self) -> String {
@@ -89,7 +89,7 @@ impl Block for IoEngine {
     fn build(&self, m: &Module) {
         m.clock();
         let slots = m.instance("slots", &Slots::new(self.config));
-        let prp_walk = m.instance("prp_walk", &PrpWalk::new(self.config));
+        let prp_walk = m.instance("prp_walk", &PrpWalk);
         let units = m.instance("units", &Units::new(self.config));
         let dma_read = m.instance("dma_read", &DmaRead::new(self.config));
         let dma_write = m.instance("dma_write", &DmaWrite::new(self.config));

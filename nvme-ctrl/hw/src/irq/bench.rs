@@ -330,12 +330,12 @@ fn requests_are_aggregated_by_count_and_by_time() {
             assert_eq!(bench.drain("message").len(), 2);
             // A vector that does not take part, by the feature Interrupt Vector Configuration.
             let exempt = |bench: &mut Bench, value: u64| {
-                bench.poke("exempt_write", 1);
-                bench.poke("exempt_function", (config.functions - 1).into());
-                bench.poke("exempt_vector", 2);
-                bench.poke("exempt_value", value);
+                let port = |name: &str| format!("exempt_{name}_f{}", config.functions - 1);
+                bench.poke(&port("write"), 1);
+                bench.poke(&port("vector"), 2);
+                bench.poke(&port("value"), value);
                 bench.clock();
-                bench.poke("exempt_write", 0);
+                bench.poke(&port("write"), 0);
             };
             exempt(bench, 1);
             assert_eq!((raise(bench, 2, 2), raise(bench, 1, 1)), (2, 0));

@@ -10,7 +10,8 @@
 //!       function_mask,  -->|           |
 //! msix_enable, holding     |           |
 //!  clear, function_reset ->|           |---> quiet
-//!  coalescing_f0, ..    -->|           |
+//!  coalescing_f0, ..,   -->|           |
+//!  exempt_write_f0, ..     |           |
 //!                          +-----------+
 //! ```
 //! ## Theory of operation
@@ -102,6 +103,9 @@ struct Function {
     delayed: Signal,
     /// Vectors that do not take part in coalescing.
     exempt: Signal,
+    exempt_write: Signal,
+    exempt_vector: Signal,
+    exempt_value: Signal,
     ticks: Signal,
     threshold: Signal,
     time: Signal,
@@ -119,6 +123,9 @@ impl Function {
             has: m.reg(&format!("has_f{number}"), clock, false),
             delayed: bits("delayed"),
             exempt: bits("exempt"),
+            exempt_write: m.input(&format!("exempt_write_f{number}"), 1),
+            exempt_vector: m.input(&format!("exempt_vector_f{number}"), 16),
+            exempt_value: m.input(&format!("exempt_value_f{number}"), 1),
             ticks: m.reg(&format!("ticks_f{number}"), clock, zero(8)),
             threshold: coalescing.low(8),
             time: coalescing.bits(8..COALESCING_BITS),
@@ -148,10 +155,6 @@ impl Block for Irq {
         let [msix_enable, function_mask] = ["msix_enable", "function_mask"].map(|name| m.input(name, functions));
         let [holding, clear, function_reset] =
             ["holding", "clear", "function_reset"].map(|name| m.input(name, functions));
-        let exempt_write = m.input("exempt_write", 1);
-        let exempt_function = m.input("exempt_function", 8);
-        let exempt_vector = m.input("exempt_vector", 8);
-        let exempt_value = m.input("exempt_value", 1);
         let window_write = m.input("window_write", 1);
         let window_function = m.input("window_function", 8);
         let window_address = m.input("window_address", WINDOW_BITS);
@@ -270,9 +273,8 @@ impl Block for Irq {
             when(!f.delayed.any() | is_late, || f.ticks.set(zero(8))).else_when(tick, || f.ticks.set(f.ticks + 1));
             when(chosen.any(), || f.last_turn.set(turn));
             f.has.set((sendable[number as usize] & !chosen).any());
-            let exempted =
-                one_hot(exempt_vector.low(vector_bits), vectors) & all(exempt_write & exempt_function.eq(number));
-            f.exempt.set(exempt_value.mux(f.exempt | exempted, f.exempt & !exempted));
+            let exempted = one_hot(f.exempt_vector.low(vector_bits), vectors) & all(f.exempt_write);
+            f.exempt.set(f.exempt_value.mux(f.exempt | exempted, f.exempt & !exempted));
             when((clear | function_reset).bit(number), || {
                 f.pending.set(zero(vectors));
                 f.delayed.set(zero(vectors));

@@ -1,6 +1,7 @@
 //! The running block: firmware on its bus, commands from two sides.
 
 use super::Mailbox;
+use crate::decode::bench::row_words;
 use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
 use nvme_spec::firmware_port as port;
 use nvme_spec::reg::{Access, Reg};
@@ -55,6 +56,9 @@ fn every_plain_register_does_what_its_table_says() {
             assert_eq!(read(bench, port::ID.offset), port::ID_VALUE.into());
             assert_eq!(read(bench, port::VERSION.offset), port::INTERFACE_VERSION.into());
             assert_eq!(read(bench, port::LBA_BYTES.offset), config.lba_bytes.into());
+            let functions = read(bench, port::FUNCTIONS.offset);
+            assert_eq!(port::functions::COUNT.get(functions), config.functions.into());
+            assert_eq!(port::functions::VECTORS.get(functions), config.vectors().into());
             let configuration = read(bench, port::CONFIGURATION.offset);
             assert_eq!(port::configuration::IO_QUEUES.get(configuration), config.io_queues.into());
             assert_eq!(port::configuration::UNITS.get(configuration), config.units.into());
@@ -70,9 +74,14 @@ fn every_plain_register_does_what_its_table_says() {
                 write(bench, reg.offset, 0xFFFF_FFFF);
                 assert_eq!(read(bench, reg.offset), before, "{}", reg.name);
             }
-            let is_known = |offset| port::REGS.iter().any(|reg: &Reg| reg.offset == offset);
-            let in_window = |offset| port::INBOX_ENTRY.contains(offset);
-            for offset in (0..0x240).step_by(4).filter(|offset| !is_known(*offset) && !in_window(*offset)) {
+            let banks = port::REGS.iter().filter(|reg| port::is_of_function(reg));
+            let banks = banks.flat_map(|reg| (0..config.functions as u8).map(|f| port::of_function(reg, f).offset));
+            let banks: Vec<u32> = banks.collect();
+            let is_known = |offset| port::REGS.iter().any(|reg: &Reg| reg.offset == offset) || banks.contains(&offset);
+            let in_window =
+                |offset| port::INBOX_ENTRY.contains(offset) || (0x2A0..port::FUNCTION_BANK).contains(&offset);
+            for offset in (0..port::BUFFER.offset).step_by(4).filter(|offset| !is_known(*offset) && !in_window(*offset))
+            {
                 write(bench, offset, 0xFFFF_FFFF);
                 assert_eq!(read(bench, offset), 0, "nothing is at {offset:#x}");
             }
@@ -84,7 +93,7 @@ fn every_plain_register_does_what_its_table_says() {
 #[test]
 fn the_inbox_holds_commands_until_they_are_popped() {
     under_all_stalls_everywhere(|bench, rng| {
-        bench.poke("alive", 1);
+        bench.poke("alive_f0", 1);
         // What must come from each side: queue, kind, status, entry.
         let mut expected: [VecDeque<(u64, u64, SqEntry)>; 2] = Default::default();
         for number in 0..30u64 {
@@ -117,7 +126,7 @@ fn the_inbox_holds_commands_until_they_are_popped() {
                 (0..16).flat_map(|i| (read(bench, port::INBOX_ENTRY.dword(i)) as u32).to_le_bytes()).collect();
             let kind = port::inbox_status::KIND.get(status) as usize;
             let found = (
-                port::inbox_status::SQID.get(status),
+                port::inbox_status::SLOT.get(status),
                 port::inbox_status::STATUS.get(status),
                 SqEntry::read_from_bytes(&bytes).expect("64 bytes"),
             );
@@ -161,9 +170,9 @@ fn nothing_crosses_the_end_of_a_life() {
 #[test]
 fn requests_are_busy_until_they_are_answered() {
     under_all_stalls_everywhere(|bench, _| {
-        bench.poke("alive", 1);
+        bench.poke("alive_f0", 1);
         write(bench, port::COMPLETION_RESULT.offset, 0x1234_5678);
-        let id = port::completion_id::CID.set(port::completion_id::SQID.set(0, 7), 0xBEEF);
+        let id = port::completion_id::CID.set(port::completion_id::SLOT.set(0, 7), 0xBEEF);
         write(bench, port::COMPLETION_ID.offset, id);
         for (refused, dropped) in [(0, 0), (1, 0), (0, 1)] {
             write(bench, port::COMPLETION_POST.offset, 0x4002);
@@ -179,7 +188,8 @@ fn requests_are_busy_until_they_are_answered() {
         write(bench, port::QUEUE_BASE_LOW.offset, 0x1234_5000);
         write(bench, port::QUEUE_BASE_HIGH.offset, 9);
         write(bench, port::QUEUE_SIZE.offset, 4096);
-        write(bench, port::QUEUE_ATTRIBUTES.offset, 0x1_0503);
+        write(bench, port::QUEUE_ATTRIBUTES.offset, 0x5_0503);
+        write(bench, port::QUEUE_IDENTITY.offset, 0x1234);
         for (operation, code) in [
             (port::queue_operation::CREATE_SQ, 0),
             (port::queue_operation::CREATE_CQ, 1),
@@ -193,6 +203,7 @@ fn requests_are_busy_until_they_are_answered() {
             let item = &bench.drain_fields("queue_command")[0];
             let names = ["operation", "queue", "completion_queue", "page", "last", "interrupts", "vector"];
             assert_eq!(names.map(|name| item.get(name)), [code, 2, 3, 0x0091_2345, 4095, 1, 5]);
+            assert_eq!(["function", "qid", "priority"].map(|name| item.get(name)), [0, 0x1234, 2]);
             pulse(bench, &[("command_answered", 1)]);
             assert_eq!(read(bench, port::QUEUE_STATE.offset), 0);
         }
@@ -221,40 +232,60 @@ fn requests_are_busy_until_they_are_answered() {
 #[test]
 fn events_are_latched_and_cleared() {
     under_all_stalls_everywhere(|bench, _| {
-        bench.poke("alive", 1);
-        for (cause, event) in [
-            ("firmware_room", port::events::COMPLETION_ROOM),
-            ("doorbell_unknown", port::events::INVALID_DOORBELL),
-            ("doorbell_illegal", port::events::INVALID_DOORBELL_VALUE),
+        bench.poke("alive_f0", 1);
+        for (cause, register, clear, event) in [
+            ("firmware_room", port::EVENTS, port::EVENTS_CLEAR, port::events::COMPLETION_ROOM),
+            (
+                "doorbell_unknown_f0",
+                port::FUNCTION_EVENTS,
+                port::FUNCTION_EVENTS_CLEAR,
+                port::function_events::INVALID_DOORBELL,
+            ),
+            (
+                "doorbell_illegal_f0",
+                port::FUNCTION_EVENTS,
+                port::FUNCTION_EVENTS_CLEAR,
+                port::function_events::INVALID_DOORBELL_VALUE,
+            ),
         ] {
             pulse(bench, &[(cause, 1)]);
             bench.run(2);
             assert_eq!(bench.peek("firmware_event"), 1);
-            assert_eq!(read(bench, port::EVENTS.offset), event.mask(), "{cause}");
-            write(bench, port::EVENTS_CLEAR.offset, event.mask());
+            assert_eq!(read(bench, register.offset), event.mask(), "{cause}");
+            if port::is_of_function(&register) {
+                assert_eq!(read(bench, port::EVENTS.offset), port::events::FUNCTIONS.set(0, 1), "the summary");
+            }
+            write(bench, clear.offset, event.mask());
+            assert_eq!(read(bench, register.offset), 0);
             assert_eq!(read(bench, port::EVENTS.offset), 0);
         }
-        for cause in ["host_error", "queue_write_error"] {
+        for cause in ["host_error_f0", "queue_write_error_f0"] {
             pulse(bench, &[(cause, 1)]);
-            write(bench, port::EVENTS_CLEAR.offset, 0xFFFF_FFFF);
-            assert_eq!(read(bench, port::EVENTS.offset), port::events::HOST_ERROR.mask(), "until the life ends");
-            pulse(bench, &[("clear", 1)]);
-            assert_eq!(read(bench, port::EVENTS.offset), 0);
+            write(bench, port::FUNCTION_EVENTS_CLEAR.offset, 0xFFFF_FFFF);
+            assert_eq!(
+                read(bench, port::FUNCTION_EVENTS.offset),
+                port::function_events::HOST_ERROR.mask(),
+                "until the life ends"
+            );
+            pulse(bench, &[("clear_f0", 1)]);
+            assert_eq!(read(bench, port::FUNCTION_EVENTS.offset), 0);
         }
-        bench.poke("cc", nvme_spec::regs::cc::SHN.set(0, 1));
+        bench.poke("cc_f0", nvme_spec::regs::cc::SHN.set(0, 1));
         bench.run(3);
-        assert_eq!(read(bench, port::EVENTS.offset), port::events::SHUTDOWN.mask());
+        assert_eq!(read(bench, port::FUNCTION_EVENTS.offset), port::function_events::SHUTDOWN.mask());
         write(bench, port::CONTROL.offset, port::control::ACK_SHUTDOWN.mask());
-        assert_eq!(read(bench, port::EVENTS.offset), 0);
-        bench.poke("cc", 0);
+        assert_eq!(read(bench, port::FUNCTION_EVENTS.offset), 0);
+        bench.poke("cc_f0", 0);
         bench.run(3);
-        assert_eq!(read(bench, port::EVENTS.offset), 0, "back to no shutdown is no event");
-        bench.poke("alive", 0);
-        pulse(bench, &[("doorbell_unknown", 1), ("host_error", 1)]);
-        assert_eq!(read(bench, port::EVENTS.offset), 0, "no life, no event");
-        for (port_name, event) in [("enabling", port::events::ENABLE), ("disabled", port::events::DISABLED)] {
+        assert_eq!(read(bench, port::FUNCTION_EVENTS.offset), 0, "back to no shutdown is no event");
+        bench.poke("alive_f0", 0);
+        pulse(bench, &[("doorbell_unknown_f0", 1), ("host_error_f0", 1)]);
+        assert_eq!(read(bench, port::FUNCTION_EVENTS.offset), 0, "no life, no event");
+        for (port_name, event) in
+            [("enabling_f0", port::function_events::ENABLE), ("disabled_f0", port::function_events::DISABLED)]
+        {
             bench.poke(port_name, 1);
-            assert_eq!(read(bench, port::EVENTS.offset), event.mask());
+            assert_eq!(read(bench, port::FUNCTION_EVENTS.offset), event.mask());
             bench.poke(port_name, 0);
         }
     });
@@ -264,6 +295,7 @@ fn events_are_latched_and_cleared() {
 fn counters_count() {
     under_all_stalls_everywhere(|bench, rng| {
         let mut counts = [0u64; 5];
+        // The last counter is that of clocks.
         for _ in 0..100 {
             let (pulses, blocks) = (rng.below(8), rng.range(1..65_537));
             let [reads, writes, errors] = [0, 1, 2].map(|bit| pulses >> bit & 1);
@@ -333,5 +365,62 @@ fn the_buffer_is_read_and_written() {
             assert_eq!(bench.drain_fields("firmware_r")[0].get("data"), expected[other as usize]);
         }
         assert_eq!(memory, expected);
+    });
+}
+
+/// A row of the table of namespaces is handed on when it is committed, whole.
+#[test]
+fn a_row_of_the_table_of_namespaces_is_committed_as_a_whole() {
+    under_all_stalls_everywhere(|bench, rng| {
+        for _ in 0..20 {
+            let [base, blocks] = [rng.next_u64(), rng.next_u64()];
+            let (attached, shift, protected) = (rng.below(256), *rng.pick(&[9, 12]), rng.below(2));
+            write(bench, port::NAMESPACE_BASE_LOW.offset, base & 0xFFFF_FFFF);
+            write(bench, port::NAMESPACE_BASE_HIGH.offset, base >> 32);
+            write(bench, port::NAMESPACE_BLOCKS_LOW.offset, blocks & 0xFFFF_FFFF);
+            write(bench, port::NAMESPACE_BLOCKS_HIGH.offset, blocks >> 32);
+            let control = port::namespace_control::ATTACHED.set(0, attached);
+            let control = port::namespace_control::LBA_SHIFT.set(control, shift);
+            let control = port::namespace_control::WRITE_PROTECTED.set(control, protected);
+            write(bench, port::NAMESPACE_CONTROL.offset, control);
+            let index = rng.below(8);
+            write(bench, port::NAMESPACE_SELECT.offset, index);
+            assert_eq!(bench.peek("namespace_write"), 0, "not before the commit");
+            let address = bench.fields("firmware_aw").set("addr", port::NAMESPACE_COMMIT.offset).words();
+            let item = bench.fields("firmware_w").set("data", 1u8).set("strb", 0xFu8).words();
+            bench.send("firmware_aw", [address]);
+            bench.send("firmware_w", [item]);
+            bench.run_until(500, |bench| bench.peek("namespace_write") == 1);
+            assert_eq!(bench.peek("namespace_index"), index);
+            let port = bench.sim().port("namespace_row");
+            let mut row = [0; 3];
+            bench.sim().peek(port, &mut row);
+            assert_eq!(row, row_words(base, blocks, attached, shift, protected == 1));
+            bench.clock();
+            assert_eq!(bench.peek("namespace_write"), 0, "once");
+            bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
+            bench.drain("firmware_b");
+        }
+    });
+}
+
+/// The features that hardware follows, and the alarm.
+#[test]
+fn features_and_the_alarm_reach_the_hardware() {
+    under_all_stalls_everywhere(|bench, _| {
+        write(bench, port::ARBITRATION.offset, 0x0304_0506);
+        assert_eq!(bench.peek("arbitration_f0"), 0x0003_0405 << 3 | 6);
+        write(bench, port::COALESCING.offset, 0x1234);
+        assert_eq!(bench.peek("coalescing_f0"), 0x1234);
+        write(bench, port::ALARM.offset, 1);
+        write(bench, port::ALARM_CONTROL.offset, 1);
+        assert_eq!(read(bench, port::EVENTS.offset), 0, "not yet");
+        write(bench, port::ALARM.offset, 0);
+        bench.run(3);
+        assert_eq!(read(bench, port::EVENTS.offset), port::events::ALARM.mask());
+        assert_eq!(bench.peek("firmware_event"), 1);
+        write(bench, port::ALARM_CONTROL.offset, 0);
+        bench.run(3);
+        assert_eq!(read(bench, port::EVENTS.offset), 0);
     });
 }

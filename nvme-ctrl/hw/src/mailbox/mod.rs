@@ -4,25 +4,30 @@
 //!
 //! ## Symbol
 //! ```text
-//!                       +--- mailbox ---+
-//!   firmware ===========|               |---> firmware_completion  Completion   (to queues)
-//!      inbox ---------->| from decode   |---> queue_command        QueueCommand (to queues)
-//!    failure ---------->| from slots    |---> released             Released     (to queues)
-//! answers of queues --->|               |---> transfer             Command      (to the I/O engine)
-//! transfer_done, .. --->|               |---> buffer_write, ..                  (to the I/O engine)
-//! cc, aqa, asq, acq --->|               |---> acknowledge, status_write, status_value (to lifecycle)
-//! alive, enabling, ..-->|               |---> namespace_blocks                  (to decode)
-//! errors, counts ------>|               |---> firmware_event
-//!                       +---------------+
+//!                          +--- mailbox ---+
+//!      firmware ===========|               |---> firmware_completion  Completion   (to queues)
+//!         inbox ---------->| from decode   |---> queue_command        QueueCommand (to queues)
+//!       failure ---------->| from slots    |---> released             Released     (to queues)
+//!    answers of queues --->|               |---> transfer             Command      (to the I/O engine)
+//!    transfer_done, .. --->|               |---> buffer_write, ..                  (to the I/O engine)
+//! cc_f0, aqa_f0, .. ------>|               |---> acknowledge_f0, status_write_f0, status_value (to lifecycle)
+//! alive_f0, enabling_f0, ->|               |---> namespace_write, namespace_row    (to decode)
+//!       errors, counts --->|               |---> arbitration_f0, coalescing_f0, ..  (to queues and irq)
+//!                          |               |---> firmware_event
+//!                          +---------------+
 //! ```
+//! Ports that end in `_f0` are there once for each function: `_f0`, `_f1` and so on.
+//!
 //! ## Theory of operation
 //! [`nvme_spec::firmware_port`] is the table of registers, and says what each does; [`rtl_csr::RegisterFile`] makes them from it.
 //! 1. Commands from `decode` and failed commands from the I/O engine take turns into the inbox. Firmware pops them; only then their place in
 //!    the completion queue and their count in flight are released, so firmware sees a command before its queue is empty.
-//! 2. When the life has ended, the inbox is emptied without firmware: commands are dropped as they come.
+//! 2. When the life of a function has ended, its commands leave the inbox without firmware: they are dropped as they come.
 //! 3. A completion, a change of queues, or a transfer is handed on and `BUSY` until it is answered, one of each kind at a time. After the end
-//!    of a life nothing is handed on.
-//! 4. `firmware_event` is the OR of the register EVENTS.
+//!    of a life nothing is handed on for its function, and what was busy for it is not any more.
+//! 4. `firmware_event` is the OR of the register EVENTS, which has a bit for every function with an event.
+//! 5. A row of the table of namespaces goes to `decode` when firmware commits it: nothing is judged by half of a row.
+//! 6. The alarm compares the higher half of a count of clocks with what firmware asked for.
 //!
 //! ## Timing
 //! A read is answered after 3 clocks, a write after 2; `firmware_event` follows EVENTS by one clock.
@@ -33,7 +38,8 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::held::{get, placed, port_name, register_of};
+use crate::decode::NamespaceRow;
+use crate::held::{bit_at, get, placed, port_name, register_of};
 use crate::lifecycle::STATUS_BITS;
 use crate::queues::{QueueCommand, QueueOperation, Released};
 use crate::types::{Command, Completion, Inbox, Operation, Outcome, Target};
@@ -45,7 +51,7 @@ use rtl_bus::AxiLiteRegisters;
 use rtl_csr::{Access, Bus, RegisterFile};
 use rtl_hdl::{
     address_width, cases, cat, lit, when, zero, Block, Constant, EnumSignal, HwEnum, InstanceHandle, Module, Shape,
-    Signal,
+    Signal, Value,
 };
 use rtl_prim::fifo_of;
 use std::mem::offset_of;
@@ -58,6 +64,9 @@ const INBOX_DEPTH: u32 = 4;
 
 /// The largest number that CONFIGURATION.SLOTS can show.
 const SLOTS_SHOWN_MAX: u32 = port::configuration::SLOTS.max() as u32;
+
+/// Width of the number of a function in here.
+const FUNCTION_BITS: u32 = address_width(port::FUNCTIONS_MAX);
 
 /// Width of an address of the port.
 pub const FIRMWARE_ADDRESS_BITS: u32 = address_width(port::PORT_BYTES);
@@ -85,16 +94,36 @@ fn failed_entry(failed: &Outcome) -> Signal {
         | entry(offset_of!(nvme_spec::SqEntry, cdw10) + 8, (failed.blocks - 1).low(16))
 }
 
-/// The register file, by the names of the specification.
-struct Registers {
-    file: InstanceHandle,
+/// The clocks that ALARM does not look at.
+const ALARM_BITS: std::ops::Range<u32> = port::ALARM_UNIT_LOG2_CLOCKS..port::ALARM_UNIT_LOG2_CLOCKS + 32;
+
+/// What this hardware does with what firmware tells it: CAPABILITIES. Who joins a block to one of these outputs sets its bit.
+const CAPABILITIES: u64 = port::capabilities::NAMESPACE_BASE.mask()
+    | port::capabilities::NAMESPACE_FORMAT.mask()
+    | port::capabilities::WEIGHTED_ROUND_ROBIN.mask();
+
+/// The name of a port that belongs to a function.
+fn of(name: &str, function: u32) -> String {
+    format!("{name}_f{function}")
 }
 
-impl Registers {
+/// The registers of a register file, by the names of the specification.
+struct Registers<'a> {
+    file: &'a InstanceHandle,
+    /// What their names begin with: banks of functions have the same registers.
+    prefix: String,
+}
+
+/// What the names of the registers of a function begin with.
+fn bank_prefix(function: u32) -> String {
+    format!("F{function}_")
+}
+
+impl Registers<'_> {
     /// What firmware wrote to a field, or what it reads there.
     #[track_caller]
     fn field(&self, reg: &Reg, field: &Field) -> Signal {
-        self.file.port(&port_name(reg, field))
+        self.file.port(&format!("{}{}", self.prefix, port_name(reg, field)))
     }
 
     /// The only field of a register.
@@ -106,7 +135,7 @@ impl Registers {
     /// True in the clock after `reg` was written.
     #[track_caller]
     fn written(&self, reg: &Reg) -> Signal {
-        self.file.port(&format!("{}_written", reg.name))
+        self.file.port(&format!("{}{}_written", self.prefix, reg.name))
     }
 
     /// Firmware reads these values.
@@ -124,12 +153,16 @@ impl Mailbox {
         let configuration = port::configuration::IO_QUEUES.set(0, config.io_queues.into());
         let configuration = port::configuration::UNITS.set(configuration, config.units.into());
         let configuration = port::configuration::SLOTS.set(configuration, config.slots.min(SLOTS_SHOWN_MAX).into());
+        let functions = port::functions::COUNT.set(0, config.functions.into());
+        let functions = port::functions::VECTORS.set(functions, config.vectors().into());
         let entries_log2 = config.queue_entries_max.ilog2().into();
         let constants = [
             (&port::ID, port::ID.reset),
             (&port::VERSION, port::VERSION.reset),
             (&port::CONFIGURATION, port::configuration::QUEUE_ENTRIES_LOG2.set(configuration, entries_log2)),
             (&port::LBA_BYTES, config.lba_bytes.into()),
+            (&port::FUNCTIONS, functions),
+            (&port::CAPABILITIES, CAPABILITIES),
         ];
         let register = |reg: &Reg| {
             let constant = constants.iter().find(|(constant, _)| constant.name == reg.name);
@@ -143,7 +176,16 @@ impl Mailbox {
                 reg::Access::W1c | reg::Access::W1s => Access::W1s,
             })
         };
-        let registers = port::REGS.iter().map(register).collect();
+        let of_function = |function: u32| {
+            port::REGS.iter().filter(|reg| port::is_of_function(reg)).map(move |reg| {
+                let banked = port::of_function(reg, function as u8);
+                let mut register = register(&banked);
+                register.name = format!("{}{}", bank_prefix(function), register.name);
+                register
+            })
+        };
+        let registers = port::REGS.iter().filter(|reg| !port::is_of_function(reg)).map(register);
+        let registers = registers.chain((0..config.functions).flat_map(of_function)).collect();
         let name = format!("firmware_registers_{}", config.suffix());
         RegisterFile::new(&name, registers, FIRMWARE_ADDRESS_BITS, Bus::Access).expect("the table of the port is right")
     }
@@ -169,23 +211,29 @@ impl Block for Mailbox {
         let queue_command = m.stream_out_single::<QueueCommand>("queue_command");
         let transfer = m.stream_out_single::<Command>("transfer");
         let input = |name: &str| m.input(name, 1);
-        let [alive, clear, enabling, disabled] = ["alive", "clear", "enabling", "disabled"].map(input);
-        let status = m.input("status", STATUS_BITS);
-        let cc = m.input("cc", 32);
-        let aqa = m.input("aqa", 32);
-        let asq = m.input("asq", 64);
-        let acq = m.input("acq", 64);
+        let functions = 0..self.config.functions;
+        let of_each = |name: &str, width: u32| -> Vec<Signal> {
+            functions.clone().map(|function| m.input(&of(name, function), width)).collect()
+        };
+        let [alive, clear, enabling, disabled] =
+            ["alive", "clear", "enabling", "disabled"].map(|name| of_each(name, 1));
+        let status = of_each("status", STATUS_BITS);
+        let cc = of_each("cc", 32);
+        let aqa = of_each("aqa", 32);
+        let asq = of_each("asq", 64);
+        let acq = of_each("acq", 64);
+        let [doorbell_unknown, doorbell_illegal] =
+            ["doorbell_unknown", "doorbell_illegal"].map(|name| of_each(name, 1));
+        let [host_error, queue_write_error] = ["host_error", "queue_write_error"].map(|name| of_each(name, 1));
         let [command_answered, firmware_answered] = ["command_answered", "firmware_answered"].map(input);
         let [firmware_refused, firmware_dropped] = ["firmware_refused", "firmware_dropped"].map(input);
-        let [firmware_room, doorbell_unknown, doorbell_illegal] =
-            ["firmware_room", "doorbell_unknown", "doorbell_illegal"].map(input);
+        let firmware_room = input("firmware_room");
         let selected_in_flight = m.input("selected_in_flight", crate::config::INDEX_BITS);
         let transfer_done = input("transfer_done");
         let transfer_status = m.input("transfer_status", 15);
         let [read_done, write_done] = ["read_done", "write_done"].map(input);
         let blocks_done = m.input("blocks_done", 17);
-        let [host_error, write_error, queue_write_error] =
-            ["host_error", "write_error", "queue_write_error"].map(input);
+        let write_error = input("write_error");
         let buffer_read_data = m.input("buffer_read_data", 32);
 
         // 2. State
@@ -195,36 +243,40 @@ impl Block for Mailbox {
         let completion_busy = m.reg("completion_busy", clock, false);
         let completion_refused = m.reg("completion_refused", clock, false);
         let completion_dropped = m.reg("completion_dropped", clock, false);
+        let completion_function = m.reg_without_reset("completion_owner", clock, FUNCTION_BITS);
         let queue_busy = m.reg("queue_busy", clock, false);
+        let queue_function = m.reg_without_reset("queue_owner", clock, FUNCTION_BITS);
+        let transfer_function = m.reg_without_reset("transfer_owner", clock, FUNCTION_BITS);
         let transfer_busy = m.reg("transfer_busy", clock, false);
         let transfer_result = m.reg("transfer_result", clock, zero(15));
-        let shn = m.reg("last_shn", clock, zero(regs::cc::SHN.width));
+        let alarm = m.reg("alarm", clock, false);
         let event = m.reg("event_line", clock, false);
         let counter_high = m.reg_without_reset("counter_high", clock, 32);
         let latch = |name: &str| m.reg(name, clock, false);
-        let shutdown_latch = latch("shutdown_latch");
         let transfer_latch = latch("transfer_latch");
         let room_latch = latch("room_latch");
-        let error_latch = latch("error_latch");
-        let unknown_latch = latch("unknown_latch");
-        let illegal_latch = latch("illegal_latch");
 
         // 3. Conditions
         let pops = m.wire("pops", bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(port::INBOX_POP.offset / 4));
         let accept = m.wire("accept", bus.write() & (!pops | released.can_take()));
         let data = bus.write_data();
-        let registers = Registers { file: m.instance("registers", &self.register_file()) };
+        let file = &m.instance("registers", &self.register_file());
+        let registers = Registers { file, prefix: String::new() };
+        let bank = |function: u32| Registers { file, prefix: bank_prefix(function) };
+        let lives: Vec<Signal> = alive.iter().rev().copied().collect();
+        let lives = m.wire("lives", cat(&lives));
+        let is_alive = |function: Signal| bit_at(lives, function.low(FUNCTION_BITS));
         let in_buffer = |address: Signal| {
             address.ge(port::BUFFER.offset) & address.zext(FIRMWARE_ADDRESS_BITS + 1).lt(port::BUFFER.end())
         };
         let write_buffer = m.wire("write_buffer", accept & in_buffer(bus.write_address()));
         let read_buffer = m.wire("read_buffer", in_buffer(bus.read_address()));
-        let discards = m.wire("discards", !alive & inbox.valid() & released.can_take());
-        let head_shown = m.wire("head_shown", alive & inbox.valid());
+        let head_lives = m.wire("head_lives", is_alive(inbox.payload().function));
+        let discards = m.wire("discards", !head_lives & inbox.valid() & released.can_take());
+        let head_shown = m.wire("head_shown", head_lives & inbox.valid());
 
         // 4. Next state: the bus.
         when(accept, || bus.accept_write());
-        let file = &registers.file;
         file.port("write").set(accept);
         file.port("write_address").set(bus.write_address());
         file.port("write_data").set(data);
@@ -232,8 +284,14 @@ impl Block for Mailbox {
         file.port("read_address").set(bus.read_address());
         // What is written to a register of pulses is there for one clock.
         for reg in port::REGS {
-            for field in reg.fields.iter().filter(|field| matches!(field.access, reg::Access::W1c | reg::Access::W1s)) {
-                file.port(&format!("{}_clear", port_name(reg, field))).set(Constant::ones(field.width));
+            let prefixes: Vec<String> = match port::is_of_function(reg) {
+                true => functions.clone().map(bank_prefix).collect(),
+                false => vec![String::new()],
+            };
+            let is_pulse = |field: &&Field| matches!(field.access, reg::Access::W1c | reg::Access::W1s);
+            for (prefix, field) in prefixes.iter().flat_map(|p| reg.fields.iter().filter(is_pulse).map(move |f| (p, f)))
+            {
+                file.port(&format!("{prefix}{}_clear", port_name(reg, field))).set(Constant::ones(field.width));
             }
         }
         // The buffer answers one clock after its address, which is the read's unless a write needs it.
@@ -274,7 +332,8 @@ impl Block for Mailbox {
             &[
                 (&port::inbox_status::VALID, head_shown),
                 (&port::inbox_status::KIND, shown(kind)),
-                (&port::inbox_status::SQID, shown(head.sqid)),
+                (&port::inbox_status::FUNCTION, shown(head.function.low(port::inbox_status::FUNCTION.width))),
+                (&port::inbox_status::SLOT, shown(head.sqid)),
                 (&port::inbox_status::STATUS, shown(head.status)),
             ],
         );
@@ -292,17 +351,20 @@ impl Block for Mailbox {
             completion_dropped.set(firmware_dropped);
         });
         let posts = m.wire("posts", registers.written(&port::COMPLETION_POST) & !completion_busy);
-        when(posts & alive & completion.can_take(), || {
+        let completes_for = registers.field(&port::COMPLETION_ID, &port::completion_id::FUNCTION);
+        let may_complete = m.wire("may_complete", is_alive(completes_for));
+        when(posts & may_complete & completion.can_take(), || {
             completion_busy.set(true);
+            completion_function.set(completes_for.low(FUNCTION_BITS));
             completion.offer(Completion {
-                sqid: registers.field(&port::COMPLETION_ID, &port::completion_id::SQID),
+                sqid: registers.field(&port::COMPLETION_ID, &port::completion_id::SLOT),
                 cid: registers.field(&port::COMPLETION_ID, &port::completion_id::CID),
                 status: registers.whole(&port::COMPLETION_POST),
                 result: registers.whole(&port::COMPLETION_RESULT),
                 from_firmware: lit(1u8, 1),
             });
         });
-        when(posts & !alive, || {
+        when(posts & !may_complete, || {
             completion_refused.set(false);
             completion_dropped.set(true);
         });
@@ -332,16 +394,19 @@ impl Block for Mailbox {
             .on(port::queue_operation::DELETE_CQ, || operation.goto(QueueOperation::DeleteCompletion))
             .otherwise(|| is_operation.set(false));
         when(command_answered, || queue_busy.set(false));
-        let changes = m.wire("changes", registers.written(&port::QUEUE_COMMAND) & is_operation & alive & !queue_busy);
+        let changes_for = registers.field(&port::QUEUE_IDENTITY, &port::queue_identity::FUNCTION);
+        let may_change = m.wire("may_change", is_operation & is_alive(changes_for) & !queue_busy);
+        let changes = m.wire("changes", registers.written(&port::QUEUE_COMMAND) & may_change);
         when(changes & queue_command.can_take(), || {
             queue_busy.set(true);
+            queue_function.set(changes_for.low(FUNCTION_BITS));
             queue_command.offer(QueueCommand {
                 operation,
-                queue: registers.field(&port::QUEUE_COMMAND, &port::queue_command::QID),
-                completion_queue: attribute(&port::queue_attributes::CQID),
-                function: lit(0u8, 8),
-                qid: registers.field(&port::QUEUE_COMMAND, &port::queue_command::QID).zext(16),
-                priority: lit(0u8, 2),
+                queue: registers.field(&port::QUEUE_COMMAND, &port::queue_command::SLOT),
+                function: changes_for,
+                qid: registers.field(&port::QUEUE_IDENTITY, &port::queue_identity::QID),
+                priority: attribute(&port::queue_attributes::QPRIO),
+                completion_queue: attribute(&port::queue_attributes::CQ_SLOT),
                 page: cat(&[base_high, base_low.bits(12..32)]),
                 last: (size - 1).low(crate::config::INDEX_BITS),
                 interrupts: attribute(&port::queue_attributes::IEN),
@@ -357,7 +422,9 @@ impl Block for Mailbox {
         let prp2_low = registers.whole(&port::TRANSFER_PRP2_LOW);
         let prp2_high = registers.whole(&port::TRANSFER_PRP2_HIGH);
         let length = registers.whole(&port::TRANSFER_LENGTH);
-        let starts = m.wire("starts", registers.written(&port::TRANSFER_START) & alive & !transfer_busy);
+        let transfers_for = registers.field(&port::TRANSFER_START, &port::transfer_start::FUNCTION);
+        let may_transfer = m.wire("may_transfer", is_alive(transfers_for) & !transfer_busy);
+        let starts = m.wire("starts", registers.written(&port::TRANSFER_START) & may_transfer);
         when(transfer_done, || {
             transfer_busy.set(false);
             transfer_result.set(transfer_status);
@@ -365,13 +432,14 @@ impl Block for Mailbox {
         });
         when(starts & transfer.can_take(), || {
             transfer_busy.set(true);
+            transfer_function.set(transfers_for.low(FUNCTION_BITS));
             transfer_latch.set(false);
-            let to_host = registers.whole(&port::TRANSFER_START);
+            let to_host = registers.field(&port::TRANSFER_START, &port::transfer_start::DIRECTION);
             let [read, write] =
                 [Operation::Read, Operation::Write].map(|operation| lit(operation.code(), Operation::WIDTH));
             transfer.offer(Command {
                 sqid: lit(0u8, 8),
-                function: lit(0u8, 8),
+                function: transfers_for,
                 cid: lit(0u8, 16),
                 opcode: lit(0u8, 8),
                 nsid: lit(0u8, 32),
@@ -379,6 +447,8 @@ impl Block for Mailbox {
                 target: EnumSignal::of(Target::Buffer),
                 lba: lit(0u8, 64),
                 blocks: lit(0u8, 17),
+                sector: lit(0u8, 64),
+                large_blocks: lit(0u8, 1),
                 bytes: length.zext(22),
                 fua: lit(0u8, 1),
                 prp1: cat(&[prp1_high, prp1_low]),
@@ -391,41 +461,67 @@ impl Block for Mailbox {
         );
 
         // 4. Next state: events. A life's events end with it.
-        let shutdown_now = get(cc, &regs::cc::SHN);
-        shn.set(shutdown_now);
-        when(registers.field(&port::CONTROL, &port::control::ACK_SHUTDOWN), || shutdown_latch.set(false));
-        when(shutdown_now.ne(shn) & shutdown_now.any(), || shutdown_latch.set(true));
         let latches = [
             (&port::events::TRANSFER_DONE, transfer_latch, None),
             (&port::events::COMPLETION_ROOM, room_latch, Some(firmware_room)),
-            (&port::events::INVALID_DOORBELL, unknown_latch, Some(doorbell_unknown)),
-            (&port::events::INVALID_DOORBELL_VALUE, illegal_latch, Some(doorbell_illegal)),
         ];
         for (field, latch, cause) in latches {
             when(registers.field(&port::EVENTS_CLEAR, field), || latch.set(false));
             if let Some(cause) = cause {
-                when(cause & alive, || latch.set(true));
+                when(cause & lives.any(), || latch.set(true));
             }
         }
-        when((host_error | queue_write_error) & alive, || error_latch.set(true));
-        when(clear, || {
-            for latch in [shutdown_latch, transfer_latch, room_latch, error_latch, unknown_latch, illegal_latch] {
-                latch.set(false);
+        let mut function_events = vec![];
+        for function in functions.clone() {
+            let at = function as usize;
+            let bank = bank(function);
+            let latch = |name: &str| m.reg(&of(name, function), clock, false);
+            let shutdown_latch = latch("shutdown_latch");
+            let error_latch = latch("error_latch");
+            let unknown_latch = latch("unknown_latch");
+            let illegal_latch = latch("illegal_latch");
+            let shn = m.reg(&of("last_shn", function), clock, zero(regs::cc::SHN.width));
+            let shutdown_now = get(cc[at], &regs::cc::SHN);
+            shn.set(shutdown_now);
+            when(bank.field(&port::CONTROL, &port::control::ACK_SHUTDOWN), || shutdown_latch.set(false));
+            when(shutdown_now.ne(shn) & shutdown_now.any(), || shutdown_latch.set(true));
+            for (field, latch, cause) in [
+                (&port::function_events::INVALID_DOORBELL, unknown_latch, doorbell_unknown[at]),
+                (&port::function_events::INVALID_DOORBELL_VALUE, illegal_latch, doorbell_illegal[at]),
+            ] {
+                when(bank.field(&port::FUNCTION_EVENTS_CLEAR, field), || latch.set(false));
+                when(cause & alive[at], || latch.set(true));
             }
-            for busy in [completion_busy, queue_busy, transfer_busy] {
-                busy.set(false);
-            }
-        });
+            when((host_error[at] | queue_write_error[at]) & alive[at], || error_latch.set(true));
+            when(clear[at], || {
+                for latch in [shutdown_latch, error_latch, unknown_latch, illegal_latch] {
+                    latch.set(false);
+                }
+                for (busy, whose) in [(completion_busy, completion_function), (queue_busy, queue_function)] {
+                    when(whose.eq(function), || busy.set(false));
+                }
+                when(transfer_function.eq(function), || {
+                    transfer_busy.set(false);
+                    transfer_latch.set(false);
+                });
+            });
+            let events = [
+                (&port::function_events::ENABLE, enabling[at]),
+                (&port::function_events::DISABLED, disabled[at]),
+                (&port::function_events::SHUTDOWN, shutdown_latch),
+                (&port::function_events::HOST_ERROR, error_latch),
+                (&port::function_events::INVALID_DOORBELL, unknown_latch),
+                (&port::function_events::INVALID_DOORBELL_VALUE, illegal_latch),
+            ];
+            bank.show(&port::FUNCTION_EVENTS, &events);
+            function_events.insert(0, cat(&events.map(|(_, bit)| bit)).any());
+        }
         let events = [
             (&port::events::INBOX, head_shown),
-            (&port::events::ENABLE, enabling),
-            (&port::events::DISABLED, disabled),
-            (&port::events::SHUTDOWN, shutdown_latch),
             (&port::events::TRANSFER_DONE, transfer_latch),
             (&port::events::COMPLETION_ROOM, room_latch),
-            (&port::events::HOST_ERROR, error_latch),
-            (&port::events::INVALID_DOORBELL, unknown_latch),
-            (&port::events::INVALID_DOORBELL_VALUE, illegal_latch),
+            (&port::events::ALARM, alarm),
+            (&port::events::FUNCTIONS, cat(&function_events).zext(port::FUNCTIONS_MAX)),
         ];
         registers.show(&port::EVENTS, &events);
         event.set(cat(&events.map(|(_, bit)| bit)).any());
@@ -438,42 +534,79 @@ impl Block for Mailbox {
             (port::READ_BLOCKS, read_done, blocks_done),
             (port::WRITE_BLOCKS, write_done, blocks_done),
             (port::HOST_WRITE_ERRORS, write_error, one),
+            (port::CLOCK, lit(1u8, 1), one),
         ];
         for (counter, pulse, step) in counts {
             let name = counter.low.name.trim_end_matches("_LOW").to_lowercase();
-            let count = m.reg(&name, clock, zero(64));
+            let count = m.reg(&format!("{name}_count"), clock, zero(64));
             when(pulse, || count.set(count + step.zext(64)));
             let reads_low = bus.read_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(counter.low.offset / 4);
             when(bus.read() & read_settled & reads_low, || counter_high.set(count.bits(32..64)));
             registers.whole(&counter.low).set(count.low(32));
             registers.whole(&counter.high).set(counter_high);
+            if counter == port::CLOCK {
+                // The numbers go round: what is less than half of them away has passed.
+                let passed = count.bits(ALARM_BITS) - registers.whole(&port::ALARM);
+                alarm.set(!passed.bit(31) & registers.whole(&port::ALARM_CONTROL));
+            }
         }
 
         // 4. Next state: the plain registers.
-        let blocks_low = registers.whole(&port::NAMESPACE_BLOCKS_LOW);
-        let blocks_high = registers.whole(&port::NAMESPACE_BLOCKS_HIGH);
-        for (reg, value) in [
-            (&port::CC, cc),
-            (&port::AQA, aqa),
-            (&port::ASQ_LOW, asq.low(32)),
-            (&port::ASQ_HIGH, asq.bits(32..64)),
-            (&port::ACQ_LOW, acq.low(32)),
-            (&port::ACQ_HIGH, acq.bits(32..64)),
-        ] {
-            registers.whole(reg).set(value);
+        let pair = |high: &Reg, low: &Reg| cat(&[registers.whole(high), registers.whole(low)]);
+        for function in functions.clone() {
+            let at = function as usize;
+            let bank = bank(function);
+            for (reg, value) in [
+                (&port::CC, cc[at]),
+                (&port::AQA, aqa[at]),
+                (&port::ASQ_LOW, asq[at].low(32)),
+                (&port::ASQ_HIGH, asq[at].bits(32..64)),
+                (&port::ACQ_LOW, acq[at].low(32)),
+                (&port::ACQ_HIGH, acq[at].bits(32..64)),
+            ] {
+                bank.whole(reg).set(value);
+            }
+            for field in port::STATUS_SET.fields {
+                bank.field(&port::STATUS_SET, field).set(get(status[at].zext(32), field));
+            }
         }
-        for field in port::STATUS_SET.fields {
-            registers.field(&port::STATUS_SET, field).set(get(status.zext(32), field));
+        // Nothing of the storage's erasure is joined yet: CAPABILITIES says so.
+        for field in port::STORAGE_ERASE_STATE.fields {
+            registers.field(&port::STORAGE_ERASE_STATE, field).set(zero(1));
         }
-        let writes_status = accept & bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(port::STATUS_SET.offset / 4);
         let word = m.wire("word", read_entry.mux(entry_word & head_shown.repeat(32), file.port("read_data")));
         when(bus.read() & read_settled, || bus.answer_read(read_buffer.mux(buffer_read_data, word)));
 
         // 5. Outputs
         m.output("select", registers.whole(&port::QUEUE_SELECT));
-        m.output("namespace_blocks", cat(&[blocks_high, blocks_low]));
-        m.output("acknowledge", registers.field(&port::CONTROL, &port::control::ACK_DISABLE));
-        m.output("status_write", writes_status);
+        let control = |field: &Field| registers.field(&port::NAMESPACE_CONTROL, field);
+        m.output("namespace_write", registers.whole(&port::NAMESPACE_COMMIT));
+        m.output("namespace_index", registers.whole(&port::NAMESPACE_SELECT));
+        let row = NamespaceRow {
+            base: pair(&port::NAMESPACE_BASE_HIGH, &port::NAMESPACE_BASE_LOW),
+            blocks: pair(&port::NAMESPACE_BLOCKS_HIGH, &port::NAMESPACE_BLOCKS_LOW),
+            attached: control(&port::namespace_control::ATTACHED),
+            lba_shift: control(&port::namespace_control::LBA_SHIFT),
+            write_protected: control(&port::namespace_control::WRITE_PROTECTED),
+        };
+        m.output("namespace_row", row.pack());
+        for function in functions {
+            let bank = bank(function);
+            let status_set = port::of_function(&port::STATUS_SET, function as u8).offset / 4;
+            let writes_status = accept & bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(status_set);
+            m.output(&of("acknowledge", function), bank.field(&port::CONTROL, &port::control::ACK_DISABLE));
+            m.output(&of("status_write", function), writes_status);
+            let weights = port::ARBITRATION.fields.iter().rev().map(|field| bank.field(&port::ARBITRATION, field));
+            m.output(&of("arbitration", function), cat(&weights.collect::<Vec<_>>()));
+            let thresholds = port::COALESCING.fields.iter().rev().map(|field| bank.field(&port::COALESCING, field));
+            m.output(&of("coalescing", function), cat(&thresholds.collect::<Vec<_>>()));
+            let vector = |field: &Field| bank.field(&port::VECTOR_COALESCING, field);
+            m.output(&of("exempt_write", function), bank.written(&port::VECTOR_COALESCING));
+            m.output(&of("exempt_vector", function), vector(&port::vector_coalescing::VECTOR));
+            m.output(&of("exempt_value", function), vector(&port::vector_coalescing::DISABLE));
+        }
+        let is_quiet = |function: u32| !(transfer_busy & transfer_function.eq(function));
+        m.output("quiet", cat(&(0..self.config.functions).rev().map(is_quiet).collect::<Vec<_>>()));
         m.output("status_value", data.low(STATUS_BITS));
         m.output("firmware_event", event);
     }

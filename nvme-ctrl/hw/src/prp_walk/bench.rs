@@ -2,8 +2,9 @@
 
 use super::PrpWalk;
 use crate::io_engine::bench::bytes::Bytes;
-use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
+use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls};
 use crate::types::{reader, Operation, Target, BEAT_BYTES};
+use nvme_spec::limits::SECTOR_BYTES;
 use nvme_spec::Status;
 use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::HwEnum;
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 
 const PAGE: u64 = 4096;
 const LINE: u64 = BEAT_BYTES as u64;
+const SECTOR: u64 = SECTOR_BYTES as u64;
 
 /// What a unit repeats of its job.
 const REPEATED: [&str; 6] = ["slot", "function", "operation", "target", "nsid", "fua"];
@@ -24,7 +26,7 @@ struct Expected {
     bytes: u64,
     prp1: u64,
     prp2: u64,
-    lba: u64,
+    sector: u64,
     /// The pages of all units that are cut before an error.
     pages: Vec<u64>,
     /// The lines of the list that are read, each once.
@@ -65,12 +67,12 @@ fn page(rng: &mut Rng) -> u64 {
 }
 
 /// A job with random addresses; its list, if it has one, is put into `memory`.
-fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64, lba_bytes: u64) -> Expected {
+fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let function = rng.below(256);
     let operation = *rng.pick(&[Operation::Flush, Operation::Write, Operation::Read, Operation::Read]);
     let target = if rng.below(4) == 0 { Target::Buffer } else { Target::Storage };
     // Transfers of firmware have any number of dwords.
-    let step = if target == Target::Buffer { 4 } else { lba_bytes };
+    let step = if target == Target::Buffer { 4 } else { SECTOR };
     let bytes_max = 512 * *rng.pick(&[1, 8, 16, 40, 300, 2200]);
     let bytes = if operation == Operation::Flush { 0 } else { step * (1 + rng.below((bytes_max / step).max(1))) };
     let any = 4 * rng.below(1024);
@@ -78,14 +80,14 @@ fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64, lba_bytes: u64) -> Expected
     // PRP1 at no dword, which Flush does not look at.
     let askew = rng.below(if bytes > 0 { 20 } else { 2 }) == 0;
     let prp1 = page(rng) + offset + if askew { 1 + rng.below(3) } else { 0 };
-    let lba = rng.next_u64() >> 8;
+    let sector = rng.next_u64() >> 8;
     let expect = |prp2: u64, misplaced: bool, memory: &Bytes| {
         let (pages, lines, failure) = match misplaced {
             _ if bytes == 0 => Default::default(),
             true => (vec![], vec![], Some(Status::INVALID_PRP_OFFSET)),
             false => pages_of(memory, prp1, prp2, bytes),
         };
-        Expected { slot, function, operation, target, bytes, prp1, prp2, lba, pages, lines, failure }
+        Expected { slot, function, operation, target, bytes, prp1, prp2, sector, pages, lines, failure }
     };
     let count = (offset + bytes).div_ceil(PAGE);
     if count <= 2 {
@@ -121,14 +123,14 @@ fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64, lba_bytes: u64) -> Expected
     expect(prp2 + if misplaced { 1 << rng.below(3) } else { 0 }, askew || misplaced, memory)
 }
 
-/// Number, first line, lines, lines in the first page, second page, begin, end, beats, LBA and blocks of each unit.
+/// Number, first line, lines, lines in the first page, second page, begin, end, beats, sector and sectors of each unit.
 type UnitValues = [u64; 10];
 
 impl Expected {
-    fn units(&self, lba_bytes: u64) -> Vec<UnitValues> {
+    fn units(&self) -> Vec<UnitValues> {
         if self.bytes == 0 {
             // Nothing but `beats` of the place means something.
-            return Vec::from([[self.slot, 0, 0, 0, 0, 0, 0, 0, self.lba, 0]]);
+            return Vec::from([[self.slot, 0, 0, 0, 0, 0, 0, 0, self.sector, 0]]);
         }
         let offset = self.prp1 % PAGE;
         let unit = |k: u64| {
@@ -141,9 +143,9 @@ impl Expected {
                 let second = if crosses { self.pages[k as usize + 1] / PAGE } else { 0 };
                 let first = (self.pages[k as usize] + offset) / LINE;
                 let [begin, end] = [offset, offset + bytes].map(|at| at / 4 % 16);
-                let lba = self.lba + PAGE / lba_bytes * k;
-                let blocks = if self.target == Target::Storage { bytes / lba_bytes } else { 0 };
-                [self.slot, first, lines, lines_first, second, begin, end, bytes.div_ceil(LINE), lba, blocks]
+                let sector = self.sector + PAGE / SECTOR * k;
+                let sectors = if self.target == Target::Storage { bytes / SECTOR } else { 0 };
+                [self.slot, first, lines, lines_first, second, begin, end, bytes.div_ceil(LINE), sector, sectors]
             })
         };
         (0..self.bytes.div_ceil(PAGE)).map_while(unit).collect()
@@ -151,12 +153,10 @@ impl Expected {
 }
 
 /// Sends a job whose other fields are random.
-fn send(bench: &mut Bench, rng: &mut Rng, job: &Expected, lba_bytes: u64) -> Fields {
+fn send(bench: &mut Bench, rng: &mut Rng, job: &Expected) -> Fields {
     let item = bench.random_fields("job", rng).set("slot", job.slot).set("function", job.function);
     let item = item.set("operation", job.operation.code()).set("target", job.target.code());
-    // With firmware's buffer the number of blocks means nothing.
-    let item = if job.target == Target::Storage { item.set("blocks", job.bytes / lba_bytes) } else { item };
-    let item = item.set("bytes", job.bytes).set("prp1", job.prp1).set("prp2", job.prp2).set("lba", job.lba);
+    let item = item.set("bytes", job.bytes).set("prp1", job.prp1).set("prp2", job.prp2).set("sector", job.sector);
     bench.send("job", [item.clone().words()]);
     item
 }
@@ -175,94 +175,90 @@ fn answer(bench: &mut Bench, memory: &Bytes, lines: &mut VecDeque<(u64, u64)>) {
 /// The values of a unit that mean something, the others zero.
 fn values_of(unit: &Fields) -> UnitValues {
     let place = |name: &str| unit.get(&format!("place_{name}"));
-    let [slot, lba, beats] = ["slot", "lba", "place_beats"].map(|name| unit.get(name));
-    let blocks = if unit.get("target") == Target::Storage.code() { unit.get("blocks") } else { 0 };
+    let [slot, sector, beats] = ["slot", "sector", "place_beats"].map(|name| unit.get(name));
+    let sectors = if unit.get("target") == Target::Storage.code() { unit.get("sectors") } else { 0 };
     if unit.get("operation") == Operation::Flush.code() {
-        return [slot, 0, 0, 0, 0, 0, 0, beats, lba, blocks];
+        return [slot, 0, 0, 0, 0, 0, 0, beats, sector, sectors];
     }
     let second = if place("lines") != place("lines_first") { place("second") } else { 0 };
     let [first, lines, lines_first] = ["first", "lines", "lines_first"].map(place);
     let [begin, end] = ["begin", "end"].map(place);
-    [slot, first, lines, lines_first, second, begin, end, beats, lba, blocks]
+    [slot, first, lines, lines_first, second, begin, end, beats, sector, sectors]
 }
 
 #[test]
 fn cuts_every_command_into_its_units() {
-    for config in CONFIGS {
-        let lba_bytes = u64::from(config.lba_bytes);
-        under_all_stalls(&PrpWalk::new(config), |bench, rng| {
-            let mut memory = Bytes::default();
-            let jobs: Vec<Expected> = (0..120).map(|slot| job(rng, &mut memory, slot, lba_bytes)).collect();
-            let sent: Vec<Fields> = jobs.iter().map(|job| send(bench, rng, job, lba_bytes)).collect();
-            let mut units: VecDeque<UnitValues> = jobs.iter().flat_map(|job| job.units(lba_bytes)).collect();
-            let lines = jobs.iter().flat_map(|job| job.lines.iter().map(|line| (job.function, *line)));
-            let mut lines: VecDeque<(u64, u64)> = lines.collect();
-            let failed = jobs.iter().filter_map(|job| {
-                let units = || job.bytes.div_ceil(PAGE) - job.units(lba_bytes).len() as u64;
-                job.failure.map(|status| [job.slot, units(), status.raw().into()])
-            });
-            let mut failures: VecDeque<[u64; 3]> = failed.collect();
-            assert!(failures.len() > 5 && units.len() > 200, "the jobs are all alike");
-            while !units.is_empty() || !failures.is_empty() {
-                answer(bench, &memory, &mut lines);
-                if rng.percent(5) {
-                    bench.hold("walk_failure", rng.bool());
-                }
-                bench.clock();
-                for failure in bench.drain_fields("walk_failure") {
-                    let got = ["slot", "units", "status"].map(|name| failure.get(name));
-                    assert_eq!(Some(got), failures.pop_front());
-                }
-                for unit in bench.drain_fields("unit") {
-                    assert_eq!(Some(values_of(&unit)), units.pop_front());
-                    assert_repeats(&unit, &sent[unit.get("slot") as usize], &REPEATED);
-                }
-                assert!(bench.clocks() < 60_000, "{} units are missing", units.len());
-            }
-            bench.run(50);
-            assert_eq!(
-                [bench.received("unit").len(), bench.received("walk_failure").len(), lines.len()],
-                [0; 3],
-                "something comes after the end"
-            );
+    under_all_stalls(&PrpWalk, |bench, rng| {
+        let mut memory = Bytes::default();
+        let jobs: Vec<Expected> = (0..120).map(|slot| job(rng, &mut memory, slot)).collect();
+        let sent: Vec<Fields> = jobs.iter().map(|job| send(bench, rng, job)).collect();
+        let mut units: VecDeque<UnitValues> = jobs.iter().flat_map(|job| job.units()).collect();
+        let lines = jobs.iter().flat_map(|job| job.lines.iter().map(|line| (job.function, *line)));
+        let mut lines: VecDeque<(u64, u64)> = lines.collect();
+        let failed = jobs.iter().filter_map(|job| {
+            let units = || job.bytes.div_ceil(PAGE) - job.units().len() as u64;
+            job.failure.map(|status| [job.slot, units(), status.raw().into()])
         });
-    }
+        let mut failures: VecDeque<[u64; 3]> = failed.collect();
+        assert!(failures.len() > 5 && units.len() > 200, "the jobs are all alike");
+        while !units.is_empty() || !failures.is_empty() {
+            answer(bench, &memory, &mut lines);
+            if rng.percent(5) {
+                bench.hold("walk_failure", rng.bool());
+            }
+            bench.clock();
+            for failure in bench.drain_fields("walk_failure") {
+                let got = ["slot", "units", "status"].map(|name| failure.get(name));
+                assert_eq!(Some(got), failures.pop_front());
+            }
+            for unit in bench.drain_fields("unit") {
+                assert_eq!(Some(values_of(&unit)), units.pop_front());
+                let job = &sent[unit.get("slot") as usize];
+                assert_repeats(&unit, job, &REPEATED);
+                let is_whole = job.get("large_blocks") == 1 || job.get("target") == Target::Buffer.code();
+                assert_eq!(unit.get("whole") == 1, is_whole);
+            }
+            assert!(bench.clocks() < 60_000, "{} units are missing", units.len());
+        }
+        bench.run(50);
+        assert_eq!(
+            [bench.received("unit").len(), bench.received("walk_failure").len(), lines.len()],
+            [0; 3],
+            "something comes after the end"
+        );
+    });
 }
 
 /// Three clocks for a command of one unit, two for each further one, and for each line of the list 3 more than its answer takes.
 #[test]
 fn takes_few_clocks() {
-    for config in CONFIGS {
-        without_stalls(&PrpWalk::new(config), |bench| {
-            let item = bench.fields("job").set("operation", Operation::Read.code()).set("bytes", 8192u64);
-            let item = item.set("prp1", 0x1000u64).set("prp2", 0x5000u64).words();
-            bench.send("job", vec![item; 50]);
-            let began = bench.clocks();
-            bench.run_until(1000, |bench| bench.received("unit").len() == 100);
-            let clocks = bench.clocks() - began;
-            assert!(clocks <= 50 * 5 + 5, "{clocks} clocks for 50 commands of two units");
+    without_stalls(&PrpWalk, |bench| {
+        let item = bench.fields("job").set("operation", Operation::Read.code()).set("bytes", 8192u64);
+        let item = item.set("prp1", 0x1000u64).set("prp2", 0x5000u64).words();
+        bench.send("job", vec![item; 50]);
+        let began = bench.clocks();
+        bench.run_until(1000, |bench| bench.received("unit").len() == 100);
+        let clocks = bench.clocks() - began;
+        assert!(clocks <= 50 * 5 + 5, "{clocks} clocks for 50 commands of two units");
 
-            let list: Vec<u64> = (0..512).map(|entry| PAGE * (entry + 1)).collect();
-            let mut memory = Bytes::default();
-            memory.store(0, &list.iter().flat_map(|entry| entry.to_le_bytes()).collect::<Vec<u8>>());
-            let item = bench.fields("job").set("operation", Operation::Read.code()).set("bytes", 512 * PAGE);
-            bench.send("job", [item.words()]);
-            let mut lines = (0..64).map(|line| (0, LINE * line)).collect();
-            let began = bench.clocks();
-            while bench.received("unit").len() < 100 + 512 {
-                answer(bench, &memory, &mut lines);
-                bench.clock();
-            }
-            let clocks = bench.clocks() - began;
-            assert!(clocks <= 512 * 2 + 64 * (1 + 3) + 5, "{clocks} clocks for 512 units with a list of 64 lines");
-        });
-    }
+        let list: Vec<u64> = (0..512).map(|entry| PAGE * (entry + 1)).collect();
+        let mut memory = Bytes::default();
+        memory.store(0, &list.iter().flat_map(|entry| entry.to_le_bytes()).collect::<Vec<u8>>());
+        let item = bench.fields("job").set("operation", Operation::Read.code()).set("bytes", 512 * PAGE);
+        bench.send("job", [item.words()]);
+        let mut lines = (0..64).map(|line| (0, LINE * line)).collect();
+        let began = bench.clocks();
+        while bench.received("unit").len() < 100 + 512 {
+            answer(bench, &memory, &mut lines);
+            bench.clock();
+        }
+        let clocks = bench.clocks() - began;
+        assert!(clocks <= 512 * 2 + 64 * (1 + 3) + 5, "{clocks} clocks for 512 units with a list of 64 lines");
+    });
 }
 
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     // A unit within one page has no second one.
-    for config in CONFIGS {
-        forgets_at_reset(&PrpWalk::new(config), &["list_beat"], &["unit_place_second"]);
-    }
+    forgets_at_reset(&PrpWalk, &["list_beat"], &["unit_place_second"]);
 }

@@ -42,7 +42,6 @@
 
 use crate::slots::{units_of, Job, WalkFailure};
 use crate::types::{reader, HostBeat, HostRead, Operation, Target, BEAT_BYTES};
-use crate::Config;
 use nvme_spec::{limits, Status};
 use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, Bits, Block, Module, Signal};
 
@@ -83,10 +82,12 @@ hw_bundle! {
         pub target: Target,
         /// Namespace.
         pub nsid: Bits<32>,
-        /// The first logical block.
-        pub lba: Bits<64>,
-        /// Number of logical blocks.
-        pub blocks: Bits<4>,
+        /// The first sector.
+        pub sector: Bits<64>,
+        /// Number of sectors.
+        pub sectors: Bits<4>,
+        /// It is one logical block, or none at all: it is passed on as a whole.
+        pub whole: Bits<1>,
         /// Force unit access.
         pub fua: Bits<1>,
         /// Where the data lies; meaningless for Flush, but for `beats`.
@@ -114,25 +115,18 @@ hw_enum! {
 
 /// Bits of an offset in a page.
 const OFFSET_BITS: u32 = limits::PAGE_BYTES.trailing_zeros();
+/// Bits of an offset in a sector.
+const SECTOR_BITS: u32 = limits::SECTOR_BYTES.trailing_zeros();
 /// Bits of an offset in a line.
 const LINE_BITS: u32 = BEAT_BYTES.trailing_zeros();
 
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug)]
-pub struct PrpWalk {
-    config: Config,
-}
-
-impl PrpWalk {
-    /// The walk of a controller.
-    pub fn new(config: Config) -> PrpWalk {
-        PrpWalk { config }
-    }
-}
+pub struct PrpWalk;
 
 impl Block for PrpWalk {
     fn name(&self) -> String {
-        format!("prp_walk_l{}", self.config.lba_bytes)
+        "prp_walk".into()
     }
 
     fn description(&self) -> String {
@@ -152,8 +146,7 @@ impl Block for PrpWalk {
         // 2. State
         let state = m.reg("state", clock, State::Start);
         let left = m.reg_without_reset("left", clock, 22);
-        let lba = m.reg_without_reset("lba", clock, 64);
-        let blocks_left = m.reg_without_reset("blocks_left", clock, 17);
+        let sector = m.reg_without_reset("sector", clock, 64);
         let page = m.reg_without_reset("page", clock, 52);
         let page_known = m.reg("page_known", clock, false);
         let next_page = m.reg_without_reset("next_page", clock, 52);
@@ -174,8 +167,7 @@ impl Block for PrpWalk {
 
         let whole_unit = m.wire("whole_unit", left.ge(limits::UNIT_BYTES));
         let unit_bytes = m.wire("unit_bytes", whole_unit.mux(lit(limits::UNIT_BYTES, 13), left.low(13)));
-        let blocks_whole = limits::UNIT_BYTES / self.config.lba_bytes;
-        let blocks = m.wire("blocks_of_unit", whole_unit.mux(lit(blocks_whole, 4), blocks_left.low(4)));
+        let unit_sectors = m.wire("sectors_of_unit", unit_bytes.bits(SECTOR_BITS..13));
         let last_unit = m.wire("last_unit", left.le(limits::UNIT_BYTES));
         let crosses = m.wire("crosses", (offset.zext(14) + unit_bytes.zext(14)).gt(limits::PAGE_BYTES));
         let first_is_whole = m.wire("first_is_whole", !offset.any() | pages.eq(1));
@@ -191,8 +183,7 @@ impl Block for PrpWalk {
         switch(state, |s: State| match s {
             State::Start => {
                 left.set(job.bytes);
-                lba.set(job.lba);
-                blocks_left.set(job.blocks);
+                sector.set(job.sector);
                 page.set(job.prp1.bits(OFFSET_BITS..64));
                 page_known.set(true);
                 entries_left.set(pages - 1);
@@ -237,8 +228,7 @@ impl Block for PrpWalk {
             State::Offer => {
                 when(unit.can_take(), || {
                     left.set(left - limits::UNIT_BYTES);
-                    lba.set(lba + blocks_whole);
-                    blocks_left.set(blocks_left - blocks_whole);
+                    sector.set(sector + limits::UNIT_BYTES / limits::SECTOR_BYTES);
                     page.set(next_page);
                     page_known.set(offset.any());
                     when(last_unit, || state.goto(State::Start)).otherwise(|| state.goto(State::Entry));
@@ -269,8 +259,9 @@ impl Block for PrpWalk {
                 operation: job.operation,
                 target: job.target,
                 nsid: job.nsid,
-                lba,
-                blocks,
+                sector,
+                sectors: unit_sectors,
+                whole: job.large_blocks | job.target.is(Target::Buffer),
                 fua: job.fua,
                 place: place_of(page, next_page, offset, unit_bytes),
             });

@@ -59,7 +59,7 @@ fn change(bench: &mut Bench, functions: u64, operation: u64, slot: u64, cq: u64,
 }
 
 fn no_burst_limit(bench: &mut Bench, functions: u64) {
-    (0..functions).for_each(|function| bench.poke(&format!("burst_f{function}"), 7));
+    (0..functions).for_each(|function| bench.poke(&format!("arbitration_f{function}"), 7));
 }
 
 fn ring(bench: &mut Bench, (function, qid): (u64, u64), completion: bool, value: u64) {

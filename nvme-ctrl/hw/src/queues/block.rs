@@ -14,6 +14,9 @@ use rtl_hdl::{
 };
 use rtl_prim::{entries_between, next_index_in, one_hot, one_hot_index, one_hot_select, round_robin};
 
+/// Width of the settings of the Arbitration feature: burst, and weights from the low one up.
+const ARBITRATION_BITS: u32 = BURST_BITS + WEIGHTS_BITS;
+
 /// Bytes of a page, as a power of two.
 const PAGE_LOG2_BYTES: u32 = PAGE_BYTES.trailing_zeros();
 
@@ -135,11 +138,8 @@ impl Block for Queues {
         // 1. Ports
         let clock = m.clock();
         let [granting, clear, weighted] = ["granting", "clear", "weighted"].map(|name| m.input(name, functions));
-        let per_function = |name: &str, width: u32| -> Vec<Signal> {
-            (0..functions).map(|number| m.input(&format!("{name}_f{number}"), width)).collect()
-        };
-        let weights = per_function("weights", WEIGHTS_BITS);
-        let burst = per_function("burst", BURST_BITS);
+        let arbitration: Vec<Signal> =
+            (0..functions).map(|number| m.input(&format!("arbitration_f{number}"), ARBITRATION_BITS)).collect();
         let select = m.input("select", 8);
         let command = Held::new::<QueueCommand>(m, clock, "command");
         let doorbell = m.stream_in::<Doorbell>("doorbell");
@@ -652,10 +652,10 @@ impl Block for Queues {
         ] {
             arbiter.port(name).set(value);
         }
-        for (number, ((members, weights), burst)) in sq_members.iter().zip(&weights).zip(&burst).enumerate() {
+        for (number, (members, arbitration)) in sq_members.iter().zip(&arbitration).enumerate() {
             arbiter.port(&format!("members_f{number}")).set(*members);
-            arbiter.port(&format!("weights_f{number}")).set(*weights);
-            arbiter.port(&format!("burst_f{number}")).set(*burst);
+            arbiter.port(&format!("burst_f{number}")).set(arbitration.low(BURST_BITS));
+            arbiter.port(&format!("weights_f{number}")).set(arbitration.bits(BURST_BITS..ARBITRATION_BITS));
         }
 
         // 5. Outputs

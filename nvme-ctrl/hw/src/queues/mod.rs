@@ -13,8 +13,8 @@
 //!    completion ------->| from complete        |---> firmware_answered, firmware_refused, firmware_dropped, firmware_room
 //! firmware_completion ->| from the mailbox     |---> doorbell_unknown, doorbell_illegal   (a bit of each function)
 //! granting, clear,  --->|                      |---> selected_in_flight
-//! weighted, weights,    |                      |---> quiet       (a bit of each function)
-//! burst, select         |                      |
+//! weighted, select,     |                      |---> quiet       (a bit of each function)
+//! arbitration_f0, ..    |                      |
 //!                       +----------------------+
 //! ```
 //! ## Theory of operation

@@ -9,7 +9,7 @@ use rtl_hdl::HwEnum;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a job repeats of its command, and an outcome.
-const JOB: [&str; 9] = ["function", "target", "nsid", "lba", "blocks", "bytes", "fua", "prp1", "prp2"];
+const JOB: [&str; 9] = ["function", "target", "nsid", "sector", "large_blocks", "bytes", "fua", "prp1", "prp2"];
 const OUTCOME: [&str; 7] = ["sqid", "cid", "opcode", "nsid", "target", "lba", "blocks"];
 
 /// A command in its slot, as the bench knows it.

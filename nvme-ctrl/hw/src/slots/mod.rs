@@ -58,9 +58,9 @@ hw_bundle! {
         /// As in the command.
         pub nsid: Bits<32>,
         /// As in the command.
-        pub lba: Bits<64>,
+        pub sector: Bits<64>,
         /// As in the command.
-        pub blocks: Bits<17>,
+        pub large_blocks: Bits<1>,
         /// As in the command.
         pub bytes: Bits<22>,
         /// As in the command.
@@ -273,8 +273,8 @@ impl Block for Slots {
                 operation: EnumSignal::from_signal(operation),
                 target: new.target,
                 nsid: new.nsid,
-                lba: new.lba,
-                blocks: new.blocks,
+                sector: new.sector,
+                large_blocks: new.large_blocks,
                 bytes: new.bytes,
                 fua: new.fua,
                 prp1: new.prp1,

@@ -40,7 +40,6 @@ use crate::{
     held::{bit_at, Held},
     Config,
 };
-use nvme_spec::limits::UNIT_BYTES;
 use rtl_hdl::{
     address_width, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
 };
@@ -108,7 +107,7 @@ impl Units {
 
 impl Block for Units {
     fn name(&self) -> String {
-        format!("units_l{}_u{}", self.config.lba_bytes, self.config.units)
+        format!("units_{}", self.config.units)
     }
 
     fn description(&self) -> String {
@@ -188,8 +187,8 @@ impl Block for Units {
             tag: free_tag.zext(8),
             operation: unit.operation,
             nsid: unit.nsid,
-            lba: unit.lba,
-            blocks: unit.blocks,
+            sector: unit.sector,
+            sectors: unit.sectors,
             fua: unit.fua,
         };
         let new_start = Start { target: unit.target, beats: unit.place.beats, command: row };
@@ -220,12 +219,11 @@ impl Block for Units {
         });
 
         // 5. Outputs
-        let blocks_are_units = lit(u8::from(self.config.lba_bytes == UNIT_BYTES), 1);
         let place = UnitPlace {
             tag: free_tag.zext(8),
             function: unit.function,
             target: unit.target,
-            whole: unit.target.is(Target::Buffer) | blocks_are_units,
+            whole: unit.whole,
             place: unit.place,
         };
         when(issue & is_read, || read_unit.offer(place));

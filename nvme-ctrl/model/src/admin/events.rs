@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use nvme_spec::feature::{error_event, event_result, event_type, smart_event};
+use nvme_spec::feature::{error_event, event_result, event_type, notice_event, smart_event};
 use nvme_spec::limits::ASYNC_EVENT_REQUESTS;
 use nvme_spec::log::lid;
 use nvme_spec::Status;
@@ -13,8 +13,8 @@ const WAITING_MAX: usize = 8;
 /// Events of one type.
 #[derive(Default)]
 struct Kind {
-    /// One was reported, and the host has not read the log page yet: no other is reported.
-    masked: bool,
+    /// The log page of the event that was reported, which the host has not read yet: no other is reported.
+    masked_by: Option<u8>,
     waiting: VecDeque<u32>,
 }
 
@@ -24,6 +24,7 @@ pub(crate) struct Events {
     requests: VecDeque<u16>,
     error: Kind,
     smart: Kind,
+    notice: Kind,
 }
 
 impl Events {
@@ -45,17 +46,15 @@ impl Events {
     /// The next event to report, with the request that reports it.
     pub(crate) fn take(&mut self) -> Option<(u16, u32)> {
         let cid = *self.requests.front()?;
-        let result = self.error.take().or_else(|| self.smart.take())?;
+        let result = self.error.take().or_else(|| self.smart.take()).or_else(|| self.notice.take())?;
         self.requests.pop_front();
         Some((cid, result))
     }
 
     /// The host has read a log page and did not ask to retain the event.
     pub(crate) fn log_page_was_read(&mut self, log_page: u8) {
-        match log_page {
-            lid::ERROR_INFORMATION => self.error.masked = false,
-            lid::SMART => self.smart.masked = false,
-            _ => {}
+        for kind in [&mut self.error, &mut self.smart, &mut self.notice] {
+            kind.masked_by = kind.masked_by.filter(|masking| *masking != log_page);
         }
     }
 
@@ -76,19 +75,31 @@ impl Events {
     }
 }
 
+impl Events {
+    pub(crate) fn namespace_changed(&mut self) {
+        let event = notice_event::NAMESPACE_ATTRIBUTE_CHANGED;
+        self.notice.raise(event_result(event_type::NOTICE, event, lid::CHANGED_NAMESPACES));
+    }
+
+    pub(crate) fn activation_starts(&mut self) {
+        let event = notice_event::FIRMWARE_ACTIVATION_STARTING;
+        self.notice.raise(event_result(event_type::NOTICE, event, lid::FIRMWARE_SLOT));
+    }
+}
+
 impl Kind {
     fn raise(&mut self, result: u32) {
-        if self.waiting.len() < WAITING_MAX {
+        if self.waiting.len() < WAITING_MAX && !self.waiting.contains(&result) {
             self.waiting.push_back(result);
         }
     }
 
     fn take(&mut self) -> Option<u32> {
-        if self.masked {
+        if self.masked_by.is_some() {
             return None;
         }
         let result = self.waiting.pop_front()?;
-        self.masked = true;
+        self.masked_by = Some((result >> 16) as u8);
         Some(result)
     }
 }

@@ -1,11 +1,12 @@
 //! NVMe Base, "Get Features command" and "Set Features command".
 
-use nvme_spec::feature::fid;
-use nvme_spec::limits::{NSID, NSID_BROADCAST};
+use nvme_spec::feature::{fid, notice, timestamp, write_protection};
+use nvme_spec::limits::{CORE_HZ, NSID_BROADCAST};
 use nvme_spec::log::critical_warning;
 use nvme_spec::{SqEntry, Status};
 
-use crate::model::Model;
+use crate::controller::Controller;
+use crate::host::HostPort;
 use crate::Config;
 
 /// What the model's only sensor shows, in kelvin.
@@ -29,6 +30,12 @@ const DULBE: u32 = 1 << 16;
 /// Interrupt Vector Configuration: Coalescing Disable.
 const COALESCING_DISABLE: u32 = 1 << 16;
 
+/// Clocks in a millisecond.
+const CLOCKS_PER_MS: u64 = CORE_HZ / 1000;
+
+/// Identify Controller, OAES.
+pub(super) const NOTICES: u32 = notice::NAMESPACE_ATTRIBUTE | notice::FIRMWARE_ACTIVATION;
+
 /// The values of all features.
 #[derive(Clone)]
 pub(crate) struct Features {
@@ -43,6 +50,12 @@ pub(crate) struct Features {
     coalescing_disabled: Vec<bool>,
     write_atomicity: u32,
     event_configuration: u32,
+    host_identifier: [u8; 16],
+    /// What the host has set, in milliseconds, and in which clock.
+    timestamp: Option<(u64, u64)>,
+    keep_alive_ms: u32,
+    /// The clock in which the host was last heard of.
+    heard: u64,
 }
 
 impl Features {
@@ -55,9 +68,14 @@ impl Features {
             error_recovery: 0,
             queues: None,
             interrupt_coalescing: 0,
-            coalescing_disabled: vec![false; usize::from(vectors)],
+            // The admin queue is never coalesced.
+            coalescing_disabled: (0..vectors).map(|vector| vector == 0).collect(),
             write_atomicity: 0,
             event_configuration: 0,
+            host_identifier: [0; 16],
+            timestamp: None,
+            keep_alive_ms: 0,
+            heard: 0,
         }
     }
 
@@ -73,6 +91,11 @@ impl Features {
     pub(crate) fn granted_completion_queues(&self, config: &Config) -> u16 {
         let asked = self.queues.map_or(config.io_queues, |q| q.1 + 1);
         asked.min(config.io_queues)
+    }
+
+    /// Whether the host wants to hear of a notice.
+    pub(super) const fn wants(&self, notice: u32) -> bool {
+        self.event_configuration & notice != 0
     }
 
     /// SMART, Critical Warning.
@@ -106,14 +129,29 @@ fn threshold(cdw11: u32, for_all: bool) -> Result<Threshold, Status> {
     }
 }
 
-impl Model {
-    pub(super) fn get_features(&self, entry: &SqEntry) -> Result<u32, Status> {
-        // Identify Controller, ONCS: selecting other than current values is not supported.
-        if entry.cdw(10) >> 8 & 7 != 0 {
+impl Controller {
+    pub(super) fn get_features(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<u32, Status> {
+        let feature = entry.cdw(10) as u8;
+        // A feature that does not exist is refused before what is asked of it.
+        if !exists(feature) {
             return Err(Status::INVALID_FIELD);
         }
-        let features = &self.admin.features;
-        let value = match entry.cdw(10) as u8 {
+        let select = entry.cdw(10) >> 8 & 7;
+        let is_of_namespace = is_of_namespace(feature);
+        match select {
+            0..=3 if is_of_namespace => self.check_namespace(feature, entry.nsid.get())?,
+            0..=3 => {}
+            _ => return Err(Status::INVALID_FIELD),
+        }
+        if select == 3 {
+            // Supported capabilities: bit 0 saveable, bit 1 namespace specific, bit 2 changeable.
+            return Ok(4 | u32::from(is_of_namespace) << 1);
+        }
+        // Nothing is saved, so that the saved value is the default.
+        let defaults = Features::new(self.admin.features.coalescing_disabled.len() as u16);
+        let is_current = select == 0;
+        let features = if is_current { &self.admin.features } else { &defaults };
+        let value = match feature {
             fid::ARBITRATION => features.arbitration,
             fid::POWER_MANAGEMENT => features.power_management,
             fid::TEMPERATURE_THRESHOLD => match threshold(entry.cdw(11), false)? {
@@ -121,7 +159,8 @@ impl Model {
                 Threshold::Under => features.under_temperature.into(),
             },
             fid::ERROR_RECOVERY => features.error_recovery,
-            fid::NUMBER_OF_QUEUES => self.granted_queues(),
+            fid::NUMBER_OF_QUEUES if is_current => self.granted_queues(),
+            fid::NUMBER_OF_QUEUES => u32::from(self.config.io_queues - 1) * 0x1_0001,
             fid::INTERRUPT_COALESCING => features.interrupt_coalescing,
             fid::INTERRUPT_VECTOR_CONFIGURATION => {
                 let vector = entry.cdw(11) & 0xFFFF;
@@ -131,34 +170,111 @@ impl Model {
             }
             fid::WRITE_ATOMICITY => features.write_atomicity,
             fid::ASYNC_EVENT_CONFIGURATION => features.event_configuration,
-            // The volatile write cache among them: there is none.
-            _ => return Err(Status::INVALID_FIELD),
+            fid::KEEP_ALIVE_TIMER => features.keep_alive_ms,
+            fid::NAMESPACE_WRITE_PROTECTION => {
+                let is_protected = self.subsystem.info(self.function, entry.nsid.get()).is_write_protected;
+                u32::from(is_current && is_protected)
+            }
+            fid::TIMESTAMP => {
+                let value = if is_current { self.timestamp() } else { 0 };
+                self.send(entry, &value.to_le_bytes(), host)?;
+                0
+            }
+            _ => {
+                let bytes = identifier_bytes(entry.cdw(11));
+                let identifier = features.host_identifier;
+                self.send(entry, &identifier[..bytes], host)?;
+                0
+            }
         };
         Ok(value)
     }
 
-    pub(super) fn set_features(&mut self, entry: &SqEntry) -> Result<u32, Status> {
+    /// Milliseconds, and whether the host has set them.
+    fn timestamp(&self) -> u64 {
+        match self.admin.features.timestamp {
+            Some((set, at)) => {
+                let value = set + (self.clock - at) / CLOCKS_PER_MS;
+                value & timestamp::MILLISECONDS_MASK | timestamp::ORIGIN_SET
+            }
+            None => (self.clock / CLOCKS_PER_MS) & timestamp::MILLISECONDS_MASK,
+        }
+    }
+
+    /// The host shows that it is there.
+    pub(super) fn restart_keep_alive(&mut self) {
+        self.admin.features.heard = self.clock;
+    }
+
+    /// Whether the host was silent for too long.
+    pub(crate) fn keep_alive_has_ended(&self) -> bool {
+        let features = &self.admin.features;
+        let clocks = u64::from(features.keep_alive_ms) * CLOCKS_PER_MS;
+        clocks > 0 && self.clock - features.heard > clocks
+    }
+
+    /// Features of a namespace: Error Recovery may be one of all namespaces.
+    fn check_namespace(&self, feature: u8, nsid: u32) -> Result<(), Status> {
+        if feature == fid::ERROR_RECOVERY && matches!(nsid, 0 | NSID_BROADCAST) {
+            return Ok(());
+        }
+        self.subsystem.check_valid(nsid)?;
+        self.subsystem.active(self.function, nsid).map(|_| ()).ok_or(Status::INVALID_FIELD)
+    }
+
+    fn set_write_protection(&mut self, nsid: u32, state: u32) -> Result<(), Status> {
+        let is_write_protected = match state {
+            write_protection::NONE => false,
+            write_protection::PROTECT => true,
+            // Identify Controller, NWPC: not until power is off, and not for ever.
+            _ => return Err(Status::INVALID_FIELD),
+        };
+        let namespace = self.subsystem.namespaces.get_mut(&nsid).ok_or(Status::INVALID_NAMESPACE)?;
+        let has_changed = namespace.is_write_protected != is_write_protected;
+        namespace.is_write_protected = is_write_protected;
+        let attached = namespace.attached.clone();
+        if has_changed {
+            self.subsystem.namespace_changed(nsid, &attached, self.function);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_features(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<u32, Status> {
         let feature = entry.cdw(10) as u8;
-        // Reading tells whether the feature exists.
-        let exists = matches!(
-            feature,
-            fid::ARBITRATION
-                | fid::POWER_MANAGEMENT
-                | fid::TEMPERATURE_THRESHOLD
-                | fid::ERROR_RECOVERY
-                | fid::NUMBER_OF_QUEUES
-                | fid::INTERRUPT_COALESCING
-                | fid::INTERRUPT_VECTOR_CONFIGURATION
-                | fid::WRITE_ATOMICITY
-                | fid::ASYNC_EVENT_CONFIGURATION
-        );
-        if !exists {
+        if !exists(feature) {
             return Err(Status::INVALID_FIELD);
         }
         if entry.cdw(10) & SAVE != 0 {
             return Err(Status::FEATURE_NOT_SAVEABLE);
         }
-        check_scope(feature, entry.nsid.get())?;
+        let nsid = entry.nsid.get();
+        if is_of_namespace(feature) {
+            self.check_namespace(feature, nsid)?;
+        } else if !matches!(nsid, 0 | NSID_BROADCAST) {
+            return Err(Status::FEATURE_NOT_NAMESPACE_SPECIFIC);
+        }
+        match feature {
+            fid::TIMESTAMP => {
+                let data = self.receive(entry, timestamp::BYTES.into(), host)?;
+                let mut value = [0; 8];
+                value.copy_from_slice(&data);
+                let milliseconds = u64::from_le_bytes(value) & timestamp::MILLISECONDS_MASK;
+                self.admin.features.timestamp = Some((milliseconds, self.clock));
+                return Ok(0);
+            }
+            fid::HOST_IDENTIFIER => {
+                let bytes = identifier_bytes(entry.cdw(11));
+                let data = self.receive(entry, bytes as u64, host)?;
+                self.admin.features.host_identifier = [0; 16];
+                self.admin.features.host_identifier[..bytes].copy_from_slice(&data);
+                return Ok(0);
+            }
+            fid::NAMESPACE_WRITE_PROTECTION => {
+                self.set_write_protection(nsid, entry.cdw(11) & 7)?;
+                return Ok(0);
+            }
+            _ => {}
+        }
         let value = entry.cdw(11);
         let features = &mut self.admin.features;
         match feature {
@@ -191,8 +307,9 @@ impl Model {
                 *disabled.ok_or(Status::INVALID_FIELD)? = value & COALESCING_DISABLE != 0;
             }
             fid::WRITE_ATOMICITY => features.write_atomicity = value & 1,
+            fid::KEEP_ALIVE_TIMER => features.keep_alive_ms = value,
             _ => {
-                features.event_configuration = value & SMART_EVENTS;
+                features.event_configuration = value & (SMART_EVENTS | NOTICES);
                 self.report_warnings();
             }
         }
@@ -228,12 +345,35 @@ impl Model {
     }
 }
 
-/// All features but Error Recovery belong to the controller, which no single namespace stands for.
-fn check_scope(feature: u8, nsid: u32) -> Result<(), Status> {
-    match nsid {
-        0 | NSID_BROADCAST => Ok(()),
-        NSID if feature == fid::ERROR_RECOVERY => Ok(()),
-        NSID => Err(Status::FEATURE_NOT_NAMESPACE_SPECIFIC),
-        _ => Err(Status::INVALID_NAMESPACE),
+fn exists(feature: u8) -> bool {
+    matches!(
+        feature,
+        fid::ARBITRATION
+            | fid::POWER_MANAGEMENT
+            | fid::TEMPERATURE_THRESHOLD
+            | fid::ERROR_RECOVERY
+            | fid::NUMBER_OF_QUEUES
+            | fid::INTERRUPT_COALESCING
+            | fid::INTERRUPT_VECTOR_CONFIGURATION
+            | fid::WRITE_ATOMICITY
+            | fid::ASYNC_EVENT_CONFIGURATION
+            | fid::TIMESTAMP
+            | fid::KEEP_ALIVE_TIMER
+            | fid::HOST_IDENTIFIER
+            | fid::NAMESPACE_WRITE_PROTECTION
+    )
+}
+
+/// The other features belong to the controller, which no single namespace stands for.
+fn is_of_namespace(feature: u8) -> bool {
+    matches!(feature, fid::ERROR_RECOVERY | fid::NAMESPACE_WRITE_PROTECTION)
+}
+
+/// Host Identifier, EXHID: 128 bits instead of 64.
+fn identifier_bytes(cdw11: u32) -> usize {
+    if cdw11 & 1 == 1 {
+        16
+    } else {
+        8
     }
 }

@@ -2,18 +2,19 @@
 
 use std::collections::VecDeque;
 
-use nvme_spec::identify::FIRMWARE_REVISION;
-use nvme_spec::limits::{ERROR_LOG_ENTRIES, NSID_BROADCAST, TRANSFER_BYTES_MAX};
+use nvme_spec::limits::{CORE_HZ, ERROR_LOG_ENTRIES, NSID_BROADCAST, TRANSFER_BYTES_MAX};
+use nvme_spec::log::latency::{self, LatencyLog, QueueLatency};
 use nvme_spec::log::{
-    lid, ErrorLogEntry, FirmwareSlotLog, SmartLog, DATA_UNIT_BYTES, ERROR_LOG_BYTES, NO_PARAMETER_LOCATION,
+    effects, lid, ErrorLogEntry, FirmwareSlotLog, SmartLog, CHANGED_NAMESPACES_ENTRIES, DATA_UNIT_BYTES,
+    ERROR_LOG_BYTES, LOG_PAGE_SUPPORTED, NO_PARAMETER_LOCATION, SUPPORTED_LOG_PAGES_BYTES,
 };
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status, ZeroBased};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::features::TEMPERATURE;
+use crate::controller::Controller;
 use crate::host::HostPort;
-use crate::model::Model;
 
 /// Command dword 10, bit 15: RAE, Retain Asynchronous Event.
 const RETAIN_EVENT: u32 = 1 << 15;
@@ -86,29 +87,81 @@ impl Logs {
     }
 }
 
-fn firmware_slots() -> FirmwareSlotLog {
-    let mut page = FirmwareSlotLog::new_zeroed();
-    page.afi = 1;
-    page.frs[0] = FIRMWARE_REVISION;
+/// Zeroes with some dwords in them.
+fn table(bytes: u32, dwords: impl Iterator<Item = (u32, u32)>) -> Vec<u8> {
+    let mut page = vec![0; bytes as usize];
+    for (offset, value) in dwords {
+        page[offset as usize..offset as usize + 4].copy_from_slice(&value.to_le_bytes());
+    }
     page
 }
 
-impl Model {
-    pub(super) fn get_log_page(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<u32, Status> {
-        let log_page = entry.cdw(10) as u8;
-        let page = match log_page {
+impl Controller {
+    fn firmware_slots(&self) -> FirmwareSlotLog {
+        let number = |index: usize| index as u8 + 1;
+        let mut page = FirmwareSlotLog::new_zeroed();
+        page.afi = number(self.subsystem.active_slot) | self.subsystem.next_slot.map_or(0, number) << 4;
+        for (place, revision) in page.frs.iter_mut().zip(self.subsystem.slots) {
+            *place = revision.unwrap_or([0; 8]);
+        }
+        page
+    }
+
+    fn effects(&self) -> Vec<u8> {
+        let admin = (0..=u8::MAX).filter(|opcode| self.has_admin_command(*opcode));
+        let admin = admin.map(|opcode| (u32::from(opcode) * 4, effects::of(opcode, true)));
+        let io = io::ALL
+            .iter()
+            .map(|(opcode, _)| (effects::IO_OFFSET + u32::from(*opcode) * 4, effects::of(*opcode, false)));
+        table(effects::BYTES, admin.chain(io))
+    }
+
+    /// The model takes no time in any phase that it could tell of: all histograms are empty.
+    fn latency(&self) -> Vec<u8> {
+        let features = &self.admin.features;
+        let submission = features.granted_submission_queues(&self.config);
+        let queues = submission.max(features.granted_completion_queues(&self.config));
+        let mut head = LatencyLog::new_zeroed();
+        head.version = latency::VERSION.into();
+        head.queues = u32::from(queues).into();
+        head.phases = latency::PHASES.into();
+        head.buckets = latency::BUCKETS.into();
+        head.clock_hz = CORE_HZ.into();
+        head.clock = self.clock.into();
+        let mut page = head.as_bytes().to_vec();
+        page.resize(page.len() + usize::from(queues) * size_of::<QueueLatency>(), 0);
+        page
+    }
+
+    fn log_page(&self, log_page: u8) -> Result<Vec<u8>, Status> {
+        Ok(match log_page {
+            lid::SUPPORTED_LOG_PAGES => {
+                let listed = lid::ALL.iter().map(|(known, _)| (u32::from(*known) * 4, LOG_PAGE_SUPPORTED));
+                table(SUPPORTED_LOG_PAGES_BYTES, listed)
+            }
             lid::ERROR_INFORMATION => self.admin.logs.error_information(),
             lid::SMART => {
-                // Identify Controller, LPA, bit 0: the page is not kept per namespace.
-                if !matches!(entry.nsid.get(), 0 | NSID_BROADCAST) {
-                    return Err(Status::INVALID_FIELD);
-                }
                 let warning = self.admin.features.critical_warning();
                 self.admin.logs.smart(warning).as_bytes().to_vec()
             }
-            lid::FIRMWARE_SLOT => firmware_slots().as_bytes().to_vec(),
+            lid::FIRMWARE_SLOT => self.firmware_slots().as_bytes().to_vec(),
+            lid::CHANGED_NAMESPACES => {
+                let listed = (0..).step_by(4).zip(self.admin.changed_namespaces.iter().copied());
+                table(CHANGED_NAMESPACES_ENTRIES * 4, listed)
+            }
+            lid::COMMANDS_SUPPORTED_AND_EFFECTS => self.effects(),
+            lid::LATENCY => self.latency(),
             _ => return Err(Status::INVALID_LOG_PAGE),
-        };
+        })
+    }
+
+    pub(super) fn get_log_page(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<u32, Status> {
+        let log_page = entry.cdw(10) as u8;
+        let page = self.log_page(log_page)?;
+        // Identify Controller, LPA, bit 0: no page is kept per namespace.
+        if !matches!(entry.nsid.get(), 0 | NSID_BROADCAST) {
+            return Err(Status::INVALID_FIELD);
+        }
         let dwords = u64::from(entry.cdw(11) << 16 | entry.cdw(10) >> 16) + 1;
         let offset = u64::from(entry.cdw(13)) << 32 | u64::from(entry.cdw(12));
         if dwords * 4 > u64::from(TRANSFER_BYTES_MAX) {
@@ -123,6 +176,9 @@ impl Model {
         self.send(entry, &data, host)?;
         if entry.cdw(10) & RETAIN_EVENT == 0 {
             self.admin.events.log_page_was_read(log_page);
+            if log_page == lid::CHANGED_NAMESPACES {
+                self.admin.changed_namespaces.clear();
+            }
         }
         Ok(0)
     }

@@ -2,10 +2,15 @@
 
 mod events;
 mod features;
+mod firmware;
 mod identify;
 mod logs;
+mod namespaces;
 mod queues;
 
+use std::collections::BTreeSet;
+
+use nvme_spec::feature::notice;
 use nvme_spec::limits::PAGE_BYTES;
 use nvme_spec::opcode::admin;
 use nvme_spec::{SqEntry, Status};
@@ -13,9 +18,11 @@ use nvme_spec::{SqEntry, Status};
 use self::events::Events;
 use self::features::Features;
 use self::logs::Logs;
+use crate::controller::Controller;
+use crate::frames::Frames;
 use crate::host::{HostError, HostPort};
-use crate::model::{Model, FUNCTION};
 use crate::prp::walk;
+use crate::subsystem::Notice;
 
 /// What becomes of an admin command.
 pub(crate) enum Answer {
@@ -30,17 +37,27 @@ pub(crate) struct Admin {
     features: Features,
     events: Events,
     logs: Logs,
+    pub(crate) frames: Frames,
+    /// The Changed Namespace List.
+    changed_namespaces: BTreeSet<u32>,
 }
 
 impl Admin {
     pub(crate) fn new(vectors: u16) -> Self {
-        Self { features: Features::new(vectors), events: Events::default(), logs: Logs::default() }
+        Self {
+            features: Features::new(vectors),
+            events: Events::default(),
+            logs: Logs::default(),
+            frames: Frames::default(),
+            changed_namespaces: BTreeSet::new(),
+        }
     }
 
     /// A controller reset: features return to their defaults, held commands are gone, logs stay.
     pub(crate) fn reset(&mut self) {
         self.features.reset();
         self.events = Events::default();
+        self.frames = Frames::default();
     }
 
     /// The next asynchronous event to report: the command that reports it, and its result.
@@ -66,15 +83,16 @@ impl Admin {
     }
 }
 
-impl Model {
+impl Controller {
     pub(crate) fn execute_admin(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Answer {
-        if !admin::ALL.iter().any(|(code, _)| *code == entry.opcode) {
+        if !self.has_admin_command(entry.opcode) {
             return Answer::Done(Err(Status::INVALID_OPCODE));
         }
         // No fused admin commands exist, and admin commands over PCIe use PRPs.
         if entry.fuse() != 0 || entry.psdt() != 0 {
             return Answer::Done(Err(Status::INVALID_FIELD));
         }
+        self.restart_keep_alive();
         let result = match entry.opcode {
             admin::DELETE_IO_SQ => self.delete_io_sq(entry),
             admin::CREATE_IO_SQ => self.create_io_sq(entry),
@@ -83,14 +101,48 @@ impl Model {
             admin::GET_LOG_PAGE => self.get_log_page(entry, host),
             admin::IDENTIFY => self.identify(entry, host),
             admin::ABORT => self.abort_command(entry),
-            admin::SET_FEATURES => self.set_features(entry),
-            admin::GET_FEATURES => self.get_features(entry),
+            admin::SET_FEATURES => self.set_features(entry, host),
+            admin::GET_FEATURES => self.get_features(entry, host),
+            admin::NAMESPACE_MANAGEMENT => self.namespace_management(entry, host),
+            admin::NAMESPACE_ATTACHMENT => self.namespace_attachment(entry, host),
+            admin::FORMAT_NVM => self.format_nvm(entry),
+            admin::FIRMWARE_IMAGE_DOWNLOAD => self.firmware_image_download(entry, host),
+            admin::FIRMWARE_COMMIT => self.firmware_commit(entry),
+            admin::KEEP_ALIVE => Ok(0),
             _ => match self.admin.events.hold(entry.cid.get()) {
                 Ok(()) => return Answer::Held,
                 Err(status) => Err(status),
             },
         };
         Answer::Done(result)
+    }
+
+    /// Whether the controller has a command: some are there only if the configuration says so.
+    pub(super) fn has_admin_command(&self, code: u8) -> bool {
+        match code {
+            admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT => self.config.is_managed,
+            admin::SANITIZE => false,
+            _ => admin::ALL.iter().any(|(known, _)| *known == code),
+        }
+    }
+
+    /// Looks at what other controllers have done to the subsystem.
+    pub(crate) fn follow_subsystem(&mut self) {
+        while let Some(notice) = self.subsystem.take_notice(self.function) {
+            match notice {
+                Notice::Namespace(nsid) => {
+                    self.admin.changed_namespaces.insert(nsid);
+                    if self.admin.features.wants(notice::NAMESPACE_ATTRIBUTE) {
+                        self.admin.events.namespace_changed();
+                    }
+                }
+                Notice::Activation => {
+                    if self.admin.features.wants(notice::FIRMWARE_ACTIVATION) {
+                        self.admin.events.activation_starts();
+                    }
+                }
+            }
+        }
     }
 
     /// NVMe Base, "Abort command". Bit 0 of the result says that nothing was aborted.
@@ -100,17 +152,21 @@ impl Model {
             self.finish(0, cid, Err(Status::ABORT_REQUESTED), false);
             return Ok(0);
         }
+        if self.admin.frames.take(queue, cid).is_some() {
+            self.finish(queue, cid, Err(Status::ABORT_REQUESTED), false);
+            return Ok(0);
+        }
         Ok(u32::from(!self.abort(queue, cid)))
     }
 
     /// Writes the data of an admin command to its PRPs.
-    fn send(&self, entry: &SqEntry, data: &[u8], host: &mut dyn HostPort) -> Result<(), Status> {
+    pub(crate) fn send(&self, entry: &SqEntry, data: &[u8], host: &mut dyn HostPort) -> Result<(), Status> {
         let prp = [entry.prp[0].get(), entry.prp[1].get()];
-        let segments = walk(host, FUNCTION, prp, data.len() as u64)?;
+        let segments = walk(host, self.function, prp, data.len() as u64)?;
         let mut rest = data;
         for segment in segments {
             let (part, later) = rest.split_at(segment.bytes as usize);
-            host.write(FUNCTION, segment.address, part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;
+            host.write(self.function, segment.address, part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;
             rest = later;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use nvme_spec::limits::QUEUE_ENTRIES_MIN;
 use nvme_spec::{SqEntry, Status, ZeroBased};
 
-use crate::model::Model;
+use crate::controller::Controller;
 use crate::prp::PAGE_BYTES;
 use crate::queues::{CompletionQueue, SubmissionQueue};
 
@@ -20,7 +20,7 @@ struct NewQueue {
     entries: u32,
 }
 
-impl Model {
+impl Controller {
     pub(super) fn create_io_cq(&mut self, entry: &SqEntry) -> Result<u32, Status> {
         let granted = self.admin.features.granted_completion_queues(&self.config);
         let id = entry.cdw(10) as u16;

@@ -299,7 +299,7 @@ fn sqe(bytes: &[u8; 64], is_admin: bool) -> Decoded {
 
 /// What becomes of an entry in an I/O queue, whatever the size of the namespace.
 fn io_notes(entry: &SqEntry) -> Vec<String> {
-    let namespace = NamespaceInfo { nsid: nvme_spec::limits::NSID, blocks: u64::MAX };
+    let namespace = NamespaceInfo { nsid: nvme_spec::limits::NSID, blocks: u64::MAX, is_write_protected: false };
     let mut notes = Vec::new();
     match decode_io(entry, &namespace, &Limits::DEFAULT) {
         Ok(IoCommand::Read(transfer) | IoCommand::Write(transfer)) => {

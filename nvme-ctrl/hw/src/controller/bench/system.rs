@@ -5,6 +5,8 @@ use crate::types::{Operation, StorageStatus};
 use crate::Config;
 use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::firmware_port as port;
+use nvme_spec::limits::NAMESPACES_MAX;
+use nvme_spec::limits::SECTOR_BYTES;
 use nvme_spec::opcode::io;
 use nvme_spec::reg::Reg;
 use nvme_spec::regs::{self, cq_head_doorbell, sq_tail_doorbell, MSIX_TABLE};
@@ -163,8 +165,9 @@ impl Storage {
         }
         if self.commands_ready && ports.is("storage_command_valid") {
             let tag = ports.get("storage_command_tag");
-            let lba = ports.get("storage_command_lba");
-            let blocks = ports.get("storage_command_blocks");
+            let sectors = (self.lba_bytes / SECTOR_BYTES as usize) as u64;
+            let lba = ports.get("storage_command_sector") / sectors;
+            let blocks = ports.get("storage_command_sectors") / sectors;
             let operation = ports.get("storage_command_operation");
             assert_eq!(ports.is("storage_command_fua"), operation == Operation::Write.code());
             if self.bad_block.is_some_and(|bad| (lba..lba + blocks).contains(&bad)) {
@@ -378,7 +381,9 @@ impl System {
     }
 
     pub fn wait_event(&mut self, field: &nvme_spec::reg::Field) {
-        self.firmware_wait(field.name, &port::EVENTS, field.mask(), field.mask());
+        let is_of_function = port::FUNCTION_EVENTS.field(field.name).is_some();
+        let events = if is_of_function { &port::FUNCTION_EVENTS } else { &port::EVENTS };
+        self.firmware_wait(field.name, events, field.mask(), field.mask());
     }
 
     // Firmware.
@@ -393,16 +398,27 @@ impl System {
             self.firmware_write(&port::QUEUE_BASE_LOW, base as u32);
             self.firmware_write(&port::QUEUE_BASE_HIGH, (base >> 32) as u32);
             self.firmware_write(&port::QUEUE_SIZE, size);
-            let attributes = port::queue_attributes::CQID.set(0, id);
+            self.firmware_write(&port::QUEUE_IDENTITY, port::queue_identity::QID.set(0, id) as u32);
+            let attributes = port::queue_attributes::CQ_SLOT.set(0, self.slot(pair.number).into());
             let attributes = port::queue_attributes::VECTOR.set(attributes, id);
             self.firmware_write(&port::QUEUE_ATTRIBUTES, port::queue_attributes::IEN.set(attributes, 1) as u32);
             self.queue_command(operation, pair.number);
         }
     }
 
+    /// The slot of a queue of function 0: the admin queues of all functions come first, and its I/O queues follow them.
+    pub fn slot(&self, queue: u16) -> u16 {
+        if queue == 0 {
+            0
+        } else {
+            self.config.functions as u16 - 1 + queue
+        }
+    }
+
     pub fn queue_command(&mut self, operation: u32, queue: u16) {
         let command = port::queue_command::OP.set(0, operation.into());
-        self.firmware_write(&port::QUEUE_COMMAND, port::queue_command::QID.set(command, queue.into()) as u32);
+        let command = port::queue_command::SLOT.set(command, self.slot(queue).into());
+        self.firmware_write(&port::QUEUE_COMMAND, command as u32);
         self.firmware_wait("a queue command ends", &port::QUEUE_STATE, port::queue_state::BUSY.mask(), 0);
     }
 
@@ -415,16 +431,17 @@ impl System {
             .collect();
         self.firmware_write(&port::INBOX_POP, 1);
         let get = |field: &nvme_spec::reg::Field| field.get32(status);
-        use port::inbox_status::{KIND, SQID, STATUS};
+        use port::inbox_status::{KIND, SLOT, STATUS};
         let entry = SqEntry::read_from_bytes(&words).expect("64 bytes");
-        (get(&SQID) as u16, get(&KIND), get(&STATUS) as u16, entry)
+        let queue = (get(&SLOT) as u16).saturating_sub(self.config.functions as u16 - 1);
+        (queue, get(&KIND), get(&STATUS) as u16, entry)
     }
 
     /// Posts a completion and returns COMPLETION_STATE.
     pub fn firmware_posts(&mut self, queue: u16, cid: u16, status: u16, result: u32) -> u32 {
         self.firmware_write(&port::COMPLETION_RESULT, result);
         let id = port::completion_id::CID.set(0, cid.into());
-        self.firmware_write(&port::COMPLETION_ID, port::completion_id::SQID.set(id, queue.into()) as u32);
+        self.firmware_write(&port::COMPLETION_ID, port::completion_id::SLOT.set(id, self.slot(queue).into()) as u32);
         self.firmware_write(&port::COMPLETION_POST, status.into());
         self.firmware_wait("a completion ends", &port::COMPLETION_STATE, port::completion_state::BUSY.mask(), 0)
     }
@@ -511,7 +528,9 @@ impl System {
             self.mmio_write(entry + 12, 0);
         }
         self.mmio_write(regs::CC.offset, CC_ENABLED);
-        self.wait_event(&port::events::ENABLE);
+        self.wait_event(&port::function_events::ENABLE);
+        // No limit to an arbitration burst.
+        self.firmware_write(&port::ARBITRATION, port::arbitration::AB.mask() as u32);
         assert_eq!(self.firmware_read(&port::AQA), self.mmio_read(regs::AQA.offset));
         assert_eq!(self.firmware_read(&port::ASQ_LOW), admin.sq as u32);
         self.firmware_creates(&admin);
@@ -527,7 +546,7 @@ impl System {
     }
 
     pub fn finish_life(&mut self) {
-        self.wait_event(&port::events::DISABLED);
+        self.wait_event(&port::function_events::DISABLED);
         assert!(self.bus.is_idle(), "the host's memory is at rest before firmware is told");
         self.firmware_write(&port::CONTROL, 1);
         assert_eq!(self.mmio_read(regs::CSTS.offset), 0, "CSTS after the acknowledgement");
@@ -541,8 +560,19 @@ impl System {
     }
 
     pub fn attach(&mut self, blocks: u64) {
+        // Rows hold anything until they are written.
+        self.firmware_write(&port::NAMESPACE_CONTROL, 0);
+        for index in 1..NAMESPACES_MAX {
+            self.firmware_write(&port::NAMESPACE_SELECT, index);
+            self.firmware_write(&port::NAMESPACE_COMMIT, 1);
+        }
+        self.firmware_write(&port::NAMESPACE_SELECT, 0);
+        let control = port::namespace_control::ATTACHED.set(0, 1);
+        let control = port::namespace_control::LBA_SHIFT.set(control, self.config.lba_shift().into());
+        self.firmware_write(&port::NAMESPACE_CONTROL, control as u32);
         self.firmware_write(&port::NAMESPACE_BLOCKS_LOW, blocks as u32);
         self.firmware_write(&port::NAMESPACE_BLOCKS_HIGH, (blocks >> 32) as u32);
+        self.firmware_write(&port::NAMESPACE_COMMIT, 1);
     }
 }
 

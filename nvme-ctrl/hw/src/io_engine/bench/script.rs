@@ -3,7 +3,7 @@
 use super::bytes::Bytes;
 use crate::types::{Operation, Target};
 use crate::Config;
-use nvme_spec::limits::UNIT_BYTES;
+use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
 use nvme_spec::{opcode, Status};
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::HwEnum;
@@ -274,7 +274,9 @@ impl Script {
             let fields = fields.set("opcode", c.opcode()).set("nsid", nsid).set("fua", is_forced(nsid) as u8);
             let fields = fields.set("function", 0u8);
             let fields = fields.set("operation", c.operation.code()).set("target", c.target.code());
+            let sectors = u64::from(self.config.lba_bytes / SECTOR_BYTES);
             let fields = fields.set("lba", c.lba).set("blocks", c.blocks).set("bytes", c.bytes);
+            let fields = fields.set("sector", c.lba * sectors).set("large_blocks", u8::from(sectors > 1));
             fields.set("prp1", c.prp1).set("prp2", c.prp2).words()
         };
         self.commands.iter().enumerate().map(item).collect()

@@ -4,9 +4,12 @@ use super::bytes::Bytes;
 use super::script::{is_forced, BAD_STORAGE, STORAGE_BYTES};
 use super::BackEnd;
 use crate::types::{Operation, StorageStatus};
+use nvme_spec::limits::SECTOR_BYTES;
 use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::HwEnum;
 use std::collections::VecDeque;
+
+const SECTOR: u64 = SECTOR_BYTES as u64;
 
 /// A command that is being carried out.
 struct Running {
@@ -23,7 +26,6 @@ struct Running {
 /// The storage.
 pub(crate) struct Storage {
     bytes: Bytes,
-    lba_bytes: u64,
     rng: Rng,
     now: u64,
     running: Vec<Running>,
@@ -36,23 +38,20 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    pub fn new(bytes: Bytes, lba_bytes: u64, rng: Rng) -> Storage {
+    pub fn new(bytes: Bytes, rng: Rng) -> Storage {
         let (running, writes, written) = Default::default();
-        Storage { bytes, lba_bytes, rng, now: 0, running, writes, written, sending: None }
+        Storage { bytes, rng, now: 0, running, writes, written, sending: None }
     }
 
     fn begin(&mut self, command: &Fields) {
         let tag = command.get("tag");
         assert!(self.running.iter().all(|r| r.tag != tag), "tag {tag} is used twice");
         assert_eq!(command.get("fua") == 1, is_forced(command.get("nsid")), "{command:?}");
-        let (address, bytes) =
-            (command.get("lba").wrapping_mul(self.lba_bytes), command.get("blocks") * self.lba_bytes);
+        let (address, bytes) = (command.get("sector").wrapping_mul(SECTOR), command.get("sectors") * SECTOR);
         let operation = Operation::VARIANTS[command.get("operation") as usize];
         assert!(bytes <= 4096 && (bytes > 0) == (operation != Operation::Flush), "{operation:?} of {bytes} bytes");
-        let in_range = command
-            .get("lba")
-            .checked_add(command.get("blocks"))
-            .is_some_and(|end| end <= STORAGE_BYTES / self.lba_bytes);
+        let in_range =
+            command.get("sector").checked_add(command.get("sectors")).is_some_and(|end| end <= STORAGE_BYTES / SECTOR);
         let status = match () {
             () if !in_range => StorageStatus::Refused,
             () if BAD_STORAGE.contains(&address) => StorageStatus::MediaError,
@@ -143,7 +142,7 @@ impl BackEnd for Storage {
         for stream in ["storage_command", "storage_write"] {
             bench.drain(stream);
         }
-        *self = Storage::new(std::mem::take(&mut self.bytes), self.lba_bytes, self.rng.clone());
+        *self = Storage::new(std::mem::take(&mut self.bytes), self.rng.clone());
     }
 
     fn bytes(&self) -> &Bytes {

@@ -1,0 +1,66 @@
+//! Format NVM. NVMe Base, "Format NVM command".
+
+use nvme_spec::limits::NSID_BROADCAST;
+use nvme_spec::Status;
+use soc_hal::Mmio;
+
+use super::Answer;
+use crate::namespaces::Namespace;
+use crate::request::Request;
+use crate::Firmware;
+
+/// What the host wants: dword 10.
+struct Format {
+    lba_shift: u8,
+}
+
+impl<M: Mmio> Firmware<M> {
+    /// Gives blocks another size; what is in them afterwards is not said. Nothing is erased: a host that wants that is refused.
+    pub(super) fn format_nvm(&mut self, request: &Request) -> Result<Answer, Status> {
+        let format = self.decode_format(request.cdw(10))?;
+        let nsid = request.nsid();
+        if nsid == NSID_BROADCAST {
+            let is_protected = |nsid| self.namespaces.get(nsid).is_some_and(|found| found.is_write_protected);
+            if (1..=self.namespaces.highest()).any(is_protected) {
+                return Err(Status::NAMESPACE_WRITE_PROTECTED);
+            }
+            for nsid in 1..=self.namespaces.highest() {
+                self.format_namespace(request.function, nsid, &format);
+            }
+            return Ok(Answer::Done(0));
+        }
+        self.namespaces.check_valid(nsid)?;
+        let namespace = self.namespaces.attached(request.function, nsid).ok_or(Status::INVALID_FIELD)?;
+        if namespace.is_write_protected {
+            return Err(Status::NAMESPACE_WRITE_PROTECTED);
+        }
+        self.format_namespace(request.function, nsid, &format);
+        Ok(Answer::Done(0))
+    }
+
+    fn decode_format(&self, cdw10: u32) -> Result<Format, Status> {
+        let [format, metadata_at_end, protection, erase] =
+            [cdw10 & 0xF, cdw10 >> 4 & 1, cdw10 >> 5 & 7, cdw10 >> 9 & 7];
+        if erase != 0 {
+            return Err(Status::INVALID_FIELD);
+        }
+        // LBAFU, the upper bits of the format: there are not so many.
+        let lba_shift = self.lba_format(format as u8).filter(|_| cdw10 >> 12 & 3 == 0);
+        match lba_shift {
+            Some(lba_shift) if metadata_at_end == 0 && protection == 0 => Ok(Format { lba_shift }),
+            _ => Err(Status::INVALID_FORMAT),
+        }
+    }
+
+    fn format_namespace(&mut self, asked: u8, nsid: u32, format: &Format) {
+        let Some(namespace) = self.namespaces.get_mut(nsid) else {
+            return;
+        };
+        let bytes = namespace.blocks << namespace.lba_shift;
+        let blocks = bytes >> format.lba_shift;
+        let attached = namespace.attached;
+        *namespace = Namespace { blocks, lba_shift: format.lba_shift, ..*namespace };
+        self.write_namespace(nsid);
+        self.namespace_changed(nsid, attached, asked);
+    }
+}

@@ -1,0 +1,125 @@
+//! Firmware images: N12 and J5.
+
+use nvme_spec::identify::IdentifyController;
+use nvme_spec::image::ImageHeader;
+use nvme_spec::log::FirmwareSlotLog;
+use nvme_spec::opcode::admin;
+use nvme_spec::Status;
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::bench::{async_event_request, command, get_log_page, identify, set_features, Bench, DATA};
+
+fn image(revision: &[u8; 8], payload: &[u8]) -> Vec<u8> {
+    let header = ImageHeader::new(*revision, payload);
+    [header.as_bytes(), payload].concat()
+}
+
+fn payload(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|i| (i * 7) as u8).collect()
+}
+
+/// Firmware Image Download of one part.
+fn part(bench: &mut Bench, offset: usize, data: &[u8]) -> Status {
+    bench.port().host_data.insert(DATA, data.to_vec());
+    let dwords = data.len() as u32 / 4;
+    bench.admin(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[dwords - 1, offset as u32 / 4])).status
+}
+
+/// A whole image in parts.
+fn download(bench: &mut Bench, image: &[u8], part_bytes: usize) {
+    for (number, data) in image.chunks(part_bytes).enumerate() {
+        assert_eq!(part(bench, number * part_bytes, data), Status::SUCCESS);
+    }
+}
+
+fn commit(bench: &mut Bench, slot: u32, action: u32) -> Status {
+    bench.admin(command(admin::FIRMWARE_COMMIT, 0, &[action << 3 | slot])).status.code()
+}
+
+fn revision(bench: &mut Bench) -> [u8; 8] {
+    IdentifyController::read_from_bytes(&bench.admin(identify(1, 0)).data()).unwrap().fr
+}
+
+fn slots(bench: &mut Bench) -> FirmwareSlotLog {
+    FirmwareSlotLog::read_from_bytes(&bench.admin(get_log_page(3, 512)).data()).unwrap()
+}
+
+/// "Firmware Commit command", Commit Action 1: the image runs after the next controller reset.
+#[test]
+fn an_image_runs_after_the_reset() {
+    for part_bytes in [4096, 512, 68, 4] {
+        let mut bench = Bench::ready();
+        let old = revision(&mut bench);
+        download(&mut bench, &image(b"2.0.0   ", &payload(5000)), part_bytes);
+        assert_eq!(commit(&mut bench, 2, 1), Status::SUCCESS);
+        assert_eq!(revision(&mut bench), old, "not yet");
+        assert_eq!((slots(&mut bench).afi, slots(&mut bench).frs[1]), (0x21, *b"2.0.0   "));
+        bench.reset();
+        assert_eq!(revision(&mut bench), *b"2.0.0   ");
+        assert_eq!(slots(&mut bench).afi, 2);
+        // Commit Action 2: back to the first slot.
+        assert_eq!(commit(&mut bench, 1, 2), Status::SUCCESS);
+        bench.reset();
+        assert_eq!(revision(&mut bench), old);
+    }
+}
+
+/// Commit Actions 0 and 3: stored, and later activated at once, which is told.
+#[test]
+fn an_image_runs_at_once() {
+    let mut bench = Bench::ready();
+    bench.admin(set_features(0xB, 1 << 9)).ok();
+    let request = bench.submit(0, async_event_request());
+    download(&mut bench, &image(b"3.1.4   ", &payload(64)), 4096);
+    assert_eq!(commit(&mut bench, 3, 0), Status::SUCCESS);
+    assert_eq!(slots(&mut bench).afi, 1);
+    assert_eq!(commit(&mut bench, 3, 3), Status::SUCCESS);
+    bench.polls(3);
+    // Notice, Firmware Activation Starting, log page 3.
+    assert_eq!(bench.completions_of(0, request)[0].result, 0x0003_0102);
+    assert_eq!((revision(&mut bench), slots(&mut bench).afi), (*b"3.1.4   ", 3));
+    // Slot 0: the controller chooses, and not the slot that runs.
+    download(&mut bench, &image(b"4       ", &payload(8)), 4096);
+    assert_eq!(commit(&mut bench, 0, 0), Status::SUCCESS);
+    assert_eq!(slots(&mut bench).frs[1], *b"4       ");
+}
+
+/// N12: each mistake and its status, and nothing changes.
+#[test]
+fn bad_images_are_refused() {
+    let mut bench = Bench::ready();
+    let old = slots(&mut bench);
+    let good = image(b"9       ", &payload(400));
+    for action in [0, 1, 3] {
+        assert_eq!(commit(&mut bench, 2, action), Status::INVALID_FIRMWARE_IMAGE, "nothing was downloaded");
+    }
+    // Every byte counts, but those of the image's revision, which the header's checksum covers, too.
+    for at in (0..good.len()).step_by(13) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        download(&mut bench, &bad, 4096);
+        assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE, "byte {at}");
+    }
+    download(&mut bench, &good[..good.len() - 4], 4096);
+    assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE, "too short");
+    download(&mut bench, &[&good[..], &[0; 4]].concat(), 4096);
+    assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE, "too long");
+    // Parts out of order, overlapping, with a hole.
+    assert_eq!(part(&mut bench, 0, &good[..128]), Status::SUCCESS);
+    for offset in [64, 256] {
+        assert_eq!(part(&mut bench, offset, &good[..64]).code(), Status::OVERLAPPING_RANGE);
+    }
+    download(&mut bench, &good, 4096);
+    assert_eq!(commit(&mut bench, 1, 0), Status::INVALID_FIRMWARE_SLOT, "read only");
+    assert_eq!(commit(&mut bench, 4, 0), Status::INVALID_FIRMWARE_SLOT);
+    assert_eq!(commit(&mut bench, 7, 2), Status::INVALID_FIRMWARE_SLOT);
+    assert_eq!(commit(&mut bench, 3, 2), Status::INVALID_FIRMWARE_IMAGE, "the slot is empty");
+    for action in 4..8 {
+        assert_eq!(commit(&mut bench, 2, action), Status::INVALID_FIELD);
+    }
+    assert_eq!(slots(&mut bench), old);
+    assert_eq!(commit(&mut bench, 2, 0), Status::SUCCESS, "the good image is still there");
+    // More than the data buffer.
+    bench.refused(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[1024, 0]), Status::INVALID_FIELD);
+    bench.refused(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[0xFFFF_FFFF, 0]), Status::INVALID_FIELD);
+}

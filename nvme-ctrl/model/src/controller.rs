@@ -1,0 +1,532 @@
+use std::collections::VecDeque;
+
+use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
+use nvme_spec::regs::{self, shst};
+use nvme_spec::{CqEntry, FrameCommand, SqEntry, Status};
+use zerocopy::IntoBytes;
+
+use crate::admin::{Admin, Answer};
+use crate::host::HostPort;
+use crate::interrupts::Msix;
+use crate::io::Move;
+use crate::queues::{CompletionQueue, SubmissionQueue};
+use crate::random::Random;
+use crate::registers::Registers;
+use crate::subsystem::Subsystem;
+use crate::Config;
+
+const SQ_ENTRY_BYTES: u64 = 1 << SQ_ENTRY_LOG2_BYTES;
+const CQ_ENTRY_BYTES: u64 = 1 << CQ_ENTRY_LOG2_BYTES;
+
+/// Longest time from CC.EN to CSTS.RDY, and of a command before it is worked on, in clocks.
+const DELAY_CLOCKS_MAX: u32 = 40;
+
+/// The configuration-space bits of the function that the controller sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sideband {
+    /// Bus Master Enable.
+    pub bus_master_enable: bool,
+    /// MSI-X Enable.
+    pub msix_enable: bool,
+    /// MSI-X Function Mask.
+    pub msix_function_mask: bool,
+}
+
+#[derive(Clone, Copy)]
+struct PostedWrite {
+    offset: u32,
+    bytes: u8,
+    value: u64,
+}
+
+/// Where the controller is between CC.EN and CSTS.RDY. The numbers are clocks to go.
+#[derive(Clone, Copy)]
+enum Life {
+    Disabled,
+    Starting(u32),
+    Ready,
+    Stopping(u32),
+}
+
+/// A command that was fetched and is being executed.
+pub(crate) struct Running {
+    pub(crate) queue: u16,
+    pub(crate) entry: SqEntry,
+    work: Work,
+}
+
+enum Work {
+    /// It has not begun; the number is clocks to go.
+    Waiting(u32),
+    Moving(Move),
+}
+
+/// A command that has ended and whose completion entry is not written yet.
+struct Finished {
+    entry: CqEntry,
+    completion_queue: u16,
+    /// Its place in the completion queue is taken already.
+    reserved: bool,
+}
+
+/// The controller of one function.
+pub(crate) struct Controller {
+    pub(crate) config: Config,
+    /// Its number, which is its controller identifier too.
+    pub(crate) function: u8,
+    /// What it shares with the others: it is with the one that is being worked with.
+    pub(crate) subsystem: Box<Subsystem>,
+    /// Clocks since power-on.
+    pub(crate) clock: u64,
+    pub(crate) registers: Registers,
+    pub(crate) submission: Vec<Option<SubmissionQueue>>,
+    pub(crate) completion: Vec<Option<CompletionQueue>>,
+    pub(crate) admin: Admin,
+    random: Random,
+    life: Life,
+    /// CC.EN was 0 since the life began, even if it is 1 again.
+    reset_asked_for: bool,
+    posted: VecDeque<PostedWrite>,
+    sideband: Sideband,
+    msix: Msix,
+    /// Where round robin goes on.
+    next_queue: usize,
+    running: Vec<Running>,
+    finished: VecDeque<Finished>,
+}
+
+impl Controller {
+    /// The controller of a function after power-on.
+    pub(crate) fn new(config: Config, function: u8) -> Self {
+        let queues = usize::from(config.io_queues) + 1;
+        Self {
+            config,
+            function,
+            subsystem: Box::default(),
+            clock: 0,
+            registers: Registers::new(config.queue_entries_max),
+            submission: (0..queues).map(|_| None).collect(),
+            completion: (0..queues).map(|_| None).collect(),
+            admin: Admin::new(config.io_queues + 1),
+            random: Random::new(config.seed ^ u64::from(function)),
+            life: Life::Disabled,
+            reset_asked_for: false,
+            posted: VecDeque::new(),
+            sideband: Sideband { bus_master_enable: true, msix_enable: true, msix_function_mask: false },
+            msix: Msix::new(config.io_queues + 1),
+            next_queue: 0,
+            running: Vec::new(),
+            finished: VecDeque::new(),
+        }
+    }
+
+    /// Sets the configuration-space bits.
+    pub(crate) fn set_sideband(&mut self, sideband: Sideband) {
+        self.sideband = sideband;
+    }
+
+    /// Function level reset: everything but the stored data is as after power-on.
+    pub(crate) fn reset_function(&mut self) {
+        self.posted.clear();
+        self.drop_life();
+        self.registers.reset_function();
+        self.msix = Msix::new(self.config.io_queues + 1);
+        self.life = Life::Disabled;
+        self.reset_asked_for = false;
+    }
+
+    // --- BAR0 ------------------------------------------------------------------------------------------------------------------------
+
+    /// Reads `bytes` bytes of BAR0, after all posted writes.
+    pub(crate) fn read(&mut self, offset: u32, bytes: u8) -> u64 {
+        while self.take_posted_write() {}
+        (0..u32::from(bytes)).fold(0, |value, i| {
+            let at = offset + i;
+            let byte = self.read_dword(at & !3) >> (8 * (at % 4)) & 0xFF;
+            value | u64::from(byte) << (8 * i)
+        })
+    }
+
+    /// Posts a write of `bytes` bytes to BAR0.
+    pub(crate) fn write(&mut self, offset: u32, bytes: u8, value: u64) {
+        self.posted.push_back(PostedWrite { offset, bytes, value });
+    }
+
+    fn read_dword(&self, offset: u32) -> u32 {
+        if regs::REGISTERS.contains(&offset) {
+            self.registers.read(offset)
+        } else if regs::MSIX_TABLE.contains(&offset) {
+            self.msix.read_table(u64::from(offset - regs::MSIX_TABLE.start))
+        } else if regs::MSIX_PBA.contains(&offset) {
+            self.msix.read_pending(u64::from(offset - regs::MSIX_PBA.start))
+        } else {
+            0
+        }
+    }
+
+    fn take_posted_write(&mut self) -> bool {
+        let Some(write) = self.posted.pop_front() else {
+            return false;
+        };
+        // A dword at a time, each with the mask of its bytes that are written.
+        let mut at = write.offset;
+        let end = write.offset + u32::from(write.bytes);
+        while at < end {
+            let dword = at & !3;
+            let (mut value, mut mask) = (0, 0);
+            while at < end && at & !3 == dword {
+                let byte = (write.value >> (8 * (at - write.offset))) as u32 & 0xFF;
+                value |= byte << (8 * (at % 4));
+                mask |= 0xFF << (8 * (at % 4));
+                at += 1;
+            }
+            self.write_dword(dword, value, mask);
+        }
+        true
+    }
+
+    fn write_dword(&mut self, offset: u32, value: u32, mask: u32) {
+        if regs::REGISTERS.contains(&offset) {
+            let was_enabled = self.registers.is_enabled();
+            self.registers.write(offset, value, mask);
+            self.reset_asked_for |= was_enabled && !self.registers.is_enabled();
+        } else if regs::DOORBELLS.contains(&offset) {
+            // "Doorbell registers": a host writes whole doorbells.
+            if mask == u32::MAX {
+                self.doorbell((offset - regs::DOORBELLS.start) / regs::DOORBELL_BYTES, value);
+            }
+        } else if regs::MSIX_TABLE.contains(&offset) {
+            let at = u64::from(offset - regs::MSIX_TABLE.start);
+            let merged = self.msix.read_table(at) & !mask | value & mask;
+            self.msix.write_table(at, merged);
+        }
+    }
+
+    /// NVMe PCIe, "Submission Queue y Tail Doorbell" and "Completion Queue y Head Doorbell".
+    fn doorbell(&mut self, number: u32, value: u32) {
+        if !matches!(self.life, Life::Ready) || self.reset_asked_for {
+            return;
+        }
+        let queue = (number / 2) as usize;
+        let is_submission = number.is_multiple_of(2);
+        let accepted = if is_submission {
+            let queue = self.submission.get_mut(queue).and_then(Option::as_mut);
+            queue.map(|q| q.set_tail(value))
+        } else {
+            let queue = self.completion.get_mut(queue).and_then(Option::as_mut);
+            queue.map(|q| q.set_head(value))
+        };
+        match accepted {
+            None => self.admin.invalid_doorbell_register(),
+            Some(false) => self.admin.invalid_doorbell_value(),
+            Some(true) if !is_submission => self.head_moved(queue),
+            Some(true) => {}
+        }
+    }
+
+    /// NVMe PCIe, "Interrupts": entries that the host left behind are a new reason to interrupt; a queue that it emptied is none any more.
+    fn head_moved(&mut self, queue: usize) {
+        let Some(moved) = &self.completion[queue] else {
+            return;
+        };
+        let vector = moved.vector;
+        let mut interrupting = self.completion.iter().flatten().filter(|q| q.interrupts_enabled && q.vector == vector);
+        if interrupting.clone().all(CompletionQueue::is_empty) {
+            self.msix.withdraw(vector);
+        } else if interrupting.any(|q| std::ptr::eq(q, moved) && !q.is_empty()) {
+            self.msix.raise(vector);
+        }
+    }
+
+    // --- One clock -------------------------------------------------------------------------------------------------------------------
+
+    /// Lets one clock pass.
+    pub(crate) fn step(&mut self, host: &mut dyn HostPort) {
+        self.clock += 1;
+        self.take_posted_write();
+        self.follow_enable();
+        self.follow_subsystem();
+        let is_alive = matches!(self.life, Life::Ready) && !self.registers.is_failed();
+        if !is_alive || !self.sideband.bus_master_enable {
+            return;
+        }
+        if self.keep_alive_has_ended() {
+            // NVMe Base, "Keep Alive Timer": the controller stops.
+            self.registers.set_failed();
+            return;
+        }
+        self.follow_shutdown();
+        if self.random.one_in(2) {
+            self.fetch(host);
+        }
+        self.deliver_frame(host);
+        if self.random.one_in(2) {
+            self.work(host);
+        }
+        if let Some((cid, result)) = self.admin.take_event() {
+            self.finish(0, cid, Ok(result), false);
+        }
+        if self.random.one_in(2) {
+            self.post(host);
+        }
+        let may_interrupt = self.sideband.msix_enable && !self.sideband.msix_function_mask;
+        if may_interrupt && self.random.one_in(2) {
+            self.msix.send_one(self.function, host);
+        }
+    }
+
+    /// NVMe Base, "Memory-based Transport Controller Initialization" and "Controller Level Reset".
+    fn follow_enable(&mut self) {
+        match self.life {
+            Life::Disabled => {
+                self.reset_asked_for = false;
+                if self.registers.is_enabled() && self.registers.are_acceptable() {
+                    self.life = Life::Starting(self.random.below(DELAY_CLOCKS_MAX));
+                } else if self.registers.shutdown_is_asked_for() {
+                    self.registers.set_shutdown_status(shst::COMPLETE);
+                }
+            }
+            Life::Starting(_) if self.reset_asked_for => self.life = Life::Disabled,
+            Life::Starting(0) => self.start(),
+            Life::Starting(clocks) => self.life = Life::Starting(clocks - 1),
+            Life::Ready if self.reset_asked_for => {
+                self.drop_life();
+                self.life = Life::Stopping(self.random.below(DELAY_CLOCKS_MAX));
+            }
+            Life::Ready => {}
+            Life::Stopping(0) => {
+                self.registers.reset_controller();
+                self.life = Life::Disabled;
+            }
+            Life::Stopping(clocks) => self.life = Life::Stopping(clocks - 1),
+        }
+    }
+
+    fn start(&mut self) {
+        let (base, entries) = self.registers.admin_submission();
+        self.submission[0] = Some(SubmissionQueue::new(base, entries, 0));
+        let (base, entries) = self.registers.admin_completion();
+        self.completion[0] = Some(CompletionQueue::new(base, entries, 0, true));
+        self.registers.set_ready();
+        self.life = Life::Ready;
+    }
+
+    /// Everything that a controller reset takes away.
+    fn drop_life(&mut self) {
+        self.submission.fill_with(|| None);
+        self.completion.fill_with(|| None);
+        self.running.clear();
+        self.finished.clear();
+        self.admin.reset();
+        self.subsystem.activate_pending_image();
+        self.msix.withdraw_all();
+        self.next_queue = 0;
+    }
+
+    /// NVMe Base, "Memory-based Controller Shutdown". There is no volatile cache to write back, so that nothing but commands is waited for.
+    fn follow_shutdown(&mut self) {
+        if !self.registers.shutdown_is_asked_for() {
+            return;
+        }
+        match self.registers.shutdown_status() {
+            shst::NORMAL => self.registers.set_shutdown_status(shst::OCCURRING),
+            shst::OCCURRING if self.running.is_empty() && self.finished.is_empty() => {
+                self.registers.set_shutdown_status(shst::COMPLETE);
+            }
+            _ => {}
+        }
+    }
+
+    /// Fetches one entry from the next queue, by round robin, that has one and whose completion has a place.
+    fn fetch(&mut self, host: &mut dyn HostPort) {
+        if self.running.len() >= self.config.commands_max || self.registers.shutdown_status() != shst::NORMAL {
+            return;
+        }
+        let queues = self.submission.len();
+        let turn = (0..queues).map(|i| (self.next_queue + i) % queues);
+        for number in turn {
+            let Some(queue) = self.submission[number].as_mut() else {
+                continue;
+            };
+            let target = self.completion[usize::from(queue.completion_queue)].as_mut();
+            let Some(target) = target.filter(|t| t.room() > 0) else {
+                continue;
+            };
+            if queue.is_empty() {
+                continue;
+            }
+            let mut raw = [0; SQ_ENTRY_BYTES as usize];
+            if host.read(self.function, queue.take_head(SQ_ENTRY_BYTES), &mut raw).is_err() {
+                // Nobody can be told by a completion. NVMe Base, "Controller Fatal Status Condition".
+                self.registers.set_failed();
+                return;
+            }
+            target.reserved += 1;
+            self.running.push(Running {
+                queue: number as u16,
+                entry: zerocopy::transmute!(raw),
+                work: Work::Waiting(self.random.below(DELAY_CLOCKS_MAX)),
+            });
+            self.next_queue = number + 1;
+            return;
+        }
+    }
+
+    /// Does one unit of work of one command.
+    fn work(&mut self, host: &mut dyn HostPort) {
+        for running in &mut self.running {
+            if let Work::Waiting(clocks) = &mut running.work {
+                *clocks = clocks.saturating_sub(1);
+            }
+        }
+        if self.running.is_empty() {
+            return;
+        }
+        let index = self.random.below(self.running.len() as u32) as usize;
+        match &mut self.running[index].work {
+            Work::Waiting(0) => self.begin(index, host),
+            Work::Waiting(_) => {}
+            Work::Moving(movement) => {
+                if let Some(end) = movement.advance(host, &mut self.subsystem.storage) {
+                    self.end(index, end.map(|()| 0));
+                }
+            }
+        }
+    }
+
+    /// Begins a command, and ends it at once if it moves no data of the namespace.
+    fn begin(&mut self, index: usize, host: &mut dyn HostPort) {
+        let Running { queue, entry, .. } = self.running[index];
+        if queue == 0 {
+            // It is no longer among the commands that it may abort.
+            self.running.swap_remove(index);
+            match self.execute_admin(&entry, host) {
+                Answer::Done(result) => self.conclude(queue, &entry, result),
+                // A held command takes room in its completion queue only when it ends.
+                Answer::Held => self.release_reservation(0),
+            }
+            return;
+        }
+        if let Some(command) = FrameCommand::decode(&entry) {
+            match command.and_then(|command| self.frame_command(queue, &entry, command, host)) {
+                // A held command has its place in the completion queue only when it ends.
+                Ok(Answer::Held) => {
+                    let completion = self.submission[usize::from(queue)].as_ref().map(|s| s.completion_queue);
+                    self.running.swap_remove(index);
+                    completion.into_iter().for_each(|completion| self.release_reservation(completion));
+                }
+                Ok(Answer::Done(result)) => self.end(index, result),
+                Err(status) => self.end(index, Err(status)),
+            }
+            return;
+        }
+        match self.decode(&entry, host) {
+            Ok(Some(movement)) => self.running[index].work = Work::Moving(movement),
+            Ok(None) => self.end(index, Ok(0)),
+            Err(status) => self.end(index, Err(status)),
+        }
+    }
+
+    fn end(&mut self, index: usize, result: Result<u32, Status>) {
+        let Running { queue, entry, .. } = self.running.swap_remove(index);
+        self.conclude(queue, &entry, result);
+    }
+
+    /// Accounts for a command that has ended, and lets its completion be written.
+    fn conclude(&mut self, queue: u16, entry: &SqEntry, result: Result<u32, Status>) {
+        if let Err(status) = result {
+            self.admin.log_error(queue, entry, status.for_host());
+        } else if queue != 0 {
+            self.admin.count(entry, self.subsystem.lba_bytes(entry.nsid.get()));
+        }
+        self.finish(queue, entry.cid.get(), result, true);
+    }
+
+    /// A command has ended: its completion is the next in line.
+    pub(crate) fn finish(&mut self, queue: u16, cid: u16, result: Result<u32, Status>, reserved: bool) {
+        let Some(submission) = &self.submission[usize::from(queue)] else {
+            return;
+        };
+        let status = result.err().unwrap_or(Status::SUCCESS).for_host();
+        self.finished.push_back(Finished {
+            entry: CqEntry {
+                result: result.unwrap_or(0).into(),
+                reserved: 0.into(),
+                sqhd: (submission.head as u16).into(),
+                sqid: queue.into(),
+                cid: cid.into(),
+                status_phase: (status.raw() << 1).into(),
+            },
+            completion_queue: submission.completion_queue,
+            reserved,
+        });
+    }
+
+    fn release_reservation(&mut self, completion_queue: u16) {
+        if let Some(queue) = &mut self.completion[usize::from(completion_queue)] {
+            queue.reserved -= 1;
+        }
+    }
+
+    /// Writes the oldest completion entry that has a place.
+    fn post(&mut self, host: &mut dyn HostPort) {
+        let has_place = |f: &Finished| {
+            let queue = &self.completion[usize::from(f.completion_queue)];
+            f.reserved || queue.as_ref().is_none_or(|q| q.room() > 0)
+        };
+        let Some(index) = self.finished.iter().position(has_place) else {
+            return;
+        };
+        let Some(mut finished) = self.finished.remove(index) else {
+            return;
+        };
+        let Some(queue) = &mut self.completion[usize::from(finished.completion_queue)] else {
+            // The queue was deleted: nobody waits for the entry.
+            return;
+        };
+        if finished.reserved {
+            queue.reserved -= 1;
+        }
+        let (address, phase) = queue.take_tail(CQ_ENTRY_BYTES);
+        let status = finished.entry.status_phase.get();
+        finished.entry.status_phase = (status | u16::from(phase)).into();
+        if host.write(self.function, address, finished.entry.as_bytes()).is_err() {
+            self.registers.set_failed();
+            return;
+        }
+        if queue.interrupts_enabled && self.sideband.msix_enable {
+            self.msix.raise(queue.vector);
+        }
+    }
+
+    // --- What admin commands do to commands and queues -------------------------------------------------------------------------------
+
+    /// Ends a command that is being executed; whether there was one.
+    pub(crate) fn abort(&mut self, queue: u16, cid: u16) -> bool {
+        let is_it = |r: &Running| r.queue == queue && r.entry.cid.get() == cid;
+        // A command that moves data is beyond being aborted: "best effort".
+        let waits = |r: &Running| matches!(r.work, Work::Waiting(_));
+        let Some(index) = self.running.iter().position(|r| is_it(r) && waits(r)) else {
+            return false;
+        };
+        self.end(index, Err(Status::ABORT_REQUESTED));
+        true
+    }
+
+    /// Ends all commands of a submission queue, and the queue. NVMe Base, "Delete I/O Submission Queue command".
+    pub(crate) fn remove_submission_queue(&mut self, queue: u16) {
+        while let Some(index) = self.running.iter().position(|r| r.queue == queue) {
+            self.end(index, Err(Status::ABORTED_SQ_DELETION));
+        }
+        for receiver in self.admin.frames.take_of(queue) {
+            // A held command for which there is no room goes with its queue.
+            let target = self.submission[usize::from(queue)].as_ref().map(|s| usize::from(s.completion_queue));
+            let target = target.and_then(|target| self.completion[target].as_mut()).filter(|t| t.room() > 0);
+            if let Some(target) = target {
+                target.reserved += 1;
+                self.finish(queue, receiver.cid, Err(Status::ABORTED_SQ_DELETION), true);
+            }
+        }
+        self.submission[usize::from(queue)] = None;
+    }
+}

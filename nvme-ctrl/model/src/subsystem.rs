@@ -1,0 +1,277 @@
+//! What the controllers of an NVM subsystem share: namespaces, the storage below them, firmware slots. NVMe Base, "NVM Subsystem Entities".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nvme_spec::identify::FIRMWARE_REVISION;
+use nvme_spec::image::{crc32, ImageHeader, HEADER_BYTES, IMAGE_BYTES_MAX, MAGIC};
+use nvme_spec::limits::{FIRMWARE_SLOTS, NAMESPACES_MAX, NSID_BROADCAST, STORAGE_UNIT_BYTES};
+use nvme_spec::{firmware_port, NamespaceInfo, Status};
+use zerocopy::FromBytes;
+
+use crate::storage::Storage;
+use crate::Config;
+
+/// Where namespaces begin and end.
+const UNIT: u64 = STORAGE_UNIT_BYTES as u64;
+
+/// The UUID of the first namespace: made up, version 4. The others differ in the last byte.
+const NAMESPACE_UUID: [u8; 16] = *b"flashd\x4fc\x8bmodel02";
+
+/// A namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Namespace {
+    /// Where it begins in the storage, in bytes.
+    pub(crate) at: u64,
+    pub(crate) blocks: u64,
+    pub(crate) lba_bytes: u32,
+    pub(crate) is_shared: bool,
+    /// The controllers that it is attached to.
+    pub(crate) attached: BTreeSet<u8>,
+    pub(crate) is_write_protected: bool,
+    pub(crate) uuid: [u8; 16],
+}
+
+impl Namespace {
+    /// What it takes of the storage.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.blocks * u64::from(self.lba_bytes)).next_multiple_of(UNIT)
+    }
+}
+
+/// Something that a controller must tell its host, if the host wants to hear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A namespace has changed.
+    Namespace(u32),
+    /// An image is being activated.
+    Activation,
+}
+
+/// See the top of this module.
+#[derive(Default)]
+pub(crate) struct Subsystem {
+    pub(crate) storage: Storage,
+    pub(crate) namespaces: BTreeMap<u32, Namespace>,
+    pub(crate) capacity: u64,
+    is_managed: bool,
+    lba_bytes: u32,
+    made: u8,
+    controllers: u8,
+    /// What each controller has not looked at yet.
+    notices: Vec<(u8, Notice)>,
+    download: Vec<u8>,
+    /// The revisions in the firmware slots.
+    pub(crate) slots: [Option<[u8; 8]>; FIRMWARE_SLOTS as usize],
+    pub(crate) active_slot: usize,
+    pub(crate) next_slot: Option<usize>,
+    running: [u8; 8],
+}
+
+impl Subsystem {
+    pub(crate) fn new(config: &Config) -> Self {
+        let bytes = |blocks: u64| (blocks * u64::from(config.lba_bytes)).next_multiple_of(UNIT);
+        let mut subsystem = Self {
+            capacity: bytes(config.blocks) + bytes(config.shared_blocks) + config.spare_bytes / UNIT * UNIT,
+            is_managed: config.is_managed,
+            lba_bytes: config.lba_bytes,
+            controllers: config.functions,
+            running: FIRMWARE_REVISION,
+            ..Self::default()
+        };
+        subsystem.slots[0] = Some(FIRMWARE_REVISION);
+        let first = subsystem.create(config.blocks, config.lba_bytes, false);
+        first.into_iter().for_each(|nsid| subsystem.attach(nsid, [0].into()));
+        if config.shared_blocks > 0 {
+            let shared = subsystem.create(config.shared_blocks, config.lba_bytes, true);
+            shared.into_iter().for_each(|nsid| subsystem.attach(nsid, (0..config.functions).collect()));
+        }
+        subsystem
+    }
+
+    fn attach(&mut self, nsid: u32, controllers: BTreeSet<u8>) {
+        if let Some(namespace) = self.namespaces.get_mut(&nsid) {
+            namespace.attached = controllers;
+        }
+    }
+
+    /// Identify Controller, NN.
+    pub(crate) fn highest_nsid(&self) -> u32 {
+        if self.is_managed {
+            NAMESPACES_MAX
+        } else {
+            1
+        }
+    }
+
+    /// NVMe Base, "Valid and Invalid NSIDs".
+    pub(crate) fn check_valid(&self, nsid: u32) -> Result<(), Status> {
+        if (1..=self.highest_nsid()).contains(&nsid) {
+            Ok(())
+        } else {
+            Err(Status::INVALID_NAMESPACE)
+        }
+    }
+
+    /// A namespace that exists, attached or not.
+    pub(crate) fn allocated(&self, nsid: u32) -> Result<&Namespace, Status> {
+        self.check_valid(nsid)?;
+        self.namespaces.get(&nsid).ok_or(Status::INVALID_FIELD)
+    }
+
+    /// A namespace that is attached to a controller.
+    pub(crate) fn active(&self, controller: u8, nsid: u32) -> Option<&Namespace> {
+        self.namespaces.get(&nsid).filter(|namespace| namespace.attached.contains(&controller))
+    }
+
+    /// For decoding I/O commands. "All namespaces" is there if one is.
+    pub(crate) fn info(&self, controller: u8, nsid: u32) -> NamespaceInfo {
+        let is_asked = |n: u32| nsid == n || nsid == NSID_BROADCAST;
+        let mut active = self.namespaces.iter().filter(|(_, n)| n.attached.contains(&controller));
+        let found = active.find(|(n, _)| is_asked(**n));
+        found.map_or(NamespaceInfo { nsid, blocks: 0, is_write_protected: false }, |(n, namespace)| NamespaceInfo {
+            nsid: *n,
+            blocks: namespace.blocks,
+            is_write_protected: namespace.is_write_protected,
+        })
+    }
+
+    /// Bytes of the blocks of a namespace.
+    pub(crate) fn lba_bytes(&self, nsid: u32) -> u32 {
+        self.namespaces.get(&nsid).map_or(self.lba_bytes, |namespace| namespace.lba_bytes)
+    }
+
+    /// The sizes of blocks that a namespace may have, by the number of the format.
+    pub(crate) fn formats(&self) -> Vec<u32> {
+        if self.is_managed {
+            vec![512, 4096]
+        } else {
+            vec![self.lba_bytes]
+        }
+    }
+
+    pub(crate) fn unallocated(&self) -> u64 {
+        self.capacity - self.namespaces.values().map(Namespace::bytes).sum::<u64>()
+    }
+
+    /// Makes a namespace in the first gap that is large enough. NVMe Base, "Namespace Management command".
+    pub(crate) fn create(&mut self, blocks: u64, lba_bytes: u32, is_shared: bool) -> Result<u32, Status> {
+        let too_large = Status::NAMESPACE_INSUFFICIENT_CAPACITY;
+        let bytes = blocks.checked_mul(lba_bytes.into()).filter(|bytes| *bytes <= self.capacity).ok_or(too_large)?;
+        let bytes = bytes.next_multiple_of(UNIT);
+        let mut places: Vec<(u64, u64)> = self.namespaces.values().map(|n| (n.at, n.at + n.bytes())).collect();
+        places.sort_unstable();
+        places.push((self.capacity, self.capacity));
+        let mut at = 0;
+        let mut found = None;
+        for (start, end) in places {
+            if start - at >= bytes {
+                found = Some(at);
+                break;
+            }
+            at = end;
+        }
+        let at = found.ok_or(too_large)?;
+        let unused = (1..=self.highest_nsid()).find(|nsid| !self.namespaces.contains_key(nsid));
+        let nsid = unused.ok_or(Status::NAMESPACE_IDENTIFIER_UNAVAILABLE)?;
+        let mut uuid = NAMESPACE_UUID;
+        uuid[15] ^= self.made;
+        self.made = self.made.wrapping_add(1);
+        let namespace =
+            Namespace { at, blocks, lba_bytes, is_shared, attached: BTreeSet::new(), is_write_protected: false, uuid };
+        self.namespaces.insert(nsid, namespace);
+        Ok(nsid)
+    }
+
+    /// A namespace has changed for some controllers; the one that asked for it knows.
+    pub(crate) fn namespace_changed(&mut self, nsid: u32, controllers: &BTreeSet<u8>, asked: u8) {
+        let others = controllers.iter().filter(|controller| **controller != asked);
+        self.notices.extend(others.map(|controller| (*controller, Notice::Namespace(nsid))));
+    }
+
+    /// The next thing that a controller has not looked at.
+    pub(crate) fn take_notice(&mut self, controller: u8) -> Option<Notice> {
+        let at = self.notices.iter().position(|(whose, _)| *whose == controller)?;
+        Some(self.notices.remove(at).1)
+    }
+
+    pub(crate) const fn controllers(&self) -> u8 {
+        self.controllers
+    }
+
+    // --- Firmware images: NVMe Base, "Firmware Update Process" ------------------------------------------------------------------------
+
+    /// Identify Controller, FR.
+    pub(crate) const fn revision(&self) -> [u8; 8] {
+        self.running
+    }
+
+    /// Whether a part of an image is the next one; a part at offset 0 begins anew.
+    pub(crate) fn check_part(&self, offset: u64, bytes: u64) -> Result<(), Status> {
+        if offset != 0 && offset != self.download.len() as u64 {
+            return Err(Status::OVERLAPPING_RANGE);
+        }
+        if offset + bytes > u64::from(IMAGE_BYTES_MAX) {
+            return Err(Status::INVALID_FIELD);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add_part(&mut self, offset: u64, data: &[u8]) {
+        self.download.truncate(offset as usize);
+        self.download.extend_from_slice(data);
+    }
+
+    /// The revision of the downloaded image, if nothing is wrong with it.
+    fn downloaded(&self) -> Option<[u8; 8]> {
+        let (header, payload) = self.download.split_at_checked(HEADER_BYTES as usize)?;
+        let (header, header_bytes) = (ImageHeader::read_from_bytes(header).ok()?, header);
+        let is_good = header.magic == MAGIC
+            && header.header_crc.get() == crc32(&header_bytes[..header_bytes.len() - 4])
+            && header.payload_bytes.get() as usize == payload.len()
+            && header.payload_crc.get() == crc32(payload)
+            && header.interface_version.get() == firmware_port::INTERFACE_VERSION;
+        is_good.then_some(header.revision)
+    }
+
+    /// Puts the downloaded image into a slot, numbered from 1; 0: the subsystem chooses.
+    pub(crate) fn store_image(&mut self, slot: usize) -> Result<usize, Status> {
+        let chosen = match slot {
+            0 => (1..self.slots.len()).find(|index| *index != self.active_slot),
+            // Identify Controller, FRMW: the first slot is read only.
+            1 => None,
+            _ => Some(slot - 1).filter(|index| *index < self.slots.len()),
+        };
+        let index = chosen.ok_or(Status::INVALID_FIRMWARE_SLOT)?;
+        self.slots[index] = Some(self.downloaded().ok_or(Status::INVALID_FIRMWARE_IMAGE)?);
+        self.download.clear();
+        Ok(index)
+    }
+
+    /// A slot with an image in it.
+    pub(crate) fn image_in(&self, slot: usize) -> Result<usize, Status> {
+        let index = slot.checked_sub(1).filter(|index| *index < self.slots.len());
+        let index = index.ok_or(Status::INVALID_FIRMWARE_SLOT)?;
+        self.slots[index].map(|_| index).ok_or(Status::INVALID_FIRMWARE_IMAGE)
+    }
+
+    pub(crate) fn activate_image(&mut self, index: usize) {
+        if let Some(revision) = self.slots[index] {
+            self.running = revision;
+        }
+        self.active_slot = index;
+        self.next_slot = None;
+    }
+
+    /// An image was activated without a reset: every controller tells.
+    pub(crate) fn tell_of_activation(&mut self) {
+        let controllers = 0..self.controllers;
+        self.notices.extend(controllers.map(|controller| (controller, Notice::Activation)));
+    }
+
+    /// A controller reset.
+    pub(crate) fn activate_pending_image(&mut self) {
+        if let Some(index) = self.next_slot {
+            self.activate_image(index);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! NVMe Base, "Firmware Image Download command" and "Firmware Commit command".
+
+use nvme_spec::identify::oacs;
+use nvme_spec::image::ImageHeader;
+use nvme_spec::log::{lid, FirmwareSlotLog};
+use nvme_spec::opcode::admin;
+use nvme_spec::{SqEntry, Status};
+use sim_host::{cdw, DriverError};
+use zerocopy::IntoBytes;
+
+use crate::every_back_end;
+use crate::expect::{admin_with_data, assert_admin, assert_ends, get_log_page, start, wire, Host};
+
+fn part(host: &mut Host<'_>, offset: usize, data: &[u8]) -> Result<Status, DriverError> {
+    let entry = SqEntry {
+        opcode: admin::FIRMWARE_IMAGE_DOWNLOAD,
+        cdw10: cdw([data.len() as u32 / 4 - 1, offset as u32 / 4, 0, 0, 0, 0]),
+        ..SqEntry::default()
+    };
+    Ok(admin_with_data(host, entry, data)?.status.code())
+}
+
+fn commit_entry(slot: u32, action: u32) -> SqEntry {
+    SqEntry { opcode: admin::FIRMWARE_COMMIT, cdw10: cdw([action << 3 | slot, 0, 0, 0, 0, 0]), ..SqEntry::default() }
+}
+
+fn commit(host: &mut Host<'_>, slot: u32, action: u32, status: Status) {
+    assert_admin(host, commit_entry(slot, action), &[status], &format!("slot {slot}, action {action}"));
+}
+
+fn download(host: &mut Host<'_>, image: &[u8]) -> Result<(), DriverError> {
+    for (number, data) in image.chunks(2048).enumerate() {
+        assert_eq!(part(host, number * 2048, data)?, Status::SUCCESS);
+    }
+    Ok(())
+}
+
+fn slots(host: &mut Host<'_>) -> Result<FirmwareSlotLog, DriverError> {
+    let (completion, data) = host.admin_data(get_log_page(lid::FIRMWARE_SLOT, 512, 0, false), 512)?;
+    assert_ends(&completion, &[Status::SUCCESS], "Firmware Slot Information");
+    Ok(wire(&data))
+}
+
+fn image(revision: &[u8; 8], bytes: usize) -> Vec<u8> {
+    let payload = crate::expect::data(bytes as u64, bytes);
+    let header = ImageHeader::new(*revision, &payload);
+    [header.as_bytes(), &payload].concat()
+}
+
+/// "Firmware Commit command": stored, activated by the next reset, and at once; Identify and the log page agree.
+#[test]
+fn committed_image_is_activated_as_the_action_says() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let controller = host.identity()?.controller;
+        if controller.oacs.get() & oacs::FIRMWARE == 0 {
+            assert_admin(&mut host, commit_entry(1, 2), &[Status::INVALID_OPCODE], "Firmware Commit");
+            return Ok(());
+        }
+        let slot = u32::from(controller.frmw >> 1 & 7);
+        assert!(slot >= 2, "a slot that can be written");
+        download(&mut host, &image(b"7.0.1   ", 5000))?;
+        commit(&mut host, slot, 1, Status::SUCCESS);
+        let log = slots(&mut host)?;
+        assert_eq!((log.frs[slot as usize - 1], log.afi >> 4 & 7), (*b"7.0.1   ", slot as u8));
+        assert_eq!(host.identity()?.controller.fr, controller.fr, "not yet");
+        host.disable()?;
+        host.enable()?;
+        assert_eq!(host.identity()?.controller.fr, *b"7.0.1   ");
+        assert_eq!(slots(&mut host)?.afi, slot as u8);
+        // FRMW, bit 4: activation without a reset.
+        if controller.frmw >> 4 & 1 == 1 {
+            commit(&mut host, 1, 3, Status::SUCCESS);
+            assert_eq!((host.identity()?.controller.fr, slots(&mut host)?.afi), (controller.fr, 1));
+        }
+        Ok(())
+    });
+}
+
+/// "Firmware Commit command": bad images, slots and actions change nothing.
+#[test]
+fn bad_images_and_slots_are_refused() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let controller = host.identity()?.controller;
+        if controller.oacs.get() & oacs::FIRMWARE == 0 {
+            return Ok(());
+        }
+        let last = u32::from(controller.frmw >> 1 & 7);
+        let before = slots(&mut host)?;
+        let good = image(b"8       ", 256);
+        commit(&mut host, last, 0, Status::INVALID_FIRMWARE_IMAGE);
+        for at in [0, 9, 20, 40, 63, 64, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            download(&mut host, &bad)?;
+            commit(&mut host, last, 0, Status::INVALID_FIRMWARE_IMAGE);
+        }
+        assert_eq!(part(&mut host, 0, &good[..128])?, Status::SUCCESS);
+        assert_eq!(part(&mut host, 64, &good[64..128])?, Status::OVERLAPPING_RANGE);
+        download(&mut host, &good)?;
+        if controller.frmw & 1 == 1 {
+            commit(&mut host, 1, 0, Status::INVALID_FIRMWARE_SLOT);
+        }
+        if last < 7 {
+            commit(&mut host, last + 1, 0, Status::INVALID_FIRMWARE_SLOT);
+        }
+        commit(&mut host, last, 2, Status::INVALID_FIRMWARE_IMAGE);
+        commit(&mut host, last, 5, Status::INVALID_FIELD);
+        assert_eq!(slots(&mut host)?, before);
+        commit(&mut host, last, 0, Status::SUCCESS);
+        Ok(())
+    });
+}

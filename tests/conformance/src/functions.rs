@@ -1,0 +1,140 @@
+//! Several functions: NVMe Base, "NVM Subsystem Entities", and what this device promises: one function reaches only its own queues and the
+//! namespaces attached to it. They run on the back ends that have two functions.
+
+use nvme_model::Config;
+use nvme_spec::identify::{cns, management, ControllerList, IdentifyController, IDENTIFY_BYTES};
+use nvme_spec::log::lid;
+use nvme_spec::opcode::admin;
+use nvme_spec::{SqEntry, Status};
+use sim_device::{Device, HostMemory, ModelDevice};
+use sim_host::{cdw, identify_entry, Driver, DriverError, IoTransfer, Options};
+use zerocopy::little_endian::U32;
+use zerocopy::{FromZeros, IntoBytes};
+
+use crate::expect::{admin_with_data, assert_ends, assert_works, flush, get_log_page, wire, Host};
+use crate::seed;
+
+/// Runs a test on every back end with two functions.
+fn every_back_end_with_two_functions(body: fn(&mut dyn Device) -> Result<(), DriverError>) {
+    let mut device = ModelDevice::new(Config { seed: seed(), ..Config::TWO_FUNCTIONS }, HostMemory::new());
+    if let Err(error) = body(&mut device) {
+        panic!("{error}\nreplay: SEED={:#x} cargo test -p conformance functions", seed());
+    }
+}
+
+fn driver<'d>(device: &'d mut (dyn Device + 'd), function: u8) -> Host<'d> {
+    Driver::new(device, Options { function, ..Options::default() })
+}
+
+fn active(host: &mut Host<'_>) -> Result<Vec<u32>, DriverError> {
+    let (_, data) = host.admin_data(identify_entry(cns::ACTIVE_NAMESPACES, 0), IDENTIFY_BYTES as usize)?;
+    let list: [U32; 1024] = wire(&data);
+    Ok(list.iter().map(|nsid| nsid.get()).take_while(|nsid| *nsid != 0).collect())
+}
+
+/// Each function has its controller identifier, its namespaces, and the same subsystem.
+#[test]
+fn each_function_sees_the_namespaces_attached_to_it() {
+    every_back_end_with_two_functions(|device| {
+        let mut controllers: Vec<IdentifyController> = Vec::new();
+        for (function, expected) in [(0, vec![1, 2]), (1, vec![2])] {
+            let mut host = driver(device, function);
+            host.start()?;
+            assert_eq!(active(&mut host)?, expected);
+            host.create_queue_pair(1, 16, Some(1))?;
+            let completion = host.execute(1, flush(1), &[])?;
+            let allowed = if function == 0 { Status::SUCCESS } else { Status::INVALID_NAMESPACE };
+            assert_ends(&completion, &[allowed], "Flush of namespace 1");
+            controllers.push(host.identity()?.controller);
+            host.disable()?;
+        }
+        assert_eq!((controllers[0].cntlid.get(), controllers[1].cntlid.get()), (0, 1));
+        assert_eq!(controllers[0].subnqn, controllers[1].subnqn);
+        assert_eq!(controllers[0].cmic & 2, 2, "several controllers");
+        Ok(())
+    });
+}
+
+/// What one function writes to a shared namespace, the other reads; its private one stays as it was.
+#[test]
+fn shared_namespaces_are_shared_and_private_ones_are_not() {
+    every_back_end_with_two_functions(|device| {
+        let block = |value: u8| vec![value; 512];
+        let mut host = driver(device, 0);
+        let first = host.bring_up()?;
+        host.write(&first, 0, &block(1))?;
+        let shared = sim_host::Identity { nsid: 2, ..first };
+        host.write(&shared, 0, &block(2))?;
+        let mut other = driver(device, 1);
+        let second = other.bring_up()?;
+        assert_eq!(second.nsid, 2);
+        let mut data = block(0);
+        other.read(&second, 0, &mut data)?;
+        assert_eq!(data, block(2));
+        other.write(&second, 0, &block(3))?;
+        let private = IoTransfer { write: true, nsid: 1, lba: 0, blocks: 1 }.entry([0x5_0000_0000, 0]);
+        let completion = other.execute(1, private, &[])?;
+        assert_ends(&completion, &[Status::INVALID_NAMESPACE], "Write to a namespace of another function");
+        let mut host = driver(device, 0);
+        host.bring_up()?;
+        host.read(&first, 0, &mut data)?;
+        assert_eq!(data, block(1));
+        host.read(&shared, 0, &mut data)?;
+        assert_eq!(data, block(3));
+        Ok(())
+    });
+}
+
+/// A reset of one function leaves the queues of the other alone.
+#[test]
+fn reset_of_a_function_leaves_the_other_alone() {
+    every_back_end_with_two_functions(|device| {
+        driver(device, 0).bring_up()?;
+        // The second function comes and goes; the first is not told to.
+        let mut other = driver(device, 1);
+        other.bring_up()?;
+        other.disable()?;
+        let csts =
+            device.read(sim_device::Access { function: 0, offset: nvme_spec::regs::CSTS.offset.into(), bytes: 4 });
+        assert_eq!(csts, 1, "still ready");
+        device.function_level_reset(1);
+        device.step(1000);
+        let csts =
+            device.read(sim_device::Access { function: 0, offset: nvme_spec::regs::CSTS.offset.into(), bytes: 4 });
+        assert_eq!(csts, 1, "still ready");
+        Ok(())
+    });
+}
+
+/// "Changed Namespace List": what another function has changed, until the list is read without Retain Asynchronous Event.
+#[test]
+fn namespace_changes_are_listed_for_the_other_function() {
+    every_back_end_with_two_functions(|device| {
+        let mut host = driver(device, 0);
+        host.start()?;
+        let mut list = ControllerList::new_zeroed();
+        list.count = 1.into();
+        list.identifiers[0] = 1.into();
+        let detach = SqEntry {
+            opcode: admin::NAMESPACE_ATTACHMENT,
+            nsid: 2.into(),
+            cdw10: cdw([management::DETACH, 0, 0, 0, 0, 0]),
+            ..SqEntry::default()
+        };
+        let completion = admin_with_data(&mut host, detach, list.as_bytes())?;
+        assert_ends(&completion, &[Status::SUCCESS], "detachment");
+        let read = |host: &mut Host<'_>, retain| -> Result<u32, DriverError> {
+            let (completion, data) = host.admin_data(get_log_page(lid::CHANGED_NAMESPACES, 4096, 0, retain), 4096)?;
+            assert_ends(&completion, &[Status::SUCCESS], "Changed Namespace List");
+            Ok(wire::<U32>(&data).get())
+        };
+        assert_eq!(read(&mut host, false)?, 0, "the function that asked knows");
+        // The list outlives a reset of the function that has not read it.
+        let mut host = driver(device, 1);
+        host.start()?;
+        assert_eq!(active(&mut host)?, Vec::<u32>::new());
+        assert_eq!((read(&mut host, true)?, read(&mut host, true)?), (2, 2));
+        assert_eq!((read(&mut host, false)?, read(&mut host, false)?), (2, 0));
+        assert_works(&mut host)
+    });
+}

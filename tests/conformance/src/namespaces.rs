@@ -1,0 +1,242 @@
+//! NVMe Base, "Namespace Management command", "Namespace Attachment command" and "Format NVM command".
+
+use nvme_spec::identify::{
+    cns, management, oacs, ControllerList, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES, NMIC_SHARED,
+};
+use nvme_spec::limits::NSID_BROADCAST;
+use nvme_spec::opcode::admin;
+use nvme_spec::{SqEntry, Status};
+use sim_host::{cdw, identify_entry, DriverError, IoTransfer};
+use zerocopy::little_endian::U32;
+use zerocopy::{FromZeros, IntoBytes};
+
+use crate::every_back_end;
+use crate::expect::{
+    admin_with_data, assert_admin, assert_ends, assert_works, bring_up, flush, start, wire, Host, Running,
+};
+
+fn identify<T: zerocopy::FromBytes>(host: &mut Host<'_>, structure: u8, nsid: u32) -> Result<T, DriverError> {
+    let (completion, data) = host.admin_data(identify_entry(structure, nsid), IDENTIFY_BYTES as usize)?;
+    assert_ends(&completion, &[Status::SUCCESS], &format!("Identify, CNS {structure:#04x}, NSID {nsid:#x}"));
+    Ok(wire(&data))
+}
+
+fn list(host: &mut Host<'_>, structure: u8) -> Result<Vec<u32>, DriverError> {
+    let list: [U32; 1024] = identify(host, structure, 0)?;
+    Ok(list.iter().map(|nsid| nsid.get()).take_while(|nsid| *nsid != 0).collect())
+}
+
+fn is_managed(host: &mut Host<'_>) -> Result<bool, DriverError> {
+    let controller: IdentifyController = identify(host, cns::CONTROLLER, 0)?;
+    Ok(controller.oacs.get() & oacs::NAMESPACE_MANAGEMENT != 0)
+}
+
+fn manage(nsid: u32, select: u32) -> SqEntry {
+    SqEntry {
+        opcode: admin::NAMESPACE_MANAGEMENT,
+        nsid: nsid.into(),
+        cdw10: cdw([select, 0, 0, 0, 0, 0]),
+        ..SqEntry::default()
+    }
+}
+
+fn wanted(blocks: u64, format: u8) -> IdentifyNamespace {
+    let mut data = IdentifyNamespace::new_zeroed();
+    (data.nsze, data.ncap, data.flbas) = (blocks.into(), blocks.into(), format);
+    data
+}
+
+fn create(host: &mut Host<'_>, data: &IdentifyNamespace) -> Result<sim_host::Completion, DriverError> {
+    admin_with_data(host, manage(0, management::CREATE), data.as_bytes())
+}
+
+/// Attaches to or detaches from controllers.
+fn attach(host: &mut Host<'_>, nsid: u32, select: u32, controllers: &[u16]) -> Result<Status, DriverError> {
+    let mut list = ControllerList::new_zeroed();
+    list.count = (controllers.len() as u16).into();
+    for (place, controller) in list.identifiers.iter_mut().zip(controllers) {
+        *place = (*controller).into();
+    }
+    let entry = SqEntry { opcode: admin::NAMESPACE_ATTACHMENT, ..manage(nsid, select) };
+    Ok(admin_with_data(host, entry, list.as_bytes())?.status.code())
+}
+
+/// The running controller with another namespace as its own.
+fn with_namespace<'d>(mut running: Running<'d>, nsid: u32) -> Result<Running<'d>, DriverError> {
+    let namespace: IdentifyNamespace = identify(&mut running.host, cns::NAMESPACE, nsid)?;
+    let format = namespace.lbaf[usize::from(namespace.flbas & 0xF)];
+    running.identity.nsid = nsid;
+    running.identity.namespace = namespace;
+    running.identity.lba_bytes = 1 << format.lbads;
+    running.identity.blocks = namespace.nsze.get();
+    Ok(running)
+}
+
+/// "Optional Admin Command Support": a controller without the commands refuses them.
+#[test]
+fn namespace_commands_are_there_exactly_if_announced() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        if !is_managed(&mut host)? {
+            let refused = &[Status::INVALID_OPCODE];
+            assert_admin(&mut host, manage(1, management::DELETE), refused, "Namespace Management");
+            let entry = SqEntry { opcode: admin::NAMESPACE_ATTACHMENT, ..manage(1, management::ATTACH) };
+            assert_admin(&mut host, entry, refused, "Namespace Attachment");
+            for structure in cns::ALLOCATED_NAMESPACES..=cns::CONTROLLERS {
+                let what = format!("CNS {structure:#04x}");
+                assert_admin(&mut host, identify_entry(structure, 1), &[Status::INVALID_FIELD], &what);
+            }
+        }
+        assert_works(&mut host)
+    });
+}
+
+/// "Namespace Management": a new namespace of each format is created, attached, used, detached and deleted, and no other one notices.
+#[test]
+fn created_namespaces_hold_data_of_their_own() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if !is_managed(&mut running.host)? {
+            return Ok(());
+        }
+        let old = running.identity;
+        let pattern = vec![0x5A; old.lba_bytes as usize];
+        running.host.write(&old, old.blocks - 1, &pattern)?;
+        let before: IdentifyController = identify(&mut running.host, cns::CONTROLLER, 0)?;
+        let me = before.cntlid.get();
+        for format in 0..=old.namespace.nlbaf {
+            let lba_bytes = 1_u64 << old.namespace.lbaf[usize::from(format)].lbads;
+            let created = create(&mut running.host, &wanted(0x10_0000 / lba_bytes, format))?;
+            assert_ends(&created, &[Status::SUCCESS], "creation");
+            let nsid = created.result;
+            assert!(list(&mut running.host, cns::ALLOCATED_NAMESPACES)?.contains(&nsid));
+            assert!(!list(&mut running.host, cns::ACTIVE_NAMESPACES)?.contains(&nsid), "not attached yet");
+            let completion = running.host.execute(1, flush(nsid), &[])?;
+            assert_ends(&completion, &[Status::INVALID_NAMESPACE, Status::INVALID_FIELD], "Flush before attachment");
+            let during: IdentifyController = identify(&mut running.host, cns::CONTROLLER, 0)?;
+            assert_eq!(before.unvmcap.get() - during.unvmcap.get(), 0x10_0000, "UNVMCAP");
+
+            assert_eq!(attach(&mut running.host, nsid, management::ATTACH, &[me])?, Status::SUCCESS);
+            running = with_namespace(running, nsid)?;
+            let new = running.identity;
+            assert_eq!((new.blocks, u64::from(new.lba_bytes)), (0x10_0000 / lba_bytes, lba_bytes));
+            for lba in [0, new.blocks - 1] {
+                let data = crate::expect::data(lba + 1, new.lba_bytes as usize);
+                running.host.write(&new, lba, &data)?;
+                let mut back = vec![0; data.len()];
+                running.host.read(&new, lba, &mut back)?;
+                assert_eq!(back, data);
+            }
+            let beyond = IoTransfer { write: true, nsid, lba: new.blocks, blocks: 1 }.entry([0x5_0000_0000, 0]);
+            let completion = running.host.execute(1, beyond, &[])?;
+            assert_ends(&completion, &[Status::LBA_OUT_OF_RANGE], "a block beyond the end");
+            let mut back = vec![0; pattern.len()];
+            running.host.read(&old, old.blocks - 1, &mut back)?;
+            assert_eq!(back, pattern, "the neighbour's last block");
+
+            assert_eq!(attach(&mut running.host, nsid, management::DETACH, &[me])?, Status::SUCCESS);
+            let completion = running.host.execute(1, flush(nsid), &[])?;
+            assert_ends(&completion, &[Status::INVALID_NAMESPACE, Status::INVALID_FIELD], "Flush after detachment");
+            running.host.admin("deletion", manage(nsid, management::DELETE))?;
+            assert!(!list(&mut running.host, cns::ALLOCATED_NAMESPACES)?.contains(&nsid));
+            let after: IdentifyController = identify(&mut running.host, cns::CONTROLLER, 0)?;
+            assert_eq!(after.unvmcap, before.unvmcap);
+        }
+        Ok(())
+    });
+}
+
+/// "Namespace Management" and "Namespace Attachment": each mistake and its status.
+#[test]
+fn mistakes_in_namespace_commands_have_their_status() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        if !is_managed(&mut host)? {
+            return Ok(());
+        }
+        let controller: IdentifyController = identify(&mut host, cns::CONTROLLER, 0)?;
+        let me = controller.cntlid.get();
+        let small = wanted(8, 0);
+        let too_many = controller.unvmcap.get() as u64 / 512 + 1;
+        let cases = [
+            ("NCAP below NSZE", IdentifyNamespace { ncap: 4.into(), ..small }, Status::THIN_PROVISIONING_NOT_SUPPORTED),
+            ("no such format", IdentifyNamespace { flbas: 0xF, ..small }, Status::INVALID_FORMAT),
+            ("protection information", IdentifyNamespace { dps: 1, ..small }, Status::INVALID_FIELD),
+            ("more than there is", wanted(too_many, 0), Status::NAMESPACE_INSUFFICIENT_CAPACITY),
+            ("2^64 - 1 blocks", wanted(u64::MAX, 0), Status::NAMESPACE_INSUFFICIENT_CAPACITY),
+        ];
+        for (what, data, status) in cases {
+            assert_ends(&create(&mut host, &data)?, &[status], what);
+        }
+        assert_admin(&mut host, manage(0, 2), &[Status::INVALID_FIELD], "reserved SEL");
+        let nsid = create(&mut host, &small)?.result;
+        let mut attach = |nsid, select, list: &[u16]| attach(&mut host, nsid, select, list);
+        assert_eq!(attach(nsid, management::DETACH, &[me])?, Status::NAMESPACE_NOT_ATTACHED);
+        assert_eq!(attach(nsid, management::ATTACH, &[])?, Status::CONTROLLER_LIST_INVALID);
+        assert_eq!(attach(nsid, management::ATTACH, &[0xFFF0])?, Status::CONTROLLER_LIST_INVALID);
+        assert_eq!(attach(nsid, management::ATTACH, &[me])?, Status::SUCCESS);
+        assert_eq!(attach(nsid, management::ATTACH, &[me])?, Status::NAMESPACE_ALREADY_ATTACHED);
+        assert_eq!(attach(controller.nn.get() + 1, management::ATTACH, &[me])?, Status::INVALID_NAMESPACE);
+        host.admin("deletion", manage(nsid, management::DELETE))?;
+        for (nsid, allowed) in [(nsid, Status::INVALID_FIELD), (0, Status::INVALID_NAMESPACE)] {
+            let allowed = &[allowed, Status::INVALID_NAMESPACE];
+            assert_admin(&mut host, manage(nsid, management::DELETE), allowed, "deletion of what is not there");
+        }
+        // As many as there may be, and one more.
+        let free = controller.nn.get() as usize - list(&mut host, cns::ALLOCATED_NAMESPACES)?.len();
+        for _ in 0..free {
+            assert_ends(
+                &create(&mut host, &IdentifyNamespace { nmic: NMIC_SHARED, ..small })?,
+                &[Status::SUCCESS],
+                "one",
+            );
+        }
+        assert_ends(&create(&mut host, &small)?, &[Status::NAMESPACE_IDENTIFIER_UNAVAILABLE], "one too many");
+        host.admin("deletion of all", manage(NSID_BROADCAST, management::DELETE))?;
+        assert_eq!(list(&mut host, cns::ALLOCATED_NAMESPACES)?, Vec::<u32>::new());
+        assert_works(&mut host)
+    });
+}
+
+fn format(nsid: u32, cdw10: u32) -> SqEntry {
+    SqEntry { opcode: admin::FORMAT_NVM, nsid: nsid.into(), cdw10: cdw([cdw10, 0, 0, 0, 0, 0]), ..SqEntry::default() }
+}
+
+/// "Format NVM command": every format that Identify Namespace offers, of one namespace and of all; others are refused.
+#[test]
+fn every_offered_format_can_be_chosen() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if running.identity.controller.oacs.get() & oacs::FORMAT == 0 {
+            assert_admin(&mut running.host, format(1, 0), &[Status::INVALID_OPCODE], "Format NVM");
+            return Ok(());
+        }
+        let old = running.identity;
+        let bytes = old.blocks * u64::from(old.lba_bytes);
+        for (number, nsid) in (0..=old.namespace.nlbaf).rev().flat_map(|n| [(n, old.nsid), (n, NSID_BROADCAST)]) {
+            running.host.admin("Format NVM", format(nsid, number.into()))?;
+            running = with_namespace(running, old.nsid)?;
+            let new = running.identity;
+            assert_eq!(new.namespace.flbas & 0xF, number);
+            assert_eq!(new.lba_bytes, 1 << old.namespace.lbaf[usize::from(number)].lbads);
+            assert_eq!(new.blocks, bytes / u64::from(new.lba_bytes));
+            let data = crate::expect::data(number.into(), new.lba_bytes as usize);
+            running.host.write(&new, new.blocks - 1, &data)?;
+            let mut back = vec![0; data.len()];
+            running.host.read(&new, new.blocks - 1, &mut back)?;
+            assert_eq!(back, data);
+        }
+        let host = &mut running.host;
+        for (what, cdw10, allowed) in [
+            ("a format that is not there", u32::from(old.namespace.nlbaf) + 1, &[Status::INVALID_FORMAT][..]),
+            ("protection information", 1 << 5, &[Status::INVALID_FORMAT, Status::INVALID_FIELD]),
+            ("reserved SES", 7 << 9, &[Status::INVALID_FIELD]),
+        ] {
+            assert_admin(host, format(old.nsid, cdw10), allowed, what);
+        }
+        for nsid in [0, old.controller.nn.get() + 1] {
+            assert_admin(host, format(nsid, 0), &[Status::INVALID_NAMESPACE], "no such namespace");
+        }
+        assert_works(host)
+    });
+}
