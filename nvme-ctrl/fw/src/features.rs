@@ -1,6 +1,7 @@
 //! The values of features. NVMe Base, "Feature Identifiers"; NVM Command Set, "Feature Identifiers".
 
 use nvme_spec::feature::notice;
+use nvme_spec::feature::ARBITRATION_DEFAULT;
 use nvme_spec::limits::IO_QUEUES_MAX;
 use nvme_spec::log::critical_warning;
 
@@ -50,7 +51,7 @@ pub(crate) struct Features {
 impl Features {
     pub(crate) const fn new() -> Self {
         Self {
-            arbitration: Value::new(0),
+            arbitration: Value::new(ARBITRATION_DEFAULT),
             power_management: Value::new(0),
             over_temperature: Value::new(WARNING_TEMPERATURE_K as u32),
             under_temperature: Value::new(0),

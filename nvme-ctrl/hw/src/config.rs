@@ -68,6 +68,9 @@ impl Config {
         fetches: 32,
     };
 
+    /// Twice as many I/O queues.
+    pub const MANY_QUEUES: Config = Config { io_queues: 128, ..Config::DEFAULT };
+
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {
         if self.functions == 0 || self.functions > firmware_port::FUNCTIONS_MAX {
@@ -134,6 +137,7 @@ const fn is_power_of_two_between(value: u32, low: u32, high: u32) -> bool {
 }
 
 const _: () = assert!(Config::SMALL.check().is_ok() && Config::DEFAULT.check().is_ok());
+const _: () = assert!(Config::MANY_QUEUES.check().is_ok());
 
 #[cfg(test)]
 mod tests {

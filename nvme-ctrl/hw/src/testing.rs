@@ -14,7 +14,7 @@ pub(crate) const CONFIGS: [Config; 2] = [Config::SMALL, Config::DEFAULT];
 
 /// The same for the blocks that know functions and queues: one of them has two functions, and no vector is wider than a word.
 pub(crate) const FUNCTION_CONFIGS: [Config; 2] =
-    [Config { functions: 2, ..Config::SMALL }, Config { functions: 1, io_queues: 8, ..Config::DEFAULT }];
+    [Config { functions: 2, io_queues: 6, ..Config::SMALL }, Config { functions: 1, io_queues: 8, ..Config::DEFAULT }];
 
 /// One test bed for each half of the controller, so that a change in one does not build the other again.
 static BEDS: [TestBed; 2] =

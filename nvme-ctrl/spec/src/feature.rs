@@ -1,5 +1,8 @@
 //! Features and asynchronous events. NVMe Base, "Get Features command", "Set Features command", "Asynchronous Event Request command".
 
+/// The default of Arbitration: no limit to a burst, and equal weights. NVMe Base, "Arbitration (Feature Identifier 01h)".
+pub const ARBITRATION_DEFAULT: u32 = 0b111;
+
 /// Feature Identifiers: CDW10 bits 7:0.
 pub mod fid {
     /// Arbitration.

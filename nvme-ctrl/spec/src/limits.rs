@@ -7,7 +7,7 @@ pub const QUEUE_ENTRIES_MAX: u32 = 4096;
 pub const QUEUE_ENTRIES_MIN: u32 = 2;
 
 /// I/O queue pairs of the default configuration.
-pub const IO_QUEUES_DEFAULT: u16 = 8;
+pub const IO_QUEUES_DEFAULT: u16 = 64;
 
 /// Most I/O queue pairs of any configuration: queue numbers have eight bits inside the controller, and queue 0 is the admin queue.
 pub const IO_QUEUES_MAX: u16 = 255;

@@ -20,7 +20,8 @@
 //! 2. `Choose`: functions take turns. With round robin all queues of a function are one class. With weighted round robin and urgent priority the
 //!    admin queue comes first, then urgent queues, then those of high, medium and low priority as long as their class has credits. A class
 //!    begins each round with as many credits as its weight; the round ends when no class with credits has anything to fetch.
-//! 3. `Mask`, `Turn` and `Name`: the queues of the class take turns. `above` remembers for each class the queues behind the one that was served last.
+//! 3. `Mask`, `Turn` and `Name`: the queues of the class take turns. `above` remembers for each class the queues behind the one that was granted
+//!    something last.
 //! 4. `Offer`: the candidate stands until it is `taken`. The search goes on at once without it; `settled` says that it has been granted
 //!    `settled_count` entries, which may be none. Weights are looked at only when all that was taken is settled.
 //!
@@ -339,7 +340,9 @@ impl Block for Arbiter {
                 }
             }
         });
-        above.write(clock, state.is(State::Name), class, !(turn | (turn - 1)));
+        // A turn that came to nothing, for want of room, is no turn.
+        let taken_class = function_row(function_number(taken_function), taken_kind.signal(), functions);
+        above.write(clock, settled & settled_count.any(), taken_class, !(taken_sq | (taken_sq - 1)));
 
         // 5. Outputs
         m.output("candidate", state.is(State::Offer));

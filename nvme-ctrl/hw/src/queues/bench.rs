@@ -503,6 +503,40 @@ fn functions_are_granted_by_themselves() {
     });
 }
 
+/// Whatever order doorbells come in, queues that share a full completion queue take turns.
+#[test]
+fn queues_with_one_completion_queue_take_turns() {
+    for (config, slots) in [(CONFIGS[0], [2, 4, 6]), (CONFIGS[1], [2, 3, 4])] {
+        let functions = u64::from(config.functions);
+        without_stalls(&Queues::new(config), |bench| {
+            bench.poke("granting", (1 << functions) - 1);
+            no_burst_limit(bench, functions);
+            change(bench, functions, CREATE_CQ, 2, 0, 0x10, 4);
+            for slot in slots {
+                change(bench, functions, CREATE_SQ, slot, 2, 0x20 + slot, 16);
+            }
+            let (mut shares, mut tails, mut head) = ([0; 8], [15u64; 8], 0);
+            for _ in 0..60 {
+                ring(bench, identity(functions, 2), true, head % 4);
+                slots.map(|slot| ring(bench, identity(functions, slot), false, tails[slot as usize] % 16));
+                bench.run(120);
+                for grant in bench.drain_fields("grant") {
+                    let (slot, count) = (grant.get("sqid"), grant.get("count"));
+                    shares[slot as usize] += count;
+                    tails[slot as usize] += count;
+                    let consumed = bench.fields("consumed").set("sqid", slot).words();
+                    bench.send("consumed", vec![consumed; count as usize]);
+                    bench.run(20);
+                    (0..count).for_each(|cid| complete(bench, "completion", slot, cid));
+                    bench.run(60);
+                    head += count;
+                }
+            }
+            assert!(slots.iter().all(|slot| shares[*slot as usize] >= 15), "{shares:?}");
+        });
+    }
+}
+
 /// Each kind of room wakes a queue that waits for it, without any help of another.
 #[test]
 fn whatever_makes_room_wakes_a_waiting_queue() {

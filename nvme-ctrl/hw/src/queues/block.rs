@@ -192,8 +192,9 @@ impl Block for Queues {
         let flag = |name: &str| m.reg_without_reset(name, clock, 1);
         let [sq_here, sq_runs, cq_here] = ["sq_here", "sq_runs", "cq_here"].map(flag);
         let [sq_is_meant, cq_is_meant] = ["sq_is_meant", "cq_is_meant"].map(flag);
-        let [in_range, kept_for_firmware, much_available] =
-            ["in_range", "kept_for_firmware", "much_available"].map(flag);
+        let [in_range, kept_for_firmware, much_available, someone_waits] =
+            ["in_range", "kept_for_firmware", "much_available", "someone_waits"].map(flag);
+        let is_first = m.reg_without_reset("is_first", clock, 1);
         let moved = m.reg_without_reset("moved", clock, INDEX_BITS);
         let limits = |name: &str| m.reg_without_reset(name, clock, GRANT_ENTRIES_MAX);
         let [limit_of_line, limit_of_room, limit_of_available, limit_of_turn] =
@@ -238,7 +239,8 @@ impl Block for Queues {
         let (cq_head, cq_head_read) = cq_table("cq_head", INDEX_BITS);
         let (room, room_read) = cq_table("room", INDEX_BITS);
         let (occupied, _) = cq_table("occupied", INDEX_BITS);
-        let (waiters, _) = cq_table("waiters", slots);
+        let (waiters, waiters_read) = cq_table("waiters", slots);
+        let (first_waiter, first_waiter_read) = cq_table("first_waiter", 1 + slot_bits);
 
         // 3. Conditions, step 1: which event is next. What is in work is in registers of one bit, because much hangs on it.
         let arbiter = m.instance("arbiter", &Arbiter::new(self.config));
@@ -427,13 +429,18 @@ impl Block for Queues {
             let last_in_line = in_last_line.mux(sq_last_read.low(3), lit(GRANT_ENTRIES_MAX - 1, 3));
             reaches((last_in_line - sq_fetched_read.low(3)).zext(4) + 1)
         });
+        let is_first_now = m.wire("is_first_now", first_waiter_read.eq(cat(&[read_sq, lit(1u8, 1)])));
         limit_of_room.set({
             let possible = reaches(room_read);
             // The next entry that becomes free is kept for firmware.
             let one_less = cat(&[lit(0u8, 1), possible.bits(1..GRANT_ENTRIES_MAX)]);
-            bit_at(wanted_by_firmware, read_cq).mux(one_less, possible)
+            // Another queue has waited longer.
+            let must_wait = first_waiter_read.bit(0) & !is_first_now;
+            bit_at(wanted_by_firmware, read_cq).mux(one_less, possible) & (!must_wait).repeat(GRANT_ENTRIES_MAX)
         });
+        is_first.set(is_first_now);
         limit_of_available.set(reaches(available_read));
+        someone_waits.set(waiters_read.any());
         much_available.set(available_read.gt(GRANT_ENTRIES_MAX));
 
         // 4. Next state, step 3: the event takes effect.
@@ -488,6 +495,11 @@ impl Block for Queues {
                 when(function.bit(number), || total.set(after(*total)));
             }
         };
+        let ends_first = || {
+            first_waiter.write_zero();
+            pending_set.set(waiters.now);
+            waiters.write_zero();
+        };
         let leave_flight = || in_flight_changes(lit(1u8, 1), true);
         let end_reservation = || {
             leave_flight();
@@ -515,7 +527,8 @@ impl Block for Queues {
                     free.write(free.now - moved);
                     when(has_moved, || {
                         pending_set.set(this_sq);
-                        hint.set(sq_runs);
+                        // Whoever waits for room in the same completion queue was there before.
+                        hint.set(sq_runs & !someone_waits);
                     });
                 });
             }
@@ -557,10 +570,15 @@ impl Block for Queues {
                     room.write(room.now - count.zext(INDEX_BITS));
                     in_flight_changes(count, false);
                     when(!leaves_some, || pending_clear.set(this_sq));
+                    when(is_first, ends_first);
                 })
                 .otherwise(|| {
                     pending_clear.set(this_sq);
-                    when(sq_runs & limit_of_available.bit(0), || waiters.write(waiters.now | this_sq));
+                    when(sq_runs & limit_of_available.bit(0), || {
+                        waiters.write(waiters.now | this_sq);
+                        when(!first_waiter.now.bit(0), || first_waiter.write(cat(&[sq, lit(1u8, 1)])));
+                    })
+                    .else_when(is_first, ends_first);
                 });
             }
             Event::Reminded => {
@@ -606,18 +624,20 @@ impl Block for Queues {
                         cq_interrupts.write(change.interrupts);
                         room.write(change.last);
                         cq_phase.write(lit(1u8, 1));
-                        for table in [&cq_tail, &cq_head, &occupied, &waiters] {
+                        for table in [&cq_tail, &cq_head, &occupied, &waiters, &first_waiter] {
                             table.write_zero();
                         }
                     }
-                    QueueOperation::StopSubmission => sq_active.set(sq_active & !this_sq & !sq_gone),
+                    QueueOperation::StopSubmission => {
+                        sq_active.set(sq_active & !this_sq & !sq_gone);
+                        when(is_first, ends_first);
+                    }
                     QueueOperation::DeleteSubmission => {
                         sq_active.set(sq_active & !this_sq & !sq_gone);
                         when(!in_flight.now.any(), || sq_exists.set(sq_exists & !this_sq & !sq_gone));
                         // A refused completion of this queue will not come again.
                         wanted_by_firmware.set(wanted_by_firmware & !this_cq & !cq_gone);
-                        pending_set.set(waiters.now);
-                        waiters.write_zero();
+                        ends_first();
                     }
                     QueueOperation::DeleteCompletion => cq_exists.set(cq_exists & !this_cq & !cq_gone),
                 });

@@ -40,7 +40,8 @@
 //!    inside one 512-byte line and inside the ring, up to 8 and to what the arbiter allows. A grant takes them from `available` and `room`: the
 //!    completions of granted entries always have room.
 //! 2. A queue with available entries has its bit in `pending`. If its completion queue has no room, the bit moves to `waiters` of the
-//!    completion queue, and comes back with whatever makes room. So a full completion queue costs the other queues nothing.
+//!    completion queue, and comes back with whatever makes room. So a full completion queue costs the other queues nothing. The first that waits
+//!    (`first_waiter`) is the next that gets room: whoever asks before it waits too.
 //! 3. A completion of hardware turns its reservation into an occupied entry. A command that firmware has taken gives its reservation back.
 //! 4. A completion of firmware has no reservation. Without room it is refused, and the next entry that becomes free is kept for firmware
 //!    (`wanted_by_firmware`), so that a busy queue cannot starve it.

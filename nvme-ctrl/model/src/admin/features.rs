@@ -1,5 +1,6 @@
 //! NVMe Base, "Get Features command" and "Set Features command".
 
+use nvme_spec::feature::ARBITRATION_DEFAULT;
 use nvme_spec::feature::{fid, notice, timestamp, write_protection};
 use nvme_spec::limits::{CORE_HZ, NSID_BROADCAST};
 use nvme_spec::log::critical_warning;
@@ -61,7 +62,7 @@ pub(crate) struct Features {
 impl Features {
     pub(crate) fn new(vectors: u16) -> Self {
         Self {
-            arbitration: 0,
+            arbitration: ARBITRATION_DEFAULT,
             power_management: 0,
             over_temperature: WARNING_TEMPERATURE,
             under_temperature: 0,
