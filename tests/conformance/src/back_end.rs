@@ -46,7 +46,8 @@ fn options(config: nvme_hw::Config, seed: u64) -> sim_cosim::Options {
     }
 }
 
-fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
+/// The hardware with its firmware under Verilator.
+pub fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
     match sim_cosim::Verilated::new(&options(config, seed)) {
         Ok(device) => Box::new(device),
         Err(error) => panic!("{error}\nBACK_END=model and BACK_END=evaluated-small need no tools."),

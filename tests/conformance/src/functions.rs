@@ -11,14 +11,19 @@ use sim_host::{cdw, identify_entry, Driver, DriverError, IoTransfer, Options};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
+use crate::back_end::verilated;
 use crate::expect::{admin_with_data, assert_ends, assert_works, flush, get_log_page, wire, Host};
 use crate::seed;
 
 /// Runs a test on every back end with two functions.
 fn every_back_end_with_two_functions(body: fn(&mut dyn Device) -> Result<(), DriverError>) {
-    let mut device = ModelDevice::new(Config { seed: seed(), ..Config::TWO_FUNCTIONS }, HostMemory::new());
-    if let Err(error) = body(&mut device) {
-        panic!("{error}\nreplay: SEED={:#x} cargo test -p conformance functions", seed());
+    let model = || -> Box<dyn Device> {
+        Box::new(ModelDevice::new(Config { seed: seed(), ..Config::TWO_FUNCTIONS }, HostMemory::new()))
+    };
+    for mut device in [model(), verilated(nvme_hw::Config::DEFAULT, seed())] {
+        if let Err(error) = body(&mut *device) {
+            panic!("{}: {error}\nreplay: SEED={:#x} cargo test -p conformance functions", device.name(), seed());
+        }
     }
 }
 
