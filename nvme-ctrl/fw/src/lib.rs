@@ -130,8 +130,11 @@ impl<M: Mmio> Firmware<M> {
                 self.poll_function(function);
             }
         }
+        let latched = events & (event::COMPLETION_ROOM.mask() | event::TRANSFER_DONE.mask()) as u32;
+        if latched != 0 {
+            self.port.write(&regs::EVENTS_CLEAR, latched);
+        }
         if raised(event::COMPLETION_ROOM) {
-            self.port.write(&regs::EVENTS_CLEAR, event::COMPLETION_ROOM.set32(0, 1));
             self.commands.retry_all();
         }
         if raised(event::ALARM) {
