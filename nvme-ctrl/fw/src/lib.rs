@@ -35,6 +35,7 @@ mod namespaces;
 mod port;
 mod queues;
 mod request;
+mod sanitize;
 mod shutdown;
 mod slots;
 mod transfer;
@@ -53,6 +54,7 @@ use namespaces::Namespaces;
 use port::{Hardware, Port};
 use queues::Slots;
 use request::Request;
+use sanitize::Sanitize;
 use slots::FirmwareSlots;
 use transfer::Transfer;
 
@@ -75,6 +77,9 @@ pub struct Firmware<M> {
     frames: Frames,
     namespaces: Namespaces,
     slots: FirmwareSlots,
+    sanitize: Sanitize,
+    /// Write commands when the last sanitize operation was complete.
+    written_at_sanitize: u64,
 }
 
 impl<M: Mmio> Firmware<M> {
@@ -93,6 +98,8 @@ impl<M: Mmio> Firmware<M> {
             frames: Frames::new(),
             namespaces: Namespaces::new(),
             slots: FirmwareSlots::new(),
+            sanitize: Sanitize::new(),
+            written_at_sanitize: 0,
         }
     }
 
@@ -117,6 +124,7 @@ impl<M: Mmio> Firmware<M> {
     /// Whether something is kept that a later poll continues even if no event is raised in between.
     pub fn is_busy(&self) -> bool {
         self.transfer.is_some()
+            || self.sanitize.is_going_on()
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }
@@ -140,6 +148,7 @@ impl<M: Mmio> Firmware<M> {
         if raised(event::ALARM) {
             self.notice_alarm();
         }
+        self.poll_sanitize();
         if self.functions.iter().all(|function| function.state != State::Ready) {
             return;
         }

@@ -136,6 +136,11 @@ impl FirmwareSlots {
         self.running = self.revisions[index].expect("the slot has an image");
     }
 
+    /// Whether an image waits for a controller reset.
+    pub(crate) const fn has_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// A controller reset.
     pub(crate) fn activate_pending(&mut self) {
         if let Some(index) = self.pending {

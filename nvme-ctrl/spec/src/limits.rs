@@ -73,6 +73,9 @@ pub const FIRMWARE_SLOTS: u32 = 3;
 /// Identify Controller, KAS: granularity of the Keep Alive Timer in units of 100 milliseconds.
 pub const KEEP_ALIVE_GRANULARITY_100_MS: u16 = 1;
 
+/// Units of the storage that firmware has erased at a time: 64 MiB.
+pub const ERASE_UNITS_PER_STEP: u64 = 1 << 14;
+
 /// CAP.TO in units of 500 milliseconds: the longest time from CC.EN to CSTS.RDY.
 pub const READY_TIMEOUT_500_MS: u8 = 20;
 
