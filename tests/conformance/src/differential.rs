@@ -215,7 +215,7 @@ impl AdminCase {
             admin::IDENTIFY => {
                 let structure = *random.pick(&[0, 0, 2, 5, 6, 7, 8, 0xF, 0x10, 0x11, 0x12, 0x13, 0x14, 0x1C, 0x20]);
                 data_is_determined = true;
-                [structure | small(random) / 3 << 16, if random.below(8) == 0 { 1 << 24 } else { 0 }]
+                [structure | ((small(random) / 3) << 16), if random.below(8) == 0 { 1 << 24 } else { 0 }]
             }
             admin::GET_LOG_PAGE => {
                 let log_page = *random.pick(&[0, 3, 4, 5, 6, 0x81, 0xC1]);
@@ -305,6 +305,7 @@ fn admin_commands_end_as_on_the_reference_model() {
             io_queues: subject.running.queues,
             queue_entries_max: crate::expect::queue_entries_max(&mut subject.running.host),
             is_managed: controller.oacs.get() & oacs::NAMESPACE_MANAGEMENT != 0,
+            can_sanitize: controller.sanicap.get() != 0,
             spare_bytes: controller.unvmcap.get() as u64,
             ..Config::DEFAULT
         };
