@@ -164,6 +164,8 @@ impl<M: Mmio> Firmware<M> {
             return;
         }
         self.poll_inbox();
+        // Once more: no event tells that a command has come for a frame that waits.
+        self.poll_frames();
         self.execute_aborts();
         self.deliver_events();
         self.commands.poll(&mut self.port);

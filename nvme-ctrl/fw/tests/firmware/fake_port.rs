@@ -191,6 +191,11 @@ impl FakePort {
         self.values.insert(regs::of_function(register, function).offset, value);
     }
 
+    /// The event line: while it is low, and firmware is not busy, nobody calls firmware.
+    pub fn event_line(&self) -> bool {
+        self.events() != 0
+    }
+
     /// What was last written to a register of function 0, or of the controller.
     pub fn written(&self, register: &Reg) -> u32 {
         self.value(register.offset)

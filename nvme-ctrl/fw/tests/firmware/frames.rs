@@ -69,6 +69,18 @@ fn frames_wait_for_a_command() {
     assert_eq!(bench.execute(2, receive()).ok(), 60);
 }
 
+/// Firmware is called only for events, and while it says that it is busy: a frame that waits is delivered all the same.
+#[test]
+fn a_waiting_frame_does_not_wait_for_an_event() {
+    let mut bench = ready();
+    let frame = send(&mut bench, 1, 64);
+    bench.submit(1, frame);
+    bench.run_to_rest();
+    let receiver = bench.submit(2, receive());
+    bench.run_to_rest();
+    assert_eq!(bench.completions_of(2, receiver).len(), 1);
+}
+
 /// As many commands as are promised are held, without a slot of the hardware; one more is refused, and other commands go on.
 #[test]
 fn thousands_of_commands_are_held() {

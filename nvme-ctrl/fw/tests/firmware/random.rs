@@ -154,7 +154,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     // All is well from here on: everything that is not held is completed.
     bench.port().in_flight.clear();
     bench.port().host_makes_room();
-    bench.polls(300);
+    bench.run_to_rest();
     host.reap(&mut bench)?;
     let is_held = |sqid: u8, entry: &SqEntry| match sqid {
         0 => entry.opcode == admin::ASYNC_EVENT_REQUEST,
