@@ -82,6 +82,11 @@ impl FirmwareSlots {
         }
     }
 
+    /// Whether something was downloaded since the last image was stored.
+    pub(crate) const fn has_download(&self) -> bool {
+        self.download.received > 0
+    }
+
     fn drop_download(&mut self) {
         self.download.received = 0;
         self.download.crc = Crc32::new();

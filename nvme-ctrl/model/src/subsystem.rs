@@ -300,6 +300,11 @@ impl Subsystem {
         Ok(())
     }
 
+    /// Whether there is a newly downloaded image, good or bad.
+    pub(crate) const fn has_download(&self) -> bool {
+        !self.download.is_empty()
+    }
+
     pub(crate) fn add_part(&mut self, offset: u64, data: &[u8]) {
         self.download.truncate(offset as usize);
         self.download.extend_from_slice(data);

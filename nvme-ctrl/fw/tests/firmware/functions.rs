@@ -106,6 +106,10 @@ fn frames_stay_with_their_function() {
     assert_eq!(bench.completions_of(slots[0], receivers[0]), []);
     assert_eq!(bench.completions_of(slots[1], receivers[1])[0].function, 1);
     assert_eq!(bench.port().sent.last().unwrap().function, 1);
+    // A frame that waits is not for the other function either.
+    bench.submit(slots[1], command(io::SEND_FRAME, 0, &[16, 0, 64]));
+    bench.polls(20);
+    assert_eq!(bench.completions_of(slots[0], receivers[0]), []);
 }
 
 /// C21: what one function has, the other cannot get, and each has at least one pair.
