@@ -68,10 +68,6 @@ impl<M: Mmio> Firmware<M> {
         if !nvme_spec::sanitize::is_allowed(entry.opcode) && entry.opcode != opcode::SANITIZE {
             self.sanitize.check()?;
         }
-        // Any command shows that the host is there. NVMe Base, "Keep Alive", command based.
-        if self.of(request.function).keep_alive.timeout_ms > 0 {
-            self.restart_keep_alive(request.function);
-        }
         execute(self, request)
     }
 

@@ -97,7 +97,6 @@ impl Controller {
                 return Answer::Done(Err(status));
             }
         }
-        self.restart_keep_alive();
         let result = match entry.opcode {
             admin::DELETE_IO_SQ => self.delete_io_sq(entry),
             admin::CREATE_IO_SQ => self.create_io_sq(entry),
@@ -113,7 +112,10 @@ impl Controller {
             admin::FORMAT_NVM => self.format_nvm(entry),
             admin::FIRMWARE_IMAGE_DOWNLOAD => self.firmware_image_download(entry, host),
             admin::FIRMWARE_COMMIT => self.firmware_commit(entry),
-            admin::KEEP_ALIVE => Ok(0),
+            admin::KEEP_ALIVE => {
+                self.restart_keep_alive();
+                Ok(0)
+            }
             admin::SANITIZE => self.sanitize(entry),
             _ => match self.admin.events.hold(entry.cid.get()) {
                 Ok(()) => return Answer::Held,
