@@ -139,7 +139,10 @@ impl<M: Mmio> Firmware<M> {
         let coalescing = features.interrupt_coalescing.current;
         let arbitration = features.arbitration.current;
         self.port.write_of(&regs::COALESCING, function, coalescing);
-        self.port.write(&regs::ARBITRATION, arbitration);
+        // There is one for all functions: what another one has set stays.
+        if self.functions.iter().all(|other| other.state != State::Ready) {
+            self.port.write(&regs::ARBITRATION, arbitration);
+        }
         for vector in 0..self.hardware.vectors {
             self.write_vector(function, vector);
         }

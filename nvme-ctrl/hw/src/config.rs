@@ -93,9 +93,9 @@ impl Config {
         Ok(())
     }
 
-    /// Number of queue pairs, with the admin queue pair.
+    /// Number of queue pairs, with the admin queue pair of each function.
     pub const fn queues(&self) -> u32 {
-        self.io_queues + 1
+        self.io_queues + self.functions
     }
 
     /// Width of a queue number inside the controller.
@@ -108,9 +108,9 @@ impl Config {
         self.lba_bytes.trailing_zeros()
     }
 
-    /// Number of interrupt vectors: one for each completion queue.
+    /// Number of interrupt vectors of each function: one for each completion queue that it may have.
     pub const fn vectors(&self) -> u32 {
-        self.queues()
+        self.io_queues + 1
     }
 
     /// A suffix for the names of modules that depend on the configuration.

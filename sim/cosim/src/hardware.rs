@@ -76,6 +76,7 @@ pub struct Hardware<S> {
     name: &'static str,
     /// The firmware owns its register bus, and with it the machine.
     firmware: Firmware<Machine<S>>,
+    functions: u8,
     outline: Outline,
 }
 
@@ -155,8 +156,13 @@ impl<S: Simulator> Hardware<S> {
             Machine::new(model, ram, options.host, options.memory, options.seed, options.firmware_clocks_max);
         machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
         let blocks = options.namespace_bytes / u64::from(options.config.lba_bytes);
-        let firmware = Firmware::new(machine, nvme_fw::Config::new(blocks, SERIAL_NUMBER));
-        Self { name, firmware, outline: Outline::of(design) }
+        // A second function shares half of the storage with the first.
+        let config = match options.config.functions {
+            1 => nvme_fw::Config::new(blocks, SERIAL_NUMBER),
+            _ => nvme_fw::Config::with_two_functions(blocks / 2, blocks / 2, SERIAL_NUMBER),
+        };
+        let functions = options.config.functions as u8;
+        Self { name, firmware: Firmware::new(machine, config), functions, outline: Outline::of(design) }
     }
 
     /// What the hardware description knows of the signals in a waveform.
@@ -177,6 +183,11 @@ impl<S: Simulator> Hardware<S> {
         } else {
             self.machine_mut().tick();
         }
+    }
+
+    /// Whether the access is to BAR0 of a function that is there.
+    const fn is_in_a_bar(&self, access: Access) -> bool {
+        access.function < self.functions && access.offset + access.bytes as u64 <= nvme_spec::regs::BAR0_BYTES as u64
     }
 
     fn machine(&self) -> &Machine<S> {
@@ -208,7 +219,7 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn read(&mut self, access: Access) -> u64 {
-        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
+        if !self.is_in_a_bar(access) {
             return 0;
         }
         let first = address(access) & !3;
@@ -229,7 +240,7 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn write(&mut self, access: Access, value: u64) {
-        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES) || access.function != 0 {
+        if !self.is_in_a_bar(access) {
             return;
         }
         let mut address = address(access) & !3;
