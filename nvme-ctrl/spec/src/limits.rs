@@ -30,11 +30,8 @@ pub const TRANSFER_BYTES_MAX: u32 = PAGE_BYTES << MDTS;
 /// Bytes of the firmware's data buffer, and most bytes of a transfer that firmware asks for.
 pub const BUFFER_BYTES: u32 = 4096;
 
-/// The namespace.
+/// The first namespace.
 pub const NSID: u32 = 1;
-
-/// Identify Controller, NN: number of namespaces.
-pub const NAMESPACES: u32 = 1;
 
 /// Most namespaces of the subsystem: rows of the hardware's table.
 pub const NAMESPACES_MAX: u32 = 8;
