@@ -3,7 +3,7 @@
 //! An event that occurs waits until the host has an event request outstanding. When it is told, further events of its type wait until the host
 //! has read the type's log page with Retain Asynchronous Event 0.
 
-use nvme_spec::feature::{error_event, event_result, event_type, notice_event, smart_event};
+use nvme_spec::feature::{error_event, event_result, event_type, io_command_set_event, notice_event, smart_event};
 use nvme_spec::firmware_port::{self as regs, function_events as event};
 use nvme_spec::limits::ASYNC_EVENT_REQUESTS;
 use nvme_spec::log::lid;
@@ -23,15 +23,17 @@ pub(crate) enum Event {
     TemperatureThreshold,
     NamespaceAttributeChanged,
     FirmwareActivationStarting,
+    SanitizeCompleted,
 }
 
 impl Event {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::InvalidDoorbellRegister,
         Self::InvalidDoorbellValue,
         Self::TemperatureThreshold,
         Self::NamespaceAttributeChanged,
         Self::FirmwareActivationStarting,
+        Self::SanitizeCompleted,
     ];
 
     const fn event_type(self) -> u8 {
@@ -39,6 +41,7 @@ impl Event {
             Self::InvalidDoorbellRegister | Self::InvalidDoorbellValue => event_type::ERROR,
             Self::TemperatureThreshold => event_type::SMART,
             Self::NamespaceAttributeChanged | Self::FirmwareActivationStarting => event_type::NOTICE,
+            Self::SanitizeCompleted => event_type::IO_COMMAND_SET,
         }
     }
 
@@ -49,6 +52,7 @@ impl Event {
             Self::TemperatureThreshold => lid::SMART,
             Self::NamespaceAttributeChanged => lid::CHANGED_NAMESPACES,
             Self::FirmwareActivationStarting => lid::FIRMWARE_SLOT,
+            Self::SanitizeCompleted => lid::SANITIZE_STATUS,
         }
     }
 
@@ -60,6 +64,7 @@ impl Event {
             Self::TemperatureThreshold => smart_event::TEMPERATURE_THRESHOLD,
             Self::NamespaceAttributeChanged => notice_event::NAMESPACE_ATTRIBUTE_CHANGED,
             Self::FirmwareActivationStarting => notice_event::FIRMWARE_ACTIVATION_STARTING,
+            Self::SanitizeCompleted => io_command_set_event::SANITIZE_COMPLETED,
         };
         event_result(self.event_type(), information, self.log_page())
     }

@@ -53,6 +53,7 @@ impl<M: Mmio> Firmware<M> {
     /// An I/O command that hardware does not execute: it is firmware's, or it is not valid.
     fn answer_io(&mut self, request: &Request) -> Result<Answer, Status> {
         let entry = &request.entry;
+        self.sanitize.check()?;
         if let Some(command) = FrameCommand::decode(entry) {
             return self.frame_command(request, command?);
         }

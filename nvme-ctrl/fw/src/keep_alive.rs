@@ -1,4 +1,5 @@
-//! Keep Alive. NVMe Base, "Keep Alive": a host that is silent for longer than it has promised is gone.
+//! Keep Alive. NVMe Base, "Keep Alive": a host that sends no Keep Alive command for longer than it has promised is gone. Other commands do not count:
+//! Identify Controller, CTRATT, does not announce traffic based keep alive.
 
 use nvme_spec::firmware_port::{ALARM_UNIT_LOG2_CLOCKS, CLOCK};
 use nvme_spec::limits::CORE_HZ;

@@ -35,6 +35,7 @@ mod namespaces;
 mod port;
 mod queues;
 mod request;
+mod sanitize;
 mod shutdown;
 mod slots;
 mod transfer;
@@ -53,6 +54,7 @@ use namespaces::Namespaces;
 use port::{Hardware, Port};
 use queues::Slots;
 use request::Request;
+use sanitize::Sanitize;
 use slots::FirmwareSlots;
 use transfer::Transfer;
 
@@ -75,6 +77,9 @@ pub struct Firmware<M> {
     frames: Frames,
     namespaces: Namespaces,
     slots: FirmwareSlots,
+    sanitize: Sanitize,
+    /// Write commands when the last sanitize operation was complete.
+    written_at_sanitize: u64,
 }
 
 impl<M: Mmio> Firmware<M> {
@@ -93,6 +98,8 @@ impl<M: Mmio> Firmware<M> {
             frames: Frames::new(),
             namespaces: Namespaces::new(),
             slots: FirmwareSlots::new(),
+            sanitize: Sanitize::new(),
+            written_at_sanitize: 0,
         }
     }
 
@@ -117,6 +124,7 @@ impl<M: Mmio> Firmware<M> {
     /// Whether something is kept that a later poll continues even if no event is raised in between.
     pub fn is_busy(&self) -> bool {
         self.transfer.is_some()
+            || self.sanitize.is_going_on()
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }
@@ -130,13 +138,17 @@ impl<M: Mmio> Firmware<M> {
                 self.poll_function(function);
             }
         }
+        let latched = events & (event::COMPLETION_ROOM.mask() | event::TRANSFER_DONE.mask()) as u32;
+        if latched != 0 {
+            self.port.write(&regs::EVENTS_CLEAR, latched);
+        }
         if raised(event::COMPLETION_ROOM) {
-            self.port.write(&regs::EVENTS_CLEAR, event::COMPLETION_ROOM.set32(0, 1));
             self.commands.retry_all();
         }
         if raised(event::ALARM) {
             self.notice_alarm();
         }
+        self.poll_sanitize();
         if self.functions.iter().all(|function| function.state != State::Ready) {
             return;
         }
@@ -152,6 +164,8 @@ impl<M: Mmio> Firmware<M> {
             return;
         }
         self.poll_inbox();
+        // Once more: no event tells that a command has come for a frame that waits.
+        self.poll_frames();
         self.execute_aborts();
         self.deliver_events();
         self.commands.poll(&mut self.port);

@@ -59,11 +59,13 @@ pub(crate) struct Namespaces {
     made: u32,
     /// Whether there may be more than one.
     pub(crate) is_managed: bool,
+    /// The hardware knows of no namespace, so that every I/O command comes to firmware.
+    pub(crate) is_hidden: bool,
 }
 
 impl Namespaces {
     pub(crate) const fn new() -> Self {
-        Self { table: [None; COUNT], units: 0, made: 0, is_managed: false }
+        Self { table: [None; COUNT], units: 0, made: 0, is_managed: false, is_hidden: false }
     }
 
     /// The namespaces of the start.
@@ -194,7 +196,7 @@ impl Namespaces {
     /// The row of the hardware's table.
     fn row(&self, index: usize) -> NamespaceRow {
         let none = NamespaceRow { base_units: 0, blocks: 0, attached: 0, lba_shift: 0, is_write_protected: false };
-        self.table[index].map_or(none, |namespace| NamespaceRow {
+        self.table[index].filter(|_| !self.is_hidden).map_or(none, |namespace| NamespaceRow {
             base_units: namespace.base_units,
             blocks: namespace.blocks,
             attached: namespace.attached,

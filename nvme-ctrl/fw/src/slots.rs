@@ -82,6 +82,11 @@ impl FirmwareSlots {
         }
     }
 
+    /// Whether something was downloaded since the last image was stored.
+    pub(crate) const fn has_download(&self) -> bool {
+        self.download.received > 0
+    }
+
     fn drop_download(&mut self) {
         self.download.received = 0;
         self.download.crc = Crc32::new();
@@ -134,6 +139,11 @@ impl FirmwareSlots {
         self.active = index;
         self.pending = None;
         self.running = self.revisions[index].expect("the slot has an image");
+    }
+
+    /// Whether an image waits for a controller reset.
+    pub(crate) const fn has_pending(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// A controller reset.

@@ -19,6 +19,8 @@ pub struct Config {
     pub spare_bytes: u64,
     /// Whether the host may make and delete namespaces, and choose the size of their blocks.
     pub is_managed: bool,
+    /// Whether sanitize operations are supported.
+    pub can_sanitize: bool,
     /// Commands that may be executed at the same time.
     pub commands_max: usize,
     /// Seed of every choice that the specification leaves to the controller: how long things take, and in which order commands end.
@@ -56,6 +58,7 @@ impl Config {
         shared_blocks: 0,
         spare_bytes: 16 << 20,
         is_managed: true,
+        can_sanitize: true,
         commands_max: 32,
         seed: 0x5EED,
     };
@@ -67,6 +70,7 @@ impl Config {
         blocks: 8192,
         spare_bytes: 0,
         is_managed: false,
+        can_sanitize: false,
         commands_max: 2,
         ..Self::DEFAULT
     };

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
+use nvme_spec::opcode::io;
 use nvme_spec::regs::{self, shst};
 use nvme_spec::{CqEntry, FrameCommand, SqEntry, Status};
 use zerocopy::IntoBytes;
@@ -246,6 +247,8 @@ impl Controller {
         self.take_posted_write();
         self.follow_enable();
         self.follow_subsystem();
+        let moves_data = self.running.iter().any(|running| matches!(running.work, Work::Moving(_)));
+        self.subsystem.go_on_sanitizing(self.function, moves_data);
         let is_alive = matches!(self.life, Life::Ready) && !self.registers.is_failed();
         if !is_alive || !self.sideband.bus_master_enable {
             return;
@@ -407,6 +410,10 @@ impl Controller {
             }
             return;
         }
+        if let Err(status) = self.subsystem.check_sanitize() {
+            self.end(index, Err(status));
+            return;
+        }
         if let Some(command) = FrameCommand::decode(&entry) {
             match command.and_then(|command| self.frame_command(queue, &entry, command, host)) {
                 // A held command has its place in the completion queue only when it ends.
@@ -438,6 +445,9 @@ impl Controller {
             self.admin.log_error(queue, entry, status.for_host());
         } else if queue != 0 {
             self.admin.count(entry, self.subsystem.lba_bytes(entry.nsid.get()));
+            if entry.opcode == io::WRITE {
+                self.subsystem.count_write();
+            }
         }
         self.finish(queue, entry.cid.get(), result, true);
     }

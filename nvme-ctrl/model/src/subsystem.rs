@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nvme_spec::identify::FIRMWARE_REVISION;
 use nvme_spec::image::{crc32, ImageHeader, HEADER_BYTES, IMAGE_BYTES_MAX, MAGIC};
 use nvme_spec::limits::{FIRMWARE_SLOTS, NAMESPACES_MAX, NSID_BROADCAST, STORAGE_UNIT_BYTES};
+use nvme_spec::sanitize::{status, SanitizeLog, GLOBAL_DATA_ERASED, NO_ESTIMATE, PROGRESS_NONE};
 use nvme_spec::{firmware_port, NamespaceInfo, Status};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, FromZeros};
 
 use crate::storage::Storage;
 use crate::Config;
@@ -45,6 +46,30 @@ pub(crate) enum Notice {
     Namespace(u32),
     /// An image is being activated.
     Activation,
+    /// A sanitize operation has ended.
+    Sanitized,
+}
+
+/// What a sanitize operation is at. NVMe Base, "Sanitize Operations".
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sanitizing {
+    /// Waits for the controllers that are not in the set: they may have commands that move data.
+    Draining(BTreeSet<u8>),
+    /// So many of [`SANITIZE_STEPS`] are done.
+    Erasing(u32),
+}
+
+/// Clocks that a sanitize operation takes.
+const SANITIZE_STEPS: u32 = 500;
+
+/// The last sanitize operation.
+#[derive(Default)]
+pub(crate) struct Sanitize {
+    going_on: Option<Sanitizing>,
+    status: u16,
+    cdw10: u32,
+    /// Write commands since it was complete.
+    written: u64,
 }
 
 /// See the top of this module.
@@ -65,6 +90,7 @@ pub(crate) struct Subsystem {
     pub(crate) active_slot: usize,
     pub(crate) next_slot: Option<usize>,
     running: [u8; 8],
+    pub(crate) sanitize: Sanitize,
 }
 
 impl Subsystem {
@@ -198,6 +224,64 @@ impl Subsystem {
         self.controllers
     }
 
+    // --- Sanitize operations: NVMe Base, "Sanitize Operations" -------------------------------------------------------------------------
+
+    /// Why commands that have to do with data are refused.
+    pub(crate) const fn check_sanitize(&self) -> Result<(), Status> {
+        match self.sanitize.status {
+            status::IN_PROGRESS => Err(Status::SANITIZE_IN_PROGRESS),
+            status::FAILED => Err(Status::SANITIZE_FAILED),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn start_sanitize(&mut self, cdw10: u32) {
+        let going_on = Some(Sanitizing::Draining(BTreeSet::new()));
+        self.sanitize = Sanitize { going_on, status: status::IN_PROGRESS, cdw10, written: 0 };
+    }
+
+    /// A clock of a controller passes, which moves data or not.
+    pub(crate) fn go_on_sanitizing(&mut self, controller: u8, moves_data: bool) {
+        match &mut self.sanitize.going_on {
+            Some(Sanitizing::Draining(drained)) if !moves_data => {
+                drained.insert(controller);
+                if drained.len() == usize::from(self.controllers) {
+                    self.sanitize.going_on = Some(Sanitizing::Erasing(0));
+                }
+            }
+            Some(Sanitizing::Erasing(SANITIZE_STEPS)) => {
+                self.storage = Storage::default();
+                self.sanitize.going_on = None;
+                self.sanitize.status = status::COMPLETED;
+                self.notices.extend((0..self.controllers).map(|controller| (controller, Notice::Sanitized)));
+            }
+            Some(Sanitizing::Erasing(steps)) => *steps += 1,
+            _ => {}
+        }
+    }
+
+    /// A Write command has ended well.
+    pub(crate) const fn count_write(&mut self) {
+        self.sanitize.written += 1;
+    }
+
+    /// Sanitize Status.
+    pub(crate) fn sanitize_log(&self) -> SanitizeLog {
+        let Sanitize { going_on, status, cdw10, written } = &self.sanitize;
+        let mut log = SanitizeLog::new_zeroed();
+        log.sprog = match going_on {
+            None => PROGRESS_NONE,
+            Some(Sanitizing::Draining(_)) => 0,
+            Some(Sanitizing::Erasing(steps)) => (steps * 0xFFFF / SANITIZE_STEPS) as u16,
+        }
+        .into();
+        let is_erased = *status == status::COMPLETED && *written == 0;
+        log.sstat = (status | if is_erased { GLOBAL_DATA_ERASED } else { 0 }).into();
+        log.scdw10 = (*cdw10).into();
+        log.estimates = [NO_ESTIMATE.into(); 6];
+        log
+    }
+
     // --- Firmware images: NVMe Base, "Firmware Update Process" ------------------------------------------------------------------------
 
     /// Identify Controller, FR.
@@ -214,6 +298,11 @@ impl Subsystem {
             return Err(Status::INVALID_FIELD);
         }
         Ok(())
+    }
+
+    /// Whether there is a newly downloaded image, good or bad.
+    pub(crate) const fn has_download(&self) -> bool {
+        !self.download.is_empty()
     }
 
     pub(crate) fn add_part(&mut self, offset: u64, data: &[u8]) {

@@ -43,6 +43,8 @@ pub mod event_type {
     pub const SMART: u8 = 1;
     /// Notice.
     pub const NOTICE: u8 = 2;
+    /// I/O Command Set specific.
+    pub const IO_COMMAND_SET: u8 = 6;
 }
 
 /// Information of error events: dword 0 bits 15:8.
@@ -65,6 +67,12 @@ pub mod notice_event {
     pub const NAMESPACE_ATTRIBUTE_CHANGED: u8 = 0;
     /// Firmware Activation Starting.
     pub const FIRMWARE_ACTIVATION_STARTING: u8 = 1;
+}
+
+/// Information of I/O command set specific events: dword 0 bits 15:8.
+pub mod io_command_set_event {
+    /// Sanitize Operation Completed.
+    pub const SANITIZE_COMPLETED: u8 = 1;
 }
 
 /// The optional notices: bits of Identify Controller, OAES, and of the feature Asynchronous Event Configuration.

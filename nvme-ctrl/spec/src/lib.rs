@@ -22,6 +22,7 @@ pub mod log;
 pub mod opcode;
 pub mod reg;
 pub mod regs;
+pub mod sanitize;
 pub mod status;
 
 pub use count::ZeroBased;

@@ -33,11 +33,8 @@ pub const TRANSFER_BYTES_MAX: u32 = PAGE_BYTES << MDTS;
 /// Bytes of the firmware's data buffer, and most bytes of a transfer that firmware asks for.
 pub const BUFFER_BYTES: u32 = 4096;
 
-/// The namespace.
+/// The first namespace.
 pub const NSID: u32 = 1;
-
-/// Identify Controller, NN: number of namespaces.
-pub const NAMESPACES: u32 = 1;
 
 /// Most namespaces of the subsystem: rows of the hardware's table.
 pub const NAMESPACES_MAX: u32 = 8;
@@ -75,6 +72,9 @@ pub const FIRMWARE_SLOTS: u32 = 3;
 
 /// Identify Controller, KAS: granularity of the Keep Alive Timer in units of 100 milliseconds.
 pub const KEEP_ALIVE_GRANULARITY_100_MS: u16 = 1;
+
+/// Units of the storage that firmware has erased at a time: 64 MiB.
+pub const ERASE_UNITS_PER_STEP: u64 = 1 << 14;
 
 /// CAP.TO in units of 500 milliseconds: the longest time from CC.EN to CSTS.RDY.
 pub const READY_TIMEOUT_500_MS: u8 = 20;

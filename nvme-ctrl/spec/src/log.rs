@@ -20,10 +20,12 @@ pub mod lid {
     pub const CHANGED_NAMESPACES: u8 = 0x04;
     /// Commands Supported and Effects.
     pub const COMMANDS_SUPPORTED_AND_EFFECTS: u8 = 0x05;
+    /// Sanitize Status.
+    pub const SANITIZE_STATUS: u8 = 0x81;
     /// Latencies, vendor specific: [`crate::log::latency`].
     pub const LATENCY: u8 = 0xC0;
 
-    /// All log pages of this controller, with their names.
+    /// All log pages of this controller, with their names; Sanitize Status only where sanitize operations are supported.
     pub const ALL: &[(u8, &str)] = &[
         (SUPPORTED_LOG_PAGES, "Supported Log Pages"),
         (ERROR_INFORMATION, "Error Information"),
@@ -31,6 +33,7 @@ pub mod lid {
         (FIRMWARE_SLOT, "Firmware Slot Information"),
         (CHANGED_NAMESPACES, "Changed Namespace List"),
         (COMMANDS_SUPPORTED_AND_EFFECTS, "Commands Supported and Effects"),
+        (SANITIZE_STATUS, "Sanitize Status"),
         (LATENCY, "Latency"),
     ];
 }

@@ -94,6 +94,7 @@ statuses! {
     FEATURE_NOT_SAVEABLE = COMMAND_SPECIFIC, 0x0D, Never, "Feature Identifier Not Saveable";
     FEATURE_NOT_CHANGEABLE = COMMAND_SPECIFIC, 0x0E, Never, "Feature Not Changeable";
     FEATURE_NOT_NAMESPACE_SPECIFIC = COMMAND_SPECIFIC, 0x0F, Never, "Feature Not Namespace Specific";
+    ACTIVATION_REQUIRES_RESET = COMMAND_SPECIFIC, 0x11, Never, "Firmware Activation Requires Controller Level Reset";
     OVERLAPPING_RANGE = COMMAND_SPECIFIC, 0x14, Never, "Overlapping Range";
     NAMESPACE_INSUFFICIENT_CAPACITY = COMMAND_SPECIFIC, 0x15, Never, "Namespace Insufficient Capacity";
     NAMESPACE_IDENTIFIER_UNAVAILABLE = COMMAND_SPECIFIC, 0x16, Never, "Namespace Identifier Unavailable";

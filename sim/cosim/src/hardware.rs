@@ -206,7 +206,12 @@ impl<S: Simulator> Hardware<S> {
         }
     }
 
-    fn has_function(&self, function: u8) -> bool {
+    /// Whether the access is to BAR0 of a function that is there.
+    const fn is_in_a_bar(&self, access: Access) -> bool {
+        self.has_function(access.function) && access.offset + access.bytes as u64 <= nvme_spec::regs::BAR0_BYTES as u64
+    }
+
+    const fn has_function(&self, function: u8) -> bool {
         function < self.functions
     }
 
@@ -239,9 +244,7 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn read(&mut self, access: Access) -> u64 {
-        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES)
-            || !self.has_function(access.function)
-        {
+        if !self.is_in_a_bar(access) {
             return 0;
         }
         let first = address(access) & !3;
@@ -262,9 +265,7 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn write(&mut self, access: Access, value: u64) {
-        if access.offset + u64::from(access.bytes) > u64::from(nvme_spec::regs::BAR0_BYTES)
-            || !self.has_function(access.function)
-        {
+        if !self.is_in_a_bar(access) {
             return;
         }
         let mut address = address(access) & !3;

@@ -4,10 +4,14 @@
 //! specification and by how this controller was specified.
 
 use nvme_model::Config;
-use nvme_spec::opcode::io;
-use nvme_spec::SqEntry;
+use nvme_spec::feature::fid;
+use nvme_spec::identify::oacs;
+use nvme_spec::image::{ImageHeader, HEADER_BYTES};
+use nvme_spec::opcode::{admin, io};
+use nvme_spec::{SqEntry, Status};
 use sim_device::{Device, HostMemory, ModelDevice, Random, PAGE_BYTES};
 use sim_host::{cdw, wire_prps, DriverError, Identity};
+use zerocopy::IntoBytes;
 
 use crate::expect::{bring_up, rounds, Running};
 use crate::{every_back_end, seed};
@@ -152,6 +156,179 @@ fn io_commands_end_as_on_the_reference_model() {
             successes += u32::from(got.0.is_success());
         }
         assert!(successes > count / 3, "only {successes} of {count} commands succeeded");
+        Ok(())
+    });
+}
+
+/// Features that admin commands of the differential test name, apart from random ones.
+const FEATURES: &[u8] = &[
+    fid::ARBITRATION,
+    fid::POWER_MANAGEMENT,
+    fid::TEMPERATURE_THRESHOLD,
+    fid::ERROR_RECOVERY,
+    fid::NUMBER_OF_QUEUES,
+    fid::INTERRUPT_COALESCING,
+    fid::INTERRUPT_VECTOR_CONFIGURATION,
+    fid::WRITE_ATOMICITY,
+    fid::ASYNC_EVENT_CONFIGURATION,
+    fid::KEEP_ALIVE_TIMER,
+    fid::HOST_IDENTIFIER,
+    fid::NAMESPACE_WRITE_PROTECTION,
+];
+
+/// An admin command that is right or nearly right, its data at the start of the pages, and whether its data must be the same on all devices.
+#[derive(Debug)]
+struct AdminCase {
+    entry: SqEntry,
+    content: Vec<u8>,
+    data_is_determined: bool,
+}
+
+impl AdminCase {
+    fn random(random: &mut Random) -> Self {
+        let opcode = *random.pick(&[
+            admin::IDENTIFY,
+            admin::IDENTIFY,
+            admin::GET_LOG_PAGE,
+            admin::GET_FEATURES,
+            admin::SET_FEATURES,
+            admin::SET_FEATURES,
+            admin::CREATE_IO_CQ,
+            admin::CREATE_IO_SQ,
+            admin::DELETE_IO_CQ,
+            admin::DELETE_IO_SQ,
+            admin::ABORT,
+            admin::NAMESPACE_MANAGEMENT,
+            admin::NAMESPACE_MANAGEMENT,
+            admin::NAMESPACE_ATTACHMENT,
+            admin::FORMAT_NVM,
+            admin::FIRMWARE_IMAGE_DOWNLOAD,
+            admin::FIRMWARE_COMMIT,
+            admin::KEEP_ALIVE,
+        ]);
+        let mut entry = SqEntry { opcode, ..SqEntry::default() };
+        let mut content = vec![0; PAGE_BYTES as usize];
+        let mut data_is_determined = false;
+        entry.nsid = (*random.pick(&[0, 0, 1, 1, 2, 3, 8, 9, 0xFFFF_FFFE, 0xFFFF_FFFF])).into();
+        let small = |random: &mut Random| random.below(5) as u32;
+        let dwords = match opcode {
+            admin::IDENTIFY => {
+                let structure = *random.pick(&[0, 0, 2, 5, 6, 7, 8, 0xF, 0x10, 0x11, 0x12, 0x13, 0x14, 0x1C, 0x20]);
+                data_is_determined = true;
+                [structure | ((small(random) / 3) << 16), if random.below(8) == 0 { 1 << 24 } else { 0 }]
+            }
+            admin::GET_LOG_PAGE => {
+                let log_page = *random.pick(&[0, 3, 4, 5, 6, 0x81, 0xC1]);
+                entry.nsid = (*random.pick(&[0, 1, 0xFFFF_FFFF])).into();
+                data_is_determined = true;
+                [log_page | (random.below(1024) as u32) << 16 | (random.below(2) as u32) << 15, 0]
+            }
+            admin::GET_FEATURES | admin::SET_FEATURES => {
+                let feature = if random.below(8) == 0 { random.below(256) as u8 } else { *random.pick(FEATURES) };
+                if feature == fid::TIMESTAMP {
+                    // Its value is a matter of time.
+                    return Self::random(random);
+                }
+                data_is_determined = feature == fid::HOST_IDENTIFIER && opcode == admin::GET_FEATURES;
+                let select = if random.below(4) == 0 { (random.below(8) as u32) << 8 } else { 0 };
+                let save = if random.below(12) == 0 { 1 << 31 } else { 0 };
+                if feature != fid::ERROR_RECOVERY && feature != fid::NAMESPACE_WRITE_PROTECTION && random.below(6) != 0
+                {
+                    entry.nsid = 0.into();
+                }
+                let value = match feature {
+                    // No time of a host that is silent ends in this test.
+                    fid::KEEP_ALIVE_TIMER => 1_000_000 + small(random),
+                    _ if random.below(3) == 0 => random.next_u64() as u32,
+                    _ => small(random) | small(random) << 16,
+                };
+                let modifier = if opcode == admin::SET_FEATURES { save } else { select };
+                [u32::from(feature) | modifier, value]
+            }
+            admin::CREATE_IO_CQ | admin::CREATE_IO_SQ => {
+                let size = *random.pick(&[0, 1, 15, 63, 0xFFFF]);
+                let contiguous = u32::from(random.below(10) != 0);
+                [size << 16 | small(random), small(random) << 16 | small(random) << 1 & 6 | contiguous]
+            }
+            admin::NAMESPACE_MANAGEMENT => {
+                let blocks = *random.pick(&[0_u64, 1, 8, 100, 4096, 20_000, 1 << 40, u64::MAX]);
+                let capacity = if random.below(8) == 0 { blocks / 2 } else { blocks };
+                content[..8].copy_from_slice(&blocks.to_le_bytes());
+                content[8..16].copy_from_slice(&capacity.to_le_bytes());
+                content[26] = *random.pick(&[0, 0, 0, 1, 1, 2, 0x10]);
+                content[30] = *random.pick(&[0, 0, 1, 2]);
+                [*random.pick(&[0, 0, 1, 2]), 0]
+            }
+            admin::NAMESPACE_ATTACHMENT => {
+                content[..2].copy_from_slice(&(*random.pick(&[0_u16, 1, 1, 1, 2, 0xFFFF])).to_le_bytes());
+                content[2..4].copy_from_slice(&(*random.pick(&[0_u16, 0, 0, 1])).to_le_bytes());
+                [*random.pick(&[0, 0, 0, 1, 2]), 0]
+            }
+            admin::FORMAT_NVM => [*random.pick(&[0, 1, 2, 0x10, 0x20, 0x200, 0x1000]), 0],
+            admin::FIRMWARE_IMAGE_DOWNLOAD => {
+                let header = ImageHeader::new(*b"diff    ", &content[HEADER_BYTES as usize..512]);
+                content[..HEADER_BYTES as usize].copy_from_slice(header.as_bytes());
+                content[random.below(512) as usize] ^= u8::from(random.below(3) == 0);
+                let dwords = *random.pick(&[0, 127, 127, 127, 1023, 1024]);
+                [dwords, *random.pick(&[0, 0, 0, 1, 128, 0xFFFF_FFFF])]
+            }
+            admin::FIRMWARE_COMMIT => [small(random) | (random.below(8) as u32) << 3, 0],
+            _ => [small(random), small(random)],
+        };
+        entry.cdw10 = cdw([dwords[0], dwords[1], 0, 0, 0, 0]);
+        if random.below(24) == 0 {
+            entry.flags = random.below(256) as u8;
+        }
+        Self { entry, content, data_is_determined }
+    }
+
+    /// Status, result and, if it is determined, data.
+    fn run(&self, side: &mut Side<'_>) -> Result<(Status, u32, Vec<u8>), DriverError> {
+        side.store(0, &self.content);
+        let entry = SqEntry { prp: wire_prps([side.pages, side.pages + PAGE_BYTES]), ..self.entry };
+        let completion = side.running.host.execute(0, entry, &[])?;
+        let data = if self.data_is_determined { side.data()[..PAGE_BYTES as usize].to_vec() } else { Vec::new() };
+        Ok((completion.status.code(), completion.result, data))
+    }
+}
+
+/// Status, result and data of admin commands are those of the reference model, also after controller resets.
+#[test]
+fn admin_commands_end_as_on_the_reference_model() {
+    every_back_end(|device| {
+        let mut subject = Side::new(device)?;
+        let identity = subject.running.identity;
+        let controller = identity.controller;
+        let config = Config {
+            lba_bytes: identity.lba_bytes,
+            blocks: identity.blocks,
+            io_queues: subject.running.queues,
+            queue_entries_max: crate::expect::queue_entries_max(&mut subject.running.host),
+            is_managed: controller.oacs.get() & oacs::NAMESPACE_MANAGEMENT != 0,
+            can_sanitize: controller.sanicap.get() != 0,
+            spare_bytes: controller.unvmcap.get() as u64,
+            ..Config::DEFAULT
+        };
+        let mut reference = ModelDevice::new(config, HostMemory::new());
+        let mut reference = Side::new(&mut reference)?;
+        let mut random = Random::new(seed());
+        let mut successes = 0;
+        let count = rounds(&mut subject.running.host, 3000, 400);
+        for number in 0..count {
+            if random.below(50) == 0 {
+                for side in [&mut subject, &mut reference] {
+                    side.running.host.disable()?;
+                    side.running.host.enable()?;
+                }
+            }
+            let case = AdminCase::random(&mut random);
+            let expected = case.run(&mut reference)?;
+            let got = case.run(&mut subject)?;
+            assert_eq!((got.0, got.1), (expected.0, expected.1), "command {number}: {:x?}", case.entry);
+            assert!(got.2 == expected.2, "command {number} left other data: {:x?}", case.entry);
+            successes += u32::from(got.0.is_success());
+        }
+        assert!(successes > count / 8, "only {successes} of {count} commands succeeded");
         Ok(())
     });
 }

@@ -95,6 +95,10 @@ fn bad_images_and_slots_are_refused() {
             bad[at] ^= 1;
             download(&mut host, &bad)?;
             commit(&mut host, last, 0, Status::INVALID_FIRMWARE_IMAGE);
+            // A bad image is not a missing one: the old image of the slot is not activated in its place.
+            if controller.frmw >> 4 & 1 == 1 {
+                commit(&mut host, last, 3, Status::INVALID_FIRMWARE_IMAGE);
+            }
         }
         assert_eq!(part(&mut host, 0, &good[..128])?, Status::SUCCESS);
         assert_eq!(part(&mut host, 64, &good[64..128])?, Status::OVERLAPPING_RANGE);

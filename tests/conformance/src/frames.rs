@@ -3,10 +3,11 @@
 use nvme_spec::limits::{FRAMES_KEPT, FRAME_BYTES_MAX};
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
+use sim_device::Random;
 use sim_host::{cdw, wire_prps, Buffer, DriverError, ListPlacement};
 
-use crate::every_back_end;
 use crate::expect::{abort, assert_ends, assert_works, async_event_request, bring_up, rounds, Host, Running};
+use crate::{every_back_end, seed};
 
 /// Clocks in which a frame that is there has reached its command.
 const FRAME_CLOCKS: u64 = 50_000;
@@ -173,5 +174,51 @@ fn four_event_requests_do_not_fill_a_queue_of_four_entries() {
             assert_works(&mut host)?;
         }
         Ok(())
+    });
+}
+
+/// Frame commands, aborts, deletions of queues and resets in any order: every command ends once and legally, or goes with its queue or its life.
+#[test]
+fn held_commands_survive_any_order_of_events() {
+    every_back_end(|device| {
+        let mut random = Random::new(seed());
+        let mut running = bring_up(device)?;
+        let mut outstanding: Vec<(u16, u16)> = Vec::new();
+        for _ in 0..rounds(&mut running.host, 600, 150) {
+            let queue = random.between(1, running.queues.into()) as u16;
+            match random.below(16) {
+                0..7 if !running.host.is_full(queue) => outstanding.push((queue, receive(&mut running, queue)?.0)),
+                7..11 if !running.host.is_full(queue) => {
+                    let bytes = random.between(1, FRAME_BYTES_MAX.into()) as usize;
+                    let status = send(&mut running.host, queue, &vec![7; bytes])?;
+                    assert!(matches!(status, Status::SUCCESS | Status::NO_ROOM_FOR_FRAME), "{status:?}");
+                }
+                11..13 if !outstanding.is_empty() => {
+                    let (queue, cid) = *random.pick(&outstanding);
+                    let completion = running.host.execute(0, abort(queue, cid), &[])?;
+                    assert_ends(&completion, &[Status::SUCCESS], "Abort");
+                }
+                13 => {
+                    running.host.delete_submission_queue(queue)?;
+                    outstanding.retain(|(of, _)| *of != queue);
+                    running.host.create_submission_queue(queue, running.entries, queue)?;
+                }
+                14 if random.below(4) == 0 => {
+                    running = running.restart()?;
+                    outstanding.clear();
+                }
+                _ => running.host.run_for(random.below(2000))?,
+            }
+            while let Some(done) = running.host.next_completion() {
+                let allowed = [Status::SUCCESS, Status::ABORT_REQUESTED, Status::ABORTED_SQ_DELETION];
+                assert_ends(&done, &allowed, "Receive Frame");
+                outstanding.retain(|of| *of != (done.queue, done.cid));
+            }
+        }
+        for (queue, cid) in outstanding {
+            running.host.execute(0, abort(queue, cid), &[])?;
+        }
+        running.host.wait_all()?;
+        assert_works(&mut running.host)
     });
 }

@@ -43,6 +43,8 @@ mod queues;
 mod random;
 #[cfg(test)]
 mod registers;
+#[cfg(test)]
+mod sanitize;
 
 pub use back_end::{back_ends, every_back_end, seed, BackEnd};
 

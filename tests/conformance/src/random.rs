@@ -88,8 +88,11 @@ fn random_entry(random: &mut Random, pool: &Pool, is_admin: bool) -> [u8; 64] {
     }
     let never_ends = is_admin && entry[0] == admin::ASYNC_EVENT_REQUEST;
     let ends_our_queues = is_admin && matches!(entry[0], admin::DELETE_IO_SQ | admin::DELETE_IO_CQ);
-    let changes_namespaces =
-        is_admin && matches!(entry[0], admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT | admin::FORMAT_NVM);
+    let changes_namespaces = is_admin
+        && matches!(
+            entry[0],
+            admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT | admin::FORMAT_NVM | admin::SANITIZE
+        );
     // The time of a short Keep Alive Timer ends, and a write protected namespace takes no data.
     let changes_life = is_admin
         && entry[0] == admin::SET_FEATURES

@@ -17,14 +17,17 @@ impl<M: Mmio> Firmware<M> {
     pub(super) fn create_io_cq(&mut self, request: &Request) -> Result<Answer, Status> {
         let parameters = self.queue_parameters(request, Kind::Completion)?;
         let vector = (request.cdw(11) >> 16) as u16;
-        if vector >= self.hardware.vectors {
+        let interrupts_enabled = request.cdw(11) & INTERRUPTS_ENABLED != 0;
+        let is_there = vector < self.hardware.vectors;
+        // Without interrupts the vector has no meaning.
+        if interrupts_enabled && !is_there {
             return Err(Status::INVALID_INTERRUPT_VECTOR);
         }
         let create = CreateCq {
             base: parameters.base,
             entries: parameters.entries,
-            vector: vector as u8,
-            interrupts_enabled: request.cdw(11) & INTERRUPTS_ENABLED != 0,
+            vector: if is_there { vector as u8 } else { 0 },
+            interrupts_enabled,
         };
         let owner = Owner { function: request.function, qid: parameters.qid };
         self.change_queue(parameters.slot, owner, QueueCommand::CreateCq(create))?;

@@ -56,10 +56,8 @@ impl<M: Mmio> Firmware<M> {
                 self.slots.activate_later(index);
             }
             action::ACTIVATE_NOW => {
-                let index = match self.slots.store(slot) {
-                    Ok(index) => index,
-                    Err(_) => self.slots.existing(slot)?,
-                };
+                let is_new = self.slots.has_download();
+                let index = if is_new { self.slots.store(slot)? } else { self.slots.existing(slot)? };
                 self.slots.activate(index);
                 self.tell_of_activation();
             }

@@ -12,6 +12,7 @@ use nvme_spec::log::{
     LOG_PAGE_SUPPORTED, SUPPORTED_LOG_PAGES_BYTES,
 };
 use nvme_spec::opcode::io;
+use nvme_spec::sanitize::{SanitizeLog, NO_ESTIMATE};
 use nvme_spec::Status;
 use soc_hal::Mmio;
 use zerocopy::little_endian::U128;
@@ -100,7 +101,7 @@ impl<M: Mmio> Firmware<M> {
     pub(super) fn get_log_page(&mut self, request: &Request) -> Result<Answer, Status> {
         let wanted = LogRequest::decode(request)?;
         let log_page = request.cdw(10) as u8;
-        if !lid::ALL.iter().any(|(known, _)| *known == log_page) {
+        if !self.has_log_page(log_page) {
             return Err(Status::INVALID_LOG_PAGE);
         }
         // All log pages are the controller's. NVMe Base, "Identify Controller data structure": LPA bit 0 is 0.
@@ -109,17 +110,43 @@ impl<M: Mmio> Firmware<M> {
         }
         let function = request.function;
         let page = match log_page {
-            lid::SUPPORTED_LOG_PAGES => supported_log_pages(&wanted)?,
+            lid::SUPPORTED_LOG_PAGES => self.supported_log_pages(&wanted)?,
             lid::ERROR_INFORMATION => self.error_information(function, &wanted)?,
             lid::SMART => self.smart(function, &wanted)?,
             lid::FIRMWARE_SLOT => self.firmware_slots(&wanted)?,
             lid::CHANGED_NAMESPACES => self.changed_namespaces(function, &wanted)?,
             lid::COMMANDS_SUPPORTED_AND_EFFECTS => self.effects(&wanted)?,
+            lid::SANITIZE_STATUS => self.sanitize_status(&wanted)?,
             _ => self.latency(function, &wanted)?,
         };
         let bytes = wanted.bytes.min(PAGE_BYTES as u64) as usize;
         let acknowledges = (!wanted.retains_event).then_some(log_page);
         self.send_part(request, &page.data[..bytes], wanted.bytes as u32, acknowledges)
+    }
+
+    fn has_log_page(&self, log_page: u8) -> bool {
+        match log_page {
+            lid::SANITIZE_STATUS => self.hardware.can_erase,
+            _ => lid::ALL.iter().any(|(known, _)| *known == log_page),
+        }
+    }
+
+    fn supported_log_pages(&self, wanted: &LogRequest) -> Result<LogPage, Status> {
+        let mut page = LogPage::new(wanted, u64::from(SUPPORTED_LOG_PAGES_BYTES))?;
+        for log_page in (0..=u8::MAX).filter(|log_page| self.has_log_page(*log_page)) {
+            page.put(u64::from(log_page) * 4, &LOG_PAGE_SUPPORTED.to_le_bytes());
+        }
+        Ok(page)
+    }
+
+    fn sanitize_status(&mut self, wanted: &LogRequest) -> Result<LogPage, Status> {
+        let has_written = self.port.counter(&regs::WRITE_COMMANDS) != self.written_at_sanitize;
+        let mut data = SanitizeLog::new_zeroed();
+        data.sprog = self.sanitize.progress(self.namespaces.units()).into();
+        data.sstat = self.sanitize.sstat(has_written).into();
+        data.scdw10 = self.sanitize.cdw10.into();
+        data.estimates = [NO_ESTIMATE.into(); 6];
+        LogPage::of(wanted, data.as_bytes())
     }
 
     fn error_information(&mut self, function: u8, wanted: &LogRequest) -> Result<LogPage, Status> {
@@ -212,12 +239,4 @@ impl<M: Mmio> Firmware<M> {
         }
         Ok(page)
     }
-}
-
-fn supported_log_pages(wanted: &LogRequest) -> Result<LogPage, Status> {
-    let mut page = LogPage::new(wanted, u64::from(SUPPORTED_LOG_PAGES_BYTES))?;
-    for (log_page, _) in lid::ALL {
-        page.put(u64::from(*log_page) * 4, &LOG_PAGE_SUPPORTED.to_le_bytes());
-    }
-    Ok(page)
 }

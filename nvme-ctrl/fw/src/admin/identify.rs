@@ -14,6 +14,7 @@ use nvme_spec::limits::{
     ABORTS, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
     STORAGE_UNIT_BYTES,
 };
+use nvme_spec::sanitize::capabilities;
 use nvme_spec::{regs, Status};
 use soc_hal::Mmio;
 use zerocopy::little_endian::{U128, U16, U32};
@@ -166,6 +167,9 @@ impl<M: Mmio> Firmware<M> {
             commands |= oacs::NAMESPACE_MANAGEMENT;
             data.tnvmcap = bytes(self.namespaces.units());
             data.unvmcap = bytes(self.namespaces.free_units());
+        }
+        if self.hardware.can_erase {
+            data.sanicap = (capabilities::BLOCK_ERASE | capabilities::NOTHING_ELSE_MODIFIED).into();
         }
         if self.function_count() > 1 {
             data.cmic = CMIC_CONTROLLERS;

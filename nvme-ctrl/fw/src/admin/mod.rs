@@ -16,6 +16,7 @@ mod keep_alive;
 mod namespace_attachment;
 mod namespace_management;
 mod queue;
+mod sanitize;
 mod set_features;
 
 use nvme_spec::entry::prp::PRP1_ALIGNMENT;
@@ -57,15 +58,15 @@ impl<M: Mmio> Firmware<M> {
             opcode::FORMAT_NVM => Self::format_nvm,
             opcode::NAMESPACE_MANAGEMENT if self.namespaces.is_managed => Self::namespace_management,
             opcode::NAMESPACE_ATTACHMENT if self.namespaces.is_managed => Self::namespace_attachment,
+            opcode::SANITIZE if self.hardware.can_erase => Self::sanitize_command,
             _ => return Err(Status::INVALID_OPCODE),
         };
         // Admin commands are never fused, and over PCIe they use PRPs. NVMe Base, "Common Command Format".
         if entry.fuse() != 0 || entry.psdt() != 0 {
             return Err(Status::INVALID_FIELD);
         }
-        // Any command shows that the host is there. NVMe Base, "Keep Alive", command based.
-        if self.of(request.function).keep_alive.timeout_ms > 0 {
-            self.restart_keep_alive(request.function);
+        if !nvme_spec::sanitize::is_allowed(entry.opcode) && entry.opcode != opcode::SANITIZE {
+            self.sanitize.check()?;
         }
         execute(self, request)
     }
@@ -74,7 +75,7 @@ impl<M: Mmio> Firmware<M> {
     fn has_admin_command(&self, code: u8) -> bool {
         match code {
             opcode::NAMESPACE_MANAGEMENT | opcode::NAMESPACE_ATTACHMENT => self.namespaces.is_managed,
-            opcode::SANITIZE => false,
+            opcode::SANITIZE => self.hardware.can_erase,
             _ => opcode::ALL.iter().any(|(known, _)| *known == code),
         }
     }

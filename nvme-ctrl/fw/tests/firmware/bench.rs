@@ -20,6 +20,9 @@ pub const CC_ENABLED: u32 = 0x0046_0001;
 /// Polls within which every command that is not held must be done.
 const POLLS_MAX: u32 = 300;
 
+/// Polls within which firmware comes to rest.
+const POLLS_TO_REST_MAX: u32 = 10_000;
+
 /// Where the data of the bench's commands goes.
 pub const DATA: u64 = 0x8_0000_0000;
 
@@ -93,6 +96,17 @@ impl Bench {
 
     pub fn polls(&mut self, count: u32) {
         (0..count).for_each(|_| self.firmware.poll());
+    }
+
+    /// Polls as a system does: as long as there is an event, or firmware asks for it.
+    pub fn run_to_rest(&mut self) {
+        for _ in 0..POLLS_TO_REST_MAX {
+            if !self.port().event_line() && !self.firmware.is_busy() {
+                return;
+            }
+            self.polls(1);
+        }
+        panic!("firmware never rests");
     }
 
     /// The host enables the controller with admin queues of 32 entries.

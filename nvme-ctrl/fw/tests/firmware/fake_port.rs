@@ -87,6 +87,11 @@ pub struct FakePort {
     pub rows: [Row; NAMESPACES_MAX as usize],
     /// Data in host memory that transfers to the buffer find, by address.
     pub host_data: BTreeMap<u64, Vec<u8>>,
+    /// What was erased: first unit and number of units.
+    pub erased: Vec<(u32, u32)>,
+    /// The next erasure fails.
+    pub erase_fails: bool,
+    erase_busy: u32,
     /// Clocks per access.
     pub clock: u64,
     /// Everything that was posted, in order.
@@ -147,6 +152,9 @@ impl FakePort {
             }),
             rows: [Row::default(); NAMESPACES_MAX as usize],
             host_data: BTreeMap::new(),
+            erased: Vec::new(),
+            erase_fails: false,
+            erase_busy: 0,
             clock: 0,
             completions: Vec::new(),
             full: BTreeSet::new(),
@@ -181,6 +189,11 @@ impl FakePort {
 
     fn set_value_of(&mut self, register: &Reg, function: u8, value: u32) {
         self.values.insert(regs::of_function(register, function).offset, value);
+    }
+
+    /// The event line: while it is low, and firmware is not busy, nobody calls firmware.
+    pub fn event_line(&self) -> bool {
+        self.events() != 0
     }
 
     /// What was last written to a register of function 0, or of the controller.
@@ -542,6 +555,10 @@ impl Mmio for FakePort {
                 let value = still_busy(&mut self.completion_busy);
                 regs::completion_state::REFUSED.set32(value, u32::from(self.last_refused))
             }
+            regs::STORAGE_ERASE_STATE => {
+                let value = still_busy(&mut self.erase_busy);
+                regs::storage_erase::FAILED.set32(value, u32::from(self.erase_fails))
+            }
             regs::QUEUE_STATE => still_busy(&mut self.queue_busy),
             regs::TRANSFER_STATE => {
                 let value = still_busy(&mut self.transfer_busy);
@@ -580,6 +597,14 @@ impl Mmio for FakePort {
             }
             regs::INBOX_POP => {
                 self.inbox.pop_front().expect("only popped while VALID");
+            }
+            regs::STORAGE_ERASE_START => {
+                assert_eq!(self.erase_busy, 0, "only written while not busy");
+                let can = regs::capabilities::STORAGE_ERASE.get32(self.value(regs::CAPABILITIES.offset));
+                assert_eq!(can, 1, "the hardware erases");
+                self.erase_busy = 3;
+                let units = self.value(regs::STORAGE_ERASE_UNITS.offset);
+                self.erased.push((self.value(regs::STORAGE_ERASE_BASE.offset), units));
             }
             regs::COMPLETION_POST => self.post(value),
             regs::QUEUE_COMMAND => self.queue_command(value),

@@ -69,6 +69,48 @@ fn frames_wait_for_a_command() {
     assert_eq!(bench.execute(2, receive()).ok(), 60);
 }
 
+/// A frame never overtakes one that waits, also if it is on its way when the command comes.
+#[test]
+fn frames_stay_in_order() {
+    let mut bench = ready();
+    let frame = send(&mut bench, 1, 64);
+    bench.execute(1, frame).ok();
+    let receivers = [0; 2].map(|_| {
+        let receiver = bench.submit(2, receive());
+        let frame = send(&mut bench, 2, 60);
+        bench.submit(1, frame);
+        receiver
+    });
+    bench.polls(50);
+    assert_eq!(receivers.map(|cid| bench.completions_of(2, cid)[0].result), [64, 60]);
+}
+
+/// "Controller Level Reset": frames that wait belong to the life that ends.
+#[test]
+fn a_reset_forgets_the_frames_that_wait() {
+    let mut bench = ready();
+    let frame = send(&mut bench, 1, 64);
+    bench.execute(1, frame).ok();
+    bench.reset();
+    bench.create_cq(1);
+    bench.create_sq(1, 1);
+    let receiver = bench.submit(1, receive());
+    bench.polls(20);
+    assert_eq!(bench.completions_of(1, receiver), []);
+}
+
+/// Firmware is called only for events, and while it says that it is busy: a frame that waits is delivered all the same.
+#[test]
+fn a_waiting_frame_does_not_wait_for_an_event() {
+    let mut bench = ready();
+    let frame = send(&mut bench, 1, 64);
+    bench.submit(1, frame);
+    bench.run_to_rest();
+    let receiver = bench.submit(2, receive());
+    bench.run_to_rest();
+    assert_eq!(bench.completions_of(2, receiver).len(), 1);
+}
+
 /// As many commands as are promised are held, without a slot of the hardware; one more is refused, and other commands go on.
 #[test]
 fn thousands_of_commands_are_held() {

@@ -89,6 +89,17 @@ fn functions_do_not_meet() {
     assert_eq!(bench.execute(0, crate::bench::abort(1, held)).ok(), 0);
 }
 
+/// I8: arbitration is one for all functions. The start of a function does not take away what another one has set.
+#[test]
+fn arbitration_outlives_the_start_of_another_function() {
+    let mut bench = two();
+    bench.execute(0, set_features(1, 0x0304_0506)).ok();
+    bench.port().host_of_writes_cc(1, 0);
+    bench.polls(2);
+    bench.enable_function(1);
+    assert_eq!(bench.port().written(&nvme_spec::firmware_port::ARBITRATION), 0x0304_0506);
+}
+
 /// A frame comes back to the function that sent it, and its data to that function's memory.
 #[test]
 fn frames_stay_with_their_function() {
@@ -106,6 +117,10 @@ fn frames_stay_with_their_function() {
     assert_eq!(bench.completions_of(slots[0], receivers[0]), []);
     assert_eq!(bench.completions_of(slots[1], receivers[1])[0].function, 1);
     assert_eq!(bench.port().sent.last().unwrap().function, 1);
+    // A frame that waits is not for the other function either.
+    bench.submit(slots[1], command(io::SEND_FRAME, 0, &[16, 0, 64]));
+    bench.polls(20);
+    assert_eq!(bench.completions_of(slots[0], receivers[0]), []);
 }
 
 /// C21: what one function has, the other cannot get, and each has at least one pair.

@@ -88,7 +88,10 @@ fn an_image_runs_at_once() {
 #[test]
 fn bad_images_are_refused() {
     let mut bench = Bench::ready();
-    let old = slots(&mut bench);
+    // There is an image in the slot that must not run because another one is bad.
+    download(&mut bench, &image(b"5       ", &payload(40)), 4096);
+    assert_eq!(commit(&mut bench, 3, 0), Status::SUCCESS);
+    let old_slots = slots(&mut bench);
     let good = image(b"9       ", &payload(400));
     for action in [0, 1, 3] {
         assert_eq!(commit(&mut bench, 2, action), Status::INVALID_FIRMWARE_IMAGE, "nothing was downloaded");
@@ -99,6 +102,7 @@ fn bad_images_are_refused() {
         bad[at] ^= 0x10;
         download(&mut bench, &bad, 4096);
         assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE, "byte {at}");
+        assert_eq!(commit(&mut bench, 3, 3), Status::INVALID_FIRMWARE_IMAGE, "byte {at}: not the old image instead");
     }
     download(&mut bench, &good[..good.len() - 4], 4096);
     assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE, "too short");
@@ -113,11 +117,11 @@ fn bad_images_are_refused() {
     assert_eq!(commit(&mut bench, 1, 0), Status::INVALID_FIRMWARE_SLOT, "read only");
     assert_eq!(commit(&mut bench, 4, 0), Status::INVALID_FIRMWARE_SLOT);
     assert_eq!(commit(&mut bench, 7, 2), Status::INVALID_FIRMWARE_SLOT);
-    assert_eq!(commit(&mut bench, 3, 2), Status::INVALID_FIRMWARE_IMAGE, "the slot is empty");
+    assert_eq!(commit(&mut bench, 2, 2), Status::INVALID_FIRMWARE_IMAGE, "the slot is empty");
     for action in 4..8 {
         assert_eq!(commit(&mut bench, 2, action), Status::INVALID_FIELD);
     }
-    assert_eq!(slots(&mut bench), old);
+    assert_eq!(slots(&mut bench), old_slots);
     assert_eq!(commit(&mut bench, 2, 0), Status::SUCCESS, "the good image is still there");
     // More than the data buffer.
     bench.refused(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[1024, 0]), Status::INVALID_FIELD);

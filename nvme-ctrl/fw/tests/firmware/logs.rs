@@ -231,7 +231,7 @@ fn bad_lists_of_a_long_request_are_refused() {
 fn the_list_of_log_pages_is_honest() {
     let mut bench = Bench::ready();
     let list = bench.admin(get_log_page(0, 1024)).data();
-    for lid in 0..=0xFF {
+    for lid in 0..=0xFF_u32 {
         let is_listed = list[lid as usize * 4] & 1 == 1;
         let done = bench.admin(get_log_page(lid, 4));
         assert_eq!(done.status.is_success(), is_listed, "log page {lid:#x}");

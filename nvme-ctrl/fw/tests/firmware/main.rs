@@ -16,6 +16,7 @@ mod namespaces;
 mod opcodes;
 mod queues;
 mod random;
+mod sanitize;
 
 // The port fits the place that the address map gives it.
 const _: () = assert!(soc_map::NVME_FIRMWARE_PORT.bytes == nvme_spec::firmware_port::PORT_BYTES as u64);

@@ -121,7 +121,8 @@ impl Block for Decode {
         let sector = m.reg_without_reset("sector", clock, 64);
         let error = m.reg("error", clock, zero(self.config.functions));
 
-        let rows = m.memory("rows", NamespaceRow::WIDTH, NAMESPACES_MAX, MemoryStyle::Distributed);
+        // A row, and in its highest bit whether it has blocks: found when it is written, so that judging an entry takes less time.
+        let rows = m.memory("rows", NamespaceRow::WIDTH + 1, NAMESPACES_MAX, MemoryStyle::Distributed);
 
         // 3. Conditions
         let item = fetched.payload();
@@ -138,7 +139,10 @@ impl Block for Decode {
         // Row `n` is at address `n + 1`, the namespace identifier, of which the lowest bits tell all rows apart.
         let row_bits = address_width(NAMESPACES_MAX);
         let write_address = (namespace_index.low(row_bits) + 1).low(row_bits);
-        let row = NamespaceRow::unpack(m.wire("row", rows.lookup(view.nsid.low(row_bits))));
+        let found = m.wire("found", rows.lookup(view.nsid.low(row_bits)));
+        let row = NamespaceRow::unpack(found.low(NamespaceRow::WIDTH));
+        let has_blocks = found.bit(NamespaceRow::WIDTH);
+        let new_has_blocks = NamespaceRow::unpack(namespace_row).blocks.any();
         let is_row = view.nsid.any() & view.nsid.le(NAMESPACES_MAX);
         let is_attached = row.attached.word(item.function.low(address_width(8)), 1) & !item.function.bits(3..8).any();
         let is_allowed = !(is_write & row.write_protected);
@@ -159,14 +163,14 @@ impl Block for Decode {
         let thrown_away = m.wire("thrown_away", is_dead | item.error);
 
         // 4. Next state
-        rows.write(clock, namespace_write, write_address, namespace_row);
+        rows.write(clock, namespace_write, write_address, cat(&[new_has_blocks, namespace_row]));
 
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
         is_io.set(
             (is_flush | ((is_write | is_read) & prp1_is_aligned)) & is_plain & item.sqid.ge(self.config.functions),
         );
-        is_named.set(is_row & is_attached & is_allowed & row.blocks.any());
+        is_named.set(is_row & is_attached & is_allowed & has_blocks);
         let blocks_max = |shift: u32| limits::TRANSFER_BYTES_MAX >> shift;
         let is_short_now = is_large.mux(blocks.le(blocks_max(LARGE_LBA_SHIFT)), blocks.le(blocks_max(SMALL_LBA_SHIFT)));
         is_short.set(is_flush | is_short_now);

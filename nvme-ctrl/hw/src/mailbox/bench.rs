@@ -3,6 +3,7 @@
 use super::Mailbox;
 use crate::decode::bench::row_words;
 use crate::testing::{under_all_stalls, without_stalls, CONFIGS};
+use crate::Config;
 use nvme_spec::firmware_port as port;
 use nvme_spec::reg::{Access, Reg};
 use nvme_spec::{limits, SqEntry};
@@ -422,5 +423,91 @@ fn features_and_the_alarm_reach_the_hardware() {
         write(bench, port::ALARM_CONTROL.offset, 0);
         bench.run(3);
         assert_eq!(read(bench, port::EVENTS.offset), 0);
+    });
+}
+
+/// Each function has a bank, a summary bit, and a life of its own: what the end of one life takes away is what belongs to it.
+#[test]
+fn functions_do_not_meet() {
+    let config = Config { functions: 2, ..Config::SMALL };
+    without_stalls(&Mailbox::new(config), |bench| {
+        let of = |reg: &Reg, function| port::of_function(reg, function).offset;
+        assert_eq!(port::functions::COUNT.get(read(bench, port::FUNCTIONS.offset)), 2);
+        bench.poke("alive_f0", 1);
+        bench.poke("cc_f1", 0x1234_0001);
+        bench.poke("asq_f1", 0x11_2233_4455);
+        assert_eq!(read(bench, of(&port::CC, 0)), 0);
+        assert_eq!(read(bench, of(&port::CC, 1)), 0x1234_0001);
+        assert_eq!(read(bench, of(&port::ASQ_HIGH, 1)), 0x11);
+        // Nothing is handed on for a function without a life.
+        let identity = port::queue_identity::FUNCTION.set(5, 1);
+        let id = port::completion_id::FUNCTION.set(0, 1);
+        let transfer = port::transfer_start::FUNCTION.set(1, 1);
+        write(bench, port::QUEUE_IDENTITY.offset, identity);
+        write(bench, port::COMPLETION_ID.offset, id);
+        write(bench, port::QUEUE_COMMAND.offset, port::queue_operation::STOP_SQ.into());
+        write(bench, port::COMPLETION_POST.offset, 0);
+        write(bench, port::TRANSFER_START.offset, transfer);
+        assert_eq!(read(bench, port::COMPLETION_STATE.offset), port::completion_state::DROPPED.mask());
+        bench.run(20);
+        for stream in ["firmware_completion", "queue_command", "transfer"] {
+            assert_eq!(bench.drain(stream).len(), 0, "{stream}");
+        }
+        // With a life it is, and says for whom.
+        bench.poke("alive_f1", 1);
+        write(bench, port::QUEUE_COMMAND.offset, port::queue_operation::STOP_SQ.into());
+        write(bench, port::COMPLETION_POST.offset, 0);
+        write(bench, port::TRANSFER_START.offset, transfer);
+        bench.run(20);
+        let item = bench.drain_fields("queue_command").remove(0);
+        assert_eq!((item.get("function"), item.get("qid")), (1, 5));
+        assert_eq!(bench.drain_fields("transfer")[0].get("function"), 1);
+        // The end of the other life changes nothing about it, the end of its own life does.
+        pulse(bench, &[("doorbell_unknown_f0", 1)]);
+        pulse(bench, &[("doorbell_illegal_f1", 1)]);
+        assert_eq!(read(bench, port::EVENTS.offset), port::events::FUNCTIONS.set(0, 0b11));
+        pulse(bench, &[("clear_f0", 1)]);
+        let busy = [port::QUEUE_STATE, port::COMPLETION_STATE, port::TRANSFER_STATE];
+        assert_eq!(busy.map(|reg| read(bench, reg.offset) & 1), [1; 3]);
+        assert_eq!(read(bench, of(&port::FUNCTION_EVENTS, 0)), 0);
+        assert_eq!(read(bench, of(&port::FUNCTION_EVENTS, 1)), port::function_events::INVALID_DOORBELL_VALUE.mask());
+        pulse(bench, &[("clear_f1", 1)]);
+        assert_eq!(busy.map(|reg| read(bench, reg.offset) & 1), [0; 3]);
+        assert_eq!(read(bench, port::EVENTS.offset), 0);
+        // Each function's status, acknowledgement and vectors go to it alone.
+        write(bench, of(&port::COALESCING, 1), 0x0203);
+        assert_eq!((bench.peek("coalescing_f0"), bench.peek("coalescing_f1")), (0, 0x0203));
+        // Of a function whose life has ended, commands are dropped, and those of others stay.
+        bench.poke("alive_f1", 0);
+        for (function, slot) in [(1u8, 1u8), (0, 0)] {
+            let item = bench.fields("inbox").set("function", function).set("sqid", slot);
+            bench.send("inbox", [item.words()]);
+        }
+        bench.run_until(200, |bench| bench.received("released").len() == 1);
+        assert_eq!(bench.drain_fields("released")[0].get("sqid"), 1);
+        bench.run(20);
+        let status = read(bench, port::INBOX_STATUS.offset);
+        assert_eq!(port::inbox_status::VALID.get(status), 1);
+        assert_eq!((port::inbox_status::FUNCTION.get(status), port::inbox_status::SLOT.get(status)), (0, 0));
+    });
+}
+
+/// Both lives: the head of the inbox says whose it is.
+#[test]
+fn the_inbox_tells_the_function() {
+    let config = Config { functions: 2, ..Config::SMALL };
+    without_stalls(&Mailbox::new(config), |bench| {
+        bench.poke("alive_f0", 1);
+        bench.poke("alive_f1", 1);
+        for (function, slot) in [(1u8, 3u8), (0, 2), (1, 1)] {
+            let item = bench.fields("inbox").set("function", function).set("sqid", slot);
+            bench.send("inbox", [item.words()]);
+            bench.run(20);
+            let status = read(bench, port::INBOX_STATUS.offset);
+            assert_eq!(port::inbox_status::FUNCTION.get(status), function.into());
+            assert_eq!(port::inbox_status::SLOT.get(status), slot.into());
+            write(bench, port::INBOX_POP.offset, 1);
+            bench.run(10);
+        }
     });
 }

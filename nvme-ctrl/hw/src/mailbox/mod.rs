@@ -34,6 +34,7 @@
 //!
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
+//! Failed commands are of function 0: an [`Outcome`] does not carry its function yet. Nothing is behind the window LATENCY and the erasure of storage.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]

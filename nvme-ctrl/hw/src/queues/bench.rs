@@ -518,7 +518,9 @@ fn queues_with_one_completion_queue_take_turns() {
             let (mut shares, mut tails, mut head) = ([0; 8], [15u64; 8], 0);
             for _ in 0..60 {
                 ring(bench, identity(functions, 2), true, head % 4);
-                slots.map(|slot| ring(bench, identity(functions, slot), false, tails[slot as usize] % 16));
+                for slot in slots {
+                    ring(bench, identity(functions, slot), false, tails[slot as usize] % 16);
+                }
                 bench.run(120);
                 for grant in bench.drain_fields("grant") {
                     let (slot, count) = (grant.get("sqid"), grant.get("count"));

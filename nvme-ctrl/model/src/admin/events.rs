@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use nvme_spec::feature::{error_event, event_result, event_type, notice_event, smart_event};
+use nvme_spec::feature::{error_event, event_result, event_type, io_command_set_event, notice_event, smart_event};
 use nvme_spec::limits::ASYNC_EVENT_REQUESTS;
 use nvme_spec::log::lid;
 use nvme_spec::Status;
@@ -25,6 +25,7 @@ pub(crate) struct Events {
     error: Kind,
     smart: Kind,
     notice: Kind,
+    io_command_set: Kind,
 }
 
 impl Events {
@@ -46,14 +47,15 @@ impl Events {
     /// The next event to report, with the request that reports it.
     pub(crate) fn take(&mut self) -> Option<(u16, u32)> {
         let cid = *self.requests.front()?;
-        let result = self.error.take().or_else(|| self.smart.take()).or_else(|| self.notice.take())?;
+        let result = self.error.take().or_else(|| self.smart.take()).or_else(|| self.notice.take());
+        let result = result.or_else(|| self.io_command_set.take())?;
         self.requests.pop_front();
         Some((cid, result))
     }
 
     /// The host has read a log page and did not ask to retain the event.
     pub(crate) fn log_page_was_read(&mut self, log_page: u8) {
-        for kind in [&mut self.error, &mut self.smart, &mut self.notice] {
+        for kind in [&mut self.error, &mut self.smart, &mut self.notice, &mut self.io_command_set] {
             kind.masked_by = kind.masked_by.filter(|masking| *masking != log_page);
         }
     }
@@ -84,6 +86,13 @@ impl Events {
     pub(crate) fn activation_starts(&mut self) {
         let event = notice_event::FIRMWARE_ACTIVATION_STARTING;
         self.notice.raise(event_result(event_type::NOTICE, event, lid::FIRMWARE_SLOT));
+    }
+}
+
+impl Events {
+    pub(crate) fn sanitized(&mut self) {
+        let event = io_command_set_event::SANITIZE_COMPLETED;
+        self.io_command_set.raise(event_result(event_type::IO_COMMAND_SET, event, lid::SANITIZE_STATUS));
     }
 }
 

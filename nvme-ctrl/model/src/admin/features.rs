@@ -308,7 +308,10 @@ impl Controller {
                 *disabled.ok_or(Status::INVALID_FIELD)? = value & COALESCING_DISABLE != 0;
             }
             fid::WRITE_ATOMICITY => features.write_atomicity = value & 1,
-            fid::KEEP_ALIVE_TIMER => features.keep_alive_ms = value,
+            fid::KEEP_ALIVE_TIMER => {
+                features.keep_alive_ms = value;
+                features.heard = self.clock;
+            }
             _ => {
                 features.event_configuration = value & (SMART_EVENTS | NOTICES);
                 self.report_warnings();

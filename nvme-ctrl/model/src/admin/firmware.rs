@@ -30,8 +30,11 @@ impl Controller {
             1 => self.subsystem.next_slot = Some(self.subsystem.store_image(slot)?),
             2 => self.subsystem.next_slot = Some(self.subsystem.image_in(slot)?),
             3 => {
-                let stored = self.subsystem.store_image(slot);
-                let index = stored.or_else(|_| self.subsystem.image_in(slot))?;
+                let index = if self.subsystem.has_download() {
+                    self.subsystem.store_image(slot)?
+                } else {
+                    self.subsystem.image_in(slot)?
+                };
                 self.subsystem.activate_image(index);
                 self.subsystem.tell_of_activation();
             }

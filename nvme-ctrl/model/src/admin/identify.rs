@@ -10,6 +10,7 @@ use nvme_spec::identify::{
 use nvme_spec::limits::{
     ABORTS, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
 };
+use nvme_spec::sanitize::capabilities;
 use nvme_spec::{regs, SqEntry, Status};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -152,6 +153,9 @@ impl Controller {
             data.oacs = (data.oacs.get() | oacs::NAMESPACE_MANAGEMENT).into();
             data.tnvmcap = u128::from(subsystem.capacity).into();
             data.unvmcap = u128::from(subsystem.unallocated()).into();
+        }
+        if self.config.can_sanitize {
+            data.sanicap = (capabilities::BLOCK_ERASE | capabilities::NOTHING_ELSE_MODIFIED).into();
         }
         if subsystem.controllers() > 1 {
             data.cmic = CMIC_CONTROLLERS;

@@ -136,7 +136,9 @@ impl Controller {
     fn log_page(&self, log_page: u8) -> Result<Vec<u8>, Status> {
         Ok(match log_page {
             lid::SUPPORTED_LOG_PAGES => {
-                let listed = lid::ALL.iter().map(|(known, _)| (u32::from(*known) * 4, LOG_PAGE_SUPPORTED));
+                let known = lid::ALL.iter().map(|(known, _)| *known);
+                let there = known.filter(|known| *known != lid::SANITIZE_STATUS || self.config.can_sanitize);
+                let listed = there.map(|there| (u32::from(there) * 4, LOG_PAGE_SUPPORTED));
                 table(SUPPORTED_LOG_PAGES_BYTES, listed)
             }
             lid::ERROR_INFORMATION => self.admin.logs.error_information(),
@@ -150,6 +152,7 @@ impl Controller {
                 table(CHANGED_NAMESPACES_ENTRIES * 4, listed)
             }
             lid::COMMANDS_SUPPORTED_AND_EFFECTS => self.effects(),
+            lid::SANITIZE_STATUS if self.config.can_sanitize => self.subsystem.sanitize_log().as_bytes().to_vec(),
             lid::LATENCY => self.latency(),
             _ => return Err(Status::INVALID_LOG_PAGE),
         })

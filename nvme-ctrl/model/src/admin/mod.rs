@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use nvme_spec::feature::notice;
 use nvme_spec::limits::PAGE_BYTES;
 use nvme_spec::opcode::admin;
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::{sanitize, SqEntry, Status};
 
 use self::events::Events;
 use self::features::Features;
@@ -92,7 +92,11 @@ impl Controller {
         if entry.fuse() != 0 || entry.psdt() != 0 {
             return Answer::Done(Err(Status::INVALID_FIELD));
         }
-        self.restart_keep_alive();
+        if !sanitize::is_allowed(entry.opcode) && entry.opcode != admin::SANITIZE {
+            if let Err(status) = self.subsystem.check_sanitize() {
+                return Answer::Done(Err(status));
+            }
+        }
         let result = match entry.opcode {
             admin::DELETE_IO_SQ => self.delete_io_sq(entry),
             admin::CREATE_IO_SQ => self.create_io_sq(entry),
@@ -108,7 +112,11 @@ impl Controller {
             admin::FORMAT_NVM => self.format_nvm(entry),
             admin::FIRMWARE_IMAGE_DOWNLOAD => self.firmware_image_download(entry, host),
             admin::FIRMWARE_COMMIT => self.firmware_commit(entry),
-            admin::KEEP_ALIVE => Ok(0),
+            admin::KEEP_ALIVE => {
+                self.restart_keep_alive();
+                Ok(0)
+            }
+            admin::SANITIZE => self.sanitize(entry),
             _ => match self.admin.events.hold(entry.cid.get()) {
                 Ok(()) => return Answer::Held,
                 Err(status) => Err(status),
@@ -121,7 +129,7 @@ impl Controller {
     pub(super) fn has_admin_command(&self, code: u8) -> bool {
         match code {
             admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT => self.config.is_managed,
-            admin::SANITIZE => false,
+            admin::SANITIZE => self.config.can_sanitize,
             _ => admin::ALL.iter().any(|(known, _)| *known == code),
         }
     }
@@ -141,6 +149,7 @@ impl Controller {
                         self.admin.events.activation_starts();
                     }
                 }
+                Notice::Sanitized => self.admin.events.sanitized(),
             }
         }
     }

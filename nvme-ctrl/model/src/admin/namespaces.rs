@@ -1,9 +1,10 @@
-//! NVMe Base, "Namespace Management command", "Namespace Attachment command" and "Format NVM command".
+//! NVMe Base, "Namespace Management command", "Namespace Attachment command", "Format NVM command" and "Sanitize command".
 
 use std::collections::BTreeSet;
 
 use nvme_spec::identify::{management, ControllerList, IdentifyNamespace, IDENTIFY_BYTES, NMIC_SHARED};
 use nvme_spec::limits::NSID_BROADCAST;
+use nvme_spec::sanitize::action;
 use nvme_spec::{SqEntry, Status};
 use zerocopy::FromBytes;
 
@@ -96,6 +97,25 @@ impl Controller {
             return Err(Status::CONTROLLER_LIST_INVALID);
         }
         Ok(listed.iter().map(|id| id.get() as u8).collect())
+    }
+
+    /// NVMe Base, "Sanitize command". No operation of the model fails, so that there is no failure mode to leave.
+    pub(super) fn sanitize(&mut self, entry: &SqEntry) -> Result<u32, Status> {
+        self.subsystem.check_sanitize()?;
+        match entry.cdw(10) & 7 {
+            action::EXIT_FAILURE_MODE => {}
+            action::BLOCK_ERASE => {
+                if self.subsystem.next_slot.is_some() {
+                    return Err(Status::ACTIVATION_REQUIRES_RESET);
+                }
+                if self.subsystem.namespaces.values().any(|namespace| namespace.is_write_protected) {
+                    return Err(Status::NAMESPACE_WRITE_PROTECTED);
+                }
+                self.subsystem.start_sanitize(entry.cdw(10));
+            }
+            _ => return Err(Status::INVALID_FIELD),
+        }
+        Ok(0)
     }
 
     pub(super) fn format_nvm(&mut self, entry: &SqEntry) -> Result<u32, Status> {

@@ -5,7 +5,7 @@ use crate::output::{self, Align, Paint, Table};
 use nvme_spec::reg::Reg;
 use nvme_spec::status::status_code_type;
 use nvme_spec::{decode_io, firmware_port, is_fast_path, opcode, regs};
-use nvme_spec::{CqEntry, IoCommand, Limits, NamespaceInfo, SqEntry, Status};
+use nvme_spec::{CqEntry, FrameCommand, IoCommand, Limits, NamespaceInfo, SqEntry, Status};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -301,6 +301,14 @@ fn sqe(bytes: &[u8; 64], is_admin: bool) -> Decoded {
 fn io_notes(entry: &SqEntry) -> Vec<String> {
     let namespace = NamespaceInfo { nsid: nvme_spec::limits::NSID, blocks: u64::MAX, is_write_protected: false };
     let mut notes = Vec::new();
+    if let Some(frame) = FrameCommand::decode(entry) {
+        notes.push(match frame {
+            Ok(FrameCommand::Send { bytes }) => format!("a frame of {bytes} bytes for the firmware"),
+            Ok(FrameCommand::Receive) => "held by the firmware until a frame arrives".into(),
+            Err(status) => format!("answered with {}", status.for_host()),
+        });
+        return notes;
+    }
     match decode_io(entry, &namespace, &Limits::DEFAULT) {
         Ok(IoCommand::Read(transfer) | IoCommand::Write(transfer)) => {
             let (range, blocks) = (transfer.range.range(), transfer.range.blocks());
