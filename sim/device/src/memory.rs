@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::pages::{copy_strobed, Pages};
-use crate::{Beat, Fault, Faults, Memory, BEAT_BYTES, PAGE_BYTES};
+use crate::{Beat, DeviceWrite, Fault, Faults, Memory, Tamper, BEAT_BYTES, PAGE_BYTES};
 
 /// Writes of a device into this range are interrupt messages, as on a PC.
 pub const MESSAGE_WINDOW: Range<u64> = soc_map::MSI_WINDOW.range();
@@ -90,6 +90,7 @@ pub struct HostMemory {
     logging: bool,
     log: Vec<AccessRecord>,
     messages: Vec<Message>,
+    tamper: Option<Box<dyn Tamper>>,
     /// Where and how often the device's accesses fail.
     pub faults: Faults,
 }
@@ -121,6 +122,7 @@ impl HostMemory {
             logging: false,
             log: Vec::new(),
             messages: Vec::new(),
+            tamper: None,
             faults: Faults::none(0),
         }
     }
@@ -199,6 +201,16 @@ impl HostMemory {
             }
         }
         Ok(())
+    }
+
+    /// Whether memory exists at every byte of `address..address + bytes`, so that an access of the device is answered.
+    pub fn is_mapped(&self, address: u64, bytes: u64) -> bool {
+        self.pages.contains(address, bytes)
+    }
+
+    /// Puts a hand into the path of the device's accesses: for tests of those who watch a device.
+    pub fn set_tamper(&mut self, tamper: Option<Box<dyn Tamper>>) {
+        self.tamper = tamper;
     }
 
     /// Makes memory exist at a fixed place, filled with zeroes, outside of the allocator: for front ends with an address map of their own.
@@ -298,6 +310,9 @@ impl HostMemory {
         let result = self.faults.read(address, data.len()).and_then(|()| self.exists(address, data.len()));
         if result.is_ok() {
             self.pages.read(address, data);
+            if let Some(tamper) = &mut self.tamper {
+                tamper.read(address, data);
+            }
         }
         self.record(AccessKind::Read, function, address, data.len(), result.is_err());
         result
@@ -305,6 +320,18 @@ impl HostMemory {
 
     /// Writes as `function` of the device. A write into [`MESSAGE_WINDOW`] is an interrupt message.
     pub fn dma_write(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
+        match self.tamper.take() {
+            None => self.write_untampered(function, address, data),
+            Some(mut tamper) => {
+                let writes = tamper.write(DeviceWrite { address, data: data.to_vec() });
+                self.tamper = Some(tamper);
+                let mut write = |write: &DeviceWrite| self.write_untampered(function, write.address, &write.data);
+                writes.iter().map(&mut write).fold(Ok(()), Result::and)
+            }
+        }
+    }
+
+    fn write_untampered(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
         if MESSAGE_WINDOW.contains(&address) {
             return self.message(function, address, data);
         }
@@ -338,6 +365,9 @@ impl Memory for HostMemory {
         let result = self.faults.read(address, BEAT_BYTES).and_then(|()| {
             let tail = self.pages.tail(address).ok_or(Fault)?;
             data.copy_from_slice(&tail[..BEAT_BYTES]);
+            if let Some(tamper) = &mut self.tamper {
+                tamper.read(address, data);
+            }
             Ok(())
         });
         self.record(AccessKind::Read, function, address, BEAT_BYTES, result.is_err());
@@ -351,6 +381,10 @@ impl Memory for HostMemory {
         let first = strobe.trailing_zeros() as usize;
         let end = BEAT_BYTES - strobe.leading_zeros() as usize;
         let start = address + first as u64;
+        let is_whole = strobe.count_ones() as usize == end - first;
+        if self.tamper.is_some() && is_whole {
+            return self.dma_write(function, start, &data[first..end]);
+        }
         if MESSAGE_WINDOW.contains(&address) {
             return self.message(function, start, &data[first..end]);
         }
