@@ -328,6 +328,40 @@ fn completion_queue_without_interrupts_can_be_polled() {
     });
 }
 
+/// "Delete I/O Submission Queue command": completions of other queues on the same completion queue, which wait for room in it, are not forgotten.
+#[test]
+fn deleting_a_queue_leaves_completions_of_its_neighbour_waiting_for_room() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        host.create_completion_queue(1, 4, Some(1))?;
+        for queue in [1, 2] {
+            host.create_submission_queue(queue, 16, 1)?;
+        }
+        let refused = SqEntry { opcode: 0x7F, nsid: 1.into(), ..SqEntry::default() };
+        host.options().release_completions = false;
+        for _ in 0..8 {
+            host.submit(1, refused, &[])?;
+        }
+        host.run_for(3000)?;
+        // The admin queue is served as usual, so that only queue 1 is left full.
+        host.options().release_completions = true;
+        host.options().poll_clocks = 1;
+        let cid = host.submit(0, delete_entry(admin::DELETE_IO_SQ, 2), &[])?;
+        let start = host.clock();
+        while host.waiting_completions(0) == 0 {
+            host.step(16)?;
+            assert!(host.clock() - start < 100_000, "the end of the deletion");
+        }
+        while host.consume(0)? {}
+        host.release(0);
+        assert!(host.take_completion(0, cid).is_some_and(|completion| completion.status.is_success()));
+        // Now there is room.
+        host.release(1);
+        assert_eq!(host.wait_all()?.len(), 8);
+        Ok(())
+    });
+}
+
 /// "Number of Queues": 65,535 of either kind is invalid.
 #[test]
 fn number_of_queues_ffffh_is_refused() {
