@@ -3,7 +3,7 @@
 use nvme_spec::feature::{error_event, event_result, event_type, fid, smart_event};
 use nvme_spec::log::{critical_warning, lid, SmartLog};
 use nvme_spec::{regs, Status};
-use sim_host::{Completion, DriverError};
+use sim_host::{Completion, Driver, DriverError, Options};
 
 use crate::expect::{
     abort, assert_ends, assert_works, async_event_request, bring_up, get_features, get_log_page, set_features, start,
@@ -258,5 +258,29 @@ fn invalid_doorbell_writes_are_reported() {
             read_log(host, lid::ERROR_INFORMATION, false)?;
         }
         assert_works(host)
+    });
+}
+
+/// "SQ Head Pointer": the head when the entry is written, also in the completions of commands that were held and waited for room.
+#[test]
+fn completions_of_held_commands_tell_where_the_head_is() {
+    every_back_end(|device| {
+        let options = Options { admin_completion_entries: 4, poll_clocks: 64, ..Options::default() };
+        let mut host = Driver::new(device, options);
+        host.start()?;
+        // A head that goes back is a violation.
+        for _ in 0..40 {
+            let cid = host.push(0, async_event_request(), &[])?;
+            for _ in 0..3 {
+                host.push(0, get_features(fid::ARBITRATION, 0), &[])?;
+            }
+            host.push(0, abort(0, cid), &[])?;
+            for _ in 0..6 {
+                host.push(0, get_features(fid::ARBITRATION, 0), &[])?;
+            }
+            host.ring(0);
+            host.wait_all()?;
+        }
+        Ok(())
     });
 }
