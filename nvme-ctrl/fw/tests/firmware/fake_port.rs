@@ -239,7 +239,7 @@ impl FakePort {
         let attributes = self.value(regs::QUEUE_ATTRIBUTES.offset);
         let check_shape = || {
             assert!(u32::from(qid) <= IO_QUEUES, "queue {qid} is there");
-            assert!((2..=QUEUE_ENTRIES_MAX).contains(&entries), "{entries} entries");
+            assert!((2..=nvme_spec::limits::QUEUE_ENTRIES_MAX).contains(&entries), "{entries} entries");
             assert_eq!(base % 4096, 0, "the queue starts at a page");
         };
         match regs::queue_command::OP.get32(value) {
