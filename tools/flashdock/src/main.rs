@@ -7,6 +7,7 @@
 //! and exit code 1.
 
 mod backend;
+mod bundle;
 mod cli;
 mod commands;
 mod failure;

@@ -259,6 +259,53 @@ fn the_hardware_reaches_its_targets() {
     }
 }
 
+// --- emit --bundle -----------------------------------------------------------------------------------------------------------------------
+
+/// The variables of Verilator's makefile that its installer would have written.
+const MAKE_VARIABLES: &str = "CXX=g++ LINK=g++ CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 \
+                              CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_LDLIBS_THREADS=-pthread PYTHON3=python3 OPT_FAST=-O0 OPT_SLOW=-O0 \
+                              OPT_GLOBAL=-O0";
+
+/// As README.md of the bundle says, with nothing but the bundle and Verilator.
+#[test]
+fn the_smoke_test_of_a_bundle_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    stdout(&["emit", "--bundle", text(folder.path()), "--config", "small"]);
+    let readme = fs::read_to_string(folder.path().join("README.md")).unwrap();
+    let line = readme.lines().find_map(|line| line.strip_prefix("verilator ")).unwrap();
+    let verilator = sim_toolchain::Toolchain::from_env().verilator().unwrap_or_else(|error| panic!("{error}"));
+    let mut build = verilator.command();
+    build.current_dir(folder.path()).args(line.split(' ')).args(["-MAKEFLAGS", MAKE_VARIABLES]);
+    let built = build.output().unwrap();
+    assert!(
+        built.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&built.stdout),
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let run = Command::new(folder.path().join("obj_dir/Vsmoke_test")).output().unwrap();
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success() && said.lines().any(|line| line == "PASS"), "{said}");
+    for name in ["CAP, low half", "VS", "ID of the firmware port", "VERSION of the firmware port"] {
+        assert!(said.contains(&format!("{name} is ")) && !said.contains("instead of"), "{said}");
+    }
+}
+
+#[test]
+fn a_bundle_destroys_nothing_unless_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let [own, guide] = ["own.txt", "PORTS.md"].map(|name| folder.path().join(name));
+    fs::write(&own, "mine").unwrap();
+    fs::write(&guide, "mine, too").unwrap();
+    let (what, next) = error(&["emit", "--bundle", text(folder.path())]);
+    assert!(what.contains("has files in it already") && next.contains("--force"), "{what} {next}");
+    assert_eq!(fs::read_to_string(&guide).unwrap(), "mine, too");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    stdout(&["emit", "--bundle", text(folder.path()), "--force"]);
+    assert_eq!(fs::read_to_string(&own).unwrap(), "mine");
+    assert!(fs::read_to_string(&guide).unwrap().contains("Port guide"));
+}
+
 // --- trace -------------------------------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -369,6 +416,10 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, controller,"),
         (&["emit", "fifo", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
         (&["emit", "fifo", "--config", "huge"], "invalid value 'huge'"),
+        (&["emit", "--bundle", "/dev/null"], "/dev/null is there already and is not a folder"),
+        (&["emit", "--bundle", "/dev/null/x"], "cannot write /dev/null/x"),
+        (&["emit", "--force", "fifo"], "cannot be used with"),
+        (&["emit", "fifo", "--bundle", "/nowhere"], "cannot be used with"),
         (&["demo", "/nowhere/at/all"], "cannot read /nowhere/at/all: no such file"),
         (&["demo", "/"], "/ is a folder"),
         (&["demo", "/dev/zero"], "not a regular file"),
