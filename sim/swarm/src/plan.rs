@@ -31,6 +31,16 @@ pub struct BackEnd {
     pub has_whole_blocks: bool,
 }
 
+impl BackEnd {
+    /// Commands that it executes at a time, at most.
+    pub fn commands_in_flight_max(&self) -> u64 {
+        match self.made {
+            Made::Model(config) => config.commands_max as u64,
+            Made::Verilated(config) => u64::from(config.slots),
+        }
+    }
+}
+
 /// Every device. A configuration is a row.
 pub const BACK_ENDS: &[BackEnd] = &[
     BackEnd { name: "verilated", made: Made::Verilated(nvme_hw::Config::DEFAULT), share: 4, has_whole_blocks: false },

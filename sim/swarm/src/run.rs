@@ -25,10 +25,7 @@ pub const SETTLE_CLOCKS: u64 = 200_000;
 /// ... and so many more for each command ...
 pub const SETTLE_CLOCKS_PER_COMMAND: u64 = 4_000;
 /// ... and one more for so many bytes that it moves: the device's memory may be slow.
-pub const SETTLE_BYTES_PER_CLOCK: u64 = 1;
-
-/// Commands that a controller of any configuration executes at a time, at most.
-const COMMANDS_IN_FLIGHT_MAX: u32 = 256;
+pub const SETTLE_BYTES_PER_CLOCK: u64 = 2;
 
 /// Clocks after which all that was under way when Bus Master Enable fell has come to its end: the bus answers a few hundred reads of 4 KiB.
 const BUS_MASTER_CLOCKS_MAX: u64 = 40_000;
@@ -469,7 +466,7 @@ impl<'d> Run<'d> {
         let cost = |bytes: u64| SETTLE_CLOCKS_PER_COMMAND + bytes / SETTLE_BYTES_PER_CLOCK;
         let known: u64 = self.pending.values().map(|pending| cost(moved(pending))).sum();
         // Entries that were announced again are in flight, too.
-        let unknown = if self.is_wild { u64::from(COMMANDS_IN_FLIGHT_MAX) * cost(largest) } else { 0 };
+        let unknown = if self.is_wild { self.plan.back_end.commands_in_flight_max() * cost(largest) } else { 0 };
         SETTLE_CLOCKS + known + unknown
     }
 

@@ -40,6 +40,8 @@ fn set(host: &mut Host<'_>, feature: u8, cdw11: u32) {
 }
 
 /// "Feature Identifiers": the mandatory set.
+///
+/// Cases: I1.
 #[test]
 fn mandatory_features_can_be_read() {
     every_back_end(|device| {
@@ -52,6 +54,8 @@ fn mandatory_features_can_be_read() {
 }
 
 /// "Get Features command", SEL: other than current values only where ONCS announces it; reserved values never.
+///
+/// Cases: I2.
 #[test]
 fn selecting_values_follows_oncs() {
     every_back_end(|device| {
@@ -75,6 +79,8 @@ fn selecting_values_follows_oncs() {
 }
 
 /// "Set Features command", SV: nothing is saveable here.
+///
+/// Cases: I3.
 #[test]
 fn saving_is_refused() {
     every_back_end(|device| {
@@ -93,6 +99,8 @@ fn saving_is_refused() {
 }
 
 /// "Feature Not Namespace Specific".
+///
+/// Cases: I5.
 #[test]
 fn features_of_the_controller_are_not_namespace_specific() {
     every_back_end(|device| {
@@ -110,6 +118,8 @@ fn features_of_the_controller_are_not_namespace_specific() {
 }
 
 /// "Feature Identifiers": 00h and what is reserved.
+///
+/// Cases: I6.
 #[test]
 fn unknown_features_are_refused() {
     every_back_end(|device| {
@@ -123,6 +133,8 @@ fn unknown_features_are_refused() {
 }
 
 /// "Feature Values": what is not saved is lost by a controller reset.
+///
+/// Cases: I7.
 #[test]
 fn controller_reset_returns_features_to_their_defaults() {
     every_back_end(|device| {
@@ -148,6 +160,8 @@ fn controller_reset_returns_features_to_their_defaults() {
 }
 
 /// "Arbitration": AB, LPW, MPW, HPW.
+///
+/// Cases: I8.
 #[test]
 fn arbitration_is_kept() {
     every_back_end(|device| {
@@ -161,6 +175,8 @@ fn arbitration_is_kept() {
 }
 
 /// "Power Management", PS: at most NPSS.
+///
+/// Cases: I9.
 #[test]
 fn power_states_beyond_the_last_are_refused() {
     every_back_end(|device| {
@@ -177,6 +193,8 @@ fn power_states_beyond_the_last_are_refused() {
 }
 
 /// "Temperature Threshold": over and under, the composite temperature and each sensor.
+///
+/// Cases: I10.
 #[test]
 fn temperature_thresholds_are_kept() {
     every_back_end(|device| {
@@ -208,6 +226,8 @@ fn temperature_thresholds_are_kept() {
 }
 
 /// "Volatile Write Cache": refused where VWC says that there is none; where there is one, it is on and can be switched.
+///
+/// Cases: I11.
 #[test]
 fn volatile_write_cache_is_refused_where_there_is_none() {
     every_back_end(|device| {
@@ -229,6 +249,8 @@ fn volatile_write_cache_is_refused_where_there_is_none() {
 }
 
 /// "Interrupt Coalescing": THR and TIME.
+///
+/// Cases: I12.
 #[test]
 fn interrupt_coalescing_is_kept() {
     every_back_end(|device| {
@@ -242,6 +264,8 @@ fn interrupt_coalescing_is_kept() {
 }
 
 /// "Interrupt Vector Configuration": CD per vector; vectors beyond the table are refused.
+///
+/// Cases: I12.
 #[test]
 fn interrupt_vector_configuration_is_kept_per_vector() {
     every_back_end(|device| {
@@ -261,6 +285,8 @@ fn interrupt_vector_configuration_is_kept_per_vector() {
 }
 
 /// "Asynchronous Event Configuration": unsupported bits are refused or read back as zero; supported ones are kept.
+///
+/// Cases: I13.
 #[test]
 fn event_configuration_reads_back_honestly() {
     every_back_end(|device| {
@@ -292,6 +318,8 @@ fn error_recovery_and_write_atomicity_are_kept() {
 
 /// Features of capabilities that Identify does not announce: Autonomous Power State Transition, Host Memory Buffer, Timestamp, Keep Alive,
 /// Host Controlled Thermal Management, Sanitize Config, Host Identifier, Namespace Write Protection.
+///
+/// Cases: I14.
 #[test]
 fn absent_features_are_refused() {
     every_back_end(|device| {

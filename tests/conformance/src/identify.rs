@@ -28,6 +28,8 @@ fn controller(host: &mut Host<'_>) -> Result<IdentifyController, DriverError> {
 }
 
 /// "Identify Namespace data structure": sizes, formats, reserved bytes.
+///
+/// Cases: H1.
 #[test]
 fn namespace_data_is_consistent() {
     every_back_end(|device| {
@@ -48,6 +50,8 @@ fn namespace_data_is_consistent() {
 }
 
 /// "Namespace Identifiers": 0 and above NN.
+///
+/// Cases: H2.
 #[test]
 fn namespaces_out_of_range_are_refused() {
     every_back_end(|device| {
@@ -64,6 +68,8 @@ fn namespaces_out_of_range_are_refused() {
 }
 
 /// "Identify Namespace data structure": a valid but inactive namespace is all zero.
+///
+/// Cases: H3.
 #[test]
 fn inactive_namespaces_are_all_zero() {
     every_back_end(|device| {
@@ -79,6 +85,8 @@ fn inactive_namespaces_are_all_zero() {
 }
 
 /// "Identify Namespace data structure", NSID FFFFFFFFh: what all namespaces have in common, if they can be managed.
+///
+/// Cases: H4.
 #[test]
 fn broadcast_namespace_is_refused_without_namespace_management() {
     every_back_end(|device| {
@@ -94,6 +102,8 @@ fn broadcast_namespace_is_refused_without_namespace_management() {
 }
 
 /// "Identify Controller data structure": texts, entry sizes, limits; optional commands are accepted exactly if they are announced.
+///
+/// Cases: H5.
 #[test]
 fn controller_data_is_consistent() {
     every_back_end(|device| {
@@ -137,6 +147,8 @@ fn controller_data_is_consistent() {
 }
 
 /// "Active Namespace ID list": ascending, above the NSID that is given.
+///
+/// Cases: H6.
 #[test]
 fn active_namespace_list_ascends_above_the_given_one() {
     every_back_end(|device| {
@@ -159,6 +171,8 @@ fn active_namespace_list_ascends_above_the_given_one() {
 }
 
 /// "Namespace Identification Descriptor list": at least one of EUI64, NGUID and UUID, and it is not all zero.
+///
+/// Cases: H7.
 #[test]
 fn namespace_has_an_identifier() {
     every_back_end(|device| {
@@ -189,6 +203,8 @@ fn namespace_has_an_identifier() {
 }
 
 /// "Identify command", CNS: reserved values, and structures of optional capabilities.
+///
+/// Cases: H10.
 #[test]
 fn reserved_structures_are_refused() {
     every_back_end(|device| {
@@ -202,6 +218,8 @@ fn reserved_structures_are_refused() {
 }
 
 /// Identify does not change while the controller works.
+///
+/// Cases: H11.
 #[test]
 fn identify_data_is_stable_under_load() {
     every_back_end(|device| {
@@ -221,6 +239,8 @@ fn identify_data_is_stable_under_load() {
 }
 
 /// "Physical Region Page Entry and List": admin data too may begin anywhere in a page, at a dword.
+///
+/// Cases: X1.
 #[test]
 fn identify_data_may_cross_a_page() {
     every_back_end(|device| {

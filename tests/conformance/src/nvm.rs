@@ -25,6 +25,8 @@ struct InFlight {
 }
 
 /// "Read command" and "Write command": all sizes, alignments and shapes of buffers, many in flight on all queues.
+///
+/// Cases: K1, X1.
 #[test]
 fn data_is_read_back_as_it_was_written() {
     every_back_end(|device| {
@@ -129,6 +131,8 @@ fn check_blocks(host: &mut Host<'_>, identity: &Identity, read: &InFlight, shado
 }
 
 /// "LBA Out of Range": the last block is the last one, without overflow, and nothing is written.
+///
+/// Cases: K2.
 #[test]
 fn ranges_end_at_the_end_of_the_namespace() {
     every_back_end(|device| {
@@ -156,6 +160,8 @@ fn ranges_end_at_the_end_of_the_namespace() {
 }
 
 /// "Maximum Data Transfer Size": exactly that much, and one block more.
+///
+/// Cases: K3.
 #[test]
 fn transfers_are_bound_by_mdts() {
     every_back_end(|device| {
@@ -181,6 +187,8 @@ fn transfers_are_bound_by_mdts() {
 }
 
 /// "Namespace Identifiers": 0, above NN, and all of them.
+///
+/// Cases: K4.
 #[test]
 fn namespaces_that_are_not_there_are_refused() {
     every_back_end(|device| {
@@ -225,6 +233,8 @@ fn reset_abruptly(running: Running<'_>) -> Result<Running<'_>, DriverError> {
 }
 
 /// "Write command", FUA: the data is on the medium when the command completes. A Read with FUA sees it.
+///
+/// Cases: K5.
 #[test]
 fn fua_writes_survive_an_abrupt_reset() {
     every_back_end(|device| {
@@ -243,6 +253,8 @@ fn fua_writes_survive_an_abrupt_reset() {
 }
 
 /// "Flush command": of one namespace, and of all if VWC says that this flushes all.
+///
+/// Cases: K6.
 #[test]
 fn flushed_writes_survive_an_abrupt_reset() {
     every_back_end(|device| {
@@ -269,6 +281,8 @@ fn flushed_writes_survive_an_abrupt_reset() {
 }
 
 /// "Metadata Pointer" and "Protection Information Field": of no meaning for a namespace without metadata.
+///
+/// Cases: K7.
 #[test]
 fn metadata_and_protection_fields_are_ignored_without_metadata() {
     every_back_end(|device| {
@@ -295,6 +309,8 @@ fn metadata_and_protection_fields_are_ignored_without_metadata() {
 }
 
 /// "Fused Operations": FUSES is 0.
+///
+/// Cases: K19.
 #[test]
 fn fused_commands_are_refused() {
     every_back_end(|device| {
@@ -315,6 +331,8 @@ fn fused_commands_are_refused() {
 }
 
 /// "PRP or SGL for Data Transfer": SGLS is 0; 11b is reserved.
+///
+/// Cases: B12.
 #[test]
 fn sgls_are_refused() {
     every_back_end(|device| {
@@ -335,6 +353,8 @@ fn sgls_are_refused() {
 }
 
 /// "Atomic Operations": a block is written by one of two commands, never by both in part.
+///
+/// Cases: K20.
 #[test]
 fn single_blocks_are_never_torn() {
     every_back_end(|device| {
@@ -366,6 +386,8 @@ fn single_blocks_are_never_torn() {
 }
 
 /// "PRP Offset Invalid": PRP1 at a dword; PRP2 and list entries at a page; a list at a qword.
+///
+/// Cases: X1.
 #[test]
 fn misaligned_prps_are_refused() {
     every_back_end(|device| {
@@ -413,6 +435,8 @@ fn misaligned_prps_are_refused() {
 
 /// "Data Transfer Error": memory that cannot be read ends the command; the next ones work. Writes to host memory are posted (PCI Express
 /// Base, "Transaction Ordering"): nobody has to tell the controller that there is no memory, and a Read may succeed.
+///
+/// Cases: X3.
 #[test]
 fn memory_errors_end_the_command_and_nothing_else() {
     every_back_end(|device| {
@@ -454,6 +478,8 @@ fn memory_errors_end_the_command_and_nothing_else() {
 }
 
 /// A Write that fails may have changed its own blocks, and no others.
+///
+/// Cases: X3.
 #[test]
 fn failed_writes_change_no_other_block() {
     every_back_end(|device| {
@@ -480,6 +506,8 @@ fn failed_writes_change_no_other_block() {
 }
 
 /// A PRP list whose last entry points to the list itself ends with the length of the transfer.
+///
+/// Cases: X2.
 #[test]
 fn lists_that_point_to_themselves_end() {
     every_back_end(|device| {

@@ -30,6 +30,8 @@ fn with_cdw(mut entry: SqEntry, number: usize, set: u32, clear: u32) -> SqEntry 
 }
 
 /// "Queue Identifier": 0 is the admin queue.
+///
+/// Cases: C1.
 #[test]
 fn queue_zero_cannot_be_created() {
     every_back_end(|device| {
@@ -42,6 +44,8 @@ fn queue_zero_cannot_be_created() {
 }
 
 /// "Queue Identifier": at most the number that Number of Queues granted.
+///
+/// Cases: C2.
 #[test]
 fn queues_beyond_the_granted_number_cannot_be_created() {
     every_back_end(|device| {
@@ -58,6 +62,8 @@ fn queues_beyond_the_granted_number_cannot_be_created() {
 }
 
 /// "Queue Identifier": not one in use. The queue in use is not disturbed.
+///
+/// Cases: C3.
 #[test]
 fn queues_in_use_cannot_be_created_again() {
     every_back_end(|device| {
@@ -71,6 +77,8 @@ fn queues_in_use_cannot_be_created_again() {
 }
 
 /// "Queue Size": at least two entries, at most CAP.MQES + 1.
+///
+/// Cases: C4.
 #[test]
 fn queue_sizes_out_of_range_are_refused() {
     every_back_end(|device| {
@@ -90,6 +98,8 @@ fn queue_sizes_out_of_range_are_refused() {
 }
 
 /// "Maximum Queue Entries Supported".
+///
+/// Cases: C5.
 #[test]
 fn largest_queue_size_is_accepted() {
     every_back_end(|device| {
@@ -104,6 +114,8 @@ fn largest_queue_size_is_accepted() {
 }
 
 /// "Interrupt Vector": within the MSI-X table.
+///
+/// Cases: C6.
 #[test]
 fn interrupt_vectors_beyond_the_table_are_refused() {
     every_back_end(|device| {
@@ -119,6 +131,8 @@ fn interrupt_vectors_beyond_the_table_are_refused() {
 }
 
 /// "Contiguous Queues Required".
+///
+/// Cases: C7.
 #[test]
 fn scattered_queues_are_refused() {
     every_back_end(|device| {
@@ -134,6 +148,8 @@ fn scattered_queues_are_refused() {
 }
 
 /// "PRP Entry 1": a queue begins at a page.
+///
+/// Cases: C8.
 #[test]
 fn queue_bases_with_an_offset_are_refused() {
     every_back_end(|device| {
@@ -151,6 +167,8 @@ fn queue_bases_with_an_offset_are_refused() {
 }
 
 /// "Completion Queue Identifier": 0 or out of range.
+///
+/// Cases: C9.
 #[test]
 fn completion_queue_zero_or_out_of_range_is_refused() {
     every_back_end(|device| {
@@ -165,6 +183,8 @@ fn completion_queue_zero_or_out_of_range_is_refused() {
 }
 
 /// "Completion Queue Identifier": in range, but not created.
+///
+/// Cases: C10.
 #[test]
 fn completion_queue_that_does_not_exist_is_refused() {
     every_back_end(|device| {
@@ -178,6 +198,8 @@ fn completion_queue_that_does_not_exist_is_refused() {
 }
 
 /// "Invalid Queue Deletion".
+///
+/// Cases: C11.
 #[test]
 fn completion_queue_in_use_cannot_be_deleted() {
     every_back_end(|device| {
@@ -192,6 +214,8 @@ fn completion_queue_in_use_cannot_be_deleted() {
 }
 
 /// "Queue Identifier" of the Delete commands: 0, never created, deleted before.
+///
+/// Cases: C12.
 #[test]
 fn queues_that_do_not_exist_cannot_be_deleted() {
     every_back_end(|device| {
@@ -211,6 +235,8 @@ fn queues_that_do_not_exist_cannot_be_deleted() {
 
 /// "Delete I/O Submission Queue command": what is in flight completes, with or without success, before the deletion, or never. The driver
 /// notices completions and accesses that come later.
+///
+/// Cases: C13.
 #[test]
 fn deleting_a_queue_with_commands_in_flight_ends_them() {
     every_back_end(|device| {
@@ -244,6 +270,8 @@ fn deleting_a_queue_with_commands_in_flight_ends_them() {
 }
 
 /// "Memory-based Transport Queue Model": head, tail and phase begin anew; so do size and place.
+///
+/// Cases: C14.
 #[test]
 fn recreated_queues_start_anew() {
     every_back_end(|device| {
@@ -261,6 +289,8 @@ fn recreated_queues_start_anew() {
 }
 
 /// "Completion Queue Identifier": any that exists. The driver looks at SQID and at the queue of each completion.
+///
+/// Cases: C15.
 #[test]
 fn any_submission_queue_may_use_any_completion_queue() {
     every_back_end(|device| {
@@ -293,6 +323,8 @@ fn any_submission_queue_may_use_any_completion_queue() {
 }
 
 /// "Number of Queues": all that were granted can be created, and not one more.
+///
+/// Cases: C16.
 #[test]
 fn one_pair_more_than_granted_is_refused() {
     every_back_end(|device| {
@@ -312,6 +344,8 @@ fn one_pair_more_than_granted_is_refused() {
 }
 
 /// "Interrupts Enabled" 0: no message, polling works.
+///
+/// Cases: C18.
 #[test]
 fn completion_queue_without_interrupts_can_be_polled() {
     every_back_end(|device| {
@@ -329,6 +363,8 @@ fn completion_queue_without_interrupts_can_be_polled() {
 }
 
 /// "Delete I/O Submission Queue command": completions of other queues on the same completion queue, which wait for room in it, are not forgotten.
+///
+/// Cases: B7, C13.
 #[test]
 fn deleting_a_queue_leaves_completions_of_its_neighbour_waiting_for_room() {
     every_back_end(|device| {
@@ -363,6 +399,8 @@ fn deleting_a_queue_leaves_completions_of_its_neighbour_waiting_for_room() {
 }
 
 /// "Number of Queues": 65,535 of either kind is invalid.
+///
+/// Cases: C19.
 #[test]
 fn number_of_queues_ffffh_is_refused() {
     every_back_end(|device| {
@@ -376,6 +414,8 @@ fn number_of_queues_ffffh_is_refused() {
 }
 
 /// "Number of Queues": only before any I/O queue is created.
+///
+/// Cases: C20.
 #[test]
 fn number_of_queues_cannot_change_once_queues_exist() {
     every_back_end(|device| {
@@ -391,6 +431,8 @@ fn number_of_queues_cannot_change_once_queues_exist() {
 }
 
 /// "Number of Queues": dword 0 has what was granted, and Get Features agrees.
+///
+/// Cases: C21.
 #[test]
 fn granted_number_of_queues_is_reported() {
     every_back_end(|device| {
@@ -407,6 +449,8 @@ fn granted_number_of_queues_is_reported() {
 }
 
 /// "Queue Priority": of no meaning under round robin.
+///
+/// Cases: C22.
 #[test]
 fn queue_priority_is_ignored_under_round_robin() {
     every_back_end(|device| {

@@ -56,6 +56,8 @@ fn assert_data_works(running: &mut Running<'_>, random: &mut Random) -> Outcome 
 }
 
 /// Every entry that is fetched gets exactly one completion, whatever is in it.
+///
+/// Cases: X7.
 #[test]
 fn random_entries_all_end() {
     every_back_end(|device| {
@@ -76,6 +78,8 @@ fn random_entries_all_end() {
 }
 
 /// With memory that fails now and then, commands end, or the controller says that it failed; a reset recovers.
+///
+/// Cases: X3, X7.
 #[test]
 fn random_entries_with_memory_errors_end_or_are_fatal() {
     every_back_end(|device| {
@@ -104,6 +108,8 @@ fn random_entries_with_memory_errors_end_or_are_fatal() {
 }
 
 /// After CSTS.RDY = 0 nothing of the old life touches memory, and the new life knows nothing of it.
+///
+/// Cases: X8.
 #[test]
 fn random_entries_with_resets_at_any_clock_leave_nothing_behind() {
     every_back_end(|device| {

@@ -2,6 +2,7 @@
 
 mod generated;
 mod readme;
+mod requirements;
 mod steps;
 mod tidy;
 mod workspace;
