@@ -160,12 +160,12 @@ impl Device for Traced {
     }
 
     fn step(&mut self, clocks: u32) {
-        if self.window.as_ref().is_some_and(|window| window.from <= self.device.clock()) {
-            if let Some(window) = self.window.take() {
-                self.open(&window.path);
-            }
+        let end = self.device.clock() + u64::from(clocks);
+        if let Some(window) = self.window.take_if(|window| window.from <= end) {
+            self.device.step(window.from.saturating_sub(self.device.clock()) as u32);
+            self.open(&window.path);
         }
-        self.device.step(clocks);
+        self.device.step(end.saturating_sub(self.device.clock()) as u32);
     }
 
     fn clock(&self) -> u64 {

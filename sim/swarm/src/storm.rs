@@ -123,6 +123,9 @@ pub(crate) fn rage(run: &mut Run<'_>) -> Result<u64, Broken> {
         run.host.run_for(clocks)?;
         run.take_storm_completions();
     }
+    // What was asked for later comes before the reset that ends the storm.
+    run.host.run_for(LATER_CLOCKS_MAX)?;
+    run.take_storm_completions();
     Ok(accesses)
 }
 
