@@ -10,6 +10,7 @@ mod backend;
 mod bundle;
 mod cli;
 mod commands;
+mod comparison;
 mod failure;
 mod file_work;
 mod link;

@@ -231,6 +231,27 @@ fn bench_prints_its_figures_under_their_names() {
     assert!(only[elaboration].as_f64().is_some_and(|figure| figure > 0.0), "{only}");
 }
 
+/// Beside each throughput stand its IOPS and GB/s, what links let through, and what others report.
+#[test]
+fn bench_compares_throughputs_with_links_and_other_controllers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("throughput.svg");
+    let figures = json(&["bench", "--json", "--commands", "100", "--back-end", "model", "--plot", text(&file)]);
+    let throughputs = figures["throughputs"].as_array().unwrap();
+    let reads = &throughputs[0];
+    assert_eq!((&reads["name"], &reads["bytes"]), (&Value::from("512 B reads"), &Value::from(512)));
+    let iops = reads["iops"].as_f64().unwrap();
+    assert!((iops * reads["cycles"].as_f64().unwrap() / 250e6 - 1.0).abs() < 0.001, "{reads}");
+    assert!((reads["gigabytes_per_second"].as_f64().unwrap() / (iops * 512e-9) - 1.0).abs() < 0.001, "{reads}");
+    let links: Vec<&str> =
+        reads["limits"].as_array().unwrap().iter().filter_map(|limit| limit["link"].as_str()).collect();
+    assert_eq!(links, ["Gen3 x4", "Gen4 x4", "Gen5 x4"]);
+    assert_eq!(figures["reported_by_others"].as_array().unwrap().len(), 3);
+    let svg = fs::read_to_string(&file).unwrap();
+    assert!(throughputs.iter().all(|row| svg.contains(row["name"].as_str().unwrap())), "{svg}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left behind");
+}
+
 /// Nothing is looked for, fetched or built.
 #[test]
 fn the_evaluator_needs_no_tools() {
@@ -434,6 +455,14 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["run", "--commands", "0"], "invalid value '0'"),
         (&["run", "--stall", "100"], "invalid value '100'"),
         (&["bench", "--only", "speed"], "no figure `speed`"),
+        (
+            &["bench", "--back-end", "model", "--commands", "100", "--plot", "/nowhere/x.png"],
+            "/nowhere/x.png is no name of a plot",
+        ),
+        (
+            &["bench", "--back-end", "model", "--commands", "100", "--plot", "/nowhere/x.svg"],
+            "cannot write /nowhere/x.svg",
+        ),
         (&["trace", "read"], "required arguments were not provided"),
         (&["trace", "read", "--out", "/"], "is not a file"),
         (&["trace", "read", "--out", "/dev/full"], "is not a file"),
