@@ -426,6 +426,50 @@ mod tests {
         assert_eq!(memory.read_beat(0, 0x1000, &mut [0; 64]), Err(Fault));
     }
 
+    /// Doubles writes into the next 64 bytes, loses those of one byte, and inverts the first byte of reads.
+    struct Hand;
+
+    impl Tamper for Hand {
+        fn write(&mut self, write: DeviceWrite) -> Vec<DeviceWrite> {
+            let again = DeviceWrite { address: write.address + 64, data: write.data.clone() };
+            if write.data.len() == 1 {
+                vec![]
+            } else {
+                vec![write, again]
+            }
+        }
+
+        fn read(&mut self, _address: u64, data: &mut [u8]) {
+            data[0] = !data[0];
+        }
+    }
+
+    /// What a hand in the path does arrives in memory and in the log, beat by beat and as a whole; the host's side has no hand in it.
+    #[test]
+    fn a_hand_in_the_path_changes_accesses_of_the_device_alone() {
+        let mut memory = HostMemory::new();
+        memory.set_logging(true);
+        let address = memory.alloc(256, 64);
+        memory.store(address, &[1; 256]);
+        memory.set_tamper(Some(Box::new(Hand)));
+        assert_eq!(memory.dma_write(0, address, &[7; 4]), Ok(()));
+        assert_eq!(memory.write_beat(0, address + 128, &[8; 64], 0xF0), Ok(()));
+        assert_eq!(memory.dma_write(0, address + 8, &[9]), Ok(()));
+        let at = |memory: &HostMemory, offset| memory.load_array::<1>(address + offset)[0];
+        assert_eq!([0, 64, 132, 196, 8].map(|offset| at(&memory, offset)), [7, 7, 8, 8, 1]);
+        let mut records = Vec::new();
+        memory.take_log(&mut records);
+        let written: Vec<u64> = records.iter().map(|record| record.address - address).collect();
+        assert_eq!(written, [0, 64, 132, 196]);
+        let (mut data, mut beat) = ([0; 2], [0; 64]);
+        assert_eq!(memory.dma_read(0, address + 10, &mut data), Ok(()));
+        assert_eq!(memory.read_beat(0, address + 192, &mut beat), Ok(()));
+        assert_eq!((data, beat[..2].to_vec()), ([!1, 1], vec![!1, 1]));
+        memory.set_tamper(None);
+        assert_eq!(memory.dma_read(0, address + 10, &mut data), Ok(()));
+        assert_eq!(data, [1, 1]);
+    }
+
     #[test]
     fn a_byte_beyond_a_guarded_allocation_is_found() {
         let mut memory = HostMemory::new();

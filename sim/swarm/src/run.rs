@@ -114,7 +114,10 @@ struct SubmissionQueue {
     is_leaving: bool,
 }
 
-/// What an admin command does to what the swarm knows, once it succeeded. A command that is in no row may have changed every block.
+/// Admin commands that create and delete queues: the swarm follows them.
+const OF_QUEUES: &[u8] = &[admin::CREATE_IO_CQ, admin::CREATE_IO_SQ, admin::DELETE_IO_CQ, admin::DELETE_IO_SQ];
+
+/// Admin commands that leave queues and blocks as they are.
 const HARMLESS: &[u8] = &[
     admin::GET_LOG_PAGE,
     admin::IDENTIFY,
@@ -123,6 +126,12 @@ const HARMLESS: &[u8] = &[
     admin::GET_FEATURES,
     admin::ASYNC_EVENT_REQUEST,
 ];
+
+/// Whether an admin command of this controller may change namespaces or all of their blocks, which the swarm does not follow.
+fn reshapes(opcode: u8) -> bool {
+    let is_known = admin::ALL.iter().any(|(known, _)| *known == opcode);
+    is_known && !OF_QUEUES.contains(&opcode) && !HARMLESS.contains(&opcode)
+}
 
 /// Commands that may be held for ever.
 const HELD: &[u8] = &[admin::ASYNC_EVENT_REQUEST];
@@ -695,9 +704,10 @@ impl<'d> Run<'d> {
         for _ in 0..self.random.between(1, 8) {
             let Some(queue) = self.io_queue() else { return Ok(()) };
             let entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, false));
+            // Every command that changes blocks is to be named here.
             let lbas = match self.decode(&entry) {
                 Ok(IoCommand::Write(transfer)) => Some(transfer.range.range()),
-                _ => None,
+                Ok(IoCommand::Read(_) | IoCommand::Flush) | Err(_) => None,
             };
             let writes = lbas.map(|lbas| (lbas.clone(), self.shadow.begin_unknown(lbas)));
             self.submit(queue, entry, Kind::Garbage { writes }, &[])?;
@@ -715,6 +725,9 @@ impl<'d> Run<'d> {
     fn admin_garbage(&mut self) -> Result<(), Broken> {
         for _ in 0..self.random.between(1, 4) {
             let mut entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, true));
+            if reshapes(entry.opcode) {
+                entry.opcode = admin::IDENTIFY;
+            }
             if storm::creates_a_queue(&entry) {
                 self.give_queue_memory(&mut entry);
             }
@@ -1060,7 +1073,7 @@ impl<'d> Run<'d> {
     /// An entry for a storm: any, but none that creates a queue in the pool.
     pub(crate) fn garbage(&mut self, is_admin: bool) -> SqEntry {
         let mut entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, is_admin));
-        if is_admin && storm::creates_a_queue(&entry) {
+        if is_admin && (storm::creates_a_queue(&entry) || reshapes(entry.opcode)) {
             entry.opcode = admin::IDENTIFY;
         }
         entry
