@@ -145,6 +145,8 @@ pub struct Plan {
     pub media_errors: Chance,
     /// Clocks that firmware takes for a register access, beyond those of the bus, at most.
     pub firmware_clocks_max: u32,
+    /// Whether a logical block must be whole whatever meets: see [`BackEnd::has_whole_blocks`].
+    pub expects_whole_blocks: bool,
 }
 
 impl Plan {
@@ -169,7 +171,8 @@ impl Plan {
         let media_errors = *random.pick(&[Chance::NEVER, Chance::NEVER, Chance::NEVER, Chance::of(1, 2000)]);
         let firmware_clocks_max = *random.pick(&[0, 4, 50]);
         let back_end = only.unwrap_or(back_end);
-        Self { seed, back_end, commands, weights, memory, media_errors, firmware_clocks_max }
+        let expects_whole_blocks = back_end.has_whole_blocks;
+        Self { seed, back_end, commands, weights, memory, media_errors, firmware_clocks_max, expects_whole_blocks }
     }
 
     /// The device after power-on.

@@ -186,7 +186,7 @@ impl<'d> Run<'d> {
         host.start()?;
         let identity = host.identity()?;
         let entries_max = regs::cap::MQES.get(host.read64(regs::CAP.offset)) as u32 + 1;
-        let whole_bytes = if plan.back_end.has_whole_blocks { identity.lba_bytes } else { BEAT_BYTES as u32 };
+        let whole_bytes = if plan.expects_whole_blocks { identity.lba_bytes } else { BEAT_BYTES as u32 };
         let mut run = Self {
             random,
             plan,

@@ -1,7 +1,7 @@
 //! The share of the swarm that runs with every test: some seeds on each back end. `cargo xtask swarm` runs as many as are asked for.
 
-use sim_device::seed_from_env_or;
-use sim_swarm::{back_end, run_seed, seeds, Plan, Tally};
+use sim_device::{seed_from_env_or, BusTiming};
+use sim_swarm::{back_end, run_seed, seeds, Action, Broken, Plan, Tally};
 
 /// Runs `count` seeds of `commands` commands each on a back end.
 fn swarm(name: &str, count: usize, commands: u64) {
@@ -45,4 +45,24 @@ fn the_hardware_survives_the_swarm() {
 #[test]
 fn the_small_hardware_survives_the_swarm() {
     swarm("verilated-small", 30, 1000);
+}
+
+/// NVM Command Set, "Atomic Operation": what is known of the hardware, and why its row in the back ends says so. When its storage keeps blocks whole,
+/// this test fails, and `has_whole_blocks` is to be set.
+#[test]
+fn blocks_of_the_hardware_are_torn_where_a_read_and_a_write_meet() {
+    let is_torn = |seed| {
+        // Reads and Writes alone, over a memory that lets them meet.
+        let weights = vec![(Action::Traffic, 8), (Action::Time, 1)];
+        let memory = BusTiming::adverse(seed);
+        let plan = Plan::of(seed, back_end("verilated"), 1000);
+        let plan = Plan { weights, memory, expects_whole_blocks: true, ..plan };
+        let failure = run_seed(&plan).err()?;
+        match failure.broken.cause() {
+            Broken::Data { found, .. } => Some(found.contains("torn")),
+            _ => panic!("{failure}"),
+        }
+    };
+    let found = seeds(0x5EED).take(60).find_map(is_torn);
+    assert_eq!(found, Some(true));
 }
