@@ -432,12 +432,10 @@ impl<'d> Run<'d> {
         self.host.device().set_host_timing(timing);
         self.unmask()?;
         self.stop_holding();
-        for queue in self.all_submission_queues() {
-            self.host.ring(queue);
-        }
         let clocks = self.limit();
         let start = self.host.clock();
         while self.is_anything_due() {
+            self.ring_all();
             if was_stressed && csts::CFS.get32(self.host.csts()) == 1 {
                 self.tally.fatal += 1;
                 return self.disable_and_restart();
@@ -461,6 +459,14 @@ impl<'d> Run<'d> {
         }
         self.host.check_canaries()?;
         Ok(())
+    }
+
+    /// Announces what was put into queues. A queue whose deletion is under way may be another one by now: its doorbell is left alone.
+    fn ring_all(&mut self) {
+        self.host.ring(0);
+        for (queue, _) in self.submission.iter().filter(|(_, queue)| !queue.is_leaving) {
+            self.host.ring(*queue);
+        }
     }
 
     /// Clocks within which everything that is in flight has ended, or a reset or a shutdown is done: both wait for the data that is on its way.
