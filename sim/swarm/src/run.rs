@@ -33,6 +33,12 @@ const BUS_MASTER_CLOCKS_MAX: u64 = 40_000;
 /// A function without accesses for so many clocks is quiet.
 const QUIET_CLOCKS: u32 = 1_000;
 
+/// Dwords of data that firmware writes for one admin command, at most ...
+const ANSWER_DWORDS_MAX: u64 = 4096;
+
+/// ... and what each takes on its bus, beyond what the plan adds.
+const SETTLE_CLOCKS_PER_DWORD: u64 = 16;
+
 /// I/O queue pairs that a life has at most.
 const QUEUES_MAX: u16 = 12;
 
@@ -475,14 +481,16 @@ impl<'d> Run<'d> {
         let moved = |pending: &Pending| match &pending.kind {
             Kind::Read { buffer, .. } | Kind::Write { buffer, .. } => buffer.bytes() as u64,
             Kind::Garbage { .. } => largest,
-            Kind::Admin => PAGE_BYTES,
-            Kind::Flush | Kind::Held => 0,
+            Kind::Admin | Kind::Flush | Kind::Held => 0,
         };
         let cost = |bytes: u64| SETTLE_CLOCKS_PER_COMMAND + bytes / SETTLE_BYTES_PER_CLOCK;
+        // Firmware writes the data of its answers dword by dword.
+        let admin = self.pending.values().filter(|pending| matches!(pending.kind, Kind::Admin)).count() as u64;
+        let firmware = ANSWER_DWORDS_MAX * (SETTLE_CLOCKS_PER_DWORD + u64::from(self.plan.firmware_clocks_max));
         let known: u64 = self.pending.values().map(|pending| cost(moved(pending))).sum();
         // Entries that were announced again are in flight, too.
         let unknown = if self.is_wild { self.plan.back_end.commands_in_flight_max() * cost(largest) } else { 0 };
-        SETTLE_CLOCKS + known + unknown
+        SETTLE_CLOCKS + known + unknown + admin * firmware
     }
 
     /// What has not ended, and what the host knows of the queues.
@@ -1011,6 +1019,9 @@ impl<'d> Run<'d> {
 
     /// PCI Express Base, "Command Register", Bus Master Enable: without it no request leaves. What was under way is lost.
     fn bus_master_off(&mut self) -> Result<(), Broken> {
+        // Masks that were asked for later would bring the bit back.
+        self.host.run_for(LATER_CLOCKS_MAX)?;
+        self.take_completions()?;
         self.run_wild();
         let clocks = self.moment_soon();
         let sideband = Sideband { bus_master_enable: false, ..Sideband::RUNNING };
