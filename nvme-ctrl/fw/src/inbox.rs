@@ -8,22 +8,38 @@ use crate::admin::Answer;
 use crate::port::{CommandId, InboxCommand};
 use crate::{Firmware, ROOM_FOR_COMMAND};
 
+/// Admin commands that wait for the data buffer.
+pub(crate) const DEFERRED_COMMANDS: usize = 64;
+
 /// Commands that are taken from the inbox per poll.
 const COMMANDS_PER_POLL: u32 = 8;
 
 impl<M: Mmio> Firmware<M> {
     /// Takes commands from the inbox as long as each can be answered.
+    ///
+    /// The data buffer has one owner. While it is on its way, admin commands are deferred, and the inbox is emptied all the same: commands that failed
+    /// keep their slots in the I/O engine until they are taken, and the transfer may be waiting for one of those.
     pub(crate) fn poll_inbox(&mut self) {
         for _ in 0..COMMANDS_PER_POLL {
-            // The data buffer has one owner, and every command needs room for its completion.
-            let has_room = self.life.completions.room() >= ROOM_FOR_COMMAND;
-            if self.life.transfer.is_some() || !has_room {
+            if self.life.completions.room() < ROOM_FOR_COMMAND {
                 break;
+            }
+            let is_free = self.life.transfer.is_none();
+            if is_free && !self.life.deferred.is_empty() {
+                let command = self.life.deferred.remove(0);
+                self.take(&command);
+                continue;
             }
             let Some(command) = self.port.pop_inbox() else {
                 break;
             };
-            self.take(&command);
+            let waits = !is_free && command.sqid == 0;
+            match waits {
+                false => self.take(&command),
+                true if self.life.deferred.room() > 0 => self.life.deferred.push(command),
+                // More than any driver has in flight: it may try again.
+                true => self.refuse(0, &command.entry, Status::INTERNAL_ERROR),
+            }
         }
     }
 

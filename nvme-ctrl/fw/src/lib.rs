@@ -85,6 +85,7 @@ impl<M: Mmio> Firmware<M> {
     pub fn is_busy(&self) -> bool {
         let life = &self.life;
         life.transfer.is_some()
+            || !life.deferred.is_empty()
             || life.is_shutting_down()
             || life.completions.can_post()
             || life.queues.io_sqs().any(|(_, sq)| sq.deleted_by.is_some())

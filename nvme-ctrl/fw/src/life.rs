@@ -9,8 +9,9 @@ use soc_hal::Mmio;
 use crate::completions::Completions;
 use crate::events::AsyncEvents;
 use crate::features::Features;
+use crate::inbox::DEFERRED_COMMANDS;
 use crate::list::List;
-use crate::port::{CreateCq, CreateSq, QueueCommand};
+use crate::port::{CreateCq, CreateSq, InboxCommand, QueueCommand};
 use crate::queues::{Queues, SubmissionQueue};
 use crate::shutdown::Shutdown;
 use crate::transfer::Transfer;
@@ -38,6 +39,8 @@ pub(crate) struct Life {
     pub(crate) completions: Completions,
     pub(crate) aborts: List<SqEntry, { ABORTS as usize }>,
     pub(crate) transfer: Option<Transfer>,
+    /// Admin commands that wait for the data buffer, in the order in which they came.
+    pub(crate) deferred: List<InboxCommand, DEFERRED_COMMANDS>,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -52,6 +55,7 @@ impl Life {
             completions: Completions::new(),
             aborts: List::new(),
             transfer: None,
+            deferred: List::new(),
             shutdown: Shutdown::None,
         }
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use nvme_spec::identify::cns;
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
 use sim_device::{Random, PAGE_BYTES};
-use sim_host::{Buffer, DriverError, Identity, IoTransfer, ListPlacement};
+use sim_host::{identify_entry, wire_prps, Buffer, DriverError, Identity, IoTransfer, ListPlacement};
 
 use crate::expect::{assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, transfer, Host, Running};
 use crate::{every_back_end, seed};
@@ -541,5 +542,44 @@ fn lists_that_point_to_themselves_end() {
             "a list that links to itself",
         );
         assert_works(&mut running.host)
+    });
+}
+
+/// "Data Transfer Error": commands that fail, more than are executed at a time, and admin commands with data do not wait for each other.
+///
+/// Cases: X3.
+#[test]
+fn failing_commands_and_admin_data_do_not_wait_for_each_other() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let bad = running.host.host().alloc_guarded(PAGE_BYTES, PAGE_BYTES);
+        running.host.host().faults.failing_reads.push(bad..bad + PAGE_BYTES);
+        let page = running.host.host().alloc_guarded(PAGE_BYTES, PAGE_BYTES);
+        running.host.allow_writes(page..page + PAGE_BYTES);
+        let mut expected = 0;
+        for _ in 0..30 {
+            for queue in 1..=running.queues {
+                while !running.host.is_full(queue) {
+                    let entry = IoTransfer { write: true, nsid: identity.nsid, lba: 0, blocks: 1 }.entry([bad, 0]);
+                    running.host.push(queue, entry, &[])?;
+                    expected += 1;
+                }
+            }
+            while !running.host.is_full(0) {
+                let entry = SqEntry { prp: wire_prps([page, 0]), ..identify_entry(cns::CONTROLLER, 0) };
+                running.host.push(0, entry, &[])?;
+                expected += 1;
+            }
+            for queue in 0..=running.queues {
+                running.host.ring(queue);
+            }
+            running.host.run_for(700)?;
+            while running.host.next_completion().is_some() {
+                expected -= 1;
+            }
+        }
+        assert_eq!(running.host.wait_all()?.len(), expected);
+        Ok(())
     });
 }

@@ -70,6 +70,8 @@ pub struct FakePort {
     pub busy_reads: u32,
     /// Reads for which a queue command stays busy.
     pub queue_busy_reads: u32,
+    /// As many more for a transfer.
+    pub transfer_busy_reads: u32,
     completion_busy: u32,
     queue_busy: u32,
     transfer_busy: u32,
@@ -108,6 +110,7 @@ impl FakePort {
             transfer_status: Status::SUCCESS,
             busy_reads: 2,
             queue_busy_reads: 2,
+            transfer_busy_reads: 0,
             completion_busy: 0,
             queue_busy: 0,
             transfer_busy: 0,
@@ -297,7 +300,7 @@ impl FakePort {
 
     fn transfer(&mut self, value: u32) {
         assert_eq!(self.transfer_busy, 0, "only written while not busy");
-        self.transfer_busy = self.busy_reads;
+        self.transfer_busy = self.busy_reads + self.transfer_busy_reads;
         if self.over {
             return;
         }
