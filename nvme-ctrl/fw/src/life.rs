@@ -1,7 +1,7 @@
 //! The life of a function, from CC.EN to its reset. NVMe Base, "Controller Initialization" and "Controller Level Reset".
 
 use nvme_spec::firmware_port::{self as regs, control, status_set};
-use nvme_spec::limits::{ABORTS, QUEUE_ENTRIES_MIN};
+use nvme_spec::limits::{ABORTS, QUEUE_ENTRIES_MAX, QUEUE_ENTRIES_MIN};
 use nvme_spec::regs::{aqa, cc};
 use nvme_spec::{FatalCode, ZeroBased};
 use soc_hal::Mmio;
@@ -155,7 +155,8 @@ impl<M: Mmio> Firmware<M> {
         let attributes = self.port.read_of(&regs::AQA, function);
         let entries = |field: nvme_spec::reg::Field| ZeroBased::from_raw(field.get32(attributes) as u16).count();
         let (sq_entries, cq_entries) = (entries(aqa::ASQS), entries(aqa::ACQS));
-        let possible = QUEUE_ENTRIES_MIN..=self.hardware.queue_entries_max;
+        // CAP.MQES is about I/O queues; an admin queue may have as many entries as AQA can say.
+        let possible = QUEUE_ENTRIES_MIN..=QUEUE_ENTRIES_MAX;
         if !possible.contains(&sq_entries) || !possible.contains(&cq_entries) {
             return Err(FatalCode::InvalidAdminQueueSize);
         }

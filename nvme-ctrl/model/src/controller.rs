@@ -66,6 +66,8 @@ enum Work {
 struct Finished {
     entry: CqEntry,
     completion_queue: u16,
+    /// Where the head of the submission queue was when the command ended, should the queue be gone before the entry is written.
+    head: u32,
     /// Its place in the completion queue is taken already.
     reserved: bool,
 }
@@ -462,12 +464,14 @@ impl Controller {
             entry: CqEntry {
                 result: result.unwrap_or(0).into(),
                 reserved: 0.into(),
-                sqhd: (submission.head as u16).into(),
+                // Where the head is when the entry is written: others may be fetched while this one waits for a place.
+                sqhd: 0.into(),
                 sqid: queue.into(),
                 cid: cid.into(),
                 status_phase: (status.raw() << 1).into(),
             },
             completion_queue: submission.completion_queue,
+            head: submission.head,
             reserved,
         });
     }
@@ -497,6 +501,9 @@ impl Controller {
         if finished.reserved {
             queue.reserved -= 1;
         }
+        let submission = self.submission[usize::from(finished.entry.sqid.get())].as_ref();
+        let head = submission.map_or(finished.head, |submission| submission.head);
+        finished.entry.sqhd = (head as u16).into();
         let (address, phase) = queue.take_tail(CQ_ENTRY_BYTES);
         let status = finished.entry.status_phase.get();
         finished.entry.status_phase = (status | u16::from(phase)).into();

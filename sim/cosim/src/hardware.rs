@@ -1,14 +1,13 @@
 //! The back ends.
 
-use crate::lite::Request;
-use crate::machine::Machine;
+use crate::machine::{first_dword, is_inside, push_write, Machine};
 use crate::monitors::Monitors;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::waveform::Outline;
 use rtl_hdl::{elaborate, Block, Design, EvalError, Evaluator};
-use sim_device::{Access, BusTiming, Device, HostMemory, Ram, Sideband};
+use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_top::DirectDevice;
 use std::path::Path;
@@ -207,8 +206,8 @@ impl<S: Simulator> Hardware<S> {
     }
 
     /// Whether the access is to BAR0 of a function that is there.
-    const fn is_in_a_bar(&self, access: Access) -> bool {
-        self.has_function(access.function) && access.offset + access.bytes as u64 <= nvme_spec::regs::BAR0_BYTES as u64
+    fn is_in_a_bar(&self, access: Access) -> bool {
+        self.has_function(access.function) && is_inside(access)
     }
 
     const fn has_function(&self, function: u8) -> bool {
@@ -222,11 +221,6 @@ impl<S: Simulator> Hardware<S> {
     fn machine_mut(&mut self) -> &mut Machine<S> {
         self.firmware.mmio()
     }
-}
-
-/// The dword that holds the first byte of an access.
-fn address(access: Access) -> u32 {
-    u32::from(access.function) * nvme_spec::regs::BAR0_BYTES + access.offset as u32
 }
 
 fn design(options: &Options) -> Result<Design, Error> {
@@ -247,42 +241,20 @@ impl<S: Simulator> Device for Hardware<S> {
         if !self.is_in_a_bar(access) {
             return 0;
         }
-        let first = address(access) & !3;
-        let last = (address(access) + u32::from(access.bytes) - 1) & !3;
-        let low = u64::from(self.machine_mut().read_mmio(first));
-        let mut value = low;
-        let mut address = first;
-        while address != last {
-            address += 4;
-            value |= u64::from(self.machine_mut().read_mmio(address)) << (8 * (address - first)).min(63);
+        let first = first_dword(access);
+        let shift = 8 * (access.offset & 3);
+        let dwords = (shift / 8 + u64::from(access.bytes)).div_ceil(4) as u32;
+        let mut value = 0;
+        for i in 0..dwords {
+            value |= u128::from(self.machine_mut().read_mmio(first + 4 * i)) << (32 * i);
         }
-        let value = value >> (8 * (access.offset & 3));
-        if access.bytes == 8 {
-            value
-        } else {
-            value & ((1 << (8 * u32::from(access.bytes))) - 1)
-        }
+        let value = (value >> shift) as u64;
+        value & u64::MAX >> (64 - 8 * u32::from(access.bytes))
     }
 
     fn write(&mut self, access: Access, value: u64) {
-        if !self.is_in_a_bar(access) {
-            return;
-        }
-        let mut address = address(access) & !3;
-        let shift = 8 * (access.offset & 3);
-        let mut bytes = u128::from(value) << shift;
-        let mut strobe = ((1u32 << access.bytes) - 1) << (access.offset & 3);
-        while strobe != 0 {
-            if strobe & 0xf != 0 {
-                self.machine_mut().mmio.push(Request::Write {
-                    address,
-                    value: bytes as u32,
-                    strobe: (strobe & 0xf) as u8,
-                });
-            }
-            bytes >>= 32;
-            strobe >>= 4;
-            address += 4;
+        if self.is_in_a_bar(access) {
+            push_write(&mut self.machine_mut().mmio, access, value);
         }
     }
 
@@ -311,6 +283,11 @@ impl<S: Simulator> Device for Hardware<S> {
         if self.has_function(function) {
             self.machine_mut().function_level_reset(function);
         }
+    }
+
+    fn after(&mut self, clocks: u32, event: Event) {
+        let machine = self.machine_mut();
+        machine.schedule.add(machine.clock + u64::from(clocks), event);
     }
 
     fn set_host_timing(&mut self, timing: BusTiming) {

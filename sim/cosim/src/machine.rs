@@ -4,7 +4,7 @@ use crate::axi::AxiPort;
 use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
 use rtl_hdl::sim::{PortId, Simulator};
-use sim_device::{Bus, BusTiming, HostMemory, Ram, Random, Sideband};
+use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband};
 use soc_hal::Mmio;
 
 /// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.
@@ -25,6 +25,9 @@ pub(crate) struct Machine<S> {
     sideband: [PortId; 3],
     function_level_reset: PortId,
     random: Random,
+    pub schedule: Schedule,
+    /// The reset wire of the function is up for this clock.
+    is_resetting: bool,
     pub monitors: Option<Monitors>,
     /// Clocks that a register access of firmware takes beyond those of the bus, at most.
     firmware_clocks_max: u32,
@@ -63,6 +66,8 @@ impl<S: Simulator> Machine<S> {
             sideband,
             function_level_reset,
             random: Random::new(seed),
+            schedule: Schedule::default(),
+            is_resetting: false,
             monitors: None,
             firmware_clocks_max,
         };
@@ -87,9 +92,8 @@ impl<S: Simulator> Machine<S> {
     }
 
     pub fn function_level_reset(&mut self, function: u8) {
-        self.model.poke_u64(self.function_level_reset, 1 << function);
+        self.schedule.add(0, Event::FunctionLevelReset { function });
         self.tick();
-        self.model.poke_u64(self.function_level_reset, 0);
     }
 
     /// True while the hardware wants firmware.
@@ -101,6 +105,7 @@ impl<S: Simulator> Machine<S> {
     pub fn tick(&mut self) {
         self.clock += 1;
         self.host.set_clock(self.clock);
+        self.happen();
         self.host_port.drive(&mut self.model, &mut self.host_bus, &mut self.host);
         self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
         self.mmio.drive(&mut self.model);
@@ -109,6 +114,25 @@ impl<S: Simulator> Machine<S> {
             monitors.look(&self.model);
         }
         self.model.step();
+    }
+
+    /// Lets the events happen whose clock has come.
+    fn happen(&mut self) {
+        if self.is_resetting {
+            self.is_resetting = false;
+            self.model.poke_u64(self.function_level_reset, 0);
+        }
+        while let Some(event) = self.schedule.due(self.clock) {
+            match event {
+                Event::Write { access, value } => push_write(&mut self.mmio, access, value),
+                Event::Sideband { function, sideband } => self.set_sideband(function, sideband),
+                Event::FunctionLevelReset { function } => {
+                    self.is_resetting = true;
+                    let others = self.model.peek_u64(self.function_level_reset);
+                    self.model.poke_u64(self.function_level_reset, others | 1 << function);
+                }
+            }
+        }
     }
 
     /// A read through the port that carries the host's accesses, behind all earlier writes.
@@ -152,4 +176,34 @@ impl<S: Simulator> Mmio for Machine<S> {
     fn write32(&mut self, offset: u32, value: u32) {
         self.firmware_access(Request::Write { address: offset, value, strobe: 0xf }, offset);
     }
+}
+
+/// The BAR0 offset of the dword that holds the first byte of an access, as the port counts: functions after each other.
+pub(crate) fn first_dword(access: Access) -> u32 {
+    (u32::from(access.function) * nvme_spec::regs::BAR0_BYTES + access.offset as u32) & !3
+}
+
+/// Puts a write of any width in line, a dword at a time. What is outside of the BAR of the function is dropped.
+pub(crate) fn push_write(mmio: &mut LitePort, access: Access, value: u64) {
+    if !is_inside(access) {
+        return;
+    }
+    let mut address = first_dword(access);
+    let shift = 8 * (access.offset & 3);
+    let mut bytes = u128::from(value) << shift;
+    let mut strobe = ((1u32 << access.bytes) - 1) << (access.offset & 3);
+    while strobe != 0 {
+        if strobe & 0xf != 0 {
+            mmio.push(Request::Write { address, value: bytes as u32, strobe: (strobe & 0xf) as u8 });
+        }
+        bytes >>= 32;
+        strobe >>= 4;
+        address += 4;
+    }
+}
+
+/// Whether an access lies in the BAR of a function.
+pub(crate) fn is_inside(access: Access) -> bool {
+    let end = access.offset.checked_add(u64::from(access.bytes));
+    end.is_some_and(|end| end <= u64::from(nvme_spec::regs::BAR0_BYTES))
 }

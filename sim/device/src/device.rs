@@ -39,6 +39,53 @@ impl Sideband {
     pub const RUNNING: Self = Self { bus_master_enable: true, msix_enable: true, msix_function_mask: false };
 }
 
+/// Something that happens to a device from outside of its memory, at a clock of its own: see [`Device::after`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A posted write to BAR0.
+    Write {
+        /// Where.
+        access: Access,
+        /// What.
+        value: u64,
+    },
+    /// The configuration-space bits of a function change.
+    Sideband {
+        /// Which function.
+        function: u8,
+        /// What they are from then on.
+        sideband: Sideband,
+    },
+    /// A function level reset.
+    FunctionLevelReset {
+        /// Of which function.
+        function: u8,
+    },
+}
+
+/// Events that wait for their clock, for those who implement [`Device::after`].
+#[derive(Default)]
+pub struct Schedule {
+    /// By clock and by the order in which they were asked for.
+    events: std::collections::BTreeMap<(u64, u64), Event>,
+    asked: u64,
+}
+
+impl Schedule {
+    /// Puts an event in line for a clock.
+    pub fn add(&mut self, clock: u64, event: Event) {
+        self.events.insert((clock, self.asked), event);
+        self.asked += 1;
+    }
+
+    /// The next event whose clock has come.
+    pub fn due(&mut self, clock: u64) -> Option<Event> {
+        // Nearly always there is none: this is asked in every clock.
+        let first = self.events.first_entry()?;
+        (first.key().0 <= clock).then(|| first.remove())
+    }
+}
+
 /// An NVMe device as its host sees it, whatever it is made of.
 ///
 /// Time is counted in clocks of the device and moves only in [`step`](Device::step) and [`read`](Device::read).
@@ -71,6 +118,10 @@ pub trait Device {
 
     /// Resets one function, as Initiate Function Level Reset does.
     fn function_level_reset(&mut self, function: u8);
+
+    /// Lets `event` happen when `clocks` more clocks have passed, whatever the device is doing then. A back end whose firmware runs in turns of
+    /// many clocks does not wait for the end of a turn, so that an event can meet every state.
+    fn after(&mut self, clocks: u32, event: Event);
 
     /// Sets how the path to host memory behaves from now on. A back end without a beat-level path keeps what has a meaning for it.
     fn set_host_timing(&mut self, timing: BusTiming);

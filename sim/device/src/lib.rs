@@ -23,15 +23,17 @@ mod model_device;
 mod pages;
 mod ram;
 mod random;
+mod tamper;
 
 pub use bus::{Bus, BusTiming, Clocks, ReadBeat, ReadRequest, Stalls, WriteRequest, WriteResponse};
-pub use device::{Access, Device, Sideband};
+pub use device::{Access, Device, Event, Schedule, Sideband};
 pub use faults::{Chance, Fault, Faults};
 pub use memory::{AccessKind, AccessRecord, CanaryError, HostMemory, Message, MESSAGE_WINDOW};
 pub use model_device::ModelDevice;
 pub use pages::PAGE_BYTES;
 pub use ram::Ram;
 pub use random::{seed_from_env_or, Random};
+pub use tamper::{DeviceWrite, Tamper};
 
 /// Bytes in one beat of the 512-bit buses.
 pub const BEAT_BYTES: usize = 64;

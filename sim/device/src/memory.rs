@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::pages::{copy_strobed, Pages};
-use crate::{Beat, Fault, Faults, Memory, BEAT_BYTES, PAGE_BYTES};
+use crate::{Beat, DeviceWrite, Fault, Faults, Memory, Tamper, BEAT_BYTES, PAGE_BYTES};
 
 /// Writes of a device into this range are interrupt messages, as on a PC.
 pub const MESSAGE_WINDOW: Range<u64> = soc_map::MSI_WINDOW.range();
@@ -90,6 +90,7 @@ pub struct HostMemory {
     logging: bool,
     log: Vec<AccessRecord>,
     messages: Vec<Message>,
+    tamper: Option<Box<dyn Tamper>>,
     /// Where and how often the device's accesses fail.
     pub faults: Faults,
 }
@@ -121,6 +122,7 @@ impl HostMemory {
             logging: false,
             log: Vec::new(),
             messages: Vec::new(),
+            tamper: None,
             faults: Faults::none(0),
         }
     }
@@ -199,6 +201,16 @@ impl HostMemory {
             }
         }
         Ok(())
+    }
+
+    /// Whether memory exists at every byte of `address..address + bytes`, so that an access of the device is answered.
+    pub fn is_mapped(&self, address: u64, bytes: u64) -> bool {
+        self.pages.contains(address, bytes)
+    }
+
+    /// Puts a hand into the path of the device's accesses: for tests of those who watch a device.
+    pub fn set_tamper(&mut self, tamper: Option<Box<dyn Tamper>>) {
+        self.tamper = tamper;
     }
 
     /// Makes memory exist at a fixed place, filled with zeroes, outside of the allocator: for front ends with an address map of their own.
@@ -298,6 +310,9 @@ impl HostMemory {
         let result = self.faults.read(address, data.len()).and_then(|()| self.exists(address, data.len()));
         if result.is_ok() {
             self.pages.read(address, data);
+            if let Some(tamper) = &mut self.tamper {
+                tamper.read(address, data);
+            }
         }
         self.record(AccessKind::Read, function, address, data.len(), result.is_err());
         result
@@ -305,6 +320,18 @@ impl HostMemory {
 
     /// Writes as `function` of the device. A write into [`MESSAGE_WINDOW`] is an interrupt message.
     pub fn dma_write(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
+        match self.tamper.take() {
+            None => self.write_untampered(function, address, data),
+            Some(mut tamper) => {
+                let writes = tamper.write(DeviceWrite { address, data: data.to_vec() });
+                self.tamper = Some(tamper);
+                let mut write = |write: &DeviceWrite| self.write_untampered(function, write.address, &write.data);
+                writes.iter().map(&mut write).fold(Ok(()), Result::and)
+            }
+        }
+    }
+
+    fn write_untampered(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
         if MESSAGE_WINDOW.contains(&address) {
             return self.message(function, address, data);
         }
@@ -338,6 +365,9 @@ impl Memory for HostMemory {
         let result = self.faults.read(address, BEAT_BYTES).and_then(|()| {
             let tail = self.pages.tail(address).ok_or(Fault)?;
             data.copy_from_slice(&tail[..BEAT_BYTES]);
+            if let Some(tamper) = &mut self.tamper {
+                tamper.read(address, data);
+            }
             Ok(())
         });
         self.record(AccessKind::Read, function, address, BEAT_BYTES, result.is_err());
@@ -351,6 +381,10 @@ impl Memory for HostMemory {
         let first = strobe.trailing_zeros() as usize;
         let end = BEAT_BYTES - strobe.leading_zeros() as usize;
         let start = address + first as u64;
+        let is_whole = strobe.count_ones() as usize == end - first;
+        if self.tamper.is_some() && is_whole {
+            return self.dma_write(function, start, &data[first..end]);
+        }
         if MESSAGE_WINDOW.contains(&address) {
             return self.message(function, start, &data[first..end]);
         }
@@ -390,6 +424,50 @@ mod tests {
         assert_eq!(memory.dma_write(0, address + PAGE_BYTES - 8, &data), Err(Fault), "half of it exists");
         assert_eq!(memory.write_beat(0, 0x1000, &[0; 64], 1), Err(Fault));
         assert_eq!(memory.read_beat(0, 0x1000, &mut [0; 64]), Err(Fault));
+    }
+
+    /// Doubles writes into the next 64 bytes, loses those of one byte, and inverts the first byte of reads.
+    struct Hand;
+
+    impl Tamper for Hand {
+        fn write(&mut self, write: DeviceWrite) -> Vec<DeviceWrite> {
+            let again = DeviceWrite { address: write.address + 64, data: write.data.clone() };
+            if write.data.len() == 1 {
+                vec![]
+            } else {
+                vec![write, again]
+            }
+        }
+
+        fn read(&mut self, _address: u64, data: &mut [u8]) {
+            data[0] = !data[0];
+        }
+    }
+
+    /// What a hand in the path does arrives in memory and in the log, beat by beat and as a whole; the host's side has no hand in it.
+    #[test]
+    fn a_hand_in_the_path_changes_accesses_of_the_device_alone() {
+        let mut memory = HostMemory::new();
+        memory.set_logging(true);
+        let address = memory.alloc(256, 64);
+        memory.store(address, &[1; 256]);
+        memory.set_tamper(Some(Box::new(Hand)));
+        assert_eq!(memory.dma_write(0, address, &[7; 4]), Ok(()));
+        assert_eq!(memory.write_beat(0, address + 128, &[8; 64], 0xF0), Ok(()));
+        assert_eq!(memory.dma_write(0, address + 8, &[9]), Ok(()));
+        let at = |memory: &HostMemory, offset| memory.load_array::<1>(address + offset)[0];
+        assert_eq!([0, 64, 132, 196, 8].map(|offset| at(&memory, offset)), [7, 7, 8, 8, 1]);
+        let mut records = Vec::new();
+        memory.take_log(&mut records);
+        let written: Vec<u64> = records.iter().map(|record| record.address - address).collect();
+        assert_eq!(written, [0, 64, 132, 196]);
+        let (mut data, mut beat) = ([0; 2], [0; 64]);
+        assert_eq!(memory.dma_read(0, address + 10, &mut data), Ok(()));
+        assert_eq!(memory.read_beat(0, address + 192, &mut beat), Ok(()));
+        assert_eq!((data, beat[..2].to_vec()), ([!1, 1], vec![!1, 1]));
+        memory.set_tamper(None);
+        assert_eq!(memory.dma_read(0, address + 10, &mut data), Ok(()));
+        assert_eq!(data, [1, 1]);
     }
 
     #[test]

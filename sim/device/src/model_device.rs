@@ -1,6 +1,6 @@
 use nvme_model::{Config, HostError, HostPort, Model};
 
-use crate::{Access, BusTiming, Device, HostMemory, Sideband};
+use crate::{Access, BusTiming, Device, Event, HostMemory, Schedule, Sideband};
 
 /// The reference model as a back end: [`Model`] and the memory of its host.
 ///
@@ -9,12 +9,13 @@ pub struct ModelDevice {
     model: Model,
     host: HostMemory,
     clock: u64,
+    schedule: Schedule,
 }
 
 impl ModelDevice {
     /// A device after power-on.
     pub fn new(config: Config, host: HostMemory) -> Self {
-        Self { model: Model::new(config), host, clock: 0 }
+        Self { model: Model::new(config), host, clock: 0, schedule: Schedule::default() }
     }
 }
 
@@ -42,6 +43,13 @@ impl Device for ModelDevice {
         for _ in 0..clocks {
             self.clock += 1;
             self.host.set_clock(self.clock);
+            while let Some(event) = self.schedule.due(self.clock) {
+                match event {
+                    Event::Write { access, value } => self.write(access, value),
+                    Event::Sideband { function, sideband } => self.set_sideband(function, sideband),
+                    Event::FunctionLevelReset { function } => self.function_level_reset(function),
+                }
+            }
             self.model.step(&mut Port(&mut self.host));
         }
     }
@@ -67,6 +75,10 @@ impl Device for ModelDevice {
 
     fn function_level_reset(&mut self, function: u8) {
         self.model.reset_function(function);
+    }
+
+    fn after(&mut self, clocks: u32, event: Event) {
+        self.schedule.add(self.clock + u64::from(clocks), event);
     }
 
     fn set_host_timing(&mut self, _timing: BusTiming) {}

@@ -11,10 +11,8 @@ use zerocopy::FromBytes;
 
 use crate::error::{DriverError, Violation};
 use crate::monitor::{Completion, Monitor, Vector};
-use crate::rings::{CompletionRing, SubmissionRing, CQ_ENTRY_BYTES};
+use crate::rings::{CompletionRing, SubmissionRing, CQ_ENTRY_BYTES, SQ_ENTRY_BYTES};
 use crate::{Buffer, ListPlacement};
-
-const SQ_ENTRY_BYTES: u64 = 1 << SQ_ENTRY_LOG2_BYTES;
 
 /// Create I/O Queue, command dword 11: PC, Physically Contiguous.
 const PHYSICALLY_CONTIGUOUS: u32 = 1;
@@ -301,6 +299,7 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
     pub fn now_disabled(&mut self) {
         self.monitor.forget();
         self.monitor.disabled = true;
+        self.monitor.is_lenient = false;
         for address in std::mem::take(&mut self.queue_memory) {
             self.device.host().free(address);
         }
@@ -496,6 +495,54 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         self.create_submission_queue(queue, entries, queue)
     }
 
+    /// Allocates the memory of a queue, with canaries around it. It is given back when the controller is disabled.
+    pub fn alloc_queue_memory(&mut self, entries: u32, entry_log2_bytes: u8) -> u64 {
+        self.alloc_queue(u64::from(entries), 1 << entry_log2_bytes)
+    }
+
+    /// Makes a completion queue known that the caller has created by a command of its own, and whose memory it owns.
+    pub fn know_completion_queue(&mut self, queue: u16, base: u64, entries: u32, vector: Option<u16>) {
+        let vector = vector.filter(|vector| usize::from(*vector) < self.monitor.vectors.len());
+        self.add_completion_ring(queue, base, u64::from(entries), vector);
+    }
+
+    /// As [`know_completion_queue`](Self::know_completion_queue), for a submission queue on completion queue `completion`.
+    pub fn know_submission_queue(&mut self, queue: u16, base: u64, entries: u32, completion: u16) {
+        self.add_submission_ring(queue, base, u64::from(entries), completion);
+    }
+
+    /// Forgets a completion queue that the caller has deleted.
+    pub fn forget_completion_queue(&mut self, queue: u16) {
+        self.monitor.completion.remove(&queue);
+    }
+
+    /// Forgets a submission queue that the caller has deleted, with what was in flight in it. Completions that came before the deletion's are
+    /// consumed first.
+    pub fn forget_submission_queue(&mut self, queue: u16) -> Result<(), DriverError> {
+        self.observe()?;
+        if let Some(completion) = self.monitor.submission.get(&queue).map(|ring| ring.completion_queue) {
+            while self.consume(completion)? {}
+            if self.options.release_completions {
+                self.release(completion);
+            }
+        }
+        self.monitor.remove_submission(queue);
+        Ok(())
+    }
+
+    /// Where in the data of commands writes of the device were answered with an error since this was last asked. Writes are posted: the device
+    /// need not learn of it.
+    pub fn take_failed_writes(&mut self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.monitor.failed_writes)
+    }
+
+    /// From now on the host does what the specification leaves without a defined answer, such as writing other fields of CC while the controller
+    /// is enabled: completions and messages are no longer judged, and of all writes only those into submission queues and, by
+    /// [`check_canaries`](Self::check_canaries), those beside allocations. Only a reset leads back: see [`now_disabled`](Self::now_disabled).
+    pub fn judge_writes_only(&mut self) {
+        self.monitor.is_lenient = true;
+    }
+
     /// Deletes an I/O submission queue. What was in flight in it is forgotten.
     pub fn delete_submission_queue(&mut self, queue: u16) -> Result<(), DriverError> {
         self.admin("Delete I/O Submission Queue", delete_entry(admin::DELETE_IO_SQ, queue))?;
@@ -526,6 +573,25 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         Ok(cid)
     }
 
+    /// What the host knows of a completion queue and of the submission queues on it, in words: for messages.
+    pub fn describe_queue(&self, queue: u16) -> String {
+        let Some(ring) = self.monitor.completion.get(&queue) else {
+            return "no completion queue".into();
+        };
+        let mut text = format!(
+            "{} entries written, {} consumed, {} given back, of {}; {:?}, vector {:?}",
+            ring.tail, ring.head, ring.released, ring.entries, self.options.waiting, ring.vector
+        );
+        for (id, ring) in self.monitor.submission.iter().filter(|(_, ring)| ring.completion_queue == queue) {
+            let (tail, announced, head) = (ring.tail, ring.announced, ring.head);
+            text += &format!(
+                ", submission queue {id} with {tail} put in, {announced} announced, head {head} of {}",
+                ring.entries
+            );
+        }
+        text
+    }
+
     /// Puts any 64 bytes into a queue without announcing them; the command id is the one in them.
     pub fn push_raw(&mut self, queue: u16, entry: [u8; 64], writable: &[Range<u64>]) -> Result<(), DriverError> {
         let Some(ring) = self.monitor.submission.get(&queue) else {
@@ -546,6 +612,12 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         let ring = self.monitor.submission.get(&queue)?;
         let (_, position) = ring.find(cid)?;
         Some(ring.base + position % ring.entries * SQ_ENTRY_BYTES)
+    }
+
+    /// The memory of a submission queue.
+    pub fn submission_memory(&self, queue: u16) -> Option<Range<u64>> {
+        let ring = self.monitor.submission.get(&queue)?;
+        Some(ring.base..ring.base + ring.entries * SQ_ENTRY_BYTES)
     }
 
     /// Lets the device write `range` at any time from now on: for commands whose buffers the driver does not know.

@@ -8,7 +8,7 @@ use nvme_spec::{CqEntry, Status};
 use sim_device::{AccessKind, AccessRecord, HostMemory, Message};
 
 use crate::error::Violation;
-use crate::rings::{Command, CompletionRing, SubmissionRing, CQ_ENTRY_BYTES};
+use crate::rings::{Command, CompletionRing, SubmissionRing, CQ_ENTRY_BYTES, SQ_ENTRY_BYTES};
 
 /// A completion that the host consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +62,13 @@ pub(crate) struct Monitor {
     pub(crate) vectors: Vec<Vector>,
     /// The device has shown CSTS.RDY = 0 and has not been enabled since.
     pub(crate) disabled: bool,
+    /// The host has done what has no defined answer: see [`judge_writes_only`](crate::Driver::judge_writes_only).
+    pub(crate) is_lenient: bool,
     /// Memory that the device may write at any time.
     pub(crate) always_writable: Vec<Range<u64>>,
     writable: BTreeMap<u64, Writable>,
+    /// Where writes outside of completion queues were answered with an error, since it was last asked.
+    pub(crate) failed_writes: Vec<Range<u64>>,
     pub(crate) consumed: VecDeque<Completion>,
 }
 
@@ -74,6 +78,7 @@ impl Monitor {
         self.submission.clear();
         self.completion.clear();
         self.writable.clear();
+        self.failed_writes.clear();
         for vector in &mut self.vectors {
             vector.reasons = 0;
             vector.messages = 0;
@@ -153,6 +158,9 @@ impl Monitor {
         if record.kind != AccessKind::Write {
             return Ok(());
         }
+        if self.is_lenient {
+            return self.spares_submission_queues(record);
+        }
         let queue = self.completion.iter().find_map(|(&id, ring)| {
             let ends = ring.base + ring.entries * CQ_ENTRY_BYTES;
             (ring.base..ends).contains(&record.address).then_some(id)
@@ -167,9 +175,21 @@ impl Monitor {
             }
             Some(queue) => self.completion_entries(queue, record, host),
             // A write that was answered with an error has changed nothing.
-            None if record.failed => Ok(()),
+            None if record.failed => {
+                self.failed_writes.push(record.address..record.address + u64::from(record.bytes));
+                Ok(())
+            }
             None => self.data(record),
         }
+    }
+
+    fn spares_submission_queues(&self, record: &AccessRecord) -> Result<(), Violation> {
+        let memory = |ring: &SubmissionRing| ring.base..ring.base + ring.entries * SQ_ENTRY_BYTES;
+        if !record.failed && self.submission.values().any(|ring| record.touches(&memory(ring))) {
+            let (clock, address, bytes) = (record.clock, record.address, record.bytes);
+            return Err(Violation::StrayWrite { clock, address, bytes, hint: " (it is a submission queue)" });
+        }
+        Ok(())
     }
 
     fn data(&self, record: &AccessRecord) -> Result<(), Violation> {
@@ -252,9 +272,15 @@ impl Monitor {
         let found =
             self.vectors.iter_mut().enumerate().find(|(_, v)| (v.address, v.data) == (message.address, message.data));
         let Some((number, vector)) = found else {
+            if self.is_lenient {
+                return Ok(());
+            }
             return Err(Violation::UnknownMessage { address: message.address, data: message.data });
         };
         vector.messages += 1;
+        if vector.reasons == 0 && self.is_lenient {
+            return Ok(());
+        }
         if vector.reasons == 0 {
             return Err(Violation::InterruptWithoutCompletion { vector: number as u16, clock: message.clock });
         }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use nvme_spec::entry::CQ_ENTRY_LOG2_BYTES;
+use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 
 /// Bytes of a completion queue entry.
 pub(crate) const CQ_ENTRY_BYTES: u64 = 1 << CQ_ENTRY_LOG2_BYTES;
+
+/// Bytes of a submission queue entry.
+pub(crate) const SQ_ENTRY_BYTES: u64 = 1 << SQ_ENTRY_LOG2_BYTES;
 
 /// A command in flight.
 #[derive(Clone, Debug)]

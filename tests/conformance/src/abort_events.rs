@@ -3,7 +3,7 @@
 use nvme_spec::feature::{error_event, event_result, event_type, fid, smart_event};
 use nvme_spec::log::{critical_warning, lid, SmartLog};
 use nvme_spec::{regs, Status};
-use sim_host::{Completion, DriverError};
+use sim_host::{Completion, Driver, DriverError, Options};
 
 use crate::expect::{
     abort, assert_ends, assert_works, async_event_request, bring_up, get_features, get_log_page, set_features, start,
@@ -15,6 +15,8 @@ use crate::{every_back_end, Outcome};
 const EVENT_CLOCKS: u64 = 20_000;
 
 /// "Abort command": bit 0 of dword 0 is 1 if the command was not aborted.
+///
+/// Cases: G1.
 #[test]
 fn abort_of_an_unknown_command_reports_that_nothing_was_aborted() {
     every_back_end(|device| {
@@ -33,6 +35,8 @@ fn abort_of_an_unknown_command_reports_that_nothing_was_aborted() {
 }
 
 /// "Abort command": the aborted command's completion comes first, with Command Abort Requested.
+///
+/// Cases: G2.
 #[test]
 fn abort_of_an_event_request_ends_it_before_the_abort() {
     every_back_end(|device| {
@@ -53,6 +57,8 @@ fn abort_of_an_event_request_ends_it_before_the_abort() {
 }
 
 /// "Abort command": best effort. Every command ends once, aborted or not, and the Abort tells the truth.
+///
+/// Cases: G2.
 #[test]
 fn abort_of_io_commands_does_no_harm() {
     every_back_end(|device| {
@@ -82,6 +88,8 @@ fn abort_of_io_commands_does_no_harm() {
 }
 
 /// "Abort command": no more than ACL + 1 at once; a controller that is faster executes them all.
+///
+/// Cases: G3.
 #[test]
 fn surplus_aborts_are_refused_or_done() {
     every_back_end(|device| {
@@ -104,6 +112,8 @@ fn surplus_aborts_are_refused_or_done() {
 }
 
 /// "Asynchronous Event Request Limit": the surplus ends at once, the others wait for ever.
+///
+/// Cases: G4.
 #[test]
 fn surplus_event_requests_are_refused_and_the_others_wait() {
     every_back_end(|device| {
@@ -125,6 +135,8 @@ fn surplus_event_requests_are_refused_and_the_others_wait() {
 }
 
 /// "Controller Level Reset": requests end without a completion, and their count begins anew.
+///
+/// Cases: G5.
 #[test]
 fn reset_drops_event_requests_without_completions() {
     every_back_end(|device| {
@@ -170,6 +182,8 @@ const DOORBELL_VALUE: u32 =
 const TEMPERATURE: u32 = event_result(event_type::SMART, smart_event::TEMPERATURE_THRESHOLD, lid::SMART);
 
 /// "Asynchronous Event Request command": an event masks its type until its log page is read without Retain Asynchronous Event.
+///
+/// Cases: G6.
 #[test]
 fn event_type_stays_silent_until_its_log_page_is_read() {
     every_back_end(|device| {
@@ -204,6 +218,8 @@ fn provoke_temperature_event(host: &mut Host<'_>) -> Outcome {
 }
 
 /// "Asynchronous Event Configuration": bits off, no event; bits on, one event.
+///
+/// Cases: G7.
 #[test]
 fn event_configuration_silences_events() {
     every_back_end(|device| {
@@ -219,6 +235,8 @@ fn event_configuration_silences_events() {
 }
 
 /// "Temperature Threshold" and "SMART / Health Information": the event and the Critical Warning bit.
+///
+/// Cases: G8.
 #[test]
 fn temperature_threshold_raises_an_event() {
     every_back_end(|device| {
@@ -241,6 +259,8 @@ fn temperature_threshold_raises_an_event() {
 }
 
 /// "Asynchronous Event Information - Error Status": doorbells of queues that do not exist, and impossible positions.
+///
+/// Cases: X4.
 #[test]
 fn invalid_doorbell_writes_are_reported() {
     every_back_end(|device| {
@@ -258,5 +278,31 @@ fn invalid_doorbell_writes_are_reported() {
             read_log(host, lid::ERROR_INFORMATION, false)?;
         }
         assert_works(host)
+    });
+}
+
+/// "SQ Head Pointer": the head when the entry is written, also in the completions of commands that were held and waited for room.
+///
+/// Cases: B2.
+#[test]
+fn completions_of_held_commands_tell_where_the_head_is() {
+    every_back_end(|device| {
+        let options = Options { admin_completion_entries: 4, poll_clocks: 64, ..Options::default() };
+        let mut host = Driver::new(device, options);
+        host.start()?;
+        // A head that goes back is a violation.
+        for _ in 0..40 {
+            let cid = host.push(0, async_event_request(), &[])?;
+            for _ in 0..3 {
+                host.push(0, get_features(fid::ARBITRATION, 0), &[])?;
+            }
+            host.push(0, abort(0, cid), &[])?;
+            for _ in 0..6 {
+                host.push(0, get_features(fid::ARBITRATION, 0), &[])?;
+            }
+            host.ring(0);
+            host.wait_all()?;
+        }
+        Ok(())
     });
 }

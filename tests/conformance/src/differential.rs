@@ -131,6 +131,8 @@ impl Case {
 }
 
 /// Status and data of Read, Write and Flush are those of the reference model.
+///
+/// Cases: K1, K2, K3, K4, X1.
 #[test]
 fn io_commands_end_as_on_the_reference_model() {
     every_back_end(|device| {

@@ -44,6 +44,8 @@ fn set(host: &mut Host<'_>, feature: u8, cdw11: u32) {
 }
 
 /// "Feature Identifiers": the mandatory set.
+///
+/// Cases: I1.
 #[test]
 fn mandatory_features_can_be_read() {
     every_back_end(|device| {
@@ -56,6 +58,8 @@ fn mandatory_features_can_be_read() {
 }
 
 /// "Get Features command", SEL: other than current values only where ONCS announces it; reserved values never.
+///
+/// Cases: I2.
 #[test]
 fn selecting_values_follows_oncs() {
     every_back_end(|device| {
@@ -79,6 +83,8 @@ fn selecting_values_follows_oncs() {
 }
 
 /// "Set Features command", SV: nothing is saveable here.
+///
+/// Cases: I3.
 #[test]
 fn saving_is_refused() {
     every_back_end(|device| {
@@ -97,6 +103,8 @@ fn saving_is_refused() {
 }
 
 /// "Feature Not Namespace Specific".
+///
+/// Cases: I5.
 #[test]
 fn features_of_the_controller_are_not_namespace_specific() {
     every_back_end(|device| {
@@ -114,6 +122,8 @@ fn features_of_the_controller_are_not_namespace_specific() {
 }
 
 /// "Feature Identifiers": 00h and what is reserved.
+///
+/// Cases: I6.
 #[test]
 fn unknown_features_are_refused() {
     every_back_end(|device| {
@@ -127,6 +137,8 @@ fn unknown_features_are_refused() {
 }
 
 /// "Feature Values": what is not saved is lost by a controller reset.
+///
+/// Cases: I7.
 #[test]
 fn controller_reset_returns_features_to_their_defaults() {
     every_back_end(|device| {
@@ -152,6 +164,8 @@ fn controller_reset_returns_features_to_their_defaults() {
 }
 
 /// "Arbitration": AB, LPW, MPW, HPW.
+///
+/// Cases: I8.
 #[test]
 fn arbitration_is_kept() {
     every_back_end(|device| {
@@ -165,6 +179,8 @@ fn arbitration_is_kept() {
 }
 
 /// "Power Management", PS: at most NPSS.
+///
+/// Cases: I9.
 #[test]
 fn power_states_beyond_the_last_are_refused() {
     every_back_end(|device| {
@@ -181,6 +197,8 @@ fn power_states_beyond_the_last_are_refused() {
 }
 
 /// "Temperature Threshold": over and under, the composite temperature and each sensor.
+///
+/// Cases: I10.
 #[test]
 fn temperature_thresholds_are_kept() {
     every_back_end(|device| {
@@ -212,6 +230,8 @@ fn temperature_thresholds_are_kept() {
 }
 
 /// "Volatile Write Cache": refused where VWC says that there is none; where there is one, it is on and can be switched.
+///
+/// Cases: I11.
 #[test]
 fn volatile_write_cache_is_refused_where_there_is_none() {
     every_back_end(|device| {
@@ -233,6 +253,8 @@ fn volatile_write_cache_is_refused_where_there_is_none() {
 }
 
 /// "Interrupt Coalescing": THR and TIME.
+///
+/// Cases: I12.
 #[test]
 fn interrupt_coalescing_is_kept() {
     every_back_end(|device| {
@@ -246,6 +268,8 @@ fn interrupt_coalescing_is_kept() {
 }
 
 /// "Interrupt Vector Configuration": CD per vector; vectors beyond the table are refused.
+///
+/// Cases: I12.
 #[test]
 fn interrupt_vector_configuration_is_kept_per_vector() {
     every_back_end(|device| {
@@ -265,6 +289,8 @@ fn interrupt_vector_configuration_is_kept_per_vector() {
 }
 
 /// "Asynchronous Event Configuration": unsupported bits are refused or read back as zero; supported ones are kept.
+///
+/// Cases: I13.
 #[test]
 fn event_configuration_reads_back_honestly() {
     every_back_end(|device| {
@@ -296,6 +322,8 @@ fn error_recovery_and_write_atomicity_are_kept() {
 
 /// Features of capabilities that Identify does not announce: Autonomous Power State Transition, Host Memory Buffer, Host Controlled Thermal
 /// Management, Sanitize Config, reservations, and what the controller may lack of Timestamp, Keep Alive and Namespace Write Protection.
+///
+/// Cases: I14.
 #[test]
 fn absent_features_are_refused() {
     every_back_end(|device| {

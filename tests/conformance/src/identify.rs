@@ -28,6 +28,8 @@ fn controller(host: &mut Host<'_>) -> Result<IdentifyController, DriverError> {
 }
 
 /// "Identify Namespace data structure": sizes, formats, reserved bytes.
+///
+/// Cases: H1.
 #[test]
 fn namespace_data_is_consistent() {
     every_back_end(|device| {
@@ -48,6 +50,8 @@ fn namespace_data_is_consistent() {
 }
 
 /// "Namespace Identifiers": 0 and above NN.
+///
+/// Cases: H2.
 #[test]
 fn namespaces_out_of_range_are_refused() {
     every_back_end(|device| {
@@ -64,6 +68,8 @@ fn namespaces_out_of_range_are_refused() {
 }
 
 /// "Identify Namespace data structure": a valid but inactive namespace is all zero.
+///
+/// Cases: H3.
 #[test]
 fn inactive_namespaces_are_all_zero() {
     every_back_end(|device| {
@@ -79,6 +85,8 @@ fn inactive_namespaces_are_all_zero() {
 }
 
 /// "Identify Namespace data structure", NSID FFFFFFFFh: what all namespaces have in common, if they can be managed.
+///
+/// Cases: H4.
 #[test]
 fn broadcast_namespace_is_what_all_namespaces_have_in_common() {
     every_back_end(|device| {
@@ -100,6 +108,8 @@ fn broadcast_namespace_is_what_all_namespaces_have_in_common() {
 }
 
 /// "Identify Controller data structure": texts, entry sizes, limits; optional commands are accepted exactly if they are announced.
+///
+/// Cases: H5.
 #[test]
 fn controller_data_is_consistent() {
     every_back_end(|device| {
@@ -143,6 +153,8 @@ fn controller_data_is_consistent() {
 }
 
 /// "Active Namespace ID list": ascending, above the NSID that is given.
+///
+/// Cases: H6.
 #[test]
 fn active_namespace_list_ascends_above_the_given_one() {
     every_back_end(|device| {
@@ -165,6 +177,8 @@ fn active_namespace_list_ascends_above_the_given_one() {
 }
 
 /// "Namespace Identification Descriptor list": at least one of EUI64, NGUID and UUID, and it is not all zero.
+///
+/// Cases: H7.
 #[test]
 fn namespace_has_an_identifier() {
     every_back_end(|device| {
@@ -195,6 +209,8 @@ fn namespace_has_an_identifier() {
 }
 
 /// "Identify command", CNS: reserved values, and structures of optional capabilities.
+///
+/// Cases: H10.
 #[test]
 fn reserved_structures_are_refused() {
     every_back_end(|device| {
@@ -208,6 +224,8 @@ fn reserved_structures_are_refused() {
 }
 
 /// Identify does not change while the controller works.
+///
+/// Cases: H11.
 #[test]
 fn identify_data_is_stable_under_load() {
     every_back_end(|device| {
@@ -227,6 +245,8 @@ fn identify_data_is_stable_under_load() {
 }
 
 /// "Physical Region Page Entry and List": admin data too may begin anywhere in a page, at a dword.
+///
+/// Cases: X1.
 #[test]
 fn identify_data_may_cross_a_page() {
     every_back_end(|device| {

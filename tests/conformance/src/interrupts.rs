@@ -29,6 +29,8 @@ fn expect_no_message(host: &mut Host<'_>, vector: u16) -> Outcome {
 }
 
 /// A vector per completion queue.
+///
+/// Cases: M1.
 #[test]
 fn every_completion_queue_interrupts_with_its_vector() {
     every_back_end(|device| {
@@ -52,6 +54,8 @@ fn every_completion_queue_interrupts_with_its_vector() {
 }
 
 /// One vector for all completion queues.
+///
+/// Cases: M1.
 #[test]
 fn queues_may_share_a_vector() {
     every_back_end(|device| {
@@ -72,6 +76,8 @@ fn queues_may_share_a_vector() {
 }
 
 /// A host that looks at a queue only after an interrupt loses nothing.
+///
+/// Cases: M1, M3.
 #[test]
 fn work_can_be_driven_by_interrupts_alone() {
     every_back_end(|device| {
@@ -93,6 +99,8 @@ fn work_can_be_driven_by_interrupts_alone() {
 }
 
 /// "Mask Bit" and "Pending Bits".
+///
+/// Cases: M2.
 #[test]
 fn masked_vectors_stay_pending_and_send_one_message_when_unmasked() {
     every_back_end(|device| {
@@ -117,6 +125,8 @@ fn masked_vectors_stay_pending_and_send_one_message_when_unmasked() {
 }
 
 /// "Function Mask": as if every vector were masked.
+///
+/// Cases: M2.
 #[test]
 fn function_mask_holds_all_vectors_back() {
     every_back_end(|device| {
@@ -151,6 +161,8 @@ fn without_msix_no_message_is_sent() {
 }
 
 /// "MSI-X": a host that consumes a part of the entries and rings the head doorbell is interrupted again for the rest.
+///
+/// Cases: M3.
 #[test]
 fn entries_left_behind_interrupt_again() {
     every_back_end(|device| {
@@ -184,6 +196,8 @@ fn entries_left_behind_interrupt_again() {
 }
 
 /// "MSI-X Table": software may change an entry while it is masked.
+///
+/// Cases: M4.
 #[test]
 fn message_address_and_data_may_change_while_masked() {
     every_back_end(|device| {
@@ -206,6 +220,8 @@ fn message_address_and_data_may_change_while_masked() {
 }
 
 /// "Interrupts": when the message arrives, the entry is there. One command at a time, so that each message belongs to one entry.
+///
+/// Cases: M1.
 #[test]
 fn interrupt_comes_after_its_completion() {
     every_back_end(|device| {
@@ -229,6 +245,8 @@ fn interrupt_comes_after_its_completion() {
 }
 
 /// "Interrupt Coalescing": a lone completion is announced by the timer, if at all there is coalescing.
+///
+/// Cases: M6.
 #[test]
 fn coalescing_delays_no_interrupt_for_ever() {
     every_back_end(|device| {

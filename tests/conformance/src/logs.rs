@@ -33,6 +33,8 @@ fn smart(host: &mut Host<'_>) -> Result<SmartLog, DriverError> {
 }
 
 /// "Error Information": count, queue, command, status, block and namespace of each error, newest first.
+///
+/// Cases: J1.
 #[test]
 fn errors_are_logged_newest_first() {
     every_back_end(|device| {
@@ -64,6 +66,8 @@ fn errors_are_logged_newest_first() {
 }
 
 /// "Error Information": ELPE + 1 entries; the oldest are dropped; unused ones have count 0.
+///
+/// Cases: J2.
 #[test]
 fn error_log_keeps_the_newest_entries() {
     every_back_end(|device| {
@@ -86,6 +90,8 @@ fn error_log_keeps_the_newest_entries() {
 }
 
 /// "SMART / Health Information": data units of 1000 x 512 bytes, rounded up, and numbers of commands.
+///
+/// Cases: J3.
 #[test]
 fn smart_log_counts_reads_and_writes() {
     every_back_end(|device| {
@@ -127,6 +133,8 @@ fn smart_log_counts_reads_and_writes() {
 }
 
 /// "Log Page Attributes", bit 0: without it the log is not kept per namespace.
+///
+/// Cases: J4.
 #[test]
 fn smart_log_belongs_to_the_controller() {
     every_back_end(|device| {
@@ -144,6 +152,8 @@ fn smart_log_belongs_to_the_controller() {
 }
 
 /// "Firmware Slot Information": the active slot holds the revision that Identify Controller shows.
+///
+/// Cases: J5.
 #[test]
 fn firmware_slot_log_agrees_with_identify_controller() {
     every_back_end(|device| {
@@ -159,6 +169,8 @@ fn firmware_slot_log_agrees_with_identify_controller() {
 }
 
 /// "Number of Dwords": exactly so many bytes are written; beyond the end of the page they are zero, or are not written.
+///
+/// Cases: J9.
 #[test]
 fn log_data_has_exactly_the_length_asked_for() {
     every_back_end(|device| {
@@ -187,6 +199,8 @@ fn log_data_has_exactly_the_length_asked_for() {
 }
 
 /// "Log Page Offset": a multiple of 4, inside the page; without LPA, bit 2, there is no offset.
+///
+/// Cases: J10.
 #[test]
 fn log_offsets_are_checked() {
     every_back_end(|device| {
@@ -216,6 +230,8 @@ fn log_offsets_are_checked() {
 }
 
 /// "Log Page Identifier": reserved ones.
+///
+/// Cases: J11.
 #[test]
 fn unknown_log_pages_are_refused() {
     every_back_end(|device| {
@@ -235,6 +251,8 @@ fn unknown_log_pages_are_refused() {
 
 /// "Log Page Identifier": Commands Supported, Changed Namespace List, and, which nothing announces, Self-test, telemetry, endurance, ANA, LBA
 /// status, reservations, Sanitize.
+///
+/// Cases: J8.
 #[test]
 fn optional_log_pages_are_there_only_if_announced() {
     every_back_end(|device| {

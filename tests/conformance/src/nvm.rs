@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use nvme_spec::identify::cns;
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
 use sim_device::{Random, PAGE_BYTES};
-use sim_host::{Buffer, DriverError, Identity, IoTransfer, ListPlacement};
+use sim_host::{identify_entry, wire_prps, Buffer, DriverError, Identity, IoTransfer, ListPlacement};
 
 use crate::expect::{assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, transfer, Host, Running};
 use crate::{every_back_end, seed};
@@ -25,6 +26,8 @@ struct InFlight {
 }
 
 /// "Read command" and "Write command": all sizes, alignments and shapes of buffers, many in flight on all queues.
+///
+/// Cases: K1, X1.
 #[test]
 fn data_is_read_back_as_it_was_written() {
     every_back_end(|device| {
@@ -129,6 +132,8 @@ fn check_blocks(host: &mut Host<'_>, identity: &Identity, read: &InFlight, shado
 }
 
 /// "LBA Out of Range": the last block is the last one, without overflow, and nothing is written.
+///
+/// Cases: K2.
 #[test]
 fn ranges_end_at_the_end_of_the_namespace() {
     every_back_end(|device| {
@@ -156,6 +161,8 @@ fn ranges_end_at_the_end_of_the_namespace() {
 }
 
 /// "Maximum Data Transfer Size": exactly that much, and one block more.
+///
+/// Cases: K3.
 #[test]
 fn transfers_are_bound_by_mdts() {
     every_back_end(|device| {
@@ -181,6 +188,8 @@ fn transfers_are_bound_by_mdts() {
 }
 
 /// "Namespace Identifiers": 0, above NN, and all of them.
+///
+/// Cases: K4.
 #[test]
 fn namespaces_that_are_not_there_are_refused() {
     every_back_end(|device| {
@@ -225,6 +234,8 @@ fn reset_abruptly(running: Running<'_>) -> Result<Running<'_>, DriverError> {
 }
 
 /// "Write command", FUA: the data is on the medium when the command completes. A Read with FUA sees it.
+///
+/// Cases: K5.
 #[test]
 fn fua_writes_survive_an_abrupt_reset() {
     every_back_end(|device| {
@@ -243,6 +254,8 @@ fn fua_writes_survive_an_abrupt_reset() {
 }
 
 /// "Flush command": of one namespace, and of all if VWC says that this flushes all.
+///
+/// Cases: K6.
 #[test]
 fn flushed_writes_survive_an_abrupt_reset() {
     every_back_end(|device| {
@@ -269,6 +282,8 @@ fn flushed_writes_survive_an_abrupt_reset() {
 }
 
 /// "Metadata Pointer" and "Protection Information Field": of no meaning for a namespace without metadata.
+///
+/// Cases: K7.
 #[test]
 fn metadata_and_protection_fields_are_ignored_without_metadata() {
     every_back_end(|device| {
@@ -295,6 +310,8 @@ fn metadata_and_protection_fields_are_ignored_without_metadata() {
 }
 
 /// "Fused Operations": FUSES is 0.
+///
+/// Cases: K19.
 #[test]
 fn fused_commands_are_refused() {
     every_back_end(|device| {
@@ -315,6 +332,8 @@ fn fused_commands_are_refused() {
 }
 
 /// "PRP or SGL for Data Transfer": SGLS is 0; 11b is reserved.
+///
+/// Cases: B12.
 #[test]
 fn sgls_are_refused() {
     every_back_end(|device| {
@@ -335,6 +354,8 @@ fn sgls_are_refused() {
 }
 
 /// "Atomic Operations": a block is written by one of two commands, never by both in part.
+///
+/// Cases: K20.
 #[test]
 fn single_blocks_are_never_torn() {
     every_back_end(|device| {
@@ -366,6 +387,8 @@ fn single_blocks_are_never_torn() {
 }
 
 /// "PRP Offset Invalid": PRP1 at a dword; PRP2 and list entries at a page; a list at a qword.
+///
+/// Cases: X1.
 #[test]
 fn misaligned_prps_are_refused() {
     every_back_end(|device| {
@@ -413,6 +436,8 @@ fn misaligned_prps_are_refused() {
 
 /// "Data Transfer Error": memory that cannot be read ends the command; the next ones work. Writes to host memory are posted (PCI Express
 /// Base, "Transaction Ordering"): nobody has to tell the controller that there is no memory, and a Read may succeed.
+///
+/// Cases: X3.
 #[test]
 fn memory_errors_end_the_command_and_nothing_else() {
     every_back_end(|device| {
@@ -454,6 +479,8 @@ fn memory_errors_end_the_command_and_nothing_else() {
 }
 
 /// A Write that fails may have changed its own blocks, and no others.
+///
+/// Cases: X3.
 #[test]
 fn failed_writes_change_no_other_block() {
     every_back_end(|device| {
@@ -480,6 +507,8 @@ fn failed_writes_change_no_other_block() {
 }
 
 /// A PRP list whose last entry points to the list itself ends with the length of the transfer.
+///
+/// Cases: X2.
 #[test]
 fn lists_that_point_to_themselves_end() {
     every_back_end(|device| {
@@ -513,5 +542,44 @@ fn lists_that_point_to_themselves_end() {
             "a list that links to itself",
         );
         assert_works(&mut running.host)
+    });
+}
+
+/// "Data Transfer Error": commands that fail, more than are executed at a time, and admin commands with data do not wait for each other.
+///
+/// Cases: X3.
+#[test]
+fn failing_commands_and_admin_data_do_not_wait_for_each_other() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let bad = running.host.host().alloc_guarded(PAGE_BYTES, PAGE_BYTES);
+        running.host.host().faults.failing_reads.push(bad..bad + PAGE_BYTES);
+        let page = running.host.host().alloc_guarded(PAGE_BYTES, PAGE_BYTES);
+        running.host.allow_writes(page..page + PAGE_BYTES);
+        let mut expected = 0;
+        for _ in 0..30 {
+            for queue in 1..=running.queues {
+                while !running.host.is_full(queue) {
+                    let entry = IoTransfer { write: true, nsid: identity.nsid, lba: 0, blocks: 1 }.entry([bad, 0]);
+                    running.host.push(queue, entry, &[])?;
+                    expected += 1;
+                }
+            }
+            while !running.host.is_full(0) {
+                let entry = SqEntry { prp: wire_prps([page, 0]), ..identify_entry(cns::CONTROLLER, 0) };
+                running.host.push(0, entry, &[])?;
+                expected += 1;
+            }
+            for queue in 0..=running.queues {
+                running.host.ring(queue);
+            }
+            running.host.run_for(700)?;
+            while running.host.next_completion().is_some() {
+                expected -= 1;
+            }
+        }
+        assert_eq!(running.host.wait_all()?.len(), expected);
+        Ok(())
     });
 }

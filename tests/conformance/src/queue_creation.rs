@@ -31,6 +31,8 @@ fn with_cdw(mut entry: SqEntry, number: usize, set: u32, clear: u32) -> SqEntry 
 }
 
 /// "Queue Identifier": 0 is the admin queue.
+///
+/// Cases: C1.
 #[test]
 fn queue_zero_cannot_be_created() {
     every_back_end(|device| {
@@ -43,6 +45,8 @@ fn queue_zero_cannot_be_created() {
 }
 
 /// "Queue Identifier": at most the number that Number of Queues granted.
+///
+/// Cases: C2.
 #[test]
 fn queues_beyond_the_granted_number_cannot_be_created() {
     every_back_end(|device| {
@@ -59,6 +63,8 @@ fn queues_beyond_the_granted_number_cannot_be_created() {
 }
 
 /// "Queue Identifier": not one in use. The queue in use is not disturbed.
+///
+/// Cases: C3.
 #[test]
 fn queues_in_use_cannot_be_created_again() {
     every_back_end(|device| {
@@ -72,6 +78,8 @@ fn queues_in_use_cannot_be_created_again() {
 }
 
 /// "Queue Size": at least two entries, at most CAP.MQES + 1.
+///
+/// Cases: C4.
 #[test]
 fn queue_sizes_out_of_range_are_refused() {
     every_back_end(|device| {
@@ -91,6 +99,8 @@ fn queue_sizes_out_of_range_are_refused() {
 }
 
 /// "Maximum Queue Entries Supported".
+///
+/// Cases: C5.
 #[test]
 fn largest_queue_size_is_accepted() {
     every_back_end(|device| {
@@ -105,6 +115,8 @@ fn largest_queue_size_is_accepted() {
 }
 
 /// "Interrupt Vector": within the MSI-X table.
+///
+/// Cases: C6.
 #[test]
 fn interrupt_vectors_beyond_the_table_are_refused() {
     every_back_end(|device| {
@@ -126,6 +138,8 @@ fn interrupt_vectors_beyond_the_table_are_refused() {
 }
 
 /// "Contiguous Queues Required".
+///
+/// Cases: C7.
 #[test]
 fn scattered_queues_are_refused() {
     every_back_end(|device| {
@@ -141,6 +155,8 @@ fn scattered_queues_are_refused() {
 }
 
 /// "PRP Entry 1": a queue begins at a page.
+///
+/// Cases: C8.
 #[test]
 fn queue_bases_with_an_offset_are_refused() {
     every_back_end(|device| {
@@ -158,6 +174,8 @@ fn queue_bases_with_an_offset_are_refused() {
 }
 
 /// "Completion Queue Identifier": 0 or out of range.
+///
+/// Cases: C9.
 #[test]
 fn completion_queue_zero_or_out_of_range_is_refused() {
     every_back_end(|device| {
@@ -172,6 +190,8 @@ fn completion_queue_zero_or_out_of_range_is_refused() {
 }
 
 /// "Completion Queue Identifier": in range, but not created.
+///
+/// Cases: C10.
 #[test]
 fn completion_queue_that_does_not_exist_is_refused() {
     every_back_end(|device| {
@@ -185,6 +205,8 @@ fn completion_queue_that_does_not_exist_is_refused() {
 }
 
 /// "Invalid Queue Deletion".
+///
+/// Cases: C11.
 #[test]
 fn completion_queue_in_use_cannot_be_deleted() {
     every_back_end(|device| {
@@ -199,6 +221,8 @@ fn completion_queue_in_use_cannot_be_deleted() {
 }
 
 /// "Queue Identifier" of the Delete commands: 0, never created, deleted before.
+///
+/// Cases: C12.
 #[test]
 fn queues_that_do_not_exist_cannot_be_deleted() {
     every_back_end(|device| {
@@ -218,6 +242,8 @@ fn queues_that_do_not_exist_cannot_be_deleted() {
 
 /// "Delete I/O Submission Queue command": what is in flight completes, with or without success, before the deletion, or never. The driver
 /// notices completions and accesses that come later.
+///
+/// Cases: C13.
 #[test]
 fn deleting_a_queue_with_commands_in_flight_ends_them() {
     every_back_end(|device| {
@@ -251,6 +277,8 @@ fn deleting_a_queue_with_commands_in_flight_ends_them() {
 }
 
 /// "Memory-based Transport Queue Model": head, tail and phase begin anew; so do size and place.
+///
+/// Cases: C14.
 #[test]
 fn recreated_queues_start_anew() {
     every_back_end(|device| {
@@ -268,6 +296,8 @@ fn recreated_queues_start_anew() {
 }
 
 /// "Completion Queue Identifier": any that exists. The driver looks at SQID and at the queue of each completion.
+///
+/// Cases: C15.
 #[test]
 fn any_submission_queue_may_use_any_completion_queue() {
     every_back_end(|device| {
@@ -300,6 +330,8 @@ fn any_submission_queue_may_use_any_completion_queue() {
 }
 
 /// "Number of Queues": all that were granted can be created, and not one more.
+///
+/// Cases: C16.
 #[test]
 fn one_pair_more_than_granted_is_refused() {
     every_back_end(|device| {
@@ -319,6 +351,8 @@ fn one_pair_more_than_granted_is_refused() {
 }
 
 /// "Interrupts Enabled" 0: no message, polling works.
+///
+/// Cases: C18.
 #[test]
 fn completion_queue_without_interrupts_can_be_polled() {
     every_back_end(|device| {
@@ -335,7 +369,45 @@ fn completion_queue_without_interrupts_can_be_polled() {
     });
 }
 
+/// "Delete I/O Submission Queue command": completions of other queues on the same completion queue, which wait for room in it, are not forgotten.
+///
+/// Cases: B7, C13.
+#[test]
+fn deleting_a_queue_leaves_completions_of_its_neighbour_waiting_for_room() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        host.create_completion_queue(1, 4, Some(1))?;
+        for queue in [1, 2] {
+            host.create_submission_queue(queue, 16, 1)?;
+        }
+        let refused = SqEntry { opcode: 0x7F, nsid: 1.into(), ..SqEntry::default() };
+        host.options().release_completions = false;
+        for _ in 0..8 {
+            host.submit(1, refused, &[])?;
+        }
+        host.run_for(3000)?;
+        // The admin queue is served as usual, so that only queue 1 is left full.
+        host.options().release_completions = true;
+        host.options().poll_clocks = 1;
+        let cid = host.submit(0, delete_entry(admin::DELETE_IO_SQ, 2), &[])?;
+        let start = host.clock();
+        while host.waiting_completions(0) == 0 {
+            host.step(16)?;
+            assert!(host.clock() - start < 100_000, "the end of the deletion");
+        }
+        while host.consume(0)? {}
+        host.release(0);
+        assert!(host.take_completion(0, cid).is_some_and(|completion| completion.status.is_success()));
+        // Now there is room.
+        host.release(1);
+        assert_eq!(host.wait_all()?.len(), 8);
+        Ok(())
+    });
+}
+
 /// "Number of Queues": 65,535 of either kind is invalid.
+///
+/// Cases: C19.
 #[test]
 fn number_of_queues_ffffh_is_refused() {
     every_back_end(|device| {
@@ -349,6 +421,8 @@ fn number_of_queues_ffffh_is_refused() {
 }
 
 /// "Number of Queues": only before any I/O queue is created.
+///
+/// Cases: C20.
 #[test]
 fn number_of_queues_cannot_change_once_queues_exist() {
     every_back_end(|device| {
@@ -364,6 +438,8 @@ fn number_of_queues_cannot_change_once_queues_exist() {
 }
 
 /// "Number of Queues": dword 0 has what was granted, and Get Features agrees.
+///
+/// Cases: C21.
 #[test]
 fn granted_number_of_queues_is_reported() {
     every_back_end(|device| {
@@ -380,6 +456,8 @@ fn granted_number_of_queues_is_reported() {
 }
 
 /// "Queue Priority": of no meaning under round robin.
+///
+/// Cases: C22.
 #[test]
 fn queue_priority_is_ignored_under_round_robin() {
     every_back_end(|device| {

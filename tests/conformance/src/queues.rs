@@ -15,6 +15,8 @@ use crate::expect::{
 use crate::{every_back_end, seed};
 
 /// "Phase Tag": the first pass has 1, each later pass the inverse of the one before. The driver looks at every entry.
+///
+/// Cases: B1.
 #[test]
 fn phase_tag_inverts_on_each_pass() {
     every_back_end(|device| {
@@ -28,6 +30,8 @@ fn phase_tag_inverts_on_each_pass() {
 }
 
 /// "Completion Queue Entry": CID, SQID, and SQHD, which wraps at the size of the queue.
+///
+/// Cases: B2.
 #[test]
 fn completions_echo_the_command_and_the_submission_head() {
     every_back_end(|device| {
@@ -48,6 +52,8 @@ fn completions_echo_the_command_and_the_submission_head() {
 }
 
 /// "Submission Queue Tail Doorbell": a new tail announces all entries before it, across the end of the ring.
+///
+/// Cases: B3.
 #[test]
 fn one_doorbell_write_may_announce_many_entries() {
     every_back_end(|device| {
@@ -65,6 +71,8 @@ fn one_doorbell_write_may_announce_many_entries() {
 }
 
 /// "Queue Size": two entries, and CAP.MQES + 1.
+///
+/// Cases: B4.
 #[test]
 fn shortest_and_longest_queues_work() {
     every_back_end(|device| {
@@ -91,6 +99,8 @@ fn shortest_and_longest_queues_work() {
 
 /// "Submission Queue Head Pointer": the host may overwrite a slot once SQHD has passed it. No stale entry is executed twice: the driver
 /// notices a completion too many.
+///
+/// Cases: B5.
 #[test]
 fn slots_may_be_reused_as_soon_as_they_are_fetched() {
     every_back_end(|device| {
@@ -109,6 +119,8 @@ fn slots_may_be_reused_as_soon_as_they_are_fetched() {
 }
 
 /// "Completion Queue Head Doorbell": never more than size - 1 entries wait; nothing is overwritten; everything goes on afterwards.
+///
+/// Cases: B6.
 #[test]
 fn full_completion_queue_holds_everything_back_and_goes_on() {
     every_back_end(|device| {
@@ -134,6 +146,8 @@ fn full_completion_queue_holds_everything_back_and_goes_on() {
 }
 
 /// Three submission queues share a completion queue that is emptied one entry at a time: each of them makes progress.
+///
+/// Cases: B7.
 #[test]
 fn full_queues_on_one_completion_queue_all_make_progress() {
     every_back_end(|device| {
@@ -170,6 +184,8 @@ fn full_queues_on_one_completion_queue_all_make_progress() {
 }
 
 /// "Completion Queue Head Doorbell": per entry, or once for many.
+///
+/// Cases: B8.
 #[test]
 fn head_doorbell_may_be_rung_rarely() {
     every_back_end(|device| {
@@ -194,6 +210,8 @@ fn head_doorbell_may_be_rung_rarely() {
 }
 
 /// "Command Identifier": two commands in flight with one identifier are the host's mistake; each gets an answer.
+///
+/// Cases: B9.
 #[test]
 fn command_ids_used_twice_do_no_harm() {
     every_back_end(|device| {
@@ -212,6 +230,8 @@ fn command_ids_used_twice_do_no_harm() {
 }
 
 /// "Opcodes for Admin Commands", "Opcodes for NVM Commands": what is reserved or optional and absent.
+///
+/// Cases: B10, N14.
 #[test]
 fn unknown_opcodes_are_refused() {
     every_back_end(|device| {
@@ -231,6 +251,8 @@ fn unknown_opcodes_are_refused() {
 }
 
 /// "Fused Operations": there are no fused admin commands.
+///
+/// Cases: B11.
 #[test]
 fn fused_admin_commands_are_refused() {
     every_back_end(|device| {
@@ -244,6 +266,8 @@ fn fused_admin_commands_are_refused() {
 }
 
 /// "PRP or SGL for Data Transfer": admin commands over PCIe use PRPs; 11b is reserved everywhere.
+///
+/// Cases: B12.
 #[test]
 fn admin_commands_with_sgls_are_refused() {
     every_back_end(|device| {
@@ -259,6 +283,8 @@ fn admin_commands_with_sgls_are_refused() {
 }
 
 /// "Submission Queue Entry": reserved fields, and NSID where a command does not use it.
+///
+/// Cases: B13.
 #[test]
 fn unused_fields_are_ignored() {
     every_back_end(|device| {
@@ -281,6 +307,8 @@ fn unused_fields_are_ignored() {
 }
 
 /// "Submission Queue": a host must not change an entry after the doorbell. If it does, the command still ends once.
+///
+/// Cases: B14.
 #[test]
 fn entries_changed_after_the_doorbell_do_no_harm() {
     every_back_end(|device| {
@@ -302,6 +330,8 @@ fn entries_changed_after_the_doorbell_do_no_harm() {
 
 /// PCI Express Base, "Transaction Ordering": reads may be answered late and in any order. Data and results stay the same, and the driver
 /// notices a completion before its data.
+///
+/// Cases: B15.
 #[test]
 fn results_do_not_depend_on_the_speed_of_memory() {
     every_back_end(|device| {
@@ -339,6 +369,8 @@ fn results_do_not_depend_on_the_speed_of_memory() {
 }
 
 /// NVMe PCIe, "Submission Queue y Tail Doorbell": queues that do not exist, positions that are none.
+///
+/// Cases: X4.
 #[test]
 fn invalid_doorbell_writes_do_no_harm() {
     every_back_end(|device| {

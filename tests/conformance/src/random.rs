@@ -4,107 +4,12 @@
 use nvme_spec::feature::fid;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::regs::csts;
-use sim_device::{BusTiming, Chance, Random, PAGE_BYTES};
+use sim_device::{BusTiming, Chance, Random};
 use sim_host::{Driver, Options};
+use sim_swarm::{random_entry, Pool};
 
-use crate::expect::{bring_up, bring_up_with, data, rounds, Host, Running};
+use crate::expect::{bring_up, bring_up_with, data, rounds, Running};
 use crate::{every_back_end, seed, Outcome};
-
-/// Pages that random PRPs point to.
-const POOL_PAGES: u64 = 24;
-
-/// Memory for the data and the PRP lists of random commands.
-struct Pool {
-    base: u64,
-}
-
-impl Pool {
-    fn new(host: &mut Host<'_>) -> Self {
-        let base = host.host().alloc_guarded(POOL_PAGES * PAGE_BYTES, PAGE_BYTES);
-        host.allow_writes(base..base + POOL_PAGES * PAGE_BYTES);
-        Self { base }
-    }
-
-    /// Fills some pages with pointers into the pool, so that they can serve as PRP lists. The device may overwrite them.
-    fn make_lists(&self, host: &mut Host<'_>, random: &mut Random) {
-        for page in POOL_PAGES - 4..POOL_PAGES {
-            for entry in 0..PAGE_BYTES / 8 {
-                let target = self.base + random.below(POOL_PAGES) * PAGE_BYTES;
-                let target = target + if random.below(200) == 0 { 8 } else { 0 };
-                host.host().store(self.base + page * PAGE_BYTES + entry * 8, &target.to_le_bytes());
-            }
-        }
-    }
-
-    fn pointer(&self, random: &mut Random) -> u64 {
-        let page = self.base + random.below(POOL_PAGES) * PAGE_BYTES;
-        match random.below(12) {
-            0 => random.next_u64(),
-            1 => page + random.below(PAGE_BYTES),
-            2 => 0,
-            3..=5 => page + random.below(PAGE_BYTES / 8) * 8,
-            _ => page,
-        }
-    }
-}
-
-/// 64 bytes that are anything, or close to a command.
-fn random_entry(random: &mut Random, pool: &Pool, is_admin: bool) -> [u8; 64] {
-    let mut entry = [0; 64];
-    random.fill(&mut entry);
-    if random.below(4) != 0 {
-        let opcodes: &[u8] = if is_admin {
-            &[
-                admin::CREATE_IO_SQ,
-                admin::GET_LOG_PAGE,
-                admin::CREATE_IO_CQ,
-                admin::IDENTIFY,
-                admin::ABORT,
-                admin::SET_FEATURES,
-                admin::GET_FEATURES,
-            ]
-        } else {
-            &[io::READ, io::READ, io::WRITE, io::WRITE, io::FLUSH]
-        };
-        entry[0] = *random.pick(opcodes);
-        if random.below(8) != 0 {
-            entry[1] = 0;
-            let nsid: u32 = if random.below(8) == 0 { 0 } else { 1 };
-            entry[4..8].copy_from_slice(&nsid.to_le_bytes());
-        }
-        if random.below(8) != 0 {
-            // Small numbers in the command dwords: blocks, identifiers, lengths.
-            entry[40..64].fill(0);
-            for dword in 10..14 {
-                let bits = random.below(12);
-                let value = random.below(1 << bits) as u32;
-                entry[dword * 4..dword * 4 + 4].copy_from_slice(&value.to_le_bytes());
-            }
-        }
-    }
-    // Random addresses must not hit memory of somebody else by chance, so that most point into the pool or nowhere.
-    for offset in [24, 32] {
-        entry[offset..offset + 8].copy_from_slice(&pool.pointer(random).to_le_bytes());
-    }
-    let never_ends = is_admin && entry[0] == admin::ASYNC_EVENT_REQUEST;
-    let ends_our_queues = is_admin && matches!(entry[0], admin::DELETE_IO_SQ | admin::DELETE_IO_CQ);
-    let changes_namespaces = is_admin
-        && matches!(
-            entry[0],
-            admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT | admin::FORMAT_NVM | admin::SANITIZE
-        );
-    // The time of a short Keep Alive Timer ends, and a write protected namespace takes no data.
-    let changes_life = is_admin
-        && entry[0] == admin::SET_FEATURES
-        && matches!(entry[40], fid::KEEP_ALIVE_TIMER | fid::NAMESPACE_WRITE_PROTECTION);
-    if never_ends || ends_our_queues || changes_namespaces || changes_life {
-        entry[0] = admin::IDENTIFY;
-    }
-    if !is_admin && entry[0] == io::RECEIVE_FRAME {
-        entry[0] = io::SEND_FRAME;
-    }
-    entry
-}
 
 /// Submits random commands to all queues that have room.
 fn submit_random_entries(running: &mut Running<'_>, random: &mut Random, pool: &Pool, count: u64) -> Outcome {
@@ -114,6 +19,23 @@ fn submit_random_entries(running: &mut Running<'_>, random: &mut Random, pool: &
             continue;
         }
         let mut entry = random_entry(random, pool, queue == 0);
+        let never_ends = queue == 0 && entry[0] == admin::ASYNC_EVENT_REQUEST;
+        let ends_our_queues = queue == 0 && matches!(entry[0], admin::DELETE_IO_SQ | admin::DELETE_IO_CQ);
+        let changes_namespaces = queue == 0
+            && matches!(
+                entry[0],
+                admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT | admin::FORMAT_NVM | admin::SANITIZE
+            );
+        // The time of a short Keep Alive Timer ends, and a write protected namespace takes no data.
+        let changes_life = queue == 0
+            && entry[0] == admin::SET_FEATURES
+            && matches!(entry[40], fid::KEEP_ALIVE_TIMER | fid::NAMESPACE_WRITE_PROTECTION);
+        if never_ends || ends_our_queues || changes_namespaces || changes_life {
+            entry[0] = admin::IDENTIFY;
+        }
+        if queue != 0 && entry[0] == io::RECEIVE_FRAME {
+            entry[0] = io::SEND_FRAME;
+        }
         // A free identifier: what duplicates do is another test.
         let cid = (random.next_u64() as u16) & 0x3FFF;
         if running.host.entry_address(queue, cid).is_some() {
@@ -147,6 +69,8 @@ fn assert_data_works(running: &mut Running<'_>, random: &mut Random) -> Outcome 
 }
 
 /// Every entry that is fetched gets exactly one completion, whatever is in it.
+///
+/// Cases: X7.
 #[test]
 fn random_entries_all_end() {
     every_back_end(|device| {
@@ -154,7 +78,7 @@ fn random_entries_all_end() {
         let mut running = bring_up(device)?;
         let pool = Pool::new(&mut running.host);
         for _ in 0..rounds(&mut running.host, 60, 12) {
-            pool.make_lists(&mut running.host, &mut random);
+            pool.make_lists(running.host.host(), &mut random);
             let timing = BusTiming::adverse(random.next_u64());
             running.host.device().set_host_timing(timing);
             let count = random.between(1, 60);
@@ -167,6 +91,8 @@ fn random_entries_all_end() {
 }
 
 /// With memory that fails now and then, commands end, or the controller says that it failed; a reset recovers.
+///
+/// Cases: X3, X7.
 #[test]
 fn random_entries_with_memory_errors_end_or_are_fatal() {
     every_back_end(|device| {
@@ -174,7 +100,7 @@ fn random_entries_with_memory_errors_end_or_are_fatal() {
         let mut running = bring_up(device)?;
         let pool = Pool::new(&mut running.host);
         for _ in 0..rounds(&mut running.host, 60, 12) {
-            pool.make_lists(&mut running.host, &mut random);
+            pool.make_lists(running.host.host(), &mut random);
             let faults = &mut running.host.host().faults;
             faults.reseed(random.next_u64());
             faults.read_chance = *random.pick(&[Chance::NEVER, Chance::of(1, 500), Chance::of(1, 20)]);
@@ -195,6 +121,8 @@ fn random_entries_with_memory_errors_end_or_are_fatal() {
 }
 
 /// After CSTS.RDY = 0 nothing of the old life touches memory, and the new life knows nothing of it.
+///
+/// Cases: X8.
 #[test]
 fn random_entries_with_resets_at_any_clock_leave_nothing_behind() {
     every_back_end(|device| {
@@ -203,7 +131,7 @@ fn random_entries_with_resets_at_any_clock_leave_nothing_behind() {
         let mut running = bring_up_with(Driver::new(device, options))?;
         let pool = Pool::new(&mut running.host);
         for _ in 0..rounds(&mut running.host, 100, 15) {
-            pool.make_lists(&mut running.host, &mut random);
+            pool.make_lists(running.host.host(), &mut random);
             let faulty = random.below(3) == 0;
             running.host.host().faults.read_chance = if faulty { Chance::of(1, 100) } else { Chance::NEVER };
             let timing = BusTiming::adverse(random.next_u64());

@@ -8,8 +8,7 @@ use sim_device::{Access, Device, Random, Sideband};
 use sim_host::{Driver, Options};
 
 use crate::expect::{
-    assert_works, async_event_request, bring_up, bring_up_with, get_features, queue_entries_max, rounds, start, Host,
-    Running,
+    assert_works, async_event_request, bring_up, bring_up_with, get_features, rounds, start, Host, Running,
 };
 use crate::{every_back_end, seed, Outcome};
 
@@ -22,6 +21,8 @@ fn write(device: &mut dyn Device, offset: u32, bytes: u8, value: u64) {
 }
 
 /// "Controller Properties": what is there after power-on.
+///
+/// Cases: A1.
 #[test]
 fn registers_have_their_reset_values() {
     every_back_end(|device| {
@@ -40,6 +41,8 @@ fn registers_have_their_reset_values() {
 }
 
 /// "Controller Properties": writes to read-only properties have no effect.
+///
+/// Cases: A2.
 #[test]
 fn read_only_registers_ignore_writes() {
     every_back_end(|device| {
@@ -59,6 +62,8 @@ fn read_only_registers_ignore_writes() {
 }
 
 /// "Offset 8h: VS - Version" and "Identify Controller data structure": VER.
+///
+/// Cases: A3.
 #[test]
 fn version_equals_that_of_identify_controller() {
     every_back_end(|device| {
@@ -72,6 +77,8 @@ fn version_equals_that_of_identify_controller() {
 }
 
 /// "Controller Properties": 64-bit properties may be accessed as two 32-bit ones, in either order.
+///
+/// Cases: A4.
 #[test]
 fn wide_registers_may_be_accessed_in_halves() {
     every_back_end(|device| {
@@ -97,6 +104,8 @@ fn wide_registers_may_be_accessed_in_halves() {
 }
 
 /// "Controller Properties": accesses of other widths are not required to work, but must do no harm.
+///
+/// Cases: A5.
 #[test]
 fn narrow_accesses_leave_neighbours_intact() {
     every_back_end(|device| {
@@ -122,6 +131,8 @@ fn narrow_accesses_leave_neighbours_intact() {
 }
 
 /// "Controller Properties": reserved properties read as zero; writes to them have no effect.
+///
+/// Cases: A6.
 #[test]
 fn reserved_offsets_read_zero_and_ignore_writes() {
     every_back_end(|device| {
@@ -140,6 +151,8 @@ fn reserved_offsets_read_zero_and_ignore_writes() {
 }
 
 /// "Memory-based Transport Controller Initialization": CSTS.RDY follows CC.EN, and nothing is completed before a command.
+///
+/// Cases: A7.
 #[test]
 fn controller_becomes_ready_and_completes_nothing_unasked() {
     every_back_end(|device| {
@@ -152,6 +165,8 @@ fn controller_becomes_ready_and_completes_nothing_unasked() {
 }
 
 /// "Controller Level Reset": AQA, ASQ and ACQ keep their values; I/O queues are deleted.
+///
+/// Cases: A8.
 #[test]
 fn disabling_keeps_the_admin_queue_registers_and_drops_the_io_queues() {
     every_back_end(|device| {
@@ -171,6 +186,8 @@ fn disabling_keeps_the_admin_queue_registers_and_drops_the_io_queues() {
 }
 
 /// "Controller Level Reset": after CSTS.RDY is 0 the controller does not access host memory for what was in flight.
+///
+/// Cases: A8, X8.
 #[test]
 fn disabling_with_work_in_flight_ends_all_accesses() {
     every_back_end(|device| {
@@ -190,6 +207,8 @@ fn disabling_with_work_in_flight_ends_all_accesses() {
 }
 
 /// "Offset 14h: CC - Controller Configuration", EN: toggled faster than CSTS.RDY follows, the next proper handshake works.
+///
+/// Cases: A9.
 #[test]
 fn enable_may_be_toggled_without_waiting_for_ready() {
     every_back_end(|device| {
@@ -209,6 +228,8 @@ fn enable_may_be_toggled_without_waiting_for_ready() {
 }
 
 /// "Offset 14h: CC - Controller Configuration": a page size, command set or arbitration mechanism that CAP does not offer.
+///
+/// Cases: A10.
 #[test]
 fn unsupported_configurations_do_not_become_operational() {
     every_back_end(|device| {
@@ -236,6 +257,8 @@ fn unsupported_configurations_do_not_become_operational() {
 }
 
 /// "Offset 28h: ASQ" and "Offset 30h: ACQ": bits 11:0 are reserved, queues begin at a page.
+///
+/// Cases: A11.
 #[test]
 fn low_bits_of_queue_bases_are_ignored() {
     every_back_end(|device| {
@@ -253,6 +276,8 @@ fn low_bits_of_queue_bases_are_ignored() {
 }
 
 /// "Offset 24h: AQA": a queue has at least two entries. What happens with one is open; that a reset recovers is not.
+///
+/// Cases: A12.
 #[test]
 fn admin_queues_of_one_entry_do_no_harm() {
     every_back_end(|device| {
@@ -275,12 +300,14 @@ fn admin_queues_of_one_entry_do_no_harm() {
 }
 
 /// "Offset 24h: AQA": 2 to 4096 entries each, independently.
+///
+/// Cases: A13.
 #[test]
 fn admin_queues_may_have_any_legal_size() {
     every_back_end(|device| {
         let mut host = start(device)?;
-        // AQA allows 4096 entries. A configuration for tests whose I/O queues are shorter has shorter admin queues as well.
-        let limit = queue_entries_max(&mut host).min(4096) as u16;
+        // AQA allows 4096 entries, whatever CAP.MQES says of I/O queues.
+        let limit = aqa::ASQS.max() as u16 + 1;
         for (submission, completion) in [(2, 2), (32, 4), (3, 17), (limit, limit)] {
             host.disable()?;
             host.options().admin_submission_entries = submission;
@@ -298,6 +325,8 @@ fn admin_queues_may_have_any_legal_size() {
 }
 
 /// "Memory-based Controller Shutdown": SHST 00b, 01b, 10b; what was written is there after the next start.
+///
+/// Cases: A14.
 #[test]
 fn normal_shutdown_completes_and_keeps_the_data() {
     every_back_end(|device| {
@@ -329,6 +358,8 @@ fn shut_down(host: &mut Host<'_>, notification: u32) -> Outcome {
 }
 
 /// "Memory-based Controller Shutdown": abrupt.
+///
+/// Cases: A15.
 #[test]
 fn abrupt_shutdown_completes() {
     every_back_end(|device| {
@@ -341,6 +372,8 @@ fn abrupt_shutdown_completes() {
 }
 
 /// "Memory-based Controller Shutdown": commands after it need not be executed, and a reset starts anew.
+///
+/// Cases: A16.
 #[test]
 fn commands_after_a_shutdown_do_no_harm() {
     every_back_end(|device| {
@@ -354,6 +387,8 @@ fn commands_after_a_shutdown_do_no_harm() {
 }
 
 /// "Memory-based Controller Shutdown": SHN in the same write as EN = 0, and while EN is 0.
+///
+/// Cases: A17.
 #[test]
 fn shutdown_together_with_disable_does_no_harm() {
     every_back_end(|device| {
@@ -374,6 +409,8 @@ fn shutdown_together_with_disable_does_no_harm() {
 }
 
 /// "Controller Fatal Status Condition": entries that cannot be read cannot be answered.
+///
+/// Cases: A18.
 #[test]
 fn unreadable_admin_queue_is_a_fatal_status_that_a_reset_clears() {
     every_back_end(|device| {
@@ -399,6 +436,8 @@ fn unreadable_admin_queue_is_a_fatal_status_that_a_reset_clears() {
 }
 
 /// "Offset 20h: NSSR - NVM Subsystem Reset": with CAP.NSSRS = 0, nothing is there.
+///
+/// Cases: A19.
 #[test]
 fn subsystem_reset_is_ignored_where_it_is_not_supported() {
     every_back_end(|device| {
@@ -416,6 +455,8 @@ fn subsystem_reset_is_ignored_where_it_is_not_supported() {
 }
 
 /// "Offset 14h: CC": only EN and SHN mean something while enabled. What other changes do is undefined, but a reset recovers.
+///
+/// Cases: A20.
 #[test]
 fn other_fields_of_cc_may_change_while_enabled() {
     every_back_end(|device| {
@@ -434,6 +475,8 @@ fn other_fields_of_cc_may_change_while_enabled() {
 }
 
 /// "Offset Ch: INTMS" and "Offset 10h: INTMC": not to be used with MSI-X; nothing breaks.
+///
+/// Cases: A21.
 #[test]
 fn interrupt_mask_registers_are_harmless_with_msix() {
     every_back_end(|device| {
@@ -446,6 +489,8 @@ fn interrupt_mask_registers_are_harmless_with_msix() {
 }
 
 /// "Controller Level Reset": a thousand times, at random moments, with everything in flight.
+///
+/// Cases: A22, G5.
 #[test]
 fn controller_survives_many_resets_with_work_in_flight() {
     every_back_end(|device| {
@@ -473,6 +518,8 @@ fn controller_survives_many_resets_with_work_in_flight() {
 }
 
 /// PCI Express Base, "Function Level Reset": registers and the MSI-X table return to their reset values.
+///
+/// Cases: X6.
 #[test]
 fn function_level_reset_returns_everything_to_power_on() {
     every_back_end(|device| {
@@ -496,6 +543,8 @@ fn function_level_reset_returns_everything_to_power_on() {
 }
 
 /// PCI Local Bus, "Command Register", Bus Master Enable: without it a function makes no memory access.
+///
+/// Cases: X5.
 #[test]
 fn without_bus_mastering_memory_is_not_accessed() {
     every_back_end(|device| {

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use nvme_model::Config as ModelConfig;
 use sim_cosim::{Evaluated, Options as HardwareOptions, Verilated};
-use sim_device::{Access, BusTiming, Device, HostMemory, ModelDevice, Sideband};
+use sim_device::{Access, BusTiming, Device, Event, HostMemory, ModelDevice, Sideband};
 use std::time::Duration;
 
 /// What the device is made of.
@@ -195,6 +195,10 @@ impl Device for BackEnd {
 
     fn function_level_reset(&mut self, function: u8) {
         self.device_mut().function_level_reset(function);
+    }
+
+    fn after(&mut self, clocks: u32, event: Event) {
+        self.device_mut().after(clocks, event);
     }
 
     fn set_host_timing(&mut self, timing: BusTiming) {

@@ -7,8 +7,10 @@
 //! and exit code 1.
 
 mod backend;
+mod bundle;
 mod cli;
 mod commands;
+mod comparison;
 mod failure;
 mod file_work;
 mod link;

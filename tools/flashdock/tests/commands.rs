@@ -231,6 +231,27 @@ fn bench_prints_its_figures_under_their_names() {
     assert!(only[elaboration].as_f64().is_some_and(|figure| figure > 0.0), "{only}");
 }
 
+/// Beside each throughput stand its IOPS and GB/s, what links let through, and what others report.
+#[test]
+fn bench_compares_throughputs_with_links_and_other_controllers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("throughput.svg");
+    let figures = json(&["bench", "--json", "--commands", "100", "--back-end", "model", "--plot", text(&file)]);
+    let throughputs = figures["throughputs"].as_array().unwrap();
+    let reads = &throughputs[0];
+    assert_eq!((&reads["name"], &reads["bytes"]), (&Value::from("512 B reads"), &Value::from(512)));
+    let iops = reads["iops"].as_f64().unwrap();
+    assert!((iops * reads["cycles"].as_f64().unwrap() / 250e6 - 1.0).abs() < 0.001, "{reads}");
+    assert!((reads["gigabytes_per_second"].as_f64().unwrap() / (iops * 512e-9) - 1.0).abs() < 0.001, "{reads}");
+    let links: Vec<&str> =
+        reads["limits"].as_array().unwrap().iter().filter_map(|limit| limit["link"].as_str()).collect();
+    assert_eq!(links, ["Gen3 x4", "Gen4 x4", "Gen5 x4"]);
+    assert_eq!(figures["reported_by_others"].as_array().unwrap().len(), 3);
+    let svg = fs::read_to_string(&file).unwrap();
+    assert!(throughputs.iter().all(|row| svg.contains(row["name"].as_str().unwrap())), "{svg}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left behind");
+}
+
 /// Nothing is looked for, fetched or built.
 #[test]
 fn the_evaluator_needs_no_tools() {
@@ -257,6 +278,53 @@ fn the_hardware_reaches_its_targets() {
     for name in ["harness_overhead_percent", "evaluator_speed_over_verilator", "elaboration_and_emission_ms"] {
         assert!(figures[name].as_f64().is_some_and(|figure| figure > 0.0), "{name}: {figures}");
     }
+}
+
+// --- emit --bundle -----------------------------------------------------------------------------------------------------------------------
+
+/// The variables of Verilator's makefile that its installer would have written.
+const MAKE_VARIABLES: &str = "CXX=g++ LINK=g++ CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 \
+                              CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_LDLIBS_THREADS=-pthread PYTHON3=python3 OPT_FAST=-O0 OPT_SLOW=-O0 \
+                              OPT_GLOBAL=-O0";
+
+/// As README.md of the bundle says, with nothing but the bundle and Verilator.
+#[test]
+fn the_smoke_test_of_a_bundle_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    stdout(&["emit", "--bundle", text(folder.path()), "--config", "small"]);
+    let readme = fs::read_to_string(folder.path().join("README.md")).unwrap();
+    let line = readme.lines().find_map(|line| line.strip_prefix("verilator ")).unwrap();
+    let verilator = sim_toolchain::Toolchain::from_env().verilator().unwrap_or_else(|error| panic!("{error}"));
+    let mut build = verilator.command();
+    build.current_dir(folder.path()).args(line.split(' ')).args(["-MAKEFLAGS", MAKE_VARIABLES]);
+    let built = build.output().unwrap();
+    assert!(
+        built.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&built.stdout),
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let run = Command::new(folder.path().join("obj_dir/Vsmoke_test")).output().unwrap();
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success() && said.lines().any(|line| line == "PASS"), "{said}");
+    for name in ["CAP, low half", "VS", "ID of the firmware port", "VERSION of the firmware port"] {
+        assert!(said.contains(&format!("{name} is ")) && !said.contains("instead of"), "{said}");
+    }
+}
+
+#[test]
+fn a_bundle_destroys_nothing_unless_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let [own, guide] = ["own.txt", "PORTS.md"].map(|name| folder.path().join(name));
+    fs::write(&own, "mine").unwrap();
+    fs::write(&guide, "mine, too").unwrap();
+    let (what, next) = error(&["emit", "--bundle", text(folder.path())]);
+    assert!(what.contains("has files in it already") && next.contains("--force"), "{what} {next}");
+    assert_eq!(fs::read_to_string(&guide).unwrap(), "mine, too");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    stdout(&["emit", "--bundle", text(folder.path()), "--force"]);
+    assert_eq!(fs::read_to_string(&own).unwrap(), "mine");
+    assert!(fs::read_to_string(&guide).unwrap().contains("Port guide"));
 }
 
 // --- trace -------------------------------------------------------------------------------------------------------------------------------
@@ -369,6 +437,10 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, controller,"),
         (&["emit", "fifo", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
         (&["emit", "fifo", "--config", "huge"], "invalid value 'huge'"),
+        (&["emit", "--bundle", "/dev/null"], "/dev/null is there already and is not a folder"),
+        (&["emit", "--bundle", "/dev/null/x"], "cannot write /dev/null/x"),
+        (&["emit", "--force", "fifo"], "cannot be used with"),
+        (&["emit", "fifo", "--bundle", "/nowhere"], "cannot be used with"),
         (&["demo", "/nowhere/at/all"], "cannot read /nowhere/at/all: no such file"),
         (&["demo", "/"], "/ is a folder"),
         (&["demo", "/dev/zero"], "not a regular file"),
@@ -383,6 +455,14 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["run", "--commands", "0"], "invalid value '0'"),
         (&["run", "--stall", "100"], "invalid value '100'"),
         (&["bench", "--only", "speed"], "no figure `speed`"),
+        (
+            &["bench", "--back-end", "model", "--commands", "100", "--plot", "/nowhere/x.png"],
+            "/nowhere/x.png is no name of a plot",
+        ),
+        (
+            &["bench", "--back-end", "model", "--commands", "100", "--plot", "/nowhere/x.svg"],
+            "cannot write /nowhere/x.svg",
+        ),
         (&["trace", "read"], "required arguments were not provided"),
         (&["trace", "read", "--out", "/"], "is not a file"),
         (&["trace", "read", "--out", "/dev/full"], "is not a file"),

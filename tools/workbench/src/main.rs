@@ -1,4 +1,4 @@
-//! What `cargo xtask area`, `cdc`, `coverage`, `formal`, `fuzz-hdl`, `hdl-reference` and `mutate` run.
+//! What `cargo xtask area`, `cdc`, `coverage`, `formal`, `fuzz-hdl`, `hdl-reference`, `mutate` and `swarm` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
@@ -9,6 +9,7 @@ mod formal;
 mod fuzz;
 mod mutate;
 mod reference;
+mod swarm;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,8 @@ enum Task {
     FuzzHdl(fuzz::Arguments),
     /// Change the hardware of blocks in small ways, and see which changes their tests notice
     Mutate(mutate::Arguments),
+    /// Simulate the whole device with anything at any time, from seeds
+    Swarm(swarm::Arguments),
     /// Compare a design in the Rust HDL with the same by hand: area, levels, Verilated speed
     HdlReference {
         /// Clocks to run each design for, in each of five rounds
@@ -74,6 +77,7 @@ fn run(task: Task) -> Result<()> {
         Task::Coverage(arguments) => coverage::run(&arguments),
         Task::FuzzHdl(arguments) => fuzz::run(&arguments),
         Task::Mutate(arguments) => mutate::run(&arguments),
+        Task::Swarm(arguments) => swarm::run(&arguments),
         Task::HdlReference { clocks } => reference::run(clocks),
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::requirements;
 use crate::tidy::Finding;
 use crate::workspace::Workspace;
 
@@ -13,30 +14,32 @@ struct Generator {
     /// The file, relative to the root.
     path: &'static str,
     /// What it should contain now.
-    content: fn() -> String,
+    content: fn(&Workspace) -> Result<String>,
 }
 
 /// Every generated file.
-const GENERATORS: &[Generator] = &[];
+const GENERATORS: &[Generator] = &[Generator { path: requirements::DOCUMENT, content: requirements::document }];
 
 /// Writes every generated file.
 pub fn write(workspace: &Workspace) -> Result<()> {
     for generator in GENERATORS {
         let path = workspace.root.join(generator.path);
-        fs::write(&path, (generator.content)()).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, (generator.content)(workspace)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
 /// The generated files that differ from what their generator writes now.
-pub fn check(workspace: &Workspace) -> Vec<Finding> {
-    let stale = |generator: &&Generator| stale(&workspace.root.join(generator.path), &(generator.content)());
-    let finding = |generator: &Generator| Finding {
-        file: PathBuf::from(generator.path),
-        line: 1,
-        text: "is not what its generator writes now; run `cargo xtask generate`".into(),
-    };
-    GENERATORS.iter().filter(stale).map(finding).collect()
+pub fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for generator in GENERATORS {
+        if stale(&workspace.root.join(generator.path), &(generator.content)(workspace)?) {
+            let text = "is not what its generator writes now; run `cargo xtask generate`".into();
+            findings.push(Finding { file: PathBuf::from(generator.path), line: 1, text });
+        }
+    }
+    Ok(findings)
 }
 
 fn stale(path: &Path, content: &str) -> bool {

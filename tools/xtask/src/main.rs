@@ -2,6 +2,7 @@
 
 mod generated;
 mod readme;
+mod requirements;
 mod steps;
 mod tidy;
 mod workspace;
@@ -54,6 +55,9 @@ enum Task {
     /// Change blocks in small ways and see which changes their tests notice: `cargo xtask mutate --help`
     #[command(disable_help_flag = true)]
     Mutate(Rest),
+    /// Simulate the whole device with anything at any time, from seeds: `cargo xtask swarm --help`
+    #[command(disable_help_flag = true)]
+    Swarm(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -97,6 +101,7 @@ fn run(task: Task) -> Result<()> {
         Task::Coverage(rest) => steps::workbench(&workspace, "coverage", &rest.arguments),
         Task::FuzzHdl(rest) => steps::workbench(&workspace, "fuzz-hdl", &rest.arguments),
         Task::Mutate(rest) => steps::workbench(&workspace, "mutate", &rest.arguments),
+        Task::Swarm(rest) => steps::workbench(&workspace, "swarm", &rest.arguments),
         Task::HdlReference(rest) => steps::workbench(&workspace, "hdl-reference", &rest.arguments),
     }
 }

@@ -10,11 +10,14 @@ use anyhow::{ensure, Context, Result};
 use crate::steps::workbench_command;
 use crate::workspace::{cargo, Workspace};
 
-/// Measures and writes every section.
+/// The plot beside the figures.
+const PLOT: &str = "docs/throughput.svg";
+
+/// Measures and writes every section, and the plot.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let sections = [
         ("README.md", "demo", fenced(&output(workspace, "demo", &mut flashdock("demo"))?)),
-        ("README.md", "figures", fenced(&output(workspace, "bench", &mut flashdock("bench"))?)),
+        ("README.md", "figures", fenced(&output(workspace, "bench", flashdock("bench").args(["--plot", PLOT]))?)),
         ("README.md", "area", output(workspace, "area", &mut workbench_command("area"))?),
         (
             "rtl/hdl/guide/side-by-side.md",

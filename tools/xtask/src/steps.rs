@@ -12,8 +12,8 @@ use crate::workspace::{cargo, Workspace};
 /// The crate whose models need Verilator and a C++ compiler.
 const NEEDS_VERILATOR: &str = "sim-verilator";
 
-/// The task of the workbench that measures its own speed.
-const MEASURES_SPEED: &str = "hdl-reference";
+/// The tasks of the workbench that are built for speed: one measures it, one runs for long.
+const BUILT_FOR_SPEED: [&str; 2] = ["hdl-reference", "swarm"];
 
 /// Runs every test of the workspace.
 pub fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -39,7 +39,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
 pub fn workbench_command(task: &str) -> Command {
     let mut command = cargo();
     command.arg("run");
-    if task == MEASURES_SPEED {
+    if BUILT_FOR_SPEED.contains(&task) {
         command.arg("--release");
     }
     command.args(["--quiet", "--package", "workbench", "--", task]);

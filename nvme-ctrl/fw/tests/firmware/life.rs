@@ -53,9 +53,11 @@ fn a_wrong_configuration_is_fatal_until_a_reset() {
 /// A12 and A13: sizes of the admin queues.
 #[test]
 fn admin_queue_sizes_are_checked() {
-    let max = QUEUE_ENTRIES_MAX;
+    // Not bound by CAP.MQES, which is about I/O queues.
+    let max = nvme_spec::limits::QUEUE_ENTRIES_MAX;
+    assert!(QUEUE_ENTRIES_MAX < max);
     let good = [(2, 2), (max, max), (32, 4), (2, max)];
-    let bad = [(1, 32), (32, 1), (max + 1, 2), (2, max + 1), (1, 1)];
+    let bad = [(1, 32), (32, 1), (1, 1)];
     for (sizes, is_good) in good.map(|sizes| (sizes, true)).into_iter().chain(bad.map(|sizes| (sizes, false))) {
         let mut bench = Bench::powered_on();
         bench.port().host_writes_admin_queues(sizes.0, sizes.1);

@@ -635,8 +635,10 @@ impl Block for Queues {
                     QueueOperation::DeleteSubmission => {
                         sq_active.set(sq_active & !this_sq & !sq_gone);
                         when(!in_flight.now.any(), || sq_exists.set(sq_exists & !this_sq & !sq_gone));
-                        // A refused completion of this queue will not come again.
+                        // A refused completion of this queue will not come again; one of another queue on the same completion queue does, and is
+                        // kept room for anew if it is refused anew.
                         wanted_by_firmware.set(wanted_by_firmware & !this_cq & !cq_gone);
+                        room_again.set(kept_for_firmware);
                         ends_first();
                     }
                     QueueOperation::DeleteCompletion => cq_exists.set(cq_exists & !this_cq & !cq_gone),

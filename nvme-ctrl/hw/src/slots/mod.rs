@@ -28,7 +28,7 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `slots` commands at once. A command without data has one unit.
+//! `slots - 1` commands at once, and a transfer of firmware. A command without data has one unit.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -182,8 +182,9 @@ impl Block for Slots {
 
         // 3. Conditions
         let accept = m.wire("accept", free_found & job.can_take());
-        // Firmware's transfers are rare, and go first.
-        when(accept & !transfer.full, || command.take());
+        // Firmware's transfers are rare, and go first. One slot is left to them: failed commands keep theirs until firmware takes them, which may be
+        // waiting for its transfer.
+        when(accept & !transfer.full & in_use.lt(slots - 1), || command.take());
         when(accept & transfer.full, || transfer.consume());
         when(!failed_walk_held, || {
             unit_end.take();

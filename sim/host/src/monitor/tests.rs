@@ -178,3 +178,28 @@ fn what_a_deleted_queue_had_in_flight_may_no_longer_write() {
     assert!(matches!(bench.write(BUFFER.start, 64), Err(Violation::StrayWrite { .. })));
     assert_eq!(bench.monitor.in_flight(), 0);
 }
+
+/// After something without a defined answer only submission queues and what is around allocations are sacred; nothing is after a reset.
+#[test]
+fn a_lenient_monitor_judges_writes_into_submission_queues_alone() {
+    let mut bench = Bench::new();
+    bench.monitor.is_lenient = true;
+    assert_eq!(bench.complete(2, 5, 9, false, Status::SUCCESS), Ok(()));
+    assert_eq!(bench.message(9), Ok(()));
+    assert_eq!(bench.write(0x5000, 64), Ok(()));
+    // The submission queue lies at address 0.
+    assert!(matches!(bench.write(3 * SQ_ENTRY_BYTES, 64), Err(Violation::StrayWrite { .. })));
+    bench.monitor.disabled = true;
+    assert!(matches!(bench.write(0x5000, 64), Err(Violation::AccessWhileDisabled { .. })));
+}
+
+#[test]
+fn writes_that_failed_are_remembered_and_are_no_stray_writes() {
+    let mut bench = Bench::new();
+    let record =
+        AccessRecord { clock: 101, address: 0x7000, bytes: 64, kind: AccessKind::Write, function: 0, failed: true };
+    assert_eq!(bench.monitor.access(&record, &bench.host), Ok(()));
+    assert_eq!(bench.monitor.failed_writes.as_slice(), std::slice::from_ref(&(0x7000..0x7040)));
+    bench.monitor.forget();
+    assert!(bench.monitor.failed_writes.is_empty());
+}

@@ -1,15 +1,15 @@
 //! `bench`: the figures of the project, under names that do not change.
 
 use crate::backend::{latency, BackEnd, Kind, Settings};
+use crate::comparison::{self, Throughput};
 use crate::failure::{Failure, Result};
-use crate::link::{self, GENERATIONS};
 use crate::output::{self, Align, Paint, Table};
 use crate::stats::Summary;
 use crate::workload::{self, Op, RandomWork, Window};
-use nvme_spec::limits::CORE_HZ;
 use serde_json::{json, Map, Value};
 use sim_host::{Driver, Options, Waiting};
 use soc_top::DirectDevice;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Measure cycles per command, latencies and the speed of the simulation
@@ -38,6 +38,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write the throughputs beside links and other controllers as a plot (SVG)
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 /// A run on the device.
@@ -192,6 +195,9 @@ pub fn run(args: &Args) -> Result {
     let evaluator = asks_for(EVALUATOR).then(|| evaluator_speed(args.seed)).transpose()?;
     let elaboration = asks_for(ELABORATION).then(elaboration_time).transpose()?;
     let figures = Figures { measured, evaluator, elaboration, only: args.only.clone() };
+    if let Some(path) = &args.plot {
+        comparison::plot(path, &figures.throughputs())?;
+    }
     if args.json {
         return output::print_json(&figures.json(args));
     }
@@ -334,12 +340,24 @@ impl Figures {
         all
     }
 
+    /// What was measured with full queues.
+    fn throughputs(&self) -> Vec<Throughput> {
+        let full = self.measured.iter().filter(|measured| measured.measurement.window != ONE);
+        let throughput = |measured: &Measured| {
+            let Measurement { op, bytes, .. } = *measured.measurement;
+            Throughput::new(op, bytes.into(), measured.summary.cycles_per_command)
+        };
+        full.map(throughput).collect()
+    }
+
     fn json(&self, args: &Args) -> Value {
         let mut object = Map::new();
         for (name, value, ..) in self.all() {
             let digits = if value < 1.0 { 1e4 } else { 100.0 };
             object.insert(name.to_owned(), json!((value * digits).round() / digits));
         }
+        object.insert("throughputs".to_owned(), json!(self.throughputs()));
+        object.insert("reported_by_others".to_owned(), json!(comparison::OTHERS));
         object.insert("back_end".to_owned(), json!(args.back_end.description()));
         object.insert("commands".to_owned(), json!(args.commands));
         object.insert("seed".to_owned(), json!(args.seed));
@@ -370,10 +388,9 @@ impl Figures {
             table.row([name.to_owned(), number(value), must, verdict.to_owned(), about.to_owned()]);
         }
         text += &table.text(2);
-        let full: Vec<&Measured> =
-            self.measured.iter().filter(|measured| measured.measurement.window == FULL).collect();
-        if !full.is_empty() {
-            text += &format!("\n{}", beside_links(&full, paint));
+        let throughputs = self.throughputs();
+        if !throughputs.is_empty() {
+            text += &format!("\n{}\n{}", paint.strong(comparison::title()), comparison::table(&throughputs));
         }
         text
     }
@@ -410,46 +427,4 @@ fn number(value: f64) -> String {
         _ if value < 1000.0 => format!("{value:.1}"),
         _ => output::thousands(value as u64),
     }
-}
-
-/// What cycles mean at the frequency of the core, beside what links let through.
-fn beside_links(measured: &[&Measured], paint: Paint) -> String {
-    let mut columns = vec![
-        ("".to_owned(), Align::Left),
-        ("cycles".to_owned(), Align::Right),
-        ("MIOPS".to_owned(), Align::Right),
-        ("GB/s".to_owned(), Align::Right),
-    ];
-    let lanes = link::LANES;
-    columns.extend(GENERATIONS.iter().map(|generation| (format!("{} x{lanes} MIOPS", generation.name), Align::Right)));
-    let columns: Vec<(&str, Align)> = columns.iter().map(|(name, align)| (name.as_str(), *align)).collect();
-    let mut table = Table::with_heading(&columns);
-    for Measured { measurement, summary, .. } in measured {
-        let Measurement { op, bytes, .. } = **measurement;
-        let ops = match op {
-            Op::Read => "reads",
-            Op::Write => "writes",
-            Op::Mixed => "reads and writes",
-        };
-        let name = format!("{} {ops}", output::bytes_text(bytes.into()));
-        let mut row = vec![
-            name,
-            format!("{:.1}", summary.cycles_per_command),
-            format!("{:.2}", summary.iops / 1e6),
-            format!("{:.2}", summary.gigabytes_per_second),
-        ];
-        for generation in GENERATIONS {
-            let limit = match op {
-                Op::Read => generation.reads_per_second(bytes.into()),
-                Op::Write => generation.writes_per_second(bytes.into()),
-                // A link carries both ways at once.
-                Op::Mixed => generation.reads_per_second(bytes.into()) + generation.writes_per_second(bytes.into()),
-            };
-            row.push(format!("{:.2}", limit / 1e6));
-        }
-        table.row(row);
-    }
-    let title = paint.strong(format!("At {} MHz, beside the limits of PCIe links", CORE_HZ / 1_000_000));
-    let payload = link::MAX_PAYLOAD_BYTES;
-    format!("{title} (arithmetic, payloads of {payload} B)\n{}", table.text(2))
 }

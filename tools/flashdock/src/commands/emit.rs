@@ -1,5 +1,6 @@
-//! `emit`: the SystemVerilog of a block.
+//! `emit`: the SystemVerilog of a block, or of the whole controller with everything that somebody needs who builds it in.
 
+use crate::bundle;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Align, Table};
 use nvme_hw::Config;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Args {
     /// Which block
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "bundle"])]
     block: Option<String>,
     /// In which configuration
     #[arg(long, value_enum, default_value_t = Named::Default)]
@@ -26,6 +27,12 @@ pub struct Args {
     /// Write one file for each module into this folder, which is made if it is not there
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Write the controller to take away into this folder: SystemVerilog, file list, port guide, example, smoke test, licence
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["block", "list", "out", "json"])]
+    bundle: Option<PathBuf>,
+    /// Replace the files of a bundle that is there
+    #[arg(long, requires = "bundle", conflicts_with = "block")]
+    force: bool,
     /// Print JSON: the list, or the names and texts of the files
     #[arg(long, conflicts_with = "out")]
     json: bool,
@@ -52,6 +59,9 @@ impl Named {
 /// Does what `args` ask for.
 pub fn run(args: &Args) -> Result {
     let config = args.config.config();
+    if let Some(folder) = &args.bundle {
+        return write_bundle(folder, config, args.force);
+    }
     match &args.block {
         None => list(config, args.json),
         Some(name) => {
@@ -115,6 +125,13 @@ fn print_files(files: &[SourceFile], json: bool) -> Result {
     }
     let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).collect();
     output::print(&texts.join("\n"))
+}
+
+fn write_bundle(folder: &Path, config: Config, force: bool) -> Result {
+    let files = bundle::files(config)?;
+    bundle::write(folder, &files, force)?;
+    let count = files.len();
+    output::print(&format!("{count} files written to {}; README.md says how to go on\n", folder.display()))
 }
 
 fn write_files(folder: &Path, files: &[SourceFile]) -> Result {

@@ -3,7 +3,7 @@
 mod blocks;
 mod edges;
 mod files;
-mod plans;
+pub mod plans;
 mod source;
 
 use std::fmt;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Result};
 
 use crate::generated;
+use crate::requirements;
 use crate::workspace::Workspace;
 
 /// Something to mend.
@@ -38,7 +39,12 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     findings.extend(blocks::check(workspace)?);
     findings.extend(plans::check(workspace)?);
     findings.extend(files::check(workspace)?);
-    findings.extend(generated::check(workspace));
+    let cases = requirements::check(workspace)?;
+    // A list that cannot be read has no document.
+    if cases.is_empty() {
+        findings.extend(generated::check(workspace)?);
+    }
+    findings.extend(cases);
     for finding in &findings {
         eprintln!("{finding}");
     }
