@@ -174,6 +174,8 @@ hw_bundle! {
         /// As in the command.
         pub sqid: Bits<8>,
         /// As in the command.
+        pub function: Bits<8>,
+        /// As in the command.
         pub cid: Bits<16>,
         /// As in the command.
         pub opcode: Bits<8>,

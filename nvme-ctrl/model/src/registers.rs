@@ -65,7 +65,7 @@ impl Registers {
         let page_sizes = cap::MPSMIN.get(self.cap)..=cap::MPSMAX.get(self.cap);
         page_sizes.contains(&u64::from(cc::MPS.get32(self.cc)))
             && cc::CSS.get32(self.cc) == 0
-            && cc::AMS.get32(self.cc) == 0
+            && cc::AMS.get32(self.cc) <= 1
             && aqa::ASQS.get32(self.aqa) > 0
             && aqa::ACQS.get32(self.aqa) > 0
     }

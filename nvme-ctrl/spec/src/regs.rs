@@ -43,7 +43,10 @@ pub mod cap {
     /// Contiguous Queues Required.
     pub const CQR: Field = Field::new("CQR", 16, 1, Access::Ro).with_doc("I/O queues must be physically contiguous.");
     /// Arbitration Mechanism Supported.
-    pub const AMS: Field = Field::new("AMS", 17, 2, Access::Ro).with_doc("Arbitration beyond round robin: none.");
+    pub const AMS: Field = Field::new("AMS", 17, 2, Access::Ro)
+        .with_doc("Arbitration beyond round robin: bit 0, weighted round robin with urgent priority class.");
+    /// Bit 0 of AMS.
+    pub const WEIGHTED_ROUND_ROBIN: u64 = 1;
     /// Timeout.
     pub const TO: Field = Field::new("TO", 24, 8, Access::Ro)
         .with_doc("Longest time for CSTS.RDY to follow CC.EN, in units of 500 milliseconds.");
@@ -66,6 +69,7 @@ pub mod cap {
 pub const fn cap_value(queue_entries_max: u32) -> u64 {
     let value = cap::MQES.set(0, queue_entries_max as u64 - 1);
     let value = cap::CQR.set(value, 1);
+    let value = cap::AMS.set(value, cap::WEIGHTED_ROUND_ROBIN);
     let value = cap::TO.set(value, limits::READY_TIMEOUT_500_MS as u64);
     cap::CSS.set(value, 1)
 }
@@ -138,7 +142,8 @@ pub mod cc {
     /// Memory Page Size.
     pub const MPS: Field = Field::new("MPS", 7, 4, Access::Rw).with_doc("A memory page has 2^(12 + MPS) bytes.");
     /// Arbitration Mechanism Selected.
-    pub const AMS: Field = Field::new("AMS", 11, 3, Access::Rw).with_doc("0: round robin.");
+    pub const AMS: Field = Field::new("AMS", 11, 3, Access::Rw)
+        .with_doc("0: round robin; 1: weighted round robin with urgent priority class.");
     /// Shutdown Notification.
     pub const SHN: Field =
         Field::new("SHN", 14, 2, Access::Rw).with_doc("0: none; 1: normal shutdown; 2: abrupt shutdown.");

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use nvme_spec::feature::fid;
 use nvme_spec::opcode::{admin, io};
+use nvme_spec::regs::{MSIX_ENTRY_BYTES, MSIX_TABLE};
 use nvme_spec::{regs, SqEntry, Status};
 use sim_device::{Device, Random};
 use sim_host::{cdw, Buffer, Completion, Driver, DriverError, Identity, IoTransfer, ListPlacement, Options};
@@ -216,4 +217,17 @@ pub(crate) fn data(seed: u64, bytes: usize) -> Vec<u8> {
 pub(crate) fn wire<T: zerocopy::FromBytes>(data: &[u8]) -> T {
     let (value, _) = T::read_from_prefix(data).expect("the caller asked for that many bytes");
     value
+}
+
+/// Entries of the MSI-X table: behind the last one nothing is kept.
+pub fn vectors(host: &mut Host<'_>) -> u16 {
+    let is_there = |vector: &u16| {
+        let address = MSIX_TABLE.start + MSIX_ENTRY_BYTES * u32::from(*vector);
+        let before = host.read32(address);
+        host.write32(address, before ^ 0x40);
+        let is_kept = host.read32(address) == before ^ 0x40;
+        host.write32(address, before);
+        is_kept
+    };
+    (1..2047).take_while(is_there).last().unwrap_or(0) + 1
 }

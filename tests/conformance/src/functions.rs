@@ -6,7 +6,7 @@ use nvme_spec::identify::{cns, management, ControllerList, IdentifyController, I
 use nvme_spec::log::lid;
 use nvme_spec::opcode::admin;
 use nvme_spec::{SqEntry, Status};
-use sim_device::{Device, HostMemory, ModelDevice};
+use sim_device::{Device, HostMemory, ModelDevice, PAGE_BYTES};
 use sim_host::{cdw, identify_entry, Driver, DriverError, IoTransfer, Options};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
@@ -86,6 +86,23 @@ fn shared_namespaces_are_shared_and_private_ones_are_not() {
         assert_eq!(data, block(1));
         host.read(&shared, 0, &mut data)?;
         assert_eq!(data, block(3));
+        Ok(())
+    });
+}
+
+/// A command that fails on its way is answered to its own function.
+#[test]
+fn failures_are_answered_to_their_function() {
+    every_back_end_with_two_functions(|device| {
+        driver(device, 0).bring_up()?;
+        let mut other = driver(device, 1);
+        let identity = other.bring_up()?;
+        let pages = other.host().alloc_guarded(2 * PAGE_BYTES, PAGE_BYTES);
+        let blocks = 2 * PAGE_BYTES as u32 / identity.lba_bytes;
+        let entry =
+            IoTransfer { write: true, nsid: identity.nsid, lba: 0, blocks }.entry([pages, pages + PAGE_BYTES + 4]);
+        let completion = other.execute(1, entry, &[])?;
+        assert_ends(&completion, &[Status::INVALID_PRP_OFFSET], "PRP2 with an offset");
         Ok(())
     });
 }

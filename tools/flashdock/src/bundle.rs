@@ -121,12 +121,12 @@ const SIGNALS: &[(&str, &str)] = &[
     ("tag", "Which command."),
     ("operation", "What to do: `StorageOperation` of `nvme-ctrl/hw/src/types.rs`."),
     ("nsid", "Namespace identifier."),
-    ("lba", "First logical block."),
-    ("blocks", "Number of logical blocks."),
+    ("sector", "First sector of 512 bytes; the storage is one space of them."),
+    ("sectors", "Number of sectors."),
     ("fua", "Force Unit Access: on the medium when the command ends."),
     ("data", "One beat."),
     ("last", "The last beat of the command."),
-    ("error", "The medium could not be read."),
+    ("error", "Of a read: the medium could not be read. Of a write: the logical block of this beat must stay as it was."),
     ("status", "How the command ended: `StorageStatus` of `nvme-ctrl/hw/src/types.rs`."),
 ];
 

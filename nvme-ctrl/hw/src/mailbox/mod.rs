@@ -315,7 +315,7 @@ impl Block for Mailbox {
             let failed = failure.payload();
             inbox.push(Inbox {
                 sqid: failed.sqid,
-                function: lit(0u8, 8),
+                function: failed.function,
                 failed: lit(1u8, 1),
                 status: failed.status,
                 entry: failed_entry(&failed),

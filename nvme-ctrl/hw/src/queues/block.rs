@@ -59,6 +59,9 @@ hw_bundle! {
     }
 }
 
+/// An event that may be next: whether it can be, its submission queue, and whether it names its completion queue, and which.
+type EventChoice = (Signal, Signal, (Signal, Signal));
+
 /// The queue manager; see the module's front page.
 pub struct Queues {
     config: Config,
@@ -258,7 +261,7 @@ impl Block for Queues {
         let change_names_cq = change_is_of_cq | command.item.operation.is(QueueOperation::CreateSubmission);
         let change_cq = change_is_of_cq.mux(command.item.queue, command.item.completion_queue);
         let unknown_cq = (lit(0u8, 1), lit(0u8, slot_bits));
-        let candidates: [(Signal, Signal, (Signal, Signal)); 8] = [
+        let candidates: [EventChoice; 8] = [
             (command.full, number(command.item.queue), (change_names_cq, number(change_cq))),
             (rung_full, number(rung.slot), (rung.completion, number(rung.slot))),
             (consumed.full, number(consumed.item.sqid), unknown_cq),
@@ -273,7 +276,7 @@ impl Block for Queues {
             let turn = |i: usize| wishes[..i].iter().fold(wishes[i], |turn, before| turn & !*before);
             cat(&(0..wishes.len()).rev().map(turn).collect::<Vec<_>>())
         });
-        let of_turn = |value: &dyn Fn(&(Signal, Signal, (Signal, Signal))) -> Signal| {
+        let of_turn = |value: &dyn Fn(&EventChoice) -> Signal| {
             one_hot_select(turns, &candidates.iter().map(value).collect::<Vec<_>>())
         };
         let next_sq = m.wire("next_sq", of_turn(&|(_, sq, _)| *sq));

@@ -8,7 +8,7 @@
 //!                       +------- queues -------+
 //!      doorbell ------->| from regs            |---> grant       Grant (to sq_fetch)
 //!       command ------->| from the mailbox     |---> command_answered
-//!      consumed ------->| from decode          |---> posted      Posted (to cq_post)
+//!      consumed ------->| from decode          |---> posted      Posted (to host_port)
 //!      released ------->| from the mailbox     |---> raise, ..   Raise (to irq)
 //!    completion ------->| from complete        |---> firmware_answered, firmware_refused, firmware_dropped, firmware_room
 //! firmware_completion ->| from the mailbox     |---> doorbell_unknown, doorbell_illegal   (a bit of each function)
@@ -57,7 +57,7 @@
 //!
 //! ## Limits
 //! The entries of one queue are contiguous in memory (CAP.CQR). `quiet` says that nothing of a function is in flight; what has left through
-//! `posted` is counted by `cq_post`.
+//! `posted` is counted by `host_port`.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]

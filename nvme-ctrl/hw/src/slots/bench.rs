@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// What a job repeats of its command, and an outcome.
 const JOB: [&str; 9] = ["function", "target", "nsid", "sector", "large_blocks", "bytes", "fua", "prp1", "prp2"];
-const OUTCOME: [&str; 7] = ["sqid", "cid", "opcode", "nsid", "target", "lba", "blocks"];
+const OUTCOME: [&str; 8] = ["sqid", "function", "cid", "opcode", "nsid", "target", "lba", "blocks"];
 
 /// A command in its slot, as the bench knows it.
 struct Running {

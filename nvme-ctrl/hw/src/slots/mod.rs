@@ -109,6 +109,7 @@ hw_bundle! {
     /// What the outcome repeats of a command.
     struct Identity {
         sqid: Bits<8>,
+        function: Bits<8>,
         cid: Bits<16>,
         opcode: Bits<8>,
         nsid: Bits<32>,
@@ -227,6 +228,7 @@ impl Block for Slots {
         let new_kind = Kind { operation: EnumSignal::from_signal(operation), target: new.target, units: new_units };
         let new_identity = Identity {
             sqid: new.sqid,
+            function: new.function,
             cid: new.cid,
             opcode: new.opcode,
             nsid: new.nsid,
@@ -284,6 +286,7 @@ impl Block for Slots {
         });
         let result = Outcome {
             sqid: identity.sqid,
+            function: identity.function,
             cid: identity.cid,
             opcode: identity.opcode,
             nsid: identity.nsid,

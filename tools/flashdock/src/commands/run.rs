@@ -34,8 +34,8 @@ pub struct Args {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = limits::IO_QUEUES_DEFAULT,
-        value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::IO_QUEUES_DEFAULT)),
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..i64::from(limits::IO_QUEUES_DEFAULT)),
     )]
     queues: u16,
     /// Commands in all
