@@ -290,7 +290,7 @@ mod tests {
             ("ACQ", 0x30),
         ];
         assert_eq!(offsets, expected);
-        assert_eq!(CAP.reset, 0x0000_0020_1401_0FFF);
+        assert_eq!(CAP.reset, 0x0000_0020_1403_0FFF);
         assert_eq!(VS.reset, 0x0001_0400);
         assert_eq!(sq_tail_doorbell(0), 0x1000);
         assert_eq!(cq_head_doorbell(0), 0x1004);

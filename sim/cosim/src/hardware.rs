@@ -94,7 +94,8 @@ pub struct Hardware<S> {
     name: &'static str,
     functions: u8,
     /// The firmware owns its register bus, and with it the machine.
-    firmware: Firmware<Machine<S>>,
+    /// It is large: thousands of commands that it may hold.
+    firmware: Box<Firmware<Machine<S>>>,
     outline: Outline,
 }
 
@@ -181,7 +182,7 @@ impl<S: Simulator> Hardware<S> {
             options.firmware_clocks_max,
         );
         machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
-        let firmware = Firmware::new(machine, options.firmware_config());
+        let firmware = Box::new(Firmware::new(machine, options.firmware_config()));
         Self { name, functions, firmware, outline: Outline::of(design) }
     }
 

@@ -9,7 +9,9 @@ use sim_host::Driver;
 /// Brings the device up, writes, reads back, and ends. How many clocks that took.
 fn moves_data(mut device: impl Device, config: Config, bytes: u32) -> u64 {
     let name = format!("{}, {config:?}", device.name());
-    let options = sim_host::Options { io_queues: config.io_queues as u16, ..Default::default() };
+    // Every other function keeps a pair.
+    let io_queues = (config.io_queues - (config.functions - 1)) as u16;
+    let options = sim_host::Options { io_queues, ..Default::default() };
     let mut driver = Driver::new(&mut device, options);
     let identity = driver.bring_up().unwrap_or_else(|error| panic!("{name}: {error}"));
     let data: Vec<u8> = (0..bytes).map(|i| (i * 7 + i / 256) as u8).collect();

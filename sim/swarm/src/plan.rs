@@ -43,12 +43,12 @@ impl BackEnd {
 
 /// Every device. A configuration is a row.
 pub const BACK_ENDS: &[BackEnd] = &[
-    BackEnd { name: "verilated", made: Made::Verilated(nvme_hw::Config::DEFAULT), share: 4, has_whole_blocks: false },
+    BackEnd { name: "verilated", made: Made::Verilated(nvme_hw::Config::DEFAULT), share: 4, has_whole_blocks: true },
     BackEnd {
         name: "verilated-small",
         made: Made::Verilated(nvme_hw::Config::SMALL),
         share: 4,
-        has_whole_blocks: false,
+        has_whole_blocks: true,
     },
     BackEnd { name: "model", made: Made::Model(nvme_model::Config::DEFAULT), share: 1, has_whole_blocks: true },
     BackEnd { name: "model-small", made: Made::Model(nvme_model::Config::SMALL), share: 1, has_whole_blocks: true },

@@ -717,7 +717,11 @@ impl<'d> Run<'d> {
     fn io_garbage(&mut self) -> Result<(), Broken> {
         for _ in 0..self.random.between(1, 8) {
             let Some(queue) = self.io_queue() else { return Ok(()) };
-            let entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, false));
+            let mut entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, false));
+            // Frames are another matter: who receives waits for a frame that may never come.
+            if matches!(entry.opcode, io::SEND_FRAME | io::RECEIVE_FRAME) {
+                entry.opcode = io::FLUSH;
+            }
             // Every command that changes blocks is to be named here.
             let lbas = match self.decode(&entry) {
                 Ok(IoCommand::Write(transfer)) => Some(transfer.range.range()),

@@ -126,7 +126,10 @@ const SIGNALS: &[(&str, &str)] = &[
     ("fua", "Force Unit Access: on the medium when the command ends."),
     ("data", "One beat."),
     ("last", "The last beat of the command."),
-    ("error", "Of a read: the medium could not be read. Of a write: the logical block of this beat must stay as it was."),
+    (
+        "error",
+        "Of a read: the medium could not be read. Of a write: the logical block of this beat must stay as it was.",
+    ),
     ("status", "How the command ended: `StorageStatus` of `nvme-ctrl/hw/src/types.rs`."),
 ];
 

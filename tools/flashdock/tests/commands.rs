@@ -376,7 +376,7 @@ fn trace_as_fst_has_the_same_window_and_the_names_of_states() {
     let alive = ("001".to_owned(), "Alive".to_owned());
     assert!(tables.iter().any(|table| table.contains(&alive)), "{tables:?}");
     assert!(structs.iter().any(|name| name == "host_ar"), "{structs:?}");
-    assert!(fs::read_to_string(&save_file).unwrap().contains("{controller/lifecycle/state}"));
+    assert!(fs::read_to_string(&save_file).unwrap().contains("{controller/lifecycle_f0/state}"));
 
     // What the file of text says of the clock, the other says, too.
     let (_, clock) = variables.into_iter().find(|(name, _)| name == "clock").unwrap();

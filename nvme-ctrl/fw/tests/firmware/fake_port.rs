@@ -375,7 +375,8 @@ impl FakePort {
         let attributes = self.value(regs::QUEUE_ATTRIBUTES.offset);
         let check_shape = || {
             assert!(u32::from(qid) < IO_QUEUES + functions, "queue {qid} is there");
-            assert!((2..=QUEUE_ENTRIES_MAX).contains(&entries), "{entries} entries");
+            // An admin queue may be longer than CAP.MQES says of I/O queues.
+            assert!((2..=nvme_spec::limits::QUEUE_ENTRIES_MAX).contains(&entries), "{entries} entries");
             assert_eq!(base % 4096, 0, "the queue starts at a page");
         };
         match regs::queue_command::OP.get32(value) {

@@ -199,6 +199,7 @@ fn write_protection_reaches_the_hardware() {
 /// I8, I12: what hardware follows is told to it, and set back by a reset.
 #[test]
 fn arbitration_and_coalescing_reach_the_hardware() {
+    use nvme_spec::feature::ARBITRATION_DEFAULT;
     use nvme_spec::firmware_port as port;
     let mut bench = Bench::ready();
     bench.admin(set_features(1, 0x0102_0305)).ok();
@@ -209,5 +210,5 @@ fn arbitration_and_coalescing_reach_the_hardware() {
     assert_eq!(values, [0x0102_0305, 0x0503, 1 << 16 | 2]);
     bench.reset();
     values = [port::ARBITRATION, port::COALESCING, port::VECTOR_COALESCING].map(|r| bench.port().written(&r));
-    assert_eq!(values, [0, 0, 4], "the last vector");
+    assert_eq!(values, [ARBITRATION_DEFAULT, 0, 4], "the last vector");
 }

@@ -348,6 +348,10 @@ impl Block for Arbiter {
         m.output("candidate", state.is(State::Offer));
         m.output("candidate_sq", sq);
         m.output("candidate_limit", limit);
+
+        // 6. Properties
+        m.assert(clock, "one_queue_has_the_turn", state.is(State::Name).implies(first_one(turn).eq(turn)));
+        m.assert(clock, "one_queue_is_taken", first_one(taken_sq).eq(taken_sq));
     }
 }
 

@@ -17,6 +17,8 @@
 //! 3. Write data is cut into bursts; beats with an error write no byte. A write is done with the response to its last burst, so a Flush has
 //!    nothing to do.
 //! 4. A command beyond the end of the memory is refused; the data of a refused write is thrown away.
+//! 5. The memory carries out reads and writes at the same time. A Read waits for the writes of its 4 KiB pages that are on their way, and a Write for
+//!    their reads, so that no logical block is seen half old and half new (NVM Command Set, "Atomic Operation").
 //!
 //! ## Timing
 //! A command every second clock, a beat per clock in each direction. A read's first beat leaves two clocks after it came from the memory.
@@ -34,8 +36,10 @@ use crate::types::{
 use crate::Config;
 use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
 use rtl_bus::{Axi4, Axi4Config, WriteData, BOUNDARY_BYTES};
-use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal, Value};
-use rtl_prim::fifo_of;
+use rtl_hdl::{
+    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal, Value,
+};
+use rtl_prim::{fifo_of, one_hot};
 
 #[cfg(test)]
 pub(crate) mod bench;
@@ -47,6 +51,8 @@ pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BI
 const BURST_BOUNDARY: u32 = BOUNDARY_BYTES as u32;
 /// Bits of an address below that.
 const BOUNDARY_BITS: u32 = BURST_BOUNDARY.trailing_zeros();
+/// Bits of the number of a page by which commands are told apart; those that share them wait for one another.
+const PAGE_TAG_BITS: u32 = 16;
 /// Bits of an address in a sector.
 const SECTOR_BITS: u32 = SECTOR_BYTES.trailing_zeros();
 /// Bits of an address in a beat.
@@ -105,7 +111,9 @@ impl Block for Direct {
 
     fn build(&self, m: &Module) {
         let sectors_of_memory = self.memory_bytes / u64::from(SECTOR_BYTES);
-        let bursts = 2 * self.config.units;
+        let units = self.config.units;
+        let tag_bits = address_width(units);
+        let bursts = 2 * units;
 
         // 1. Ports
         let clock = m.clock();
@@ -125,6 +133,11 @@ impl Block for Direct {
         // An error in an earlier beat or burst of the same command.
         let read_failed = m.reg("read_failed", clock, false);
         let write_failed = m.reg("write_failed", clock, false);
+        // Per tag: what is on its way, and the page it begins in.
+        let [reading, writing] = ["reading", "writing"].map(|name| m.reg(name, clock, zero(units)));
+        let reaches_next = m.reg("reaches_next", clock, zero(units));
+        let pages: Vec<Signal> =
+            (0..units).map(|tag| m.reg_without_reset(&format!("page_{tag}"), clock, PAGE_TAG_BITS)).collect();
         // Ends that wait to be reported.
         let [read_over, write_over, other_over] =
             ["read_over", "write_over", "other_over"].map(|name| m.reg(name, clock, false));
@@ -144,7 +157,24 @@ impl Block for Direct {
             "room",
             reads.can_push() & writes.can_push() & write_data.can_push() & memory.ar.can_take() & memory.aw.can_take(),
         );
-        let first = m.wire("first", state.is(State::First) & command_stream.valid() & room & !other_over);
+        let page = m.wire("page", address.bits(BOUNDARY_BITS..BOUNDARY_BITS + PAGE_TAG_BITS));
+        // The same as `crosses`, found sooner.
+        let sectors_of_page = UNIT_BYTES / SECTOR_BYTES;
+        let last_sector = command.sector.low(3).zext(5) + command.sectors.zext(5);
+        let reaches = m.wire("reaches", last_sector.gt(sectors_of_page));
+        let meets = m.wire("meets", {
+            let others = is_read.mux(writing, reading);
+            let (before, after) = (page - 1, page + 1);
+            let meets = (0..).zip(pages.iter().copied()).map(|(tag, other): (u32, Signal)| {
+                let behind = reaches & other.eq(after);
+                let ahead = reaches_next.bit(tag) & other.eq(before);
+                (other.eq(page) | behind | ahead) & others.bit(tag)
+            });
+            let meets: Vec<Signal> = meets.collect();
+            cat(&meets).any() & (is_read | is_write)
+        });
+        let may_begin = m.wire("may_begin", room & !other_over & !meets);
+        let first = m.wire("first", state.is(State::First) & command_stream.valid() & may_begin);
         let second = m.wire("second", state.is(State::Second) & room);
         let refuse = m.wire("refuse", first & (is_read | is_write) & !fits);
         let burst = m.wire("burst", (first & fits) | second);
@@ -187,6 +217,17 @@ impl Block for Direct {
             }
             State::Drop => state.goto(State::First),
         });
+        let bit_of = |tag: Signal, happens: Signal| one_hot(tag.low(tag_bits), units) & happens.repeat(units);
+        let begun = m.wire("begun", bit_of(command.tag, first & fits));
+        let read_ends = m.wire("read_ends", bit_of(reads.payload().tag, received & last_beat));
+        let write_ends =
+            m.wire("write_ends", bit_of(writes.payload().tag, acknowledged & writes.payload().ends_command));
+        reading.set((reading & !read_ends) | (begun & is_read.repeat(units)));
+        writing.set((writing & !write_ends) | (begun & is_write.repeat(units)));
+        reaches_next.set((reaches_next & !begun) | (begun & reaches.repeat(units)));
+        for (tag, known) in (0..).zip(&pages) {
+            when(begun.bit(tag), || known.set(page));
+        }
         let remembered = Burst { tag: command.tag, ends_command: burst_ends };
         when(burst & is_read, || reads.push(remembered));
         when(burst & is_write, || {

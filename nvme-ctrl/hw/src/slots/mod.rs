@@ -37,7 +37,7 @@ use crate::types::{Command, Operation, Outcome, StorageStatus, Target};
 use crate::{held::Held, Config};
 use nvme_spec::{limits::UNIT_BYTES, Status};
 use rtl_hdl::{
-    address_width, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
+    address_width, cat, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal, Value,
 };
 use rtl_prim::fifo_bits;
 
@@ -169,7 +169,8 @@ impl Block for Slots {
         let kinds = m.memory("kinds", Kind::WIDTH, slots, MemoryStyle::Distributed);
         let identities = m.memory("identities", Identity::WIDTH, slots, MemoryStyle::Distributed);
         let lefts = m.memory("lefts", 10, slots, MemoryStyle::Distributed);
-        let statuses = m.memory("statuses", STATUS_BITS, slots, MemoryStyle::Distributed);
+        // The status, and in the highest bit whether it is an error.
+        let statuses = m.memory("statuses", STATUS_BITS + 1, slots, MemoryStyle::Distributed);
         let failed_walk_held = m.reg("failed_walk_held", clock, false);
         let failed_walk = m.reg_as::<WalkFailure>("failed_walk", clock);
         // A command all of whose units have ended.
@@ -206,13 +207,15 @@ impl Block for Slots {
         let first_end = m.wire("first_end", ended_start ^ ended_once.lookup(ended_slot));
         let left = m.wire("left", first_end.mux(kind.units, lefts.lookup(ended_slot)));
         let ended_units = m.wire("ended_units", failed_walk_held.mux(failed_walk.units, lit(1u8, 10)));
-        let status = m.wire("status", first_end.mux(lit(0u8, STATUS_BITS), statuses.lookup(ended_slot)));
-        let end_status = m.wire_of_width("end_status", STATUS_BITS);
-        end_status.set(status_of(end, kind.operation));
-        let unit_status = m.wire("unit_status", status.any().mux(status, end_status));
+        let kept = m.wire("kept", statuses.lookup(ended_slot));
+        let has_failed = m.wire("has_failed", !first_end & kept.bit(STATUS_BITS));
+        let end_status = m.wire("end_status", status_of(end, kind.operation));
+        let end_fails = m.wire("end_fails", end.host_error | !end.status.is(StorageStatus::Good));
+        let unit_status = m.wire("unit_status", has_failed.mux(kept.low(STATUS_BITS), end_status));
         let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
+        let fails = m.wire("fails", failed_walk_held.mux(failed_walk.status.any(), has_failed | end_fails));
         let over = m.wire("over", ended & left.eq(ended_units));
-        let is_failure = m.wire("is_failure", status_after.any() & kind.target.is(Target::Storage));
+        let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage));
 
         // The outcome that is sent in this clock.
         let done_good = m.wire("done_good", done & !done_failed);
@@ -222,7 +225,7 @@ impl Block for Slots {
         let good_slot = m.wire("good_slot", good.valid().mux(good.payload(), done_slot));
         let sent_slot = m.wire("sent_slot", send_good.mux(good_slot, failed.payload()));
         let identity = m.wire("identity", Identity::unpack(identities.lookup(sent_slot)));
-        let sent_status = m.wire("sent_status", statuses.lookup(sent_slot));
+        let sent_status = m.wire("sent_status", statuses.lookup(sent_slot).low(STATUS_BITS));
 
         // 4. Next state
         let new_kind = Kind { operation: EnumSignal::from_signal(operation), target: new.target, units: new_units };
@@ -239,7 +242,7 @@ impl Block for Slots {
         kinds.write(clock, accepted, free_slot, new_kind.pack());
         identities.write(clock, accepted, free_slot, new_identity.pack());
         lefts.write(clock, ended, ended_slot, left - ended_units);
-        statuses.write(clock, ended, ended_slot, status_after);
+        statuses.write(clock, ended, ended_slot, cat(&[fails, status_after]));
 
         started.write(clock, accepted, free_slot, !ended_once.lookup(free_slot));
         ended_once.write(clock, ended, ended_slot, ended_start);
