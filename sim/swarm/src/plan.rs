@@ -26,8 +26,7 @@ pub struct BackEnd {
     pub made: Made,
     /// How many of ten seeds run on it.
     pub share: u32,
-    /// Logical blocks are whole, whatever meets: NVM Command Set, "Atomic Operation", AWUN. The storage of the hardware is a memory without an order
-    /// between the beats of commands that overlap, so that only beats are whole there.
+    /// Logical blocks are whole, whatever meets: NVM Command Set, "Atomic Operation", AWUN.
     pub has_whole_blocks: bool,
 }
 
@@ -171,7 +170,8 @@ impl Plan {
         let media_errors = *random.pick(&[Chance::NEVER, Chance::NEVER, Chance::NEVER, Chance::of(1, 2000)]);
         let firmware_clocks_max = *random.pick(&[0, 4, 50]);
         let back_end = only.unwrap_or(back_end);
-        let expects_whole_blocks = back_end.has_whole_blocks;
+        // A medium that fails in the middle of a write tears a block, and nobody hears of it if the write is interrupted.
+        let expects_whole_blocks = back_end.has_whole_blocks && media_errors == Chance::NEVER;
         Self { seed, back_end, commands, weights, memory, media_errors, firmware_clocks_max, expects_whole_blocks }
     }
 

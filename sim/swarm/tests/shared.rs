@@ -1,6 +1,6 @@
 //! The share of the swarm that runs with every test: some seeds on each back end. `cargo xtask swarm` runs as many as are asked for.
 
-use sim_device::{seed_from_env_or, BusTiming};
+use sim_device::{seed_from_env_or, BusTiming, Chance};
 use sim_swarm::{back_end, run_seed, seeds, Action, Plan, Tally};
 
 /// Runs `count` seeds of `commands` commands each on a back end.
@@ -55,7 +55,7 @@ fn blocks_of_the_hardware_are_whole_where_a_read_and_a_write_meet() {
         let weights = vec![(Action::Traffic, 8), (Action::Time, 1)];
         let memory = BusTiming::adverse(seed);
         let plan = Plan::of(seed, back_end("verilated"), 1000);
-        let plan = Plan { weights, memory, ..plan };
+        let plan = Plan { weights, memory, media_errors: Chance::NEVER, expects_whole_blocks: true, ..plan };
         if let Err(failure) = run_seed(&plan) {
             panic!("{failure}");
         }

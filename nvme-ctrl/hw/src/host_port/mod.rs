@@ -171,7 +171,9 @@ impl Block for HostPort {
         let choose_message = m.wire("choose_message", may_choose & message.full & no_entry & !drop_message);
         let choose_data = m.wire("choose_data", may_choose & data_write.full & !choose_entry & !choose_message);
         let choose = m.wire("choose", choose_entry | choose_message | choose_data);
-        let same_line = m.wire("same_line", line_address.eq(entry_line) & line_function.eq(entry.function));
+        // The first place of a line begins another lap of a short queue: entries leave in the order of their places.
+        let follows = !entry_place.bit(0);
+        let same_line = m.wire("same_line", line_address.eq(entry_line) & line_function.eq(entry.function) & follows);
         let entry_moves =
             m.wire("entry_moves", posted.full & !drop_entry & !entry_is_lone & (!line_full | choose_entry));
         let entry_joins = m.wire("entry_joins", posted.full & !drop_entry & line_full & !choose_entry & same_line);
