@@ -5,12 +5,12 @@
 
 use nvme_model::Config;
 use nvme_spec::feature::fid;
-use nvme_spec::identify::oacs;
+use nvme_spec::identify::{cns, oacs, IdentifyNamespace, IDENTIFY_BYTES};
 use nvme_spec::image::{ImageHeader, HEADER_BYTES};
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
 use sim_device::{Device, HostMemory, ModelDevice, Random, PAGE_BYTES};
-use sim_host::{cdw, wire_prps, DriverError, Identity};
+use sim_host::{cdw, identify_entry, wire_prps, DriverError, Identity};
 use zerocopy::IntoBytes;
 
 use crate::expect::{bring_up, rounds, Running};
@@ -300,7 +300,18 @@ fn admin_commands_end_as_on_the_reference_model() {
         let mut subject = Side::new(device)?;
         let identity = subject.running.identity;
         let controller = identity.controller;
+        // A second function shares a namespace with the first.
+        let shared_blocks = match controller.cmic & 2 {
+            0 => 0,
+            _ => {
+                let host = &mut subject.running.host;
+                let (_, data) = host.admin_data(identify_entry(cns::NAMESPACE, 2), IDENTIFY_BYTES as usize)?;
+                crate::expect::wire::<IdentifyNamespace>(&data).nsze.get()
+            }
+        };
         let config = Config {
+            functions: if shared_blocks > 0 { 2 } else { 1 },
+            shared_blocks,
             lba_bytes: identity.lba_bytes,
             blocks: identity.blocks,
             io_queues: crate::expect::vectors(&mut subject.running.host) - 1,

@@ -696,6 +696,22 @@ impl Block for Queues {
         m.output("raise_function", raised.function);
         m.output("raise_vector", raised.vector);
         m.output("quiet", quiet);
+
+        // 6. Properties: the flags of what is in work say what the events say, and what is in work has room where it goes.
+        for (flag, event, name) in [
+            (read_posts, read_event.is(Event::Posted) | read_event.is(Event::FirmwarePosted), "read_posts"),
+            (posts, event.is(Event::Posted) | event.is(Event::FirmwarePosted), "posts"),
+            (read_grants, read_event.is(Event::Granted), "read_grants"),
+            (grants, event.is(Event::Granted), "grants"),
+            (read_works, !read_event.is(Event::Nothing), "read_works"),
+            (works, !event.is(Event::Nothing), "works"),
+        ] {
+            m.assert(clock, &format!("{name}_is_true"), !(flag ^ event));
+        }
+        m.assert(clock, "one_completion_is_in_work", !(read_posts & posts));
+        m.assert(clock, "one_grant_is_in_work", !(read_grants & grants));
+        m.assert(clock, "completions_in_work_have_room", (read_posts | posts).implies(posted.can_take()));
+        m.assert(clock, "grants_in_work_have_room", (read_grants | grants).implies(grant.can_take()));
     }
 }
 
