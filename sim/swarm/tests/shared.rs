@@ -50,11 +50,11 @@ fn the_small_hardware_survives_the_swarm() {
 /// NVM Command Set, "Atomic Operation": where Reads and Writes of the same blocks meet, none is seen torn.
 #[test]
 fn blocks_of_the_hardware_are_whole_where_a_read_and_a_write_meet() {
-    for seed in seeds(0x5EED).take(12) {
+    for seed in seeds(0x5EED).take(3) {
         // Reads and Writes alone, over a memory that lets them meet.
         let weights = vec![(Action::Traffic, 8), (Action::Time, 1)];
         let memory = BusTiming::adverse(seed);
-        let plan = Plan::of(seed, back_end("verilated"), 1000);
+        let plan = Plan::of(seed, back_end("verilated-small"), 400);
         let plan = Plan { weights, memory, media_errors: Chance::NEVER, expects_whole_blocks: true, ..plan };
         if let Err(failure) = run_seed(&plan) {
             panic!("{failure}");
