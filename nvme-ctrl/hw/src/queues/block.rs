@@ -140,7 +140,7 @@ impl Block for Queues {
 
         // 1. Ports
         let clock = m.clock();
-        let [granting, clear, weighted] = ["granting", "clear", "weighted"].map(|name| m.input(name, functions));
+        let [granting_now, clear, weighted] = ["granting", "clear", "weighted"].map(|name| m.input(name, functions));
         let arbitration: Vec<Signal> =
             (0..functions).map(|number| m.input(&format!("arbitration_f{number}"), ARBITRATION_BITS)).collect();
         let select = m.input("select", 8);
@@ -163,6 +163,7 @@ impl Block for Queues {
         let sq_members = of_functions(m, clock, "sq_members", functions, slots);
         let cq_members = of_functions(m, clock, "cq_members", functions, slots);
         let total_in_flight = of_functions(m, clock, "total_in_flight", functions, total_bits);
+        let granting = m.reg("granting_held", clock, zero(functions));
         // The doorbell, looked up.
         let rung_full = m.reg("rung_full", clock, false);
         let rung = m.reg_as::<Rung>("rung", clock);
@@ -321,6 +322,7 @@ impl Block for Queues {
             entry: m.wire("slot_entry", entry.pack()),
         };
 
+        granting.set(granting_now);
         // 4. Next state, before step 1: doorbells are looked up, and reminders take turns.
         let takes_candidate = m.wire_of_width("takes_candidate", 1);
         takes_candidate.set(false);
