@@ -83,9 +83,9 @@ hw_enum! {
     /// `Look -> Choose -> Mask -> Turn -> Name -> Offer -> Look`; from `Choose` back to `Look` at the end of a round, or without anything to
     /// fetch; from `Look` to `Offer` with a hint.
     pub enum State {
-        /// What there is goes into registers. Leaves in one clock.
+        /// What there is goes into registers. Leaves when there is something to fetch, or a hint.
         Look,
-        /// A function and a class. Leaves in one clock.
+        /// A function and a class. Leaves in one clock once the weights have settled.
         Choose,
         /// Their queues. Leaves in one clock.
         Mask,

@@ -24,6 +24,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::arbiter::GRANT_ENTRIES_MAX;
 use crate::held::bit_at;
 use crate::types::{reader, Fetched, Grant, HostBeat, HostRead};
 use crate::Config;
@@ -32,9 +33,6 @@ use rtl_prim::one_hot;
 
 #[cfg(test)]
 mod bench;
-
-/// Entries of the largest grant.
-const GRANT_ENTRIES_MAX: u32 = 8;
 
 /// See the [page](self) of this block.
 pub struct SqFetch {
