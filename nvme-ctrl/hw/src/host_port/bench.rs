@@ -353,3 +353,31 @@ fn entries_and_messages_of_a_dead_function_are_dropped() {
         assert_eq!(heads, [(0, 0x8000), (0, 0xFEE0_0000)]);
     });
 }
+
+/// A host that does not answer holds the writes back before their count runs over, and its answers let the others go.
+#[test]
+fn writes_without_response_are_bounded() {
+    let design = design(&HostPort::new(FUNCTION_CONFIGS[1]));
+    let mut simulator = simulator(&design);
+    let mut bench = Bench::new(&mut *simulator, &design, Seed(1), Stalls::None);
+    bench.poke("bus_master_enable", 1);
+    let most = u64::from(super::WRITES_MAX);
+    let total = most + 10;
+    for number in 0..total {
+        let head = bench.fields("data_write").set("address", 4096 * number).set("beats", 1u8).words();
+        bench.send("data_write", [head]);
+        let beat = bench.fields("data_write_beat").set("last", 1u8).words();
+        bench.send("data_write_beat", [beat]);
+    }
+    bench.run(4 * total);
+    let mut begun = bench.drain("host_aw").len() as u64;
+    assert!((most - 1..=most).contains(&begun), "{begun} writes without response");
+    for answered in 1..=total {
+        let answer = bench.fields("host_b").words();
+        bench.send("host_b", [answer]);
+        bench.run(10);
+        begun += bench.drain("host_aw").len() as u64;
+        assert!(begun <= answered + most);
+    }
+    assert_eq!(begun, total);
+}

@@ -66,6 +66,9 @@ const BURSTS: u32 = 4;
 /// Writes in flight are counted with so many bits.
 const WRITE_COUNT_BITS: u32 = 8;
 
+/// Most writes in flight.
+const WRITES_MAX: u32 = (1 << WRITE_COUNT_BITS) - 1;
+
 /// The readers, by the highest two bits of their ids.
 const READERS: [(&str, u8); 3] = [("fetch", reader::FETCH), ("list", reader::LIST), ("data", reader::DATA)];
 
@@ -137,6 +140,8 @@ impl Block for HostPort {
         let head_passed = m.reg("head_passed", clock, false);
         let bursts = fifo_of::<Burst>(m, "bursts", BURSTS);
         let writes_in_flight = m.reg("writes_in_flight", clock, zero(WRITE_COUNT_BITS));
+        // One write may begin after it is due to be set: it is set one write early.
+        let writes_are_many = m.reg("writes_are_many", clock, false);
         let writes_of: Vec<Signal> =
             (0..functions).map(|f| m.reg(&format!("writes_of_f{f}"), clock, zero(WRITE_COUNT_BITS))).collect();
         // Of each write in flight, whose it is, and whether it was small; responses come in the order of the writes.
@@ -158,7 +163,7 @@ impl Block for HostPort {
         let last_refused = m.wire("last_refused", refused_beats.eq(1));
 
         // 3. Conditions: writes.
-        let may_choose = m.wire("may_choose", bus.aw.can_take() & bursts.can_push() & !writes_in_flight.all());
+        let may_choose = m.wire("may_choose", bus.aw.can_take() & bursts.can_push() & !writes_are_many);
         let entry = posted.item;
         let entry_line = entry.address.bits(6..64);
         let entry_place = one_hot(entry.address.bits(4..6), LINE_ENTRIES);
@@ -267,6 +272,7 @@ impl Block for HostPort {
             when(down & !up, || count.set(count - 1));
         };
         count(writes_in_flight, begins, answered);
+        writes_are_many.set(writes_in_flight.ge(WRITES_MAX - 1));
         for (number, writes) in (0..).zip(&writes_of) {
             count(*writes, begins & owner.bit(number), answered & answered_owner.bit(number));
         }

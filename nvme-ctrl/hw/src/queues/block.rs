@@ -199,6 +199,8 @@ impl Block for Queues {
         let [in_range, kept_for_firmware, much_available, someone_waits] =
             ["in_range", "kept_for_firmware", "much_available", "someone_waits"].map(flag);
         let is_first = m.reg_without_reset("is_first", clock, 1);
+        // Another queue has waited longer for room in the completion queue.
+        let must_wait = m.reg_without_reset("must_wait", clock, 1);
         let moved = m.reg_without_reset("moved", clock, INDEX_BITS);
         let limits = |name: &str| m.reg_without_reset(name, clock, GRANT_ENTRIES_MAX);
         let [limit_of_line, limit_of_room, limit_of_available, limit_of_turn] =
@@ -294,7 +296,7 @@ impl Block for Queues {
         let head_is_legal = m.wire("head_is_legal", in_range & moved.le(occupied.now));
         let has_moved = m.wire("has_moved", moved.any());
         let has_room = m.wire("has_room", room.now.any());
-        let may_be_granted = m.wire("may_be_granted", sq_runs & is_granting);
+        let may_be_granted = m.wire("may_be_granted", sq_runs & is_granting & !must_wait);
         let possible = m.wire("possible", {
             limit_of_line & limit_of_room & limit_of_available & limit_of_turn & may_be_granted.repeat(8)
         });
@@ -439,11 +441,10 @@ impl Block for Queues {
             let possible = reaches(room_read);
             // The next entry that becomes free is kept for firmware.
             let one_less = cat(&[lit(0u8, 1), possible.bits(1..GRANT_ENTRIES_MAX)]);
-            // Another queue has waited longer.
-            let must_wait = first_waiter_read.bit(0) & !is_first_now;
-            bit_at(wanted_by_firmware, read_cq).mux(one_less, possible) & (!must_wait).repeat(GRANT_ENTRIES_MAX)
+            bit_at(wanted_by_firmware, read_cq).mux(one_less, possible)
         });
         is_first.set(is_first_now);
+        must_wait.set(first_waiter_read.bit(0) & !is_first_now);
         limit_of_available.set(reaches(available_read));
         someone_waits.set(waiters_read.any());
         much_available.set(available_read.gt(GRANT_ENTRIES_MAX));
