@@ -33,8 +33,8 @@ pub enum ConfigError {
     /// `functions` is outside of 1 to [`firmware_port::FUNCTIONS_MAX`].
     #[error("a controller has 1 to {} functions", firmware_port::FUNCTIONS_MAX)]
     Functions,
-    /// `io_queues` is outside of 1 to [`limits::IO_QUEUES_MAX`].
-    #[error("a controller has 1 to {} I/O queues", limits::IO_QUEUES_MAX)]
+    /// `io_queues` is 0, or there are more queue slots than numbers of eight bits.
+    #[error("a controller has 1 to {} I/O queues, less one for each further function", limits::IO_QUEUES_MAX)]
     IoQueues,
     /// `queue_entries_max` is not a power of two from 2 to [`limits::QUEUE_ENTRIES_MAX`].
     #[error("queue_entries_max is a power of two from 2 to {}", limits::QUEUE_ENTRIES_MAX)]
@@ -60,23 +60,23 @@ impl Config {
     /// What the demonstration and the bench run.
     pub const DEFAULT: Config = Config {
         functions: 2,
-        io_queues: 64,
-        queue_entries_max: 4096,
-        lba_bytes: 512,
+        io_queues: limits::IO_QUEUES_DEFAULT as u32,
+        queue_entries_max: limits::QUEUE_ENTRIES_MAX,
+        lba_bytes: limits::LBA_BYTES,
         units: 32,
         slots: 256,
         fetches: 32,
     };
 
     /// Twice as many I/O queues.
-    pub const MANY_QUEUES: Config = Config { io_queues: 128, ..Config::DEFAULT };
+    pub const MANY_QUEUES: Config = Config { io_queues: 2 * Config::DEFAULT.io_queues, ..Config::DEFAULT };
 
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {
         if self.functions == 0 || self.functions > firmware_port::FUNCTIONS_MAX {
             return Err(ConfigError::Functions);
         }
-        if self.io_queues == 0 || self.io_queues > limits::IO_QUEUES_MAX as u32 {
+        if self.io_queues == 0 || self.queues() > limits::IO_QUEUES_MAX as u32 + 1 {
             return Err(ConfigError::IoQueues);
         }
         if !is_power_of_two_between(self.queue_entries_max, 2, limits::QUEUE_ENTRIES_MAX) {
@@ -142,6 +142,19 @@ const _: () = assert!(Config::MANY_QUEUES.check().is_ok());
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::Controller;
+
+    /// What is named, and what is at the limits, becomes hardware.
+    #[test]
+    fn legal_configurations_are_controllers() {
+        let most_queues = Config { functions: 1, io_queues: u32::from(limits::IO_QUEUES_MAX), ..Config::DEFAULT };
+        let most_functions = Config { functions: firmware_port::FUNCTIONS_MAX, ..Config::DEFAULT };
+        for config in [Config::SMALL, Config::DEFAULT, Config::MANY_QUEUES, most_queues, most_functions] {
+            if let Err(problems) = rtl_hdl::elaborate(&Controller::new(config)) {
+                panic!("{config:?}: {problems}");
+            }
+        }
+    }
 
     #[test]
     fn each_constraint_has_its_error() {
@@ -150,7 +163,8 @@ mod tests {
             (Config { functions: 0, ..ok }, ConfigError::Functions),
             (Config { functions: 9, ..ok }, ConfigError::Functions),
             (Config { io_queues: 0, ..ok }, ConfigError::IoQueues),
-            (Config { io_queues: 256, ..ok }, ConfigError::IoQueues),
+            (Config { io_queues: 255, ..ok }, ConfigError::IoQueues),
+            (Config { io_queues: 256, functions: 1, ..ok }, ConfigError::IoQueues),
             (Config { queue_entries_max: 100, ..ok }, ConfigError::QueueEntries),
             (Config { queue_entries_max: 8192, ..ok }, ConfigError::QueueEntries),
             (Config { lba_bytes: 1024, ..ok }, ConfigError::LbaBytes),
@@ -161,5 +175,6 @@ mod tests {
         for (config, error) in broken {
             assert_eq!(config.check(), Err(error), "{config:?}");
         }
+        assert_eq!(Config { io_queues: 255, functions: 1, ..ok }.check(), Ok(()));
     }
 }

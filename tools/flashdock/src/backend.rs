@@ -48,6 +48,8 @@ pub const NAMESPACE_BYTES_MAX: u64 = soc_map::DRAM.bytes;
 pub struct Settings {
     /// What it is made of.
     pub kind: Kind,
+    /// How the hardware is configured. The model has its own.
+    pub config: nvme_hw::Config,
     /// Size of the namespace.
     pub namespace_bytes: u64,
     /// The path to the host's memory. The model has none.
@@ -63,6 +65,7 @@ impl Settings {
     pub fn new(kind: Kind, seed: u64) -> Self {
         Self {
             kind,
+            config: nvme_hw::Config::DEFAULT,
             namespace_bytes: NAMESPACE_BYTES_MIN,
             host: BusTiming::with_latency(latency::HOST),
             memory: BusTiming::with_latency(latency::MEMORY),
@@ -147,7 +150,7 @@ fn options(settings: &Settings, trace: bool) -> HardwareOptions {
         memory: settings.memory,
         seed: settings.seed,
         trace,
-        ..HardwareOptions::new(nvme_hw::Config::DEFAULT)
+        ..HardwareOptions::new(settings.config)
     }
 }
 

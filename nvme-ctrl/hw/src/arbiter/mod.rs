@@ -40,6 +40,7 @@
 
 use crate::held::{function_number, function_row, function_rows};
 use crate::Config;
+use nvme_spec::firmware_port::arbitration;
 use rtl_hdl::{
     address_width, cat, hw_enum, lit, switch, when, zero, Block, Clock, HwEnum, MemoryStyle, Module, Shape, Signal,
 };
@@ -54,12 +55,12 @@ pub(crate) const GRANT_ENTRIES_MAX: u32 = 8;
 /// Width of a number of entries that is granted.
 pub(crate) const COUNT_BITS: u32 = address_width(GRANT_ENTRIES_MAX + 1);
 
-/// Width of a weight in the Arbitration feature, and of the number of its classes.
-pub const WEIGHT_BITS: u32 = 8;
+/// Width of a weight in the Arbitration feature.
+pub const WEIGHT_BITS: u32 = arbitration::LPW.width;
 /// Width of the weights of a function: low, medium, high, the low one in the low bits.
-pub const WEIGHTS_BITS: u32 = 3 * WEIGHT_BITS;
+pub const WEIGHTS_BITS: u32 = arbitration::LPW.width + arbitration::MPW.width + arbitration::HPW.width;
 /// Width of the Arbitration Burst.
-pub const BURST_BITS: u32 = 3;
+pub const BURST_BITS: u32 = arbitration::AB.width;
 
 hw_enum! {
     /// The classes of queues of a function.

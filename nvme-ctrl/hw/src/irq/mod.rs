@@ -42,6 +42,7 @@
 use crate::held::{bit_at, function_bit, function_number, function_row, function_rows};
 use crate::types::Message;
 use crate::Config;
+use nvme_spec::firmware_port::coalescing;
 use nvme_spec::limits::CORE_HZ;
 use nvme_spec::regs::{BAR0_BYTES, MSIX_ENTRY_BYTES, MSIX_PBA, MSIX_TABLE};
 use rtl_hdl::{
@@ -65,7 +66,7 @@ const CONTROL: u8 = 3;
 /// Clocks of 100 microseconds, the unit of the aggregation time. NVMe Base, "Interrupt Coalescing (Feature Identifier 08h)".
 pub const COALESCING_CLOCKS: u32 = (CORE_HZ / 10_000) as u32;
 /// Width of `coalescing`: the threshold minus one in the low byte, the time in the high byte, as the feature has them.
-pub const COALESCING_BITS: u32 = 16;
+pub const COALESCING_BITS: u32 = coalescing::THR.width + coalescing::TIME.width;
 
 hw_enum! {
     /// `Look -> Turn -> Name -> Send -> Look`; from `Look` to `Send` with a vector that is raised while nothing is pending.
@@ -126,9 +127,9 @@ impl Function {
             exempt_write: m.input(&format!("exempt_write_f{number}"), 1),
             exempt_vector: m.input(&format!("exempt_vector_f{number}"), 16),
             exempt_value: m.input(&format!("exempt_value_f{number}"), 1),
-            ticks: m.reg(&format!("ticks_f{number}"), clock, zero(8)),
-            threshold: coalescing.low(8),
-            time: coalescing.bits(8..COALESCING_BITS),
+            ticks: m.reg(&format!("ticks_f{number}"), clock, zero(coalescing::TIME.width)),
+            threshold: coalescing.low(coalescing::THR.width),
+            time: coalescing.bits(coalescing::THR.width..COALESCING_BITS),
         }
     }
 }
@@ -178,7 +179,7 @@ impl Block for Irq {
         let rows = function_rows(functions, vector_bits);
         let memory = |name: &str, width: u32| m.memory(name, width, rows, MemoryStyle::Distributed);
         let tables = [memory("address_low", 32), memory("address_high", 32), memory("data", 32)];
-        let counts = memory("counts", 8);
+        let counts = memory("counts", coalescing::THR.width);
         let row = |function: Signal, vector: Signal| function_row(function, vector.low(vector_bits), functions);
 
         // 3. Conditions
@@ -208,7 +209,7 @@ impl Block for Irq {
             bit_at(of_raised(&|f| f.exempt), raise_vector.low(vector_bits)) | raise_vector.eq(0)
         });
         let threshold = m.wire("threshold", of_raised(&|f| f.threshold));
-        let count = m.wire("count", is_delayed.mux(counts.lookup(raised_row), lit(0u8, 8)));
+        let count = m.wire("count", is_delayed.mux(counts.lookup(raised_row), lit(0u8, coalescing::THR.width)));
         let is_counted = m.wire("is_counted", {
             let has_time = of_raised(&|f| f.time).any();
             raise & !is_exempt & has_time & count.lt(threshold)
@@ -270,7 +271,8 @@ impl Block for Irq {
             f.pending.set((f.pending & !chosen) | pended | late);
             f.delayed.set(((f.delayed & !late) | counted) & !pended & !(raised_vector & all(here & is_sent_at_once)));
             // The first tick may come at once: time counts whole ticks after it.
-            when(!f.delayed.any() | is_late, || f.ticks.set(zero(8))).else_when(tick, || f.ticks.set(f.ticks + 1));
+            when(!f.delayed.any() | is_late, || f.ticks.set(zero(coalescing::TIME.width)))
+                .else_when(tick, || f.ticks.set(f.ticks + 1));
             when(chosen.any(), || f.last_turn.set(turn));
             f.has.set((sendable[number as usize] & !chosen).any());
             let exempted = one_hot(f.exempt_vector.low(vector_bits), vectors) & all(f.exempt_write);

@@ -336,7 +336,7 @@ impl Block for Queues {
             doorbell.take();
             rung_full.set(doorbell.valid());
             rung.set(Rung {
-                known: !new.queue.bits(qid_bits..8).any(),
+                known: new.queue.le(self.config.io_queues),
                 function: new.function,
                 qid: new.queue,
                 slot: new.completion.mux(cq_slots.lookup(at), sq_slots.lookup(at)).zext(8),

@@ -44,6 +44,7 @@ pub struct Args {
 }
 
 /// A run on the device.
+#[derive(Clone, Copy)]
 struct Measurement {
     name: &'static str,
     about: &'static str,
@@ -67,17 +68,19 @@ const FULL: Window = Window { queues: 8, depth: 32 };
 const SINGLE: Window = Window { queues: 1, depth: 32 };
 const ONE: Window = Window { queues: 1, depth: 1 };
 
+const READ_512: Measurement = Measurement {
+    name: "read_512_cycles_per_command",
+    about: "512 B reads, 8 queues, 32 deep",
+    op: Op::Read,
+    bytes: 512,
+    window: FULL,
+    elsewhere: 0,
+    most: Some(12.0),
+};
+
 /// The figures that come from one run each. At depth 1 the figure is the median latency, from the doorbell to the interrupt.
 const MEASUREMENTS: [Measurement; 8] = [
-    Measurement {
-        name: "read_512_cycles_per_command",
-        about: "512 B reads, 8 queues, 32 deep",
-        op: Op::Read,
-        bytes: 512,
-        window: FULL,
-        elsewhere: 0,
-        most: Some(12.0),
-    },
+    READ_512,
     Measurement {
         name: "write_512_cycles_per_command",
         about: "512 B writes, 8 queues, 32 deep",
@@ -143,6 +146,14 @@ const MEASUREMENTS: [Measurement; 8] = [
     },
 ];
 
+/// Clocks of reads with all queues busy, over those with a few.
+const MANY_QUEUES: &str = "many_queues_read_512_over_8_queues";
+/// What it must not exceed.
+const MANY_QUEUES_MOST: f64 = 1.05;
+/// The queues that it compares.
+const MANY: Window = Window { queues: 64, depth: 64 };
+const FEW: Window = Window { queues: FULL.queues, depth: MANY.depth };
+
 /// Time outside of the Verilated model, in percent of all time.
 const OVERHEAD: &str = "harness_overhead_percent";
 /// What it must not exceed.
@@ -164,7 +175,7 @@ const ELABORATION_ROUNDS: u32 = 5;
 
 /// One run, measured.
 struct Measured {
-    measurement: &'static Measurement,
+    measurement: Measurement,
     summary: Summary,
     clocks: u64,
     time: Duration,
@@ -192,9 +203,10 @@ pub fn run(args: &Args) -> Result {
     }
     // These are about the hardware: with another back end, only who names them gets them.
     let asks_for = |name| args.only.as_deref().map_or(args.back_end == Kind::Verilated, |only| only == name);
+    let many_queues = asks_for(MANY_QUEUES).then(|| many_queues(args)).transpose()?;
     let evaluator = asks_for(EVALUATOR).then(|| evaluator_speed(args.seed)).transpose()?;
     let elaboration = asks_for(ELABORATION).then(elaboration_time).transpose()?;
-    let figures = Figures { measured, evaluator, elaboration, only: args.only.clone() };
+    let figures = Figures { measured, many_queues, evaluator, elaboration, only: args.only.clone() };
     if let Some(path) = &args.plot {
         comparison::plot(path, &figures.throughputs())?;
     }
@@ -207,7 +219,7 @@ pub fn run(args: &Args) -> Result {
 /// The runs that the figure called `only` needs.
 fn wanted(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
     let Some(only) = only else { return Ok(MEASUREMENTS.iter().collect()) };
-    if only == EVALUATOR || only == ELABORATION {
+    if [MANY_QUEUES, EVALUATOR, ELABORATION].contains(&only) {
         return Ok(vec![]);
     }
     if only == OVERHEAD || only == SPEED {
@@ -218,13 +230,13 @@ fn wanted(only: Option<&str>) -> Result<Vec<&'static Measurement>> {
         let names: Vec<&str> = MEASUREMENTS
             .iter()
             .map(|measurement| measurement.name)
-            .chain([OVERHEAD, SPEED, EVALUATOR, ELABORATION])
+            .chain([OVERHEAD, SPEED, MANY_QUEUES, EVALUATOR, ELABORATION])
             .collect();
         Failure::new(format!("there is no figure `{only}`"), format!("give `--only` one of {}", names.join(", ")))
     })
 }
 
-fn measure(device: &mut BackEnd, measurement: &'static Measurement, args: &Args) -> Result<Measured> {
+fn measure(device: &mut BackEnd, measurement: &Measurement, args: &Args) -> Result<Measured> {
     let Measurement { op, bytes, window, .. } = *measurement;
     // Every queue has been filled and emptied once before anything counts.
     let in_flight = u64::from(window.queues) * u64::from(window.depth);
@@ -240,7 +252,7 @@ fn measure(device: &mut BackEnd, measurement: &'static Measurement, args: &Args)
     let (start, start_clock) = (Instant::now(), driver.clock());
     let samples = workload::drive(&mut driver, &identity, &mut work)?;
     let measured = Measured {
-        measurement,
+        measurement: *measurement,
         summary: Summary::steady(&samples, warm_up as usize, commands as usize),
         clocks: driver.clock() - start_clock,
         time: start.elapsed(),
@@ -249,6 +261,14 @@ fn measure(device: &mut BackEnd, measurement: &'static Measurement, args: &Args)
     // The last interrupt may still be on its way: it must not meet the next driver.
     driver.disable().map_err(workload::device_failed)?;
     Ok(measured)
+}
+
+/// Clocks per command with many queues, over those with a few, on the hardware that has them for one function.
+fn many_queues(args: &Args) -> Result<f64> {
+    let settings = Settings { config: nvme_hw::Config::MANY_QUEUES, ..Settings::new(Kind::Verilated, args.seed) };
+    let mut device = BackEnd::new(&settings)?;
+    let mut clocks = |window| Ok(measure(&mut device, &Measurement { window, ..READ_512 }, args)?.figure());
+    Ok(clocks(MANY)? / clocks(FEW)?)
 }
 
 /// The speed of the evaluator over that of the Verilated model: the same commands, the same clocks.
@@ -296,6 +316,7 @@ fn elaboration_time() -> Result<f64> {
 /// All that was measured.
 struct Figures {
     measured: Vec<Measured>,
+    many_queues: Option<f64>,
     evaluator: Option<f64>,
     elaboration: Option<f64>,
     only: Option<String>,
@@ -318,7 +339,7 @@ impl Figures {
     /// Name, value, what it must reach, what it is.
     fn all(&self) -> Vec<(&'static str, f64, Option<Must>, &'static str)> {
         let of_run = |measured: &Measured| {
-            let Measurement { name, most, about, .. } = *measured.measurement;
+            let Measurement { name, most, about, .. } = measured.measurement;
             (name, measured.figure(), most.map(Must::BeAtMost), about)
         };
         let mut all: Vec<_> = self.measured.iter().map(of_run).collect();
@@ -327,6 +348,10 @@ impl Figures {
         }
         if !self.measured.is_empty() {
             all.push((SPEED, self.clocks_per_second(), None, "on this machine"));
+        }
+        if let Some(ratio) = self.many_queues {
+            let about = "512 B reads, 64 queues, 64 deep: clocks over those of 8 queues, with 128 queue pairs";
+            all.push((MANY_QUEUES, ratio, Some(Must::BeAtMost(MANY_QUEUES_MOST)), about));
         }
         if let Some(ratio) = self.evaluator {
             let about = "the evaluator of the HDL on the same reads";
@@ -344,7 +369,7 @@ impl Figures {
     fn throughputs(&self) -> Vec<Throughput> {
         let full = self.measured.iter().filter(|measured| measured.measurement.window != ONE);
         let throughput = |measured: &Measured| {
-            let Measurement { op, bytes, .. } = *measured.measurement;
+            let Measurement { op, bytes, .. } = measured.measurement;
             Throughput::new(op, bytes.into(), measured.summary.cycles_per_command)
         };
         full.map(throughput).collect()
@@ -424,6 +449,7 @@ impl std::fmt::Display for Must {
 fn number(value: f64) -> String {
     match value {
         _ if value < 1.0 => format!("{value:.4}"),
+        _ if value < 2.0 => format!("{value:.2}"),
         _ if value < 1000.0 => format!("{value:.1}"),
         _ => output::thousands(value as u64),
     }
