@@ -22,8 +22,6 @@ pub struct Failure {
     pub back_end: &'static str,
     /// Commands that the run was to have.
     pub commands: u64,
-    /// Logical blocks were to be whole although the back end is known not to keep them so.
-    pub strict: bool,
     /// What was broken.
     pub broken: Broken,
     /// Clocks from power-on to the moment in which it was noticed.
@@ -32,11 +30,10 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, back_end, commands, strict, broken, clock } = self;
-        let strict = if *strict { " --whole-blocks" } else { "" };
+        let Self { seed, back_end, commands, broken, clock } = self;
         write!(
             f,
-            "swarm: FAILED on {back_end} at clock {clock}: {broken}\nreplay: cargo xtask swarm --seed {seed:#x} --back-end {back_end} --length {commands}{strict}"
+            "swarm: FAILED on {back_end} at clock {clock}: {broken}\nreplay: cargo xtask swarm --seed {seed:#x} --back-end {back_end} --length {commands}"
         )
     }
 }
@@ -76,8 +73,7 @@ pub fn run_on(plan: &Plan, device: &mut dyn Device) -> Result<Tally, Failure> {
 }
 
 fn failure(plan: &Plan, broken: Broken, clock: u64) -> Failure {
-    let strict = plan.expects_whole_blocks && !plan.back_end.has_whole_blocks;
-    Failure { seed: plan.seed, back_end: plan.back_end.name, commands: plan.commands, strict, broken, clock }
+    Failure { seed: plan.seed, back_end: plan.back_end.name, commands: plan.commands, broken, clock }
 }
 
 thread_local! {

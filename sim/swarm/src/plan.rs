@@ -26,8 +26,6 @@ pub struct BackEnd {
     pub made: Made,
     /// How many of ten seeds run on it.
     pub share: u32,
-    /// Logical blocks are whole, whatever meets: NVM Command Set, "Atomic Operation", AWUN.
-    pub has_whole_blocks: bool,
 }
 
 impl BackEnd {
@@ -42,15 +40,10 @@ impl BackEnd {
 
 /// Every device. A configuration is a row.
 pub const BACK_ENDS: &[BackEnd] = &[
-    BackEnd { name: "verilated", made: Made::Verilated(nvme_hw::Config::DEFAULT), share: 4, has_whole_blocks: true },
-    BackEnd {
-        name: "verilated-small",
-        made: Made::Verilated(nvme_hw::Config::SMALL),
-        share: 4,
-        has_whole_blocks: true,
-    },
-    BackEnd { name: "model", made: Made::Model(nvme_model::Config::DEFAULT), share: 1, has_whole_blocks: true },
-    BackEnd { name: "model-small", made: Made::Model(nvme_model::Config::SMALL), share: 1, has_whole_blocks: true },
+    BackEnd { name: "verilated", made: Made::Verilated(nvme_hw::Config::DEFAULT), share: 4 },
+    BackEnd { name: "verilated-small", made: Made::Verilated(nvme_hw::Config::SMALL), share: 4 },
+    BackEnd { name: "model", made: Made::Model(nvme_model::Config::DEFAULT), share: 1 },
+    BackEnd { name: "model-small", made: Made::Model(nvme_model::Config::SMALL), share: 1 },
 ];
 
 /// The device of this name.
@@ -144,7 +137,7 @@ pub struct Plan {
     pub media_errors: Chance,
     /// Clocks that firmware takes for a register access, beyond those of the bus, at most.
     pub firmware_clocks_max: u32,
-    /// Whether a logical block must be whole whatever meets: see [`BackEnd::has_whole_blocks`].
+    /// Whether a logical block must be whole whatever meets: NVM Command Set, "Atomic Operation", AWUN.
     pub expects_whole_blocks: bool,
 }
 
@@ -171,7 +164,7 @@ impl Plan {
         let firmware_clocks_max = *random.pick(&[0, 4, 50]);
         let back_end = only.unwrap_or(back_end);
         // A medium that fails in the middle of a write tears a block, and nobody hears of it if the write is interrupted.
-        let expects_whole_blocks = back_end.has_whole_blocks && media_errors == Chance::NEVER;
+        let expects_whole_blocks = media_errors == Chance::NEVER;
         Self { seed, back_end, commands, weights, memory, media_errors, firmware_clocks_max, expects_whole_blocks }
     }
 

@@ -31,9 +31,6 @@ pub struct Arguments {
     /// On which device; if it is not given, the seed says
     #[arg(long, value_name = "DEVICE", value_parser = named)]
     back_end: Option<&'static BackEnd>,
-    /// Expect logical blocks to be whole also where the device is known not to keep them so when a Read and a Write of one block meet
-    #[arg(long)]
-    whole_blocks: bool,
     /// How many runs at a time; if it is not given, as many as there are processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     jobs: Option<u64>,
@@ -67,8 +64,7 @@ impl Arguments {
     }
 
     fn plan(&self, seed: u64) -> Plan {
-        let plan = Plan::of(seed, self.back_end, self.length);
-        Plan { expects_whole_blocks: plan.expects_whole_blocks || self.whole_blocks, ..plan }
+        Plan::of(seed, self.back_end, self.length)
     }
 
     fn seed(&self) -> u64 {
@@ -156,7 +152,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Does a run again that failed, for the waveform of its end.
 fn write_waveform(failure: &Failure, path: &std::path::Path, clocks: u64) -> Result<()> {
     let plan = Plan::of(failure.seed, back_end(failure.back_end), failure.commands);
-    let plan = Plan { expects_whole_blocks: plan.expects_whole_blocks || failure.strict, ..plan };
     let window = Window { path: path.to_owned(), from: failure.clock.saturating_sub(clocks) };
     let again = traced(&plan, &window).map_err(|error| anyhow!(error))?;
     if again.as_ref().err() != Some(failure) {
@@ -243,22 +238,18 @@ mod tests {
     /// The line that a failure prints is one that the program takes, and stands for the same run.
     #[test]
     fn the_replay_line_of_a_failure_is_understood() {
-        for strict in [false, true] {
-            let plan = Plan::of(0xABC, back_end("verilated-small"), 77);
-            let plan = Plan { expects_whole_blocks: strict, ..plan };
-            let failure = Failure {
-                seed: plan.seed,
-                back_end: plan.back_end.name,
-                commands: plan.commands,
-                strict,
-                broken: sim_swarm::Broken::Other("an example".into()),
-                clock: 5,
-            };
-            let said = failure.to_string();
-            let line = said.lines().find_map(|line| line.strip_prefix("replay: cargo xtask swarm ")).unwrap();
-            let arguments = parse(&line.split(' ').collect::<Vec<_>>());
-            assert_eq!(format!("{:?}", arguments.plan(arguments.seed())), format!("{plan:?}"));
-            assert_eq!(arguments.runs(), 1);
-        }
+        let plan = Plan::of(0xABC, back_end("verilated-small"), 77);
+        let failure = Failure {
+            seed: plan.seed,
+            back_end: plan.back_end.name,
+            commands: plan.commands,
+            broken: sim_swarm::Broken::Other("an example".into()),
+            clock: 5,
+        };
+        let said = failure.to_string();
+        let line = said.lines().find_map(|line| line.strip_prefix("replay: cargo xtask swarm ")).unwrap();
+        let arguments = parse(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(format!("{:?}", arguments.plan(arguments.seed())), format!("{plan:?}"));
+        assert_eq!(arguments.runs(), 1);
     }
 }
