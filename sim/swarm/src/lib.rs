@@ -16,6 +16,8 @@
 //! - Data that is read is what a [`Shadow`] of the namespace says it may be, with Writes that overlap, fail or are interrupted taken into account.
 //! - CSTS.CFS appears only after memory has failed.
 //!
+//! A device with two functions is driven through one of them, which the seed chooses, while the other one works too and nobody looks at what it gets.
+//!
 //! ## How a run goes
 //! A life of the controller begins with queues of any size, in any number, on any completion queue. [`Action`]s follow each other by the weights of the
 //! plan. Where the specification leaves open what a controller does (a storm of register accesses, CC.EN bounced, no bus mastering), only writes
@@ -24,6 +26,7 @@
 mod campaign;
 mod error;
 mod garbage;
+mod neighbour;
 mod plan;
 mod run;
 mod shadow;

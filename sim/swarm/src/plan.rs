@@ -29,6 +29,14 @@ pub struct BackEnd {
 }
 
 impl BackEnd {
+    /// Number of its functions.
+    pub fn functions(&self) -> u8 {
+        match self.made {
+            Made::Model(config) => config.functions,
+            Made::Verilated(config) => config.functions as u8,
+        }
+    }
+
     /// Commands that it executes at a time, at most.
     pub fn commands_in_flight_max(&self) -> u64 {
         match self.made {
@@ -42,7 +50,7 @@ impl BackEnd {
 pub const BACK_ENDS: &[BackEnd] = &[
     BackEnd { name: "verilated", made: Made::Verilated(nvme_hw::Config::DEFAULT), share: 4 },
     BackEnd { name: "verilated-small", made: Made::Verilated(nvme_hw::Config::SMALL), share: 4 },
-    BackEnd { name: "model", made: Made::Model(nvme_model::Config::DEFAULT), share: 1 },
+    BackEnd { name: "model", made: Made::Model(nvme_model::Config::TWO_FUNCTIONS), share: 1 },
     BackEnd { name: "model-small", made: Made::Model(nvme_model::Config::SMALL), share: 1 },
 ];
 
@@ -88,6 +96,10 @@ pub enum Action {
     Bounce,
     /// Function level reset.
     FunctionReset,
+    /// The other function gets something to do.
+    Neighbour,
+    /// Function level reset of the other function.
+    NeighbourReset,
     /// Bus Master Enable falls.
     BusMasterOff,
     /// CC.SHN.
@@ -115,6 +127,8 @@ const WEIGHTS: &[(Action, u64)] = &[
     (Action::Disable, 3),
     (Action::Bounce, 2),
     (Action::FunctionReset, 2),
+    (Action::Neighbour, 60),
+    (Action::NeighbourReset, 1),
     (Action::BusMasterOff, 1),
     (Action::Shutdown, 2),
     (Action::Storm, 2),
@@ -127,6 +141,8 @@ pub struct Plan {
     pub seed: u64,
     /// On which device.
     pub back_end: &'static BackEnd,
+    /// Through which function; if there is another one, that works too.
+    pub function: u8,
     /// Commands after which the run ends.
     pub commands: u64,
     /// What it does, and how often.
@@ -163,9 +179,20 @@ impl Plan {
         let media_errors = *random.pick(&[Chance::NEVER, Chance::NEVER, Chance::NEVER, Chance::of(1, 2000)]);
         let firmware_clocks_max = *random.pick(&[0, 4, 50]);
         let back_end = only.unwrap_or(back_end);
+        let function = random.below(back_end.functions().into()) as u8;
         // A medium that fails in the middle of a write tears a block, and nobody hears of it if the write is interrupted.
         let expects_whole_blocks = media_errors == Chance::NEVER;
-        Self { seed, back_end, commands, weights, memory, media_errors, firmware_clocks_max, expects_whole_blocks }
+        Self {
+            seed,
+            back_end,
+            function,
+            commands,
+            weights,
+            memory,
+            media_errors,
+            firmware_clocks_max,
+            expects_whole_blocks,
+        }
     }
 
     /// The device after power-on.

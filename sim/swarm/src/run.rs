@@ -16,6 +16,7 @@ use sim_host::{
 
 use crate::error::Broken;
 use crate::garbage::{random_entry, Pool};
+use crate::neighbour::Neighbour;
 use crate::plan::{calm, host_timing, Action, Plan};
 use crate::shadow::{End, Moment, Shadow, Version};
 use crate::storm;
@@ -145,7 +146,9 @@ const HELD: &[u8] = &[admin::ASYNC_EVENT_REQUEST];
 /// One run.
 pub(crate) struct Run<'d> {
     pub(crate) random: Random,
-    plan: &'d Plan,
+    pub(crate) plan: &'d Plan,
+    /// The other function, until it is reset.
+    neighbour: Option<Neighbour>,
     pub(crate) host: Driver<'d, dyn Device + 'd>,
     shadow: Shadow,
     identity: Identity,
@@ -187,7 +190,9 @@ impl<'d> Run<'d> {
     fn new(plan: &'d Plan, device: &'d mut (dyn Device + 'd)) -> Result<Self, Broken> {
         let mut random = Random::new(plan.seed ^ 0x5A4B_3C2D);
         device.host().faults.reseed(random.next_u64());
-        let mut host = Driver::new(device, Options::default());
+        let other = (0..plan.back_end.functions()).find(|function| *function != plan.function);
+        let neighbour = other.map(|function| Neighbour::new(device, function, &mut random)).transpose()?;
+        let mut host = Driver::new(device, Options { function: plan.function, ..Options::default() });
         let pool = Pool::new(&mut host);
         host.start()?;
         let identity = host.identity()?;
@@ -197,6 +202,7 @@ impl<'d> Run<'d> {
             random,
             plan,
             host,
+            neighbour,
             shadow: Shadow::new(plan.seed, identity.lba_bytes, whole_bytes),
             identity,
             pool,
@@ -406,6 +412,18 @@ impl<'d> Run<'d> {
             Action::Disable => self.disable(),
             Action::Bounce => self.bounce(),
             Action::FunctionReset => self.function_reset(),
+            Action::Neighbour => {
+                if let Some(neighbour) = &mut self.neighbour {
+                    neighbour.go_on(self.host.device(), &mut self.random);
+                }
+                Ok(())
+            }
+            Action::NeighbourReset => {
+                if let Some(neighbour) = self.neighbour.take() {
+                    self.host.device().function_level_reset(neighbour.function());
+                }
+                Ok(())
+            }
             Action::BusMasterOff => self.bus_master_off(),
             Action::Shutdown => self.shutdown(),
             Action::Storm => self.storm(),
@@ -544,7 +562,7 @@ impl<'d> Run<'d> {
         let may_exist = queue == 0 || exists || self.pending.values().any(|p| matches!(p.kind, Kind::Admin));
         let value = if may_exist { beyond } else { self.random.next_u64() as u32 };
         let clocks = self.random.below(LATER_CLOCKS_MAX) as u32;
-        let event = Event::Write { access: Access::dword(u64::from(doorbell)), value: u64::from(value) };
+        let event = Event::Write { access: self.dword(doorbell), value: u64::from(value) };
         self.host.device().after(clocks, event);
         Ok(())
     }
@@ -553,7 +571,7 @@ impl<'d> Run<'d> {
         for _ in 0..self.random.between(1, 8) {
             let bytes = *self.random.pick(&[1, 2, 4, 8]);
             let offset = self.random.below(u64::from(regs::BAR0_BYTES) + 16);
-            self.host.device().read(Access { function: 0, offset, bytes });
+            self.host.device().read(Access { function: self.plan.function, offset, bytes });
         }
         Ok(())
     }
@@ -578,7 +596,7 @@ impl<'d> Run<'d> {
             0 => {
                 let sideband = Sideband { msix_function_mask: true, ..Sideband::RUNNING };
                 let clocks = self.random.below(LATER_CLOCKS_MAX) as u32;
-                self.host.device().after(clocks, Event::Sideband { function: 0, sideband });
+                self.host.device().after(clocks, Event::Sideband { function: self.plan.function, sideband });
             }
             1 => self.unmask()?,
             _ => self.host.mask_vector(vector, true),
@@ -589,7 +607,7 @@ impl<'d> Run<'d> {
     fn unmask(&mut self) -> Result<(), Broken> {
         // What was asked for later comes first.
         self.host.run_for(LATER_CLOCKS_MAX)?;
-        self.host.device().set_sideband(0, Sideband::RUNNING);
+        self.host.device().set_sideband(self.plan.function, Sideband::RUNNING);
         for vector in 0..=QUEUES_MAX {
             self.host.mask_vector(vector, false);
         }
@@ -987,7 +1005,7 @@ impl<'d> Run<'d> {
 
     fn disable(&mut self) -> Result<(), Broken> {
         let clocks = self.moment_soon();
-        let access = Access::dword(u64::from(regs::CC.offset));
+        let access = self.dword(regs::CC.offset);
         self.host.device().after(clocks, Event::Write { access, value: u64::from(cc_value(0)) });
         self.host.run_for(u64::from(clocks) + 1)?;
         self.take_completions()?;
@@ -1001,7 +1019,7 @@ impl<'d> Run<'d> {
 
     fn bounce(&mut self) -> Result<(), Broken> {
         self.run_wild();
-        let access = Access::dword(u64::from(regs::CC.offset));
+        let access = self.dword(regs::CC.offset);
         let mut clocks = self.moment_soon();
         for enable in [0, 1, 0, 1].into_iter().take(2 * self.random.between(1, 2) as usize) {
             self.host.device().after(clocks, Event::Write { access, value: u64::from(cc_value(enable)) });
@@ -1014,9 +1032,14 @@ impl<'d> Run<'d> {
         self.disable_and_restart()
     }
 
+    /// A register of the function.
+    fn dword(&self, offset: u32) -> Access {
+        Access { function: self.plan.function, ..Access::dword(offset.into()) }
+    }
+
     fn function_reset(&mut self) -> Result<(), Broken> {
         let clocks = self.moment_soon();
-        self.host.device().after(clocks, Event::FunctionLevelReset { function: 0 });
+        self.host.device().after(clocks, Event::FunctionLevelReset { function: self.plan.function });
         self.host.run_for(u64::from(clocks) + 1)?;
         self.take_completions()?;
         self.restart()
@@ -1030,7 +1053,7 @@ impl<'d> Run<'d> {
         self.run_wild();
         let clocks = self.moment_soon();
         let sideband = Sideband { bus_master_enable: false, ..Sideband::RUNNING };
-        self.host.device().after(clocks, Event::Sideband { function: 0, sideband });
+        self.host.device().after(clocks, Event::Sideband { function: self.plan.function, sideband });
         self.host.run_for(u64::from(clocks) + 1)?;
         // A burst that had begun goes on to its end.
         let timing = calm(&mut self.random);
@@ -1043,12 +1066,12 @@ impl<'d> Run<'d> {
             self.host.device().step(QUIET_CLOCKS);
             self.host.host().take_log(&mut records);
             self.host.host().take_messages();
-            let Some(record) = records.last() else { break };
+            let Some(record) = records.iter().rfind(|record| record.function == self.plan.function) else { break };
             if self.host.clock() - start > BUS_MASTER_CLOCKS_MAX {
                 return Err(Broken::NotBusMaster { clock: record.clock, address: record.address });
             }
         }
-        self.host.device().set_sideband(0, Sideband::RUNNING);
+        self.host.device().set_sideband(self.plan.function, Sideband::RUNNING);
         let more = self.moment_soon();
         self.host.run_for(u64::from(more))?;
         self.disable_and_restart()
@@ -1078,9 +1101,9 @@ impl<'d> Run<'d> {
         self.shadow.forget_everything();
         let timing = calm(&mut self.random);
         self.host.device().set_host_timing(timing);
-        self.host.device().set_sideband(0, Sideband::RUNNING);
+        self.host.device().set_sideband(self.plan.function, Sideband::RUNNING);
         if self.random.below(2) == 0 {
-            self.host.device().function_level_reset(0);
+            self.host.device().function_level_reset(self.plan.function);
             self.restart()
         } else {
             self.disable_and_restart()

@@ -95,11 +95,12 @@ impl Guard {
 pub(crate) fn rage(run: &mut Run<'_>) -> Result<u64, Broken> {
     fill_submission_queues(run);
     let mut guard = Guard::new(run);
+    let function = run.plan.function;
     let accesses = run.random.between(4, 120);
     for _ in 0..accesses {
         match run.random.below(24) {
             0..=3 => {
-                let access = anywhere(&mut run.random);
+                let access = anywhere(function, &mut run.random);
                 run.host.device().read(access);
             }
             4 => {
@@ -110,10 +111,10 @@ pub(crate) fn rage(run: &mut Run<'_>) -> Result<u64, Broken> {
                     msix_function_mask: bits & 8 != 0,
                 };
                 let clocks = run.random.below(LATER_CLOCKS_MAX) as u32;
-                run.host.device().after(clocks, Event::Sideband { function: 0, sideband });
+                run.host.device().after(clocks, Event::Sideband { function, sideband });
             }
             5 if run.random.below(4) == 0 => {
-                run.host.device().function_level_reset(0);
+                run.host.device().function_level_reset(function);
                 guard.reset();
             }
             _ => write(run, &mut guard),
@@ -130,25 +131,26 @@ pub(crate) fn rage(run: &mut Run<'_>) -> Result<u64, Broken> {
 }
 
 fn write(run: &mut Run<'_>, guard: &mut Guard) {
+    let function = run.plan.function;
     let random = &mut run.random;
     let any = random.next_u64();
     let (access, value) = match random.below(10) {
-        0..=3 => doorbell(random),
+        0..=3 => doorbell(function, random),
         4 => {
             let value = match random.below(3) {
                 0 => any as u32,
                 1 => regs::cc::EN.set32(any as u32, 1),
                 _ => regs::cc::EN.set32(crate::run::cc_value(1), any as u32 & 1),
             };
-            (Access::dword(u64::from(regs::CC.offset)), u64::from(value))
+            (Access { function, ..Access::dword(u64::from(regs::CC.offset)) }, u64::from(value))
         }
-        5..=6 => message_vector(random),
+        5..=6 => message_vector(function, random),
         7 => {
             let reg = *random.pick(&[regs::AQA, regs::ASQ, regs::ACQ]);
             let bytes = *random.pick(&[1, 2, 4, 8]);
-            (Access { function: 0, offset: u64::from(reg.offset) + random.below(8), bytes }, any)
+            (Access { function, offset: u64::from(reg.offset) + random.below(8), bytes }, any)
         }
-        _ => (anywhere(random), any),
+        _ => (anywhere(function, random), any),
     };
     let is_message = access.offset + u64::from(access.bytes) > u64::from(regs::MSIX_TABLE.start)
         && access.offset < u64::from(regs::MSIX_TABLE.end);
@@ -171,29 +173,30 @@ fn moves_a_message(access: Access, value: u64) -> bool {
     is_address && (access.bytes != 4 || !MESSAGE_WINDOW.contains(&value))
 }
 
-fn anywhere(random: &mut Random) -> Access {
+fn anywhere(function: u8, random: &mut Random) -> Access {
     let bytes = *random.pick(&[1, 2, 4, 8]);
     let end = *random.pick(&[0x40, 0x40, regs::DOORBELLS.end, regs::BAR0_BYTES + 16]);
-    Access { function: 0, offset: random.below(u64::from(end)), bytes }
+    Access { function, offset: random.below(u64::from(end)), bytes }
 }
 
-fn doorbell(random: &mut Random) -> (Access, u64) {
+fn doorbell(function: u8, random: &mut Random) -> (Access, u64) {
     let number = if random.below(8) == 0 { random.below(512) } else { random.below(26) };
     let offset = u64::from(regs::DOORBELLS.start) + number * u64::from(regs::DOORBELL_BYTES);
     let bits = random.below(17);
     let value = random.below(1 << bits);
     let bytes = *random.pick(&[4, 4, 4, 4, 2, 1, 8]);
-    (Access { function: 0, offset, bytes }, value)
+    (Access { function, offset, bytes }, value)
 }
 
 /// A write to an entry of the MSI-X table.
-fn message_vector(random: &mut Random) -> (Access, u64) {
+fn message_vector(function: u8, random: &mut Random) -> (Access, u64) {
     let entry = u64::from(regs::MSIX_TABLE.start) + random.below(16) * u64::from(regs::MSIX_ENTRY_BYTES);
+    let dword = |offset| Access { function, ..Access::dword(entry + offset) };
     match random.below(4) {
-        0 => (Access::dword(entry), MESSAGE_WINDOW.start + random.below(1 << 16) * 4),
-        1 => (Access::dword(entry + 4), 0),
-        2 => (Access::dword(entry + 8), random.next_u64()),
-        _ => (Access::dword(entry + 12), random.next_u64()),
+        0 => (dword(0), MESSAGE_WINDOW.start + random.below(1 << 16) * 4),
+        1 => (dword(4), 0),
+        2 => (dword(8), random.next_u64()),
+        _ => (dword(12), random.next_u64()),
     }
 }
 
