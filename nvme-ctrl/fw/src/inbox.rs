@@ -5,6 +5,7 @@ use nvme_spec::{decode_io, FrameCommand, IoCommand, Limits, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
+use crate::life::State;
 use crate::port::{CommandId, InboxCommand};
 use crate::request::Request;
 use crate::Firmware;
@@ -33,6 +34,10 @@ impl<M: Mmio> Firmware<M> {
         let Some(owner) = self.sq_slots.owner(*slot) else {
             return;
         };
+        // Nobody can be answered who has been told that the controller has failed.
+        if self.of(owner.function).state != State::Ready {
+            return;
+        }
         let id = CommandId { function: owner.function, slot: *slot, cid: entry.cid.get() };
         let place = self.commands.take(id);
         let request = Request { function: owner.function, slot: *slot, place, entry: *entry };

@@ -149,7 +149,8 @@ impl<M: Mmio> Firmware<M> {
             self.notice_alarm();
         }
         self.poll_sanitize();
-        if self.functions.iter().all(|function| function.state != State::Ready) {
+        // A function that has failed may have commands before those of another one.
+        if self.functions.iter().all(|function| function.state == State::Disabled) {
             return;
         }
         // While the hardware has a completion of ours, nothing else may touch those that wait.
@@ -160,9 +161,6 @@ impl<M: Mmio> Firmware<M> {
         self.poll_frames();
         self.poll_deletions();
         self.poll_shutdown();
-        if self.functions.iter().all(|function| function.state != State::Ready) {
-            return;
-        }
         self.poll_inbox();
         // Once more: no event tells that a command has come for a frame that waits.
         self.poll_frames();

@@ -1,9 +1,11 @@
 //! Two functions behind one firmware.
 
 use nvme_spec::firmware_port::capabilities::NAMESPACE_BASE;
+use nvme_spec::firmware_port::function_events::HOST_ERROR;
 use nvme_spec::identify::IdentifyController;
 use nvme_spec::log::ErrorLogEntry;
 use nvme_spec::opcode::io;
+use nvme_spec::regs::csts::CFS;
 use nvme_spec::{SqEntry, Status};
 use zerocopy::FromBytes;
 
@@ -87,6 +89,24 @@ fn functions_do_not_meet() {
     assert_eq!(bench.execute(1, get_features(4, 0)).ok(), 343, "back at the default");
     assert_eq!((bench.completions_of(0, request), bench.completions_of(slots[0], held)), (vec![], vec![]));
     assert_eq!(bench.execute(0, crate::bench::abort(1, held)).ok(), 0);
+}
+
+/// Commands of a function that has failed leave the inbox, where those of another one may be behind them, which is being reset.
+#[test]
+fn commands_of_a_failed_function_are_thrown_away() {
+    let mut bench = two();
+    bench.port().raise(HOST_ERROR);
+    bench.polls(1);
+    assert_eq!(CFS.get32(bench.port().csts_of(0)), 1);
+    for other_is_there in [true, false] {
+        if !other_is_there {
+            bench.port().host_of_writes_cc(1, 0);
+            bench.polls(2);
+        }
+        let cid = bench.submit(0, identify(1, 0));
+        bench.polls(5);
+        assert_eq!((bench.port().inbox_len(), bench.completions_of(0, cid)), (0, vec![]), "{other_is_there}");
+    }
 }
 
 /// I8: arbitration is one for all functions. The start of a function does not take away what another one has set.
