@@ -23,6 +23,8 @@
 //! one is PRP2; if there are more, PRP2 is where the list of the others begins. The last entry of a page of the list points to the next page of the
 //! list if more than one entry is still needed. (NVMe Base, "Physical Region Page Entry and List".)
 //!
+//! A command that moves no data (Flush, Write Zeroes, Verify) is cut the same way, as if its data lay at an address of its own that needs no list.
+//!
 //! 1. `Start` waits for a job, which stays on the input until its last unit has been offered. If the first unit lies in one page it is offered next.
 //! 2. `Entry` takes the next page address, if the unit needs one, from PRP2 or from `line`, which holds eight entries of the list.
 //! 3. `Request` and `Collect` read the next line of the list.
@@ -41,7 +43,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::slots::{units_of, Job, WalkFailure};
-use crate::types::{reader, HostBeat, HostRead, Operation, Target, BEAT_BYTES};
+use crate::types::{is_one_of, reader, HostBeat, HostRead, Operation, Target, BEAT_BYTES};
 use nvme_spec::{limits, Status};
 use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, Bits, Block, Module, Signal};
 
@@ -90,7 +92,7 @@ hw_bundle! {
         pub whole: Bits<1>,
         /// Force unit access.
         pub fua: Bits<1>,
-        /// Where the data lies; meaningless for Flush, but for `beats`.
+        /// Where the data lies; meaningless if none moves, but for `beats`.
         pub place: Place,
     }
 }
@@ -160,8 +162,8 @@ impl Block for PrpWalk {
         let host_error = m.reg("host_error", clock, false);
 
         // 3. Conditions
-        let offset = m.wire("offset", job.prp1.low(OFFSET_BITS));
-        let has_data = m.wire("has_data", job.bytes.any());
+        let has_data = m.wire("has_data", is_one_of(job.operation, &[Operation::Write, Operation::Read]));
+        let offset = m.wire("offset", job.prp1.low(OFFSET_BITS) & has_data.repeat(OFFSET_BITS));
         let pages = m.wire("pages", pages_of(offset, job.bytes));
         let misplaced = m.wire("misplaced", has_data & (job.prp1.low(2).any() | (pages.gt(2) & job.prp2.low(3).any())));
 
@@ -171,7 +173,7 @@ impl Block for PrpWalk {
         let last_unit = m.wire("last_unit", left.le(limits::UNIT_BYTES));
         let crosses = m.wire("crosses", (offset.zext(14) + unit_bytes.zext(14)).gt(limits::PAGE_BYTES));
         let first_is_whole = m.wire("first_is_whole", !offset.any() | pages.eq(1));
-        let needs_entry = m.wire("needs_entry", crosses | !page_known);
+        let needs_entry = m.wire("needs_entry", has_data & (crosses | !page_known));
 
         let entry = m.wire("entry", in_prp2.mux(job.prp2, line.word(list.low(3), 64)));
         let entry_known = m.wire("entry_known", in_prp2 | line_known);

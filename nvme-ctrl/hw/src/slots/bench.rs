@@ -86,7 +86,9 @@ fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
         _ if host_error => Status::DATA_TRANSFER_ERROR,
         StorageStatus::Good => Status::SUCCESS,
         StorageStatus::Refused => Status::LBA_OUT_OF_RANGE,
-        StorageStatus::MediaError if row.operation == Operation::Read => Status::UNRECOVERED_READ_ERROR,
+        StorageStatus::MediaError if matches!(row.operation, Operation::Read | Operation::Verify) => {
+            Status::UNRECOVERED_READ_ERROR
+        }
         StorageStatus::MediaError => Status::WRITE_FAULT,
     };
     if row.status == Status::SUCCESS {

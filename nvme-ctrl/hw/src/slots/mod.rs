@@ -33,7 +33,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::types::{Command, Operation, Outcome, StorageStatus, Target};
+use crate::types::{is_one_of, Command, Operation, Outcome, StorageStatus, Target};
 use crate::{held::Held, Config};
 use nvme_spec::{limits::UNIT_BYTES, Status};
 use rtl_hdl::{
@@ -313,7 +313,8 @@ pub(crate) fn units_of(bytes: Signal) -> Signal {
 /// The status of a command of this operation whose unit ended so.
 fn status_of(end: UnitEnd, operation: EnumSignal<Operation>) -> Signal {
     let status = |status: Status| lit(status.raw(), STATUS_BITS);
-    let media = operation.is(Operation::Read).mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
+    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify]);
+    let media = reads.mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
     let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), status(Status::SUCCESS));
     let storage = end.status.is(StorageStatus::MediaError).mux(media, refused);
     end.host_error.mux(status(Status::DATA_TRANSFER_ERROR), storage)
