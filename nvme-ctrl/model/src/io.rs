@@ -1,15 +1,23 @@
-//! Read, Write and Flush. NVM Command Set, "NVM Command Set Commands".
+//! The commands of the NVM command set. NVM Command Set, "NVM Command Set Commands".
 
-use nvme_spec::{decode_io, IoCommand, Limits, SqEntry, Status, Transfer};
+use nvme_spec::{decode_io, IoCommand, LbaRange, Limits, SqEntry, Status, Transfer};
 
 use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
 use crate::prp::{walk, Segment};
 use crate::storage::Storage;
 
-/// A Read or Write under way: one segment of host memory is moved at a time.
+/// What is done with the data of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Write,
+    Read,
+    Compare,
+}
+
+/// A Read, Write or Compare under way: one segment of host memory is moved at a time.
 pub(crate) struct Move {
-    is_write: bool,
+    way: Way,
     function: u8,
     /// Where the data is in the storage, in bytes.
     at: u64,
@@ -26,10 +34,9 @@ impl Move {
     pub(crate) fn advance(&mut self, host: &mut dyn HostPort, storage: &mut Storage) -> Option<Result<(), Status>> {
         let segment = self.segments[self.next];
         let part = &mut self.data[self.moved..][..segment.bytes as usize];
-        let result = if self.is_write {
-            host.read(self.function, segment.address, part)
-        } else {
-            host.write(self.function, segment.address, part)
+        let result = match self.way {
+            Way::Write | Way::Compare => host.read(self.function, segment.address, part),
+            Way::Read => host.write(self.function, segment.address, part),
         };
         if let Err(HostError) = result {
             return Some(Err(Status::DATA_TRANSFER_ERROR));
@@ -39,43 +46,57 @@ impl Move {
         if self.next < self.segments.len() {
             return None;
         }
-        if self.is_write {
-            storage.write(self.at, &self.data);
+        match self.way {
+            Way::Write => storage.write(self.at, &self.data),
+            Way::Read => {}
+            Way::Compare => {
+                let mut stored = vec![0; self.data.len()];
+                storage.read(self.at, &mut stored);
+                if stored != self.data {
+                    return Some(Err(Status::COMPARE_FAILURE));
+                }
+            }
         }
         Some(Ok(()))
     }
 }
 
 impl Controller {
-    /// What an I/O command moves, or nothing.
-    pub(crate) fn decode(&self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
+    /// What an I/O command moves, or nothing if it is done.
+    pub(crate) fn decode(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
         let nsid = entry.nsid.get();
         let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
         let namespace = self.subsystem.info(self.function, nsid);
         match decode_io(entry, &namespace, &limits)? {
             // Without a volatile write cache all data is durable when its command completes.
             IoCommand::Flush => Ok(None),
-            IoCommand::Write(transfer) => self.movement(nsid, &transfer, true, host).map(Some),
-            IoCommand::Read(transfer) => self.movement(nsid, &transfer, false, host).map(Some),
+            IoCommand::Write(transfer) => self.movement(nsid, &transfer, Way::Write, host).map(Some),
+            IoCommand::Read(transfer) => self.movement(nsid, &transfer, Way::Read, host).map(Some),
+            IoCommand::Compare(transfer) => self.movement(nsid, &transfer, Way::Compare, host).map(Some),
+            IoCommand::WriteZeroes(range) => {
+                let (at, bytes) = self.place(nsid, range)?;
+                self.subsystem.storage.write(at, &vec![0; bytes]);
+                Ok(None)
+            }
+            // This medium has no errors.
+            IoCommand::Verify(_) => Ok(None),
         }
     }
 
-    fn movement(
-        &self,
-        nsid: u32,
-        transfer: &Transfer,
-        is_write: bool,
-        host: &mut dyn HostPort,
-    ) -> Result<Move, Status> {
-        let namespace = self.subsystem.active(self.function, nsid).ok_or(Status::INVALID_NAMESPACE)?;
-        let lba_bytes = u64::from(namespace.lba_bytes);
-        let bytes = u64::from(transfer.range.blocks()) * lba_bytes;
-        let segments = walk(host, self.function, transfer.prp, bytes)?;
-        let at = namespace.at + transfer.range.start() * lba_bytes;
-        let mut data = vec![0; bytes as usize];
-        if !is_write {
+    fn movement(&self, nsid: u32, transfer: &Transfer, way: Way, host: &mut dyn HostPort) -> Result<Move, Status> {
+        let (at, bytes) = self.place(nsid, transfer.range)?;
+        let segments = walk(host, self.function, transfer.prp, bytes as u64)?;
+        let mut data = vec![0; bytes];
+        if way == Way::Read {
             self.subsystem.storage.read(at, &mut data);
         }
-        Ok(Move { is_write, function: self.function, at, data, segments, next: 0, moved: 0 })
+        Ok(Move { way, function: self.function, at, data, segments, next: 0, moved: 0 })
+    }
+
+    /// Where blocks lie in the storage, and how many bytes they have.
+    fn place(&self, nsid: u32, range: LbaRange) -> Result<(u64, usize), Status> {
+        let namespace = self.subsystem.active(self.function, nsid).ok_or(Status::INVALID_NAMESPACE)?;
+        let lba_bytes = u64::from(namespace.lba_bytes);
+        Ok((namespace.at + range.start() * lba_bytes, range.blocks() as usize * namespace.lba_bytes as usize))
     }
 }
