@@ -29,6 +29,7 @@ pub mod controller;
 pub mod decode;
 pub mod host_port;
 pub mod irq;
+pub mod latency;
 pub mod lifecycle;
 pub mod mailbox;
 pub mod queues;

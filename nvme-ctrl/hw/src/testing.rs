@@ -29,6 +29,7 @@ fn control_blocks() -> Vec<Box<dyn Block>> {
         blocks.push(Box::new(crate::decode::Decode::new(config)));
         blocks.push(Box::new(crate::host_port::HostPort::new(config)));
         blocks.push(Box::new(crate::irq::Irq::new(config)));
+        blocks.push(Box::new(crate::latency::Latency::new(config)));
         blocks.push(Box::new(crate::queues::Queues::new(config)));
         blocks.push(Box::new(crate::regs::Regs::new(config)));
     }

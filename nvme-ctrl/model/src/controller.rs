@@ -3,7 +3,8 @@ use std::collections::VecDeque;
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::opcode::io;
 use nvme_spec::regs::{self, shst};
-use nvme_spec::{CqEntry, FrameCommand, SqEntry, Status};
+use nvme_spec::decode::is_fast_path;
+use nvme_spec::{CqEntry, FrameCommand, Limits, SqEntry, Status};
 use zerocopy::IntoBytes;
 
 use crate::admin::{Admin, Answer};
@@ -450,8 +451,19 @@ impl Controller {
             if entry.opcode == io::WRITE {
                 self.subsystem.count_write();
             }
+            self.count_fast_command(queue, entry);
         }
         self.finish(queue, entry.cid.get(), result, true);
+    }
+
+    fn count_fast_command(&mut self, queue: u16, entry: &SqEntry) {
+        let nsid = entry.nsid.get();
+        let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
+        if is_fast_path(entry, &self.subsystem.info(self.function, nsid), &limits) {
+            if let Some(submission) = &mut self.submission[usize::from(queue)] {
+                submission.fast_commands = submission.fast_commands.saturating_add(1);
+            }
+        }
     }
 
     /// A command has ended: its completion is the next in line.

@@ -660,8 +660,8 @@ pub mod latency_select {
     use super::{Access, Field};
 
     /// Which queue.
-    pub const SLOT: Field =
-        Field::new("SLOT", 0, 8, Access::Rw).with_doc("Slot of the submission queue that LATENCY tells about.");
+    pub const SLOT: Field = Field::new("SLOT", 0, 8, Access::Rw)
+        .with_doc("Slot of the submission queue that LATENCY tells about; an admin queue has zeroes.");
 }
 
 /// Which queue LATENCY tells about.
@@ -701,7 +701,8 @@ pub const STORAGE_ERASE_STATE: Reg = with_fields(
     "What became of the last erasure.",
 );
 
-/// The latencies of a queue: a histogram for each phase, in the order of [`latency::Phase`], each of [`latency::BUCKETS`] counters of 32 bits.
+/// The latencies of a queue: a histogram for each phase, in the order of [`latency::Phase`], each of [`latency::BUCKETS`] counters of 32 bits. The
+/// creation of the queue clears them, and is [`queue_state::BUSY`] as long as that takes.
 pub const LATENCY: Window = Window {
     name: "LATENCY",
     offset: 0xC00,

@@ -29,6 +29,7 @@
 //! 1. Registers and doorbells. 2. Doorbells. 3. Grants of fetches. 4. Entries. 5. Commands of the fast path. 6. Everything else goes to
 //!    firmware, which 7. has transfers and completions of its own. 9. Completion queue entries with their places. 10. Interrupts are requested, and
 //!    messages sent. 11. Outcomes. 12. The window of the MSI-X tables.
+//! 13. `latency`, which is not drawn, watches how far commands are, and shows the mailbox what it has counted.
 //!
 //! `docs/architecture.md` follows one command through all of this.
 //!
@@ -47,15 +48,16 @@ use crate::held::get;
 use crate::host_port::HostPort;
 use crate::io_engine::IoEngine;
 use crate::irq::Irq;
+use crate::latency::Latency;
 use crate::lifecycle::Lifecycle;
 use crate::mailbox::Mailbox;
-use crate::queues::Queues;
+use crate::queues::{QueueOperation, Queues};
 use crate::regs::Regs;
 use crate::sq_fetch::SqFetch;
 use crate::Config;
 use nvme_spec::regs::cc;
 use rtl_bus::{Axi4, AxiLite};
-use rtl_hdl::{cat, Block, InstanceHandle, Module, Signal};
+use rtl_hdl::{cat, Block, HwEnum, InstanceHandle, Module, Signal};
 
 #[cfg(test)]
 mod bench;
@@ -102,6 +104,7 @@ impl Block for Controller {
         let decode = m.instance("decode", &Decode::new(config));
         let io_engine = m.instance("io_engine", &IoEngine::new(config));
         let complete = m.instance("complete", &Complete);
+        let latency = m.instance("latency", &Latency::new(config));
 
         let wire = |from: &InstanceHandle, output: &str, to: &InstanceHandle, input: &str| {
             to.port(input).set(from.port(output));
@@ -163,6 +166,28 @@ impl Block for Controller {
         m.connect(&complete, "completion", &queues, "completion");
         wires(&complete, &mailbox, &["transfer_done", "transfer_status"]);
         wires(&complete, &mailbox, &["read_done", "verify_done", "write_done", "blocks_done"]);
+
+        // 13. Latencies.
+        let taken = |from: &InstanceHandle, to: &InstanceHandle, stream: &str| {
+            from.port(&format!("{stream}_valid")) & to.port(&format!("{stream}_ready"))
+        };
+        latency.port("granted").set(taken(&queues, &sq_fetch, "grant"));
+        latency.port("granted_count").set(queues.port("grant_count"));
+        latency.port("entry_valid").set(sq_fetch.port("fetched_valid"));
+        latency.port("entry_taken").set(taken(&sq_fetch, &decode, "fetched"));
+        latency.port("command_taken").set(taken(&decode, &io_engine, "command"));
+        wires(&io_engine, &latency, &["walked", "walked_slot", "walked_operation"]);
+        wires(&io_engine, &latency, &["begun", "begun_slot", "answered", "answered_slot"]);
+        wires(&io_engine, &latency, &["finished", "finished_slot", "reported", "reported_slot"]);
+        latency.port("completed").set(taken(&complete, &queues, "completion"));
+        latency.port("completed_sqid").set(complete.port("completion_sqid"));
+        let creates = mailbox.port("queue_command_operation").eq(QueueOperation::CreateSubmission.code());
+        let changes = mailbox.port("queue_command_valid") & queues.port("command_ready");
+        latency.port("created").set(changes & creates);
+        latency.port("created_sqid").set(mailbox.port("queue_command_queue"));
+        wires(&mailbox, &latency, &["window_read", "window_sqid", "window_index"]);
+        wires(&latency, &mailbox, &["window_ready", "window_data"]);
+        wire(&latency, "busy", &mailbox, "clearing");
 
         // Host memory.
         host_port.port("bus_master_enable").set(bus_master_enable);

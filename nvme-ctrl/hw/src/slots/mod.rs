@@ -10,6 +10,7 @@
 //!       unit_end ->-|             |->- outcome   status 0, and every transfer of firmware
 //!   walk_failure ->-|             |->- failure   any other status
 //!                   |             |--> quiet
+//!                   |             |--> finished, reported, .._slot   to latency
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
@@ -20,6 +21,8 @@
 //! 4. When `left` reaches zero the outcome is sent, and the slot's number goes into the FIFO `free`. An outcome that cannot be sent yet waits in one
 //!    of two FIFOs, which have room for all slots.
 //! 5. Slots that were never used since the reset are counted up; then those come back that are free again.
+//!
+//! `finished` tells of each outcome of the first stream that all units have ended, and `reported` that it leaves; then its slot is free.
 //!
 //! Failures have a stream of their own because they wait for firmware, and firmware may be waiting for a transfer of its own.
 //!
@@ -301,6 +304,10 @@ impl Block for Slots {
         when(send_good, || outcome.offer(result));
         when(send_failed, || failure.offer(result));
         m.output("quiet", at_rest);
+        m.output("finished", done_good);
+        m.output("finished_slot", done_slot.zext(8));
+        m.output("reported", send_good);
+        m.output("reported_slot", sent_slot.zext(8));
     }
 }
 
