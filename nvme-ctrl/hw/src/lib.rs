@@ -27,6 +27,7 @@ pub mod arbiter;
 pub mod complete;
 pub mod controller;
 pub mod decode;
+pub mod erase;
 pub mod host_port;
 pub mod irq;
 pub mod latency;

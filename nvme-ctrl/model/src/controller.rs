@@ -1,10 +1,10 @@
 use std::collections::VecDeque;
 
+use nvme_spec::dataset::DatasetManagement;
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::opcode::io;
 use nvme_spec::regs::{self, shst};
-use nvme_spec::decode::is_fast_path;
-use nvme_spec::{CqEntry, FrameCommand, Limits, SqEntry, Status};
+use nvme_spec::{is_fast_path, CqEntry, FrameCommand, Limits, SqEntry, Status};
 use zerocopy::IntoBytes;
 
 use crate::admin::{Admin, Answer};
@@ -428,6 +428,12 @@ impl Controller {
                 Ok(Answer::Done(result)) => self.end(index, result),
                 Err(status) => self.end(index, Err(status)),
             }
+            return;
+        }
+        let namespace = self.subsystem.info(self.function, entry.nsid.get());
+        if let Some(command) = DatasetManagement::decode(&entry, &namespace).filter(|_| self.config.can_erase) {
+            let result = command.and_then(|command| self.manage_dataset(&entry, &namespace, &command, host));
+            self.end(index, result.map(|()| 0));
             return;
         }
         match self.decode(&entry, host) {

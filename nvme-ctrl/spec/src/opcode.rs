@@ -83,6 +83,8 @@ pub mod io {
     pub const READ: u8 = 0x02;
     /// Write Zeroes.
     pub const WRITE_ZEROES: u8 = 0x08;
+    /// Dataset Management; only where the storage can be erased.
+    pub const DATASET_MANAGEMENT: u8 = 0x09;
     /// Verify.
     pub const VERIFY: u8 = 0x0C;
 
@@ -107,6 +109,7 @@ pub mod io {
         (WRITE, "Write"),
         (READ, "Read"),
         (WRITE_ZEROES, "Write Zeroes"),
+        (DATASET_MANAGEMENT, "Dataset Management"),
         (VERIFY, "Verify"),
         (SEND_FRAME, "Send Frame"),
         (RECEIVE_FRAME, "Receive Frame"),

@@ -441,6 +441,34 @@ fn a_queue_is_busy_while_its_counters_are_cleared() {
     });
 }
 
+/// An erasure is started once, with its range, and its state is shown.
+#[test]
+fn an_erasure_is_started_with_its_range() {
+    under_all_stalls_everywhere(|bench, rng| {
+        let (first, sectors) = (rng.next_u64(), rng.next_u64() & 0xFFFF_FFFF);
+        write(bench, port::STORAGE_ERASE_SECTOR_LOW.offset, first & 0xFFFF_FFFF);
+        write(bench, port::STORAGE_ERASE_SECTOR_HIGH.offset, first >> 32);
+        write(bench, port::STORAGE_ERASE_SECTORS.offset, sectors);
+        let address = bench.fields("firmware_aw").set("addr", port::STORAGE_ERASE_START.offset).words();
+        let data = bench.fields("firmware_w").set("data", 1u8).set("strb", 0xFu8).words();
+        bench.send("firmware_aw", [address]);
+        bench.send("firmware_w", [data]);
+        bench.run_until(500, |bench| bench.peek("erase_start") == 1);
+        assert_eq!((bench.peek("erase_sector"), bench.peek("erase_sectors")), (first, sectors));
+        bench.clock();
+        assert_eq!(bench.peek("erase_start"), 0, "once");
+        bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
+        bench.drain("firmware_b");
+        for (busy, failed) in [(1, 0), (0, 1), (0, 0)] {
+            bench.poke("erase_busy", busy);
+            bench.poke("erase_failed", failed);
+            let state = read(bench, port::STORAGE_ERASE_STATE.offset);
+            assert_eq!(port::storage_erase::BUSY.get(state), busy);
+            assert_eq!(port::storage_erase::FAILED.get(state), failed);
+        }
+    });
+}
+
 /// The features that hardware follows, and the alarm.
 #[test]
 fn features_and_the_alarm_reach_the_hardware() {

@@ -14,6 +14,7 @@
 //! alive_f0, enabling_f0, ->|               |---> namespace_write, namespace_row    (to decode)
 //!       errors, counts --->|               |---> arbitration_f0, coalescing_f0, ..  (to queues and irq)
 //!   clearing, window_.. -->|               |---> window_read, window_sqid, window_index (to latency)
+//!   erase_busy, .. ------->|               |---> erase_start, ..                    (to erase)
 //!                          |               |---> firmware_event
 //!                          +---------------+
 //! ```
@@ -37,7 +38,6 @@
 //!
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
-//! Failed commands are of function 0: an [`Outcome`] does not carry its function yet. Nothing is behind the erasure of storage.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -109,7 +109,8 @@ const ALARM_BITS: std::ops::Range<u32> = port::ALARM_UNIT_LOG2_CLOCKS..port::ALA
 /// What this hardware does with what firmware tells it: CAPABILITIES. Who joins a block to one of these outputs sets its bit.
 const CAPABILITIES: u64 = port::capabilities::NAMESPACE_BASE.mask()
     | port::capabilities::NAMESPACE_FORMAT.mask()
-    | port::capabilities::WEIGHTED_ROUND_ROBIN.mask();
+    | port::capabilities::WEIGHTED_ROUND_ROBIN.mask()
+    | port::capabilities::STORAGE_ERASE.mask();
 
 /// The name of a port that belongs to a function.
 fn of(name: &str, function: u32) -> String {
@@ -245,6 +246,7 @@ impl Block for Mailbox {
         let write_error = input("write_error");
         let buffer_read_data = m.input("buffer_read_data", 32);
         let [clearing, window_ready] = ["clearing", "window_ready"].map(input);
+        let [erase_busy, erase_failed] = ["erase_busy", "erase_failed"].map(input);
         let window_data = m.input("window_data", 32);
 
         // 2. State
@@ -459,6 +461,7 @@ impl Block for Mailbox {
                 nsid: lit(0u8, 32),
                 operation: EnumSignal::from_signal(to_host.mux(read, write)),
                 target: EnumSignal::of(Target::Buffer),
+                erasure: lit(0u8, 1),
                 lba: lit(0u8, 64),
                 blocks: lit(0u8, 17),
                 sector: lit(0u8, 64),
@@ -584,16 +587,19 @@ impl Block for Mailbox {
                 bank.field(&port::STATUS_SET, field).set(get(status[at].zext(32), field));
             }
         }
-        // Nothing of the storage's erasure is joined yet: CAPABILITIES says so.
-        for field in port::STORAGE_ERASE_STATE.fields {
-            registers.field(&port::STORAGE_ERASE_STATE, field).set(zero(1));
-        }
+        registers.show(
+            &port::STORAGE_ERASE_STATE,
+            &[(&port::storage_erase::BUSY, erase_busy), (&port::storage_erase::FAILED, erase_failed)],
+        );
         let word = m.wire("word", read_entry.mux(entry_word & head_shown.repeat(32), file.port("read_data")));
         let answer = read_window.mux(window_data, read_buffer.mux(buffer_read_data, word));
         when(bus.read() & read_settled, || bus.answer_read(answer));
 
         // 5. Outputs
         m.output("select", registers.whole(&port::QUEUE_SELECT));
+        m.output("erase_start", registers.whole(&port::STORAGE_ERASE_START));
+        m.output("erase_sector", pair(&port::STORAGE_ERASE_SECTOR_HIGH, &port::STORAGE_ERASE_SECTOR_LOW));
+        m.output("erase_sectors", registers.whole(&port::STORAGE_ERASE_SECTORS));
         m.output("window_read", bus.read() & read_window & !read_settled);
         m.output("window_sqid", registers.whole(&port::LATENCY_SELECT));
         m.output("window_index", bus.read_address().bits(2..WINDOW_BITS));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// What a job repeats of its command, and an outcome.
 const JOB: [&str; 9] = ["function", "target", "nsid", "sector", "large_blocks", "bytes", "fua", "prp1", "prp2"];
-const OUTCOME: [&str; 8] = ["sqid", "function", "cid", "opcode", "nsid", "target", "lba", "blocks"];
+const OUTCOME: [&str; 9] = ["sqid", "function", "cid", "opcode", "nsid", "target", "erasure", "lba", "blocks"];
 
 /// A command in its slot, as the bench knows it.
 struct Running {
@@ -23,8 +23,9 @@ struct Running {
 }
 
 impl Running {
+    /// Its outcome is firmware's.
     fn is_transfer(&self) -> bool {
-        self.command.get("target") != Target::Storage.code()
+        self.command.get("target") == Target::Buffer.code() || self.command.get("erasure") == 1
     }
 }
 
@@ -35,7 +36,9 @@ fn send_commands(bench: &mut Bench, rng: &mut Rng, cids: std::ops::Range<u64>) -
         let few = 4 * rng.below(15_000);
         let bytes = if operation == Operation::Flush { 0 } else { *rng.pick(&[few, few, few, 0, 4096, 4100, 2 << 20]) };
         let item = bench.random_fields("command", rng).set("cid", cid).set("bytes", bytes);
-        item.set("operation", operation.code()).set("target", rng.below(14).saturating_sub(11))
+        item.set("operation", operation.code())
+            .set("target", u64::from(rng.below(7) == 0))
+            .set("erasure", u64::from(rng.below(9) == 0))
     });
     let commands: Vec<Fields> = commands.collect();
     bench.send("command", commands.iter().map(|command| command.clone().words()));

@@ -7,7 +7,7 @@
 //!                   +--- slots ---+
 //!        command ->-|             |->- job       to prp_walk
 //!       transfer ->-|             |
-//!       unit_end ->-|             |->- outcome   status 0, and every transfer of firmware
+//!       unit_end ->-|             |->- outcome   status 0, and everything of firmware
 //!   walk_failure ->-|             |->- failure   any other status
 //!                   |             |--> quiet
 //!                   |             |--> finished, reported, .._slot   to latency
@@ -104,6 +104,7 @@ hw_bundle! {
     struct Kind {
         operation: Operation,
         target: Target,
+        erasure: Bits<1>,
         units: Bits<10>,
     }
 }
@@ -117,6 +118,7 @@ hw_bundle! {
         opcode: Bits<8>,
         nsid: Bits<32>,
         target: Target,
+        erasure: Bits<1>,
         lba: Bits<64>,
         blocks: Bits<17>,
     }
@@ -218,7 +220,7 @@ impl Block for Slots {
         let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
         let fails = m.wire("fails", failed_walk_held.mux(failed_walk.status.any(), has_failed | end_fails));
         let over = m.wire("over", ended & left.eq(ended_units));
-        let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage));
+        let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage) & !kind.erasure);
 
         // The outcome that is sent in this clock.
         let done_good = m.wire("done_good", done & !done_failed);
@@ -231,7 +233,12 @@ impl Block for Slots {
         let sent_status = m.wire("sent_status", statuses.lookup(sent_slot).low(STATUS_BITS));
 
         // 4. Next state
-        let new_kind = Kind { operation: EnumSignal::from_signal(operation), target: new.target, units: new_units };
+        let new_kind = Kind {
+            operation: EnumSignal::from_signal(operation),
+            target: new.target,
+            erasure: new.erasure,
+            units: new_units,
+        };
         let new_identity = Identity {
             sqid: new.sqid,
             function: new.function,
@@ -239,6 +246,7 @@ impl Block for Slots {
             opcode: new.opcode,
             nsid: new.nsid,
             target: new.target,
+            erasure: new.erasure,
             lba: new.lba,
             blocks: new.blocks,
         };
@@ -297,6 +305,7 @@ impl Block for Slots {
             opcode: identity.opcode,
             nsid: identity.nsid,
             target: identity.target,
+            erasure: identity.erasure,
             lba: identity.lba,
             blocks: identity.blocks,
             status: sent_status,

@@ -114,6 +114,7 @@ impl Controller {
         let admin = admin.map(|opcode| (u32::from(opcode) * 4, effects::of(opcode, true)));
         let io = io::ALL
             .iter()
+            .filter(|(opcode, _)| *opcode != io::DATASET_MANAGEMENT || self.config.can_erase)
             .map(|(opcode, _)| (effects::IO_OFFSET + u32::from(*opcode) * 4, effects::of(*opcode, false)));
         table(effects::BYTES, admin.chain(io))
     }
@@ -144,7 +145,7 @@ impl Controller {
         Ok(match log_page {
             lid::SUPPORTED_LOG_PAGES => {
                 let known = lid::ALL.iter().map(|(known, _)| *known);
-                let there = known.filter(|known| *known != lid::SANITIZE_STATUS || self.config.can_sanitize);
+                let there = known.filter(|known| *known != lid::SANITIZE_STATUS || self.config.can_erase);
                 let listed = there.map(|there| (u32::from(there) * 4, LOG_PAGE_SUPPORTED));
                 table(SUPPORTED_LOG_PAGES_BYTES, listed)
             }
@@ -159,7 +160,7 @@ impl Controller {
                 table(CHANGED_NAMESPACES_ENTRIES * 4, listed)
             }
             lid::COMMANDS_SUPPORTED_AND_EFFECTS => self.effects(),
-            lid::SANITIZE_STATUS if self.config.can_sanitize => self.subsystem.sanitize_log().as_bytes().to_vec(),
+            lid::SANITIZE_STATUS if self.config.can_erase => self.subsystem.sanitize_log().as_bytes().to_vec(),
             lid::LATENCY => self.latency(),
             _ => return Err(Status::INVALID_LOG_PAGE),
         })
