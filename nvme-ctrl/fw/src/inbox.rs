@@ -1,5 +1,6 @@
 //! Commands from the inbox.
 
+use nvme_spec::dataset::DatasetManagement;
 use nvme_spec::limits::NSID_BROADCAST;
 use nvme_spec::{decode_io, FrameCommand, IoCommand, Limits, Status};
 use soc_hal::Mmio;
@@ -17,8 +18,8 @@ impl<M: Mmio> Firmware<M> {
     /// Takes commands from the inbox as long as each can be answered.
     pub(crate) fn poll_inbox(&mut self) {
         for _ in 0..COMMANDS_PER_POLL {
-            // The data buffer has one owner, and every command needs a place.
-            if self.transfer.is_some() || !self.commands.has_room() {
+            // The data buffer has one owner, there is one erasure at a time, and every command needs a place.
+            if self.transfer.is_some() || self.erasure.is_going_on() || !self.commands.has_room() {
                 break;
             }
             let Some(command) = self.port.pop_inbox() else {
@@ -48,10 +49,15 @@ impl<M: Mmio> Firmware<M> {
             0 => self.execute_admin(&request),
             _ => self.answer_io(&request),
         };
+        self.answer(&request, answer);
+    }
+
+    /// Completes a command that is not held.
+    pub(crate) fn answer(&mut self, request: &Request, answer: Result<Answer, Status>) {
         match answer {
-            Ok(Answer::Done(result)) => self.complete(place, result),
+            Ok(Answer::Done(result)) => self.complete(request.place, result),
             Ok(Answer::Held) => {}
-            Err(status) => self.refuse(&request, status),
+            Err(status) => self.refuse(request, status),
         }
     }
 
@@ -63,6 +69,9 @@ impl<M: Mmio> Firmware<M> {
             return self.frame_command(request, command?);
         }
         let namespace = self.namespaces.info(request.function, entry.nsid.get());
+        if let Some(command) = DatasetManagement::decode(entry, &namespace).filter(|_| self.hardware.can_erase) {
+            return self.dataset_management(request, command?);
+        }
         let lba_bytes = match self.namespaces.attached(request.function, namespace.nsid) {
             Some(found) => found.lba_bytes(),
             None => self.hardware.lba_bytes,

@@ -23,6 +23,8 @@ extern crate std;
 mod admin;
 mod commands;
 mod config;
+mod dataset_management;
+mod erasure;
 mod error_log;
 mod events;
 mod features;
@@ -48,6 +50,7 @@ use nvme_spec::{FatalCode, Status};
 use soc_hal::Mmio;
 
 use commands::{Commands, Place};
+use erasure::Erasure;
 use frames::Frames;
 use life::{Function, State};
 use namespaces::Namespaces;
@@ -80,6 +83,8 @@ pub struct Firmware<M> {
     sanitize: Sanitize,
     /// Write commands when the last sanitize operation was complete.
     written_at_sanitize: u64,
+    /// What is erased for a command.
+    erasure: Erasure,
 }
 
 impl<M: Mmio> Firmware<M> {
@@ -100,6 +105,7 @@ impl<M: Mmio> Firmware<M> {
             slots: FirmwareSlots::new(),
             sanitize: Sanitize::new(),
             written_at_sanitize: 0,
+            erasure: Erasure::new(),
         }
     }
 
@@ -125,6 +131,7 @@ impl<M: Mmio> Firmware<M> {
     pub fn is_busy(&self) -> bool {
         self.transfer.is_some()
             || self.sanitize.is_going_on()
+            || self.erasure.is_going_on()
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }
@@ -158,6 +165,7 @@ impl<M: Mmio> Firmware<M> {
             return;
         }
         self.poll_transfer();
+        self.poll_erasure();
         self.poll_frames();
         self.poll_deletions();
         self.poll_shutdown();

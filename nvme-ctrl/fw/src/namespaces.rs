@@ -7,6 +7,7 @@ use nvme_spec::{NamespaceInfo, Status};
 use soc_hal::Mmio;
 
 use crate::config::Config;
+use crate::erasure::{Extent, SECTORS_PER_UNIT};
 use crate::events::Event;
 use crate::port::{Hardware, NamespaceRow};
 use crate::Firmware;
@@ -219,6 +220,14 @@ impl<M: Mmio> Firmware<M> {
     pub(crate) fn write_namespace(&mut self, nsid: u32) {
         let row = self.namespaces.row(nsid as usize - 1);
         self.port.set_namespace(nsid - 1, &row);
+    }
+
+    /// All of a namespace is erased next.
+    pub(crate) fn add_namespace_to_erasure(&mut self, nsid: u32) {
+        if let Some(namespace) = self.namespaces.get(nsid) {
+            let [sector, sectors] = [namespace.base_units, namespace.units()].map(|units| units * SECTORS_PER_UNIT);
+            self.erasure.add(Extent { sector, sectors });
+        }
     }
 
     /// A namespace has changed for the functions in `functions`; the one that asked for the change knows. NVMe Base, "Changed Namespace List".

@@ -221,6 +221,21 @@ impl<M: Mmio> Port<M> {
         }
     }
 
+    /// Has sectors of the storage erased; [`Self::erased`] tells when that has ended.
+    pub(crate) fn erase(&mut self, sector: u64, sectors: u32) {
+        self.write_pair(&regs::STORAGE_ERASE_SECTOR_LOW, &regs::STORAGE_ERASE_SECTOR_HIGH, sector);
+        self.write(&regs::STORAGE_ERASE_SECTORS, sectors);
+        self.write(&regs::STORAGE_ERASE_START, 1);
+    }
+
+    /// How the last erasure ended; `None` while it goes on.
+    pub(crate) fn erased(&mut self) -> Option<Result<(), Status>> {
+        let state = self.read(&regs::STORAGE_ERASE_STATE);
+        let has_failed = regs::storage_erase::FAILED.get32(state) == 1;
+        let has_ended = regs::storage_erase::BUSY.get32(state) == 0;
+        has_ended.then_some(if has_failed { Err(Status::WRITE_FAULT) } else { Ok(()) })
+    }
+
     /// Takes the head of the inbox.
     pub(crate) fn pop_inbox(&mut self) -> Option<InboxCommand> {
         use regs::{inbox_kind, inbox_status as field};

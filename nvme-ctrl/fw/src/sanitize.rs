@@ -9,6 +9,7 @@ use nvme_spec::sanitize::{self, status, GLOBAL_DATA_ERASED, PROGRESS_NONE};
 use nvme_spec::Status;
 use soc_hal::Mmio;
 
+use crate::erasure::SECTORS_PER_UNIT;
 use crate::events::Event;
 use crate::Firmware;
 
@@ -93,28 +94,21 @@ impl<M: Mmio> Firmware<M> {
             }
         }
         self.sanitize.stage = Stage::Erasing(0);
-        self.erase_next(0);
+        self.erase_units(0);
     }
 
     fn erase(&mut self, done: u64) {
-        let state = self.port.read(&regs::STORAGE_ERASE_STATE);
-        if regs::storage_erase::BUSY.get32(state) == 1 {
-            return;
+        match self.port.erased() {
+            None => {}
+            Some(Err(_)) => self.end_sanitize(status::FAILED),
+            Some(Ok(())) if done == self.namespaces.units() => self.end_sanitize(status::COMPLETED),
+            Some(Ok(())) => self.erase_units(done),
         }
-        if regs::storage_erase::FAILED.get32(state) == 1 {
-            return self.end_sanitize(status::FAILED);
-        }
-        if done == self.namespaces.units() {
-            return self.end_sanitize(status::COMPLETED);
-        }
-        self.erase_next(done);
     }
 
-    fn erase_next(&mut self, done: u64) {
+    fn erase_units(&mut self, done: u64) {
         let units = (self.namespaces.units() - done).min(ERASE_UNITS_PER_STEP);
-        self.port.write(&regs::STORAGE_ERASE_BASE, done as u32);
-        self.port.write(&regs::STORAGE_ERASE_UNITS, units as u32);
-        self.port.write(&regs::STORAGE_ERASE_START, 1);
+        self.port.erase(done * SECTORS_PER_UNIT, (units * SECTORS_PER_UNIT) as u32);
         self.sanitize.stage = Stage::Erasing(done + units);
     }
 

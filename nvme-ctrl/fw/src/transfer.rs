@@ -38,6 +38,8 @@ pub(crate) enum Then {
     },
     /// The data belongs to an admin command, which goes on with it.
     Execute,
+    /// The data is the ranges of a Dataset Management command.
+    Deallocate,
 }
 
 /// What comes after the hardware's transfer that is under way.
@@ -129,10 +131,14 @@ impl<M: Mmio> Firmware<M> {
                 self.complete(request.place, result);
             }
             Then::ReceiveFrame { bytes } => self.receive_frame(request, bytes),
-            Then::Execute => match self.execute_with_data(request) {
-                Ok(result) => self.complete(request.place, result),
-                Err(status) => self.refuse(request, status),
-            },
+            Then::Execute => {
+                let answer = self.execute_with_data(request);
+                self.answer(request, answer);
+            }
+            Then::Deallocate => {
+                let answer = self.deallocate(request);
+                self.answer(request, answer);
+            }
         }
     }
 

@@ -158,7 +158,7 @@ hw_enum! {
 hw_bundle! {
     /// A command for the I/O engine: checked, so that only the host's memory and the medium can still fail.
     pub struct Command {
-        /// The submission queue, meaningless for `Target::Buffer`.
+        /// The submission queue, meaningless for `Target::Buffer` and an erasure.
         pub sqid: Bits<8>,
         /// The function whose memory it moves.
         pub function: Bits<8>,
@@ -172,6 +172,8 @@ hw_bundle! {
         pub operation: Operation,
         /// With whom.
         pub target: Target,
+        /// A piece of an erasure for firmware, which gets the outcome whatever it is.
+        pub erasure: Bits<1>,
         /// The first logical block, as the host named it.
         pub lba: Bits<64>,
         /// Number of logical blocks, 1 to 65,536; 0 for Flush. Meaningless for `Target::Buffer`.
@@ -206,6 +208,8 @@ hw_bundle! {
         pub nsid: Bits<32>,
         /// As in the command.
         pub target: Target,
+        /// As in the command.
+        pub erasure: Bits<1>,
         /// As in the command.
         pub lba: Bits<64>,
         /// As in the command.

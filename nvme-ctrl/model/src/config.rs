@@ -19,8 +19,8 @@ pub struct Config {
     pub spare_bytes: u64,
     /// Whether the host may make and delete namespaces, and choose the size of their blocks.
     pub is_managed: bool,
-    /// Whether sanitize operations are supported.
-    pub can_sanitize: bool,
+    /// Whether the storage can be erased: by sanitize operations, and by formats.
+    pub can_erase: bool,
     /// Commands that may be executed at the same time.
     pub commands_max: usize,
     /// Seed of every choice that the specification leaves to the controller: how long things take, and in which order commands end.
@@ -58,7 +58,7 @@ impl Config {
         shared_blocks: 0,
         spare_bytes: 16 << 20,
         is_managed: true,
-        can_sanitize: true,
+        can_erase: true,
         commands_max: 32,
         seed: 0x5EED,
     };
@@ -70,7 +70,7 @@ impl Config {
         blocks: 8192,
         spare_bytes: 0,
         is_managed: false,
-        can_sanitize: false,
+        can_erase: false,
         commands_max: 2,
         ..Self::DEFAULT
     };

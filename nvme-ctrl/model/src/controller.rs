@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
 
+use nvme_spec::dataset::DatasetManagement;
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::opcode::io;
 use nvme_spec::regs::{self, shst};
-use nvme_spec::{CqEntry, FrameCommand, SqEntry, Status};
+use nvme_spec::{is_fast_path, CqEntry, FrameCommand, Limits, SqEntry, Status};
 use zerocopy::IntoBytes;
 
 use crate::admin::{Admin, Answer};
@@ -429,6 +430,12 @@ impl Controller {
             }
             return;
         }
+        let namespace = self.subsystem.info(self.function, entry.nsid.get());
+        if let Some(command) = DatasetManagement::decode(&entry, &namespace).filter(|_| self.config.can_erase) {
+            let result = command.and_then(|command| self.manage_dataset(&entry, &namespace, &command, host));
+            self.end(index, result.map(|()| 0));
+            return;
+        }
         match self.decode(&entry, host) {
             Ok(Some(movement)) => self.running[index].work = Work::Moving(movement),
             Ok(None) => self.end(index, Ok(0)),
@@ -450,8 +457,19 @@ impl Controller {
             if entry.opcode == io::WRITE {
                 self.subsystem.count_write();
             }
+            self.count_fast_command(queue, entry);
         }
         self.finish(queue, entry.cid.get(), result, true);
+    }
+
+    fn count_fast_command(&mut self, queue: u16, entry: &SqEntry) {
+        let nsid = entry.nsid.get();
+        let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
+        if is_fast_path(entry, &self.subsystem.info(self.function, nsid), &limits) {
+            if let Some(submission) = &mut self.submission[usize::from(queue)] {
+                submission.fast_commands = submission.fast_commands.saturating_add(1);
+            }
+        }
     }
 
     /// A command has ended: its completion is the next in line.

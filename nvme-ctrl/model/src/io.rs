@@ -1,6 +1,10 @@
 //! The commands of the NVM command set. NVM Command Set, "NVM Command Set Commands".
 
-use nvme_spec::{decode_io, IoCommand, LbaRange, Limits, SqEntry, Status, Transfer};
+use std::mem::size_of;
+
+use nvme_spec::dataset::{DatasetManagement, DatasetRange};
+use nvme_spec::{decode_io, IoCommand, LbaRange, Limits, NamespaceInfo, SqEntry, Status, Transfer};
+use zerocopy::FromBytes;
 
 use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
@@ -91,6 +95,38 @@ impl Controller {
             self.subsystem.storage.read(at, &mut data);
         }
         Ok(Move { way, function: self.function, at, data, segments, next: 0, moved: 0 })
+    }
+
+    /// Dataset Management: blocks that are deallocated read as zero, and everything else is a hint.
+    pub(crate) fn manage_dataset(
+        &mut self,
+        entry: &SqEntry,
+        info: &NamespaceInfo,
+        command: &DatasetManagement,
+        host: &mut dyn HostPort,
+    ) -> Result<(), Status> {
+        if !command.deallocates {
+            return Ok(());
+        }
+        let prp = [entry.prp[0].get(), entry.prp[1].get()];
+        let mut data = vec![0; command.bytes() as usize];
+        let mut done = 0;
+        for segment in walk(host, self.function, prp, data.len() as u64)? {
+            let part = &mut data[done..][..segment.bytes as usize];
+            done += part.len();
+            host.read(self.function, segment.address, part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;
+        }
+        let namespace = self.subsystem.active(self.function, info.nsid).ok_or(Status::INVALID_NAMESPACE)?;
+        let (at, lba_bytes) = (namespace.at, u64::from(namespace.lba_bytes));
+        let ranges = data.chunks_exact(size_of::<DatasetRange>()).map(|range| {
+            let range = DatasetRange::read_from_bytes(range).map_err(|_| Status::INTERNAL_ERROR)?;
+            range.decode(info)
+        });
+        for blocks in ranges.collect::<Result<Vec<_>, _>>()? {
+            let bytes = (blocks.end - blocks.start) * lba_bytes;
+            self.subsystem.storage.erase(at + blocks.start * lba_bytes, bytes);
+        }
+        Ok(())
     }
 
     /// Where blocks lie in the storage, and how many bytes they have.

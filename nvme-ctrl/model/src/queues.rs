@@ -7,11 +7,13 @@ pub(crate) struct SubmissionQueue {
     pub(crate) head: u32,
     pub(crate) tail: u32,
     pub(crate) completion_queue: u16,
+    /// Commands of the fast path that ended without error.
+    pub(crate) fast_commands: u32,
 }
 
 impl SubmissionQueue {
     pub(crate) const fn new(base: u64, entries: u32, completion_queue: u16) -> Self {
-        Self { base, entries, head: 0, tail: 0, completion_queue }
+        Self { base, entries, head: 0, tail: 0, completion_queue, fast_commands: 0 }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -28,6 +28,17 @@ impl Storage {
             bytes[offset..offset + part.len()].copy_from_slice(part);
         }
     }
+
+    /// These bytes read as zero.
+    pub(crate) fn erase(&mut self, at: u64, bytes: u64) {
+        let end = at + bytes;
+        let (first_page, last_page) = (at / PAGE_BYTES as u64, end.div_ceil(PAGE_BYTES as u64));
+        for (page, content) in self.pages.range_mut(first_page..last_page) {
+            let start = page * PAGE_BYTES as u64;
+            let [from, to] = [at, end].map(|edge| edge.saturating_sub(start).min(PAGE_BYTES as u64) as usize);
+            content[from..to].fill(0);
+        }
+    }
 }
 
 /// Cuts `bytes` from `at` at page boundaries: page number, offset in the page, range in the data.

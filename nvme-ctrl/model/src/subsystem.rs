@@ -179,7 +179,7 @@ impl Subsystem {
         self.capacity - self.namespaces.values().map(Namespace::bytes).sum::<u64>()
     }
 
-    /// Makes a namespace in the first gap that is large enough. NVMe Base, "Namespace Management command".
+    /// Makes a namespace in the first gap that is large enough; it reads as zero. NVMe Base, "Namespace Management command".
     pub(crate) fn create(&mut self, blocks: u64, lba_bytes: u32, is_shared: bool) -> Result<u32, Status> {
         let too_large = Status::NAMESPACE_INSUFFICIENT_CAPACITY;
         let bytes = blocks.checked_mul(lba_bytes.into()).filter(|bytes| *bytes <= self.capacity).ok_or(too_large)?;
@@ -205,6 +205,7 @@ impl Subsystem {
         let namespace =
             Namespace { at, blocks, lba_bytes, is_shared, attached: BTreeSet::new(), is_write_protected: false, uuid };
         self.namespaces.insert(nsid, namespace);
+        self.storage.erase(at, bytes);
         Ok(nsid)
     }
 

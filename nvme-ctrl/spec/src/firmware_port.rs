@@ -35,7 +35,7 @@ pub const PORT_BYTES: u32 = 0x2000;
 pub const ID_VALUE: u32 = u32::from_be_bytes(*b"FDNC");
 
 /// The version of this interface: it changes when a register does. Firmware refuses a version it does not know.
-pub const INTERFACE_VERSION: u32 = 2;
+pub const INTERFACE_VERSION: u32 = 3;
 
 /// Most functions of any hardware.
 pub const FUNCTIONS_MAX: u32 = 8;
@@ -660,8 +660,8 @@ pub mod latency_select {
     use super::{Access, Field};
 
     /// Which queue.
-    pub const SLOT: Field =
-        Field::new("SLOT", 0, 8, Access::Rw).with_doc("Slot of the submission queue that LATENCY tells about.");
+    pub const SLOT: Field = Field::new("SLOT", 0, 8, Access::Rw)
+        .with_doc("Slot of the submission queue that LATENCY tells about; an admin queue has zeroes.");
 }
 
 /// Which queue LATENCY tells about.
@@ -673,7 +673,7 @@ pub mod storage_erase {
     use super::{Access, Field};
 
     /// Start.
-    pub const START: Field = Field::new("START", 0, 1, Access::W1s).with_doc("Pulse: the units are erased.");
+    pub const START: Field = Field::new("START", 0, 1, Access::W1s).with_doc("Pulse: the sectors are erased.");
     /// In work.
     pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro).with_doc("The erasure is in work.");
     /// It failed.
@@ -681,27 +681,32 @@ pub mod storage_erase {
         Field::new("FAILED", 1, 1, Access::Ro).with_doc("The last erasure failed; valid when BUSY is 0.");
 }
 
-/// What to erase: the first unit.
-pub const STORAGE_ERASE_BASE: Reg =
-    read_write("STORAGE_ERASE_BASE", 0x250, "First 4 KiB unit of the storage that is erased.");
-/// What to erase: the number of units.
-pub const STORAGE_ERASE_UNITS: Reg = read_write("STORAGE_ERASE_UNITS", 0x254, "Number of 4 KiB units that are erased.");
+/// What to erase: the first sector, low dword.
+pub const STORAGE_ERASE_SECTOR_LOW: Reg =
+    read_write("STORAGE_ERASE_SECTOR_LOW", 0x250, "First sector of the storage that is erased, low dword.");
+/// What to erase: the first sector, high dword.
+pub const STORAGE_ERASE_SECTOR_HIGH: Reg =
+    read_write("STORAGE_ERASE_SECTOR_HIGH", 0x254, "First sector of the storage that is erased, high dword.");
+/// What to erase: the number of sectors.
+pub const STORAGE_ERASE_SECTORS: Reg =
+    read_write("STORAGE_ERASE_SECTORS", 0x258, "Number of sectors of 512 bytes that are erased.");
 /// Writing it erases; only while STORAGE_ERASE_STATE.BUSY is 0, and if CAPABILITIES says so.
 pub const STORAGE_ERASE_START: Reg = with_fields(
     "STORAGE_ERASE_START",
-    0x258,
+    0x25C,
     &[storage_erase::START],
-    "Erases units of the storage, which read as zero afterwards; only while STORAGE_ERASE_STATE.BUSY is 0.",
+    "Erases sectors of the storage, which read as zero afterwards; only while STORAGE_ERASE_STATE.BUSY is 0.",
 );
 /// What became of the erasure.
 pub const STORAGE_ERASE_STATE: Reg = with_fields(
     "STORAGE_ERASE_STATE",
-    0x25C,
+    0x260,
     &[storage_erase::BUSY, storage_erase::FAILED],
     "What became of the last erasure.",
 );
 
-/// The latencies of a queue: a histogram for each phase, in the order of [`latency::Phase`], each of [`latency::BUCKETS`] counters of 32 bits.
+/// The latencies of a queue: a histogram for each phase, in the order of [`latency::Phase`], each of [`latency::BUCKETS`] counters of 32 bits. The
+/// creation of the queue clears them, and is [`queue_state::BUSY`] as long as that takes.
 pub const LATENCY: Window = Window {
     name: "LATENCY",
     offset: 0xC00,
@@ -927,8 +932,9 @@ pub const REGS: &[Reg] = &[
     CLOCK.low,
     CLOCK.high,
     LATENCY_SELECT,
-    STORAGE_ERASE_BASE,
-    STORAGE_ERASE_UNITS,
+    STORAGE_ERASE_SECTOR_LOW,
+    STORAGE_ERASE_SECTOR_HIGH,
+    STORAGE_ERASE_SECTORS,
     STORAGE_ERASE_START,
     STORAGE_ERASE_STATE,
     FUNCTION_EVENTS,

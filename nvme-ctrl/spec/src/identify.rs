@@ -283,10 +283,15 @@ pub mod oacs {
     pub const NAMESPACE_MANAGEMENT: u16 = 1 << 3;
 }
 
+/// Identify Namespace, DLFEAT: deallocated logical blocks read as zero.
+pub const DLFEAT_READS_ZERO: u8 = 1;
+
 /// Bits of Identify Controller, ONCS.
 pub mod oncs {
     /// Compare.
     pub const COMPARE: u16 = 1;
+    /// Dataset Management; only where the storage can be erased.
+    pub const DATASET_MANAGEMENT: u16 = 1 << 2;
     /// Write Zeroes.
     pub const WRITE_ZEROES: u16 = 1 << 3;
     /// Select of Get Features and Save of Set Features are supported.
@@ -296,7 +301,7 @@ pub mod oncs {
     /// Verify.
     pub const VERIFY: u16 = 1 << 7;
 
-    /// What this controller has.
+    /// What this controller always has.
     pub const ALL: u16 = COMPARE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
 }
 

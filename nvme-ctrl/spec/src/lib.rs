@@ -10,6 +10,7 @@
 extern crate std;
 
 pub mod count;
+pub mod dataset;
 pub mod decode;
 pub mod entry;
 pub mod fatal;

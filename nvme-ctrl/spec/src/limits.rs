@@ -82,6 +82,9 @@ pub const KEEP_ALIVE_GRANULARITY_100_MS: u16 = 1;
 /// Units of the storage that firmware has erased at a time: 64 MiB.
 pub const ERASE_UNITS_PER_STEP: u64 = 1 << 14;
 
+/// Pieces of the storage that one command can have erased.
+pub const ERASURE_RANGES: u32 = 256;
+
 /// CAP.TO in units of 500 milliseconds: the longest time from CC.EN to CSTS.RDY.
 pub const READY_TIMEOUT_500_MS: u8 = 20;
 

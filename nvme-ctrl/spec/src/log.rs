@@ -202,6 +202,7 @@ pub mod effects {
                 (true, admin::FORMAT_NVM) => LOGICAL_BLOCKS | NAMESPACE | ALONE_IN_NAMESPACE,
                 (true, admin::SANITIZE) => LOGICAL_BLOCKS,
                 (true, admin::FIRMWARE_COMMIT) => CAPABILITIES,
+                (false, io::DATASET_MANAGEMENT) => LOGICAL_BLOCKS,
                 (false, opcode) if io::is_write(opcode) => LOGICAL_BLOCKS,
                 _ => 0,
             }
@@ -211,24 +212,25 @@ pub mod effects {
 /// Latencies: a vendor specific log page.
 ///
 /// Hardware measures how long each command of the fast path spends in each [phase](latency::Phase), and counts the commands of each submission queue
-/// by the logarithm of the clocks that it took.
+/// by the logarithm of the clocks that it took. A command is counted once in each phase, when it has ended without error. The phases follow one another
+/// without a gap, but a Write has its data before its storage phase. The counters of a queue are 0 when it is created; a full one stays so.
 pub mod latency {
     use super::{offset_of, size_of, FromBytes, Immutable, IntoBytes, KnownLayout, U32, U64};
 
     /// What happens to a command, one after the other.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Phase {
-        /// From the doorbell to the entry.
+        /// From the grant, which a queue gets in its turn after its doorbell, to the entry.
         Fetch,
-        /// From the entry to the I/O engine.
+        /// From the entry to the I/O engine, which takes a command when it has room.
         Decode,
-        /// Reading the PRP or SGL list.
+        /// From there until all of the PRP or SGL list is read and the last unit of the command goes on.
         List,
-        /// Waiting for the storage.
+        /// Waiting for the storage: a Read until it has answered the last unit, a Write from the start of its last unit to the end, others all the time.
         Storage,
-        /// Moving data.
+        /// Moving data: of a Read after the storage's last answer, of a Write until the data of the last unit comes from the host; no time for others.
         Data,
-        /// From the end of the data to the completion queue entry.
+        /// From the end of the last unit until the queue manager takes the command, to give its completion queue entry a place that it kept.
         Completion,
     }
 

@@ -85,6 +85,8 @@ pub mod io {
     pub const COMPARE: u8 = 0x05;
     /// Write Zeroes.
     pub const WRITE_ZEROES: u8 = 0x08;
+    /// Dataset Management; only where the storage can be erased.
+    pub const DATASET_MANAGEMENT: u8 = 0x09;
     /// Verify.
     pub const VERIFY: u8 = 0x0C;
 
@@ -110,6 +112,7 @@ pub mod io {
         (READ, "Read"),
         (COMPARE, "Compare"),
         (WRITE_ZEROES, "Write Zeroes"),
+        (DATASET_MANAGEMENT, "Dataset Management"),
         (VERIFY, "Verify"),
         (SEND_FRAME, "Send Frame"),
         (RECEIVE_FRAME, "Receive Frame"),

@@ -736,8 +736,9 @@ impl<'d> Run<'d> {
         for _ in 0..self.random.between(1, 8) {
             let Some(queue) = self.io_queue() else { return Ok(()) };
             let mut entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, false));
-            // Frames are another matter: who receives waits for a frame that may never come.
-            if matches!(entry.opcode, io::SEND_FRAME | io::RECEIVE_FRAME) {
+            // Frames are another matter: who receives waits for a frame that may never come. So are the ranges of Dataset Management: they lie in
+            // memory that changes, and nobody knows which blocks they name.
+            if matches!(entry.opcode, io::SEND_FRAME | io::RECEIVE_FRAME | io::DATASET_MANAGEMENT) {
                 entry.opcode = io::FLUSH;
             }
             // Every command that changes blocks is to be named here.

@@ -327,7 +327,7 @@ fn admin_commands_end_as_on_the_reference_model() {
             io_queues: crate::expect::vectors(&mut subject.running.host) - 1,
             queue_entries_max: crate::expect::queue_entries_max(&mut subject.running.host),
             is_managed: controller.oacs.get() & oacs::NAMESPACE_MANAGEMENT != 0,
-            can_sanitize: controller.sanicap.get() != 0,
+            can_erase: controller.sanicap.get() != 0,
             spare_bytes: controller.unvmcap.get() as u64,
             ..Config::DEFAULT
         };

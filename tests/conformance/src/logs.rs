@@ -333,6 +333,42 @@ fn effects_log_names_the_commands_that_are_there() {
     });
 }
 
+/// `nvme_spec::log::latency`: every command that ended without error is counted once in each phase, in the histograms of its queue.
+#[test]
+fn latency_log_counts_each_command_once_in_each_phase() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let counted = |host: &mut Host<'_>, queue: u16| -> Result<Vec<u64>, DriverError> {
+            let at = size_of::<LatencyLog>() + usize::from(queue - 1) * size_of::<QueueLatency>();
+            let log: QueueLatency = wire(&read_log(host, lid::LATENCY, size_of::<QueueLatency>(), at as u64)?);
+            Ok(log.phases.iter().map(|phase| phase.iter().map(|count| u64::from(count.get())).sum()).collect())
+        };
+        let queues = running.queues;
+        let host = &mut running.host;
+        let mut data = vec![0xA5; 3 * identity.lba_bytes as usize];
+        for lba in 0..4 {
+            host.write(&identity, lba, &data)?;
+            host.read(&identity, lba, &mut data)?;
+        }
+        host.flush(&identity)?;
+        assert_eq!(counted(host, 1)?, [9; 6], "four writes, four reads and a flush");
+        // What fails is not counted.
+        let beyond = IoTransfer { write: false, nsid: identity.nsid, lba: identity.blocks, blocks: 1 };
+        let completion = host.execute(1, beyond.entry([0x5_0000_0000, 0]), &[])?;
+        assert_ends(&completion, &[Status::LBA_OUT_OF_RANGE], "Read beyond the end");
+        assert_eq!(counted(host, 1)?, [9; 6]);
+        for other in 2..=queues {
+            assert_eq!(counted(host, other)?, [0; 6], "queue {other} has done nothing");
+        }
+        // The counters go with the queue.
+        host.delete_submission_queue(1)?;
+        host.create_submission_queue(1, 16, 1)?;
+        assert_eq!(counted(host, 1)?, [0; 6], "the queue is new");
+        Ok(())
+    });
+}
+
 /// `nvme_spec::log::latency`: a histogram for each phase of each queue, as the head of the page says.
 #[test]
 fn latency_log_has_the_layout_that_its_head_tells() {

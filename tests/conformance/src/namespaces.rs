@@ -5,8 +5,9 @@ use nvme_spec::identify::{
 };
 use nvme_spec::limits::NSID_BROADCAST;
 use nvme_spec::opcode::admin;
+use nvme_spec::sanitize::capabilities;
 use nvme_spec::{SqEntry, Status};
-use sim_host::{cdw, identify_entry, DriverError, IoTransfer};
+use sim_host::{cdw, identify_entry, DriverError, Identity, IoTransfer};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -29,6 +30,11 @@ fn list(host: &mut Host<'_>, structure: u8) -> Result<Vec<u32>, DriverError> {
 fn is_managed(host: &mut Host<'_>) -> Result<bool, DriverError> {
     let controller: IdentifyController = identify(host, cns::CONTROLLER, 0)?;
     Ok(controller.oacs.get() & oacs::NAMESPACE_MANAGEMENT != 0)
+}
+
+/// Whether the storage can be erased: "Sanitize Capabilities" of Identify Controller.
+fn can_erase(identity: &Identity) -> bool {
+    identity.controller.sanicap.get() & capabilities::BLOCK_ERASE != 0
 }
 
 fn manage(nsid: u32, select: u32) -> SqEntry {
@@ -122,8 +128,13 @@ fn created_namespaces_hold_data_of_their_own() {
             assert_eq!((new.blocks, u64::from(new.lba_bytes)), (0x10_0000 / lba_bytes, lba_bytes));
             for lba in [0, new.blocks - 1] {
                 let data = crate::expect::data(lba + 1, new.lba_bytes as usize);
-                running.host.write(&new, lba, &data)?;
                 let mut back = vec![0; data.len()];
+                running.host.read(&new, lba, &mut back)?;
+                assert!(
+                    back.iter().all(|byte| *byte == 0) || !can_erase(&old),
+                    "what another namespace had in block {lba}"
+                );
+                running.host.write(&new, lba, &data)?;
                 running.host.read(&new, lba, &mut back)?;
                 assert_eq!(back, data);
             }
@@ -238,5 +249,43 @@ fn every_offered_format_can_be_chosen() {
             assert_admin(host, format(nsid, 0), &[Status::INVALID_NAMESPACE], "no such namespace");
         }
         assert_works(host)
+    });
+}
+
+/// "Secure Erase Settings": after a format with User Data Erase nothing of the data is left.
+///
+/// Cases: N5.
+#[test]
+fn a_format_erases_user_data_on_request() {
+    every_back_end(|device| {
+        const USER_DATA_ERASE: u32 = 1 << 9;
+        let mut running = bring_up(device)?;
+        let old = running.identity;
+        if !can_erase(&old) {
+            let refused = &[Status::INVALID_FIELD, Status::INVALID_OPCODE];
+            assert_admin(&mut running.host, format(old.nsid, USER_DATA_ERASE), refused, "User Data Erase");
+            return Ok(());
+        }
+        let last = old.namespace.nlbaf;
+        let cryptographic = 2 << 9;
+        assert_admin(
+            &mut running.host,
+            format(old.nsid, cryptographic),
+            &[Status::INVALID_FIELD],
+            "Cryptographic Erase",
+        );
+        for lba in [0, 100, old.blocks - 1] {
+            running.host.write(&old, lba, &crate::expect::data(lba, old.lba_bytes as usize))?;
+        }
+        running.host.admin("Format NVM", format(old.nsid, USER_DATA_ERASE | u32::from(last)))?;
+        running = with_namespace(running, old.nsid)?;
+        let new = running.identity;
+        let ratio = u64::from(new.lba_bytes) / u64::from(old.lba_bytes).min(new.lba_bytes.into());
+        for lba in [0, 100 / ratio, new.blocks - 1] {
+            let mut back = vec![0xFF; new.lba_bytes as usize];
+            running.host.read(&new, lba, &mut back)?;
+            assert!(back.iter().all(|byte| *byte == 0), "block {lba}");
+        }
+        assert_works(&mut running.host)
     });
 }

@@ -12,10 +12,19 @@ use crate::Firmware;
 /// What the host wants: dword 10.
 struct Format {
     lba_shift: u8,
+    erases: bool,
+}
+
+/// Values of Secure Erase Settings, dword 10 bits 11:9.
+mod secure_erase {
+    /// What is in the blocks afterwards is not said.
+    pub(super) const NONE: u32 = 0;
+    /// User Data Erase: all blocks read as zero afterwards.
+    pub(super) const USER_DATA: u32 = 1;
 }
 
 impl<M: Mmio> Firmware<M> {
-    /// Gives blocks another size; what is in them afterwards is not said. Nothing is erased: a host that wants that is refused.
+    /// Gives blocks another size, and erases them if the host wants that and the hardware can. What a host writes meanwhile may be erased with the rest.
     pub(super) fn format_nvm(&mut self, request: &Request) -> Result<Answer, Status> {
         let format = self.decode_format(request.cdw(10))?;
         let nsid = request.nsid();
@@ -27,7 +36,7 @@ impl<M: Mmio> Firmware<M> {
             for nsid in 1..=self.namespaces.highest() {
                 self.format_namespace(request.function, nsid, &format);
             }
-            return Ok(Answer::Done(0));
+            return Ok(self.end_format(request, &format));
         }
         self.namespaces.check_valid(nsid)?;
         let namespace = self.namespaces.attached(request.function, nsid).ok_or(Status::INVALID_FIELD)?;
@@ -35,19 +44,30 @@ impl<M: Mmio> Firmware<M> {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);
         }
         self.format_namespace(request.function, nsid, &format);
-        Ok(Answer::Done(0))
+        Ok(self.end_format(request, &format))
+    }
+
+    /// The command is done when all of it is erased.
+    fn end_format(&mut self, request: &Request, format: &Format) -> Answer {
+        if !format.erases {
+            return Answer::Done(0);
+        }
+        self.begin_erasure(request, 0);
+        Answer::Held
     }
 
     fn decode_format(&self, cdw10: u32) -> Result<Format, Status> {
         let [format, metadata_at_end, protection, erase] =
             [cdw10 & 0xF, cdw10 >> 4 & 1, cdw10 >> 5 & 7, cdw10 >> 9 & 7];
-        if erase != 0 {
-            return Err(Status::INVALID_FIELD);
-        }
+        let erases = match erase {
+            secure_erase::NONE => false,
+            secure_erase::USER_DATA if self.hardware.can_erase => true,
+            _ => return Err(Status::INVALID_FIELD),
+        };
         // LBAFU, the upper bits of the format: there are not so many.
         let lba_shift = self.lba_format(format as u8).filter(|_| cdw10 >> 12 & 3 == 0);
         match lba_shift {
-            Some(lba_shift) if metadata_at_end == 0 && protection == 0 => Ok(Format { lba_shift }),
+            Some(lba_shift) if metadata_at_end == 0 && protection == 0 => Ok(Format { lba_shift, erases }),
             _ => Err(Status::INVALID_FORMAT),
         }
     }
@@ -62,5 +82,8 @@ impl<M: Mmio> Firmware<M> {
         *namespace = Namespace { blocks, lba_shift: format.lba_shift, ..*namespace };
         self.write_namespace(nsid);
         self.namespace_changed(nsid, attached, asked);
+        if format.erases {
+            self.add_namespace_to_erasure(nsid);
+        }
     }
 }

@@ -207,7 +207,7 @@ impl<M: Mmio> Firmware<M> {
         for opcode in (0..=u8::MAX).filter(|opcode| self.has_admin_command(*opcode)) {
             page.put(u64::from(opcode) * 4, &effects::of(opcode, true).to_le_bytes());
         }
-        for (opcode, _) in io::ALL {
+        for (opcode, _) in io::ALL.iter().filter(|(opcode, _)| self.has_io_command(*opcode)) {
             let place = u64::from(effects::IO_OFFSET) + u64::from(*opcode) * 4;
             page.put(place, &effects::of(*opcode, false).to_le_bytes());
         }

@@ -7,8 +7,9 @@ use nvme_spec::feature::notice;
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, vwc, ControllerList, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
-    CTRATT_LONG_HOST_IDENTIFIER, FRMW, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER, NAMESPACE_LIST_ENTRIES, NMIC_SHARED,
-    NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
+    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER,
+    NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT,
+    NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
 };
 use nvme_spec::limits::{
     ABORTS, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
@@ -156,7 +157,7 @@ impl<M: Mmio> Firmware<M> {
         data.cqes = CQ_ENTRY_LOG2_BYTES << 4 | CQ_ENTRY_LOG2_BYTES;
         data.nn = self.namespaces.highest().into();
         data.mnan = self.namespaces.highest().into();
-        data.oncs = oncs::ALL.into();
+        data.oncs = (oncs::ALL | if self.hardware.can_erase { oncs::DATASET_MANAGEMENT } else { 0 }).into();
         data.vwc = vwc::FLUSH_ALL;
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();
         data.nvscc = NVSCC_USUAL_LAYOUT;
@@ -198,6 +199,7 @@ impl<M: Mmio> Firmware<M> {
         data.nsze = namespace.blocks.into();
         data.ncap = namespace.blocks.into();
         data.nuse = namespace.blocks.into();
+        data.dlfeat = if self.hardware.can_erase { DLFEAT_READS_ZERO } else { 0 };
         let format = self.lba_formats().iter().position(|shift| *shift == namespace.lba_shift);
         data.flbas = format.unwrap_or(0) as u8;
         data.nmic = if namespace.is_shared { NMIC_SHARED } else { 0 };

@@ -21,7 +21,7 @@ mod set_features;
 
 use nvme_spec::entry::prp::PRP1_ALIGNMENT;
 use nvme_spec::limits::BUFFER_BYTES;
-use nvme_spec::opcode::admin as opcode;
+use nvme_spec::opcode::{admin as opcode, io};
 use nvme_spec::Status;
 use soc_hal::Mmio;
 
@@ -80,15 +80,21 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
+    /// Whether the controller has an I/O command that is known.
+    fn has_io_command(&self, code: u8) -> bool {
+        code != io::DATASET_MANAGEMENT || self.hardware.can_erase
+    }
+
     /// Goes on with an admin command whose data is in the data buffer.
-    pub(crate) fn execute_with_data(&mut self, request: &Request) -> Result<u32, Status> {
-        match request.entry.opcode {
-            opcode::SET_FEATURES => self.set_feature_with_data(request),
-            opcode::NAMESPACE_MANAGEMENT => self.create_namespace(request),
-            opcode::NAMESPACE_ATTACHMENT => self.attach_namespace(request),
-            opcode::FIRMWARE_IMAGE_DOWNLOAD => self.add_image_part(request),
-            _ => Err(Status::INTERNAL_ERROR),
-        }
+    pub(crate) fn execute_with_data(&mut self, request: &Request) -> Result<Answer, Status> {
+        let result = match request.entry.opcode {
+            opcode::NAMESPACE_MANAGEMENT => return self.create_namespace(request),
+            opcode::SET_FEATURES => self.set_feature_with_data(request)?,
+            opcode::NAMESPACE_ATTACHMENT => self.attach_namespace(request)?,
+            opcode::FIRMWARE_IMAGE_DOWNLOAD => self.add_image_part(request)?,
+            _ => return Err(Status::INTERNAL_ERROR),
+        };
+        Ok(Answer::Done(result))
     }
 
     /// Sends data that fills the buffer or a part of it.
@@ -120,7 +126,7 @@ impl<M: Mmio> Firmware<M> {
     }
 }
 
-fn check_prp1(request: &Request) -> Result<(), Status> {
+pub(crate) fn check_prp1(request: &Request) -> Result<(), Status> {
     if request.entry.prp[0].get() % PRP1_ALIGNMENT != 0 {
         return Err(Status::INVALID_PRP_OFFSET);
     }

@@ -28,8 +28,8 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
-    /// The data of the command is in the data buffer: what the host wants of the namespace.
-    pub(super) fn create_namespace(&mut self, _request: &Request) -> Result<u32, Status> {
+    /// The data of the command is in the data buffer: what the host wants of the namespace, which must not show what was there before it.
+    pub(super) fn create_namespace(&mut self, request: &Request) -> Result<Answer, Status> {
         let mut wanted = IdentifyNamespace::new_zeroed();
         for (index, word) in (0..).zip(wanted.as_mut_bytes()[..USED_BYTES].chunks_exact_mut(4)) {
             word.copy_from_slice(&self.port.buffer_word(index).to_le_bytes());
@@ -48,7 +48,11 @@ impl<M: Mmio> Firmware<M> {
         }
         let nsid = self.namespaces.create(size, lba_shift, wanted.nmic & NMIC_SHARED != 0)?;
         self.write_namespace(nsid);
-        Ok(nsid)
+        if !self.hardware.can_erase {
+            return Ok(Answer::Done(nsid));
+        }
+        self.begin_creation(request, nsid);
+        Ok(Answer::Held)
     }
 
     /// One namespace, or all of them.

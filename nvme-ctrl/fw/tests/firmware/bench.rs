@@ -18,7 +18,7 @@ pub const SHARED_BLOCKS: u64 = 0x4000;
 pub const CC_ENABLED: u32 = 0x0046_0001;
 
 /// Polls within which every command that is not held must be done.
-const POLLS_MAX: u32 = 300;
+const POLLS_MAX: u32 = 3000;
 
 /// Polls within which firmware comes to rest.
 const POLLS_TO_REST_MAX: u32 = 10_000;

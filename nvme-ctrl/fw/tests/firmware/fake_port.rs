@@ -87,7 +87,7 @@ pub struct FakePort {
     pub rows: [Row; NAMESPACES_MAX as usize],
     /// Data in host memory that transfers to the buffer find, by address.
     pub host_data: BTreeMap<u64, Vec<u8>>,
-    /// What was erased: first unit and number of units.
+    /// What was erased: first sector and number of sectors.
     pub erased: Vec<(u32, u32)>,
     /// The next erasure fails.
     pub erase_fails: bool,
@@ -604,8 +604,9 @@ impl Mmio for FakePort {
                 let can = regs::capabilities::STORAGE_ERASE.get32(self.value(regs::CAPABILITIES.offset));
                 assert_eq!(can, 1, "the hardware erases");
                 self.erase_busy = 3;
-                let units = self.value(regs::STORAGE_ERASE_UNITS.offset);
-                self.erased.push((self.value(regs::STORAGE_ERASE_BASE.offset), units));
+                let sectors = self.value(regs::STORAGE_ERASE_SECTORS.offset);
+                assert_eq!(self.value(regs::STORAGE_ERASE_SECTOR_HIGH.offset), 0, "the storage is small");
+                self.erased.push((self.value(regs::STORAGE_ERASE_SECTOR_LOW.offset), sectors));
             }
             regs::COMPLETION_POST => self.post(value),
             regs::QUEUE_COMMAND => self.queue_command(value),

@@ -12,8 +12,8 @@ use crate::bench::{
     SHARED_BLOCKS,
 };
 
-/// Units of the storage of the bench.
-const UNITS: u32 = ((PRIVATE_BLOCKS + SHARED_BLOCKS) / 8 * 2) as u32;
+/// Sectors of the storage of the bench.
+const SECTORS: u32 = ((PRIVATE_BLOCKS + SHARED_BLOCKS) * 2) as u32;
 
 fn ready() -> Bench {
     let mut bench = Bench::with(2, (NAMESPACE_BASE.mask() | STORAGE_ERASE.mask()) as u32);
@@ -33,7 +33,7 @@ fn log(bench: &mut Bench) -> SanitizeLog {
 /// The slot of I/O queue 1 of function 0.
 const SLOT: u8 = 2;
 
-/// N8: every unit is erased once, the log page tells how far it is, and all functions are told when it is complete.
+/// N8: every sector is erased once, the log page tells how far it is, and all functions are told when it is complete.
 #[test]
 fn a_block_erase_erases_everything() {
     let mut bench = ready();
@@ -50,8 +50,8 @@ fn a_block_erase_erases_everything() {
     bench.port().in_flight.clear();
     bench.polls(20);
     let erased = bench.port().erased.clone();
-    let ends: Vec<u32> = erased.iter().map(|(base, units)| base + units).collect();
-    assert_eq!((erased[0].0, *ends.last().unwrap()), (0, UNITS));
+    let ends: Vec<u32> = erased.iter().map(|(base, sectors)| base + sectors).collect();
+    assert_eq!((erased[0].0, *ends.last().unwrap()), (0, SECTORS));
     assert!(erased.iter().skip(1).zip(&ends).all(|((base, _), end)| base == end), "no hole: {erased:?}");
     let done = log(&mut bench);
     assert_eq!((done.sprog.get(), done.sstat.get(), done.scdw10.get()), (0xFFFF, 0x100 | status::COMPLETED, 2));

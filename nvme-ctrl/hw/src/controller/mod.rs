@@ -29,6 +29,7 @@
 //! 1. Registers and doorbells. 2. Doorbells. 3. Grants of fetches. 4. Entries. 5. Commands of the fast path. 6. Everything else goes to
 //!    firmware, which 7. has transfers and completions of its own. 9. Completion queue entries with their places. 10. Interrupts are requested, and
 //!    messages sent. 11. Outcomes. 12. The window of the MSI-X tables.
+//! 13. `erase`, which is not drawn, stands in the way of the transfers and adds the pieces of erasures. 14. `latency`, which is not drawn either, watches how far commands are, and shows the mailbox what it has counted.
 //!
 //! `docs/architecture.md` follows one command through all of this.
 //!
@@ -43,19 +44,21 @@
 
 use crate::complete::Complete;
 use crate::decode::Decode;
+use crate::erase::Erase;
 use crate::held::get;
 use crate::host_port::HostPort;
 use crate::io_engine::IoEngine;
 use crate::irq::Irq;
+use crate::latency::Latency;
 use crate::lifecycle::Lifecycle;
 use crate::mailbox::Mailbox;
-use crate::queues::Queues;
+use crate::queues::{QueueOperation, Queues};
 use crate::regs::Regs;
 use crate::sq_fetch::SqFetch;
 use crate::Config;
 use nvme_spec::regs::cc;
 use rtl_bus::{Axi4, AxiLite};
-use rtl_hdl::{cat, Block, InstanceHandle, Module, Signal};
+use rtl_hdl::{cat, Block, HwEnum, InstanceHandle, Module, Signal};
 
 #[cfg(test)]
 mod bench;
@@ -102,6 +105,8 @@ impl Block for Controller {
         let decode = m.instance("decode", &Decode::new(config));
         let io_engine = m.instance("io_engine", &IoEngine::new(config));
         let complete = m.instance("complete", &Complete);
+        let erase = m.instance("erase", &Erase);
+        let latency = m.instance("latency", &Latency::new(config));
 
         let wire = |from: &InstanceHandle, output: &str, to: &InstanceHandle, input: &str| {
             to.port(input).set(from.port(output));
@@ -126,9 +131,17 @@ impl Block for Controller {
         m.connect(&sq_fetch, "fetched", &decode, "fetched");
         m.connect(&decode, "consumed", &queues, "consumed");
 
-        // 5, 7. Commands, and the transfers of firmware.
+        // 5, 7, 13. Commands, and the transfers and erasures of firmware.
         m.connect(&decode, "command", &io_engine, "command");
-        m.connect(&mailbox, "transfer", &io_engine, "transfer");
+        m.connect(&mailbox, "transfer", &erase, "transfer");
+        m.connect(&erase, "own", &io_engine, "transfer");
+        for (from, to) in [("erase_start", "start"), ("erase_sector", "sector"), ("erase_sectors", "sectors")] {
+            wire(&mailbox, from, &erase, to);
+        }
+        wire(&erase, "busy", &mailbox, "erase_busy");
+        wire(&erase, "failed", &mailbox, "erase_failed");
+        wire(&complete, "erase_done", &erase, "done");
+        wire(&complete, "transfer_status", &erase, "status");
 
         // 6. What firmware gets.
         m.connect(&decode, "inbox", &mailbox, "inbox");
@@ -163,6 +176,28 @@ impl Block for Controller {
         m.connect(&complete, "completion", &queues, "completion");
         wires(&complete, &mailbox, &["transfer_done", "transfer_status"]);
         wires(&complete, &mailbox, &["read_done", "verify_done", "write_done", "blocks_done"]);
+
+        // 14. Latencies.
+        let taken = |from: &InstanceHandle, to: &InstanceHandle, stream: &str| {
+            from.port(&format!("{stream}_valid")) & to.port(&format!("{stream}_ready"))
+        };
+        latency.port("granted").set(taken(&queues, &sq_fetch, "grant"));
+        latency.port("granted_count").set(queues.port("grant_count"));
+        latency.port("entry_valid").set(sq_fetch.port("fetched_valid"));
+        latency.port("entry_taken").set(taken(&sq_fetch, &decode, "fetched"));
+        latency.port("command_taken").set(taken(&decode, &io_engine, "command"));
+        wires(&io_engine, &latency, &["walked", "walked_slot", "walked_operation"]);
+        wires(&io_engine, &latency, &["begun", "begun_slot", "answered", "answered_slot"]);
+        wires(&io_engine, &latency, &["finished", "finished_slot", "reported", "reported_slot"]);
+        latency.port("completed").set(taken(&complete, &queues, "completion"));
+        latency.port("completed_sqid").set(complete.port("completion_sqid"));
+        let creates = mailbox.port("queue_command_operation").eq(QueueOperation::CreateSubmission.code());
+        let changes = mailbox.port("queue_command_valid") & queues.port("command_ready");
+        latency.port("created").set(changes & creates);
+        latency.port("created_sqid").set(mailbox.port("queue_command_queue"));
+        wires(&mailbox, &latency, &["window_read", "window_sqid", "window_index"]);
+        wires(&latency, &mailbox, &["window_ready", "window_data"]);
+        wire(&latency, "busy", &mailbox, "clearing");
 
         // Host memory.
         host_port.port("bus_master_enable").set(bus_master_enable);

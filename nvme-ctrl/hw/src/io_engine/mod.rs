@@ -16,6 +16,7 @@
 //!   buffer_write_data -->|                 |->- storage_write
 //!                        |                 |--> buffer_read_data
 //!                        |                 |--> quiet
+//!                        |                 |--> walked, begun, answered, finished, reported, ..   to latency
 //!                        +-----------------+
 //! ```
 //! ## Theory of operation
@@ -41,6 +42,8 @@
 //! 9. The data of Reads comes back, from either target.
 //! 10. A unit has ended. 11. The walk of a command has failed. 12. A target says how it ended.
 //!
+//! [`latency`](crate::latency) watches what happens to a command: the last unit of it has left `prp_walk` (`walked`), and what `slots` and `units` tell.
+//!
 //! ## Timing
 //! See the blocks. No combinational path from any input to any output.
 //!
@@ -57,9 +60,10 @@ use crate::dma_write::DmaWrite;
 use crate::prp_walk::PrpWalk;
 use crate::slots::Slots;
 use crate::storage_mux::StorageMux;
+use crate::types::Target;
 use crate::units::Units;
 use crate::Config;
-use rtl_hdl::{Block, Module};
+use rtl_hdl::{Block, HwEnum, Module};
 
 #[cfg(test)]
 pub(crate) mod bench;
@@ -106,6 +110,17 @@ impl Block for IoEngine {
         m.connect(&prp_walk, "walk_failure", &slots, "walk_failure");
         m.connect(&units, "unit_end", &slots, "unit_end");
         m.output("quiet", slots.port("quiet"));
+
+        // What is watched.
+        let is_command = slots.port("job_target").eq(Target::Storage.code());
+        m.output("walked", slots.port("job_valid") & prp_walk.port("job_ready") & is_command);
+        m.output("walked_slot", slots.port("job_slot"));
+        m.output("walked_operation", slots.port("job_operation"));
+        for (block, event) in [(&units, "begun"), (&units, "answered"), (&slots, "finished"), (&slots, "reported")] {
+            for name in [event.into(), format!("{event}_slot")] {
+                m.output(&name, block.port(&name));
+            }
+        }
 
         // Host memory.
         m.export(&prp_walk, "list_read", "list_read");

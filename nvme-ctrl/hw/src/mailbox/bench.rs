@@ -54,6 +54,7 @@ fn under_all_stalls_everywhere(mut body: impl FnMut(&mut Bench, &mut Rng)) {
 fn every_plain_register_does_what_its_table_says() {
     for config in CONFIGS {
         under_all_stalls(&Mailbox::new(config), |bench, rng| {
+            bench.poke("window_ready", 1);
             assert_eq!(read(bench, port::ID.offset), port::ID_VALUE.into());
             assert_eq!(read(bench, port::VERSION.offset), port::INTERFACE_VERSION.into());
             assert_eq!(read(bench, port::LBA_BYTES.offset), config.lba_bytes.into());
@@ -402,6 +403,68 @@ fn a_row_of_the_table_of_namespaces_is_committed_as_a_whole() {
             assert_eq!(bench.peek("namespace_write"), 0, "once");
             bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
             bench.drain("firmware_b");
+        }
+    });
+}
+
+/// A counter of LATENCY is shown when `latency` says that it is there, in the clock after that.
+#[test]
+fn counters_of_latencies_are_waited_for() {
+    under_all_stalls_everywhere(|bench, rng| {
+        write(bench, port::LATENCY_SELECT.offset, 5);
+        for index in [0, 17, port::LATENCY.bytes / 4 - 1] {
+            let address = bench.fields("firmware_ar").set("addr", port::LATENCY.dword(index)).words();
+            bench.send("firmware_ar", [address]);
+            bench.run_until(500, |bench| bench.peek("window_read") == 1);
+            assert_eq!((bench.peek("window_sqid"), bench.peek("window_index")), (5, index.into()));
+            let value = rng.next_u64() & 0xFFFF_FFFF;
+            bench.run(rng.below(4));
+            bench.poke("window_ready", 1);
+            bench.clock();
+            bench.poke("window_ready", 0);
+            bench.poke("window_data", value);
+            bench.run_until(500, |bench| !bench.received("firmware_r").is_empty());
+            assert_eq!(bench.drain_fields("firmware_r")[0].get("data"), value);
+            assert_eq!(bench.peek("window_read"), 0);
+        }
+    });
+}
+
+/// The creation of a queue is not over while its counters are cleared.
+#[test]
+fn a_queue_is_busy_while_its_counters_are_cleared() {
+    without_stalls(&Mailbox::new(Config::SMALL), |bench| {
+        bench.poke("clearing", 1);
+        assert_eq!(read(bench, port::QUEUE_STATE.offset), port::queue_state::BUSY.mask());
+        bench.poke("clearing", 0);
+        assert_eq!(read(bench, port::QUEUE_STATE.offset), 0);
+    });
+}
+
+/// An erasure is started once, with its range, and its state is shown.
+#[test]
+fn an_erasure_is_started_with_its_range() {
+    under_all_stalls_everywhere(|bench, rng| {
+        let (first, sectors) = (rng.next_u64(), rng.next_u64() & 0xFFFF_FFFF);
+        write(bench, port::STORAGE_ERASE_SECTOR_LOW.offset, first & 0xFFFF_FFFF);
+        write(bench, port::STORAGE_ERASE_SECTOR_HIGH.offset, first >> 32);
+        write(bench, port::STORAGE_ERASE_SECTORS.offset, sectors);
+        let address = bench.fields("firmware_aw").set("addr", port::STORAGE_ERASE_START.offset).words();
+        let data = bench.fields("firmware_w").set("data", 1u8).set("strb", 0xFu8).words();
+        bench.send("firmware_aw", [address]);
+        bench.send("firmware_w", [data]);
+        bench.run_until(500, |bench| bench.peek("erase_start") == 1);
+        assert_eq!((bench.peek("erase_sector"), bench.peek("erase_sectors")), (first, sectors));
+        bench.clock();
+        assert_eq!(bench.peek("erase_start"), 0, "once");
+        bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
+        bench.drain("firmware_b");
+        for (busy, failed) in [(1, 0), (0, 1), (0, 0)] {
+            bench.poke("erase_busy", busy);
+            bench.poke("erase_failed", failed);
+            let state = read(bench, port::STORAGE_ERASE_STATE.offset);
+            assert_eq!(port::storage_erase::BUSY.get(state), busy);
+            assert_eq!(port::storage_erase::FAILED.get(state), failed);
         }
     });
 }

@@ -13,6 +13,8 @@
 //! cc_f0, aqa_f0, .. ------>|               |---> acknowledge_f0, status_write_f0, status_value (to lifecycle)
 //! alive_f0, enabling_f0, ->|               |---> namespace_write, namespace_row    (to decode)
 //!       errors, counts --->|               |---> arbitration_f0, coalescing_f0, ..  (to queues and irq)
+//!   clearing, window_.. -->|               |---> window_read, window_sqid, window_index (to latency)
+//!   erase_busy, .. ------->|               |---> erase_start, ..                    (to erase)
 //!                          |               |---> firmware_event
 //!                          +---------------+
 //! ```
@@ -29,12 +31,13 @@
 //! 5. A row of the table of namespaces goes to `decode` when firmware commits it: nothing is judged by half of a row.
 //! 6. The alarm compares the higher half of a count of clocks with what firmware asked for.
 //!
+//! 7. A counter of the window LATENCY is asked of `latency`, whose clearing of counters is part of the creation of a submission queue.
+//!
 //! ## Timing
-//! A read is answered after 3 clocks, a write after 2; `firmware_event` follows EVENTS by one clock.
+//! A read is answered after 3 clocks, of a counter of LATENCY a few more, a write after 2; `firmware_event` follows EVENTS by one clock.
 //!
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
-//! Failed commands are of function 0: an [`Outcome`] does not carry its function yet. Nothing is behind the window LATENCY and the erasure of storage.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -95,13 +98,19 @@ fn failed_entry(failed: &Outcome) -> Signal {
         | entry(offset_of!(nvme_spec::SqEntry, cdw10) + 8, (failed.blocks - 1).low(16))
 }
 
+/// Bits of an offset in the window LATENCY, and in the hole behind it.
+const WINDOW_BITS: u32 = address_width(port::LATENCY.bytes);
+
+const _: () = assert!(port::LATENCY.offset.is_multiple_of(1 << WINDOW_BITS));
+
 /// The clocks that ALARM does not look at.
 const ALARM_BITS: std::ops::Range<u32> = port::ALARM_UNIT_LOG2_CLOCKS..port::ALARM_UNIT_LOG2_CLOCKS + 32;
 
 /// What this hardware does with what firmware tells it: CAPABILITIES. Who joins a block to one of these outputs sets its bit.
 const CAPABILITIES: u64 = port::capabilities::NAMESPACE_BASE.mask()
     | port::capabilities::NAMESPACE_FORMAT.mask()
-    | port::capabilities::WEIGHTED_ROUND_ROBIN.mask();
+    | port::capabilities::WEIGHTED_ROUND_ROBIN.mask()
+    | port::capabilities::STORAGE_ERASE.mask();
 
 /// The name of a port that belongs to a function.
 fn of(name: &str, function: u32) -> String {
@@ -236,6 +245,9 @@ impl Block for Mailbox {
         let blocks_done = m.input("blocks_done", 17);
         let write_error = input("write_error");
         let buffer_read_data = m.input("buffer_read_data", 32);
+        let [clearing, window_ready] = ["clearing", "window_ready"].map(input);
+        let [erase_busy, erase_failed] = ["erase_busy", "erase_failed"].map(input);
+        let window_data = m.input("window_data", 32);
 
         // 2. State
         let inbox = fifo_of::<Inbox>(m, "waiting", INBOX_DEPTH);
@@ -272,6 +284,9 @@ impl Block for Mailbox {
         };
         let write_buffer = m.wire("write_buffer", accept & in_buffer(bus.write_address()));
         let read_buffer = m.wire("read_buffer", in_buffer(bus.read_address()));
+        let in_window =
+            bus.read_address().bits(WINDOW_BITS..FIRMWARE_ADDRESS_BITS).eq(port::LATENCY.offset >> WINDOW_BITS);
+        let read_window = m.wire("read_window", in_window);
         let head_lives = m.wire("head_lives", is_alive(inbox.payload().function));
         let discards = m.wire("discards", !head_lives & inbox.valid() & released.can_take());
         let head_shown = m.wire("head_shown", head_lives & inbox.valid());
@@ -296,7 +311,7 @@ impl Block for Mailbox {
             }
         }
         // The buffer answers one clock after its address, which is the read's unless a write needs it.
-        read_settled.set(bus.read() & !read_settled & !write_buffer);
+        read_settled.set(bus.read() & !read_settled & !write_buffer & (!read_window | window_ready));
         let word_bits = 2..2 + address_width(port::BUFFER.bytes / 4);
         m.output("buffer_write", write_buffer);
         m.output(
@@ -414,7 +429,7 @@ impl Block for Mailbox {
                 vector: attribute(&port::queue_attributes::VECTOR),
             });
         });
-        registers.show(&port::QUEUE_STATE, &[(&port::queue_state::BUSY, queue_busy)]);
+        registers.show(&port::QUEUE_STATE, &[(&port::queue_state::BUSY, queue_busy | clearing)]);
         registers.whole(&port::QUEUE_IN_FLIGHT).set(selected_in_flight.zext(32));
 
         // 4. Next state: transfers.
@@ -446,6 +461,7 @@ impl Block for Mailbox {
                 nsid: lit(0u8, 32),
                 operation: EnumSignal::from_signal(to_host.mux(read, write)),
                 target: EnumSignal::of(Target::Buffer),
+                erasure: lit(0u8, 1),
                 lba: lit(0u8, 64),
                 blocks: lit(0u8, 17),
                 sector: lit(0u8, 64),
@@ -571,15 +587,22 @@ impl Block for Mailbox {
                 bank.field(&port::STATUS_SET, field).set(get(status[at].zext(32), field));
             }
         }
-        // Nothing of the storage's erasure is joined yet: CAPABILITIES says so.
-        for field in port::STORAGE_ERASE_STATE.fields {
-            registers.field(&port::STORAGE_ERASE_STATE, field).set(zero(1));
-        }
+        registers.show(
+            &port::STORAGE_ERASE_STATE,
+            &[(&port::storage_erase::BUSY, erase_busy), (&port::storage_erase::FAILED, erase_failed)],
+        );
         let word = m.wire("word", read_entry.mux(entry_word & head_shown.repeat(32), file.port("read_data")));
-        when(bus.read() & read_settled, || bus.answer_read(read_buffer.mux(buffer_read_data, word)));
+        let answer = read_window.mux(window_data, read_buffer.mux(buffer_read_data, word));
+        when(bus.read() & read_settled, || bus.answer_read(answer));
 
         // 5. Outputs
         m.output("select", registers.whole(&port::QUEUE_SELECT));
+        m.output("erase_start", registers.whole(&port::STORAGE_ERASE_START));
+        m.output("erase_sector", pair(&port::STORAGE_ERASE_SECTOR_HIGH, &port::STORAGE_ERASE_SECTOR_LOW));
+        m.output("erase_sectors", registers.whole(&port::STORAGE_ERASE_SECTORS));
+        m.output("window_read", bus.read() & read_window & !read_settled);
+        m.output("window_sqid", registers.whole(&port::LATENCY_SELECT));
+        m.output("window_index", bus.read_address().bits(2..WINDOW_BITS));
         let control = |field: &Field| registers.field(&port::NAMESPACE_CONTROL, field);
         m.output("namespace_write", registers.whole(&port::NAMESPACE_COMMIT));
         m.output("namespace_index", registers.whole(&port::NAMESPACE_SELECT));

@@ -7,9 +7,10 @@
 //!                   +--- slots ---+
 //!        command ->-|             |->- job       to prp_walk
 //!       transfer ->-|             |
-//!       unit_end ->-|             |->- outcome   status 0, and every transfer of firmware
+//!       unit_end ->-|             |->- outcome   status 0, and everything of firmware
 //!   walk_failure ->-|             |->- failure   any other status
 //!                   |             |--> quiet
+//!                   |             |--> finished, reported, .._slot   to latency
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
@@ -20,6 +21,8 @@
 //! 4. When `left` reaches zero the outcome is sent, and the slot's number goes into the FIFO `free`. An outcome that cannot be sent yet waits in one
 //!    of two FIFOs, which have room for all slots.
 //! 5. Slots that were never used since the reset are counted up; then those come back that are free again.
+//!
+//! `finished` tells of each outcome of the first stream that all units have ended, and `reported` that it leaves; then its slot is free.
 //!
 //! Failures have a stream of their own because they wait for firmware, and firmware may be waiting for a transfer of its own.
 //!
@@ -103,6 +106,7 @@ hw_bundle! {
     struct Kind {
         operation: Operation,
         target: Target,
+        erasure: Bits<1>,
         units: Bits<11>,
     }
 }
@@ -116,6 +120,7 @@ hw_bundle! {
         opcode: Bits<8>,
         nsid: Bits<32>,
         target: Target,
+        erasure: Bits<1>,
         lba: Bits<64>,
         blocks: Bits<17>,
     }
@@ -219,7 +224,7 @@ impl Block for Slots {
         let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
         let fails = m.wire("fails", failed_walk_held.mux(failed_walk.status.any(), has_failed | end_fails));
         let over = m.wire("over", ended & left.eq(ended_units));
-        let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage));
+        let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage) & !kind.erasure);
 
         // The outcome that is sent in this clock.
         let done_good = m.wire("done_good", done & !done_failed);
@@ -232,7 +237,12 @@ impl Block for Slots {
         let sent_status = m.wire("sent_status", statuses.lookup(sent_slot).low(STATUS_BITS));
 
         // 4. Next state
-        let new_kind = Kind { operation: EnumSignal::from_signal(operation), target: new.target, units: new_units };
+        let new_kind = Kind {
+            operation: EnumSignal::from_signal(operation),
+            target: new.target,
+            erasure: new.erasure,
+            units: new_units,
+        };
         let new_identity = Identity {
             sqid: new.sqid,
             function: new.function,
@@ -240,6 +250,7 @@ impl Block for Slots {
             opcode: new.opcode,
             nsid: new.nsid,
             target: new.target,
+            erasure: new.erasure,
             lba: new.lba,
             blocks: new.blocks,
         };
@@ -298,6 +309,7 @@ impl Block for Slots {
             opcode: identity.opcode,
             nsid: identity.nsid,
             target: identity.target,
+            erasure: identity.erasure,
             lba: identity.lba,
             blocks: identity.blocks,
             status: sent_status,
@@ -305,6 +317,10 @@ impl Block for Slots {
         when(send_good, || outcome.offer(result));
         when(send_failed, || failure.offer(result));
         m.output("quiet", at_rest);
+        m.output("finished", done_good);
+        m.output("finished_slot", done_slot.zext(8));
+        m.output("reported", send_good);
+        m.output("reported_slot", sent_slot.zext(8));
     }
 }
 

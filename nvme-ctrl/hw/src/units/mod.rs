@@ -11,7 +11,7 @@
 //!   storage_done ->-|             |->- unit_end     to slots
 //!    buffer_done ->-|             |--> loads, stores      to storage_mux
 //!         loaded ->-|             |--> compares, spoilt   to buffer
-//! data_error, ..   -->|             |
+//! data_error, ..   -->|             |--> begun, answered, .._slot   to latency
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
@@ -25,6 +25,8 @@
 //!
 //! Everything that may happen to a unit sets a bit of its own, in any order and in the same clock, so `written`, `loaded` and the two `done` streams
 //! are never made to wait.
+//!
+//! `begun` and `answered` tell, by the slot of the command, that a Write was started and, a clock later, that the storage has said how a unit ended.
 //!
 //! ## Sequences
 //! What needs the bounce is a *sequence* of units of one command, and never in flight together with anything else. [`Turn`] says where a unit stands:
@@ -201,6 +203,8 @@ impl Block for Units {
         let free_found = m.reg("free_found", clock, false);
         let ended_tag = m.reg_without_reset("ended_tag", clock, tag_bits);
         let ended_found = m.reg("ended_found", clock, false);
+        let answered = m.reg("storage_answered", clock, false);
+        let answered_slot = m.reg_without_reset("storage_answered_slot", clock, 8);
 
         // 3. Conditions
         let bit_of = |tag: Signal, happens: Signal| one_hot(tag.low(tag_bits), units) & happens.repeat(units);
@@ -300,7 +304,14 @@ impl Block for Units {
             ended_found.set(over.any() | data_is_last | done_is_last);
         });
 
+        answered.set(storage_done.valid());
+        answered_slot.set(slots.lookup(done_tag));
+
         // 5. Outputs
+        m.output("begun", start_write);
+        m.output("begun_slot", slots.lookup(arrival.tag.low(tag_bits)));
+        m.output("answered", answered);
+        m.output("answered_slot", answered_slot);
         let place = UnitPlace {
             tag: free_tag.zext(8),
             function: unit.function,

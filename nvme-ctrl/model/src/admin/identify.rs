@@ -4,7 +4,7 @@ use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, padded, vwc, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
-    CTRATT_LONG_HOST_IDENTIFIER, FRMW, IDENTIFY_BYTES, MODEL_NUMBER, NMIC_SHARED, NQN_UUID_PREFIX,
+    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, IDENTIFY_BYTES, MODEL_NUMBER, NMIC_SHARED, NQN_UUID_PREFIX,
     NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
 };
 use nvme_spec::limits::{
@@ -108,6 +108,7 @@ impl Controller {
         data.nsze = blocks;
         data.ncap = blocks;
         data.nuse = blocks;
+        data.dlfeat = if self.config.can_erase { DLFEAT_READS_ZERO } else { 0 };
         let formats = self.subsystem.formats();
         data.flbas = formats.iter().position(|bytes| *bytes == namespace.lba_bytes).unwrap_or(0) as u8;
         data.nmic = u8::from(namespace.is_shared) * NMIC_SHARED;
@@ -142,7 +143,7 @@ impl Controller {
         data.cqes = CQ_ENTRY_LOG2_BYTES << 4 | CQ_ENTRY_LOG2_BYTES;
         data.nn = subsystem.highest_nsid().into();
         data.mnan = subsystem.highest_nsid().into();
-        data.oncs = oncs::ALL.into();
+        data.oncs = (oncs::ALL | if self.config.can_erase { oncs::DATASET_MANAGEMENT } else { 0 }).into();
         data.oacs = (oacs::FORMAT | oacs::FIRMWARE).into();
         data.oaes = NOTICES.into();
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();
@@ -154,7 +155,7 @@ impl Controller {
             data.tnvmcap = u128::from(subsystem.capacity).into();
             data.unvmcap = u128::from(subsystem.unallocated()).into();
         }
-        if self.config.can_sanitize {
+        if self.config.can_erase {
             data.sanicap = (capabilities::BLOCK_ERASE | capabilities::NOTHING_ELSE_MODIFIED).into();
         }
         if subsystem.controllers() > 1 {

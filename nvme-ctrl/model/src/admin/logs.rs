@@ -114,11 +114,12 @@ impl Controller {
         let admin = admin.map(|opcode| (u32::from(opcode) * 4, effects::of(opcode, true)));
         let io = io::ALL
             .iter()
+            .filter(|(opcode, _)| *opcode != io::DATASET_MANAGEMENT || self.config.can_erase)
             .map(|(opcode, _)| (effects::IO_OFFSET + u32::from(*opcode) * 4, effects::of(*opcode, false)));
         table(effects::BYTES, admin.chain(io))
     }
 
-    /// The model takes no time in any phase that it could tell of: all histograms are empty.
+    /// The model takes no time in any phase that it could tell of: the first counter of each phase counts all commands.
     fn latency(&self) -> Vec<u8> {
         let features = &self.admin.features;
         let submission = features.granted_submission_queues(&self.config);
@@ -131,7 +132,12 @@ impl Controller {
         head.clock_hz = CORE_HZ.into();
         head.clock = self.clock.into();
         let mut page = head.as_bytes().to_vec();
-        page.resize(page.len() + usize::from(queues) * size_of::<QueueLatency>(), 0);
+        for number in 1..=usize::from(queues) {
+            let mut queue = QueueLatency::new_zeroed();
+            let commands = self.submission.get(number).and_then(Option::as_ref).map_or(0, |queue| queue.fast_commands);
+            queue.phases.iter_mut().for_each(|phase| phase[0] = commands.into());
+            page.extend(queue.as_bytes());
+        }
         page
     }
 
@@ -139,7 +145,7 @@ impl Controller {
         Ok(match log_page {
             lid::SUPPORTED_LOG_PAGES => {
                 let known = lid::ALL.iter().map(|(known, _)| *known);
-                let there = known.filter(|known| *known != lid::SANITIZE_STATUS || self.config.can_sanitize);
+                let there = known.filter(|known| *known != lid::SANITIZE_STATUS || self.config.can_erase);
                 let listed = there.map(|there| (u32::from(there) * 4, LOG_PAGE_SUPPORTED));
                 table(SUPPORTED_LOG_PAGES_BYTES, listed)
             }
@@ -154,7 +160,7 @@ impl Controller {
                 table(CHANGED_NAMESPACES_ENTRIES * 4, listed)
             }
             lid::COMMANDS_SUPPORTED_AND_EFFECTS => self.effects(),
-            lid::SANITIZE_STATUS if self.config.can_sanitize => self.subsystem.sanitize_log().as_bytes().to_vec(),
+            lid::SANITIZE_STATUS if self.config.can_erase => self.subsystem.sanitize_log().as_bytes().to_vec(),
             lid::LATENCY => self.latency(),
             _ => return Err(Status::INVALID_LOG_PAGE),
         })

@@ -129,7 +129,7 @@ impl Controller {
     pub(super) fn has_admin_command(&self, code: u8) -> bool {
         match code {
             admin::NAMESPACE_MANAGEMENT | admin::NAMESPACE_ATTACHMENT => self.config.is_managed,
-            admin::SANITIZE => self.config.can_sanitize,
+            admin::SANITIZE => self.config.can_erase,
             _ => admin::ALL.iter().any(|(known, _)| *known == code),
         }
     }

@@ -120,10 +120,12 @@ impl Controller {
 
     pub(super) fn format_nvm(&mut self, entry: &SqEntry) -> Result<u32, Status> {
         let wanted = entry.cdw(10);
-        // Secure Erase Settings: nothing can be erased on request.
-        if wanted >> 9 & 7 != 0 {
-            return Err(Status::INVALID_FIELD);
-        }
+        // Secure Erase Settings: nothing, or User Data Erase.
+        let erases = match wanted >> 9 & 7 {
+            0 => false,
+            1 if self.config.can_erase => true,
+            _ => return Err(Status::INVALID_FIELD),
+        };
         let formats = self.subsystem.formats();
         let lba_bytes = formats.get((wanted & 0xF) as usize).copied();
         // Metadata, protection information and the upper bits of the format.
@@ -147,7 +149,10 @@ impl Controller {
             let bytes = namespace.blocks * u64::from(namespace.lba_bytes);
             namespace.lba_bytes = lba_bytes;
             namespace.blocks = bytes / u64::from(lba_bytes);
-            let attached = namespace.attached.clone();
+            let (at, attached) = (namespace.at, namespace.attached.clone());
+            if erases {
+                self.subsystem.storage.erase(at, bytes);
+            }
             self.subsystem.namespace_changed(nsid, &attached, self.function);
         }
         Ok(0)

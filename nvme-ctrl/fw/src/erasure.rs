@@ -1,0 +1,113 @@
+//! Erasures of the storage for commands, of which one goes on at a time: until it has ended no command is taken from the inbox.
+//!
+//! A command's erasure goes on when its function is reset: half of a namespace must not keep what the host wanted to be erased.
+
+use nvme_spec::limits::{ERASE_UNITS_PER_STEP, ERASURE_RANGES, SECTOR_BYTES, STORAGE_UNIT_BYTES};
+use nvme_spec::Status;
+use soc_hal::Mmio;
+
+use crate::list::List;
+use crate::request::Request;
+use crate::Firmware;
+
+/// Sectors of a unit of the storage.
+pub(crate) const SECTORS_PER_UNIT: u64 = (STORAGE_UNIT_BYTES / SECTOR_BYTES) as u64;
+
+/// Log2 of the bytes of a sector.
+pub(crate) const SECTOR_SHIFT: u8 = SECTOR_BYTES.trailing_zeros() as u8;
+
+/// Sectors that the hardware is asked to erase at a time.
+const STEP_SECTORS: u64 = ERASE_UNITS_PER_STEP * SECTORS_PER_UNIT;
+
+/// Sectors of the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) sector: u64,
+    pub(crate) sectors: u64,
+}
+
+/// What is erased for a command.
+pub(crate) struct Erasure {
+    /// The command, unless its function has been reset, and dword 0 of its completion.
+    command: Option<(Request, u32)>,
+    /// A namespace that there is only if its erasure succeeds.
+    creates: Option<u32>,
+    is_going_on: bool,
+    /// What is left to do; the hardware may be at the sectors before the first one.
+    extents: List<Extent, { ERASURE_RANGES as usize }>,
+}
+
+impl Erasure {
+    pub(crate) const fn new() -> Self {
+        Self { command: None, creates: None, is_going_on: false, extents: List::new() }
+    }
+
+    pub(crate) const fn is_going_on(&self) -> bool {
+        self.is_going_on
+    }
+
+    /// Adds to what the next command erases.
+    pub(crate) fn add(&mut self, extent: Extent) {
+        assert!(!self.is_going_on, "one erasure at a time");
+        if extent.sectors != 0 {
+            self.extents.push(extent);
+        }
+    }
+
+    pub(crate) fn drop_function(&mut self, function: u8) {
+        self.command = self.command.filter(|(request, _)| request.function != function);
+    }
+}
+
+impl<M: Mmio> Firmware<M> {
+    /// Erases all of a namespace that was created for the command, which is completed then.
+    pub(crate) fn begin_creation(&mut self, request: &Request, nsid: u32) {
+        self.erasure.creates = Some(nsid);
+        self.add_namespace_to_erasure(nsid);
+        self.begin_erasure(request, nsid);
+    }
+
+    /// Erases what was added, and completes the command then.
+    pub(crate) fn begin_erasure(&mut self, request: &Request, result: u32) {
+        self.erasure.command = Some((*request, result));
+        self.erasure.is_going_on = true;
+        self.erase_next();
+    }
+
+    /// Goes on with an erasure.
+    pub(crate) fn poll_erasure(&mut self) {
+        if !self.erasure.is_going_on {
+            return;
+        }
+        match self.port.erased() {
+            None => {}
+            Some(Ok(())) => self.erase_next(),
+            Some(Err(status)) => self.end_erasure(Err(status)),
+        }
+    }
+
+    fn erase_next(&mut self) {
+        if self.erasure.extents.is_empty() {
+            return self.end_erasure(Ok(()));
+        }
+        let Extent { sector, sectors } = self.erasure.extents.remove(0);
+        let step = sectors.min(STEP_SECTORS);
+        self.port.erase(sector, step as u32);
+        if step < sectors {
+            self.erasure.extents.push(Extent { sector: sector + step, sectors: sectors - step });
+        }
+    }
+
+    fn end_erasure(&mut self, ended: Result<(), Status>) {
+        let Erasure { command, creates, .. } = core::mem::replace(&mut self.erasure, Erasure::new());
+        if let Some(nsid) = creates.filter(|_| ended.is_err()) {
+            self.namespaces.delete(nsid);
+            self.write_namespace(nsid);
+        }
+        match (command, ended) {
+            (Some((request, result)), Ok(())) => self.complete(request.place, result),
+            (Some((request, _)), Err(status)) => self.refuse(&request, status),
+            (None, _) => {}
+        }
+    }
+}

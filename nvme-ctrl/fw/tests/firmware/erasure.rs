@@ -1,0 +1,163 @@
+//! Commands that erase: Format with User Data Erase, creation of a namespace, Dataset Management. Groups K12 to K15, N1 and N5.
+
+use nvme_spec::dataset::DatasetRange;
+use nvme_spec::firmware_port::capabilities::{NAMESPACE_BASE, NAMESPACE_FORMAT, STORAGE_ERASE};
+use nvme_spec::identify::{IdentifyController, IdentifyNamespace};
+use nvme_spec::opcode::{admin, io};
+use nvme_spec::{SqEntry, Status};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+use crate::bench::{command, create_cq, create_sq, identify, Bench, DATA, PRIVATE_BLOCKS, SHARED_BLOCKS};
+
+/// The slot of I/O queue 1 of function 0.
+const SLOT: u8 = 2;
+
+/// Sectors that are erased at a time.
+const STEP: u32 = 1 << 17;
+
+fn ready() -> Bench {
+    let capabilities = NAMESPACE_BASE.mask() | NAMESPACE_FORMAT.mask() | STORAGE_ERASE.mask();
+    let mut bench = Bench::with(2, capabilities as u32);
+    bench.execute(0, create_cq(1, 16)).ok();
+    bench.execute(0, create_sq(1, 16, 1)).ok();
+    bench
+}
+
+fn erased(bench: &mut Bench) -> Vec<(u32, u32)> {
+    std::mem::take(&mut bench.port().erased)
+}
+
+/// Dataset Management with these ranges of first block and length.
+fn manage(bench: &mut Bench, attributes: u32, ranges: &[(u64, u32)]) -> SqEntry {
+    let wire = ranges.iter().flat_map(|(lba, blocks)| {
+        let range = DatasetRange { attributes: 0x55.into(), blocks: (*blocks).into(), lba: (*lba).into() };
+        range.as_bytes().to_vec()
+    });
+    bench.port().host_data.insert(DATA, wire.collect());
+    command(io::DATASET_MANAGEMENT, 1, &[ranges.len() as u32 - 1, attributes])
+}
+
+const DEALLOCATE: u32 = 4;
+
+/// N5, N7: a format erases if it is asked to, one namespace or all of them, and ends when that has.
+#[test]
+fn a_format_erases_on_request() {
+    let mut bench = ready();
+    let format = |nsid, cdw10| command(admin::FORMAT_NVM, nsid, &[cdw10]);
+    bench.admin(format(1, 0)).ok();
+    assert_eq!(erased(&mut bench), []);
+    bench.admin(format(1, 1 << 9)).ok();
+    assert_eq!(erased(&mut bench), [(0, PRIVATE_BLOCKS as u32)]);
+    bench.admin(format(0xFFFF_FFFF, 1 << 9 | 1)).ok();
+    assert_eq!(bench.port().rows[0].lba_shift, 12);
+    let (private, shared) = (PRIVATE_BLOCKS as u32, SHARED_BLOCKS as u32);
+    assert_eq!(erased(&mut bench), [(0, private), (private, shared)]);
+    for erase in 2..8 {
+        bench.refused(format(1, erase << 9), Status::INVALID_FIELD);
+    }
+    bench.port().erase_fails = true;
+    assert_eq!(bench.admin(format(1, 1 << 9)).status.code(), Status::WRITE_FAULT);
+}
+
+/// Without the hardware's help nothing is erased, and nothing is announced.
+#[test]
+fn nothing_is_erased_if_the_hardware_cannot() {
+    let mut bench = Bench::with(2, NAMESPACE_BASE.mask() as u32);
+    bench.execute(0, create_cq(1, 16)).ok();
+    bench.execute(0, create_sq(1, 16, 1)).ok();
+    bench.refused(command(admin::FORMAT_NVM, 1, &[1 << 9]), Status::INVALID_FIELD);
+    let entry = manage(&mut bench, DEALLOCATE, &[(0, 1)]);
+    assert_eq!(bench.execute(SLOT, entry).status.code(), Status::INVALID_OPCODE);
+    let controller = IdentifyController::read_from_bytes(&bench.admin(identify(1, 0)).data()).unwrap();
+    assert_eq!(controller.oncs.get() & 1 << 2, 0);
+    let namespace = IdentifyNamespace::read_from_bytes(&bench.admin(identify(0, 1)).data()).unwrap();
+    assert_eq!(namespace.dlfeat, 0);
+}
+
+/// N1: a namespace does not show what was in its place; without that it is not created.
+#[test]
+fn a_created_namespace_is_erased() {
+    let mut bench = ready();
+    let mut wanted = IdentifyNamespace::new_zeroed();
+    (wanted.nsze, wanted.ncap) = (0x1000.into(), 0x1000.into());
+    let mut create = |bench: &mut Bench| {
+        bench.port().host_data.insert(DATA, wanted.as_bytes().to_vec());
+        bench.admin(command(admin::NAMESPACE_MANAGEMENT, 0, &[0]))
+    };
+    assert_eq!(create(&mut bench).ok(), 3);
+    let end = (PRIVATE_BLOCKS + SHARED_BLOCKS) as u32;
+    assert_eq!(erased(&mut bench), [(end, 0x1000)]);
+    bench.port().erase_fails = true;
+    assert_eq!(create(&mut bench).status.code(), Status::WRITE_FAULT);
+    bench.port().erase_fails = false;
+    assert_eq!(create(&mut bench).ok(), 4, "the identifier was given back");
+}
+
+/// K12 to K15: all ranges are looked at, then their blocks are erased.
+#[test]
+fn deallocated_blocks_are_erased() {
+    let mut bench = ready();
+    let controller = IdentifyController::read_from_bytes(&bench.admin(identify(1, 0)).data()).unwrap();
+    assert_eq!(controller.oncs.get() & 1 << 2, 1 << 2);
+    let namespace = IdentifyNamespace::read_from_bytes(&bench.admin(identify(0, 1)).data()).unwrap();
+    assert_eq!(namespace.dlfeat, 1, "they read as zero");
+    let entry = manage(&mut bench, DEALLOCATE, &[(5, 3), (7, 0), (PRIVATE_BLOCKS - 1, 1), (4, 2)]);
+    bench.execute(SLOT, entry).ok();
+    assert_eq!(erased(&mut bench), [(5, 3), (PRIVATE_BLOCKS as u32 - 1, 1), (4, 2)]);
+    let entry = manage(&mut bench, DEALLOCATE, &[(0, 1); 256]);
+    bench.execute(SLOT, entry).ok();
+    assert_eq!(erased(&mut bench), [(0, 1); 256]);
+    let entry = manage(&mut bench, DEALLOCATE, &[(9, 0)]);
+    bench.execute(SLOT, entry).ok();
+    for attributes in [0, 1, 2, 3] {
+        let entry = manage(&mut bench, attributes, &[(0, 1), (u64::MAX, 1)]);
+        bench.execute(SLOT, entry).ok();
+    }
+    let wrong = [(PRIVATE_BLOCKS, 1), (PRIVATE_BLOCKS - 1, 2), (u64::MAX, 1), (0, u32::MAX)];
+    for range in wrong {
+        let entry = manage(&mut bench, DEALLOCATE, &[(0, 1), range, (1, 1)]);
+        assert_eq!(bench.execute(SLOT, entry).status.code(), Status::LBA_OUT_OF_RANGE, "{range:?}");
+    }
+    let entry = SqEntry { nsid: 9.into(), ..manage(&mut bench, DEALLOCATE, &[(0, 1)]) };
+    assert_eq!(bench.execute(SLOT, entry).status.code(), Status::INVALID_NAMESPACE);
+    assert_eq!(erased(&mut bench), [], "nothing of all these");
+    // A namespace of large blocks has eight sectors in each.
+    bench.admin(command(admin::FORMAT_NVM, 1, &[1])).ok();
+    let entry = manage(&mut bench, DEALLOCATE, &[(5, 3)]);
+    bench.execute(SLOT, entry).ok();
+    assert_eq!(erased(&mut bench), [(40, 24)]);
+    bench.port().erase_fails = true;
+    let entry = manage(&mut bench, DEALLOCATE, &[(5, 3), (9, 1)]);
+    assert_eq!(bench.execute(SLOT, entry).status.code(), Status::WRITE_FAULT);
+    assert_eq!(erased(&mut bench), [(40, 24)], "the first failure ends it");
+}
+
+/// Other commands wait until an erasure has ended, which goes on when its function is reset.
+#[test]
+fn an_erasure_outlives_its_function() {
+    let mut bench = ready();
+    let entry = manage(&mut bench, DEALLOCATE, &[(1, 1), (2, 1), (3, 1)]);
+    let cid = bench.submit(SLOT, entry);
+    while bench.port().erased.is_empty() {
+        bench.polls(1);
+    }
+    assert_eq!(bench.port().erased, [(1, 1)]);
+    bench.reset();
+    assert!(bench.completions_of(SLOT, cid).is_empty());
+    bench.admin(identify(1, 0)).ok();
+    assert_eq!(erased(&mut bench), [(1, 1), (2, 1), (3, 1)]);
+    assert!(bench.completions_of(SLOT, cid).is_empty());
+}
+
+/// Long ranges are erased in steps.
+#[test]
+fn long_ranges_are_erased_in_steps() {
+    let mut bench = ready();
+    bench.admin(command(admin::FORMAT_NVM, 1, &[1])).ok();
+    let blocks = PRIVATE_BLOCKS as u32 / 8;
+    let entry = manage(&mut bench, DEALLOCATE, &[(0, blocks); 256]);
+    bench.execute(SLOT, entry).ok();
+    let steps = erased(&mut bench);
+    assert!(steps.iter().all(|(_, sectors)| *sectors <= STEP));
+    assert_eq!(steps.iter().map(|(_, sectors)| sectors).sum::<u32>(), 256 * PRIVATE_BLOCKS as u32);
+}
