@@ -11,9 +11,17 @@ use crate::host::{HostError, HostPort};
 use crate::prp::{walk, Segment};
 use crate::storage::Storage;
 
-/// A Read or Write under way: one segment of host memory is moved at a time.
+/// What is done with the data of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Write,
+    Read,
+    Compare,
+}
+
+/// A Read, Write or Compare under way: one segment of host memory is moved at a time.
 pub(crate) struct Move {
-    is_write: bool,
+    way: Way,
     function: u8,
     /// Where the data is in the storage, in bytes.
     at: u64,
@@ -30,10 +38,9 @@ impl Move {
     pub(crate) fn advance(&mut self, host: &mut dyn HostPort, storage: &mut Storage) -> Option<Result<(), Status>> {
         let segment = self.segments[self.next];
         let part = &mut self.data[self.moved..][..segment.bytes as usize];
-        let result = if self.is_write {
-            host.read(self.function, segment.address, part)
-        } else {
-            host.write(self.function, segment.address, part)
+        let result = match self.way {
+            Way::Write | Way::Compare => host.read(self.function, segment.address, part),
+            Way::Read => host.write(self.function, segment.address, part),
         };
         if let Err(HostError) = result {
             return Some(Err(Status::DATA_TRANSFER_ERROR));
@@ -43,8 +50,16 @@ impl Move {
         if self.next < self.segments.len() {
             return None;
         }
-        if self.is_write {
-            storage.write(self.at, &self.data);
+        match self.way {
+            Way::Write => storage.write(self.at, &self.data),
+            Way::Read => {}
+            Way::Compare => {
+                let mut stored = vec![0; self.data.len()];
+                storage.read(self.at, &mut stored);
+                if stored != self.data {
+                    return Some(Err(Status::COMPARE_FAILURE));
+                }
+            }
         }
         Some(Ok(()))
     }
@@ -59,8 +74,9 @@ impl Controller {
         match decode_io(entry, &namespace, &limits)? {
             // Without a volatile write cache all data is durable when its command completes.
             IoCommand::Flush => Ok(None),
-            IoCommand::Write(transfer) => self.movement(nsid, &transfer, true, host).map(Some),
-            IoCommand::Read(transfer) => self.movement(nsid, &transfer, false, host).map(Some),
+            IoCommand::Write(transfer) => self.movement(nsid, &transfer, Way::Write, host).map(Some),
+            IoCommand::Read(transfer) => self.movement(nsid, &transfer, Way::Read, host).map(Some),
+            IoCommand::Compare(transfer) => self.movement(nsid, &transfer, Way::Compare, host).map(Some),
             IoCommand::WriteZeroes(range) => {
                 let (at, bytes) = self.place(nsid, range)?;
                 self.subsystem.storage.write(at, &vec![0; bytes]);
@@ -71,20 +87,14 @@ impl Controller {
         }
     }
 
-    fn movement(
-        &self,
-        nsid: u32,
-        transfer: &Transfer,
-        is_write: bool,
-        host: &mut dyn HostPort,
-    ) -> Result<Move, Status> {
+    fn movement(&self, nsid: u32, transfer: &Transfer, way: Way, host: &mut dyn HostPort) -> Result<Move, Status> {
         let (at, bytes) = self.place(nsid, transfer.range)?;
         let segments = walk(host, self.function, transfer.prp, bytes as u64)?;
         let mut data = vec![0; bytes];
-        if !is_write {
+        if way == Way::Read {
             self.subsystem.storage.read(at, &mut data);
         }
-        Ok(Move { is_write, function: self.function, at, data, segments, next: 0, moved: 0 })
+        Ok(Move { way, function: self.function, at, data, segments, next: 0, moved: 0 })
     }
 
     /// Dataset Management: blocks that are deallocated read as zero, and everything else is a hint.

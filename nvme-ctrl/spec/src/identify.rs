@@ -288,6 +288,8 @@ pub const DLFEAT_READS_ZERO: u8 = 1;
 
 /// Bits of Identify Controller, ONCS.
 pub mod oncs {
+    /// Compare.
+    pub const COMPARE: u16 = 1;
     /// Dataset Management; only where the storage can be erased.
     pub const DATASET_MANAGEMENT: u16 = 1 << 2;
     /// Write Zeroes.
@@ -300,7 +302,7 @@ pub mod oncs {
     pub const VERIFY: u16 = 1 << 7;
 
     /// What this controller always has.
-    pub const ALL: u16 = WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
+    pub const ALL: u16 = COMPARE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
 }
 
 /// Identify Controller data structure of the NVM command set. NVM Command Set, "I/O Command Set specific Identify Controller data structure".

@@ -726,7 +726,9 @@ impl<'d> Run<'d> {
             // Every command that changes blocks is to be named here.
             let lbas = match self.decode(&entry) {
                 Ok(IoCommand::Write(Transfer { range, .. }) | IoCommand::WriteZeroes(range)) => Some(range.range()),
-                Ok(IoCommand::Read(_) | IoCommand::Verify(_) | IoCommand::Flush) | Err(_) => None,
+                Ok(IoCommand::Read(_) | IoCommand::Compare(_) | IoCommand::Verify(_) | IoCommand::Flush) | Err(_) => {
+                    None
+                }
             };
             let writes = lbas.map(|lbas| (lbas.clone(), self.shadow.begin_unknown(lbas)));
             self.submit(queue, entry, Kind::Garbage { writes }, &[])?;
@@ -915,6 +917,7 @@ impl<'d> Run<'d> {
             Status::DATA_TRANSFER_ERROR => self.is_stressed,
             Status::INTERNAL_ERROR => self.is_stressed || self.has_media_errors(),
             Status::UNRECOVERED_READ_ERROR | Status::WRITE_FAULT => self.has_media_errors(),
+            Status::COMPARE_FAILURE => true,
             Status::ABORT_REQUESTED => self.aborts.contains(&(u32::from(queue), u32::from(cid))),
             Status::ABORTED_SQ_DELETION => self.submission.get(&queue).is_some_and(|queue| queue.is_leaving),
             _ => false,

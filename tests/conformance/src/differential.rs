@@ -90,6 +90,7 @@ impl Case {
                 io::WRITE,
                 io::WRITE_ZEROES,
                 io::VERIFY,
+                io::COMPARE,
                 io::FLUSH,
                 0x7B,
             ]),

@@ -4,6 +4,7 @@ use super::PrpWalk;
 use crate::io_engine::bench::bytes::Bytes;
 use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls};
 use crate::types::{reader, Operation, Target, BEAT_BYTES};
+use crate::units::Turn;
 use nvme_spec::limits::SECTOR_BYTES;
 use nvme_spec::Status;
 use rtl_hdl::bench::{Bench, Fields, Rng};
@@ -15,7 +16,7 @@ const LINE: u64 = BEAT_BYTES as u64;
 const SECTOR: u64 = SECTOR_BYTES as u64;
 
 /// What a unit repeats of its job.
-const REPEATED: [&str; 6] = ["slot", "function", "operation", "target", "nsid", "fua"];
+const REPEATED: [&str; 4] = ["slot", "function", "nsid", "fua"];
 
 /// A job, and what must come of it.
 struct Expected {
@@ -66,13 +67,18 @@ fn page(rng: &mut Rng) -> u64 {
     rng.next_u64() & !(PAGE - 1)
 }
 
+/// Whether PRPs are looked at.
+fn moves_data(operation: Operation) -> bool {
+    matches!(operation, Operation::Write | Operation::Read | Operation::Compare)
+}
+
 /// A job with random addresses; its list, if it has one, is put into `memory`.
 fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let function = rng.below(256);
     let other = *rng.pick(&[Operation::Flush, Operation::WriteZeroes, Operation::Verify]);
-    let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Read, other]);
-    let moves_data = matches!(operation, Operation::Write | Operation::Read);
-    let target = if rng.below(4) == 0 { Target::Buffer } else { Target::Storage };
+    let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Compare, other]);
+    let moves_data = moves_data(operation);
+    let target = if rng.below(4) == 0 && operation != Operation::Compare { Target::Buffer } else { Target::Storage };
     // Transfers of firmware have any number of dwords.
     let step = if target == Target::Buffer { 4 } else { SECTOR };
     let bytes_max = 512 * *rng.pick(&[1, 8, 16, 40, 300, 2200]);
@@ -125,16 +131,36 @@ fn job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     expect(prp2 + if misplaced { 1 << rng.below(3) } else { 0 }, askew || misplaced, memory)
 }
 
-/// Number, first line, lines, lines in the first page, second page, begin, end, beats, sector and sectors of each unit.
-type UnitValues = [u64; 10];
+/// Number, first line, lines, lines in the first page, second page, begin, end, beats, sector and sectors of each unit; operation, target and turn.
+type UnitValues = ([u64; 10], [u64; 3]);
 
 impl Expected {
     fn units(&self) -> Vec<UnitValues> {
-        if !matches!(self.operation, Operation::Write | Operation::Read) {
+        let kinds: &[_] = match self.operation {
+            Operation::Compare => {
+                &[(Operation::Write, Target::Bounce, Turn::Begin), (Operation::Compare, Target::Storage, Turn::Finish)]
+            }
+            operation => &[(operation, self.target, Turn::Free)],
+        };
+        let unit = |values: [u64; 10]| {
+            kinds.iter().map(move |(operation, target, turn)| {
+                let mut values = values;
+                if *target != Target::Storage {
+                    values[9] = 0;
+                }
+                (values, [operation.code(), target.code(), turn.code()])
+            })
+        };
+        self.pieces().into_iter().flat_map(unit).collect()
+    }
+
+    /// The values of each piece of the data.
+    fn pieces(&self) -> Vec<[u64; 10]> {
+        if !moves_data(self.operation) {
             // Nothing but `beats` of the place means something.
             let unit = |k: u64| {
                 let bytes = PAGE.min(self.bytes - PAGE * k);
-                let sectors = if self.target == Target::Storage { bytes / SECTOR } else { 0 };
+                let sectors = bytes / SECTOR;
                 [self.slot, 0, 0, 0, 0, 0, 0, bytes.div_ceil(LINE), self.sector + PAGE / SECTOR * k, sectors]
             };
             return (0..self.bytes.div_ceil(PAGE).max(1)).map(unit).collect();
@@ -151,7 +177,7 @@ impl Expected {
                 let first = (self.pages[k as usize] + offset) / LINE;
                 let [begin, end] = [offset, offset + bytes].map(|at| at / 4 % 16);
                 let sector = self.sector + PAGE / SECTOR * k;
-                let sectors = if self.target == Target::Storage { bytes / SECTOR } else { 0 };
+                let sectors = bytes / SECTOR;
                 [self.slot, first, lines, lines_first, second, begin, end, bytes.div_ceil(LINE), sector, sectors]
             })
         };
@@ -184,13 +210,15 @@ fn values_of(unit: &Fields) -> UnitValues {
     let place = |name: &str| unit.get(&format!("place_{name}"));
     let [slot, sector, beats] = ["slot", "sector", "place_beats"].map(|name| unit.get(name));
     let sectors = if unit.get("target") == Target::Storage.code() { unit.get("sectors") } else { 0 };
-    if ![Operation::Write, Operation::Read].iter().any(|moves_data| unit.get("operation") == moves_data.code()) {
-        return [slot, 0, 0, 0, 0, 0, 0, beats, sector, sectors];
+    let kind = ["operation", "target", "turn"].map(|name| unit.get(name));
+    assert_eq!(unit.get("at"), 0);
+    if !moves_data(Operation::VARIANTS[kind[0] as usize]) {
+        return ([slot, 0, 0, 0, 0, 0, 0, beats, sector, sectors], kind);
     }
     let second = if place("lines") != place("lines_first") { place("second") } else { 0 };
     let [first, lines, lines_first] = ["first", "lines", "lines_first"].map(place);
     let [begin, end] = ["begin", "end"].map(place);
-    [slot, first, lines, lines_first, second, begin, end, beats, sector, sectors]
+    ([slot, first, lines, lines_first, second, begin, end, beats, sector, sectors], kind)
 }
 
 #[test]
@@ -203,7 +231,8 @@ fn cuts_every_command_into_its_units() {
         let lines = jobs.iter().flat_map(|job| job.lines.iter().map(|line| (job.function, *line)));
         let mut lines: VecDeque<(u64, u64)> = lines.collect();
         let failed = jobs.iter().filter_map(|job| {
-            let units = || job.bytes.div_ceil(PAGE) - job.units().len() as u64;
+            let kinds = if job.operation == Operation::Compare { 2 } else { 1 };
+            let units = || kinds * job.bytes.div_ceil(PAGE) - job.units().len() as u64;
             job.failure.map(|status| [job.slot, units(), status.raw().into()])
         });
         let mut failures: VecDeque<[u64; 3]> = failed.collect();

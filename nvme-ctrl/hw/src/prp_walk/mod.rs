@@ -28,11 +28,12 @@
 //! 1. `Start` waits for a job, which stays on the input until its last unit has been offered. If the first unit lies in one page it is offered next.
 //! 2. `Entry` takes the next page address, if the unit needs one, from PRP2 or from `line`, which holds eight entries of the list.
 //! 3. `Request` and `Collect` read the next line of the list.
-//! 4. `Offer` offers the unit.
+//! 4. `Offer` offers the unit. Of a Compare it offers two: one that brings the data of the host into the bounce, and the Compare itself. They are a
+//!    sequence: see [`units`](crate::units).
 //! 5. `Fail` ends the units that are left. Units offered before are carried out: their data is undefined for a command that failed.
 //!
 //! ## Timing
-//! Two clocks for a command of one page, three for one of one unit in two pages, two clocks for each further one, and host latency + 3 clocks for every line of the list.
+//! Two clocks for a command of one page, three for one of one unit in two pages, two clocks for each further one, one more for each of a Compare, and host latency + 3 clocks for every line of the list.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -42,10 +43,12 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::buffer::DWORD_INDEX_BITS;
 use crate::slots::{units_of, Job, WalkFailure};
-use crate::types::{is_one_of, reader, HostBeat, HostRead, Operation, Target, BEAT_BYTES};
+use crate::types::{choose, is_one_of, reader, HostBeat, HostRead, Operation, Target, BEAT_BYTES};
+use crate::units::Turn;
 use nvme_spec::{limits, Status};
-use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, Bits, Block, Module, Signal};
+use rtl_hdl::{cat, hw_bundle, hw_enum, lit, switch, when, Bits, Block, EnumSignal, Module, Signal};
 
 #[cfg(test)]
 mod bench;
@@ -92,6 +95,10 @@ hw_bundle! {
         pub whole: Bits<1>,
         /// Force unit access.
         pub fua: Bits<1>,
+        /// Which other units may be in flight.
+        pub turn: Turn,
+        /// Dword of the buffer or of the bounce at which the data begins; 0 for the storage.
+        pub at: Bits<10>,
         /// Where the data lies; meaningless if none moves, but for `beats`.
         pub place: Place,
     }
@@ -160,9 +167,13 @@ impl Block for PrpWalk {
         let line = m.reg_without_reset("line", clock, 512);
         let line_known = m.reg("line_known", clock, false);
         let host_error = m.reg("host_error", clock, false);
+        // The next unit fills the bounce for a Compare.
+        let fills = m.reg("fills", clock, false);
 
         // 3. Conditions
-        let has_data = m.wire("has_data", is_one_of(job.operation, &[Operation::Write, Operation::Read]));
+        let has_data =
+            m.wire("has_data", is_one_of(job.operation, &[Operation::Write, Operation::Read, Operation::Compare]));
+        let is_compare = m.wire("is_compare", job.operation.is(Operation::Compare));
         let offset = m.wire("offset", job.prp1.low(OFFSET_BITS) & has_data.repeat(OFFSET_BITS));
         let pages = m.wire("pages", pages_of(offset, job.bytes));
         let misplaced = m.wire("misplaced", has_data & (job.prp1.low(2).any() | (pages.gt(2) & job.prp2.low(3).any())));
@@ -193,6 +204,7 @@ impl Block for PrpWalk {
                 list.set(job.prp2.bits(3..64));
                 line_known.set(false);
                 host_error.set(false);
+                fills.set(is_compare);
                 when(job_stream.valid(), || {
                     when(misplaced, || state.goto(State::Fail))
                         .else_when(first_is_whole, || state.goto(State::Offer))
@@ -228,7 +240,8 @@ impl Block for PrpWalk {
                 });
             }
             State::Offer => {
-                when(unit.can_take(), || {
+                when(unit.can_take(), || fills.set(is_compare & !fills));
+                when(unit.can_take() & !fills, || {
                     left.set(left - limits::UNIT_BYTES);
                     sector.set(sector + limits::UNIT_BYTES / limits::SECTOR_BYTES);
                     page.set(next_page);
@@ -245,7 +258,7 @@ impl Block for PrpWalk {
         list_beat.take();
         let offered = m.wire("offered", state.is(State::Offer) & unit.can_take());
         let reported = m.wire("reported", state.is(State::Fail) & walk_failure.can_take());
-        when((offered & last_unit) | reported, || job_stream.take());
+        when((offered & last_unit & !fills) | reported, || job_stream.take());
         when(state.is(State::Request) & list_read.can_take(), || {
             list_read.offer(HostRead {
                 id: lit(reader::LIST << 6, 8),
@@ -255,16 +268,19 @@ impl Block for PrpWalk {
             });
         });
         when(offered, || {
+            let turn = choose(is_compare, EnumSignal::of(Turn::Finish), EnumSignal::of(Turn::Free));
             unit.offer(Unit {
                 slot: job.slot,
                 function: job.function,
-                operation: job.operation,
-                target: job.target,
+                operation: choose(fills, EnumSignal::of(Operation::Write), job.operation),
+                target: choose(fills, EnumSignal::of(Target::Bounce), job.target),
                 nsid: job.nsid,
                 sector,
                 sectors: unit_sectors,
                 whole: job.large_blocks | job.target.is(Target::Buffer),
                 fua: job.fua,
+                turn: choose(fills, EnumSignal::of(Turn::Begin), turn),
+                at: lit(0u8, DWORD_INDEX_BITS),
                 place: place_of(page, next_page, offset, unit_bytes),
             });
         });
@@ -272,7 +288,7 @@ impl Block for PrpWalk {
             let status = |status: Status| lit(status.raw(), 15);
             walk_failure.offer(WalkFailure {
                 slot: job.slot,
-                units: units_of(left),
+                units: units_of(left, is_compare),
                 status: host_error.mux(status(Status::DATA_TRANSFER_ERROR), status(Status::INVALID_PRP_OFFSET)),
             });
         });

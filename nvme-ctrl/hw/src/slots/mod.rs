@@ -84,6 +84,8 @@ hw_bundle! {
         pub status: StorageStatus,
         /// Host memory could not be read; the storage was not asked.
         pub host_error: Bits<1>,
+        /// A Compare found other data; meaningless unless the storage said that all is well.
+        pub differs: Bits<1>,
     }
 }
 
@@ -93,7 +95,7 @@ hw_bundle! {
         /// The slot of the command.
         pub slot: Bits<8>,
         /// Number of units that will not be issued.
-        pub units: Bits<10>,
+        pub units: Bits<11>,
         /// Status Field.
         pub status: Bits<15>,
     }
@@ -105,7 +107,7 @@ hw_bundle! {
         operation: Operation,
         target: Target,
         erasure: Bits<1>,
-        units: Bits<10>,
+        units: Bits<11>,
     }
 }
 
@@ -124,6 +126,8 @@ hw_bundle! {
     }
 }
 
+/// Width of a number of units.
+const UNITS_BITS: u32 = 11;
 /// Width of the status field.
 const STATUS_BITS: u32 = 15;
 
@@ -173,7 +177,7 @@ impl Block for Slots {
         let free_found = m.reg("free_found", clock, false);
         let kinds = m.memory("kinds", Kind::WIDTH, slots, MemoryStyle::Distributed);
         let identities = m.memory("identities", Identity::WIDTH, slots, MemoryStyle::Distributed);
-        let lefts = m.memory("lefts", 10, slots, MemoryStyle::Distributed);
+        let lefts = m.memory("lefts", UNITS_BITS, slots, MemoryStyle::Distributed);
         // The status, and in the highest bit whether it is an error.
         let statuses = m.memory("statuses", STATUS_BITS + 1, slots, MemoryStyle::Distributed);
         let failed_walk_held = m.reg("failed_walk_held", clock, false);
@@ -201,7 +205,7 @@ impl Block for Slots {
         let new = m.wire("new", Command::unpack(transfer.full.mux(transfer.item.pack(), command.payload().pack())));
         let no_data = m.wire("no_data", new.bytes.eq(0));
         let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
-        let new_units = no_data.mux(lit(1u8, 10), units_of(new.bytes));
+        let new_units = no_data.mux(lit(1u8, UNITS_BITS), units_of(new.bytes, new.operation.is(Operation::Compare)));
 
         // The end that is counted in this clock: a held failure of a walk, else what comes from `units`.
         let ended = m.wire("ended", failed_walk_held | unit_end.taken());
@@ -211,11 +215,11 @@ impl Block for Slots {
         let ended_start = m.wire("ended_start", started.lookup(ended_slot));
         let first_end = m.wire("first_end", ended_start ^ ended_once.lookup(ended_slot));
         let left = m.wire("left", first_end.mux(kind.units, lefts.lookup(ended_slot)));
-        let ended_units = m.wire("ended_units", failed_walk_held.mux(failed_walk.units, lit(1u8, 10)));
+        let ended_units = m.wire("ended_units", failed_walk_held.mux(failed_walk.units, lit(1u8, UNITS_BITS)));
         let kept = m.wire("kept", statuses.lookup(ended_slot));
         let has_failed = m.wire("has_failed", !first_end & kept.bit(STATUS_BITS));
         let end_status = m.wire("end_status", status_of(end, kind.operation));
-        let end_fails = m.wire("end_fails", end.host_error | !end.status.is(StorageStatus::Good));
+        let end_fails = m.wire("end_fails", end.host_error | end.differs | !end.status.is(StorageStatus::Good));
         let unit_status = m.wire("unit_status", has_failed.mux(kept.low(STATUS_BITS), end_status));
         let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
         let fails = m.wire("fails", failed_walk_held.mux(failed_walk.status.any(), has_failed | end_fails));
@@ -320,18 +324,20 @@ impl Block for Slots {
     }
 }
 
-/// Into how many units `bytes` are cut.
-pub(crate) fn units_of(bytes: Signal) -> Signal {
+/// Into how many units `bytes` are cut; a Compare has two for each piece.
+pub(crate) fn units_of(bytes: Signal, is_compare: Signal) -> Signal {
     let shift = UNIT_BYTES.trailing_zeros();
-    (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width())
+    let pieces = (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width());
+    is_compare.mux(cat(&[pieces, lit(0u8, 1)]), pieces.zext(UNITS_BITS))
 }
 
 /// The status of a command of this operation whose unit ended so.
 fn status_of(end: UnitEnd, operation: EnumSignal<Operation>) -> Signal {
     let status = |status: Status| lit(status.raw(), STATUS_BITS);
-    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify]);
+    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify, Operation::Compare]);
     let media = reads.mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
-    let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), status(Status::SUCCESS));
+    let good = end.differs.mux(status(Status::COMPARE_FAILURE), status(Status::SUCCESS));
+    let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), good);
     let storage = end.status.is(StorageStatus::MediaError).mux(media, refused);
     end.host_error.mux(status(Status::DATA_TRANSFER_ERROR), storage)
 }
