@@ -80,7 +80,7 @@ fn a_created_namespace_is_erased() {
     let mut bench = ready();
     let mut wanted = IdentifyNamespace::new_zeroed();
     (wanted.nsze, wanted.ncap) = (0x1000.into(), 0x1000.into());
-    let mut create = |bench: &mut Bench| {
+    let create = |bench: &mut Bench| {
         bench.port().host_data.insert(DATA, wanted.as_bytes().to_vec());
         bench.admin(command(admin::NAMESPACE_MANAGEMENT, 0, &[0]))
     };
