@@ -4,12 +4,12 @@
 //!
 //! ## Symbol
 //! ```text
-//!                 +--- erase ---+
-//!      transfer ->-|             |->- own      Command (to the I/O engine)
-//!         start -->|             |--> busy, failed      (to the mailbox)
-//! sector, sectors ->|             |
-//!  done, status -->|             |
-//!                 +-------------+
+//!                    +--- erase ---+
+//!        transfer ->-|             |->- own           Command (to the I/O engine)
+//!           start -->|             |--> busy, failed          (to the mailbox)
+//! sector, sectors -->|             |
+//!    done, status -->|             |
+//!                    +-------------+
 //! ```
 //! ## Theory of operation
 //! 1. `start` takes a range of sectors. It is erased in pieces of at most [`PIECE_SECTORS`], one at a time: a host's command waits for at most one

@@ -92,7 +92,9 @@ impl Traffic {
         self.outcome = sent.or(self.outcome.filter(|_| completed.is_none()));
         for name in ["begun", "answered"] {
             let some = (0..self.in_flight.len()).find(|_| rng.percent(percent));
-            let way = some.map(|at| &mut self.in_flight[at]);
+            // The bounce has its last event before the walk ends.
+            let early = self.job.as_mut().filter(|_| rng.percent(percent / 4));
+            let way = some.map(|at| &mut self.in_flight[at]).or(early);
             // A register of `units` tells of an answer: a clock after it has come.
             of_slot(bench, name, way.as_deref());
             if let Some(way) = way {
@@ -150,9 +152,10 @@ impl Traffic {
         self.completions += 1;
         let [is_read, is_write] =
             [Operation::Read, Operation::Write].map(|operation| way.operation == operation.code());
+        let [answered, begun] = [way.answered, way.begun].map(|event| event.max(way.walked));
         let [storage, data] = match (is_read, is_write) {
-            (true, _) => [way.answered - way.walked, way.ended - way.answered],
-            (_, true) => [way.ended - way.begun, way.begun - way.walked],
+            (true, _) => [answered - way.walked, way.ended - answered],
+            (_, true) => [way.ended - begun, begun - way.walked],
             _ => [way.ended - way.walked, 0],
         };
         let phases = [

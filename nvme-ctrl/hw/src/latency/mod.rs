@@ -8,10 +8,10 @@
 //!   granted, granted_count --->|               |---> window_ready
 //! entry_valid, entry_taken --->|               |---> window_data   (to the mailbox)
 //!            command_taken --->|               |---> busy
-//!   walked, begun, answered -->|               |
-//! finished, reported, .. --->|               |
-//!   completed, created, .._sqid|               |
-//!      window_read, select, .. |               |
+//!       walked, begun, .. ---->|               |
+//!   finished, reported, .. --->|               |
+//!   completed, created, .. --->|               |
+//!          window_read, .. --->|               |
 //!                              +---------------+
 //! ```
 //! ## Theory of operation
@@ -30,6 +30,8 @@
 //! | storage, others | the last unit leaves `prp_walk` | all units have ended; their data phase has no length |
 //! | completion | all units have ended | the queue manager takes the completion, for which it has kept room |
 //!
+//! What the bounce takes part in may have its last event before the last unit leaves `prp_walk`: then the phase that it ends has no length.
+//!
 //! 1. A grant puts its time and the number of its entries into the FIFO `grants`; entries arrive in the order of the grants.
 //! 2. What is known of an entry goes with it, from `decode` (`entry`) to its command (`outgoing`) and to the walk (`walking`). When the walk
 //!    ends it goes into `rows`, by the slot of the command. The later events are noted by slot too, the last one of each kind wins.
@@ -40,11 +42,12 @@
 //! 6. The mailbox reads a counter in a clock in which nothing is counted; `window_ready` says that `window_data` follows in the next clock.
 //!
 //! ## Timing
-//! Events are looked at one clock late, all of them alike; `answered` comes a clock late from `units`. Commands are counted in the order of their completions, at most every second clock, which is
-//! the rate of the stream of outcomes: none is ever lost. A command is in its counters 4 clocks after its completion was taken.
+//! Events are looked at one clock late, all of them alike; `answered` comes a clock late from `units`. Commands are counted in the order of their
+//! completions, at most every second clock, which is the rate of the stream of outcomes: none is ever lost. A command is in its counters 5 clocks after
+//! its completion was taken.
 //!
 //! ## Limits
-//! A phase of 2^32 clocks or more is counted by the remainder. A counter that is full stays so.
+//! A phase of 2^31 clocks or more is counted wrongly. A counter that is full stays so.
 //! Counters of queue slots that were never created hold anything; those of admin queues are zero.
 //!
 //! ## Mutation score
@@ -168,6 +171,8 @@ impl Block for Latency {
         let is_reported = m.reg("is_reported", clock, false);
         let slot_read = m.reg_without_reset("slot_read", clock, slot_bits);
         let is_completed = m.reg("is_completed", clock, false);
+        let is_settled = m.reg("is_settled", clock, false);
+        let turn = m.reg_without_reset("turn", clock, TIME_BITS);
         let completed_time = m.reg_without_reset("completed_time", clock, TIME_BITS);
         let completed_queue = m.reg_without_reset("completed_queue", clock, queue_bits);
         // A command that is counted: first its counters are read, then they are written.
@@ -232,16 +237,21 @@ impl Block for Latency {
             times.read_when(clock, &format!("{name}_time"), is_reported, slot_read)
         });
         is_completed.set(completed);
-        completed_time.set(now);
-        completed_queue.set(queue_of(completed_sqid));
+        is_settled.set(is_completed);
+        when(completed, || {
+            completed_time.set(now);
+            completed_queue.set(queue_of(completed_sqid));
+        });
 
         // 4. Next state: counters.
         let is_read = m.wire("is_read", row.operation.is(Operation::Read));
         let is_write = m.wire("is_write", row.operation.is(Operation::Write));
-        let turn = m.wire("turn", is_read.mux(answered_time, is_write.mux(begun_time, finished_time)));
+        let last_event = m.wire("last_event", is_read.mux(answered_time, is_write.mux(begun_time, finished_time)));
+        let is_early = m.wire("is_early", (last_event - row.time).bit(TIME_BITS - 1));
+        turn.set(is_early.mux(row.time, last_event));
         let first = m.wire("first_part", bucket_of(turn - row.time));
         let second = m.wire("second_part", bucket_of(finished_time - turn));
-        counts.set(is_completed);
+        counts.set(is_settled);
         writes.set(counts);
         let memories: Vec<Signal> = Phase::ALL
             .iter()
@@ -255,7 +265,7 @@ impl Block for Latency {
                     Phase::Data => is_write.mux(first, second),
                     Phase::Completion => bucket_of(completed_time - finished_time),
                 };
-                when(is_completed, || counted.set(cat(&[completed_queue, bucket])));
+                when(is_settled, || counted.set(cat(&[completed_queue, bucket])));
                 let memory = m.memory(&format!("{}_counters", phase.name()), TIME_BITS, counters, MemoryStyle::Block);
                 let in_window = cat(&[queue_of(window_sqid), window_index.low(BUCKET_BITS)]);
                 let read = memory.read(clock, &format!("{}_count", phase.name()), counts.mux(*counted, in_window));

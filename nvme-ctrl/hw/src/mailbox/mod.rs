@@ -30,7 +30,6 @@
 //! 4. `firmware_event` is the OR of the register EVENTS, which has a bit for every function with an event.
 //! 5. A row of the table of namespaces goes to `decode` when firmware commits it: nothing is judged by half of a row.
 //! 6. The alarm compares the higher half of a count of clocks with what firmware asked for.
-//!
 //! 7. A counter of the window LATENCY is asked of `latency`, whose clearing of counters is part of the creation of a submission queue.
 //!
 //! ## Timing

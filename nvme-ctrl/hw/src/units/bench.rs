@@ -338,7 +338,10 @@ fn a_reset_in_any_clock_leaves_nothing() {
     for config in CONFIGS {
         // These belong to pulses.
         let ignored = ["begun_slot", "answered_slot"];
-        let streams = ["arrived", "written", "storage_done", "buffer_done", "loaded"];
-        forgets_at_reset(&Units::new(config), &streams, &ignored);
+        forgets_at_reset(
+            &Units::new(config),
+            &["arrived", "written", "storage_done", "buffer_done", "loaded"],
+            &ignored,
+        );
     }
 }
