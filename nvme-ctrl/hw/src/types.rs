@@ -14,7 +14,7 @@ pub const BEAT_BYTES: u32 = BEAT_BITS / 8;
 pub mod reader {
     /// `sq_fetch`.
     pub const FETCH: u8 = 0;
-    /// `prp_walk`.
+    /// `list_reader`.
     pub const LIST: u8 = 1;
     /// `dma_read`.
     pub const DATA: u8 = 2;
@@ -161,6 +161,8 @@ hw_bundle! {
         pub bytes: Bits<22>,
         /// Force unit access.
         pub fua: Bits<1>,
+        /// `prp1` and `prp2` are the two halves of an SGL descriptor.
+        pub sgl: Bits<1>,
         /// The first PRP; a multiple of 4.
         pub prp1: Bits<64>,
         /// The second PRP or the list.

@@ -73,10 +73,15 @@ statuses! {
     ABORTED_SQ_DELETION = GENERIC, 0x08, Later, "Command Aborted due to SQ Deletion";
     INVALID_NAMESPACE = GENERIC, 0x0B, Never, "Invalid Namespace or Format";
     COMMAND_SEQUENCE_ERROR = GENERIC, 0x0C, Never, "Command Sequence Error";
+    INVALID_SGL_SEGMENT = GENERIC, 0x0D, Never, "Invalid SGL Segment Descriptor";
+    INVALID_SGL_NUMBER = GENERIC, 0x0E, Never, "Invalid Number of SGL Descriptors";
+    INVALID_SGL_LENGTH = GENERIC, 0x0F, Never, "Data SGL Length Invalid";
+    INVALID_SGL_TYPE = GENERIC, 0x11, Never, "SGL Descriptor Type Invalid";
     INVALID_PRP_OFFSET = GENERIC, 0x13, Never, "PRP Offset Invalid";
     KEEP_ALIVE_TIMEOUT_INVALID = GENERIC, 0x14, Never, "Keep Alive Timeout Invalid";
     SANITIZE_FAILED = GENERIC, 0x1C, Never, "Sanitize Failed";
     SANITIZE_IN_PROGRESS = GENERIC, 0x1D, Later, "Sanitize In Progress";
+    INVALID_SGL_GRANULARITY = GENERIC, 0x1E, Never, "SGL Data Block Granularity Invalid";
     NAMESPACE_WRITE_PROTECTED = GENERIC, 0x20, Never, "Namespace is Write Protected";
     LBA_OUT_OF_RANGE = GENERIC, 0x80, Never, "LBA Out of Range";
     FORMAT_IN_PROGRESS = GENERIC, 0x84, Later, "Format in Progress";

@@ -209,6 +209,7 @@ impl Block for Decode {
                         large_blocks,
                         bytes: is_flush.mux(lit(0u8, 22), bytes),
                         fua: cdw(item.entry, 12).bit(FORCE_UNIT_ACCESS.trailing_zeros()),
+                        sgl: lit(0u8, 1),
                         prp1,
                         prp2,
                     });

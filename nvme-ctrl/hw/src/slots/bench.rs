@@ -1,6 +1,6 @@
 //! The running block.
 
-use super::Slots;
+use super::{Slots, UNIT_COUNT_BITS};
 use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
 use crate::types::{Operation, StorageStatus, Target};
 use nvme_spec::Status;
@@ -18,8 +18,8 @@ struct Running {
     units: u64,
     operation: Operation,
     status: Status,
-    /// Its walk has failed: its status is final.
-    walk_failed: bool,
+    /// Its walk has ended: nothing else ends more than one unit, and if it failed the status is final.
+    walk_ended: bool,
 }
 
 impl Running {
@@ -53,28 +53,34 @@ fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, commands: 
             _ => Operation::VARIANTS[command.get("operation") as usize],
         };
         assert_eq!(job.get("operation"), operation.code());
-        let units = bytes.div_ceil(4096).max(1);
-        let row = Running { command, units, operation, status: Status::SUCCESS, walk_failed: false };
+        let is_sgl = command.get("sgl") == 1 && bytes > 0;
+        let units = if is_sgl { (1 << UNIT_COUNT_BITS) - 1 } else { bytes.div_ceil(4096).max(1) };
+        assert_eq!((job.get("sgl") == 1, job.get("units")), (is_sgl, units));
+        let row = Running { command, units, operation, status: Status::SUCCESS, walk_ended: false };
         let slot = job.get("slot");
         assert!(running.insert(slot, row).is_none(), "slot {slot} is taken twice");
     }
 }
 
-/// Fails the walk of the command in `slot`, so that `units` of it are not issued.
-fn fail_walk(bench: &mut Bench, slot: u64, row: &mut Running, units: u64, status: Status) {
-    (row.status, row.walk_failed) = (status, true);
+/// Ends the walk of the command in `slot`, so that `units` of it are not issued.
+fn end_walk(bench: &mut Bench, slot: u64, row: &mut Running, units: u64, status: Status) {
+    row.walk_ended = true;
+    if status != Status::SUCCESS {
+        row.status = status;
+    }
     row.units -= units;
-    let item = bench.fields("walk_failure").set("slot", slot).set("units", units).set("status", status.raw());
-    bench.send("walk_failure", [item.words()]);
+    let item = bench.fields("walk_end").set("slot", slot).set("units", units).set("status", status.raw());
+    bench.send("walk_end", [item.words()]);
 }
 
 /// Ends a unit of the command in `slot`, or, rarely, many.
 fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
-    if !row.walk_failed && (rng.below(12) == 0 || row.units > 20) {
-        let any = 1 + rng.below(row.units);
-        let units = *rng.pick(&[row.units, any, row.units - row.units.min(20) / 2]);
-        let status = Status::from_raw(1 + rng.below((1 << 15) - 1) as u16);
-        return fail_walk(bench, slot, row, units, status);
+    if !row.walk_ended && (rng.below(12) == 0 || row.units > 20) {
+        let few = row.units - row.units.min(20) / 2;
+        let any = if row.units > 512 { few } else { 1 + rng.below(row.units) };
+        let units = *rng.pick(&[row.units, any, few]);
+        let failure = Status::from_raw(1 + rng.below((1 << 15) - 1) as u16);
+        return end_walk(bench, slot, row, units, *rng.pick(&[failure, Status::SUCCESS]));
     }
     let host_error = rng.below(20) == 0;
     let storage = match rng.below(10) {
@@ -118,7 +124,7 @@ fn every_command_has_one_outcome_with_its_first_error() {
                 assert!(running.keys().all(|slot| *slot < config.slots.into()), "there are fewer slots");
                 let slots: Vec<u64> = running.keys().copied().collect();
                 // One end at a time, so that the order of both streams is that of the bench.
-                let idle = bench.pending("unit_end") == 0 && bench.pending("walk_failure") == 0;
+                let idle = bench.pending("unit_end") == 0 && bench.pending("walk_end") == 0;
                 if idle && !slots.is_empty() && rng.percent(80) {
                     let slot = *rng.pick(&slots);
                     let row = running.get_mut(&slot).expect("it is running");
@@ -166,7 +172,7 @@ fn failures_wait_alone() {
                     failed += u32::from(fails);
                     let status = if fails { Status::INVALID_PRP_OFFSET } else { Status::SUCCESS };
                     let units = row.units;
-                    fail_walk(bench, slot, &mut row, units, status);
+                    end_walk(bench, slot, &mut row, units, status);
                 }
                 bench.clock();
                 good += bench.drain("outcome").len() as u32;
@@ -190,10 +196,10 @@ fn an_end_on_its_way_is_forgotten_at_a_reset() {
                 bench.send("command", [bench.fields("command").words()]);
                 bench.run_until(20, |bench| !bench.received("job").is_empty());
                 let slot = bench.drain_fields("job")[0].get("slot");
-                let end = bench.fields("walk_failure").set("slot", slot).set("units", 1u8).set("status", clocks % 2);
-                bench.send("walk_failure", [end.words()]);
+                let end = bench.fields("walk_end").set("slot", slot).set("units", 1u8).set("status", clocks % 2);
+                bench.send("walk_end", [end.words()]);
                 bench.run(clocks);
-                bench.clear("walk_failure");
+                bench.clear("walk_end");
                 bench.reset(1);
                 // It may have come before.
                 bench.drain("outcome");
@@ -208,6 +214,6 @@ fn an_end_on_its_way_is_forgotten_at_a_reset() {
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     for config in CONFIGS {
-        forgets_at_reset(&Slots::new(config), &["unit_end", "walk_failure"], &[]);
+        forgets_at_reset(&Slots::new(config), &["unit_end", "walk_end"], &[]);
     }
 }

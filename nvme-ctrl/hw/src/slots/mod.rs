@@ -5,16 +5,17 @@
 //! ## Symbol
 //! ```text
 //!                   +--- slots ---+
-//!        command ->-|             |->- job       to prp_walk
+//!        command ->-|             |->- job       to walk
 //!       transfer ->-|             |
 //!       unit_end ->-|             |->- outcome   status 0, and every transfer of firmware
-//!   walk_failure ->-|             |->- failure   any other status
+//!       walk_end ->-|             |->- failure   any other status
 //!                   |             |--> quiet
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command, or a transfer of firmware, takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length.
-//! 2. Every unit ends once, by `unit_end`; or `walk_failure` ends all units that will never be issued. Both count `left` down.
+//! 1. A command, or a transfer of firmware, takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length; of an SGL
+//!    it is more than there can be, since only the walk finds out.
+//! 2. Every unit ends once, by `unit_end`; or `walk_end` ends all units that will never be issued. Both count `left` down.
 //! 3. The first error of a unit is kept. An error of the walk wins over it: it is the same whenever the command is tried, and does not
 //!    depend on what the units met first.
 //! 4. When `left` reaches zero the outcome is sent, and the slot's number goes into the FIFO `free`. An outcome that cannot be sent yet waits in one
@@ -63,8 +64,12 @@ hw_bundle! {
         pub large_blocks: Bits<1>,
         /// As in the command.
         pub bytes: Bits<22>,
+        /// How many units it has; of an SGL, more than it can have.
+        pub units: Bits<20>,
         /// As in the command.
         pub fua: Bits<1>,
+        /// As in the command; 0 if there is no data.
+        pub sgl: Bits<1>,
         /// As in the command.
         pub prp1: Bits<64>,
         /// As in the command.
@@ -85,13 +90,13 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// The walk of a command's PRPs failed.
-    pub struct WalkFailure {
+    /// The walk of a command has ended: always of an SGL, and of PRPs if it failed.
+    pub struct WalkEnd {
         /// The slot of the command.
         pub slot: Bits<8>,
         /// Number of units that will not be issued.
-        pub units: Bits<10>,
-        /// Status Field.
+        pub units: Bits<20>,
+        /// Status Field; 0 if the walk did not fail.
         pub status: Bits<15>,
     }
 }
@@ -101,7 +106,7 @@ hw_bundle! {
     struct Kind {
         operation: Operation,
         target: Target,
-        units: Bits<10>,
+        units: Bits<20>,
     }
 }
 
@@ -118,6 +123,9 @@ hw_bundle! {
         blocks: Bits<17>,
     }
 }
+
+/// Width of a number of units. An SGL may scatter every dword: 2^19 pieces, and a unit for each of the 2^12 logical blocks that they make.
+pub(crate) const UNIT_COUNT_BITS: u32 = 20;
 
 /// Width of the status field.
 const STATUS_BITS: u32 = 15;
@@ -153,7 +161,7 @@ impl Block for Slots {
         let command = m.stream_in::<Command>("command");
         let transfer = Held::new::<Command>(m, clock, "transfer");
         let unit_end = m.stream_in::<UnitEnd>("unit_end");
-        let walk_failure = m.stream_in::<WalkFailure>("walk_failure");
+        let walk_end = m.stream_in::<WalkEnd>("walk_end");
         let job = m.stream_out_single::<Job>("job");
         let outcome = m.stream_out_single::<Outcome>("outcome");
         let failure = m.stream_out_single::<Outcome>("failure");
@@ -168,11 +176,11 @@ impl Block for Slots {
         let free_found = m.reg("free_found", clock, false);
         let kinds = m.memory("kinds", Kind::WIDTH, slots, MemoryStyle::Distributed);
         let identities = m.memory("identities", Identity::WIDTH, slots, MemoryStyle::Distributed);
-        let lefts = m.memory("lefts", 10, slots, MemoryStyle::Distributed);
+        let lefts = m.memory("lefts", UNIT_COUNT_BITS, slots, MemoryStyle::Distributed);
         // The status, and in the highest bit whether it is an error.
         let statuses = m.memory("statuses", STATUS_BITS + 1, slots, MemoryStyle::Distributed);
-        let failed_walk_held = m.reg("failed_walk_held", clock, false);
-        let failed_walk = m.reg_as::<WalkFailure>("failed_walk", clock);
+        let ended_walk_held = m.reg("ended_walk_held", clock, false);
+        let ended_walk = m.reg_as::<WalkEnd>("ended_walk", clock);
         // A command all of whose units have ended.
         let done = m.reg("done", clock, false);
         let done_slot = m.reg_without_reset("done_slot", clock, slot_bits);
@@ -188,32 +196,36 @@ impl Block for Slots {
         // waiting for its transfer.
         when(accept & !transfer.full & in_use.lt(slots - 1), || command.take());
         when(accept & transfer.full, || transfer.consume());
-        when(!failed_walk_held, || {
+        when(!ended_walk_held, || {
             unit_end.take();
-            walk_failure.take();
+            walk_end.take();
         });
         let accepted = m.wire("accepted", command.taken() | (accept & transfer.full));
         let new = m.wire("new", Command::unpack(transfer.full.mux(transfer.item.pack(), command.payload().pack())));
         let no_data = m.wire("no_data", new.bytes.eq(0));
         let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
-        let new_units = no_data.mux(lit(1u8, 10), units_of(new.bytes));
+        let is_sgl = m.wire("is_sgl", new.sgl & !no_data);
+        let counted_units = no_data.mux(lit(1u8, UNIT_COUNT_BITS), units_of(new.bytes).zext(UNIT_COUNT_BITS));
+        let new_units = m.wire("new_units", counted_units | is_sgl.repeat(UNIT_COUNT_BITS));
 
-        // The end that is counted in this clock: a held failure of a walk, else what comes from `units`.
-        let ended = m.wire("ended", failed_walk_held | unit_end.taken());
+        // The end that is counted in this clock: a held end of a walk, else what comes from `units`.
+        let ended = m.wire("ended", ended_walk_held | unit_end.taken());
         let end = unit_end.payload();
-        let ended_slot = m.wire("ended_slot", failed_walk_held.mux(failed_walk.slot, end.slot).low(slot_bits));
+        let ended_slot = m.wire("ended_slot", ended_walk_held.mux(ended_walk.slot, end.slot).low(slot_bits));
         let kind = m.wire("kind", Kind::unpack(kinds.lookup(ended_slot)));
         let ended_start = m.wire("ended_start", started.lookup(ended_slot));
         let first_end = m.wire("first_end", ended_start ^ ended_once.lookup(ended_slot));
         let left = m.wire("left", first_end.mux(kind.units, lefts.lookup(ended_slot)));
-        let ended_units = m.wire("ended_units", failed_walk_held.mux(failed_walk.units, lit(1u8, 10)));
+        let ended_units = m.wire("ended_units", ended_walk_held.mux(ended_walk.units, lit(1u8, UNIT_COUNT_BITS)));
         let kept = m.wire("kept", statuses.lookup(ended_slot));
         let has_failed = m.wire("has_failed", !first_end & kept.bit(STATUS_BITS));
         let end_status = m.wire("end_status", status_of(end, kind.operation));
         let end_fails = m.wire("end_fails", end.host_error | !end.status.is(StorageStatus::Good));
         let unit_status = m.wire("unit_status", has_failed.mux(kept.low(STATUS_BITS), end_status));
-        let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
-        let fails = m.wire("fails", failed_walk_held.mux(failed_walk.status.any(), has_failed | end_fails));
+        let walk_fails = m.wire("walk_fails", ended_walk.status.any());
+        let after_walk = walk_fails.mux(ended_walk.status, kept.low(STATUS_BITS) & has_failed.repeat(STATUS_BITS));
+        let status_after = m.wire("status_after", ended_walk_held.mux(after_walk, unit_status));
+        let fails = m.wire("fails", has_failed | ended_walk_held.mux(walk_fails, end_fails));
         let over = m.wire("over", ended & left.eq(ended_units));
         let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage));
 
@@ -260,8 +272,8 @@ impl Block for Slots {
         when(accepted & !freed, || in_use.set(in_use + 1));
         when(freed & !accepted, || in_use.set(in_use - 1));
 
-        failed_walk_held.set(walk_failure.taken());
-        when(walk_failure.taken(), || failed_walk.set(walk_failure.payload()));
+        ended_walk_held.set(walk_end.taken());
+        when(walk_end.taken(), || ended_walk.set(walk_end.payload()));
         done.set(over);
         done_slot.set(ended_slot);
         done_failed.set(is_failure);
@@ -282,7 +294,9 @@ impl Block for Slots {
                 sector: new.sector,
                 large_blocks: new.large_blocks,
                 bytes: new.bytes,
+                units: new_units,
                 fua: new.fua,
+                sgl: is_sgl,
                 prp1: new.prp1,
                 prp2: new.prp2,
             });
@@ -305,7 +319,7 @@ impl Block for Slots {
 }
 
 /// Into how many units `bytes` are cut.
-pub(crate) fn units_of(bytes: Signal) -> Signal {
+fn units_of(bytes: Signal) -> Signal {
     let shift = UNIT_BYTES.trailing_zeros();
     (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width())
 }

@@ -33,9 +33,9 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::prp_walk::{Place, Unit};
 use crate::slots::UnitEnd;
 use crate::types::{Operation, StorageCommand, StorageDone, StorageStatus, Target};
+use crate::walk::{Place, Unit};
 use crate::{
     held::{bit_at, Held},
     Config,
