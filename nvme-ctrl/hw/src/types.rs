@@ -3,7 +3,7 @@
 //! Every bundle here is the payload of a stream. Queue numbers, slots, tags and functions have eight bits in every configuration, so that a
 //! larger configuration changes memories and not the shapes.
 
-use rtl_hdl::{hw_bundle, hw_enum, hw_view, Bits};
+use rtl_hdl::{hw_bundle, hw_enum, hw_view, Bits, EnumSignal, Signal};
 
 /// Width of one beat of the `host` and `storage` ports, in bits.
 pub const BEAT_BITS: u32 = 512;
@@ -119,7 +119,16 @@ hw_enum! {
         Write,
         /// Storage to host.
         Read,
+        /// The storage is set to zero; no data moves.
+        WriteZeroes,
+        /// The storage is read to see whether it can be; no data moves.
+        Verify,
     }
+}
+
+/// Whether an operation is one of these.
+pub(crate) fn is_one_of(operation: EnumSignal<Operation>, these: &[Operation]) -> Signal {
+    these.iter().map(|this| operation.is(*this)).reduce(|a, b| a | b).expect("there are some")
 }
 
 hw_enum! {
@@ -157,13 +166,13 @@ hw_bundle! {
         pub sector: Bits<64>,
         /// Logical blocks have 4 KiB and not 512 bytes.
         pub large_blocks: Bits<1>,
-        /// Bytes of data: a multiple of 4, at most 2 MiB; 0 for Flush.
+        /// Bytes of the logical blocks or of firmware's data: a multiple of 4, at most 2 MiB; 0 for Flush.
         pub bytes: Bits<22>,
         /// Force unit access.
         pub fua: Bits<1>,
         /// `prp1` and `prp2` are the two halves of an SGL descriptor.
         pub sgl: Bits<1>,
-        /// The first PRP; a multiple of 4.
+        /// The first PRP; a multiple of 4. Meaningless, as the other is, if no data moves.
         pub prp1: Bits<64>,
         /// The second PRP or the list.
         pub prp2: Bits<64>,

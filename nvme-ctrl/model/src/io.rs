@@ -1,6 +1,6 @@
-//! Read, Write and Flush. NVM Command Set, "NVM Command Set Commands".
+//! The commands of the NVM command set. NVM Command Set, "NVM Command Set Commands".
 
-use nvme_spec::{decode_io, IoCommand, Limits, SqEntry, Status, Transfer};
+use nvme_spec::{decode_io, IoCommand, LbaRange, Limits, SqEntry, Status, Transfer};
 
 use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
@@ -47,8 +47,8 @@ impl Move {
 }
 
 impl Controller {
-    /// What an I/O command moves, or nothing.
-    pub(crate) fn decode(&self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
+    /// What an I/O command moves, or nothing if it is done.
+    pub(crate) fn decode(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
         let nsid = entry.nsid.get();
         let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
         let namespace = self.subsystem.info(self.function, nsid);
@@ -57,6 +57,13 @@ impl Controller {
             IoCommand::Flush => Ok(None),
             IoCommand::Write(transfer) => self.movement(nsid, &transfer, true, host).map(Some),
             IoCommand::Read(transfer) => self.movement(nsid, &transfer, false, host).map(Some),
+            IoCommand::WriteZeroes(range) => {
+                let (at, bytes) = self.place(nsid, range)?;
+                self.subsystem.storage.write(at, &vec![0; bytes]);
+                Ok(None)
+            }
+            // This medium has no errors.
+            IoCommand::Verify(_) => Ok(None),
         }
     }
 
@@ -67,15 +74,19 @@ impl Controller {
         is_write: bool,
         host: &mut dyn HostPort,
     ) -> Result<Move, Status> {
-        let namespace = self.subsystem.active(self.function, nsid).ok_or(Status::INVALID_NAMESPACE)?;
-        let lba_bytes = u64::from(namespace.lba_bytes);
-        let bytes = u64::from(transfer.range.blocks()) * lba_bytes;
-        let segments = walk(host, self.function, transfer.prp, bytes)?;
-        let at = namespace.at + transfer.range.start() * lba_bytes;
-        let mut data = vec![0; bytes as usize];
+        let (at, bytes) = self.place(nsid, transfer.range)?;
+        let segments = walk(host, self.function, transfer.prp, bytes as u64)?;
+        let mut data = vec![0; bytes];
         if !is_write {
             self.subsystem.storage.read(at, &mut data);
         }
         Ok(Move { is_write, function: self.function, at, data, segments, next: 0, moved: 0 })
+    }
+
+    /// Where blocks lie in the storage, and how many bytes they have.
+    fn place(&self, nsid: u32, range: LbaRange) -> Result<(u64, usize), Status> {
+        let namespace = self.subsystem.active(self.function, nsid).ok_or(Status::INVALID_NAMESPACE)?;
+        let lba_bytes = u64::from(namespace.lba_bytes);
+        Ok((namespace.at + range.start() * lba_bytes, range.blocks() as usize * namespace.lba_bytes as usize))
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! ## What hardware executes by itself
 //! [`is_fast_path`] is true for an entry of an I/O submission queue when all of this holds:
-//! 1. the opcode is Flush, Write or Read;
+//! 1. the opcode is Flush, Write, Read, Write Zeroes or Verify;
 //! 2. FUSE is 0 and PSDT is 0; the other bits of the flags byte are ignored;
-//! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write one that is not write protected;
-//! 4. for Write and Read: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS;
-//! 5. for Write and Read: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
+//! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write and Write Zeroes one that is not
+//!    write protected;
+//! 4. for all but Flush: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS, which those of WZSL and VSL are too;
+//! 5. for all but Flush: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
 //! 6. for Write and Read: PRP1 is a multiple of 4.
 //!
-//! MPTR, the reserved dwords, PRINFO, LR, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are there.
+//! MPTR, the reserved dwords, PRINFO, LR, DEAC, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are there,
+//! and a Write Zeroes that may deallocate writes zeroes too.
 //! PRP2 and lists are judged by whoever walks them. Any other entry goes to firmware, which completes it with the `Err` of [`decode_io`].
 
 use core::ops::Range;
@@ -84,7 +86,7 @@ impl LbaRange {
     }
 }
 
-/// Command dword 12 of Read and Write: Force Unit Access.
+/// Command dword 12 of every command that names logical blocks: Force Unit Access.
 pub const FORCE_UNIT_ACCESS: u32 = 1 << 30;
 
 /// A Read or Write: checked, so that only memory and medium can still fail.
@@ -119,11 +121,26 @@ pub enum IoCommand {
     Write(Transfer),
     /// Medium to host.
     Read(Transfer),
+    /// These blocks read as zero.
+    WriteZeroes(LbaRange),
+    /// These blocks can be read.
+    Verify(LbaRange),
+}
+
+impl IoCommand {
+    /// The logical blocks that the command names.
+    pub const fn range(&self) -> Option<LbaRange> {
+        match *self {
+            Self::Flush => None,
+            Self::Write(Transfer { range, .. }) | Self::Read(Transfer { range, .. }) => Some(range),
+            Self::WriteZeroes(range) | Self::Verify(range) => Some(range),
+        }
+    }
 }
 
 /// The command in an entry of an I/O submission queue; `Err` is the completion that the host gets, through [`Status::for_host`].
 pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> Result<IoCommand, Status> {
-    if !matches!(sqe.opcode, io::FLUSH | io::WRITE | io::READ) {
+    if sqe.opcode != io::FLUSH && !io::has_blocks(sqe.opcode) {
         return Err(Status::INVALID_OPCODE);
     }
     if sqe.fuse() != 0 || sqe.psdt() != 0 {
@@ -135,12 +152,14 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
     if !is_named || namespace.blocks == 0 {
         return Err(Status::INVALID_NAMESPACE);
     }
-    if sqe.opcode == io::WRITE && namespace.is_write_protected {
+    if io::is_write(sqe.opcode) && namespace.is_write_protected {
         return Err(Status::NAMESPACE_WRITE_PROTECTED);
     }
     match sqe.opcode {
         io::WRITE => Ok(IoCommand::Write(Transfer::decode(sqe, namespace, limits)?)),
         io::READ => Ok(IoCommand::Read(Transfer::decode(sqe, namespace, limits)?)),
+        io::WRITE_ZEROES => Ok(IoCommand::WriteZeroes(LbaRange::decode(sqe, namespace, limits)?)),
+        io::VERIFY => Ok(IoCommand::Verify(LbaRange::decode(sqe, namespace, limits)?)),
         _ => Ok(IoCommand::Flush),
     }
 }
@@ -243,6 +262,8 @@ mod tests {
         assert_eq!(decode(2, &changes), Ok(IoCommand::Read(expected)));
         assert_eq!(decode(1, &changes), Ok(IoCommand::Write(expected)));
         assert_eq!(decode(0, &changes), Ok(IoCommand::Flush));
+        assert_eq!(decode(8, &changes), Ok(IoCommand::WriteZeroes(expected.range)));
+        assert_eq!(decode(12, &changes), Ok(IoCommand::Verify(expected.range)));
         assert_eq!(expected.range.range(), 9_992..10_000);
     }
 
@@ -273,6 +294,12 @@ mod tests {
             (1, &[(10, !0), (11, !0)], Status::LBA_OUT_OF_RANGE),
             (2, &[(6, 2)], Status::INVALID_PRP_OFFSET),
             (1, &[(6, 0x1001)], Status::INVALID_PRP_OFFSET),
+            (8, &[(12, 4_096)], Status::INVALID_FIELD),
+            (12, &[(12, 4_096)], Status::INVALID_FIELD),
+            (8, &[(10, 9_999), (12, 1)], Status::LBA_OUT_OF_RANGE),
+            (12, &[(11, 1)], Status::LBA_OUT_OF_RANGE),
+            (8, &[(0, 0x4008)], Status::INVALID_FIELD),
+            (12, &[(1, 2)], Status::INVALID_NAMESPACE),
         ];
         for (opcode, changes, status) in cases {
             assert_eq!(decode(*opcode, changes), Err(*status), "{changes:X?}");
@@ -288,6 +315,12 @@ mod tests {
         assert!(decode(0, &[(6, 1), (10, !0), (12, !0)]).is_ok());
         assert!(decode(0, &[(1, NSID_BROADCAST)]).is_ok());
         assert!(decode(2, &[(12, 4_095)]).is_ok(), "exactly MDTS");
+        for opcode in [8, 12] {
+            assert!(
+                decode(opcode, &[(6, 1), (12, control | 4_095)]).is_ok(),
+                "no data, so no PRPs, and exactly the limit"
+            );
+        }
     }
 
     #[test]
@@ -304,8 +337,10 @@ mod tests {
     fn a_protected_namespace_is_only_read() {
         let protected = NamespaceInfo { is_write_protected: true, ..NAMESPACE };
         let decode = |opcode| decode_io(&entry(opcode, &[]), &protected, &Limits::DEFAULT);
-        assert_eq!(decode(1), Err(Status::NAMESPACE_WRITE_PROTECTED));
-        assert!(decode(0).is_ok() && decode(2).is_ok());
+        for opcode in [1, 8] {
+            assert_eq!(decode(opcode), Err(Status::NAMESPACE_WRITE_PROTECTED));
+        }
+        assert!([0, 2, 12].map(decode).iter().all(Result::is_ok));
     }
 
     #[test]
@@ -339,19 +374,19 @@ mod tests {
         #[test]
         fn every_entry_has_an_answer(mut bytes: [u8; 64], near in any::<bool>()) {
             if near {
-                bytes[0] %= 4;
+                bytes[0] %= 13;
                 bytes[1] = 0;
                 bytes[4..8].copy_from_slice(&1_u32.to_le_bytes());
                 bytes[42..48].fill(0);
             }
             let sqe = SqEntry::read_from_bytes(&bytes).unwrap();
             match decode_io(&sqe, &NAMESPACE, &Limits::DEFAULT) {
-                Ok(IoCommand::Read(t) | IoCommand::Write(t)) => {
-                    prop_assert!(t.range.range().end <= NAMESPACE.blocks);
-                    prop_assert!(t.range.blocks() >= 1);
-                    prop_assert!(t.range.blocks() * 512 <= limits::TRANSFER_BYTES_MAX);
+                Ok(command) => {
+                    let range = command.range();
+                    prop_assert_eq!(range.is_none(), command == IoCommand::Flush);
+                    prop_assert!(range.is_none_or(|range| range.range().end <= NAMESPACE.blocks && range.blocks() >= 1));
+                    prop_assert!(range.is_none_or(|range| range.blocks() * 512 <= limits::TRANSFER_BYTES_MAX));
                 }
-                Ok(IoCommand::Flush) => {}
                 Err(status) => prop_assert!(!status.is_success()),
             }
         }

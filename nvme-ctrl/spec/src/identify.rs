@@ -4,7 +4,7 @@ use core::mem::{offset_of, size_of};
 use zerocopy::little_endian::{U128, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::limits::FIRMWARE_SLOTS;
+use crate::limits::{FIRMWARE_SLOTS, VSL, WZSL};
 
 /// Bytes of every data structure of Identify.
 pub const IDENTIFY_BYTES: u32 = 4096;
@@ -285,10 +285,46 @@ pub mod oacs {
 
 /// Bits of Identify Controller, ONCS.
 pub mod oncs {
+    /// Write Zeroes.
+    pub const WRITE_ZEROES: u16 = 1 << 3;
     /// Select of Get Features and Save of Set Features are supported.
     pub const SELECT: u16 = 1 << 4;
     /// The feature Timestamp is supported.
     pub const TIMESTAMP: u16 = 1 << 6;
+    /// Verify.
+    pub const VERIFY: u16 = 1 << 7;
+
+    /// What this controller has.
+    pub const ALL: u16 = WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
+}
+
+/// Identify Controller data structure of the NVM command set. NVM Command Set, "I/O Command Set specific Identify Controller data structure".
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct NvmIdentifyController {
+    /// Verify Size Limit, log2 of memory pages.
+    pub vsl: u8,
+    /// Write Zeroes Size Limit, log2 of memory pages.
+    pub wzsl: u8,
+    /// Write Uncorrectable Size Limit, log2 of memory pages.
+    pub wusl: u8,
+    /// Dataset Management Ranges Limit.
+    pub dmrl: u8,
+    /// Dataset Management Range Size Limit in logical blocks.
+    pub dmrsl: U32,
+    /// Dataset Management Size Limit in logical blocks.
+    pub dmsl: U64,
+    /// Reserved.
+    pub reserved16: [u8; 4080],
+}
+
+const _: () = assert!(size_of::<NvmIdentifyController>() == IDENTIFY_BYTES as usize);
+const _: () = assert!(offset_of!(NvmIdentifyController, dmsl) == 8);
+
+impl NvmIdentifyController {
+    /// That of this controller.
+    pub const THIS: Self =
+        Self { vsl: VSL, wzsl: WZSL, wusl: 0, dmrl: 0, dmrsl: U32::ZERO, dmsl: U64::ZERO, reserved16: [0; 4080] };
 }
 
 /// Identify Controller, CMIC: there may be more than one controller.

@@ -30,6 +30,12 @@ pub const MDTS: u8 = 9;
 /// Most bytes of data of one command.
 pub const TRANSFER_BYTES_MAX: u32 = PAGE_BYTES << MDTS;
 
+/// Identify Controller of the NVM command set, VSL: a Verify reads at most 2^VSL memory pages.
+pub const VSL: u8 = MDTS;
+
+/// Identify Controller of the NVM command set, WZSL: a Write Zeroes without deallocation writes at most 2^WZSL memory pages.
+pub const WZSL: u8 = MDTS;
+
 /// Bytes of the firmware's data buffer, and most bytes of a transfer that firmware asks for.
 pub const BUFFER_BYTES: u32 = 4096;
 
@@ -83,5 +89,7 @@ pub const READY_TIMEOUT_500_MS: u8 = 20;
 pub const CORE_HZ: u64 = 250_000_000;
 
 const _: () = assert!(TRANSFER_BYTES_MAX == 2 << 20);
+// One limit holds for all commands that name logical blocks.
+const _: () = assert!(VSL == MDTS && WZSL == MDTS);
 const _: () = assert!(BUFFER_BYTES >= PAGE_BYTES && UNIT_BYTES == PAGE_BYTES);
 const _: () = assert!(IO_QUEUES_DEFAULT <= IO_QUEUES_MAX);

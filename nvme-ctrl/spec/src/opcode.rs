@@ -81,17 +81,33 @@ pub mod io {
     pub const WRITE: u8 = 0x01;
     /// Read.
     pub const READ: u8 = 0x02;
+    /// Write Zeroes.
+    pub const WRITE_ZEROES: u8 = 0x08;
+    /// Verify.
+    pub const VERIFY: u8 = 0x0C;
 
     /// Send Frame: vendor specific; see [`crate::FrameCommand`].
     pub const SEND_FRAME: u8 = 0x81;
     /// Receive Frame: vendor specific; see [`crate::FrameCommand`].
     pub const RECEIVE_FRAME: u8 = 0x82;
 
+    /// Whether the command names logical blocks, in command dwords 10 to 12.
+    pub const fn has_blocks(opcode: u8) -> bool {
+        matches!(opcode, WRITE | READ | WRITE_ZEROES | VERIFY)
+    }
+
+    /// Whether the command changes logical blocks.
+    pub const fn is_write(opcode: u8) -> bool {
+        matches!(opcode, WRITE | WRITE_ZEROES)
+    }
+
     /// All I/O commands of this controller, with their names.
     pub const ALL: &[(u8, &str)] = &[
         (FLUSH, "Flush"),
         (WRITE, "Write"),
         (READ, "Read"),
+        (WRITE_ZEROES, "Write Zeroes"),
+        (VERIFY, "Verify"),
         (SEND_FRAME, "Send Frame"),
         (RECEIVE_FRAME, "Receive Frame"),
     ];

@@ -772,6 +772,20 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         Ok(())
     }
 
+    /// Sets blocks to zero through I/O queue 1 and waits.
+    pub fn write_zeroes(&mut self, identity: &Identity, lba: u64, blocks: u32) -> Result<(), DriverError> {
+        let completion = self.execute(1, blocks_entry(io::WRITE_ZEROES, identity.nsid, lba, blocks), &[])?;
+        self.succeeded("Write Zeroes", completion)?;
+        Ok(())
+    }
+
+    /// Verifies blocks through I/O queue 1 and waits.
+    pub fn verify(&mut self, identity: &Identity, lba: u64, blocks: u32) -> Result<(), DriverError> {
+        let completion = self.execute(1, blocks_entry(io::VERIFY, identity.nsid, lba, blocks), &[])?;
+        self.succeeded("Verify", completion)?;
+        Ok(())
+    }
+
     /// Flushes the namespace through I/O queue 1 and waits.
     pub fn flush(&mut self, identity: &Identity) -> Result<(), DriverError> {
         let entry = SqEntry { opcode: io::FLUSH, nsid: identity.nsid.into(), ..SqEntry::default() };
@@ -822,16 +836,16 @@ pub struct IoTransfer {
 impl IoTransfer {
     /// The submission queue entry with `prp`; its command id is still open.
     pub fn entry(&self, prp: [u64; 2]) -> SqEntry {
-        let count = u32::from(ZeroBased::from_count(self.blocks).raw());
-        let (low, high) = (self.lba as u32, (self.lba >> 32) as u32);
-        SqEntry {
-            opcode: if self.write { io::WRITE } else { io::READ },
-            nsid: self.nsid.into(),
-            prp: wire_prps(prp),
-            cdw10: cdw([low, high, count, 0, 0, 0]),
-            ..SqEntry::default()
-        }
+        let opcode = if self.write { io::WRITE } else { io::READ };
+        SqEntry { prp: wire_prps(prp), ..blocks_entry(opcode, self.nsid, self.lba, self.blocks) }
     }
+}
+
+/// A command that names logical blocks, without data.
+pub fn blocks_entry(opcode: u8, nsid: u32, lba: u64, blocks: u32) -> SqEntry {
+    let count = u32::from(ZeroBased::from_count(blocks).raw());
+    let (low, high) = (lba as u32, (lba >> 32) as u32);
+    SqEntry { opcode, nsid: nsid.into(), cdw10: cdw([low, high, count, 0, 0, 0]), ..SqEntry::default() }
 }
 
 /// Command dwords 10 to 15 in wire order.

@@ -7,7 +7,7 @@ use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::feature::fid;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::regs::{self, csts};
-use nvme_spec::{decode_io, limits, IoCommand, Limits, NamespaceInfo, SqEntry, Status};
+use nvme_spec::{decode_io, limits, IoCommand, Limits, NamespaceInfo, SqEntry, Status, Transfer};
 use sim_device::{Access, Chance, Device, Event, Random, Sideband, BEAT_BYTES, PAGE_BYTES};
 use sim_host::{
     cdw, create_cq_entry, create_sq_entry, delete_entry, wire_prps, Buffer, Completion, Driver, Identity, IoTransfer,
@@ -724,8 +724,8 @@ impl<'d> Run<'d> {
             }
             // Every command that changes blocks is to be named here.
             let lbas = match self.decode(&entry) {
-                Ok(IoCommand::Write(transfer)) => Some(transfer.range.range()),
-                Ok(IoCommand::Read(_) | IoCommand::Flush) | Err(_) => None,
+                Ok(IoCommand::Write(Transfer { range, .. }) | IoCommand::WriteZeroes(range)) => Some(range.range()),
+                Ok(IoCommand::Read(_) | IoCommand::Verify(_) | IoCommand::Flush) | Err(_) => None,
             };
             let writes = lbas.map(|lbas| (lbas.clone(), self.shadow.begin_unknown(lbas)));
             self.submit(queue, entry, Kind::Garbage { writes }, &[])?;

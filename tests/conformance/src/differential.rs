@@ -49,7 +49,7 @@ impl<'d> Side<'d> {
     }
 }
 
-/// A Read, Write or Flush that is right or nearly right. Addresses are offsets from the start of the pages.
+/// An I/O command that is right or nearly right. Addresses are offsets from the start of the pages.
 #[derive(Debug)]
 struct Case {
     entry: SqEntry,
@@ -83,7 +83,16 @@ impl Case {
         }
         let second = if needed > 1 { list + if one_in(random, 30) { 4 } else { 0 } } else { lists[0] };
         let entry = SqEntry {
-            opcode: *random.pick(&[io::READ, io::READ, io::WRITE, io::WRITE, io::FLUSH, 0x7B]),
+            opcode: *random.pick(&[
+                io::READ,
+                io::READ,
+                io::WRITE,
+                io::WRITE,
+                io::WRITE_ZEROES,
+                io::VERIFY,
+                io::FLUSH,
+                0x7B,
+            ]),
             flags: if one_in(random, 20) { random.next_u64() as u8 } else { 0 },
             nsid: if one_in(random, 20) { random.next_u64() as u32 } else { identity.nsid }.into(),
             mptr: random.next_u64().into(),
@@ -130,7 +139,7 @@ impl Case {
     }
 }
 
-/// Status and data of Read, Write and Flush are those of the reference model.
+/// Status and data of I/O commands are those of the reference model.
 ///
 /// Cases: K1, K2, K3, K4, X1.
 #[test]

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use nvme_spec::identify::cns;
+use nvme_spec::identify::{cns, oncs, NvmIdentifyController};
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
 use sim_device::{Random, PAGE_BYTES};
-use sim_host::{identify_entry, wire_prps, Buffer, DriverError, Identity, IoTransfer, ListPlacement};
+use sim_host::{blocks_entry, identify_entry, wire_prps, Buffer, DriverError, Identity, IoTransfer, ListPlacement};
 
-use crate::expect::{assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, transfer, Host, Running};
+use crate::expect::{
+    assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, transfer, wire, Host, Running,
+};
 use crate::{every_back_end, seed};
 
 /// An address where the host has no memory.
@@ -306,6 +308,102 @@ fn metadata_and_protection_fields_are_ignored_without_metadata() {
             }
         }
         Ok(())
+    });
+}
+
+/// Command dword 12 of Write Zeroes: Deallocate.
+const DEALLOCATE: u32 = 1 << 25;
+
+/// "Write Zeroes command": the blocks read as zero, whether they may be deallocated or not, and no others change. No PRPs are looked at.
+///
+/// Cases: K8.
+#[test]
+fn zeroes_are_written_and_nothing_else() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        if identity.controller.oncs.get() & oncs::WRITE_ZEROES == 0 {
+            return Ok(());
+        }
+        let block = identity.lba_bytes as usize;
+        let end = identity.blocks;
+        for (lba, blocks, flags) in
+            [(100, 1, 0), (200, 30, 0), (301, 7, FORCE_UNIT_ACCESS), (403, 21, DEALLOCATE), (end - 9, 9, 0)]
+        {
+            let around = (lba - 3)..(lba + u64::from(blocks) + 3).min(end);
+            let mut expected = data(seed() ^ lba, (around.end - around.start) as usize * block);
+            running.host.write(&identity, around.start, &expected)?;
+            let mut entry = blocks_entry(io::WRITE_ZEROES, identity.nsid, lba, blocks);
+            entry.cdw10[2] = (entry.cdw(12) | flags).into();
+            entry.prp = wire_prps([NOWHERE + 1, NOWHERE + 2]);
+            assert_io(&mut running.host, entry, &[], &[Status::SUCCESS], &format!("Write Zeroes with {flags:#x}"));
+            expected[3 * block..(3 + blocks as usize) * block].fill(0);
+            let mut back = vec![0; expected.len()];
+            running.host.read(&identity, around.start, &mut back)?;
+            assert!(back == expected, "{blocks} blocks from {lba}");
+        }
+        let last = data(seed(), block);
+        running.host.write(&identity, end - 1, &last)?;
+        let entry = blocks_entry(io::WRITE_ZEROES, identity.nsid, end - 1, 2);
+        assert_io(&mut running.host, entry, &[], &[Status::LBA_OUT_OF_RANGE], "the end of the namespace");
+        let mut back = vec![0; block];
+        running.host.read(&identity, end - 1, &mut back)?;
+        assert_eq!(back, last);
+        Ok(())
+    });
+}
+
+/// "Verify command": blocks that can be read are there, and no data moves.
+///
+/// Cases: K10.
+#[test]
+fn blocks_that_are_there_are_verified() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        if identity.controller.oncs.get() & oncs::VERIFY == 0 {
+            return Ok(());
+        }
+        let end = identity.blocks;
+        for (lba, blocks, status) in [
+            (0, 1, Status::SUCCESS),
+            (5, 333, Status::SUCCESS),
+            (end - 1, 1, Status::SUCCESS),
+            (end - 1, 2, Status::LBA_OUT_OF_RANGE),
+            (u64::MAX, 1, Status::LBA_OUT_OF_RANGE),
+        ] {
+            let mut entry = blocks_entry(io::VERIFY, identity.nsid, lba, blocks);
+            entry.prp = wire_prps([NOWHERE + 1, NOWHERE + 2]);
+            assert_io(&mut running.host, entry, &[], &[status], &format!("Verify of {blocks} blocks from {lba:#x}"));
+        }
+        Ok(())
+    });
+}
+
+/// "I/O Command Set specific Identify Controller data structure", WZSL and VSL: exactly that much, and one block more.
+///
+/// Cases: K8, K10.
+#[test]
+fn commands_without_data_are_bound_by_limits_of_their_own() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let (_, data) =
+            running.host.admin_data(identify_entry(cns::CONTROLLER_OF_COMMAND_SET, 0), PAGE_BYTES as usize)?;
+        let limits: NvmIdentifyController = wire(&data);
+        for (opcode, oncs, limit) in
+            [(io::WRITE_ZEROES, oncs::WRITE_ZEROES, limits.wzsl), (io::VERIFY, oncs::VERIFY, limits.vsl)]
+        {
+            let blocks = (PAGE_BYTES << limit) / u64::from(identity.lba_bytes);
+            if identity.controller.oncs.get() & oncs == 0 || limit == 0 || blocks >= identity.blocks.min(65536) {
+                continue;
+            }
+            for (blocks, status) in [(blocks, Status::SUCCESS), (blocks + 1, Status::INVALID_FIELD)] {
+                let entry = blocks_entry(opcode, identity.nsid, 0, blocks as u32);
+                assert_io(&mut running.host, entry, &[], &[status], &format!("opcode {opcode:#04x}, {blocks} blocks"));
+            }
+        }
+        assert_works(&mut running.host)
     });
 }
 

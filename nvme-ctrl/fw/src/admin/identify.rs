@@ -6,7 +6,7 @@ use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::feature::notice;
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, vwc, ControllerList, CsiDescriptor, IdentifyController, IdentifyNamespace,
-    IndependentNamespace, LbaFormat, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
+    IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, FRMW, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER, NAMESPACE_LIST_ENTRIES, NMIC_SHARED,
     NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
 };
@@ -74,8 +74,7 @@ impl<M: Mmio> Firmware<M> {
                 self.namespaces.check_valid(nsid)?;
                 self.send(request, &NOTHING)
             }
-            // No limits but MDTS for the commands that it tells of.
-            cns::CONTROLLER_OF_COMMAND_SET => self.send(request, &NOTHING),
+            cns::CONTROLLER_OF_COMMAND_SET => self.send(request, NvmIdentifyController::THIS.as_bytes()),
             cns::NAMESPACE_INDEPENDENT => {
                 self.namespaces.check_valid(nsid)?;
                 let found = self.namespaces.attached(function, nsid);
@@ -157,7 +156,7 @@ impl<M: Mmio> Firmware<M> {
         data.cqes = CQ_ENTRY_LOG2_BYTES << 4 | CQ_ENTRY_LOG2_BYTES;
         data.nn = self.namespaces.highest().into();
         data.mnan = self.namespaces.highest().into();
-        data.oncs = (oncs::SELECT | oncs::TIMESTAMP).into();
+        data.oncs = oncs::ALL.into();
         data.vwc = vwc::FLUSH_ALL;
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();
         data.nvscc = NVSCC_USUAL_LAYOUT;

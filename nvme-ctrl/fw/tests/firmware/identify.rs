@@ -70,8 +70,10 @@ fn the_controller_describes_itself() {
     assert_eq!(u64::from(controller.ver.get()), regs::VS.reset);
     assert_eq!((controller.sqes, controller.cqes), (0x66, 0x44));
     assert_eq!((controller.mdts, controller.nn.get()), (9, 1));
-    // Format and firmware, but no management of namespaces: this hardware has one. Select and Save of features, and the Timestamp.
-    assert_eq!((controller.oacs.get(), controller.oncs.get(), controller.fuses.get()), (6, 1 << 4 | 1 << 6, 0));
+    // Format and firmware, but no management of namespaces: this hardware has one. Write Zeroes and Verify, Select and Save of
+    // features, and the Timestamp.
+    let optional = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7;
+    assert_eq!((controller.oacs.get(), controller.oncs.get(), controller.fuses.get()), (6, optional, 0));
     assert_eq!((controller.sgls.get(), controller.vwc & 1), (0, 0));
     assert_eq!((controller.acl, controller.aerl, controller.elpe), (3, 3, 63));
     let name = controller.subnqn.split(|byte| *byte == 0).next().unwrap();

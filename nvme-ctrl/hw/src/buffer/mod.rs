@@ -133,7 +133,7 @@ impl Block for Buffer {
                     switch(new.operation, |operation: Operation| match operation {
                         Operation::Write => state.goto(State::Fill),
                         Operation::Read => state.goto(State::Gather),
-                        Operation::Flush => state.goto(State::End),
+                        Operation::Flush | Operation::WriteZeroes | Operation::Verify => state.goto(State::End),
                     });
                 });
             }

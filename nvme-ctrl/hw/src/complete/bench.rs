@@ -11,10 +11,11 @@ fn commands_are_completed_and_transfers_reported() {
     under_all_stalls(&Complete, |bench, rng| {
         let mut completions = Vec::new();
         let mut transfers = Vec::new();
-        let mut counts = [0u64; 4];
+        let mut counts = [0u64; 6];
         for cid in 0..300u64 {
             let target = *rng.pick(&[Target::Storage, Target::Storage, Target::Buffer]);
-            let (opcode, blocks) = (*rng.pick(&[io::READ, io::WRITE, io::FLUSH]), rng.range(1..65_537));
+            let (opcode, blocks) =
+                (*rng.pick(&[io::READ, io::WRITE, io::VERIFY, io::FLUSH, io::WRITE_ZEROES]), rng.range(1..65_537));
             let status = if target == Target::Buffer { rng.below(3) } else { 0 };
             let item = bench.random_fields("outcome", rng).set("sqid", cid % 9).set("cid", cid).set("opcode", opcode);
             let item = item.set("target", target.code()).set("blocks", blocks).set("status", status);
@@ -23,22 +24,22 @@ fn commands_are_completed_and_transfers_reported() {
                 Target::Storage => {
                     let item = bench.fields("completion").set("sqid", cid % 9).set("cid", cid);
                     completions.push(item.words());
-                    let kind = usize::from(opcode != io::READ);
-                    if opcode != io::FLUSH {
+                    if let Some(kind) = [io::READ, io::VERIFY, io::WRITE].iter().position(|counted| *counted == opcode)
+                    {
                         counts[kind] += 1;
-                        counts[2 + kind] += blocks;
+                        counts[3 + kind] += blocks;
                     }
                 }
                 Target::Buffer => transfers.push(status),
             }
         }
-        let mut seen_counts = [0u64; 4];
+        let mut seen_counts = [0u64; 6];
         let mut seen_transfers = Vec::new();
         while bench.received("completion").len() < completions.len() || seen_transfers.len() < transfers.len() {
             bench.clock();
-            for (kind, port) in ["read_done", "write_done"].into_iter().enumerate() {
+            for (kind, port) in ["read_done", "verify_done", "write_done"].into_iter().enumerate() {
                 seen_counts[kind] += bench.peek(port);
-                seen_counts[2 + kind] += bench.peek(port) * bench.peek("blocks_done");
+                seen_counts[3 + kind] += bench.peek(port) * bench.peek("blocks_done");
             }
             if bench.peek("transfer_done") == 1 {
                 seen_transfers.push(bench.peek("transfer_status"));
@@ -55,5 +56,5 @@ fn commands_are_completed_and_transfers_reported() {
 fn a_reset_in_any_clock_leaves_nothing() {
     // These belong to pulses.
     forgets_at_reset(&Complete, &[], &["transfer_status", "blocks_done"]);
-    is_quiet_after_reset(&Complete, &["transfer_done", "read_done", "write_done"]);
+    is_quiet_after_reset(&Complete, &["transfer_done", "read_done", "verify_done", "write_done"]);
 }

@@ -7,11 +7,11 @@
 //!            +- complete -+
 //! outcome -->|            |---> completion  Completion (to queues)
 //!            |            |---> transfer_done, transfer_status   (to the mailbox)
-//!            |            |---> read_done, write_done, blocks_done (to the mailbox)
+//!            |            |---> read_done, verify_done, write_done, blocks_done (to the mailbox)
 //!            +------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command of the fast path that ended without error is completed with status 0; reads and writes are counted.
+//! 1. A command of the fast path that ended without error is completed with status 0; reads, verifies and writes are counted.
 //! 2. The outcome of a transfer that firmware asked for is the mailbox's, whatever its status.
 //! 3. Commands that failed do not come here: they wait for firmware in a stream of their own, and hold up nothing else.
 //!
@@ -54,6 +54,7 @@ impl Block for Complete {
         // 2. State
         let transfer_done = m.reg("transfer_done_pulse", clock, false);
         let read_done = m.reg("read_done_pulse", clock, false);
+        let verify_done = m.reg("verify_done_pulse", clock, false);
         let write_done = m.reg("write_done_pulse", clock, false);
         let status = m.reg_without_reset("status", clock, 15);
         let blocks = m.reg_without_reset("blocks", clock, 17);
@@ -68,6 +69,7 @@ impl Block for Complete {
         when(is_transfer | is_command, || outcome.take());
         transfer_done.set(is_transfer);
         read_done.set(is_command & item.opcode.eq(io::READ));
+        verify_done.set(is_command & item.opcode.eq(io::VERIFY));
         write_done.set(is_command & item.opcode.eq(io::WRITE));
         status.set(item.status);
         blocks.set(item.blocks);
@@ -84,6 +86,7 @@ impl Block for Complete {
         m.output("transfer_done", transfer_done);
         m.output("transfer_status", status);
         m.output("read_done", read_done);
+        m.output("verify_done", verify_done);
         m.output("write_done", write_done);
         m.output("blocks_done", blocks);
     }

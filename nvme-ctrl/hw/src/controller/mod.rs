@@ -161,7 +161,8 @@ impl Block for Controller {
         // 11. Outcomes.
         m.connect(&io_engine, "outcome", &complete, "outcome");
         m.connect(&complete, "completion", &queues, "completion");
-        wires(&complete, &mailbox, &["transfer_done", "transfer_status", "read_done", "write_done", "blocks_done"]);
+        wires(&complete, &mailbox, &["transfer_done", "transfer_status"]);
+        wires(&complete, &mailbox, &["read_done", "verify_done", "write_done", "blocks_done"]);
 
         // Host memory.
         host_port.port("bus_master_enable").set(bus_master_enable);

@@ -25,7 +25,7 @@ fn any_entry(rng: &mut Rng) -> SqEntry {
     if rng.percent(10) {
         return entry;
     }
-    entry.opcode = *rng.pick(&[io::FLUSH, io::WRITE, io::READ]);
+    entry.opcode = *rng.pick(&[io::FLUSH, io::WRITE, io::READ, io::WRITE_ZEROES, io::VERIFY]);
     entry.flags &= 0x3C;
     entry.nsid.set(1);
     entry.prp[0].set(entry.prp[0].get() & !3);
@@ -60,13 +60,15 @@ fn command_of(bench: &Bench, entry: &SqEntry, [sqid, function]: [u64; 2], comman
         .set("opcode", entry.opcode);
     let item = item.set("nsid", entry.nsid.get()).set("target", Target::Storage.code());
     let item = item.set("prp1", entry.prp[0].get()).set("prp2", entry.prp[1].get());
-    let (operation, transfer) = match command {
-        IoCommand::Flush => (Operation::Flush, None),
-        IoCommand::Write(transfer) => (Operation::Write, Some(transfer)),
-        IoCommand::Read(transfer) => (Operation::Read, Some(transfer)),
+    let operation = match command {
+        IoCommand::Flush => Operation::Flush,
+        IoCommand::Write(_) => Operation::Write,
+        IoCommand::Read(_) => Operation::Read,
+        IoCommand::WriteZeroes(_) => Operation::WriteZeroes,
+        IoCommand::Verify(_) => Operation::Verify,
     };
     let lba = u64::from(entry.cdw(11)) << 32 | u64::from(entry.cdw(10));
-    let blocks = transfer.map_or(0, |transfer| transfer.range.blocks());
+    let blocks = command.range().map_or(0, |range| range.blocks());
     let item = item.set("operation", operation.code()).set("lba", lba).set("blocks", blocks);
     let shift = lba_shift_of(entry.nsid.get());
     let sector = BASE.wrapping_mul(8).wrapping_add(lba << (shift - 9));

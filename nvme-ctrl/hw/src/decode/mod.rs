@@ -15,7 +15,7 @@
 //! ## Theory of operation
 //! 1. In the first clock of an entry its conditions are judged into registers: those of [`nvme_spec::decode`], "What hardware executes by
 //!    itself". The limits come from there too. The namespace's row is found by NSID; it must have blocks and be attached to the command's
-//!    function. Writes to a protected namespace are firmware's.
+//!    function. What writes to a protected namespace is firmware's.
 //! 2. In the second clock it leaves: a command of the fast path to the I/O engine, everything else to the mailbox. `queues` is told that it
 //!    is consumed.
 //! 3. When the life of its function has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
@@ -57,7 +57,7 @@ hw_bundle! {
         pub attached: Bits<8>,
         /// Log2 of the bytes of a logical block.
         pub lba_shift: Bits<4>,
-        /// Writes are firmware's.
+        /// What writes to it is firmware's.
         pub write_protected: Bits<1>,
     }
 }
@@ -130,6 +130,8 @@ impl Block for Decode {
         let is_flush = m.wire("is_flush", view.opcode.eq(io::FLUSH));
         let is_write = m.wire("is_write", view.opcode.eq(io::WRITE));
         let is_read = m.wire("is_read", view.opcode.eq(io::READ));
+        let is_write_zeroes = m.wire("is_write_zeroes", view.opcode.eq(io::WRITE_ZEROES));
+        let is_verify = m.wire("is_verify", view.opcode.eq(io::VERIFY));
         let lba = m.wire("lba", qword(item.entry, offset_of!(nvme_spec::SqEntry, cdw10)));
         let blocks = m.wire("blocks", cdw(item.entry, 12).low(16).zext(17) + 1);
         let prp1 = m.wire("prp1", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp)));
@@ -145,7 +147,7 @@ impl Block for Decode {
         let new_has_blocks = NamespaceRow::unpack(namespace_row).blocks.any();
         let is_row = view.nsid.any() & view.nsid.le(NAMESPACES_MAX);
         let is_attached = row.attached.word(item.function.low(address_width(8)), 1) & !item.function.bits(3..8).any();
-        let is_allowed = !(is_write & row.write_protected);
+        let is_allowed = !((is_write | is_write_zeroes) & row.write_protected);
         // Logical blocks have 512 or 4096 bytes.
         let is_large = m.wire("is_large", row.lba_shift.eq(LARGE_LBA_SHIFT));
         let shifted = |value: Signal, shift: u32, width: u32| cat(&[value, lit(0u8, shift)]).zext(96).low(width);
@@ -167,9 +169,9 @@ impl Block for Decode {
 
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
-        is_io.set(
-            (is_flush | ((is_write | is_read) & prp1_is_aligned)) & is_plain & item.sqid.ge(self.config.functions),
-        );
+        let moves_data = is_write | is_read;
+        let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & prp1_is_aligned);
+        is_io.set(is_known & is_plain & item.sqid.ge(self.config.functions));
         is_named.set(is_row & is_attached & is_allowed & has_blocks);
         let blocks_max = |shift: u32| limits::TRANSFER_BYTES_MAX >> shift;
         let is_short_now = is_large.mux(blocks.le(blocks_max(LARGE_LBA_SHIFT)), blocks.le(blocks_max(SMALL_LBA_SHIFT)));
@@ -188,13 +190,16 @@ impl Block for Decode {
             let whose = function_bit(item.function, functions);
             when(thrown_away, || error.set(whose & (!is_dead).repeat(functions)))
                 .else_when(is_fast, || {
-                    let operation = is_read.mux(
-                        lit(Operation::Read.code(), Operation::WIDTH),
-                        is_write.mux(
-                            lit(Operation::Write.code(), Operation::WIDTH),
-                            lit(Operation::Flush.code(), Operation::WIDTH),
-                        ),
-                    );
+                    let kinds = [
+                        (is_write, Operation::Write),
+                        (is_read, Operation::Read),
+                        (is_write_zeroes, Operation::WriteZeroes),
+                        (is_verify, Operation::Verify),
+                    ];
+                    let flush = lit(Operation::Flush.code(), Operation::WIDTH);
+                    let operation = kinds.into_iter().fold(flush, |otherwise, (is_it, operation)| {
+                        is_it.mux(lit(operation.code(), Operation::WIDTH), otherwise)
+                    });
                     command.offer(Command {
                         sqid: item.sqid,
                         function: item.function,

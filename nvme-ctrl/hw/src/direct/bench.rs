@@ -36,13 +36,14 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
     let longest = 4096 / lba_bytes;
     while lba + 8 <= end && planned.len() < 150 {
         let mut blocks = 1 + rng.below(longest);
-        let mut operation =
-            *rng.pick(&[Operation::Read, Operation::Write, Operation::Read, Operation::Write, Operation::Flush]);
+        let (reads, writes) = ([Operation::Read, Operation::Verify], [Operation::Write, Operation::WriteZeroes]);
+        let [read, write] = [reads, writes].map(|pair| pair[usize::from(rng.below(3) == 0)]);
+        let mut operation = *rng.pick(&[read, write, read, write, Operation::Flush]);
         // One command of each kind on each border of a part that fails: it begins well and ends badly, or the reverse.
         let border = (1..longest).find(|ahead| bad_lba(lba + ahead) != bad_lba(lba));
         if let Some(ahead) = border {
             blocks = longest.max(ahead + 1);
-            operation = if lba * lba_bytes < 0x1C_0000 { Operation::Read } else { Operation::Write };
+            operation = if lba * lba_bytes < 0x1C_0000 { read } else { write };
         }
         let bad = operation != Operation::Flush && (bad_lba(lba) || bad_lba(lba + blocks - 1));
         let status = if bad { StorageStatus::MediaError } else { StorageStatus::Good };
@@ -52,7 +53,7 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
         // Borders are not jumped over.
         lba += blocks + next_border.map_or(gap, |border| gap.min(border.saturating_sub(longest / 2)));
     }
-    for operation in [Operation::Write, Operation::Read] {
+    for operation in [Operation::Write, Operation::Read, Operation::WriteZeroes, Operation::Verify] {
         for lba in [end, u64::MAX, end + 5] {
             planned.push(Planned { operation, lba, blocks: 1, status: StorageStatus::Refused });
         }
@@ -91,6 +92,10 @@ fn blocks_lie_in_memory_one_after_the_other() {
                             running[tag as usize] = Some(command);
                             let count =
                                 if command.operation == Operation::Write { command.blocks * lba_bytes / 64 } else { 0 };
+                            if command.operation == Operation::WriteZeroes && command.status == StorageStatus::Good {
+                                let zeroes = vec![0; (command.blocks * lba_bytes) as usize];
+                                expected.store(command.lba * lba_bytes, &zeroes);
+                            }
                             for beat in 0..count {
                                 let data = rng.bits(512);
                                 let last = beat + 1 == count;

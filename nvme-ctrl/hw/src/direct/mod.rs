@@ -16,9 +16,10 @@
 //! 2. Read data goes to `storage_read` with the tag of its command. With its last beat the command is done.
 //! 3. Write data is cut into bursts; beats with an error write no byte. A write is done with the response to its last burst, so a Flush has
 //!    nothing to do.
-//! 4. A command beyond the end of the memory is refused; the data of a refused write is thrown away.
-//! 5. The memory carries out reads and writes at the same time. A Read waits for the writes of its 4 KiB pages that are on their way, and a Write for
-//!    their reads, so that no logical block is seen half old and half new (NVM Command Set, "Atomic Operation").
+//! 4. A Write Zeroes is a write that makes its data itself, and a Verify a read whose beats go nowhere.
+//! 5. A command beyond the end of the memory is refused; the data of a refused write is thrown away.
+//! 6. The memory carries out reads and writes at the same time. What reads waits for the writes of its 4 KiB pages that are on their way, and what
+//!    writes for their reads, so that no logical block is seen half old and half new (NVM Command Set, "Atomic Operation").
 //!
 //! ## Timing
 //! A command every second clock, a beat per clock in each direction. A read's first beat leaves two clocks after it came from the memory.
@@ -63,6 +64,8 @@ hw_bundle! {
     struct Burst {
         tag: Bits<8>,
         ends_command: Bits<1>,
+        /// Of a Verify.
+        dropped: Bits<1>,
     }
 }
 
@@ -71,6 +74,8 @@ hw_bundle! {
     struct BurstData {
         beats: Bits<7>,
         refused: Bits<1>,
+        /// Of a Write Zeroes.
+        zeroes: Bits<1>,
     }
 }
 
@@ -145,8 +150,10 @@ impl Block for Direct {
             ["read_end", "write_end", "other_end"].map(|name| m.reg_as::<StorageDone>(name, clock));
 
         // 3. Conditions: the command
-        let is_read = m.wire("is_read", command.operation.is(Operation::Read));
-        let is_write = m.wire("is_write", command.operation.is(Operation::Write));
+        let is_verify = m.wire("is_verify", command.operation.is(Operation::Verify));
+        let is_write_zeroes = m.wire("is_write_zeroes", command.operation.is(Operation::WriteZeroes));
+        let is_read = m.wire("is_read", is_verify | command.operation.is(Operation::Read));
+        let is_write = m.wire("is_write", is_write_zeroes | command.operation.is(Operation::Write));
         let fits = m.wire("fits", range_fits(command.sector, command.sectors, sectors_of_memory));
         let address = m.wire("address", cat(&[command.sector.low(64 - SECTOR_BITS), lit(0u8, SECTOR_BITS)]));
         let beats = m.wire("beats", beats_of(command.sectors));
@@ -186,8 +193,8 @@ impl Block for Direct {
         // Conditions: the data and the answers
         let data = write_data.payload();
         let send = m.wire("send", write_data.valid() & memory.w.can_take());
-        when(send, || storage_write.take());
-        let sent = m.wire("sent", storage_write.taken());
+        when(send & !data.zeroes, || storage_write.take());
+        let sent = m.wire("sent", storage_write.taken() | (send & data.zeroes));
         let sent_last = m.wire("sent_last", beats_sent.eq(data.beats - 1));
 
         let report = m.wire("report", storage_done.can_take());
@@ -228,13 +235,15 @@ impl Block for Direct {
         for (tag, known) in (0..).zip(&pages) {
             when(begun.bit(tag), || known.set(page));
         }
-        let remembered = Burst { tag: command.tag, ends_command: burst_ends };
+        let remembered = Burst { tag: command.tag, ends_command: burst_ends, dropped: is_verify };
         when(burst & is_read, || reads.push(remembered));
         when(burst & is_write, || {
             writes.push(remembered);
-            write_data.push(BurstData { beats: burst_beats, refused: lit(0u8, 1) });
+            write_data.push(BurstData { beats: burst_beats, refused: lit(0u8, 1), zeroes: is_write_zeroes });
         });
-        when(refuse & is_write, || write_data.push(BurstData { beats, refused: lit(1u8, 1) }));
+        when(refuse & is_write & !is_write_zeroes, || {
+            write_data.push(BurstData { beats, refused: lit(1u8, 1), zeroes: lit(0u8, 1) });
+        });
 
         when(report_other, || other_over.set(false));
         when(refuse | (first & !is_read & !is_write), || {
@@ -280,9 +289,13 @@ impl Block for Direct {
         when(burst & is_write, || memory.aw.offer(burst_head));
         when(sent & !data.refused, || {
             let beat = storage_write.payload();
-            memory.w.offer(WriteData { data: beat.data, strb: (!beat.error).repeat(BEAT_BYTES), last: sent_last });
+            memory.w.offer(WriteData {
+                data: beat.data & (!data.zeroes).repeat(BEAT_BITS),
+                strb: (data.zeroes | !beat.error).repeat(BEAT_BYTES),
+                last: sent_last,
+            });
         });
-        when(received, || {
+        when(received & !reads.payload().dropped, || {
             let tag = reads.payload().tag;
             storage_read.offer(StorageRead { tag, data: beat.data, error: beat_error, last: last_beat });
         });

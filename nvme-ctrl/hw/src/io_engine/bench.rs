@@ -218,8 +218,10 @@ fn random_script(config: Config, seed: Seed, count: usize, blocks_max: u64, faul
         let fault = if rng.below(fault_every) == 0 { *rng.pick(&faults) } else { Fault::None };
         let any = 1 + rng.below(blocks_max);
         let blocks = *rng.pick(&[1, 8.min(blocks_max), any]);
-        match rng.below(16) {
+        match rng.below(18) {
             0 => script.flush(),
+            1 => script.command(Operation::WriteZeroes, blocks, offset(&mut rng), fault),
+            3 => script.command(Operation::Verify, blocks, offset(&mut rng), fault),
             n if n % 2 == 0 => script.command(Operation::Read, blocks, offset(&mut rng), fault),
             _ => script.command(Operation::Write, blocks, offset(&mut rng), fault),
         }

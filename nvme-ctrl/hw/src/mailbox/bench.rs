@@ -298,12 +298,13 @@ fn counters_count() {
         let mut counts = [0u64; 5];
         // The last counter is that of clocks.
         for _ in 0..100 {
-            let (pulses, blocks) = (rng.below(8), rng.range(1..65_537));
-            let [reads, writes, errors] = [0, 1, 2].map(|bit| pulses >> bit & 1);
-            let ports =
-                [("read_done", reads), ("write_done", writes), ("write_error", errors), ("blocks_done", blocks)];
+            let (pulses, blocks) = (rng.below(16), rng.range(1..65_537));
+            let [reads, verifies, writes, errors] = [0, 1, 2, 3].map(|bit| pulses >> bit & 1);
+            let names = ["read_done", "verify_done", "write_done", "write_error", "blocks_done"];
+            let ports: Vec<_> = names.into_iter().zip([reads, verifies, writes, errors, blocks]).collect();
             pulse(bench, &ports);
-            for (count, step) in counts.iter_mut().zip([reads, writes, reads * blocks, writes * blocks, errors]) {
+            let blocks_read = (reads | verifies) * blocks;
+            for (count, step) in counts.iter_mut().zip([reads, writes, blocks_read, writes * blocks, errors]) {
                 *count += step;
             }
         }

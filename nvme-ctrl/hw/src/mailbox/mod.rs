@@ -232,7 +232,7 @@ impl Block for Mailbox {
         let selected_in_flight = m.input("selected_in_flight", crate::config::INDEX_BITS);
         let transfer_done = input("transfer_done");
         let transfer_status = m.input("transfer_status", 15);
-        let [read_done, write_done] = ["read_done", "write_done"].map(input);
+        let [read_done, verify_done, write_done] = ["read_done", "verify_done", "write_done"].map(input);
         let blocks_done = m.input("blocks_done", 17);
         let write_error = input("write_error");
         let buffer_read_data = m.input("buffer_read_data", 32);
@@ -533,7 +533,7 @@ impl Block for Mailbox {
         let counts = [
             (port::READ_COMMANDS, read_done, one),
             (port::WRITE_COMMANDS, write_done, one),
-            (port::READ_BLOCKS, read_done, blocks_done),
+            (port::READ_BLOCKS, read_done | verify_done, blocks_done),
             (port::WRITE_BLOCKS, write_done, blocks_done),
             (port::HOST_WRITE_ERRORS, write_error, one),
             (port::CLOCK, lit(1u8, 1), one),

@@ -53,7 +53,7 @@ fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, commands: 
             _ => Operation::VARIANTS[command.get("operation") as usize],
         };
         assert_eq!(job.get("operation"), operation.code());
-        let is_sgl = command.get("sgl") == 1 && bytes > 0;
+        let is_sgl = command.get("sgl") == 1 && matches!(operation, Operation::Write | Operation::Read);
         let units = if is_sgl { (1 << UNIT_COUNT_BITS) - 1 } else { bytes.div_ceil(4096).max(1) };
         assert_eq!((job.get("sgl") == 1, job.get("units")), (is_sgl, units));
         let row = Running { command, units, operation, status: Status::SUCCESS, walk_ended: false };
@@ -92,7 +92,9 @@ fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
         _ if host_error => Status::DATA_TRANSFER_ERROR,
         StorageStatus::Good => Status::SUCCESS,
         StorageStatus::Refused => Status::LBA_OUT_OF_RANGE,
-        StorageStatus::MediaError if row.operation == Operation::Read => Status::UNRECOVERED_READ_ERROR,
+        StorageStatus::MediaError if matches!(row.operation, Operation::Read | Operation::Verify) => {
+            Status::UNRECOVERED_READ_ERROR
+        }
         StorageStatus::MediaError => Status::WRITE_FAULT,
     };
     if row.status == Status::SUCCESS {

@@ -34,7 +34,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::types::{Command, Operation, Outcome, StorageStatus, Target};
+use crate::types::{is_one_of, Command, Operation, Outcome, StorageStatus, Target};
 use crate::{held::Held, Config};
 use nvme_spec::{limits::UNIT_BYTES, Status};
 use rtl_hdl::{
@@ -68,7 +68,7 @@ hw_bundle! {
         pub units: Bits<20>,
         /// As in the command.
         pub fua: Bits<1>,
-        /// As in the command; 0 if there is no data.
+        /// As in the command; 0 if no data moves.
         pub sgl: Bits<1>,
         /// As in the command.
         pub prp1: Bits<64>,
@@ -204,7 +204,8 @@ impl Block for Slots {
         let new = m.wire("new", Command::unpack(transfer.full.mux(transfer.item.pack(), command.payload().pack())));
         let no_data = m.wire("no_data", new.bytes.eq(0));
         let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
-        let is_sgl = m.wire("is_sgl", new.sgl & !no_data);
+        let moves_data = is_one_of(new.operation, &[Operation::Write, Operation::Read]) & !no_data;
+        let is_sgl = m.wire("is_sgl", new.sgl & moves_data);
         let counted_units = no_data.mux(lit(1u8, UNIT_COUNT_BITS), units_of(new.bytes).zext(UNIT_COUNT_BITS));
         let new_units = m.wire("new_units", counted_units | is_sgl.repeat(UNIT_COUNT_BITS));
 
@@ -327,7 +328,8 @@ fn units_of(bytes: Signal) -> Signal {
 /// The status of a command of this operation whose unit ended so.
 fn status_of(end: UnitEnd, operation: EnumSignal<Operation>) -> Signal {
     let status = |status: Status| lit(status.raw(), STATUS_BITS);
-    let media = operation.is(Operation::Read).mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
+    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify]);
+    let media = reads.mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
     let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), status(Status::SUCCESS));
     let storage = end.status.is(StorageStatus::MediaError).mux(media, refused);
     end.host_error.mux(status(Status::DATA_TRANSFER_ERROR), storage)

@@ -54,8 +54,7 @@ impl Running {
     /// All of it has happened.
     fn is_over(&self) -> bool {
         match self.operation {
-            Operation::Flush => self.status.is_some(),
-            Operation::Write => self.status.is_some(),
+            Operation::Flush | Operation::Write | Operation::WriteZeroes | Operation::Verify => self.status.is_some(),
             // Its place may still wait to be taken: `dma_write` will have no use for it.
             Operation::Read if self.status == Some(StorageStatus::Refused) => true,
             Operation::Read => self.written && self.status.is_some(),

@@ -15,7 +15,7 @@
 //! ```
 //! ## Theory of operation
 //! 1. A unit takes a free tag, and its description goes into `rows`.
-//! 2. A Read is announced to `dma_write` and started at once. A Flush is started at once. A Write is given to `dma_read`, and started when that
+//! 2. A Read is announced to `dma_write` and started at once. What moves no data is started at once. A Write is given to `dma_read`, and started when that
 //!    says, by `arrived`, that its data has begun to come. `data_error` says that some of it could not be read.
 //! 3. A unit has ended when its target has said how (`done`) and its data has moved (`moved`): for a Read, when `dma_write` has handed
 //!    the last of it to the host port. So a completion that follows cannot overtake the data. If the target refused a Read there is no data.

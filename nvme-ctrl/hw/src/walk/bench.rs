@@ -93,7 +93,9 @@ fn page(rng: &mut Rng) -> u64 {
 /// A job with PRPs and random addresses; its list, if it has one, is put into `memory`.
 fn prp_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let function = rng.below(256);
-    let operation = *rng.pick(&[Operation::Flush, Operation::Write, Operation::Read, Operation::Read]);
+    let other = *rng.pick(&[Operation::Flush, Operation::WriteZeroes, Operation::Verify]);
+    let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Read, other]);
+    let moves_data = matches!(operation, Operation::Write | Operation::Read);
     let target = if rng.below(4) == 0 { Target::Buffer } else { Target::Storage };
     let large_blocks = rng.bool();
     // Transfers of firmware have any number of dwords.
@@ -102,13 +104,13 @@ fn prp_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let bytes = if operation == Operation::Flush { 0 } else { step * (1 + rng.below((bytes_max / step).max(1))) };
     let any = 4 * rng.below(1024);
     let offset = *rng.pick(&[0, 0, 4, 2048, 4092, any]);
-    // PRP1 at no dword, which Flush does not look at.
-    let askew = rng.below(if bytes > 0 { 20 } else { 2 }) == 0;
+    // PRP1 at no dword, which is not looked at if no data moves.
+    let askew = rng.below(if moves_data { 20 } else { 2 }) == 0;
     let prp1 = page(rng) + offset + if askew { 1 + rng.below(3) } else { 0 };
     let sector = rng.next_u64() >> 8;
     let expect = |prp2: u64, misplaced: bool, memory: &Bytes| {
         let (pages, lines, failure) = match misplaced {
-            _ if bytes == 0 => Default::default(),
+            _ if !moves_data => Default::default(),
             true => (vec![], Lines::default(), Some(Status::INVALID_PRP_OFFSET)),
             false => pages_of(memory, prp1, prp2, bytes),
         };
@@ -130,7 +132,7 @@ fn prp_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
         job
     };
     let count = (offset + bytes).div_ceil(PAGE);
-    if count <= 2 {
+    if count <= 2 || !moves_data {
         // With one page, PRP2 is not looked at.
         let any = rng.range(1..PAGE);
         let in_page = if count < 2 || rng.below(4) == 0 { *rng.pick(&[4, 64, any]) } else { 0 };
@@ -271,9 +273,14 @@ type UnitValues = [u64; 10];
 
 impl Expected {
     fn units_of_pages(&self, pages: &[u64]) -> Vec<UnitValues> {
-        if self.bytes == 0 {
+        if !matches!(self.operation, Operation::Write | Operation::Read) {
             // Nothing but `beats` of the place means something.
-            return Vec::from([[self.slot, 0, 0, 0, 0, 0, 0, 0, self.sector, 0]]);
+            let unit = |k: u64| {
+                let bytes = PAGE.min(self.bytes - PAGE * k);
+                let sectors = if self.target == Target::Storage { bytes / SECTOR } else { 0 };
+                [self.slot, 0, 0, 0, 0, 0, 0, bytes.div_ceil(LINE), self.sector + PAGE / SECTOR * k, sectors]
+            };
+            return (0..self.bytes.div_ceil(PAGE).max(1)).map(unit).collect();
         }
         let offset = self.pointer[0] % PAGE;
         let unit = |k: u64| {
@@ -398,7 +405,7 @@ fn values_of(unit: &Fields) -> UnitValues {
     let place = |name: &str| unit.get(&format!("place_{name}"));
     let [slot, sector, beats] = ["slot", "sector", "place_beats"].map(|name| unit.get(name));
     let sectors = if unit.get("target") == Target::Storage.code() { unit.get("sectors") } else { 0 };
-    if unit.get("operation") == Operation::Flush.code() {
+    if ![Operation::Write, Operation::Read].iter().any(|moves_data| unit.get("operation") == moves_data.code()) {
         return [slot, 0, 0, 0, 0, 0, 0, beats, sector, sectors];
     }
     let second = if place("lines") != place("lines_first") { place("second") } else { 0 };
@@ -598,6 +605,6 @@ fn takes_few_clocks() {
 
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
-    // A unit within one page has no second one.
-    forgets_at_reset(&Walk, &["list_beat"], &["unit_place_second"]);
+    // A unit within one page has no second one, and one without data none at all.
+    forgets_at_reset(&Walk, &["list_beat"], &["unit_place_first", "unit_place_second"]);
 }

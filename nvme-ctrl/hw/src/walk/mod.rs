@@ -23,6 +23,8 @@
 //! one is PRP2; if there are more, PRP2 is where the list of the others begins. The last entry of a page of the list points to the next page of the
 //! list if more than one entry is still needed. (NVMe Base, "Physical Region Page Entry and List".)
 //!
+//! A command that moves no data (Flush, Write Zeroes, Verify) is cut the same way, as if its data lay at an address of its own that needs no list.
+//!
 //! **SGLs.** The descriptor in the command is a data block, or leads to a segment of descriptors, of which the last one may lead to another
 //! segment. ([`nvme_spec::sgl`] has the rules, and the status of each mistake.) A data block is contiguous, so the page behind a page is the next one, and a unit of it looks like one of PRPs.
 //! A unit ends with its data block at the latest, and is a whole number of logical blocks:
@@ -53,7 +55,7 @@
 
 use crate::list_reader::{List, ListReader};
 use crate::slots::{Job, WalkEnd, UNIT_COUNT_BITS};
-use crate::types::{Operation, Target, BEAT_BYTES};
+use crate::types::{is_one_of, Operation, Target, BEAT_BYTES};
 use nvme_spec::{limits, sgl, Status};
 use rtl_hdl::{address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, Module, Signal};
 
@@ -102,7 +104,7 @@ hw_bundle! {
         pub whole: Bits<1>,
         /// Force unit access.
         pub fua: Bits<1>,
-        /// Where the data lies; meaningless for Flush, but for `beats`.
+        /// Where the data lies; meaningless if none moves, but for `beats`.
         pub place: Place,
     }
 }
@@ -202,15 +204,16 @@ impl Block for Walk {
         // 3. Conditions
         let at_most_a_unit =
             |bytes: Signal| bytes.ge(limits::UNIT_BYTES).mux(lit(limits::UNIT_BYTES, 13), bytes.low(13));
-        let has_data = m.wire("has_data", job.bytes.any());
-        let first_offset = m.wire("first_offset", job.prp1.low(OFFSET_BITS));
+        let has_data = m.wire("has_data", is_one_of(job.operation, &[Operation::Write, Operation::Read]));
+        let first_offset = m.wire("first_offset", job.prp1.low(OFFSET_BITS) & has_data.repeat(OFFSET_BITS));
         let pages = m.wire("pages", pages_of(first_offset, job.bytes));
-        let misplaced = m.wire("misplaced", has_data & (job.prp1.low(2).any() | (pages.gt(2) & job.prp2.low(3).any())));
+        let has_list = m.wire("has_list", has_data & pages.gt(2));
+        let misplaced = m.wire("misplaced", (has_data & job.prp1.low(2).any()) | (has_list & job.prp2.low(3).any()));
         let first_is_whole = m.wire("first_is_whole", !first_offset.any() | pages.eq(1));
 
         let left_bytes = m.wire("left_bytes", at_most_a_unit(left));
         let crosses = m.wire("crosses", (offset.zext(14) + left_bytes.zext(14)).gt(limits::PAGE_BYTES));
-        let needs_entry = m.wire("needs_entry", crosses | !page_known);
+        let needs_entry = m.wire("needs_entry", has_data & (crosses | !page_known));
         let listed = m.wire("listed", reader.port("entry"));
         let entry = m.wire("entry", in_prp2.mux(job.prp2, listed));
         let entry_known = m.wire("entry_known", in_prp2 | reader.port("entry_known"));
@@ -265,7 +268,7 @@ impl Block for Walk {
                 when(job_stream.valid(), || {
                     when(job.sgl, || state.goto(State::Judge))
                         .else_when(misplaced, || end_with(Status::INVALID_PRP_OFFSET))
-                        .else_when(pages.gt(2), || state.goto(State::List))
+                        .else_when(has_list, || state.goto(State::List))
                         .else_when(first_is_whole, || state.goto(State::Offer))
                         .otherwise(|| state.goto(State::Entry));
                 });

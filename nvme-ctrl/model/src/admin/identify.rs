@@ -3,7 +3,7 @@
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, padded, vwc, CsiDescriptor, IdentifyController, IdentifyNamespace,
-    IndependentNamespace, LbaFormat, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
+    IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, FRMW, IDENTIFY_BYTES, MODEL_NUMBER, NMIC_SHARED, NQN_UUID_PREFIX,
     NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
 };
@@ -65,7 +65,7 @@ impl Controller {
                 subsystem.check_valid(nsid)?;
                 vec![]
             }
-            cns::CONTROLLER_OF_COMMAND_SET => vec![],
+            cns::CONTROLLER_OF_COMMAND_SET => NvmIdentifyController::THIS.as_bytes().to_vec(),
             cns::NAMESPACE_INDEPENDENT => {
                 subsystem.check_valid(nsid)?;
                 let mut data = IndependentNamespace::new_zeroed();
@@ -142,7 +142,7 @@ impl Controller {
         data.cqes = CQ_ENTRY_LOG2_BYTES << 4 | CQ_ENTRY_LOG2_BYTES;
         data.nn = subsystem.highest_nsid().into();
         data.mnan = subsystem.highest_nsid().into();
-        data.oncs = (oncs::SELECT | oncs::TIMESTAMP).into();
+        data.oncs = oncs::ALL.into();
         data.oacs = (oacs::FORMAT | oacs::FIRMWARE).into();
         data.oaes = NOTICES.into();
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();

@@ -40,7 +40,7 @@ impl Logs {
         logged.cid = entry.cid;
         logged.status_field = (status.raw() << 1).into();
         logged.parameter_error_location = NO_PARAMETER_LOCATION.into();
-        if queue != 0 && matches!(entry.opcode, io::READ | io::WRITE) {
+        if queue != 0 && io::has_blocks(entry.opcode) {
             logged.lba = (u64::from(entry.cdw(11)) << 32 | u64::from(entry.cdw(10))).into();
         }
         logged.nsid = entry.nsid;
@@ -60,6 +60,8 @@ impl Logs {
                 self.bytes_written += bytes;
                 self.write_commands += 1;
             }
+            // NVM Command Set, "SMART / Health Information": blocks that are verified count, the commands do not.
+            io::VERIFY => self.bytes_read += bytes,
             _ => {}
         }
     }

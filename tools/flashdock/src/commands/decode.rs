@@ -2,10 +2,11 @@
 
 use crate::failure::{Failure, Result};
 use crate::output::{self, Align, Paint, Table};
+use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::reg::Reg;
 use nvme_spec::status::status_code_type;
 use nvme_spec::{decode_io, firmware_port, is_fast_path, opcode, regs};
-use nvme_spec::{CqEntry, FrameCommand, IoCommand, Limits, NamespaceInfo, SqEntry, Status};
+use nvme_spec::{CqEntry, FrameCommand, Limits, NamespaceInfo, SqEntry, Status};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -310,13 +311,12 @@ fn io_notes(entry: &SqEntry) -> Vec<String> {
         return notes;
     }
     match decode_io(entry, &namespace, &Limits::DEFAULT) {
-        Ok(IoCommand::Read(transfer) | IoCommand::Write(transfer)) => {
-            let (range, blocks) = (transfer.range.range(), transfer.range.blocks());
+        Ok(command) => notes.extend(command.range().map(|range| {
+            let (range, blocks) = (range.range(), range.blocks());
             let bytes = output::bytes_text(u64::from(blocks) * u64::from(Limits::DEFAULT.lba_bytes));
-            let fua = if transfer.fua { ", forced to the medium" } else { "" };
-            notes.push(format!("blocks {}..{}: {blocks}, {bytes}{fua}", range.start, range.end));
-        }
-        Ok(IoCommand::Flush) => {}
+            let fua = if entry.cdw(12) & FORCE_UNIT_ACCESS != 0 { ", forced to the medium" } else { "" };
+            format!("blocks {}..{}: {blocks}, {bytes}{fua}", range.start, range.end)
+        })),
         Err(status) => notes.push(format!("answered with {}", status.for_host())),
     }
     let by = if is_fast_path(entry, &namespace, &Limits::DEFAULT) { "hardware alone" } else { "firmware" };

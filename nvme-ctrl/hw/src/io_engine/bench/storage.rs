@@ -70,6 +70,9 @@ impl Storage {
         if missing > 0 {
             self.writes.push_back(tag);
         }
+        if operation == Operation::WriteZeroes && status == StorageStatus::Good {
+            (0..bytes / 64).for_each(|beat| assert!(self.bytes.write_line(address + 64 * beat, &[0; 8], u64::MAX)));
+        }
         let due = self.now + 1 + self.rng.below(200);
         self.running.push(Running { tag, due, beats, missing, address, status: Some(status) });
     }
