@@ -1,10 +1,11 @@
 //! The commands of the NVM command set. NVM Command Set, "NVM Command Set Commands".
 
-use nvme_spec::{decode_io, IoCommand, LbaRange, Limits, SqEntry, Status, Transfer};
+use nvme_spec::{decode_io, DataPointer, IoCommand, LbaRange, Limits, SqEntry, Status, Transfer};
 
 use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
-use crate::prp::{walk, Segment};
+use crate::prp::{self, Segment};
+use crate::sgl;
 use crate::storage::Storage;
 
 /// A Read or Write under way: one segment of host memory is moved at a time.
@@ -75,7 +76,13 @@ impl Controller {
         host: &mut dyn HostPort,
     ) -> Result<Move, Status> {
         let (at, bytes) = self.place(nsid, transfer.range)?;
-        let segments = walk(host, self.function, transfer.prp, bytes as u64)?;
+        let segments = match transfer.pointer {
+            DataPointer::Prp(prp) => prp::walk(host, self.function, prp, bytes as u64)?,
+            DataPointer::Sgl(first) => {
+                let lba_bytes = self.subsystem.lba_bytes(nsid).into();
+                sgl::walk(host, self.function, first, bytes as u64, lba_bytes)?
+            }
+        };
         let mut data = vec![0; bytes];
         if !is_write {
             self.subsystem.storage.read(at, &mut data);

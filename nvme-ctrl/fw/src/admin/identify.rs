@@ -8,7 +8,7 @@ use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, vwc, ControllerList, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, FRMW, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER, NAMESPACE_LIST_ENTRIES, NMIC_SHARED,
-    NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
+    NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
     ABORTS, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
@@ -161,6 +161,7 @@ impl<M: Mmio> Firmware<M> {
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();
         data.nvscc = NVSCC_USUAL_LAYOUT;
         data.nwpc = NWPC_WRITE_PROTECT;
+        data.sgls = SGLS.into();
         let mut commands = oacs::FORMAT | oacs::FIRMWARE;
         if self.namespaces.is_managed {
             commands |= oacs::NAMESPACE_MANAGEMENT;

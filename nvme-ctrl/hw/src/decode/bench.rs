@@ -6,6 +6,7 @@ use crate::testing::{
 };
 use crate::types::{Operation, Target};
 use nvme_spec::opcode::io;
+use nvme_spec::sgl::PSDT_SGL;
 use nvme_spec::{decode_io, is_fast_path, limits, IoCommand, Limits, NamespaceInfo, SqEntry};
 use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::HwEnum;
@@ -26,7 +27,7 @@ fn any_entry(rng: &mut Rng) -> SqEntry {
         return entry;
     }
     entry.opcode = *rng.pick(&[io::FLUSH, io::WRITE, io::READ, io::WRITE_ZEROES, io::VERIFY]);
-    entry.flags &= 0x3C;
+    entry.flags &= if rng.percent(30) { 0x7C } else { 0x3C };
     entry.nsid.set(1);
     entry.prp[0].set(entry.prp[0].get() & !3);
     let blocks = *rng.pick(&[1, 8, 256, 512, 513, 4096, 4097]);
@@ -60,6 +61,7 @@ fn command_of(bench: &Bench, entry: &SqEntry, [sqid, function]: [u64; 2], comman
         .set("opcode", entry.opcode);
     let item = item.set("nsid", entry.nsid.get()).set("target", Target::Storage.code());
     let item = item.set("prp1", entry.prp[0].get()).set("prp2", entry.prp[1].get());
+    let item = item.set("sgl", entry.psdt() == PSDT_SGL);
     let operation = match command {
         IoCommand::Flush => Operation::Flush,
         IoCommand::Write(_) => Operation::Write,

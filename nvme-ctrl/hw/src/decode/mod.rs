@@ -137,7 +137,9 @@ impl Block for Decode {
         let prp1 = m.wire("prp1", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp)));
         let prp2 = m.wire("prp2", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp) + 8));
         let prp1_is_aligned = m.wire("prp1_is_aligned", !prp1.low(PRP1_ALIGNMENT.trailing_zeros()).any());
-        let is_plain = m.wire("is_plain", !view.flags.bits(0..2).any() & !view.flags.bits(6..8).any());
+        // FUSE is 0, and PSDT says PRPs or an SGL, whose descriptor is judged by the walk.
+        let is_plain = m.wire("is_plain", !view.flags.bits(0..2).any() & !view.flags.bit(7));
+        let is_sgl = m.wire("is_sgl", view.flags.bit(6));
         // Row `n` is at address `n + 1`, the namespace identifier, of which the lowest bits tell all rows apart.
         let row_bits = address_width(NAMESPACES_MAX);
         let write_address = (namespace_index.low(row_bits) + 1).low(row_bits);
@@ -170,7 +172,7 @@ impl Block for Decode {
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
         let moves_data = is_write | is_read;
-        let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & prp1_is_aligned);
+        let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & (is_sgl | prp1_is_aligned));
         is_io.set(is_known & is_plain & item.sqid.ge(self.config.functions));
         is_named.set(is_row & is_attached & is_allowed & has_blocks);
         let blocks_max = |shift: u32| limits::TRANSFER_BYTES_MAX >> shift;
@@ -214,7 +216,7 @@ impl Block for Decode {
                         large_blocks,
                         bytes: is_flush.mux(lit(0u8, 22), bytes),
                         fua: cdw(item.entry, 12).bit(FORCE_UNIT_ACCESS.trailing_zeros()),
-                        sgl: lit(0u8, 1),
+                        sgl: is_sgl,
                         prp1,
                         prp2,
                     });

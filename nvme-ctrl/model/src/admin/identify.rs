@@ -5,7 +5,7 @@ use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, padded, vwc, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, FRMW, IDENTIFY_BYTES, MODEL_NUMBER, NMIC_SHARED, NQN_UUID_PREFIX,
-    NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
+    NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
     ABORTS, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
@@ -148,6 +148,7 @@ impl Controller {
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();
         data.nvscc = NVSCC_USUAL_LAYOUT;
         data.nwpc = NWPC_WRITE_PROTECT;
+        data.sgls = SGLS.into();
         data.vwc = vwc::FLUSH_ALL;
         if self.config.is_managed {
             data.oacs = (data.oacs.get() | oacs::NAMESPACE_MANAGEMENT).into();
