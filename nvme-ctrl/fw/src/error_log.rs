@@ -34,7 +34,8 @@ impl ErrorLog {
 
     /// Logs a command that ends with an error.
     pub(crate) fn add(&mut self, qid: u16, entry: &SqEntry, status: Status) {
-        if status.status_code_type() == status_code_type::MEDIA {
+        // Data that differs is no fault of the medium.
+        if status.status_code_type() == status_code_type::MEDIA && status.code() != Status::COMPARE_FAILURE {
             self.media_errors += 1;
         }
         // Only I/O commands name logical blocks.

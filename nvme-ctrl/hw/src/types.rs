@@ -3,7 +3,7 @@
 //! Every bundle here is the payload of a stream. Queue numbers, slots, tags and functions have eight bits in every configuration, so that a
 //! larger configuration changes memories and not the shapes.
 
-use rtl_hdl::{hw_bundle, hw_enum, hw_view, Bits, EnumSignal, Signal};
+use rtl_hdl::{hw_bundle, hw_enum, hw_view, Bits, EnumSignal, Signal, Value};
 
 /// Width of one beat of the `host` and `storage` ports, in bits.
 pub const BEAT_BITS: u32 = 512;
@@ -123,12 +123,24 @@ hw_enum! {
         WriteZeroes,
         /// The storage is read to see whether it can be; no data moves.
         Verify,
+        /// The storage is compared with the host's data. As a unit: with what is in the bounce.
+        Compare,
+        /// Storage to bounce: a unit only.
+        Load,
+        /// Bounce to storage: a unit only.
+        Store,
     }
 }
 
 /// Whether an operation is one of these.
 pub(crate) fn is_one_of(operation: EnumSignal<Operation>, these: &[Operation]) -> Signal {
     these.iter().map(|this| operation.is(*this)).reduce(|a, b| a | b).expect("there are some")
+}
+
+/// `then` where `condition` holds, else `otherwise`.
+pub(crate) fn choose<V: Value>(condition: Signal, then: V, otherwise: V) -> V {
+    let mut chosen = then.leaves().into_iter().zip(otherwise.leaves()).map(|(t, o)| condition.mux(t, o));
+    then.rebuild(&mut chosen)
 }
 
 hw_enum! {
@@ -138,6 +150,8 @@ hw_enum! {
         Storage,
         /// The firmware's data buffer.
         Buffer,
+        /// The bounce: the page in which units put their data together. See [`crate::buffer`].
+        Bounce,
     }
 }
 
@@ -208,7 +222,7 @@ hw_bundle! {
     pub struct StorageCommand {
         /// Answers carry it; unique among commands in flight.
         pub tag: Bits<8>,
-        /// What to do.
+        /// What to do: Flush, Write, Read, Write Zeroes or Verify.
         pub operation: Operation,
         /// Namespace.
         pub nsid: Bits<32>,
@@ -264,7 +278,8 @@ hw_enum! {
 }
 
 hw_bundle! {
-    /// The end of a storage command: once for each, in any order. The end of a read may come before its last beats.
+    /// The end of a storage command: once for each, in any order. The end of a read may come before its last beats, that of a write
+    /// comes after all of its beats have been taken.
     pub struct StorageDone {
         /// Of the command.
         pub tag: Bits<8>,

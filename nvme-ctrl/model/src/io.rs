@@ -8,9 +8,17 @@ use crate::prp::{self, Segment};
 use crate::sgl;
 use crate::storage::Storage;
 
-/// A Read or Write under way: one segment of host memory is moved at a time.
+/// What is done with the data of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Write,
+    Read,
+    Compare,
+}
+
+/// A Read, Write or Compare under way: one segment of host memory is moved at a time.
 pub(crate) struct Move {
-    is_write: bool,
+    way: Way,
     function: u8,
     /// Where the data is in the storage, in bytes.
     at: u64,
@@ -27,10 +35,9 @@ impl Move {
     pub(crate) fn advance(&mut self, host: &mut dyn HostPort, storage: &mut Storage) -> Option<Result<(), Status>> {
         let segment = self.segments[self.next];
         let part = &mut self.data[self.moved..][..segment.bytes as usize];
-        let result = if self.is_write {
-            host.read(self.function, segment.address, part)
-        } else {
-            host.write(self.function, segment.address, part)
+        let result = match self.way {
+            Way::Write | Way::Compare => host.read(self.function, segment.address, part),
+            Way::Read => host.write(self.function, segment.address, part),
         };
         if let Err(HostError) = result {
             return Some(Err(Status::DATA_TRANSFER_ERROR));
@@ -40,8 +47,16 @@ impl Move {
         if self.next < self.segments.len() {
             return None;
         }
-        if self.is_write {
-            storage.write(self.at, &self.data);
+        match self.way {
+            Way::Write => storage.write(self.at, &self.data),
+            Way::Read => {}
+            Way::Compare => {
+                let mut stored = vec![0; self.data.len()];
+                storage.read(self.at, &mut stored);
+                if stored != self.data {
+                    return Some(Err(Status::COMPARE_FAILURE));
+                }
+            }
         }
         Some(Ok(()))
     }
@@ -56,8 +71,9 @@ impl Controller {
         match decode_io(entry, &namespace, &limits)? {
             // Without a volatile write cache all data is durable when its command completes.
             IoCommand::Flush => Ok(None),
-            IoCommand::Write(transfer) => self.movement(nsid, &transfer, true, host).map(Some),
-            IoCommand::Read(transfer) => self.movement(nsid, &transfer, false, host).map(Some),
+            IoCommand::Write(transfer) => self.movement(nsid, &transfer, Way::Write, host).map(Some),
+            IoCommand::Read(transfer) => self.movement(nsid, &transfer, Way::Read, host).map(Some),
+            IoCommand::Compare(transfer) => self.movement(nsid, &transfer, Way::Compare, host).map(Some),
             IoCommand::WriteZeroes(range) => {
                 let (at, bytes) = self.place(nsid, range)?;
                 self.subsystem.storage.write(at, &vec![0; bytes]);
@@ -68,26 +84,17 @@ impl Controller {
         }
     }
 
-    fn movement(
-        &self,
-        nsid: u32,
-        transfer: &Transfer,
-        is_write: bool,
-        host: &mut dyn HostPort,
-    ) -> Result<Move, Status> {
+    fn movement(&self, nsid: u32, transfer: &Transfer, way: Way, host: &mut dyn HostPort) -> Result<Move, Status> {
         let (at, bytes) = self.place(nsid, transfer.range)?;
         let segments = match transfer.pointer {
             DataPointer::Prp(prp) => prp::walk(host, self.function, prp, bytes as u64)?,
-            DataPointer::Sgl(first) => {
-                let lba_bytes = self.subsystem.lba_bytes(nsid).into();
-                sgl::walk(host, self.function, first, bytes as u64, lba_bytes)?
-            }
+            DataPointer::Sgl(first) => sgl::walk(host, self.function, first, bytes as u64)?,
         };
         let mut data = vec![0; bytes];
-        if !is_write {
+        if way == Way::Read {
             self.subsystem.storage.read(at, &mut data);
         }
-        Ok(Move { is_write, function: self.function, at, data, segments, next: 0, moved: 0 })
+        Ok(Move { way, function: self.function, at, data, segments, next: 0, moved: 0 })
     }
 
     /// Where blocks lie in the storage, and how many bytes they have.

@@ -14,13 +14,12 @@ struct Open {
     is_last: bool,
 }
 
-/// The pieces of host memory that the first `bytes` of an SGL cover. Between two of them a logical block of `lba_bytes` ends.
+/// The pieces of host memory that the first `bytes` of an SGL cover.
 pub(crate) fn walk(
     host: &mut dyn HostPort,
     function: u8,
     first: SglDescriptor,
     bytes: u64,
-    lba_bytes: u64,
 ) -> Result<Vec<Segment>, Status> {
     let mut segments = vec![];
     let (mut left, mut empties) = (bytes, 0);
@@ -35,9 +34,6 @@ pub(crate) fn walk(
                 left -= bytes;
                 if left == 0 {
                     break;
-                }
-                if !left.is_multiple_of(lba_bytes) {
-                    return Err(Status::INVALID_SGL_GRANULARITY);
                 }
             }
             Descriptor::Segment { .. } if open.as_ref().is_some_and(|open| open.is_last) => {
@@ -116,9 +112,9 @@ mod tests {
         SglDescriptor::new(identifier, address, 16 * descriptors)
     }
 
-    /// The pieces of 1,000 bytes in blocks of 200.
+    /// The pieces of 1,000 bytes.
     fn pieces(first: SglDescriptor, segments: &[(u64, &[SglDescriptor])]) -> Result<Vec<(u64, u64)>, Status> {
-        let segments = walk(&mut Segments::new(segments), 0, first, 1000, 200)?;
+        let segments = walk(&mut Segments::new(segments), 0, first, 1000)?;
         Ok(segments.iter().map(|s| (s.address, s.bytes)).collect())
     }
 
@@ -143,10 +139,9 @@ mod tests {
             (link(BIT_BUCKET, 0, 1), &[], Status::INVALID_SGL_TYPE),
             (block(2, 1000), &[], Status::INVALID_SGL_GRANULARITY),
             (block(0, 998), &[], Status::INVALID_SGL_GRANULARITY),
-            (block(0, 800), &[], Status::INVALID_SGL_LENGTH),
-            (block(0, 900), &[], Status::INVALID_SGL_GRANULARITY),
-            (link(LAST_SEGMENT, 0, 1), &[block(0, 800)], Status::INVALID_SGL_LENGTH),
-            (link(SEGMENT, 0, 1), &[block(0, 800)], Status::INVALID_SGL_SEGMENT),
+            (block(0, 996), &[], Status::INVALID_SGL_LENGTH),
+            (link(LAST_SEGMENT, 0, 1), &[block(0, 996)], Status::INVALID_SGL_LENGTH),
+            (link(SEGMENT, 0, 1), &[block(0, 996)], Status::INVALID_SGL_SEGMENT),
             (link(LAST_SEGMENT, 4, 1), &[whole], Status::INVALID_SGL_SEGMENT),
             (link(LAST_SEGMENT, 0, 1), &[link(SEGMENT, 0, 1)], Status::INVALID_SGL_SEGMENT),
             (link(SEGMENT, 0, 2), &[link(SEGMENT, 0, 2), whole], Status::INVALID_SGL_NUMBER),

@@ -2,13 +2,13 @@
 //!
 //! ## What hardware executes by itself
 //! [`is_fast_path`] is true for an entry of an I/O submission queue when all of this holds:
-//! 1. the opcode is Flush, Write, Read, Write Zeroes or Verify;
+//! 1. the opcode is Flush, Write, Read, Compare, Write Zeroes or Verify;
 //! 2. FUSE is 0, and PSDT says PRPs or an SGL (0 or 1); the other bits of the flags byte are ignored;
 //! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write and Write Zeroes one that is not
 //!    write protected;
 //! 4. for all but Flush: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS, which those of WZSL and VSL are too;
 //! 5. for all but Flush: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
-//! 6. for Write and Read with PRPs: PRP1 is a multiple of 4.
+//! 6. for Write, Read and Compare with PRPs: PRP1 is a multiple of 4.
 //!
 //! MPTR, the reserved dwords, PRINFO, LR, DEAC, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are there,
 //! and a Write Zeroes that may deallocate writes zeroes too.
@@ -91,7 +91,7 @@ impl LbaRange {
 /// Command dword 12 of every command that names logical blocks: Force Unit Access.
 pub const FORCE_UNIT_ACCESS: u32 = 1 << 30;
 
-/// A Read or Write: checked, so that only memory and medium can still fail.
+/// A Read, Write or Compare: checked, so that only memory and medium can still fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
     /// Which blocks.
@@ -120,6 +120,8 @@ pub enum IoCommand {
     Write(Transfer),
     /// Medium to host.
     Read(Transfer),
+    /// Medium and host have the same.
+    Compare(Transfer),
     /// These blocks read as zero.
     WriteZeroes(LbaRange),
     /// These blocks can be read.
@@ -131,7 +133,7 @@ impl IoCommand {
     pub const fn range(&self) -> Option<LbaRange> {
         match *self {
             Self::Flush => None,
-            Self::Write(Transfer { range, .. }) | Self::Read(Transfer { range, .. }) => Some(range),
+            Self::Write(transfer) | Self::Read(transfer) | Self::Compare(transfer) => Some(transfer.range),
             Self::WriteZeroes(range) | Self::Verify(range) => Some(range),
         }
     }
@@ -166,6 +168,7 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
     match sqe.opcode {
         io::WRITE => Ok(IoCommand::Write(Transfer::decode(sqe, namespace, limits)?)),
         io::READ => Ok(IoCommand::Read(Transfer::decode(sqe, namespace, limits)?)),
+        io::COMPARE => Ok(IoCommand::Compare(Transfer::decode(sqe, namespace, limits)?)),
         io::WRITE_ZEROES => Ok(IoCommand::WriteZeroes(LbaRange::decode(sqe, namespace, limits)?)),
         io::VERIFY => Ok(IoCommand::Verify(LbaRange::decode(sqe, namespace, limits)?)),
         _ => Ok(IoCommand::Flush),
@@ -273,6 +276,7 @@ mod tests {
         let changes = [&prps[..], &blocks[..]].concat();
         assert_eq!(decode(2, &changes), Ok(IoCommand::Read(expected)));
         assert_eq!(decode(1, &changes), Ok(IoCommand::Write(expected)));
+        assert_eq!(decode(5, &changes), Ok(IoCommand::Compare(expected)));
         assert_eq!(decode(0, &changes), Ok(IoCommand::Flush));
         assert_eq!(decode(8, &changes), Ok(IoCommand::WriteZeroes(expected.range)));
         assert_eq!(decode(12, &changes), Ok(IoCommand::Verify(expected.range)));
@@ -309,6 +313,8 @@ mod tests {
             (1, &[(10, !0), (11, !0)], Status::LBA_OUT_OF_RANGE),
             (2, &[(6, 2)], Status::INVALID_PRP_OFFSET),
             (1, &[(6, 0x1001)], Status::INVALID_PRP_OFFSET),
+            (5, &[(12, 4_096)], Status::INVALID_FIELD),
+            (5, &[(6, 0x1001)], Status::INVALID_PRP_OFFSET),
             (8, &[(12, 4_096)], Status::INVALID_FIELD),
             (12, &[(12, 4_096)], Status::INVALID_FIELD),
             (8, &[(10, 9_999), (12, 1)], Status::LBA_OUT_OF_RANGE),
@@ -356,7 +362,7 @@ mod tests {
         for opcode in [1, 8] {
             assert_eq!(decode(opcode), Err(Status::NAMESPACE_WRITE_PROTECTED));
         }
-        assert!([0, 2, 12].map(decode).iter().all(Result::is_ok));
+        assert!([0, 2, 5, 12].map(decode).iter().all(Result::is_ok));
     }
 
     #[test]

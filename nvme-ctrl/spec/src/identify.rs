@@ -285,6 +285,8 @@ pub mod oacs {
 
 /// Bits of Identify Controller, ONCS.
 pub mod oncs {
+    /// Compare.
+    pub const COMPARE: u16 = 1;
     /// Write Zeroes.
     pub const WRITE_ZEROES: u16 = 1 << 3;
     /// Select of Get Features and Save of Set Features are supported.
@@ -295,7 +297,7 @@ pub mod oncs {
     pub const VERIFY: u16 = 1 << 7;
 
     /// What this controller has.
-    pub const ALL: u16 = WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
+    pub const ALL: u16 = COMPARE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
 }
 
 /// Identify Controller data structure of the NVM command set. NVM Command Set, "I/O Command Set specific Identify Controller data structure".

@@ -81,6 +81,8 @@ pub mod io {
     pub const WRITE: u8 = 0x01;
     /// Read.
     pub const READ: u8 = 0x02;
+    /// Compare.
+    pub const COMPARE: u8 = 0x05;
     /// Write Zeroes.
     pub const WRITE_ZEROES: u8 = 0x08;
     /// Verify.
@@ -93,7 +95,7 @@ pub mod io {
 
     /// Whether the command names logical blocks, in command dwords 10 to 12.
     pub const fn has_blocks(opcode: u8) -> bool {
-        matches!(opcode, WRITE | READ | WRITE_ZEROES | VERIFY)
+        matches!(opcode, WRITE | READ | COMPARE | WRITE_ZEROES | VERIFY)
     }
 
     /// Whether the command changes logical blocks.
@@ -106,6 +108,7 @@ pub mod io {
         (FLUSH, "Flush"),
         (WRITE, "Write"),
         (READ, "Read"),
+        (COMPARE, "Compare"),
         (WRITE_ZEROES, "Write Zeroes"),
         (VERIFY, "Verify"),
         (SEND_FRAME, "Send Frame"),

@@ -12,7 +12,6 @@
 //! | a segment behind the last one, or none behind another one, although there is not all data | Invalid SGL Segment Descriptor |
 //! | a descriptor that leads on, and is not the last one of its segment | Invalid Number of SGL Descriptors |
 //! | more than [`EMPTY_DESCRIPTORS_MAX`] descriptors without data: the SGL may point to itself | Invalid Number of SGL Descriptors |
-//! | a data block that ends inside of a logical block, and is not the last one | SGL Data Block Granularity Invalid |
 //! | the SGL ends before the data | Data SGL Length Invalid |
 //! | a segment cannot be read | Data Transfer Error |
 //!

@@ -112,6 +112,7 @@ statuses! {
     NO_ROOM_FOR_FRAME = COMMAND_SPECIFIC, 0xC1, Later, "No Room for the Frame";
     WRITE_FAULT = MEDIA, 0x80, Later, "Write Fault";
     UNRECOVERED_READ_ERROR = MEDIA, 0x81, Later, "Unrecovered Read Error";
+    COMPARE_FAILURE = MEDIA, 0x85, Never, "Compare Failure";
 }
 
 impl Status {

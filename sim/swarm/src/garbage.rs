@@ -78,8 +78,8 @@ pub fn random_entry(random: &mut Random, pool: &Pool, is_admin: bool) -> [u8; 64
     if entry[1] >> 6 == PSDT_SGL {
         // A data block in a page of the pool, or a descriptor that ends the command.
         let address = pool.pointer(random) & !3;
-        let length = random.below(PAGE_BYTES - address % PAGE_BYTES + 1) as u32;
-        let length = if random.below(8) == 0 { length } else { length & !511 };
+        let length =
+            random.below(PAGE_BYTES - address % PAGE_BYTES + 1) as u32 & if random.below(8) == 0 { !0 } else { !3 };
         let identifier = *random.pick(&[DATA_BLOCK, DATA_BLOCK, DATA_BLOCK, BIT_BUCKET, 0x40]);
         let halves = SglDescriptor::new(identifier, address, length).halves();
         entry[24..40].copy_from_slice(&halves.map(u64::to_le_bytes).concat());

@@ -689,9 +689,7 @@ impl<'d> Run<'d> {
         let mut buffer = self.buffer(blocks as usize * self.identity.lba_bytes as usize);
         let placement = self.placement();
         let transfer = IoTransfer { write, nsid: self.identity.nsid, lba: lbas.start, blocks };
-        // Data blocks of an SGL that end with a page end with a logical block if the first one begins with one.
-        let begins_with_block = buffer.segments()[0].start % u64::from(self.identity.lba_bytes) == 0;
-        let entry = if begins_with_block && self.random.below(2) == 0 {
+        let entry = if self.random.below(2) == 0 {
             let per_segment = self.random.between(2, 10) as usize;
             let first = buffer.sgl(self.host.host(), per_segment, placement.offset);
             with_sgl(transfer.entry([0, 0]), first)
@@ -733,7 +731,9 @@ impl<'d> Run<'d> {
             // Every command that changes blocks is to be named here.
             let lbas = match self.decode(&entry) {
                 Ok(IoCommand::Write(Transfer { range, .. }) | IoCommand::WriteZeroes(range)) => Some(range.range()),
-                Ok(IoCommand::Read(_) | IoCommand::Verify(_) | IoCommand::Flush) | Err(_) => None,
+                Ok(IoCommand::Read(_) | IoCommand::Compare(_) | IoCommand::Verify(_) | IoCommand::Flush) | Err(_) => {
+                    None
+                }
             };
             let writes = lbas.map(|lbas| (lbas.clone(), self.shadow.begin_unknown(lbas)));
             self.submit(queue, entry, Kind::Garbage { writes }, &[])?;
@@ -922,6 +922,7 @@ impl<'d> Run<'d> {
             Status::DATA_TRANSFER_ERROR => self.is_stressed,
             Status::INTERNAL_ERROR => self.is_stressed || self.has_media_errors(),
             Status::UNRECOVERED_READ_ERROR | Status::WRITE_FAULT => self.has_media_errors(),
+            Status::COMPARE_FAILURE => true,
             Status::ABORT_REQUESTED => self.aborts.contains(&(u32::from(queue), u32::from(cid))),
             Status::ABORTED_SQ_DELETION => self.submission.get(&queue).is_some_and(|queue| queue.is_leaving),
             _ => false,

@@ -91,6 +91,7 @@ impl Case {
                 io::WRITE,
                 io::WRITE_ZEROES,
                 io::VERIFY,
+                io::COMPARE,
                 io::FLUSH,
                 0x7B,
             ]),
@@ -185,14 +186,15 @@ impl RelativeDescriptor {
         SglDescriptor::new(self.identifier, pages + self.offset, self.length)
     }
 
-    /// A mistake, or nearly one.
+    /// A mistake, or nearly one, which leaves data blocks within their pages.
     fn spoil(&mut self, random: &mut Random) {
-        match random.below(5) {
-            0 => self.identifier = *random.pick(&[BIT_BUCKET, SEGMENT, LAST_SEGMENT, DATA_BLOCK, 0x40, 0x01]),
-            1 => self.offset += random.between(1, 8),
-            2 => self.length ^= 1 << random.below(11),
-            3 => self.length = 0,
-            _ => self.length += 512,
+        let is_link = self.identifier >= SEGMENT;
+        match random.below(4) {
+            0 if is_link => self.identifier ^= SEGMENT ^ LAST_SEGMENT,
+            0 => self.identifier = *random.pick(&[BIT_BUCKET, 0x40, 0x01]),
+            1 => self.offset += random.between(1, if is_link { 7 } else { 3 }),
+            2 => self.length = self.length.saturating_sub(*random.pick(&[1, 2, 4, 8, 16])),
+            _ => self.length = 0,
         }
     }
 }
@@ -210,17 +212,22 @@ impl SglCase {
     fn random(random: &mut Random, identity: &Identity) -> Self {
         let lba_bytes = u64::from(identity.lba_bytes);
         // A data block in each page, so that it does not matter in which order they are written.
-        let count = random.between(1, DATA_PAGES.min(8));
+        let count = random.between(1, DATA_PAGES);
+        let is_scattered = random.below(3) == 0;
         let mut blocks: Vec<RelativeDescriptor> = (0..count)
             .map(|page| {
-                let length = lba_bytes * random.between(1, PAGE_BYTES / lba_bytes);
+                let length = if is_scattered {
+                    4 * random.between(1, PAGE_BYTES / 4)
+                } else {
+                    lba_bytes * random.between(1, PAGE_BYTES / lba_bytes)
+                };
                 let offset = page * PAGE_BYTES + 4 * random.below((PAGE_BYTES - length) / 4 + 1);
                 RelativeDescriptor { identifier: DATA_BLOCK, offset, length: length as u32 }
             })
             .collect();
         let bytes: u64 = blocks.iter().map(|block| u64::from(block.length)).sum();
         // Now and then more is wanted than there is, or less.
-        let wanted = bytes / lba_bytes + u64::from(random.below(16) == 0);
+        let wanted = (bytes / lba_bytes + u64::from(random.below(16) == 0)).max(1);
         let wanted = if random.below(8) == 0 { random.between(1, wanted) } else { wanted };
         let transfer = IoTransfer {
             write: random.below(2) == 0,

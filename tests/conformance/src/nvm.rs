@@ -122,9 +122,7 @@ fn start_transfer(
     let list = *random.pick(&[0, 8, 0x800, PAGE_BYTES - 32, PAGE_BYTES - 16, PAGE_BYTES - 8]);
     let list = ListPlacement { offset: if list == PAGE_BYTES - 8 && buffer.segments().len() < 4 { 0 } else { list } };
     let request = IoTransfer { write: is_write, nsid: identity.nsid, lba, blocks };
-    // Where pages end, blocks need not, as an SGL would have it.
-    let is_sgl = random.below(2) == 0 && offset % u64::from(identity.lba_bytes) == 0;
-    let cid = if is_sgl {
+    let cid = if random.below(2) == 0 {
         let entry = with_sgl(request.entry([0, 0]), buffer.sgl(host, random.between(2, 12) as usize, list.offset));
         let writable = if is_write { &[] } else { buffer.segments() };
         running.host.submit(queue, entry, writable)?
@@ -414,6 +412,105 @@ fn commands_without_data_are_bound_by_limits_of_their_own() {
             }
         }
         assert_works(&mut running.host)
+    });
+}
+
+/// A Compare of the data in `buffer` with the blocks from `lba` on.
+fn compare_entry(host: &mut Host<'_>, identity: &Identity, lba: u64, buffer: &mut Buffer) -> SqEntry {
+    let blocks = buffer.bytes() as u32 / identity.lba_bytes;
+    let prp = buffer.prps(host.host(), ListPlacement::PAGE_START);
+    SqEntry { prp: wire_prps(prp), ..blocks_entry(io::COMPARE, identity.nsid, lba, blocks) }
+}
+
+/// "Compare command": equal data succeeds, data with one other bit does not, and the blocks stay as they are.
+///
+/// Cases: K9.
+#[test]
+fn data_is_compared_to_the_last_bit() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        if identity.controller.oncs.get() & oncs::COMPARE == 0 {
+            return Ok(());
+        }
+        for (blocks, offset) in [(1, 0), (1, 0x204), (9, 4), (24, 0xFFC), (33, 0x800)] {
+            let content = data(seed() ^ offset, blocks * identity.lba_bytes as usize);
+            running.host.write(&identity, 50, &content)?;
+            let mut buffer = Buffer::scattered(running.host.host(), offset, content.len());
+            let entry = compare_entry(&mut running.host, &identity, 50, &mut buffer);
+            for changed in [None, Some(0), Some(content.len() / 2), Some(content.len() - 1)] {
+                let mut compared = content.clone();
+                changed.into_iter().for_each(|at: usize| compared[at] ^= 0x80);
+                buffer.store(running.host.host(), &compared);
+                let status = if changed.is_none() { Status::SUCCESS } else { Status::COMPARE_FAILURE };
+                let what = format!("{blocks} blocks, byte {changed:?} is another one");
+                assert_io(&mut running.host, entry, &[], &[status], &what);
+            }
+            buffer.free(running.host.host());
+            let mut back = vec![0; content.len()];
+            running.host.read(&identity, 50, &mut back)?;
+            assert!(back == content);
+        }
+        let (entry, buffer) = transfer(&mut running.host, &identity, identity.blocks - 1, 2, true);
+        let entry = SqEntry { opcode: io::COMPARE, ..entry };
+        assert_io(&mut running.host, entry, &[], &[Status::LBA_OUT_OF_RANGE], "the end of the namespace");
+        buffer.free(running.host.host());
+        Ok(())
+    });
+}
+
+/// "Compare command": it sees the data of its blocks, whatever else is in flight.
+///
+/// Cases: K9.
+#[test]
+fn data_is_compared_while_other_data_moves() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        if identity.controller.oncs.get() & oncs::COMPARE == 0 {
+            return Ok(());
+        }
+        let mut random = Random::new(seed());
+        let content = data(seed(), 20 * identity.lba_bytes as usize);
+        running.host.write(&identity, 0, &content)?;
+        for round in 0..rounds(&mut running.host, 60, 12) {
+            let mut expected = BTreeMap::new();
+            for _ in 0..random.between(4, 24) {
+                let queue = random.between(1, running.queues.into()) as u16;
+                let blocks = random.between(1, 20) as u32;
+                match random.below(3) {
+                    0 => {
+                        let lba = random.below(21 - u64::from(blocks));
+                        let part = lba as usize * identity.lba_bytes as usize..;
+                        let mut compared = content[part][..(blocks * identity.lba_bytes) as usize].to_vec();
+                        let differs = random.below(2) == 0;
+                        if differs {
+                            let at = random.below(compared.len() as u64) as usize;
+                            compared[at] ^= 1;
+                        }
+                        let offset = random.below(PAGE_BYTES / 4) * 4;
+                        let mut buffer = Buffer::scattered(running.host.host(), offset, compared.len());
+                        buffer.store(running.host.host(), &compared);
+                        let entry = compare_entry(&mut running.host, &identity, lba, &mut buffer);
+                        let cid = running.host.submit(queue, entry, &[])?;
+                        running.buffers.push(buffer);
+                        expected.insert((queue, cid), differs);
+                    }
+                    kind => {
+                        running.submit_transfer(queue, 1000 + random.below(64), blocks, kind == 1)?;
+                    }
+                }
+            }
+            for completion in running.host.wait_all()? {
+                let differs = expected.get(&(completion.queue, completion.cid)) == Some(&true);
+                let status = if differs { Status::COMPARE_FAILURE } else { Status::SUCCESS };
+                assert_ends(&completion, &[status], &format!("round {round}"));
+            }
+            for buffer in std::mem::take(&mut running.buffers) {
+                buffer.free(running.host.host());
+            }
+        }
+        Ok(())
     });
 }
 

@@ -28,7 +28,7 @@ fn segment(host: &mut Host<'_>, descriptors: &[SglDescriptor]) -> u64 {
     address
 }
 
-/// "SGL Data Block descriptor": pieces at any dword, of any number of logical blocks, empty ones among them, in segments of any length.
+/// "SGL Data Block descriptor": pieces at any dword, that end with logical blocks or inside of them, in segments of any length.
 ///
 /// Cases: F1, F2.
 #[test]
@@ -41,10 +41,16 @@ fn data_blocks_lie_anywhere() {
         for round in 0..rounds(host, 200, 30) {
             let count_max = *random.pick(&[1, 4, 20]);
             let count = random.between(1, count_max);
-            let pieces: Vec<(u64, usize)> = (0..count)
-                .map(|_| (4 * random.below(1024), (random.between(1, 12) * u64::from(identity.lba_bytes)) as usize))
+            let lba_bytes = identity.lba_bytes as usize;
+            let unit = *random.pick(&[lba_bytes, lba_bytes, 4, 36]);
+            let mut pieces: Vec<(u64, usize)> = (0..count)
+                .map(|_| (4 * random.below(1024), unit * random.between(1, 12 * (lba_bytes / unit) as u64) as usize))
                 .collect();
-            let content = data(random.next_u64(), pieces.iter().map(|piece| piece.1).sum());
+            // The last one fills up its logical block.
+            let bytes: usize = pieces.iter().map(|piece| piece.1).sum();
+            pieces.push((0, bytes.next_multiple_of(lba_bytes) - bytes));
+            pieces.retain(|piece| piece.1 > 0);
+            let content = data(random.next_u64(), bytes.next_multiple_of(lba_bytes));
             for write in [true, false] {
                 let mut buffer = Buffer::of_pieces(host.host(), &pieces);
                 buffer.store(host.host(), if write { &content } else { &[] });
@@ -52,6 +58,11 @@ fn data_blocks_lie_anywhere() {
                 let entry = with_sgl(request(&identity, 40, content.len(), write), first);
                 let writable = if write { &[] } else { buffer.segments() };
                 assert_io(host, entry, writable, &[Status::SUCCESS], &format!("round {round}: {pieces:x?}"));
+                if write {
+                    // The same data compared, by the same SGL.
+                    let compare = SqEntry { opcode: io::COMPARE, ..entry };
+                    assert_io(host, compare, &[], &[Status::SUCCESS], &format!("round {round}: {pieces:x?}, compared"));
+                }
                 assert!(write || buffer.load(host.host()) == content, "round {round}: {pieces:x?}");
                 buffer.free(host.host());
             }
@@ -113,6 +124,7 @@ fn each_mistake_has_its_status() {
             (SglDescriptor::new(DATA_BLOCK, at + 2, bytes), Status::INVALID_SGL_GRANULARITY),
             (block(bytes + 1), Status::INVALID_SGL_GRANULARITY),
             (half, Status::INVALID_SGL_LENGTH),
+            (block(bytes - 4), Status::INVALID_SGL_LENGTH),
             (link(LAST_SEGMENT, lists[0], 1), Status::INVALID_SGL_LENGTH),
             (link(SEGMENT, lists[0], 1), Status::INVALID_SGL_SEGMENT),
             (odd(0), Status::INVALID_SGL_SEGMENT),

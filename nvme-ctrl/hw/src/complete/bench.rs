@@ -14,8 +14,10 @@ fn commands_are_completed_and_transfers_reported() {
         let mut counts = [0u64; 6];
         for cid in 0..300u64 {
             let target = *rng.pick(&[Target::Storage, Target::Storage, Target::Buffer]);
-            let (opcode, blocks) =
-                (*rng.pick(&[io::READ, io::WRITE, io::VERIFY, io::FLUSH, io::WRITE_ZEROES]), rng.range(1..65_537));
+            let (opcode, blocks) = (
+                *rng.pick(&[io::READ, io::COMPARE, io::WRITE, io::VERIFY, io::FLUSH, io::WRITE_ZEROES]),
+                rng.range(1..65_537),
+            );
             let status = if target == Target::Buffer { rng.below(3) } else { 0 };
             let item = bench.random_fields("outcome", rng).set("sqid", cid % 9).set("cid", cid).set("opcode", opcode);
             let item = item.set("target", target.code()).set("blocks", blocks).set("status", status);
@@ -24,13 +26,13 @@ fn commands_are_completed_and_transfers_reported() {
                 Target::Storage => {
                     let item = bench.fields("completion").set("sqid", cid % 9).set("cid", cid);
                     completions.push(item.words());
-                    if let Some(kind) = [io::READ, io::VERIFY, io::WRITE].iter().position(|counted| *counted == opcode)
-                    {
+                    let kinds: [&[u8]; 3] = [&[io::READ, io::COMPARE], &[io::VERIFY], &[io::WRITE]];
+                    if let Some(kind) = kinds.iter().position(|kind| kind.contains(&opcode)) {
                         counts[kind] += 1;
                         counts[3 + kind] += blocks;
                     }
                 }
-                Target::Buffer => transfers.push(status),
+                Target::Buffer | Target::Bounce => transfers.push(status),
             }
         }
         let mut seen_counts = [0u64; 6];

@@ -11,7 +11,7 @@
 //!            +------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command of the fast path that ended without error is completed with status 0; reads, verifies and writes are counted.
+//! 1. A command of the fast path that ended without error is completed with status 0; reads and compares, verifies and writes are counted.
 //! 2. The outcome of a transfer that firmware asked for is the mailbox's, whatever its status.
 //! 3. Commands that failed do not come here: they wait for firmware in a stream of their own, and hold up nothing else.
 //!
@@ -68,7 +68,7 @@ impl Block for Complete {
         // 4. Next state
         when(is_transfer | is_command, || outcome.take());
         transfer_done.set(is_transfer);
-        read_done.set(is_command & item.opcode.eq(io::READ));
+        read_done.set(is_command & (item.opcode.eq(io::READ) | item.opcode.eq(io::COMPARE)));
         verify_done.set(is_command & item.opcode.eq(io::VERIFY));
         write_done.set(is_command & item.opcode.eq(io::WRITE));
         status.set(item.status);

@@ -131,6 +131,7 @@ impl Block for Decode {
         let is_write = m.wire("is_write", view.opcode.eq(io::WRITE));
         let is_read = m.wire("is_read", view.opcode.eq(io::READ));
         let is_write_zeroes = m.wire("is_write_zeroes", view.opcode.eq(io::WRITE_ZEROES));
+        let is_compare = m.wire("is_compare", view.opcode.eq(io::COMPARE));
         let is_verify = m.wire("is_verify", view.opcode.eq(io::VERIFY));
         let lba = m.wire("lba", qword(item.entry, offset_of!(nvme_spec::SqEntry, cdw10)));
         let blocks = m.wire("blocks", cdw(item.entry, 12).low(16).zext(17) + 1);
@@ -171,7 +172,7 @@ impl Block for Decode {
 
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
-        let moves_data = is_write | is_read;
+        let moves_data = is_write | is_read | is_compare;
         let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & (is_sgl | prp1_is_aligned));
         is_io.set(is_known & is_plain & item.sqid.ge(self.config.functions));
         is_named.set(is_row & is_attached & is_allowed & has_blocks);
@@ -197,6 +198,7 @@ impl Block for Decode {
                         (is_read, Operation::Read),
                         (is_write_zeroes, Operation::WriteZeroes),
                         (is_verify, Operation::Verify),
+                        (is_compare, Operation::Compare),
                     ];
                     let flush = lit(Operation::Flush.code(), Operation::WIDTH);
                     let operation = kinds.into_iter().fold(flush, |otherwise, (is_it, operation)| {

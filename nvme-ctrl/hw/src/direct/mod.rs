@@ -17,7 +17,7 @@
 //! 3. Write data is cut into bursts; beats with an error write no byte. A write is done with the response to its last burst, so a Flush has
 //!    nothing to do.
 //! 4. A Write Zeroes is a write that makes its data itself, and a Verify a read whose beats go nowhere.
-//! 5. A command beyond the end of the memory is refused; the data of a refused write is thrown away.
+//! 5. A command beyond the end of the memory is refused, a write after its data has been thrown away.
 //! 6. The memory carries out reads and writes at the same time. What reads waits for the writes of its 4 KiB pages that are on their way, and what
 //!    writes for their reads, so that no logical block is seen half old and half new (NVM Command Set, "Atomic Operation").
 //!
@@ -80,12 +80,14 @@ hw_bundle! {
 }
 
 hw_enum! {
-    /// `First -> Second -> Drop -> First`, or without `Second` if one burst is enough.
+    /// `First -> Second -> Drop -> First`, or without `Second` if one burst is enough, or with `Refuse` if the command is refused.
     pub enum State {
-        /// Waits for a command. Leaves when its first burst has been offered, or when it has been refused.
+        /// Waits for a command. Leaves when its first burst has been offered, or when it has nothing to offer.
         First,
         /// Leaves when the second burst has been offered.
         Second,
+        /// The command is beyond the end. Leaves when all data of writes has been taken, of which its own is the last.
+        Refuse,
         /// All has been asked for. Leaves in one clock, in which the command is taken.
         Drop,
     }
@@ -184,6 +186,7 @@ impl Block for Direct {
         let first = m.wire("first", state.is(State::First) & command_stream.valid() & may_begin);
         let second = m.wire("second", state.is(State::Second) & room);
         let refuse = m.wire("refuse", first & (is_read | is_write) & !fits);
+        let refused = m.wire("refused", state.is(State::Refuse) & !write_data.valid());
         let burst = m.wire("burst", (first & fits) | second);
         let burst_address = m.wire("burst_address", second.mux(after_boundary(address), address));
         let first_beats = crosses.mux(beats_to_boundary, beats);
@@ -215,12 +218,16 @@ impl Block for Direct {
         switch(state, |s: State| match s {
             State::First => {
                 when(first, || {
-                    when(burst & crosses & (is_read | is_write), || state.goto(State::Second))
+                    when(refuse, || state.goto(State::Refuse))
+                        .else_when(burst & crosses & (is_read | is_write), || state.goto(State::Second))
                         .otherwise(|| state.goto(State::Drop));
                 });
             }
             State::Second => {
                 when(second, || state.goto(State::Drop));
+            }
+            State::Refuse => {
+                when(refused, || state.goto(State::Drop));
             }
             State::Drop => state.goto(State::First),
         });
@@ -246,10 +253,10 @@ impl Block for Direct {
         });
 
         when(report_other, || other_over.set(false));
-        when(refuse | (first & !is_read & !is_write), || {
+        when(refused | (first & !is_read & !is_write), || {
             other_over.set(true);
             let status = |s: StorageStatus| EnumSignal::<StorageStatus>::of(s).signal();
-            let how = refuse.mux(status(StorageStatus::Refused), status(StorageStatus::Good));
+            let how = refused.mux(status(StorageStatus::Refused), status(StorageStatus::Good));
             other_end.set(StorageDone { tag: command.tag, status: EnumSignal::from_signal(how) });
         });
 

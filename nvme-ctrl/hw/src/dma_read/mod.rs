@@ -331,8 +331,8 @@ impl Block for DmaRead {
 }
 
 /// `line` with each dword moved down by `amount * step` places (`amount` has two bits), those at the bottom to the top.
-fn turn_down(line: Signal, amount: Signal, step: u32) -> Signal {
-    let turn = |line: Signal, lanes: u32| cat(&[line.low(32 * lanes), line.bits(32 * lanes..BEAT_BITS)]);
+pub(crate) fn turn_down(line: Signal, amount: Signal, step: u32) -> Signal {
+    let turn = |line: Signal, lanes: u32| cat(&[line.low(32 * lanes), line.bits(32 * lanes..line.width())]);
     let once = amount.bit(0).mux(turn(line, step), line);
     amount.bit(1).mux(turn(once, 2 * step), once)
 }

@@ -40,7 +40,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::types::{HostWrite, HostWriteBeat, StorageRead, BEAT_BITS};
+use crate::types::{choose, HostWrite, HostWriteBeat, StorageRead, BEAT_BITS};
 use crate::units::{UnitPlace, Written};
 use crate::walk::Place;
 use crate::Config;
@@ -211,17 +211,11 @@ impl Block for DmaWrite {
     }
 }
 
-/// `then` where `condition` holds, else `otherwise`.
-fn choose<V: Value>(condition: Signal, then: V, otherwise: V) -> V {
-    let mut chosen = then.leaves().into_iter().zip(otherwise.leaves()).map(|(t, o)| condition.mux(t, o));
-    then.rebuild(&mut chosen)
-}
-
 /// `line` with each dword moved up by `amount * step` places (`amount` has two bits), those at the top to the bottom.
 pub(crate) fn turn_up(line: Signal, amount: Signal, step: u32) -> Signal {
     let turn = |line: Signal, lanes: u32| {
-        let split = BEAT_BITS - 32 * lanes;
-        cat(&[line.low(split), line.bits(split..BEAT_BITS)])
+        let split = line.width() - 32 * lanes;
+        cat(&[line.low(split), line.bits(split..line.width())])
     };
     let once = amount.bit(0).mux(turn(line, step), line);
     amount.bit(1).mux(turn(once, 2 * step), once)

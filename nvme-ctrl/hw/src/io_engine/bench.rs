@@ -213,14 +213,16 @@ fn random_script(config: Config, seed: Seed, count: usize, blocks_max: u64, faul
         Fault::DataMissing,
         Fault::Medium,
         Fault::OutOfRange,
+        Fault::Differs,
     ];
     for _ in 0..count {
         let fault = if rng.below(fault_every) == 0 { *rng.pick(&faults) } else { Fault::None };
         let any = 1 + rng.below(blocks_max);
         let blocks = *rng.pick(&[1, 8.min(blocks_max), any]);
-        match rng.below(18) {
+        match rng.below(22) {
             0 => script.flush(),
             1 => script.command(Operation::WriteZeroes, blocks, offset(&mut rng), fault),
+            5 | 7 => script.command(Operation::Compare, blocks, offset(&mut rng), fault),
             3 => script.command(Operation::Verify, blocks, offset(&mut rng), fault),
             n if n % 2 == 0 => script.command(Operation::Read, blocks, offset(&mut rng), fault),
             _ => script.command(Operation::Write, blocks, offset(&mut rng), fault),

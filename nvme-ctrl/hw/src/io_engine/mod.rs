@@ -32,12 +32,12 @@
 //!     dma_read, dma_write                                                |
 //!        |         ^                                                     |
 //!        |  (8)    |  (9)                                                |
-//!        +---> storage_mux ===> storage port, or buffer -----------------+
+//!        +---> storage_mux <==> storage port, and buffer ----------------+
 //! ```
 //! 1. A command takes a slot. 2. Its PRPs or its SGL are walked. 3. It goes on as units of at most 4 KiB.
 //! 4. The data of a Write is read from the host first. 5. Where the data of a Read goes is noted.
 //! 6. The data of a Read has gone to the host. 7. The data of a Write is here.
-//! 8. Units are started at their target, the storage or firmware's buffer, and the data of Writes follows.
+//! 8. Units are started at their target, the storage or the buffer, and the data of Writes follows. Data between these two does not leave the mux.
 //! 9. The data of Reads comes back, from either target.
 //! 10. A unit has ended. 11. The walk of a command has ended. 12. A target says how it ended.
 //!
@@ -125,18 +125,31 @@ impl Block for IoEngine {
         }
         m.connect(&units, "start", &storage_mux, "start");
         m.connect(&dma_read, "write", &storage_mux, "write");
+        m.connect(&storage_mux, "read", &dma_write, "storage_read");
+        m.connect(&storage_mux, "buffer_read", &dma_write, "buffer_read");
+        for wire in ["loads", "stores"] {
+            storage_mux.port(wire).set(units.port(wire));
+        }
 
         // The storage port.
         m.export(&storage_mux, "storage_command", "storage_command");
         m.export(&storage_mux, "storage_write", "storage_write");
-        m.export(&dma_write, "storage_read", "storage_read");
+        m.export(&storage_mux, "storage_read", "storage_read");
         m.export(&units, "storage_done", "storage_done");
 
-        // The firmware's buffer.
+        // The buffer.
         m.connect(&storage_mux, "buffer_command", &buffer, "command");
         m.connect(&storage_mux, "buffer_write", &buffer, "fill");
-        m.connect(&buffer, "drain", &dma_write, "buffer_read");
+        m.connect(&storage_mux, "load", &buffer, "load");
+        m.connect(&buffer, "drain", &storage_mux, "drain");
         m.connect(&buffer, "done", &units, "buffer_done");
+        m.connect(&buffer, "loaded", &units, "loaded");
+        for wire in ["compares", "spoilt"] {
+            buffer.port(wire).set(units.port(wire));
+        }
+        for wire in ["store", "store_beats"] {
+            buffer.port(wire).set(storage_mux.port(wire));
+        }
         for input in ["buffer_write", "buffer_address", "buffer_write_data"] {
             let port = buffer.port(input);
             port.set(m.input(input, port.width()));

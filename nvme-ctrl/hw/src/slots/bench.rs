@@ -12,6 +12,16 @@ use std::collections::{BTreeMap, VecDeque};
 const JOB: [&str; 9] = ["function", "target", "nsid", "sector", "large_blocks", "bytes", "fua", "prp1", "prp2"];
 const OUTCOME: [&str; 8] = ["sqid", "function", "cid", "opcode", "nsid", "target", "lba", "blocks"];
 
+/// What commands do; the other operations are those of units.
+const COMMANDS: &[Operation] = &[
+    Operation::Flush,
+    Operation::Write,
+    Operation::Read,
+    Operation::WriteZeroes,
+    Operation::Verify,
+    Operation::Compare,
+];
+
 /// A command in its slot, as the bench knows it.
 struct Running {
     command: Fields,
@@ -31,7 +41,7 @@ impl Running {
 /// Sends commands of random contents, which are told apart by their `cid`.
 fn send_commands(bench: &mut Bench, rng: &mut Rng, cids: std::ops::Range<u64>) -> Vec<Fields> {
     let commands = cids.map(|cid| {
-        let operation = *rng.pick(Operation::VARIANTS);
+        let operation = *rng.pick(COMMANDS);
         let few = 4 * rng.below(15_000);
         let bytes = if operation == Operation::Flush { 0 } else { *rng.pick(&[few, few, few, 0, 4096, 4100, 2 << 20]) };
         let item = bench.random_fields("command", rng).set("cid", cid).set("bytes", bytes);
@@ -53,8 +63,14 @@ fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, commands: 
             _ => Operation::VARIANTS[command.get("operation") as usize],
         };
         assert_eq!(job.get("operation"), operation.code());
-        let is_sgl = command.get("sgl") == 1 && matches!(operation, Operation::Write | Operation::Read);
-        let units = if is_sgl { (1 << UNIT_COUNT_BITS) - 1 } else { bytes.div_ceil(4096).max(1) };
+        let is_sgl =
+            command.get("sgl") == 1 && matches!(operation, Operation::Write | Operation::Read | Operation::Compare);
+        let pieces = bytes.div_ceil(4096).max(1);
+        let units = match operation {
+            _ if is_sgl => (1 << UNIT_COUNT_BITS) - 1,
+            Operation::Compare => 2 * pieces,
+            _ => pieces,
+        };
         assert_eq!((job.get("sgl") == 1, job.get("units")), (is_sgl, units));
         let row = Running { command, units, operation, status: Status::SUCCESS, walk_ended: false };
         let slot = job.get("slot");
@@ -88,11 +104,15 @@ fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
         1 => StorageStatus::Refused,
         _ => StorageStatus::Good,
     };
+    let differs = row.operation == Operation::Compare && rng.below(4) == 0;
     let status = match storage {
         _ if host_error => Status::DATA_TRANSFER_ERROR,
+        StorageStatus::Good if differs => Status::COMPARE_FAILURE,
         StorageStatus::Good => Status::SUCCESS,
         StorageStatus::Refused => Status::LBA_OUT_OF_RANGE,
-        StorageStatus::MediaError if matches!(row.operation, Operation::Read | Operation::Verify) => {
+        StorageStatus::MediaError
+            if matches!(row.operation, Operation::Read | Operation::Verify | Operation::Compare) =>
+        {
             Status::UNRECOVERED_READ_ERROR
         }
         StorageStatus::MediaError => Status::WRITE_FAULT,
@@ -102,7 +122,7 @@ fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
     }
     row.units -= 1;
     let item = bench.fields("unit_end").set("slot", slot).set("status", storage.code()).set("host_error", host_error);
-    bench.send("unit_end", [item.words()]);
+    bench.send("unit_end", [item.set("differs", differs).words()]);
 }
 
 #[test]

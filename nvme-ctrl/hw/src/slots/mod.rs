@@ -86,6 +86,8 @@ hw_bundle! {
         pub status: StorageStatus,
         /// Host memory could not be read; the storage was not asked.
         pub host_error: Bits<1>,
+        /// A Compare found other data; meaningless unless the storage said that all is well.
+        pub differs: Bits<1>,
     }
 }
 
@@ -204,9 +206,10 @@ impl Block for Slots {
         let new = m.wire("new", Command::unpack(transfer.full.mux(transfer.item.pack(), command.payload().pack())));
         let no_data = m.wire("no_data", new.bytes.eq(0));
         let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
-        let moves_data = is_one_of(new.operation, &[Operation::Write, Operation::Read]) & !no_data;
+        let moves_data = is_one_of(new.operation, &[Operation::Write, Operation::Read, Operation::Compare]) & !no_data;
         let is_sgl = m.wire("is_sgl", new.sgl & moves_data);
-        let counted_units = no_data.mux(lit(1u8, UNIT_COUNT_BITS), units_of(new.bytes).zext(UNIT_COUNT_BITS));
+        let data_units = units_of(new.bytes, new.operation.is(Operation::Compare));
+        let counted_units = no_data.mux(lit(1u8, UNIT_COUNT_BITS), data_units.zext(UNIT_COUNT_BITS));
         let new_units = m.wire("new_units", counted_units | is_sgl.repeat(UNIT_COUNT_BITS));
 
         // The end that is counted in this clock: a held end of a walk, else what comes from `units`.
@@ -221,7 +224,7 @@ impl Block for Slots {
         let kept = m.wire("kept", statuses.lookup(ended_slot));
         let has_failed = m.wire("has_failed", !first_end & kept.bit(STATUS_BITS));
         let end_status = m.wire("end_status", status_of(end, kind.operation));
-        let end_fails = m.wire("end_fails", end.host_error | !end.status.is(StorageStatus::Good));
+        let end_fails = m.wire("end_fails", end.host_error | end.differs | !end.status.is(StorageStatus::Good));
         let unit_status = m.wire("unit_status", has_failed.mux(kept.low(STATUS_BITS), end_status));
         let walk_fails = m.wire("walk_fails", ended_walk.status.any());
         let after_walk = walk_fails.mux(ended_walk.status, kept.low(STATUS_BITS) & has_failed.repeat(STATUS_BITS));
@@ -319,18 +322,20 @@ impl Block for Slots {
     }
 }
 
-/// Into how many units `bytes` are cut.
-fn units_of(bytes: Signal) -> Signal {
+/// Into how many units `bytes` are cut; a Compare has two for each piece.
+fn units_of(bytes: Signal, is_compare: Signal) -> Signal {
     let shift = UNIT_BYTES.trailing_zeros();
-    (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width())
+    let pieces = (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width());
+    is_compare.mux(cat(&[pieces, lit(0u8, 1)]), pieces.zext(pieces.width() + 1))
 }
 
 /// The status of a command of this operation whose unit ended so.
 fn status_of(end: UnitEnd, operation: EnumSignal<Operation>) -> Signal {
     let status = |status: Status| lit(status.raw(), STATUS_BITS);
-    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify]);
+    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify, Operation::Compare]);
     let media = reads.mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
-    let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), status(Status::SUCCESS));
+    let good = end.differs.mux(status(Status::COMPARE_FAILURE), status(Status::SUCCESS));
+    let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), good);
     let storage = end.status.is(StorageStatus::MediaError).mux(media, refused);
     end.host_error.mux(status(Status::DATA_TRANSFER_ERROR), storage)
 }

@@ -4,6 +4,7 @@ use super::Walk;
 use crate::io_engine::bench::bytes::Bytes;
 use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls};
 use crate::types::{reader, Operation, Target, BEAT_BYTES};
+use crate::units::Turn;
 use nvme_spec::limits::SECTOR_BYTES;
 use nvme_spec::sgl::{self, Descriptor, SglDescriptor};
 use nvme_spec::Status;
@@ -19,7 +20,7 @@ const SECTOR: u64 = SECTOR_BYTES as u64;
 const UNITS_OF_SGL: u64 = (1 << super::UNIT_COUNT_BITS) - 1;
 
 /// What a unit repeats of its job.
-const REPEATED: [&str; 6] = ["slot", "function", "operation", "target", "nsid", "fua"];
+const REPEATED: [&str; 4] = ["slot", "function", "nsid", "fua"];
 
 /// A job, and what must come of it.
 struct Expected {
@@ -90,13 +91,18 @@ fn page(rng: &mut Rng) -> u64 {
     rng.next_u64() & !(PAGE - 1)
 }
 
+/// Whether the data pointer is looked at.
+fn moves_data(operation: Operation) -> bool {
+    matches!(operation, Operation::Write | Operation::Read | Operation::Compare)
+}
+
 /// A job with PRPs and random addresses; its list, if it has one, is put into `memory`.
 fn prp_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let function = rng.below(256);
     let other = *rng.pick(&[Operation::Flush, Operation::WriteZeroes, Operation::Verify]);
-    let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Read, other]);
-    let moves_data = matches!(operation, Operation::Write | Operation::Read);
-    let target = if rng.below(4) == 0 { Target::Buffer } else { Target::Storage };
+    let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Compare, other]);
+    let moves_data = moves_data(operation);
+    let target = if rng.below(4) == 0 && operation != Operation::Compare { Target::Buffer } else { Target::Storage };
     let large_blocks = rng.bool();
     // Transfers of firmware have any number of dwords.
     let step = if target == Target::Buffer { 4 } else { SECTOR };
@@ -207,19 +213,26 @@ fn spoilt(rng: &mut Rng, descriptor: SglDescriptor) -> SglDescriptor {
 /// A job with an SGL, whose segments are put into `memory`.
 fn sgl_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let large_blocks = rng.bool();
+    let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Read, Operation::Compare]);
+    let target = if operation != Operation::Compare && rng.below(6) == 0 { Target::Buffer } else { Target::Storage };
     let block = if large_blocks { PAGE } else { SECTOR };
-    let blocks_max = *rng.pick(&[1, 4, 40, 200]);
-    let bytes = block * (1 + rng.below(blocks_max));
+    let blocks_max = *rng.pick(&[1, 4, 40]);
+    let bytes = match target {
+        Target::Buffer => 4 * (1 + rng.below(PAGE / 4)),
+        _ => block * (1 + rng.below(blocks_max)),
+    };
     let mut blocks = vec![];
     let mut left = bytes;
     let piece_max = *rng.pick(&[1, 3, 12, 300]);
+    let dwords_max = *rng.pick(&[10, 200, 2000]);
+    let is_scattered = rng.below(3) == 0;
     while left > 0 {
         let address = rng.next_u64() & !3;
         let whole = block * (1 + rng.below(piece_max));
         let length = match rng.below(60) {
             0..5 => 0,
             5 => u64::from(u32::MAX) & !3,
-            6 => 4 * (1 + rng.below(2000)),
+            _ if is_scattered => 4 * (1 + rng.below(dwords_max)),
             _ => whole,
         };
         // Reserved bytes are not looked at.
@@ -253,8 +266,8 @@ fn sgl_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let mut job = Expected {
         slot,
         function: rng.below(256),
-        operation: *rng.pick(&[Operation::Write, Operation::Read]),
-        target: Target::Storage,
+        operation,
+        target,
         large_blocks,
         bytes,
         pointer: first.halves(),
@@ -268,17 +281,49 @@ fn sgl_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     job
 }
 
-/// Number, first line, lines, lines in the first page, second page, begin, end, beats, sector and sectors of each unit.
-type UnitValues = [u64; 10];
+/// Number, first line, lines, lines in the first page, second page, begin, end, beats, sector and sectors of each unit; operation, target, turn and `at`.
+type UnitValues = ([u64; 10], [u64; 4]);
+
+/// The second half of the values of a unit.
+fn kind(operation: Operation, target: Target, turn: Turn, at: u64) -> [u64; 4] {
+    [operation.code(), target.code(), turn.code(), at / 4]
+}
 
 impl Expected {
+    /// What a whole logical block, or 4 KiB of a Compare, has in common with the storage: `bytes` from `done` on.
+    fn whole(&self, done: u64, bytes: u64) -> UnitValues {
+        let sector = self.sector + done / SECTOR;
+        let values = [self.slot, 0, 0, 0, 0, 0, 0, bytes.div_ceil(LINE), sector, bytes / SECTOR];
+        let (operation, turn) = match self.operation {
+            Operation::Read => (Operation::Load, Turn::Begin),
+            Operation::Write => (Operation::Store, Turn::Finish),
+            operation => (operation, Turn::Finish),
+        };
+        (values, kind(operation, Target::Storage, turn, 0))
+    }
+
+    /// A piece of it, at `at`.
+    fn piece(&self, mut values: [u64; 10], at: u64) -> UnitValues {
+        (values[8], values[9]) = (0, 0);
+        let (operation, turn) = match self.operation {
+            Operation::Read => (Operation::Read, Turn::Finish),
+            _ if at == 0 => (Operation::Write, Turn::Begin),
+            _ => (Operation::Write, Turn::Join),
+        };
+        (values, kind(operation, Target::Bounce, turn, at))
+    }
+
     fn units_of_pages(&self, pages: &[u64]) -> Vec<UnitValues> {
-        if !matches!(self.operation, Operation::Write | Operation::Read) {
+        let free = kind(self.operation, self.target, Turn::Free, 0);
+        if !moves_data(self.operation) {
             // Nothing but `beats` of the place means something.
             let unit = |k: u64| {
                 let bytes = PAGE.min(self.bytes - PAGE * k);
-                let sectors = if self.target == Target::Storage { bytes / SECTOR } else { 0 };
-                [self.slot, 0, 0, 0, 0, 0, 0, bytes.div_ceil(LINE), self.sector + PAGE / SECTOR * k, sectors]
+                let [sector, sectors] = match self.target {
+                    Target::Storage => [self.sector + PAGE / SECTOR * k, bytes / SECTOR],
+                    _ => [0; 2],
+                };
+                ([self.slot, 0, 0, 0, 0, 0, 0, bytes.div_ceil(LINE), sector, sectors], free)
             };
             return (0..self.bytes.div_ceil(PAGE).max(1)).map(unit).collect();
         }
@@ -289,45 +334,81 @@ impl Expected {
             let needed = k as usize + 1 + usize::from(crosses);
             (needed <= pages.len()).then(|| {
                 let second = if crosses { pages[k as usize + 1] } else { 0 };
-                self.unit(pages[k as usize] + offset, second, bytes, PAGE * k)
+                let values = self.unit(pages[k as usize] + offset, second, bytes, PAGE * k);
+                match self.operation {
+                    Operation::Compare => vec![self.piece(values, 0), self.whole(PAGE * k, bytes)],
+                    _ => vec![(values, free)],
+                }
             })
         };
-        (0..self.bytes.div_ceil(PAGE)).map_while(unit).collect()
+        (0..self.bytes.div_ceil(PAGE)).map_while(unit).flatten().collect()
     }
 
-    /// The unit of `bytes` from `done` on, which is at `address` and, behind the end of that page, at `second`.
-    fn unit(&self, address: u64, second: u64, bytes: u64, done: u64) -> UnitValues {
+    /// The values of the unit of `bytes` from `done` on, which is at `address` and, behind the end of that page, at `second`.
+    fn unit(&self, address: u64, second: u64, bytes: u64, done: u64) -> [u64; 10] {
         let offset = address % PAGE;
         let lines = (offset % LINE + bytes).div_ceil(LINE);
         let lines_first = lines.min((PAGE - offset).div_ceil(LINE));
         let second = if lines > lines_first { second / PAGE } else { 0 };
         let [begin, end] = [offset, offset + bytes].map(|at| at / 4 % 16);
         let sectors = if self.target == Target::Storage { bytes / SECTOR } else { 0 };
-        let sector = self.sector + done / SECTOR;
+        let sector = if self.target == Target::Storage { self.sector + done / SECTOR } else { 0 };
         [self.slot, address / LINE, lines, lines_first, second, begin, end, bytes.div_ceil(LINE), sector, sectors]
+    }
+
+    /// The same of a data block that begins at `address`.
+    fn contiguous(&self, address: u64, bytes: u64, done: u64) -> [u64; 10] {
+        self.unit(address, (address | (PAGE - 1)).wrapping_add(1), bytes, done)
+    }
+
+    /// Adds the units of a data block, all or as far as they are wanted. `sequence` is what has been begun: where, how long it is, and how much of it is there.
+    fn take_block(&mut self, mut address: u64, bytes: u64, done: &mut u64, sequence: &mut Option<[u64; 3]>) {
+        let lba_bytes = if self.large_blocks { PAGE } else { SECTOR };
+        let mut rest = bytes.min(self.bytes - *done);
+        while rest > 0 {
+            let unit = PAGE.min(self.bytes - *done);
+            let blocks = if self.target == Target::Buffer { rest } else { rest / lba_bytes * lba_bytes };
+            let taken = if let Some([start, whole, there]) = sequence {
+                let taken = rest.min(*whole - *there);
+                self.units.push(self.piece(self.contiguous(address, taken, *done), *there));
+                *there += taken;
+                if there == whole {
+                    let last = self.whole(*start, *whole);
+                    self.units.extend((self.operation != Operation::Read).then_some(last));
+                    *sequence = None;
+                }
+                taken
+            } else if self.operation == Operation::Compare {
+                *sequence = Some([*done, unit, 0]);
+                0
+            } else if rest >= unit || blocks > 0 {
+                let taken = unit.min(if rest >= unit { rest } else { blocks });
+                let at = if self.target == Target::Buffer { *done } else { 0 };
+                let kind = kind(self.operation, self.target, Turn::Free, at);
+                self.units.push((self.contiguous(address, taken, *done), kind));
+                taken
+            } else {
+                *sequence = Some([*done, lba_bytes, 0]);
+                let first = self.whole(*done, lba_bytes);
+                self.units.extend((self.operation == Operation::Read).then_some(first));
+                0
+            };
+            address = address.wrapping_add(taken);
+            *done += taken;
+            rest -= taken;
+        }
     }
 
     /// Fills in the units and the lines.
     fn walk_sgl(&mut self, memory: &Bytes) -> Result<(), Status> {
-        let block = if self.large_blocks { PAGE } else { SECTOR };
-        let (mut done, mut empties) = (0, 0);
+        let (mut done, mut empties, mut sequence) = (0, 0, None);
         let mut descriptor = SglDescriptor::from_halves(self.pointer);
         // Where the next descriptor is, how many there are, and whether they lead on.
         let (mut at, mut more, mut in_last, mut must_lead_on) = (0, 0, false, false);
         while done < self.bytes {
             match descriptor.decode()? {
                 Descriptor::Block { address, bytes } if bytes > 0 => {
-                    let part = u64::from(bytes).min(self.bytes - done);
-                    let whole = part / block * block;
-                    for start in (0..whole).step_by(PAGE as usize) {
-                        let address = address.wrapping_add(start);
-                        let second = (address | (PAGE - 1)).wrapping_add(1);
-                        self.units.push(self.unit(address, second, PAGE.min(whole - start), done + start));
-                    }
-                    if whole < part {
-                        return Err(Status::INVALID_SGL_GRANULARITY);
-                    }
-                    done += part;
+                    self.take_block(address, bytes.into(), &mut done, &mut sequence);
                     if done == self.bytes {
                         return Ok(());
                     }
@@ -354,10 +435,11 @@ impl Expected {
 
     /// How many units `slots` takes it to have.
     fn units_at_first(&self) -> u64 {
-        if self.is_sgl {
-            UNITS_OF_SGL
-        } else {
-            self.bytes.div_ceil(PAGE).max(1)
+        let pieces = self.bytes.div_ceil(PAGE).max(1);
+        match self.operation {
+            _ if self.is_sgl => UNITS_OF_SGL,
+            Operation::Compare => 2 * pieces,
+            _ => pieces,
         }
     }
 
@@ -403,15 +485,20 @@ fn answer(bench: &mut Bench, memory: &Bytes, lines: &mut VecDeque<Readable>) {
 /// The values of a unit that mean something, the others zero.
 fn values_of(unit: &Fields) -> UnitValues {
     let place = |name: &str| unit.get(&format!("place_{name}"));
-    let [slot, sector, beats] = ["slot", "sector", "place_beats"].map(|name| unit.get(name));
-    let sectors = if unit.get("target") == Target::Storage.code() { unit.get("sectors") } else { 0 };
-    if ![Operation::Write, Operation::Read].iter().any(|moves_data| unit.get("operation") == moves_data.code()) {
-        return [slot, 0, 0, 0, 0, 0, 0, beats, sector, sectors];
+    let [slot, beats] = ["slot", "place_beats"].map(|name| unit.get(name));
+    let of_storage = |value| if unit.get("target") == Target::Storage.code() { value } else { 0 };
+    let [sector, sectors] = ["sector", "sectors"].map(|name| of_storage(unit.get(name)));
+    let kind = ["operation", "target", "turn", "at"].map(|name| unit.get(name));
+    let is_host = [Operation::Write, Operation::Read].iter().any(|operation| operation.code() == kind[0]);
+    if !is_host {
+        let is_free = kind[2] == Turn::Free.code();
+        assert!(is_free || place("begin") == place("end"), "all beats of a whole are whole");
+        return ([slot, 0, 0, 0, 0, 0, 0, beats, sector, sectors], kind);
     }
     let second = if place("lines") != place("lines_first") { place("second") } else { 0 };
     let [first, lines, lines_first] = ["first", "lines", "lines_first"].map(place);
     let [begin, end] = ["begin", "end"].map(place);
-    [slot, first, lines, lines_first, second, begin, end, beats, sector, sectors]
+    ([slot, first, lines, lines_first, second, begin, end, beats, sector, sectors], kind)
 }
 
 /// Runs the jobs to their ends, and nothing comes after them.
@@ -438,7 +525,8 @@ fn run(bench: &mut Bench, rng: &mut Rng, memory: &Bytes, jobs: &[Expected]) {
             assert_eq!(Some(values_of(&unit)), units.pop_front());
             let job = &sent[unit.get("slot") as usize];
             assert_repeats(&unit, job, &REPEATED);
-            let is_whole = job.get("large_blocks") == 1 || job.get("target") == Target::Buffer.code();
+            let in_sequence = unit.get("turn") != Turn::Free.code();
+            let is_whole = in_sequence || job.get("large_blocks") == 1 || job.get("target") == Target::Buffer.code();
             assert_eq!(unit.get("whole") == 1, is_whole);
         }
         assert!(bench.clocks() < clocks_max, "{} units and {} ends are missing", units.len(), ends.len());
@@ -516,6 +604,7 @@ fn each_mistake_in_an_sgl_has_its_status() {
             let halves = segment.iter().flat_map(|descriptor| descriptor.halves());
             memory.store(0, &halves.flat_map(u64::to_le_bytes).collect::<Vec<u8>>());
             let mut job = sgl_job(&mut rng, &mut memory.clone(), 0);
+            (job.operation, job.target) = (Operation::Read, Target::Storage);
             (job.large_blocks, job.bytes, job.pointer) = (true, 8192, first.halves());
             (job.units, job.lines) = (vec![], Lines::default());
             let failure = job.walk_sgl(&memory);
@@ -539,6 +628,7 @@ fn bounds_the_descriptors_without_data() {
             blocks.push(SglDescriptor::new(sgl::DATA_BLOCK, 0, 512));
             let mut job = sgl_job(&mut rng, &mut memory, 0);
             let first = Sgl { blocks, begins: vec![], says_last: true }.store(&mut rng, &mut memory);
+            (job.operation, job.target) = (Operation::Write, Target::Storage);
             (job.large_blocks, job.bytes, job.pointer) = (false, 512, first.halves());
             (job.units, job.lines) = (vec![], Lines::default());
             job.failure = job.walk_sgl(&memory).err();

@@ -33,17 +33,23 @@
 //!   data    |  unit 0   | unit 1  |  unit 2   |  unit 3   | unit 4 |
 //!   SGL     |     data block      |            data block          |
 //! ```
+//! Only where a data block ends inside of a logical block, that one is *scattered*: the bounce puts its pieces together for a Write, and takes it apart for a Read.
+//! The data of a Compare is put together in the bounce anyway, 4 KiB at a time. Both are sequences of units, as [`units`](crate::units) has them:
+//! one unit for each piece that brings it into the bounce or from there, and one for the whole, behind the pieces or, for a Read, before them.
+//! Firmware's buffer has no logical blocks: its units are the pieces themselves, each `at` its dword.
 //!
 //! 1. `Start` waits for a job, which stays on the input until its end. If the first unit lies in one page it is offered next.
 //! 2. `List` gives the next page of a PRP list, or the next segment, to [`list_reader`](crate::list_reader), which reads it ahead.
 //! 3. `Entry` takes the next page address, if the unit needs one, from PRP2 or from the list.
-//! 4. `Low` and `High` take the next descriptor, and `Judge` looks at it. `Cut` takes the next unit from its data block.
-//! 5. `Offer` offers the unit.
+//! 4. `Low` and `High` take the next descriptor, and `Judge` looks at it. `Cut` takes the next unit from its data block, or begins a sequence;
+//!    `Piece` takes the next piece of that.
+//! 5. `Offer` offers the unit or the piece, `Whole` what a sequence does with the storage.
 //! 6. `End` ends the units that will never be issued, when nothing that was read ahead is in flight: those behind an error, and, since nobody knows beforehand
 //!    how many units an SGL makes, those that an SGL does not need. Units offered before an error are carried out: their data is undefined for a command that failed.
 //!
 //! ## Timing
-//! PRPs: two clocks for a command of one page, three for one of one unit in two pages, four and the host's latency until the first entry of a list is used, two for each further unit.
+//! PRPs: two clocks for a command of one page, three for one of one unit in two pages, four and the host's latency until the first entry of a list is used, two for each further unit,
+//! and one more for each unit of a Compare.
 //! SGLs: four clocks for a command of one unit, two for each further unit of a data block, five for each further data block, and host latency + 6 clocks for every segment.
 //! No combinational path from any input to any output.
 //!
@@ -53,11 +59,15 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::buffer::DWORD_INDEX_BITS;
 use crate::list_reader::{List, ListReader};
 use crate::slots::{Job, WalkEnd, UNIT_COUNT_BITS};
-use crate::types::{is_one_of, Operation, Target, BEAT_BYTES};
+use crate::types::{choose, is_one_of, Operation, Target, BEAT_BYTES};
+use crate::units::Turn;
 use nvme_spec::{limits, sgl, Status};
-use rtl_hdl::{address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, Module, Signal};
+use rtl_hdl::{
+    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal,
+};
 
 #[cfg(test)]
 mod bench;
@@ -104,6 +114,10 @@ hw_bundle! {
         pub whole: Bits<1>,
         /// Force unit access.
         pub fua: Bits<1>,
+        /// Which other units may be in flight.
+        pub turn: Turn,
+        /// Dword of the buffer or of the bounce at which the data begins; 0 for the storage.
+        pub at: Bits<10>,
         /// Where the data lies; meaningless if none moves, but for `beats`.
         pub place: Place,
     }
@@ -112,6 +126,7 @@ hw_bundle! {
 hw_enum! {
     /// PRPs: `Start -> Offer -> Entry -> Offer ..-> Start`, with `List` before `Entry` where a page of a list begins.
     /// SGLs: `Start -> Judge -> Cut -> Offer -> Cut ..-> Low -> High -> Judge ..-> End`, with `Judge -> List -> Low` where a segment begins.
+    /// In a sequence `Piece` is in the place of `Cut`, and `Whole` comes behind its last `Offer` or, for a Read, before its first `Piece`.
     pub enum State {
         /// Nothing to do. Leaves with a job.
         Start,
@@ -127,8 +142,12 @@ hw_enum! {
         Judge,
         /// There is data in the data block. Leaves in one clock.
         Cut,
+        /// There is more of the sequence. Leaves in one clock.
+        Piece,
         /// The unit is complete. Leaves when it has been offered.
         Offer,
+        /// The pieces of the sequence have been offered, or are to be. Leaves when the whole has been.
+        Whole,
         /// The walk has ended. Leaves when that has been reported.
         End,
     }
@@ -199,12 +218,22 @@ impl Block for Walk {
         let segment_left = m.reg_without_reset("segment_left", clock, DESCRIPTOR_COUNT_BITS);
         let in_last = m.reg_without_reset("in_last", clock, 1);
         let in_segment = m.reg_without_reset("in_segment", clock, 1);
+        // The sequence: how long it is, what is left of it, and whether the piece is its last one. Where the unit begins in the buffer or the bounce.
+        let in_sequence = m.reg_without_reset("in_sequence", clock, 1);
+        let whole_bytes = m.reg_without_reset("whole_bytes", clock, 13);
+        let rest = m.reg_without_reset("rest", clock, 13);
+        let piece_ends = m.reg_without_reset("piece_ends", clock, 1);
+        let at = m.reg_without_reset("at", clock, DWORD_INDEX_BITS);
         let empties = m.reg_without_reset("empties", clock, EMPTY_COUNT_BITS);
 
         // 3. Conditions
         let at_most_a_unit =
             |bytes: Signal| bytes.ge(limits::UNIT_BYTES).mux(lit(limits::UNIT_BYTES, 13), bytes.low(13));
-        let has_data = m.wire("has_data", is_one_of(job.operation, &[Operation::Write, Operation::Read]));
+        let has_data =
+            m.wire("has_data", is_one_of(job.operation, &[Operation::Write, Operation::Read, Operation::Compare]));
+        let is_compare = m.wire("is_compare", job.operation.is(Operation::Compare));
+        let is_read = m.wire("is_read", job.operation.is(Operation::Read));
+        let in_buffer = m.wire("in_buffer", job.target.is(Target::Buffer));
         let first_offset = m.wire("first_offset", job.prp1.low(OFFSET_BITS) & has_data.repeat(OFFSET_BITS));
         let pages = m.wire("pages", pages_of(first_offset, job.bytes));
         let has_list = m.wire("has_list", has_data & pages.gt(2));
@@ -234,16 +263,33 @@ impl Block for Walk {
         let too_many = m.wire("too_many", empties.eq(sgl::EMPTY_DESCRIPTORS_MAX));
         // What the data block has of the next unit: everything, or as many logical blocks of 512 bytes as are whole in it.
         let block_is_long = m.wire("block_is_long", block_left.bits(OFFSET_BITS..32).any());
-        let covers = m.wire("covers", block_is_long | block_left.low(OFFSET_BITS).zext(13).ge(left_bytes));
+        let block_bytes = m.wire("block_bytes", block_left.low(OFFSET_BITS).zext(13));
+        let covers = m.wire("covers", block_is_long | block_bytes.ge(left_bytes));
+        let covers_rest = m.wire("covers_rest", block_is_long | block_bytes.ge(rest));
         let sectors_of_block = block_left.bits(SECTOR_BITS..OFFSET_BITS) & (!job.large_blocks).repeat(3);
-        let part = cat(&[lit(0u8, 1), sectors_of_block, lit(0u8, SECTOR_BITS)]);
+        let blocks = cat(&[lit(0u8, 1), sectors_of_block, lit(0u8, SECTOR_BITS)]);
+        let part = m.wire("part", in_buffer.mux(block_bytes, blocks));
+        let is_scattered = m.wire("is_scattered", is_compare | (!covers & !part.any()));
+        let lba_bytes = job.large_blocks.mux(lit(limits::UNIT_BYTES, 13), lit(limits::SECTOR_BYTES, 13));
+        let sequence_bytes = m.wire("sequence_bytes", is_compare.mux(left_bytes, lba_bytes));
+        let ends_with_sequence =
+            left.le(limits::UNIT_BYTES) & (is_compare | job.large_blocks | left.le(limits::SECTOR_BYTES));
         let block_ends = m.wire("block_ends", block_left.eq(unit_bytes.zext(32)));
+        let block_is_empty = m.wire("block_is_empty", !block_left.any());
         let behind = m.wire("behind", offset.zext(13) + unit_bytes);
 
         // 4. Next state
         let end_with = |reason: Status| {
             status.set(lit(reason.raw(), 15));
             state.goto(State::End);
+        };
+        // What follows a unit or a sequence, if the data block has ended or not.
+        let go_on = |block_has_ended: Signal| {
+            when(unit_is_last & !is_sgl, || state.goto(State::Start))
+                .else_when(unit_is_last, || state.goto(State::End))
+                .else_when(!is_sgl, || state.goto(State::Entry))
+                .else_when(block_has_ended, || state.goto(State::Low))
+                .otherwise(|| state.goto(State::Cut));
         };
         switch(state, |s: State| match s {
             State::Start => {
@@ -265,6 +311,10 @@ impl Block for Walk {
                 in_segment.set(false);
                 in_last.set(false);
                 empties.set(zero(EMPTY_COUNT_BITS));
+                in_sequence.set(is_compare & !job.sgl);
+                whole_bytes.set(at_most_a_unit(job.bytes));
+                piece_ends.set(true);
+                at.set(zero(DWORD_INDEX_BITS));
                 when(job_stream.valid(), || {
                     when(job.sgl, || state.goto(State::Judge))
                         .else_when(misplaced, || end_with(Status::INVALID_PRP_OFFSET))
@@ -280,6 +330,8 @@ impl Block for Walk {
             }
             State::Entry => {
                 unit_bytes.set(left_bytes);
+                whole_bytes.set(left_bytes);
+                at.set(zero(DWORD_INDEX_BITS));
                 unit_is_last.set(left.le(limits::UNIT_BYTES));
                 when(!needs_entry, || state.goto(State::Offer)).else_when(entry_known, || {
                     when(entry_unread, || end_with(Status::DATA_TRANSFER_ERROR))
@@ -330,6 +382,7 @@ impl Block for Walk {
                 });
                 when(!is_block & !is_link, || end_with(Status::INVALID_SGL_TYPE))
                     .else_when(is_block & block_is_misplaced, || end_with(Status::INVALID_SGL_GRANULARITY))
+                    .else_when(!is_empty & in_sequence, || state.goto(State::Piece))
                     .else_when(!is_empty, || state.goto(State::Cut))
                     .else_when(is_link & link_is_wrong, || end_with(Status::INVALID_SGL_SEGMENT))
                     .else_when((is_link & segment_left.any()) | too_many, || end_with(Status::INVALID_SGL_NUMBER))
@@ -340,25 +393,53 @@ impl Block for Walk {
                 next_page.set(page + 1);
                 unit_bytes.set(covers.mux(left_bytes, part));
                 unit_is_last.set(covers & left.le(limits::UNIT_BYTES));
-                when(!covers & !part.any(), || end_with(Status::INVALID_SGL_GRANULARITY))
-                    .otherwise(|| state.goto(State::Offer));
+                whole_bytes.set(sequence_bytes);
+                rest.set(sequence_bytes);
+                when(!in_buffer, || at.set(zero(DWORD_INDEX_BITS)));
+                when(is_scattered, || {
+                    in_sequence.set(true);
+                    unit_is_last.set(ends_with_sequence);
+                    when(is_read, || state.goto(State::Whole)).otherwise(|| state.goto(State::Piece));
+                })
+                .otherwise(|| state.goto(State::Offer));
+            }
+            State::Piece => {
+                next_page.set(page + 1);
+                unit_bytes.set(covers_rest.mux(rest, block_bytes));
+                piece_ends.set(covers_rest);
+                state.goto(State::Offer);
             }
             State::Offer => {
                 status.set(lit(Status::SUCCESS.raw(), 15));
                 when(unit.can_take(), || {
                     left.set(left - unit_bytes.zext(22));
                     units_left.set(units_left - 1);
-                    sector.set(sector + unit_bytes.bits(SECTOR_BITS..13).zext(64));
                     block_left.set(block_left - unit_bytes.zext(32));
+                    rest.set(rest - unit_bytes);
+                    at.set(at + unit_bytes.bits(2..12));
                     offset.set(behind.low(OFFSET_BITS));
                     when(behind.bit(OFFSET_BITS), || page.set(next_page));
                     page_known.set(offset.any());
-                    when(unit_is_last, || {
-                        when(is_sgl, || state.goto(State::End)).otherwise(|| state.goto(State::Start));
+                    when(!in_sequence, || {
+                        sector.set(sector + unit_bytes.bits(SECTOR_BITS..13).zext(64));
+                        go_on(block_ends);
                     })
-                    .else_when(!is_sgl, || state.goto(State::Entry))
-                    .else_when(block_ends, || state.goto(State::Low))
-                    .otherwise(|| state.goto(State::Cut));
+                    .else_when(!piece_ends, || state.goto(State::Low))
+                    .else_when(!is_read, || state.goto(State::Whole))
+                    .otherwise(|| {
+                        in_sequence.set(false);
+                        go_on(block_ends);
+                    });
+                });
+            }
+            State::Whole => {
+                when(unit.can_take(), || {
+                    units_left.set(units_left - 1);
+                    sector.set(sector + whole_bytes.bits(SECTOR_BITS..13).zext(64));
+                    when(is_read, || state.goto(State::Piece)).otherwise(|| {
+                        in_sequence.set(!is_sgl);
+                        go_on(block_is_empty);
+                    });
                 });
             }
             State::End => {
@@ -367,9 +448,10 @@ impl Block for Walk {
         });
 
         // 5. Outputs: only from registers, and from the job, which stays until it is taken.
-        let offered = m.wire("offered", state.is(State::Offer) & unit.can_take());
+        let whole = m.wire("whole", state.is(State::Whole));
+        let offered = m.wire("offered", (whole | state.is(State::Offer)) & unit.can_take());
         let reported = m.wire("reported", state.is(State::End) & walk_end.can_take() & reader.port("idle"));
-        when((offered & unit_is_last & !is_sgl) | reported, || job_stream.take());
+        when((offered & unit_is_last & !is_sgl & (whole | !in_sequence)) | reported, || job_stream.take());
         let new = reader.port_as::<List>("list");
         reader.port("list_valid").set(state.is(State::List));
         new.function.set(job.function);
@@ -382,17 +464,34 @@ impl Block for Walk {
         reader.port("take_entry").set(reader.port("entry_known") & (takes_page | takes_half));
         reader.port("stop").set(state.is(State::End));
         when(offered, || {
+            let operation = |operation: Operation| EnumSignal::of(operation);
+            let stores = choose(is_compare, operation(Operation::Compare), operation(Operation::Store));
+            let of_whole = choose(is_read, operation(Operation::Load), stores);
+            // Pieces of a Compare are written to the bounce.
+            let of_piece = choose(in_sequence & is_compare, operation(Operation::Write), job.operation);
+            let target_of_piece = choose(in_sequence, EnumSignal::of(Target::Bounce), job.target);
+            let begins = choose(at.any(), EnumSignal::of(Turn::Join), EnumSignal::of(Turn::Begin));
+            // The first half of a Read is the whole, that of others are the pieces.
+            let turn = choose(
+                whole.ne(is_read),
+                EnumSignal::of(Turn::Finish),
+                choose(whole, EnumSignal::of(Turn::Begin), begins),
+            );
+            let place = place_of(page, next_page, offset, unit_bytes);
+            let bytes = whole.mux(whole_bytes, unit_bytes);
             unit.offer(Unit {
                 slot: job.slot,
                 function: job.function,
-                operation: job.operation,
-                target: job.target,
+                operation: choose(whole, of_whole, of_piece),
+                target: choose(whole, EnumSignal::of(Target::Storage), target_of_piece),
                 nsid: job.nsid,
                 sector,
-                sectors: unit_bytes.bits(SECTOR_BITS..13),
-                whole: job.large_blocks | job.target.is(Target::Buffer),
+                sectors: bytes.bits(SECTOR_BITS..13),
+                whole: job.large_blocks | in_buffer | in_sequence,
                 fua: job.fua,
-                place: place_of(page, next_page, offset, unit_bytes),
+                turn: choose(in_sequence, turn, EnumSignal::of(Turn::Free)),
+                at: at & (!whole).repeat(DWORD_INDEX_BITS),
+                place: Place { beats: beats_of(bytes), end: whole.mux(place.begin, place.end), ..place },
             });
         });
         when(reported, || walk_end.offer(WalkEnd { slot: job.slot, units: units_left, status }));
@@ -418,6 +517,11 @@ fn place_of(page: Signal, next_page: Signal, offset: Signal, bytes: Signal) -> P
         lines_first: lines.lt(lines_to_end).mux(lines, lines_to_end),
         begin: offset.bits(2..LINE_BITS),
         end: offset.bits(2..LINE_BITS) + bytes.bits(2..LINE_BITS),
-        beats: (bytes + (BEAT_BYTES - 1)).bits(LINE_BITS..13),
+        beats: beats_of(bytes),
     }
+}
+
+/// How many beats `bytes` are.
+fn beats_of(bytes: Signal) -> Signal {
+    (bytes + (BEAT_BYTES - 1)).bits(LINE_BITS..13)
 }

@@ -52,7 +52,7 @@ impl Logs {
         let blocks = ZeroBased::from_raw(entry.cdw(12) as u16).count();
         let bytes = u64::from(blocks) * u64::from(lba_bytes);
         match entry.opcode {
-            io::READ => {
+            io::READ | io::COMPARE => {
                 self.bytes_read += bytes;
                 self.read_commands += 1;
             }

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Medium,
     /// The storage does not reach that far.
     OutOfRange,
+    /// A bit of the data of a Compare is another one.
+    Differs,
 }
 
 /// A command, and what must come of it.
@@ -155,6 +157,16 @@ impl Script {
             self.storage.store(lba * lba_bytes, &old);
         }
 
+        if operation == Operation::Compare {
+            let mut data = old;
+            if fault == Fault::Differs {
+                data[self.rng.below(bytes) as usize] ^= 1 << self.rng.below(8);
+            }
+            for (address, part) in pieces(pages[0] + offset, bytes, &pages) {
+                self.host.store(address, &data[part]);
+            }
+        }
+
         // The list.
         let [mut prp1, mut prp2] = [pages[0] + offset, self.rng.next_u64()];
         let mut entries = pages[1..].to_vec();
@@ -189,12 +201,13 @@ impl Script {
                 self.host.remove_page(*self.rng.pick(&list_pages));
                 Status::DATA_TRANSFER_ERROR
             }
-            Fault::DataMissing if operation == Operation::Write => {
+            Fault::DataMissing if matches!(operation, Operation::Write | Operation::Compare) => {
                 self.host.remove_page(*self.rng.pick(&pages));
                 Status::DATA_TRANSFER_ERROR
             }
             Fault::Medium if matches!(operation, Operation::Write | Operation::WriteZeroes) => Status::WRITE_FAULT,
             Fault::Medium => Status::UNRECOVERED_READ_ERROR,
+            Fault::Differs if operation == Operation::Compare => Status::COMPARE_FAILURE,
             Fault::OutOfRange => Status::LBA_OUT_OF_RANGE,
             _ => Status::SUCCESS,
         };
@@ -241,7 +254,8 @@ impl Script {
                     Operation::Read => self.expected_host.store(address, &self.storage.load(at, bytes)),
                     Operation::Write => self.expected_storage.store(at, &self.host.load(address, bytes)),
                     Operation::WriteZeroes => self.expected_storage.store(at, &vec![0; bytes as usize]),
-                    Operation::Flush | Operation::Verify => {}
+                    Operation::Flush | Operation::Verify | Operation::Compare => {}
+                    Operation::Load | Operation::Store => unreachable!("these are units"),
                 }
                 at += bytes;
             }
@@ -312,6 +326,8 @@ impl Scripted {
             Operation::Read => opcode::io::READ,
             Operation::WriteZeroes => opcode::io::WRITE_ZEROES,
             Operation::Verify => opcode::io::VERIFY,
+            Operation::Compare => opcode::io::COMPARE,
+            Operation::Load | Operation::Store => unreachable!("these are units"),
         }
     }
 
@@ -323,15 +339,17 @@ impl Scripted {
 
     /// Address and length of the pieces of host memory, in the order of the data.
     pub fn pieces(&self) -> Vec<(u64, u64)> {
-        let mut left = self.bytes;
-        let mut offset = self.prp1 % PAGE;
-        let piece = |page: &u64| {
-            let bytes = left.min(PAGE - offset);
-            let piece = (page + offset, bytes);
-            left -= bytes;
-            offset = 0;
-            piece
-        };
-        self.pages.iter().map(piece).collect()
+        pieces(self.prp1, self.bytes, &self.pages).map(|(address, part)| (address, part.len() as u64)).collect()
     }
+}
+
+/// The pieces of host memory that `bytes` of data from `prp1` on cover, each with its part of the data.
+fn pieces(prp1: u64, bytes: u64, pages: &[u64]) -> impl Iterator<Item = (u64, Range<usize>)> + use<'_> {
+    let mut offset = prp1 % PAGE;
+    let mut at = 0;
+    pages.iter().map(move |page| {
+        let piece = (page + offset, at..at + (bytes as usize - at).min((PAGE - offset) as usize));
+        (at, offset) = (piece.1.end, 0);
+        piece
+    })
 }
