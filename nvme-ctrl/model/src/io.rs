@@ -62,6 +62,19 @@ impl Move {
     }
 }
 
+/// The pieces of host memory that the data of a command covers.
+pub(crate) fn walk(
+    host: &mut dyn HostPort,
+    function: u8,
+    pointer: DataPointer,
+    bytes: u64,
+) -> Result<Vec<Segment>, Status> {
+    match pointer {
+        DataPointer::Prp(prp) => prp::walk(host, function, prp, bytes),
+        DataPointer::Sgl(first) => sgl::walk(host, function, first, bytes),
+    }
+}
+
 impl Controller {
     /// What an I/O command moves, or nothing if it is done.
     pub(crate) fn decode(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
@@ -86,10 +99,7 @@ impl Controller {
 
     fn movement(&self, nsid: u32, transfer: &Transfer, way: Way, host: &mut dyn HostPort) -> Result<Move, Status> {
         let (at, bytes) = self.place(nsid, transfer.range)?;
-        let segments = match transfer.pointer {
-            DataPointer::Prp(prp) => prp::walk(host, self.function, prp, bytes as u64)?,
-            DataPointer::Sgl(first) => sgl::walk(host, self.function, first, bytes as u64)?,
-        };
+        let segments = walk(host, self.function, transfer.pointer, bytes as u64)?;
         let mut data = vec![0; bytes];
         if way == Way::Read {
             self.subsystem.storage.read(at, &mut data);

@@ -228,15 +228,12 @@ impl FrameCommand {
     }
 }
 
-/// What frames and other data that firmware moves have in common: neither fused nor SGLs, and PRP1 points to a dword.
+/// What frames have in common: they are not fused, and their data is where PRPs or an SGL say.
 fn check_pointers(sqe: &SqEntry) -> Result<(), Status> {
-    if sqe.fuse() != 0 || sqe.psdt() != 0 {
+    if sqe.fuse() != 0 {
         return Err(Status::INVALID_FIELD);
     }
-    if sqe.prp[0].get() % PRP1_ALIGNMENT != 0 {
-        return Err(Status::INVALID_PRP_OFFSET);
-    }
-    Ok(())
+    aligned_pointer(sqe).map(|_| ())
 }
 
 #[cfg(test)]
@@ -387,7 +384,8 @@ mod tests {
             assert_eq!(frame(0x82, &[(10, wrong)]), Some(Err(Status::INVALID_FIELD)), "{wrong}");
         }
         assert_eq!(frame(0x82, &[(10, 512), (6, 2)]), Some(Err(Status::INVALID_PRP_OFFSET)));
-        assert_eq!(frame(0x82, &[(0, 0x4082), (10, 512)]), Some(Err(Status::INVALID_FIELD)));
+        assert_eq!(frame(0x82, &[(0, 0x4082), (10, 512), (6, 2)]), Some(Ok(FrameCommand::Receive)), "an SGL");
+        assert_eq!(frame(0x82, &[(0, 0x8082), (10, 512)]), Some(Err(Status::INVALID_FIELD)));
         assert_eq!(frame(0x83, &[]), None);
     }
 

@@ -134,6 +134,14 @@ impl DataPointer {
             _ => Err(Status::INVALID_FIELD),
         }
     }
+
+    /// The 16 bytes of the field, and whether they are a descriptor.
+    pub const fn halves(self) -> ([u64; 2], bool) {
+        match self {
+            Self::Prp(prp) => (prp, false),
+            Self::Sgl(first) => (first.halves(), true),
+        }
+    }
 }
 
 #[cfg(test)]

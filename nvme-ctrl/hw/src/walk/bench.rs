@@ -675,6 +675,12 @@ fn takes_few_clocks() {
         let clocks = clocks_for(bench, &Bytes::default(), 100, 0);
         assert!(clocks <= 50 * 5 + 5, "{clocks} clocks for 50 commands of two units");
 
+        let first = SglDescriptor::new(sgl::DATA_BLOCK, 0x1000, 4096).halves();
+        let of_sgl = read.clone().set("bytes", 4096u64).set("sgl", 1u8).set("prp1", first[0]).set("prp2", first[1]);
+        bench.send("job", vec![of_sgl.words(); 50]);
+        let clocks = clocks_for(bench, &Bytes::default(), 50, 0);
+        assert!(clocks <= 50 * 5 + 5, "{clocks} clocks for 50 commands of one unit with SGLs");
+
         let latency = 100;
         let list: Vec<u64> = (0..512).map(|entry| PAGE * (entry + 1)).collect();
         let mut memory = Bytes::default();

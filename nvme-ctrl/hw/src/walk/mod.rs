@@ -50,7 +50,7 @@
 //! ## Timing
 //! PRPs: two clocks for a command of one page, three for one of one unit in two pages, four and the host's latency until the first entry of a list is used, two for each further unit,
 //! and one more for each unit of a Compare.
-//! SGLs: four clocks for a command of one unit, two for each further unit of a data block, five for each further data block, and host latency + 6 clocks for every segment.
+//! SGLs: five clocks for a command of one unit, two for each further unit of a data block, five for each further data block, and host latency + 6 clocks for every segment.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -211,9 +211,10 @@ impl Block for Walk {
         let page_known = m.reg("page_known", clock, false);
         let entries_left = m.reg_without_reset("entries_left", clock, 10);
         let in_prp2 = m.reg_without_reset("in_prp2", clock, 1);
-        // SGLs: the type of the descriptor; its address is in `page` and `offset`, its length in `block_left`.
+        // SGLs: the type of the descriptor; its address is in `page` and `offset`, its length in `block_left`, and whether that is zero.
         let kind = m.reg_without_reset("kind", clock, 8);
         let block_left = m.reg_without_reset("block_left", clock, 32);
+        let no_length = m.reg_without_reset("no_length", clock, 1);
         // Descriptors of the segment that are still to be taken.
         let segment_left = m.reg_without_reset("segment_left", clock, DESCRIPTOR_COUNT_BITS);
         let in_last = m.reg_without_reset("in_last", clock, 1);
@@ -256,10 +257,10 @@ impl Block for Walk {
         let is_link = m.wire("is_link", is_last_segment | kind.eq(sgl::SEGMENT));
         let block_is_misplaced = m.wire("block_is_misplaced", offset.low(2).any() | block_left.low(2).any());
         let link_is_wrong = m.wire("link_is_wrong", {
-            let length_is_wrong = !block_left.any() | block_left.low(4).any();
+            let length_is_wrong = no_length | block_left.low(4).any();
             in_last | offset.low(3).any() | length_is_wrong
         });
-        let is_empty = m.wire("is_empty", is_link | !block_left.any());
+        let is_empty = m.wire("is_empty", is_link | no_length);
         let too_many = m.wire("too_many", empties.eq(sgl::EMPTY_DESCRIPTORS_MAX));
         // What the data block has of the next unit: everything, or as many logical blocks of 512 bytes as are whole in it.
         let block_is_long = m.wire("block_is_long", block_left.bits(OFFSET_BITS..32).any());
@@ -306,6 +307,7 @@ impl Block for Walk {
                 entries_left.set(pages - 1);
                 in_prp2.set(pages.le(2));
                 block_left.set(job.prp2.low(32));
+                no_length.set(!job.prp2.low(32).any());
                 kind.set(job.prp2.bits(56..64));
                 segment_left.set(zero(DESCRIPTOR_COUNT_BITS));
                 in_segment.set(false);
@@ -364,6 +366,7 @@ impl Block for Walk {
             }
             State::High => {
                 block_left.set(listed.low(32));
+                no_length.set(!listed.low(32).any());
                 kind.set(listed.bits(56..64));
                 when(reader.port("entry_known"), || {
                     segment_left.set(segment_left - 1);
