@@ -33,8 +33,8 @@
 //! 5. `Fail` ends the units that are left. Units offered before are carried out: their data is undefined for a command that failed.
 //!
 //! ## Timing
-//! Two clocks for a command of one page, three for one of one unit in two pages, two clocks for each further one, one more for each of a Compare, and host latency + 3 clocks for every line of the list.
-//! No combinational path from any input to any output.
+//! Two clocks for a command of one page, three for one of one unit in two pages, two clocks for each further one, two more for each of a Compare,
+//! and host latency + 3 clocks for every line of the list. No combinational path from any input to any output.
 //!
 //! ## Limits
 //! One command at a time, and one line of its list: a command waits while the list of the one before it is read. A list that points to itself
