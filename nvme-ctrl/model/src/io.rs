@@ -1,6 +1,7 @@
 //! The commands of the NVM command set. NVM Command Set, "NVM Command Set Commands".
 
-use nvme_spec::{decode_io, DataPointer, IoCommand, LbaRange, Limits, SqEntry, Status, Transfer};
+use nvme_spec::entry::FUSE;
+use nvme_spec::{decode_fused, decode_io, DataPointer, IoCommand, LbaRange, Limits, SqEntry, Status, Transfer};
 
 use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
@@ -23,6 +24,8 @@ pub(crate) struct Move {
     /// Where the data is in the storage, in bytes.
     at: u64,
     data: Vec<u8>,
+    /// What a Write must find: it is fused with a Compare.
+    expected: Option<Vec<u8>>,
     segments: Vec<Segment>,
     next: usize,
     moved: usize,
@@ -47,18 +50,30 @@ impl Move {
         if self.next < self.segments.len() {
             return None;
         }
-        match self.way {
-            Way::Write => storage.write(self.at, &self.data),
-            Way::Read => {}
-            Way::Compare => {
-                let mut stored = vec![0; self.data.len()];
-                storage.read(self.at, &mut stored);
-                if stored != self.data {
-                    return Some(Err(Status::COMPARE_FAILURE));
-                }
+        let expected = match self.way {
+            Way::Compare => Some(&self.data),
+            Way::Write => self.expected.as_ref(),
+            Way::Read => None,
+        };
+        if let Some(expected) = expected {
+            let mut stored = vec![0; expected.len()];
+            storage.read(self.at, &mut stored);
+            if stored != *expected {
+                return Some(Err(Status::COMPARE_FAILURE));
             }
         }
+        match self.way {
+            Way::Write => storage.write(self.at, &self.data),
+            Way::Read | Way::Compare => {}
+        }
         Some(Ok(()))
+    }
+}
+
+impl Move {
+    /// The data of a Compare.
+    pub(crate) fn take_compared(&mut self) -> Option<Vec<u8>> {
+        (self.way == Way::Compare).then(|| std::mem::take(&mut self.data))
     }
 }
 
@@ -76,6 +91,37 @@ pub(crate) fn walk(
 }
 
 impl Controller {
+    /// The first half of a Compare and Write.
+    pub(crate) fn fused_compare(&self, pair: [&SqEntry; 2], host: &mut dyn HostPort) -> Result<Move, [Status; 2]> {
+        let nsid = pair[0].nsid.get();
+        let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
+        let commands = decode_fused(pair, &self.subsystem.info(self.function, nsid), &limits)?;
+        let failed = |status| [status, Status::FAILED_FUSED_COMMAND];
+        let [IoCommand::Compare(transfer), _] = commands else {
+            return Err(failed(Status::INTERNAL_ERROR));
+        };
+        self.movement(nsid, &transfer, Way::Compare, host).map_err(failed)
+    }
+
+    /// The second half: nothing may have come between.
+    pub(crate) fn fused_write(
+        &self,
+        write: &SqEntry,
+        expected: Vec<u8>,
+        host: &mut dyn HostPort,
+    ) -> Result<Move, Status> {
+        let nsid = write.nsid.get();
+        let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
+        let alone = SqEntry { flags: write.flags & !FUSE, ..*write };
+        match decode_io(&alone, &self.subsystem.info(self.function, nsid), &limits)? {
+            IoCommand::Write(transfer) => {
+                let movement = self.movement(nsid, &transfer, Way::Write, host)?;
+                Ok(Move { expected: Some(expected), ..movement })
+            }
+            _ => Err(Status::INTERNAL_ERROR),
+        }
+    }
+
     /// What an I/O command moves, or nothing if it is done.
     pub(crate) fn decode(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
         let nsid = entry.nsid.get();
@@ -104,7 +150,7 @@ impl Controller {
         if way == Way::Read {
             self.subsystem.storage.read(at, &mut data);
         }
-        Ok(Move { way, function: self.function, at, data, segments, next: 0, moved: 0 })
+        Ok(Move { way, function: self.function, at, data, expected: None, segments, next: 0, moved: 0 })
     }
 
     /// Where blocks lie in the storage, and how many bytes they have.

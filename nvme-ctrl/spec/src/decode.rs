@@ -3,23 +3,23 @@
 //! ## What hardware executes by itself
 //! [`is_fast_path`] is true for an entry of an I/O submission queue when all of this holds:
 //! 1. the opcode is Flush, Write, Read, Compare, Write Zeroes or Verify;
-//! 2. FUSE is 0, and PSDT says PRPs or an SGL (0 or 1); the other bits of the flags byte are ignored;
+//! 2. FUSE is 0, or the entry is one of a Compare and Write to which [`decode_fused`] has nothing to object, and PSDT says PRPs or an SGL (0 or 1);
+//!    the other bits of the flags byte are ignored;
 //! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write and Write Zeroes one that is not
 //!    write protected;
 //! 4. for all but Flush: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS, which those of WZSL and VSL are too;
 //! 5. for all but Flush: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
 //! 6. for Write, Read and Compare with PRPs: PRP1 is a multiple of 4.
 //!
-//! MPTR, the reserved dwords, PRINFO, LR, DEAC, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are there,
-//! and a Write Zeroes that may deallocate writes zeroes too.
-//! PRP2, lists, and all descriptors of an SGL are judged by whoever walks them. Any other entry goes to firmware, which completes it with the
-//! `Err` of [`decode_io`].
+//! MPTR, the reserved dwords, PRINFO, LR, DEAC, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are
+//! there, and a Write Zeroes that may deallocate writes zeroes too. PRP2, lists, and all descriptors of an SGL are judged by whoever walks them. Any
+//! other entry goes to firmware, which completes it with the `Err` of [`decode_io`].
 
 use core::ops::Range;
 
 use crate::count::ZeroBased;
 use crate::entry::prp::PRP1_ALIGNMENT;
-use crate::entry::SqEntry;
+use crate::entry::{SqEntry, FUSE};
 use crate::limits::{self, NSID_BROADCAST};
 use crate::opcode::io;
 use crate::sgl::DataPointer;
@@ -152,6 +152,9 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
     if sqe.opcode != io::FLUSH && !io::has_blocks(sqe.opcode) {
         return Err(Status::INVALID_OPCODE);
     }
+    if sqe.is_fused_compare() || sqe.is_fused_write() {
+        return Err(Status::MISSING_FUSED_COMMAND);
+    }
     if sqe.fuse() != 0 {
         return Err(Status::INVALID_FIELD);
     }
@@ -173,6 +176,27 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
         io::VERIFY => Ok(IoCommand::Verify(LbaRange::decode(sqe, namespace, limits)?)),
         _ => Ok(IoCommand::Flush),
     }
+}
+
+/// The commands in two adjacent entries that are a fused Compare and its Write. NVM Command Set, "Fused Operation".
+///
+/// Either both are executed or none: `Err` has the completion of each.
+pub fn decode_fused(
+    [compare, write]: [&SqEntry; 2],
+    namespace: &NamespaceInfo,
+    limits: &Limits,
+) -> Result<[IoCommand; 2], [Status; 2]> {
+    let blocks = |sqe: &SqEntry| (sqe.nsid.get(), sqe.cdw(10), sqe.cdw(11), sqe.cdw(12) as u16);
+    if blocks(compare) != blocks(write) {
+        return Err([Status::INVALID_FIELD; 2]);
+    }
+    if compare.cdw(12) as u16 > limits::ACWU {
+        return Err([Status::ATOMIC_WRITE_UNIT_EXCEEDED; 2]);
+    }
+    let alone = |sqe: &SqEntry| decode_io(&SqEntry { flags: sqe.flags & !FUSE, ..*sqe }, namespace, limits);
+    let compared = alone(compare).map_err(|status| [status, Status::FAILED_FUSED_COMMAND])?;
+    let written = alone(write).map_err(|status| [Status::FAILED_FUSED_COMMAND, status])?;
+    Ok([compared, written])
 }
 
 /// Whether hardware executes the entry without firmware: see the list at the top of this module. A Flush of all namespaces is firmware's.
@@ -321,6 +345,36 @@ mod tests {
         ];
         for (opcode, changes, status) in cases {
             assert_eq!(decode(*opcode, changes), Err(*status), "{changes:X?}");
+        }
+    }
+
+    /// "Fused Operation": the same blocks, as many as ACWU allows; if one cannot be executed the other is not either.
+    #[test]
+    fn a_compare_and_its_write_are_judged_together() {
+        let base = [(10, 77), (6, 0x2004)];
+        let pair = |compare: &[(usize, u32)], write: &[(usize, u32)]| {
+            let [compare, write] = [(5, 0x105, compare), (1, 0x201, write)]
+                .map(|(opcode, first, changes)| entry(opcode, &[&[(0, first)], &base[..], changes].concat()));
+            assert_eq!(decode_io(&compare, &NAMESPACE, &Limits::DEFAULT), Err(Status::MISSING_FUSED_COMMAND));
+            assert_eq!(decode_io(&write, &NAMESPACE, &Limits::DEFAULT), Err(Status::MISSING_FUSED_COMMAND));
+            decode_fused([&compare, &write], &NAMESPACE, &Limits::DEFAULT)
+        };
+        let transfer =
+            Transfer { range: LbaRange { start: 77, blocks: 1 }, fua: false, pointer: DataPointer::Prp([0x2004, 0]) };
+        assert_eq!(pair(&[], &[]), Ok([IoCommand::Compare(transfer), IoCommand::Write(transfer)]));
+        let far = [(10, 10_000)];
+        let cases: [(&[_], &[_], [Status; 2]); 8] = [
+            (&[(10, 78)], &[], [Status::INVALID_FIELD; 2]),
+            (&[(11, 1)], &[], [Status::INVALID_FIELD; 2]),
+            (&[], &[(1, 2)], [Status::INVALID_FIELD; 2]),
+            (&[], &[(12, 1)], [Status::INVALID_FIELD; 2]),
+            (&[(12, 1)], &[(12, 1)], [Status::ATOMIC_WRITE_UNIT_EXCEEDED; 2]),
+            (&far, &far, [Status::LBA_OUT_OF_RANGE, Status::FAILED_FUSED_COMMAND]),
+            (&[(6, 1)], &[], [Status::INVALID_PRP_OFFSET, Status::FAILED_FUSED_COMMAND]),
+            (&[], &[(0, 0x8201)], [Status::FAILED_FUSED_COMMAND, Status::INVALID_FIELD]),
+        ];
+        for (compare, write, statuses) in cases {
+            assert_eq!(pair(compare, write), Err(statuses), "{compare:x?} {write:x?}");
         }
     }
 

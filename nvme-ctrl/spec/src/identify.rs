@@ -300,6 +300,9 @@ pub mod oncs {
     pub const ALL: u16 = COMPARE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
 }
 
+/// Identify Controller, FUSES: Compare and Write.
+pub const FUSES_COMPARE_AND_WRITE: u16 = 1;
+
 /// Identify Controller data structure of the NVM command set. NVM Command Set, "I/O Command Set specific Identify Controller data structure".
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -71,6 +71,8 @@ statuses! {
     INTERNAL_ERROR = GENERIC, 0x06, Later, "Internal Error";
     ABORT_REQUESTED = GENERIC, 0x07, Later, "Command Abort Requested";
     ABORTED_SQ_DELETION = GENERIC, 0x08, Later, "Command Aborted due to SQ Deletion";
+    FAILED_FUSED_COMMAND = GENERIC, 0x09, Later, "Command Aborted due to Failed Fused Command";
+    MISSING_FUSED_COMMAND = GENERIC, 0x0A, Never, "Command Aborted due to Missing Fused Command";
     INVALID_NAMESPACE = GENERIC, 0x0B, Never, "Invalid Namespace or Format";
     COMMAND_SEQUENCE_ERROR = GENERIC, 0x0C, Never, "Command Sequence Error";
     INVALID_SGL_SEGMENT = GENERIC, 0x0D, Never, "Invalid SGL Segment Descriptor";
@@ -78,7 +80,8 @@ statuses! {
     INVALID_SGL_LENGTH = GENERIC, 0x0F, Never, "Data SGL Length Invalid";
     INVALID_SGL_TYPE = GENERIC, 0x11, Never, "SGL Descriptor Type Invalid";
     INVALID_PRP_OFFSET = GENERIC, 0x13, Never, "PRP Offset Invalid";
-    KEEP_ALIVE_TIMEOUT_INVALID = GENERIC, 0x14, Never, "Keep Alive Timeout Invalid";
+    ATOMIC_WRITE_UNIT_EXCEEDED = GENERIC, 0x14, Never, "Atomic Write Unit Exceeded";
+    KEEP_ALIVE_TIMEOUT_INVALID = GENERIC, 0x1A, Never, "Keep Alive Timeout Invalid";
     SANITIZE_FAILED = GENERIC, 0x1C, Never, "Sanitize Failed";
     SANITIZE_IN_PROGRESS = GENERIC, 0x1D, Later, "Sanitize In Progress";
     INVALID_SGL_GRANULARITY = GENERIC, 0x1E, Never, "SGL Data Block Granularity Invalid";

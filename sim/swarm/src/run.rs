@@ -922,7 +922,6 @@ impl<'d> Run<'d> {
             Status::DATA_TRANSFER_ERROR => self.is_stressed,
             Status::INTERNAL_ERROR => self.is_stressed || self.has_media_errors(),
             Status::UNRECOVERED_READ_ERROR | Status::WRITE_FAULT => self.has_media_errors(),
-            Status::COMPARE_FAILURE => true,
             Status::ABORT_REQUESTED => self.aborts.contains(&(u32::from(queue), u32::from(cid))),
             Status::ABORTED_SQ_DELETION => self.submission.get(&queue).is_some_and(|queue| queue.is_leaving),
             _ => false,

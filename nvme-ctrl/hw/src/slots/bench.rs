@@ -45,7 +45,8 @@ fn send_commands(bench: &mut Bench, rng: &mut Rng, cids: std::ops::Range<u64>) -
         let few = 4 * rng.below(15_000);
         let bytes = if operation == Operation::Flush { 0 } else { *rng.pick(&[few, few, few, 0, 4096, 4100, 2 << 20]) };
         let item = bench.random_fields("command", rng).set("cid", cid).set("bytes", bytes);
-        item.set("operation", operation.code()).set("target", u64::from(rng.below(7) == 0))
+        let item = item.set("operation", operation.code()).set("target", u64::from(rng.below(7) == 0));
+        item.set("fused", 0u8)
     });
     let commands: Vec<Fields> = commands.collect();
     bench.send("command", commands.iter().map(|command| command.clone().words()));
@@ -173,6 +174,64 @@ fn every_command_has_one_outcome_with_its_first_error() {
             }
             bench.run(3);
             assert_eq!(bench.peek("quiet"), 1);
+        });
+    }
+}
+
+/// A Write that is fused with a Compare waits for that, and ends with it if it fails; so does everything behind it.
+#[test]
+fn a_fused_write_follows_its_compare() {
+    for config in CONFIGS {
+        under_all_stalls(&Slots::new(config), |bench, rng| {
+            let count = 60;
+            let command = |bench: &Bench, cid: u64, operation: Operation, fused: bool| {
+                let item = bench.fields("command").set("cid", cid).set("operation", operation.code());
+                item.set("bytes", 512u64).set("fused", fused).words()
+            };
+            for cid in (0..count).map(|pair| 3 * pair) {
+                let kinds = [(Operation::Compare, true), (Operation::Write, true), (Operation::Read, false)];
+                let items: Vec<_> =
+                    (cid..).zip(kinds).map(|(cid, (operation, fused))| command(bench, cid, operation, fused)).collect();
+                bench.send("command", items);
+            }
+            for pair in 0..count {
+                let job = |bench: &mut Bench| {
+                    bench.run_until(200, |bench| !bench.received("job").is_empty());
+                    let mut jobs = bench.drain_fields("job");
+                    assert_eq!(jobs.len(), 1, "one at a time");
+                    jobs.remove(0)
+                };
+                let end = |bench: &mut Bench, job: &Fields, differs: bool| {
+                    let item = bench.fields("unit_end").set("slot", job.get("slot")).set("differs", differs);
+                    bench.send("unit_end", [item.words()]);
+                };
+                let compare = job(bench);
+                assert_eq!(compare.get("operation"), Operation::Compare.code());
+                bench.run(rng.below(30));
+                end(bench, &compare, false);
+                bench.run(10);
+                assert!(bench.received("job").is_empty(), "its other unit is still under way");
+                let differs = rng.bool();
+                end(bench, &compare, differs);
+                if !differs {
+                    let write = job(bench);
+                    assert_eq!(write.get("operation"), Operation::Write.code());
+                    end(bench, &write, false);
+                }
+                let read = job(bench);
+                assert_eq!(read.get("operation"), Operation::Read.code());
+                end(bench, &read, false);
+                let ends = |bench: &Bench| bench.received("outcome").len() + bench.received("failure").len();
+                bench.run_until(200, |bench| ends(bench) == 3);
+                let statuses = |bench: &mut Bench, stream: &str| -> Vec<_> {
+                    let ends = bench.drain_fields(stream);
+                    ends.iter().map(|end| (end.get("cid"), Status::from_raw(end.get("status") as u16))).collect()
+                };
+                let failures = [Status::COMPARE_FAILURE, Status::FAILED_FUSED_COMMAND];
+                let failed = if differs { (3 * pair..).zip(failures).collect() } else { vec![] };
+                assert_eq!(statuses(bench, "failure"), failed);
+                assert!(statuses(bench, "outcome").iter().all(|(_, status)| status.is_success()));
+            }
         });
     }
 }

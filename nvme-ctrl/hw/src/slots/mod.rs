@@ -13,14 +13,16 @@
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command, or a transfer of firmware, takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length; of an SGL
-//!    it is more than there can be, since only the walk finds out.
+//! 1. A command, or a transfer of firmware, takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units
+//!    follows from its length; of an SGL it is more than there can be, since only the walk finds out.
 //! 2. Every unit ends once, by `unit_end`; or `walk_end` ends all units that will never be issued. Both count `left` down.
 //! 3. The first error of a unit is kept. An error of the walk wins over it: it is the same whenever the command is tried, and does not
 //!    depend on what the units met first.
 //! 4. When `left` reaches zero the outcome is sent, and the slot's number goes into the FIFO `free`. An outcome that cannot be sent yet waits in one
 //!    of two FIFOs, which have room for all slots.
-//! 5. Slots that were never used since the reset are counted up; then those come back that are free again.
+//! 5. While the Compare of a Compare and Write is under way no other command is accepted, so its Write is the next one. If the Compare failed the
+//!    Write ends as a command whose walk failed, and is never a job. Nothing comes between the two: see [`units`](crate::units), "Sequences".
+//! 6. Slots that were never used since the reset are counted up; then those come back that are free again.
 //!
 //! Failures have a stream of their own because they wait for firmware, and firmware may be waiting for a transfer of its own.
 //!
@@ -29,7 +31,7 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `slots - 1` commands at once, and a transfer of firmware. A command without data has one unit.
+//! `slots - 1` commands at once, and a transfer of firmware. A command without data has one unit. Commands wait behind a Compare and Write.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -191,12 +193,20 @@ impl Block for Slots {
         let good = fifo_bits(m, "good", slot_bits, slots);
         let failed = fifo_bits(m, "failed", slot_bits, slots);
         let at_rest = m.reg("at_rest", clock, true);
+        // The Compare of a Compare and Write: it is under way, its slot, and how it ended.
+        let comparing = m.reg("comparing", clock, false);
+        let compare_slot = m.reg_without_reset("compare_slot", clock, slot_bits);
+        let compare_failed = m.reg("compare_failed", clock, false);
+        // Its Write must end, and has not been counted yet.
+        let refused = m.reg("refused", clock, false);
+        let refused_slot = m.reg_without_reset("refused_slot", clock, slot_bits);
+        let refused_units = m.reg_without_reset("refused_units", clock, UNIT_COUNT_BITS);
 
         // 3. Conditions
         let accept = m.wire("accept", free_found & job.can_take());
         // Firmware's transfers are rare, and go first. One slot is left to them: failed commands keep theirs until firmware takes them, which may be
         // waiting for its transfer.
-        when(accept & !transfer.full & in_use.lt(slots - 1), || command.take());
+        when(accept & !transfer.full & in_use.lt(slots - 1) & !comparing & !refused, || command.take());
         when(accept & transfer.full, || transfer.consume());
         when(!ended_walk_held, || {
             unit_end.take();
@@ -278,6 +288,27 @@ impl Block for Slots {
 
         ended_walk_held.set(walk_end.taken());
         when(walk_end.taken(), || ended_walk.set(walk_end.payload()));
+        let begins_pair = m.wire("begins_pair", command.taken() & new.fused & new.operation.is(Operation::Compare));
+        let is_refused = m.wire("is_refused", command.taken() & new.fused & !begins_pair & compare_failed);
+        when(begins_pair, || {
+            comparing.set(true);
+            compare_slot.set(free_slot);
+        });
+        when(comparing & over & ended_slot.eq(compare_slot), || {
+            comparing.set(false);
+            compare_failed.set(fails);
+        });
+        when(is_refused, || {
+            refused.set(true);
+            refused_slot.set(free_slot);
+            refused_units.set(new_units);
+        });
+        when(refused & !ended_walk_held & !walk_end.taken(), || {
+            refused.set(false);
+            ended_walk_held.set(true);
+            let status = lit(Status::FAILED_FUSED_COMMAND.raw(), STATUS_BITS);
+            ended_walk.set(WalkEnd { slot: refused_slot.zext(8), units: refused_units, status });
+        });
         done.set(over);
         done_slot.set(ended_slot);
         done_failed.set(is_failure);
@@ -288,7 +319,7 @@ impl Block for Slots {
         at_rest.set(!in_use.any() & !command.valid() & !transfer.full & outcome.can_take() & failure.can_take());
 
         // 5. Outputs
-        when(accepted, || {
+        when(accepted & !is_refused, || {
             job.offer(Job {
                 slot: free_slot.zext(8),
                 function: new.function,
