@@ -5,7 +5,7 @@
 //! others. What is done to one command takes no longer the more of them there are.
 
 use nvme_spec::limits::{FIRMWARE_COMMANDS, HELD_COMMANDS};
-use nvme_spec::Status;
+use nvme_spec::{DataPointer, Status};
 use soc_hal::Mmio;
 
 use crate::port::{CommandId, Completion, Port, Posted};
@@ -68,7 +68,7 @@ struct Entry {
     result: u32,
     status: Status,
     /// Where the data of a held command goes.
-    prp: [u64; 2],
+    pointer: DataPointer,
     /// When it ended, counted in commands that ended.
     ended: u64,
     /// In a list of its slot, or in that of the free entries.
@@ -83,7 +83,7 @@ impl Entry {
         command: CommandId { function: 0, slot: 0, cid: 0 },
         result: 0,
         status: Status::SUCCESS,
-        prp: [0; 2],
+        pointer: DataPointer::Prp([0; 2]),
         ended: 0,
         of_slot: Links::NONE,
         of_function: Links::NONE,
@@ -168,19 +168,19 @@ impl Commands {
     }
 
     /// Where the data of a held command goes.
-    pub(crate) fn prp(&self, place: Place) -> [u64; 2] {
-        self.entries[usize::from(place.0)].prp
+    pub(crate) fn pointer(&self, place: Place) -> DataPointer {
+        self.entries[usize::from(place.0)].pointer
     }
 
     /// Holds a command until it receives something, or until something ends it.
-    pub(crate) fn hold(&mut self, place: Place, prp: [u64; 2]) -> Result<(), Status> {
+    pub(crate) fn hold(&mut self, place: Place, pointer: DataPointer) -> Result<(), Status> {
         if self.held == HELD_COMMANDS {
             return Err(Status::HELD_COMMAND_LIMIT_EXCEEDED);
         }
         let entry = self.entry(place.0);
         assert!(entry.state == State::Working, "a command is held once");
         entry.state = State::Held;
-        entry.prp = prp;
+        entry.pointer = pointer;
         let CommandId { function, slot, .. } = entry.command;
         self.held += 1;
         let ends = self.push(List::Slot, self.held_of[usize::from(slot)], place.0);
@@ -438,7 +438,7 @@ mod tests {
         let mut commands = Box::new(Commands::new());
         let hold = |commands: &mut Commands, cid| {
             let place = commands.take(id(1 + (cid % 3) as u8, cid));
-            (place, commands.hold(place, [u64::from(cid), 0]))
+            (place, commands.hold(place, DataPointer::Prp([u64::from(cid), 0])))
         };
         for cid in 0..HELD_COMMANDS as u16 {
             assert_eq!(hold(&mut commands, cid).1, Ok(()));
@@ -451,7 +451,7 @@ mod tests {
 
         assert_eq!(commands.find_held(2, 2), None, "of another slot");
         let found = commands.find_held(3, 2).unwrap();
-        assert_eq!(commands.prp(found), [2, 0]);
+        assert_eq!(commands.pointer(found), DataPointer::Prp([2, 0]));
         commands.end(found, 7, Status::ABORT_REQUESTED);
         assert_eq!(commands.find_held(3, 2), None);
         let mut receiver = || {

@@ -7,7 +7,7 @@ use nvme_spec::{NamespaceInfo, Status};
 use soc_hal::Mmio;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::admin::{check_prp1, Answer};
+use crate::admin::Answer;
 use crate::erasure::{Extent, SECTORS_PER_UNIT, SECTOR_SHIFT};
 use crate::request::Request;
 use crate::transfer::Then;
@@ -26,7 +26,6 @@ impl<M: Mmio> Firmware<M> {
         if !command.deallocates {
             return Ok(Answer::Done(0));
         }
-        check_prp1(request)?;
         self.begin_fetch(request, command.bytes(), Then::Deallocate);
         Ok(Answer::Held)
     }

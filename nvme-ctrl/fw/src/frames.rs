@@ -5,7 +5,8 @@
 
 use nvme_spec::limits::{FRAMES_KEPT, FRAME_BYTES_MAX};
 use nvme_spec::opcode::io;
-use nvme_spec::{FrameCommand, SqEntry, Status};
+use nvme_spec::sgl::PSDT_SGL;
+use nvme_spec::{DataPointer, FrameCommand, SqEntry, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
@@ -75,7 +76,7 @@ impl<M: Mmio> Firmware<M> {
                 self.begin_fetch(request, bytes.next_multiple_of(4), Then::ReceiveFrame { bytes });
             }
             FrameCommand::Receive => {
-                self.commands.hold(request.place, request.entry.prp.map(|prp| prp.get()))?;
+                self.commands.hold(request.place, DataPointer::of(&request.entry)?)?;
             }
         }
         Ok(Answer::Held)
@@ -131,7 +132,9 @@ impl<M: Mmio> Firmware<M> {
     fn deliver_frame(&mut self, receiver: Place, bytes: u32) {
         let command = self.commands.command(receiver);
         let mut entry = SqEntry { opcode: io::RECEIVE_FRAME, cid: command.cid.into(), ..SqEntry::default() };
-        entry.prp = self.commands.prp(receiver).map(Into::into);
+        let (halves, is_sgl) = self.commands.pointer(receiver).halves();
+        entry.prp = halves.map(Into::into);
+        entry.flags = if is_sgl { PSDT_SGL << 6 } else { 0 };
         let request = Request { function: command.function, slot: command.slot, place: receiver, entry };
         let rounded = bytes.next_multiple_of(4);
         self.begin_transfer(&request, rounded, rounded, Then::Complete { result: bytes, acknowledges: None });

@@ -2,7 +2,7 @@
 
 use nvme_spec::dataset::DatasetManagement;
 use nvme_spec::limits::NSID_BROADCAST;
-use nvme_spec::{decode_io, FrameCommand, IoCommand, Limits, Status};
+use nvme_spec::{decode_fused, decode_io, FrameCommand, IoCommand, Limits, NamespaceInfo, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
@@ -45,6 +45,15 @@ impl<M: Mmio> Firmware<M> {
         if let Some(status) = failure {
             return self.refuse(&request, *status);
         }
+        if owner.qid != 0 {
+            if let Some(compare) = self.fused.take() {
+                return self.refuse_fused(&compare, &request);
+            }
+            if entry.is_fused_compare() {
+                self.fused = Some(request);
+                return;
+            }
+        }
         let answer = match owner.qid {
             0 => self.execute_admin(&request),
             _ => self.answer_io(&request),
@@ -61,6 +70,30 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
+    /// A Compare and Write that hardware does not execute: it is not valid. The two come one right after the other.
+    fn refuse_fused(&mut self, compare: &Request, write: &Request) {
+        let (namespace, limits) = self.bounds_of(compare);
+        let statuses = match (self.sanitize.check(), decode_fused([&compare.entry, &write.entry], &namespace, &limits))
+        {
+            (Err(status), _) => [status; 2],
+            (_, Err(statuses)) => statuses,
+            (Ok(()), Ok(_)) => [Status::INTERNAL_ERROR; 2],
+        };
+        for (request, status) in [compare, write].into_iter().zip(statuses) {
+            self.refuse(request, status);
+        }
+    }
+
+    /// The namespace that an I/O command names, and what bounds it.
+    fn bounds_of(&self, request: &Request) -> (NamespaceInfo, Limits) {
+        let namespace = self.namespaces.info(request.function, request.nsid());
+        let lba_bytes = match self.namespaces.attached(request.function, namespace.nsid) {
+            Some(found) => found.lba_bytes(),
+            None => self.hardware.lba_bytes,
+        };
+        (namespace, Limits { lba_bytes, ..Limits::DEFAULT })
+    }
+
     /// An I/O command that hardware does not execute: it is firmware's, or it is not valid.
     fn answer_io(&mut self, request: &Request) -> Result<Answer, Status> {
         let entry = &request.entry;
@@ -68,16 +101,12 @@ impl<M: Mmio> Firmware<M> {
         if let Some(command) = FrameCommand::decode(entry) {
             return self.frame_command(request, command?);
         }
-        let namespace = self.namespaces.info(request.function, entry.nsid.get());
+        let (namespace, limits) = self.bounds_of(request);
         if let Some(command) = DatasetManagement::decode(entry, &namespace).filter(|_| self.hardware.can_erase) {
             return self.dataset_management(request, command?);
         }
-        let lba_bytes = match self.namespaces.attached(request.function, namespace.nsid) {
-            Some(found) => found.lba_bytes(),
-            None => self.hardware.lba_bytes,
-        };
         // Hardware judges as `decode_io` does. A command that it did not execute although it is valid must not look as if it was executed.
-        match decode_io(entry, &namespace, &Limits { lba_bytes, ..Limits::DEFAULT })? {
+        match decode_io(entry, &namespace, &limits)? {
             // Without a volatile write cache, everything that was completed is on the medium.
             IoCommand::Flush if entry.nsid.get() == NSID_BROADCAST => Ok(Answer::Done(0)),
             _ => Err(Status::INTERNAL_ERROR),

@@ -73,6 +73,8 @@ pub struct Firmware<M> {
     is_identified: bool,
     functions: [Function; FUNCTIONS],
     commands: Commands,
+    /// The Compare of a Compare and Write whose Write comes next.
+    fused: Option<Request>,
     sq_slots: Slots,
     cq_slots: Slots,
     /// What uses the data buffer.
@@ -97,6 +99,7 @@ impl<M: Mmio> Firmware<M> {
             is_identified: false,
             functions: [const { Function::new() }; FUNCTIONS],
             commands: Commands::new(),
+            fused: None,
             sq_slots: Slots::new(),
             cq_slots: Slots::new(),
             transfer: None,

@@ -100,6 +100,7 @@ impl<M: Mmio> Firmware<M> {
         self.frames.drop_function(function);
         self.transfer = self.transfer.filter(|transfer| transfer.request.function != function);
         self.erasure.drop_function(function);
+        self.fused = self.fused.filter(|compare| compare.function != function);
         self.drop_alarm();
         // What the host has asked for is at the latest in force after a controller reset. NVMe Base, "Firmware Commit command".
         self.slots.activate_pending();

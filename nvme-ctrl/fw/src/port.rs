@@ -2,7 +2,7 @@
 
 use nvme_spec::firmware_port::{self as regs, Counter};
 use nvme_spec::reg::Reg;
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::{DataPointer, SqEntry, Status};
 use soc_hal::Mmio;
 use zerocopy::little_endian::{U32, U64};
 
@@ -365,22 +365,23 @@ impl<M: Mmio> Port<M> {
         self.mmio.write32(regs::BUFFER.dword(index), value);
     }
 
-    /// Moves the start of the data buffer to the pages of a command; [`Self::transferred`] tells when that has ended.
-    pub(crate) fn send_buffer(&mut self, function: u8, prp: [u64; 2], bytes: u32) {
-        self.transfer(function, prp, bytes, 1);
+    /// Moves the start of the data buffer to where a command wants its data; [`Self::transferred`] tells when that has ended.
+    pub(crate) fn send_buffer(&mut self, function: u8, pointer: DataPointer, bytes: u32) {
+        self.transfer(function, pointer, bytes, 1);
     }
 
-    /// Moves the pages of a command to the start of the data buffer; [`Self::transferred`] tells when that has ended.
-    pub(crate) fn fetch_to_buffer(&mut self, function: u8, prp: [u64; 2], bytes: u32) {
-        self.transfer(function, prp, bytes, 0);
+    /// Moves the data of a command to the start of the data buffer; [`Self::transferred`] tells when that has ended.
+    pub(crate) fn fetch_to_buffer(&mut self, function: u8, pointer: DataPointer, bytes: u32) {
+        self.transfer(function, pointer, bytes, 0);
     }
 
-    fn transfer(&mut self, function: u8, prp: [u64; 2], bytes: u32, direction: u32) {
-        let [prp1, prp2] = prp;
+    fn transfer(&mut self, function: u8, pointer: DataPointer, bytes: u32, direction: u32) {
+        let ([prp1, prp2], is_sgl) = pointer.halves();
         self.write_pair(&regs::TRANSFER_PRP1_LOW, &regs::TRANSFER_PRP1_HIGH, prp1);
         self.write_pair(&regs::TRANSFER_PRP2_LOW, &regs::TRANSFER_PRP2_HIGH, prp2);
         self.write(&regs::TRANSFER_LENGTH, bytes);
         let start = regs::transfer_start::DIRECTION.set32(0, direction);
+        let start = regs::transfer_start::SGL.set32(start, is_sgl.into());
         self.write(&regs::TRANSFER_START, regs::transfer_start::FUNCTION.set32(start, u32::from(function)));
     }
 

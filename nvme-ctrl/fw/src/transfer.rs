@@ -1,13 +1,13 @@
 //! The data of a command on its way between the data buffer and the host. The buffer has one owner at a time.
 //!
-//! Hardware finds the pages of a transfer from its two PRPs and its length. The host may describe more memory than firmware sends (a log page is
+//! Hardware finds the data of a transfer from its SGL and its length, or from its two PRPs and its length. With PRPs the host may describe more memory than firmware sends (a log page is
 //! shorter than what was asked for), and then PRP2 may point to a list although what is sent touches two pages only. In that case firmware
 //! sends the part in the first page, reads the list entry of the second page, and sends the rest there.
 //! NVMe Base, "Physical Region Page Entry and List".
 
 use nvme_spec::entry::prp::{ENTRY_BYTES, LIST_ALIGNMENT};
 use nvme_spec::limits::PAGE_BYTES;
-use nvme_spec::Status;
+use nvme_spec::{DataPointer, Status};
 use soc_hal::Mmio;
 
 use crate::request::Request;
@@ -70,10 +70,18 @@ struct Listed {
 const ENTRY_WORDS: u32 = ENTRY_BYTES / 4;
 
 impl<M: Mmio> Firmware<M> {
-    /// Sends `bytes` of the data buffer as the data of a command whose PRPs describe `described` bytes.
+    /// Sends `bytes` of the data buffer as the data of a command whose data pointer describes `described` bytes.
     pub(crate) fn begin_transfer(&mut self, request: &Request, bytes: u32, described: u32, then: Then) {
         assert!(self.transfer.is_none(), "the data buffer has one owner");
-        let prp = request.entry.prp.map(|prp| prp.get());
+        let pointer = match DataPointer::of(&request.entry) {
+            Ok(pointer) => pointer,
+            Err(status) => return self.refuse(request, status),
+        };
+        let DataPointer::Prp(prp) = pointer else {
+            self.port.send_buffer(request.function, pointer, bytes);
+            self.transfer = Some(Transfer { request: *request, then, next: Next::Complete });
+            return;
+        };
         let offset = (prp[0] % u64::from(PAGE_BYTES)) as u32;
         let in_first_page = bytes.min(PAGE_BYTES - offset);
         let pages = (offset + described).div_ceil(PAGE_BYTES);
@@ -83,10 +91,10 @@ impl<M: Mmio> Firmware<M> {
         }
         let next = if is_list && in_first_page < bytes {
             let words = (bytes - in_first_page) / 4;
-            self.port.send_buffer(request.function, prp, in_first_page);
+            self.port.send_buffer(request.function, pointer, in_first_page);
             Next::LookUp(Listed { list: prp[1], pages: pages - 1, start: in_first_page / 4, words })
         } else {
-            self.port.send_buffer(request.function, prp, bytes);
+            self.port.send_buffer(request.function, pointer, bytes);
             Next::Complete
         };
         self.transfer = Some(Transfer { request: *request, then, next });
@@ -95,8 +103,11 @@ impl<M: Mmio> Firmware<M> {
     /// Brings `bytes` of the data of a command, which are no more than the buffer holds, into the buffer.
     pub(crate) fn begin_fetch(&mut self, request: &Request, bytes: u32, then: Then) {
         assert!(self.transfer.is_none(), "the data buffer has one owner");
-        let prp = request.entry.prp.map(|prp| prp.get());
-        self.port.fetch_to_buffer(request.function, prp, bytes);
+        let pointer = match DataPointer::of(&request.entry) {
+            Ok(pointer) => pointer,
+            Err(status) => return self.refuse(request, status),
+        };
+        self.port.fetch_to_buffer(request.function, pointer, bytes);
         self.transfer = Some(Transfer { request: *request, then, next: Next::Complete });
     }
 
@@ -152,7 +163,7 @@ impl<M: Mmio> Firmware<M> {
             Next::Complete => Ok(None),
             Next::LookUp(listed) => {
                 let kept = core::array::from_fn(|word| self.port.buffer_word(word as u32));
-                self.port.fetch_to_buffer(function, [listed.list, 0], ENTRY_BYTES);
+                self.port.fetch_to_buffer(function, DataPointer::Prp([listed.list, 0]), ENTRY_BYTES);
                 Ok(Some(Next::Follow { listed, kept }))
             }
             Next::Follow { listed, kept } => {
@@ -163,7 +174,7 @@ impl<M: Mmio> Firmware<M> {
                 let is_last_of_page = (listed.list + u64::from(ENTRY_BYTES)) % u64::from(PAGE_BYTES) == 0;
                 if is_last_of_page && listed.pages > 1 {
                     // The last entry of a list page points to the next list page if more pages are described.
-                    self.port.fetch_to_buffer(function, [entry, 0], ENTRY_BYTES);
+                    self.port.fetch_to_buffer(function, DataPointer::Prp([entry, 0]), ENTRY_BYTES);
                     return Ok(Some(Next::Follow { listed: Listed { list: entry, ..listed }, kept }));
                 }
                 for (word, value) in (0..).zip(kept) {
@@ -173,7 +184,7 @@ impl<M: Mmio> Firmware<M> {
                     let value = self.port.buffer_word(listed.start + word);
                     self.port.set_buffer_word(word, value);
                 }
-                self.port.send_buffer(function, [entry, 0], 4 * listed.words);
+                self.port.send_buffer(function, DataPointer::Prp([entry, 0]), 4 * listed.words);
                 Ok(Some(Next::Complete))
             }
         }

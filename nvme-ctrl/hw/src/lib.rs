@@ -4,7 +4,7 @@
 //! front page; [`types`] are the bundles that cross the walls between them.
 //!
 //! ```text
-//! mmio --> regs --> queues --> sq_fetch --> decode --+--> io_engine (prp_walk, units, dma_read, dma_write, slots, buffer, storage_mux) --> storage
+//! mmio --> regs --> queues --> sq_fetch --> decode --+--> io_engine (walk, units, dma_read, dma_write, slots, buffer, storage_mux) --> storage
 //!            |        ^  |                           |        |
 //!         lifecycle   |  +--> host_port <-- irq       +--> mailbox <--> firmware
 //!                     +------ complete <----------------------+
@@ -43,10 +43,11 @@ pub mod direct;
 pub mod dma_read;
 pub mod dma_write;
 pub mod io_engine;
-pub mod prp_walk;
+pub mod list_reader;
 pub mod slots;
 pub mod storage_mux;
 pub mod units;
+pub mod walk;
 
 pub use config::{Config, ConfigError};
 pub use controller::Controller;

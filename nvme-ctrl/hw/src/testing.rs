@@ -44,7 +44,8 @@ fn control_blocks() -> Vec<Box<dyn Block>> {
 fn data_blocks() -> Vec<Box<dyn Block>> {
     let mut blocks: Vec<Box<dyn Block>> = vec![
         Box::new(crate::buffer::Buffer),
-        Box::new(crate::prp_walk::PrpWalk),
+        Box::new(crate::list_reader::ListReader),
+        Box::new(crate::walk::Walk),
         Box::new(crate::storage_mux::bench::with_clock()),
     ];
     for config in CONFIGS {

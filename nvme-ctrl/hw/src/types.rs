@@ -14,7 +14,7 @@ pub const BEAT_BYTES: u32 = BEAT_BITS / 8;
 pub mod reader {
     /// `sq_fetch`.
     pub const FETCH: u8 = 0;
-    /// `prp_walk`.
+    /// `list_reader`.
     pub const LIST: u8 = 1;
     /// `dma_read`.
     pub const DATA: u8 = 2;
@@ -83,6 +83,8 @@ hw_bundle! {
         pub address: Bits<64>,
         /// Number of entries, 1 to 8, inside one 512-byte line and inside the ring.
         pub count: Bits<4>,
+        /// The host has published more, and the completion queue has room for two.
+        pub leaves_some: Bits<1>,
     }
 }
 
@@ -95,6 +97,8 @@ hw_bundle! {
         pub function: Bits<8>,
         /// The host could not be read; the 64 bytes are meaningless.
         pub error: Bits<1>,
+        /// Another entry of the queue follows: it has been published, and there is room for both completions in the completion queue.
+        pub has_next: Bits<1>,
         /// The entry as it is on the wire.
         pub entry: Bits<512>,
     }
@@ -186,6 +190,10 @@ hw_bundle! {
         pub bytes: Bits<22>,
         /// Force unit access.
         pub fua: Bits<1>,
+        /// Part of a Compare and Write: a Compare, or the Write that is the next command after it.
+        pub fused: Bits<1>,
+        /// `prp1` and `prp2` are the two halves of an SGL descriptor.
+        pub sgl: Bits<1>,
         /// The first PRP; a multiple of 4. Meaningless, as the other is, if no data moves.
         pub prp1: Bits<64>,
         /// The second PRP or the list.
@@ -297,7 +305,7 @@ hw_bundle! {
         pub sqid: Bits<8>,
         /// Its function.
         pub function: Bits<8>,
-        /// A command of the fast path that met an error: only opcode, cid, nsid and cdw10 to cdw12 of the entry are there.
+        /// A command whose status is known already. Of one that met an error in the I/O engine only opcode, cid, nsid and cdw10 to cdw12 are there.
         pub failed: Bits<1>,
         /// How it failed; 0 otherwise.
         pub status: Bits<15>,

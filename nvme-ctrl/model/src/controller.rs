@@ -54,6 +54,8 @@ enum Life {
 pub(crate) struct Running {
     pub(crate) queue: u16,
     pub(crate) entry: SqEntry,
+    /// The Write that is fused with it.
+    write: Option<SqEntry>,
     work: Work,
 }
 
@@ -361,16 +363,30 @@ impl Controller {
             if queue.is_empty() {
                 continue;
             }
-            let mut raw = [0; SQ_ENTRY_BYTES as usize];
-            if host.read(self.function, queue.take_head(SQ_ENTRY_BYTES), &mut raw).is_err() {
+            let Some(entry) = read_entry(self.function, host, queue.head_address(0)) else {
                 // Nobody can be told by a completion. NVMe Base, "Controller Fatal Status Condition".
                 self.registers.set_failed();
                 return;
+            };
+            // NVMe Base, "Fused Operations": both are published at once, and they are executed as one.
+            let mut write = None;
+            if number != 0 && entry.is_fused_compare() && queue.published() > 1 && target.entries > 2 {
+                let Some(next) = read_entry(self.function, host, queue.head_address(1)) else {
+                    self.registers.set_failed();
+                    return;
+                };
+                write = next.is_fused_write().then_some(next);
             }
-            target.reserved += 1;
+            let count = 1 + u32::from(write.is_some());
+            if target.room() < count {
+                continue;
+            }
+            queue.take(count);
+            target.reserved += count;
             self.running.push(Running {
                 queue: number as u16,
-                entry: zerocopy::transmute!(raw),
+                entry,
+                write,
                 work: Work::Waiting(self.random.below(DELAY_CLOCKS_MAX)),
             });
             self.next_queue = number + 1;
@@ -394,15 +410,33 @@ impl Controller {
             Work::Waiting(_) => {}
             Work::Moving(movement) => {
                 if let Some(end) = movement.advance(host, &mut self.subsystem.storage) {
-                    self.end(index, end.map(|()| 0));
+                    self.moved(index, end, host);
                 }
             }
         }
     }
 
+    /// The data of a command has been moved. What has been compared for a Write is followed by that.
+    fn moved(&mut self, index: usize, end: Result<(), Status>, host: &mut dyn HostPort) {
+        let Running { write, work, .. } = &mut self.running[index];
+        let (Some(write), Work::Moving(movement)) = (*write, work) else {
+            return self.end(index, end.map(|()| 0));
+        };
+        match (end, movement.take_compared()) {
+            (Ok(()), Some(expected)) => match self.fused_write(&write, expected, host) {
+                Ok(movement) => self.running[index].work = Work::Moving(movement),
+                Err(status) => self.end_both(index, [Ok(0), Err(status)]),
+            },
+            (Err(status), Some(_)) | (Err(status @ Status::COMPARE_FAILURE), None) => {
+                self.end_both(index, [Err(status), Err(Status::FAILED_FUSED_COMMAND)]);
+            }
+            (end, None) => self.end_both(index, [Ok(0), end.map(|()| 0)]),
+        }
+    }
+
     /// Begins a command, and ends it at once if it moves no data of the namespace.
     fn begin(&mut self, index: usize, host: &mut dyn HostPort) {
-        let Running { queue, entry, .. } = self.running[index];
+        let Running { queue, entry, write, .. } = self.running[index];
         if queue == 0 {
             // It is no longer among the commands that it may abort.
             self.running.swap_remove(index);
@@ -415,6 +449,13 @@ impl Controller {
         }
         if let Err(status) = self.subsystem.check_sanitize() {
             self.end(index, Err(status));
+            return;
+        }
+        if let Some(write) = write {
+            match self.fused_compare([&entry, &write], host) {
+                Ok(movement) => self.running[index].work = Work::Moving(movement),
+                Err(statuses) => self.end_both(index, statuses.map(Err)),
+            }
             return;
         }
         if let Some(command) = FrameCommand::decode(&entry) {
@@ -444,8 +485,15 @@ impl Controller {
     }
 
     fn end(&mut self, index: usize, result: Result<u32, Status>) {
-        let Running { queue, entry, .. } = self.running.swap_remove(index);
-        self.conclude(queue, &entry, result);
+        self.end_both(index, [result; 2]);
+    }
+
+    /// Ends a command with the first result, and with the second one the Write that is fused with it.
+    fn end_both(&mut self, index: usize, results: [Result<u32, Status>; 2]) {
+        let Running { queue, entry, write, .. } = self.running.swap_remove(index);
+        for (entry, result) in [Some(entry), write].into_iter().zip(results) {
+            entry.into_iter().for_each(|entry| self.conclude(queue, &entry, result));
+        }
     }
 
     /// Accounts for a command that has ended, and lets its completion be written.
@@ -564,4 +612,11 @@ impl Controller {
         }
         self.submission[usize::from(queue)] = None;
     }
+}
+
+/// Reads a submission queue entry.
+fn read_entry(function: u8, host: &mut dyn HostPort, address: u64) -> Option<SqEntry> {
+    let mut raw = [0; SQ_ENTRY_BYTES as usize];
+    host.read(function, address, &mut raw).ok()?;
+    Some(zerocopy::transmute!(raw))
 }

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use nvme_spec::limits::{FRAMES_KEPT, HELD_COMMANDS};
-use nvme_spec::{FrameCommand, SqEntry, Status};
+use nvme_spec::{DataPointer, FrameCommand, SqEntry, Status};
 
 use crate::admin::Answer;
 use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
-use crate::prp::walk;
+use crate::io::walk;
 
 /// A Receive Frame command that is held.
 pub(crate) struct Receiver {
@@ -87,11 +87,10 @@ impl Controller {
         self.finish(receiver.queue, receiver.cid, result, false);
     }
 
-    /// Reads the data of a command from its PRPs.
+    /// Reads the data of a command.
     pub(crate) fn receive(&self, entry: &SqEntry, bytes: u64, host: &mut dyn HostPort) -> Result<Vec<u8>, Status> {
-        let prp = [entry.prp[0].get(), entry.prp[1].get()];
         let mut data = Vec::new();
-        for segment in walk(host, self.function, prp, bytes)? {
+        for segment in walk(host, self.function, DataPointer::of(entry)?, bytes)? {
             let mut part = vec![0; segment.bytes as usize];
             host.read(self.function, segment.address, &mut part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;
             data.extend(part);

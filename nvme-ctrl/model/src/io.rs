@@ -3,12 +3,16 @@
 use std::mem::size_of;
 
 use nvme_spec::dataset::{DatasetManagement, DatasetRange};
-use nvme_spec::{decode_io, IoCommand, LbaRange, Limits, NamespaceInfo, SqEntry, Status, Transfer};
+use nvme_spec::entry::FUSE;
+use nvme_spec::{
+    decode_fused, decode_io, DataPointer, IoCommand, LbaRange, Limits, NamespaceInfo, SqEntry, Status, Transfer,
+};
 use zerocopy::FromBytes;
 
 use crate::controller::Controller;
 use crate::host::{HostError, HostPort};
-use crate::prp::{walk, Segment};
+use crate::prp::{self, Segment};
+use crate::sgl;
 use crate::storage::Storage;
 
 /// What is done with the data of a command.
@@ -26,6 +30,8 @@ pub(crate) struct Move {
     /// Where the data is in the storage, in bytes.
     at: u64,
     data: Vec<u8>,
+    /// What a Write must find: it is fused with a Compare.
+    expected: Option<Vec<u8>>,
     segments: Vec<Segment>,
     next: usize,
     moved: usize,
@@ -50,22 +56,78 @@ impl Move {
         if self.next < self.segments.len() {
             return None;
         }
+        let expected = match self.way {
+            Way::Compare => Some(&self.data),
+            Way::Write => self.expected.as_ref(),
+            Way::Read => None,
+        };
+        if let Some(expected) = expected {
+            let mut stored = vec![0; expected.len()];
+            storage.read(self.at, &mut stored);
+            if stored != *expected {
+                return Some(Err(Status::COMPARE_FAILURE));
+            }
+        }
         match self.way {
             Way::Write => storage.write(self.at, &self.data),
-            Way::Read => {}
-            Way::Compare => {
-                let mut stored = vec![0; self.data.len()];
-                storage.read(self.at, &mut stored);
-                if stored != self.data {
-                    return Some(Err(Status::COMPARE_FAILURE));
-                }
-            }
+            Way::Read | Way::Compare => {}
         }
         Some(Ok(()))
     }
 }
 
+impl Move {
+    /// The data of a Compare.
+    pub(crate) fn take_compared(&mut self) -> Option<Vec<u8>> {
+        (self.way == Way::Compare).then(|| std::mem::take(&mut self.data))
+    }
+}
+
+/// The pieces of host memory that the data of a command covers.
+pub(crate) fn walk(
+    host: &mut dyn HostPort,
+    function: u8,
+    pointer: DataPointer,
+    bytes: u64,
+) -> Result<Vec<Segment>, Status> {
+    match pointer {
+        DataPointer::Prp(prp) => prp::walk(host, function, prp, bytes),
+        DataPointer::Sgl(first) => sgl::walk(host, function, first, bytes),
+    }
+}
+
 impl Controller {
+    /// The first half of a Compare and Write.
+    pub(crate) fn fused_compare(&self, pair: [&SqEntry; 2], host: &mut dyn HostPort) -> Result<Move, [Status; 2]> {
+        let nsid = pair[0].nsid.get();
+        let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
+        let commands = decode_fused(pair, &self.subsystem.info(self.function, nsid), &limits)?;
+        let failed = |status| [status, Status::FAILED_FUSED_COMMAND];
+        let [IoCommand::Compare(transfer), _] = commands else {
+            return Err(failed(Status::INTERNAL_ERROR));
+        };
+        self.movement(nsid, &transfer, Way::Compare, host).map_err(failed)
+    }
+
+    /// The second half: nothing may have come between.
+    pub(crate) fn fused_write(
+        &self,
+        write: &SqEntry,
+        expected: Vec<u8>,
+        host: &mut dyn HostPort,
+    ) -> Result<Move, Status> {
+        let nsid = write.nsid.get();
+        let limits = Limits { lba_bytes: self.subsystem.lba_bytes(nsid), ..Limits::DEFAULT };
+        let alone = SqEntry { flags: write.flags & !FUSE, ..*write };
+        match decode_io(&alone, &self.subsystem.info(self.function, nsid), &limits)? {
+            IoCommand::Write(transfer) => {
+                let movement = self.movement(nsid, &transfer, Way::Write, host)?;
+                Ok(Move { expected: Some(expected), ..movement })
+            }
+            _ => Err(Status::INTERNAL_ERROR),
+        }
+    }
+
     /// What an I/O command moves, or nothing if it is done.
     pub(crate) fn decode(&mut self, entry: &SqEntry, host: &mut dyn HostPort) -> Result<Option<Move>, Status> {
         let nsid = entry.nsid.get();
@@ -89,12 +151,12 @@ impl Controller {
 
     fn movement(&self, nsid: u32, transfer: &Transfer, way: Way, host: &mut dyn HostPort) -> Result<Move, Status> {
         let (at, bytes) = self.place(nsid, transfer.range)?;
-        let segments = walk(host, self.function, transfer.prp, bytes as u64)?;
+        let segments = walk(host, self.function, transfer.pointer, bytes as u64)?;
         let mut data = vec![0; bytes];
         if way == Way::Read {
             self.subsystem.storage.read(at, &mut data);
         }
-        Ok(Move { way, function: self.function, at, data, segments, next: 0, moved: 0 })
+        Ok(Move { way, function: self.function, at, data, expected: None, segments, next: 0, moved: 0 })
     }
 
     /// Dataset Management: blocks that are deallocated read as zero, and everything else is a hint.
@@ -108,10 +170,9 @@ impl Controller {
         if !command.deallocates {
             return Ok(());
         }
-        let prp = [entry.prp[0].get(), entry.prp[1].get()];
         let mut data = vec![0; command.bytes() as usize];
         let mut done = 0;
-        for segment in walk(host, self.function, prp, data.len() as u64)? {
+        for segment in walk(host, self.function, DataPointer::of(entry)?, data.len() as u64)? {
             let part = &mut data[done..][..segment.bytes as usize];
             done += part.len();
             host.read(self.function, segment.address, part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;

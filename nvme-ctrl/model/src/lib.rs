@@ -8,7 +8,7 @@
 //! done in a clock, and for which command, is drawn from the seed wherever the specification leaves it open.
 //!
 //! ## Limits
-//! PRPs only, physically contiguous queues, round-robin arbitration, no volatile write cache. A clock of the controller is a clock of all functions.
+//! Physically contiguous queues, round-robin arbitration, no volatile write cache. A clock of the controller is a clock of all functions.
 
 mod admin;
 mod config;
@@ -22,6 +22,7 @@ mod prp;
 mod queues;
 mod random;
 mod registers;
+mod sgl;
 mod storage;
 mod subsystem;
 

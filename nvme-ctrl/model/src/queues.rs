@@ -1,5 +1,7 @@
 //! Submission and completion queues. NVMe Base, "Memory-based Transport Queue Model".
 
+use nvme_spec::entry::SQ_ENTRY_LOG2_BYTES;
+
 /// A submission queue: the host writes the tail, the controller the head.
 pub(crate) struct SubmissionQueue {
     pub(crate) base: u64,
@@ -29,11 +31,19 @@ impl SubmissionQueue {
         is_position
     }
 
-    /// The address of the entry at the head, which moves on.
-    pub(crate) fn take_head(&mut self, entry_bytes: u64) -> u64 {
-        let address = self.base + u64::from(self.head) * entry_bytes;
-        self.head = (self.head + 1) % self.entries;
-        address
+    /// Entries that the host has announced and nobody has taken.
+    pub(crate) const fn published(&self) -> u32 {
+        (self.tail + self.entries - self.head) % self.entries
+    }
+
+    /// The address of an entry behind the head.
+    pub(crate) fn head_address(&self, behind: u32) -> u64 {
+        self.base + (u64::from((self.head + behind) % self.entries) << SQ_ENTRY_LOG2_BYTES)
+    }
+
+    /// Takes entries from the head on.
+    pub(crate) fn take(&mut self, count: u32) {
+        self.head = (self.head + count) % self.entries;
     }
 }
 
@@ -122,9 +132,11 @@ mod tests {
         let mut queue = SubmissionQueue::new(0x2000, 2, 1);
         queue.tail = 1;
         assert!(!queue.is_empty());
-        assert_eq!(queue.take_head(64), 0x2000);
+        assert_eq!([0, 1].map(|behind| queue.head_address(behind)), [0x2000, 0x2040]);
+        queue.take(1);
         assert!(queue.is_empty());
-        assert_eq!(queue.take_head(64), 0x2040);
+        assert_eq!([0, 1].map(|behind| queue.head_address(behind)), [0x2040, 0x2000]);
+        queue.take(1);
         assert_eq!(queue.head, 0);
     }
 }

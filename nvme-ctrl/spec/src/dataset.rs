@@ -5,10 +5,10 @@ use core::ops::Range;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::decode::NamespaceInfo;
+use crate::decode::{aligned_pointer, NamespaceInfo};
 use crate::limits::ERASURE_RANGES;
 use crate::opcode::io;
-use crate::{SqEntry, Status};
+use crate::{DataPointer, SqEntry, Status};
 
 /// A range of logical blocks in the data of the command.
 #[repr(C)]
@@ -57,15 +57,19 @@ impl DatasetManagement {
     }
 
     fn check(sqe: &SqEntry, namespace: &NamespaceInfo) -> Result<Self, Status> {
-        if sqe.fuse() != 0 || sqe.psdt() != 0 {
+        if sqe.fuse() != 0 {
             return Err(Status::INVALID_FIELD);
         }
+        DataPointer::of(sqe)?;
         if sqe.nsid.get() != namespace.nsid || namespace.blocks == 0 {
             return Err(Status::INVALID_NAMESPACE);
         }
         let deallocates = sqe.cdw(11) & DEALLOCATE != 0;
         if deallocates && namespace.is_write_protected {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);
+        }
+        if deallocates {
+            aligned_pointer(sqe)?;
         }
         // Number of Ranges is one less, and has eight bits.
         Ok(Self { ranges: (sqe.cdw(10) & 0xFF) + 1, deallocates })

@@ -3,24 +3,26 @@
 //! ## What hardware executes by itself
 //! [`is_fast_path`] is true for an entry of an I/O submission queue when all of this holds:
 //! 1. the opcode is Flush, Write, Read, Compare, Write Zeroes or Verify;
-//! 2. FUSE is 0 and PSDT is 0; the other bits of the flags byte are ignored;
+//! 2. FUSE is 0, or the entry is one of a Compare and Write to which [`decode_fused`] has nothing to object, and PSDT says PRPs or an SGL (0 or 1);
+//!    the other bits of the flags byte are ignored;
 //! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write and Write Zeroes one that is not
 //!    write protected;
 //! 4. for all but Flush: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS, which those of WZSL and VSL are too;
 //! 5. for all but Flush: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
-//! 6. for Write, Read and Compare: PRP1 is a multiple of 4.
+//! 6. for Write, Read and Compare with PRPs: PRP1 is a multiple of 4.
 //!
-//! MPTR, the reserved dwords, PRINFO, LR, DEAC, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are there,
-//! and a Write Zeroes that may deallocate writes zeroes too.
-//! PRP2 and lists are judged by whoever walks them. Any other entry goes to firmware, which completes it with the `Err` of [`decode_io`].
+//! MPTR, the reserved dwords, PRINFO, LR, DEAC, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are
+//! there, and a Write Zeroes that may deallocate writes zeroes too. PRP2, lists, and all descriptors of an SGL are judged by whoever walks them. Any
+//! other entry goes to firmware, which completes it with the `Err` of [`decode_io`].
 
 use core::ops::Range;
 
 use crate::count::ZeroBased;
 use crate::entry::prp::PRP1_ALIGNMENT;
-use crate::entry::SqEntry;
+use crate::entry::{SqEntry, FUSE};
 use crate::limits::{self, NSID_BROADCAST};
 use crate::opcode::io;
+use crate::sgl::DataPointer;
 use crate::status::Status;
 
 /// A namespace as I/O commands see it.
@@ -96,19 +98,16 @@ pub struct Transfer {
     pub range: LbaRange,
     /// Force Unit Access.
     pub fua: bool,
-    /// PRP Entry 1 and 2; the first is a multiple of 4.
-    pub prp: [u64; 2],
+    /// Where the data is in host memory. If there are PRPs the first one is a multiple of 4.
+    pub pointer: DataPointer,
 }
 
 impl Transfer {
     fn decode(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> Result<Self, Status> {
         let range = LbaRange::decode(sqe, namespace, limits)?;
-        let prp = [sqe.prp[0].get(), sqe.prp[1].get()];
-        if prp[0] % PRP1_ALIGNMENT != 0 {
-            return Err(Status::INVALID_PRP_OFFSET);
-        }
+        let pointer = aligned_pointer(sqe)?;
         let fua = sqe.cdw(12) & FORCE_UNIT_ACCESS != 0;
-        Ok(Self { range, fua, prp })
+        Ok(Self { range, fua, pointer })
     }
 }
 
@@ -140,14 +139,26 @@ impl IoCommand {
     }
 }
 
+/// The data pointer of an entry. PRP1 points to a dword.
+pub(crate) fn aligned_pointer(sqe: &SqEntry) -> Result<DataPointer, Status> {
+    match DataPointer::of(sqe)? {
+        DataPointer::Prp([prp1, _]) if prp1 % PRP1_ALIGNMENT != 0 => Err(Status::INVALID_PRP_OFFSET),
+        pointer => Ok(pointer),
+    }
+}
+
 /// The command in an entry of an I/O submission queue; `Err` is the completion that the host gets, through [`Status::for_host`].
 pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> Result<IoCommand, Status> {
     if sqe.opcode != io::FLUSH && !io::has_blocks(sqe.opcode) {
         return Err(Status::INVALID_OPCODE);
     }
-    if sqe.fuse() != 0 || sqe.psdt() != 0 {
+    if sqe.is_fused_compare() || sqe.is_fused_write() {
+        return Err(Status::MISSING_FUSED_COMMAND);
+    }
+    if sqe.fuse() != 0 {
         return Err(Status::INVALID_FIELD);
     }
+    DataPointer::of(sqe)?;
     // With no volatile write cache a Flush of all namespaces costs nothing to support: Identify Controller, VWC, says so.
     let is_for_all = sqe.opcode == io::FLUSH && sqe.nsid.get() == NSID_BROADCAST;
     let is_named = sqe.nsid.get() == namespace.nsid || is_for_all;
@@ -165,6 +176,27 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
         io::VERIFY => Ok(IoCommand::Verify(LbaRange::decode(sqe, namespace, limits)?)),
         _ => Ok(IoCommand::Flush),
     }
+}
+
+/// The commands in two adjacent entries that are a fused Compare and its Write. NVM Command Set, "Fused Operation".
+///
+/// Either both are executed or none: `Err` has the completion of each.
+pub fn decode_fused(
+    [compare, write]: [&SqEntry; 2],
+    namespace: &NamespaceInfo,
+    limits: &Limits,
+) -> Result<[IoCommand; 2], [Status; 2]> {
+    let blocks = |sqe: &SqEntry| (sqe.nsid.get(), sqe.cdw(10), sqe.cdw(11), sqe.cdw(12) as u16);
+    if blocks(compare) != blocks(write) {
+        return Err([Status::INVALID_FIELD; 2]);
+    }
+    if compare.cdw(12) as u16 > limits::ACWU {
+        return Err([Status::ATOMIC_WRITE_UNIT_EXCEEDED; 2]);
+    }
+    let alone = |sqe: &SqEntry| decode_io(&SqEntry { flags: sqe.flags & !FUSE, ..*sqe }, namespace, limits);
+    let compared = alone(compare).map_err(|status| [status, Status::FAILED_FUSED_COMMAND])?;
+    let written = alone(write).map_err(|status| [Status::FAILED_FUSED_COMMAND, status])?;
+    Ok([compared, written])
 }
 
 /// Whether hardware executes the entry without firmware: see the list at the top of this module. A Flush of all namespaces is firmware's.
@@ -220,20 +252,18 @@ impl FrameCommand {
     }
 }
 
-/// What frames and other data that firmware moves have in common: neither fused nor SGLs, and PRP1 points to a dword.
+/// What frames have in common: they are not fused, and their data is where PRPs or an SGL say.
 fn check_pointers(sqe: &SqEntry) -> Result<(), Status> {
-    if sqe.fuse() != 0 || sqe.psdt() != 0 {
+    if sqe.fuse() != 0 {
         return Err(Status::INVALID_FIELD);
     }
-    if sqe.prp[0].get() % PRP1_ALIGNMENT != 0 {
-        return Err(Status::INVALID_PRP_OFFSET);
-    }
-    Ok(())
+    aligned_pointer(sqe).map(|_| ())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sgl::SglDescriptor;
     use proptest::prelude::*;
     use zerocopy::FromBytes;
 
@@ -259,8 +289,11 @@ mod tests {
     fn a_read_has_its_blocks_and_its_pages() {
         let prps = [(6, 0x1004), (7, 1), (8, 0x3000), (9, 2)];
         let blocks = [(10, 9_992), (12, 0x4000_0007)];
-        let expected =
-            Transfer { range: LbaRange { start: 9_992, blocks: 8 }, fua: true, prp: [0x1_0000_1004, 0x2_0000_3000] };
+        let expected = Transfer {
+            range: LbaRange { start: 9_992, blocks: 8 },
+            fua: true,
+            pointer: DataPointer::Prp([0x1_0000_1004, 0x2_0000_3000]),
+        };
         let changes = [&prps[..], &blocks[..]].concat();
         assert_eq!(decode(2, &changes), Ok(IoCommand::Read(expected)));
         assert_eq!(decode(1, &changes), Ok(IoCommand::Write(expected)));
@@ -268,6 +301,10 @@ mod tests {
         assert_eq!(decode(0, &changes), Ok(IoCommand::Flush));
         assert_eq!(decode(8, &changes), Ok(IoCommand::WriteZeroes(expected.range)));
         assert_eq!(decode(12, &changes), Ok(IoCommand::Verify(expected.range)));
+        // PSDT 1: the same dwords are a descriptor, of which nothing is judged here.
+        let pointer = DataPointer::Sgl(SglDescriptor::from_halves([0x1_0000_1006, 0x2_0000_3000]));
+        let changes = [&changes[..], &[(0, 0x4002), (6, 0x1006)]].concat();
+        assert_eq!(decode(2, &changes), Ok(IoCommand::Read(Transfer { pointer, ..expected })));
         assert_eq!(expected.range.range(), 9_992..10_000);
     }
 
@@ -277,11 +314,10 @@ mod tests {
         let cases: &[Case] = &[
             (0x03, &[], Status::INVALID_OPCODE),
             (0xFF, &[], Status::INVALID_OPCODE),
-            // FUSE 1, 2, 3 and PSDT 1, 2, 3.
+            // FUSE 1, 2, 3 and PSDT 2, 3.
             (2, &[(0, 0x0102)], Status::INVALID_FIELD),
             (2, &[(0, 0x0202)], Status::INVALID_FIELD),
             (0, &[(0, 0x0300)], Status::INVALID_FIELD),
-            (2, &[(0, 0x4002)], Status::INVALID_FIELD),
             (2, &[(0, 0x8002)], Status::INVALID_FIELD),
             (0, &[(0, 0xC000)], Status::INVALID_FIELD),
             (2, &[(1, 0)], Status::INVALID_NAMESPACE),
@@ -304,7 +340,7 @@ mod tests {
             (12, &[(12, 4_096)], Status::INVALID_FIELD),
             (8, &[(10, 9_999), (12, 1)], Status::LBA_OUT_OF_RANGE),
             (12, &[(11, 1)], Status::LBA_OUT_OF_RANGE),
-            (8, &[(0, 0x4008)], Status::INVALID_FIELD),
+            (8, &[(0, 0x8008)], Status::INVALID_FIELD),
             (12, &[(1, 2)], Status::INVALID_NAMESPACE),
         ];
         for (opcode, changes, status) in cases {
@@ -312,9 +348,40 @@ mod tests {
         }
     }
 
+    /// "Fused Operation": the same blocks, as many as ACWU allows; if one cannot be executed the other is not either.
+    #[test]
+    fn a_compare_and_its_write_are_judged_together() {
+        let base = [(10, 77), (6, 0x2004)];
+        let pair = |compare: &[(usize, u32)], write: &[(usize, u32)]| {
+            let [compare, write] = [(5, 0x105, compare), (1, 0x201, write)]
+                .map(|(opcode, first, changes)| entry(opcode, &[&[(0, first)], &base[..], changes].concat()));
+            assert_eq!(decode_io(&compare, &NAMESPACE, &Limits::DEFAULT), Err(Status::MISSING_FUSED_COMMAND));
+            assert_eq!(decode_io(&write, &NAMESPACE, &Limits::DEFAULT), Err(Status::MISSING_FUSED_COMMAND));
+            decode_fused([&compare, &write], &NAMESPACE, &Limits::DEFAULT)
+        };
+        let transfer =
+            Transfer { range: LbaRange { start: 77, blocks: 1 }, fua: false, pointer: DataPointer::Prp([0x2004, 0]) };
+        assert_eq!(pair(&[], &[]), Ok([IoCommand::Compare(transfer), IoCommand::Write(transfer)]));
+        let far = [(10, 10_000)];
+        let cases: [(&[_], &[_], [Status; 2]); 8] = [
+            (&[(10, 78)], &[], [Status::INVALID_FIELD; 2]),
+            (&[(11, 1)], &[], [Status::INVALID_FIELD; 2]),
+            (&[], &[(1, 2)], [Status::INVALID_FIELD; 2]),
+            (&[], &[(12, 1)], [Status::INVALID_FIELD; 2]),
+            (&[(12, 1)], &[(12, 1)], [Status::ATOMIC_WRITE_UNIT_EXCEEDED; 2]),
+            (&far, &far, [Status::LBA_OUT_OF_RANGE, Status::FAILED_FUSED_COMMAND]),
+            (&[(6, 1)], &[], [Status::INVALID_PRP_OFFSET, Status::FAILED_FUSED_COMMAND]),
+            (&[], &[(0, 0x8201)], [Status::FAILED_FUSED_COMMAND, Status::INVALID_FIELD]),
+        ];
+        for (compare, write, statuses) in cases {
+            assert_eq!(pair(compare, write), Err(statuses), "{compare:x?} {write:x?}");
+        }
+    }
+
     #[test]
     fn what_is_not_used_is_ignored() {
         assert!(decode(2, &[(0, 0x3C02)]).is_ok(), "reserved flags");
+        assert!(decode(0, &[(0, 0x4000)]).is_ok(), "Flush has no data to be pointed to");
         assert!(decode(2, &[(2, !0), (3, !0), (4, !0), (5, !0)]).is_ok());
         let control = 0xBFFF_0000;
         assert!(decode(2, &[(12, control), (13, !0), (14, !0), (15, !0)]).is_ok());
@@ -371,7 +438,8 @@ mod tests {
             assert_eq!(frame(0x82, &[(10, wrong)]), Some(Err(Status::INVALID_FIELD)), "{wrong}");
         }
         assert_eq!(frame(0x82, &[(10, 512), (6, 2)]), Some(Err(Status::INVALID_PRP_OFFSET)));
-        assert_eq!(frame(0x82, &[(0, 0x4082), (10, 512)]), Some(Err(Status::INVALID_FIELD)));
+        assert_eq!(frame(0x82, &[(0, 0x4082), (10, 512), (6, 2)]), Some(Ok(FrameCommand::Receive)), "an SGL");
+        assert_eq!(frame(0x82, &[(0, 0x8082), (10, 512)]), Some(Err(Status::INVALID_FIELD)));
         assert_eq!(frame(0x83, &[]), None);
     }
 

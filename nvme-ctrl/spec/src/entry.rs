@@ -1,5 +1,6 @@
 //! Queue entries. NVMe Base, "Submission Queue Entry" and "Common Completion Queue Entry Layout".
 
+use crate::opcode::io;
 use core::mem::{offset_of, size_of};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -42,7 +43,17 @@ const _: () = assert!(offset_of!(SqEntry, cdw10) == 40);
 impl SqEntry {
     /// Fused Operation: 0 for a normal command.
     pub const fn fuse(&self) -> u8 {
-        self.flags & 3
+        self.flags & FUSE
+    }
+
+    /// Whether it is the Compare of a Compare and Write. NVMe Base, "Fused Operations".
+    pub const fn is_fused_compare(&self) -> bool {
+        self.fuse() == FUSE_FIRST && self.opcode == io::COMPARE
+    }
+
+    /// Whether it is the Write of a Compare and Write.
+    pub const fn is_fused_write(&self) -> bool {
+        self.fuse() == FUSE_SECOND && self.opcode == io::WRITE
     }
 
     /// PRP or SGL for Data Transfer: 0 for PRPs.
@@ -55,6 +66,13 @@ impl SqEntry {
         self.cdw10[number - 10].get()
     }
 }
+
+/// FUSE in the flags of a submission queue entry.
+pub const FUSE: u8 = 3;
+/// The first command of a fused operation.
+pub const FUSE_FIRST: u8 = 1;
+/// The second one.
+pub const FUSE_SECOND: u8 = 2;
 
 /// A completion queue entry.
 #[repr(C)]

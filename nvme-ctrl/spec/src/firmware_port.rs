@@ -542,15 +542,24 @@ pub const NAMESPACE_COMMIT: Reg = with_fields(
     "Writes the row of the table of namespaces; reads as zero.",
 );
 
-/// PRP1 of the transfer, low dword.
-pub const TRANSFER_PRP1_LOW: Reg =
-    read_write("TRANSFER_PRP1_LOW", 0x180, "PRP1 of the transfer, low dword; a multiple of 4.");
+/// PRP1 of the transfer, low dword. With TRANSFER_START.SGL these four registers are the 16 bytes of an SGL descriptor.
+pub const TRANSFER_PRP1_LOW: Reg = read_write(
+    "TRANSFER_PRP1_LOW",
+    0x180,
+    "PRP1 of the transfer, low dword; a multiple of 4. Or the address of an SGL descriptor.",
+);
 /// PRP1 of the transfer, high dword.
-pub const TRANSFER_PRP1_HIGH: Reg = read_write("TRANSFER_PRP1_HIGH", 0x184, "PRP1 of the transfer, high dword.");
+pub const TRANSFER_PRP1_HIGH: Reg =
+    read_write("TRANSFER_PRP1_HIGH", 0x184, "PRP1 of the transfer, or the address of an SGL descriptor, high dword.");
 /// PRP2 of the transfer, low dword.
-pub const TRANSFER_PRP2_LOW: Reg = read_write("TRANSFER_PRP2_LOW", 0x188, "PRP2 of the transfer, low dword.");
+pub const TRANSFER_PRP2_LOW: Reg =
+    read_write("TRANSFER_PRP2_LOW", 0x188, "PRP2 of the transfer, low dword. Or the length of an SGL descriptor.");
 /// PRP2 of the transfer, high dword.
-pub const TRANSFER_PRP2_HIGH: Reg = read_write("TRANSFER_PRP2_HIGH", 0x18C, "PRP2 of the transfer, high dword.");
+pub const TRANSFER_PRP2_HIGH: Reg = read_write(
+    "TRANSFER_PRP2_HIGH",
+    0x18C,
+    "PRP2 of the transfer, high dword. Or the highest dword of an SGL descriptor, with its type.",
+);
 
 /// Fields of [`TRANSFER_LENGTH`].
 pub mod transfer_length {
@@ -572,6 +581,10 @@ pub mod transfer_start {
     /// Where the data goes.
     pub const DIRECTION: Field =
         Field::new("DIRECTION", 0, 1, Access::W1s).with_doc("0: host to BUFFER; 1: BUFFER to host.");
+    /// What the pointer registers hold.
+    pub const SGL: Field = Field::new("SGL", 1, 1, Access::W1s).with_doc(
+        "0: the pointer registers are PRP1 and PRP2; 1: they are the first descriptor of an SGL, which may be longer than the transfer.",
+    );
     /// Whose memory it is.
     pub const FUNCTION: Field =
         Field::new("FUNCTION", 8, 8, Access::W1s).with_doc("The function whose host memory it is.");
@@ -581,7 +594,7 @@ pub mod transfer_start {
 pub const TRANSFER_START: Reg = with_fields(
     "TRANSFER_START",
     0x194,
-    &[transfer_start::DIRECTION, transfer_start::FUNCTION],
+    &[transfer_start::DIRECTION, transfer_start::SGL, transfer_start::FUNCTION],
     "Writing it starts the transfer; only while TRANSFER_STATE.BUSY is 0; reads as zero.",
 );
 

@@ -305,6 +305,9 @@ pub mod oncs {
     pub const ALL: u16 = COMPARE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
 }
 
+/// Identify Controller, FUSES: Compare and Write.
+pub const FUSES_COMPARE_AND_WRITE: u16 = 1;
+
 /// Identify Controller data structure of the NVM command set. NVM Command Set, "I/O Command Set specific Identify Controller data structure".
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -333,6 +336,17 @@ impl NvmIdentifyController {
     pub const THIS: Self =
         Self { vsl: VSL, wzsl: WZSL, wusl: 0, dmrl: 0, dmrsl: U32::ZERO, dmsl: U64::ZERO, reserved16: [0; 4080] };
 }
+
+/// Bits of Identify Controller, SGLS.
+pub mod sgls {
+    /// SGLs are supported; addresses and lengths of data blocks are multiples of 4.
+    pub const DWORDS: u32 = 2;
+    /// An SGL may be longer than the data.
+    pub const LONGER_THAN_DATA: u32 = 1 << 18;
+}
+
+/// Identify Controller, SGLS of this controller. No bit buckets, keyed blocks or offsets, and metadata is not described by an SGL.
+pub const SGLS: u32 = sgls::DWORDS | sgls::LONGER_THAN_DATA;
 
 /// Identify Controller, CMIC: there may be more than one controller.
 pub const CMIC_CONTROLLERS: u8 = 1 << 1;

@@ -24,10 +24,14 @@ pub mod opcode;
 pub mod reg;
 pub mod regs;
 pub mod sanitize;
+pub mod sgl;
 pub mod status;
 
 pub use count::ZeroBased;
-pub use decode::{decode_io, is_fast_path, FrameCommand, IoCommand, LbaRange, Limits, NamespaceInfo, Transfer};
+pub use decode::{
+    decode_fused, decode_io, is_fast_path, FrameCommand, IoCommand, LbaRange, Limits, NamespaceInfo, Transfer,
+};
 pub use entry::{CqEntry, SqEntry};
 pub use fatal::FatalCode;
+pub use sgl::{DataPointer, SglDescriptor};
 pub use status::Status;

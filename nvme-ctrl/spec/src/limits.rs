@@ -36,6 +36,9 @@ pub const VSL: u8 = MDTS;
 /// Identify Controller of the NVM command set, WZSL: a Write Zeroes without deallocation writes at most 2^WZSL memory pages.
 pub const WZSL: u8 = MDTS;
 
+/// Identify Controller, ACWU: logical blocks of a fused Compare and Write, at most, minus one.
+pub const ACWU: u16 = 0;
+
 /// Bytes of the firmware's data buffer, and most bytes of a transfer that firmware asks for.
 pub const BUFFER_BYTES: u32 = 4096;
 

@@ -1,5 +1,7 @@
 use std::ops::Range;
 
+use nvme_spec::sgl::{DATA_BLOCK, DESCRIPTOR_BYTES, LAST_SEGMENT, SEGMENT};
+use nvme_spec::SglDescriptor;
 use sim_device::{HostMemory, PAGE_BYTES};
 
 /// Where PRP lists are put in their pages.
@@ -41,6 +43,17 @@ impl Buffer {
             segments.push(address..address + length);
         }
         Self { allocations: segments.iter().map(|s| s.start).collect(), segments, lists: Vec::new(), bytes }
+    }
+
+    /// A buffer of pieces that lie apart, each with its own canaries: of each its offset in a page, and its length.
+    pub fn of_pieces(host: &mut HostMemory, pieces: &[(u64, usize)]) -> Self {
+        let allocate = |&(offset, bytes): &(u64, usize)| {
+            let address = host.alloc_guarded_in_page(bytes as u64, offset);
+            (address, page_pieces(offset, bytes as u64).map(move |p| address + p.start..address + p.end))
+        };
+        let (allocations, segments): (Vec<_>, Vec<_>) = pieces.iter().map(allocate).unzip();
+        let bytes = pieces.iter().map(|(_, bytes)| bytes).sum();
+        Self { segments: segments.into_iter().flatten().collect(), allocations, lists: Vec::new(), bytes }
     }
 
     /// The buffer made of `segments`, which the caller has allocated and keeps.
@@ -125,6 +138,56 @@ impl Buffer {
         first.unwrap_or(0)
     }
 
+    /// An SGL for the whole buffer: a data block for each piece that is contiguous. A lone one is in the command; otherwise at most `per_segment`
+    /// descriptors, at least two, are in each segment, which begin `offset` bytes into their pages, a multiple of 8.
+    ///
+    /// NVMe Base, "Scatter Gather List (SGL)".
+    pub fn sgl(&mut self, host: &mut HostMemory, per_segment: usize, offset: u64) -> SglDescriptor {
+        let mut pieces: Vec<Range<u64>> = Vec::new();
+        for segment in &self.segments {
+            match pieces.last_mut() {
+                Some(last) if last.end == segment.start => last.end = segment.end,
+                _ => pieces.push(segment.clone()),
+            }
+        }
+        let block = |piece: &Range<u64>| SglDescriptor::new(DATA_BLOCK, piece.start, (piece.end - piece.start) as u32);
+        let blocks: Vec<SglDescriptor> = pieces.iter().map(block).collect();
+        if let [only] = blocks[..] {
+            return only;
+        }
+        self.build_sgl(host, &blocks, per_segment, offset)
+    }
+
+    /// Puts descriptors into segments, the last one first.
+    fn build_sgl(
+        &mut self,
+        host: &mut HostMemory,
+        blocks: &[SglDescriptor],
+        per_segment: usize,
+        offset: u64,
+    ) -> SglDescriptor {
+        assert!(per_segment >= 2, "a segment has room for a data block and for the next segment");
+        let last = match blocks.len().checked_sub(per_segment) {
+            None => 0,
+            Some(before) => before.div_ceil(per_segment - 1) * (per_segment - 1),
+        };
+        let mut link = None;
+        let starts = (0..=last).rev().filter(|start| start.is_multiple_of(per_segment - 1));
+        for start in starts {
+            let end = if link.is_none() { blocks.len() } else { start + per_segment - 1 };
+            let segment: Vec<SglDescriptor> = blocks[start..end].iter().copied().chain(link).collect();
+            let bytes = segment.len() as u32 * DESCRIPTOR_BYTES;
+            let address = host.alloc_guarded_in_page(bytes.into(), offset);
+            for (at, half) in (address..).step_by(8).zip(segment.iter().flat_map(|descriptor| descriptor.halves())) {
+                host.store(at, &half.to_le_bytes());
+            }
+            self.lists.push(address);
+            let identifier = if link.is_none() { LAST_SEGMENT } else { SEGMENT };
+            link = Some(SglDescriptor::new(identifier, address, bytes));
+        }
+        link.expect("there is a first segment")
+    }
+
     /// Gives its memory back.
     pub fn free(self, host: &mut HostMemory) {
         for address in self.allocations.into_iter().chain(self.lists) {
@@ -151,6 +214,7 @@ fn page_pieces(offset: u64, bytes: u64) -> impl Iterator<Item = Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nvme_spec::sgl::Descriptor;
 
     fn entry(host: &HostMemory, address: u64) -> u64 {
         u64::from_le_bytes(host.load_array(address))
@@ -203,5 +267,42 @@ mod tests {
         assert_eq!(buffer.load(&host), data);
         assert_eq!(host.check_canaries(), Ok(()));
         buffer.free(&mut host);
+    }
+
+    /// The data blocks of an SGL, and how many segments they are in.
+    fn blocks_of(host: &HostMemory, first: SglDescriptor) -> (Vec<(u64, u32)>, u32) {
+        let (mut blocks, mut segments) = (Vec::new(), 0);
+        let mut rest = vec![first];
+        while let Some(descriptor) = rest.pop() {
+            match descriptor.decode().unwrap() {
+                Descriptor::Block { address, bytes } => blocks.push((address, bytes)),
+                Descriptor::Segment { address, descriptors, .. } => {
+                    let half = |at| u64::from_le_bytes(host.load_vec(at, 8).try_into().unwrap());
+                    let starts = (address..).step_by(16).take(descriptors as usize);
+                    let read: Vec<_> = starts.map(|at| SglDescriptor::from_halves([half(at), half(at + 8)])).collect();
+                    rest.extend(read.into_iter().rev());
+                    segments += 1;
+                }
+            }
+        }
+        (blocks, segments)
+    }
+
+    #[test]
+    fn an_sgl_has_a_data_block_for_each_piece() {
+        let mut host = HostMemory::new();
+        let mut whole = Buffer::contiguous(&mut host, 0x104, 9000);
+        let start = whole.segments()[0].start;
+        let first = whole.sgl(&mut host, 4, 0);
+        assert_eq!(blocks_of(&host, first), (vec![(start, 9000)], 0));
+        let pieces: Vec<(u64, usize)> = (0..10).map(|piece| (8 * piece, 4 + 512 * piece as usize)).collect();
+        for (per_segment, segments) in [(2, 9), (3, 5), (4, 3), (10, 1), (11, 1)] {
+            let mut buffer = Buffer::of_pieces(&mut host, &pieces);
+            let first = buffer.sgl(&mut host, per_segment, 0xFF8);
+            let (blocks, count) = blocks_of(&host, first);
+            assert_eq!(blocks.iter().map(|block| block.1).sum::<u32>() as usize, buffer.bytes());
+            let places: Vec<_> = blocks.iter().map(|block| (block.0 % 4096, block.1 as usize)).collect();
+            assert_eq!((places, count), (pieces.clone(), segments), "{per_segment} descriptors in a segment");
+        }
     }
 }

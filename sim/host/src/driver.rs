@@ -4,7 +4,8 @@ use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::feature::fid;
 use nvme_spec::identify::{cns, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES};
 use nvme_spec::opcode::{admin, io};
-use nvme_spec::{regs, SqEntry, ZeroBased};
+use nvme_spec::sgl::PSDT_SGL;
+use nvme_spec::{regs, SglDescriptor, SqEntry, ZeroBased};
 use sim_device::{Access, AccessKind, AccessRecord, Device, HostMemory, Sideband, MESSAGE_WINDOW, PAGE_BYTES};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::FromBytes;
@@ -856,6 +857,11 @@ pub fn cdw(dwords: [u32; 6]) -> [U32; 6] {
 /// PRP1 and PRP2 in wire order.
 pub fn wire_prps(prp: [u64; 2]) -> [U64; 2] {
     prp.map(U64::new)
+}
+
+/// The same entry with an SGL in place of PRPs. NVMe Base, "Submission Queue Entry", PSDT.
+pub fn with_sgl(entry: SqEntry, first: SglDescriptor) -> SqEntry {
+    SqEntry { flags: PSDT_SGL << 6, prp: wire_prps(first.halves()), ..entry }
 }
 
 /// Create I/O Completion Queue. NVMe Base, "Create I/O Completion Queue command".

@@ -36,8 +36,8 @@ mod rings;
 
 pub use buffer::{Buffer, ListPlacement};
 pub use driver::{
-    blocks_entry, cdw, create_cq_entry, create_sq_entry, delete_entry, identify_entry, wire_prps, Driver, Identity,
-    IoTransfer, Options, Waiting,
+    blocks_entry, cdw, create_cq_entry, create_sq_entry, delete_entry, identify_entry, wire_prps, with_sgl, Driver,
+    Identity, IoTransfer, Options, Waiting,
 };
 pub use error::{DriverError, Violation};
 pub use monitor::Completion;

@@ -1,6 +1,8 @@
 //! Commands that are anything, or close to a command, and the memory that they may point to.
 
 use nvme_spec::opcode::{admin, io};
+use nvme_spec::sgl::{BIT_BUCKET, DATA_BLOCK, PSDT_SGL};
+use nvme_spec::SglDescriptor;
 use sim_device::{Device, HostMemory, Random, PAGE_BYTES};
 use sim_host::Driver;
 
@@ -55,7 +57,7 @@ pub fn random_entry(random: &mut Random, pool: &Pool, is_admin: bool) -> [u8; 64
         let opcodes = if is_admin { admin::ALL } else { io::ALL };
         entry[0] = random.pick(opcodes).0;
         if random.below(8) != 0 {
-            entry[1] = 0;
+            entry[1] = if !is_admin && random.below(4) == 0 { PSDT_SGL << 6 } else { 0 };
             let nsid: u32 = if random.below(8) == 0 { 0 } else { 1 };
             entry[4..8].copy_from_slice(&nsid.to_le_bytes());
         }
@@ -72,6 +74,15 @@ pub fn random_entry(random: &mut Random, pool: &Pool, is_admin: bool) -> [u8; 64
     // Random addresses must not hit memory of somebody else by chance, so that most point into the pool or nowhere.
     for offset in [24, 32] {
         entry[offset..offset + 8].copy_from_slice(&pool.pointer(random).to_le_bytes());
+    }
+    if entry[1] >> 6 == PSDT_SGL {
+        // A data block in a page of the pool, or a descriptor that ends the command.
+        let address = pool.pointer(random) & !3;
+        let length =
+            random.below(PAGE_BYTES - address % PAGE_BYTES + 1) as u32 & if random.below(8) == 0 { !0 } else { !3 };
+        let identifier = *random.pick(&[DATA_BLOCK, DATA_BLOCK, DATA_BLOCK, BIT_BUCKET, 0x40]);
+        let halves = SglDescriptor::new(identifier, address, length).halves();
+        entry[24..40].copy_from_slice(&halves.map(u64::to_le_bytes).concat());
     }
     entry
 }

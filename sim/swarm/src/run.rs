@@ -10,8 +10,8 @@ use nvme_spec::regs::{self, csts};
 use nvme_spec::{decode_io, limits, IoCommand, Limits, NamespaceInfo, SqEntry, Status, Transfer};
 use sim_device::{Access, Chance, Device, Event, Random, Sideband, BEAT_BYTES, PAGE_BYTES};
 use sim_host::{
-    cdw, create_cq_entry, create_sq_entry, delete_entry, wire_prps, Buffer, Completion, Driver, Identity, IoTransfer,
-    ListPlacement, Options, Waiting,
+    cdw, create_cq_entry, create_sq_entry, delete_entry, wire_prps, with_sgl, Buffer, Completion, Driver, Identity,
+    IoTransfer, ListPlacement, Options, Waiting,
 };
 
 use crate::error::Broken;
@@ -706,8 +706,14 @@ impl<'d> Run<'d> {
         let blocks = (lbas.end - lbas.start) as u32;
         let mut buffer = self.buffer(blocks as usize * self.identity.lba_bytes as usize);
         let placement = self.placement();
-        let prp = buffer.prps(self.host.host(), placement);
-        let entry = IoTransfer { write, nsid: self.identity.nsid, lba: lbas.start, blocks }.entry(prp);
+        let transfer = IoTransfer { write, nsid: self.identity.nsid, lba: lbas.start, blocks };
+        let entry = if self.random.below(2) == 0 {
+            let per_segment = self.random.between(2, 10) as usize;
+            let first = buffer.sgl(self.host.host(), per_segment, placement.offset);
+            with_sgl(transfer.entry([0, 0]), first)
+        } else {
+            transfer.entry(buffer.prps(self.host.host(), placement))
+        };
         (entry, buffer)
     }
 
@@ -935,7 +941,6 @@ impl<'d> Run<'d> {
             Status::DATA_TRANSFER_ERROR => self.is_stressed,
             Status::INTERNAL_ERROR => self.is_stressed || self.has_media_errors(),
             Status::UNRECOVERED_READ_ERROR | Status::WRITE_FAULT => self.has_media_errors(),
-            Status::COMPARE_FAILURE => true,
             Status::ABORT_REQUESTED => self.aborts.contains(&(u32::from(queue), u32::from(cid))),
             Status::ABORTED_SQ_DELETION => self.submission.get(&queue).is_some_and(|queue| queue.is_leaving),
             _ => false,

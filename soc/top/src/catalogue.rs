@@ -15,14 +15,15 @@ use nvme_hw::io_engine::IoEngine;
 use nvme_hw::irq::Irq;
 use nvme_hw::latency::Latency;
 use nvme_hw::lifecycle::Lifecycle;
+use nvme_hw::list_reader::ListReader;
 use nvme_hw::mailbox::Mailbox;
-use nvme_hw::prp_walk::PrpWalk;
 use nvme_hw::queues::Queues;
 use nvme_hw::regs::Regs;
 use nvme_hw::slots::Slots;
 use nvme_hw::sq_fetch::SqFetch;
 use nvme_hw::storage_mux::StorageMux;
 use nvme_hw::units::Units;
+use nvme_hw::walk::Walk;
 use nvme_hw::Config;
 use rtl_bus::{Axi4Config, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory};
 use rtl_hdl::Block;
@@ -63,7 +64,8 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "mailbox", make: |config| Box::new(Mailbox::new(config)) },
     Entry { name: "io_engine", make: |config| Box::new(IoEngine::new(config)) },
     Entry { name: "slots", make: |config| Box::new(Slots::new(config)) },
-    Entry { name: "prp_walk", make: |_| Box::new(PrpWalk) },
+    Entry { name: "walk", make: |_| Box::new(Walk) },
+    Entry { name: "list_reader", make: |_| Box::new(ListReader) },
     Entry { name: "units", make: |config| Box::new(Units::new(config)) },
     Entry { name: "dma_read", make: |config| Box::new(DmaRead::new(config)) },
     Entry { name: "dma_write", make: |config| Box::new(DmaWrite::new(config)) },

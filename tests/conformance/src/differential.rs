@@ -8,9 +8,10 @@ use nvme_spec::feature::fid;
 use nvme_spec::identify::{cns, oacs, IdentifyNamespace, IDENTIFY_BYTES};
 use nvme_spec::image::{ImageHeader, HEADER_BYTES};
 use nvme_spec::opcode::{admin, io};
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::sgl::{BIT_BUCKET, DATA_BLOCK, LAST_SEGMENT, SEGMENT};
+use nvme_spec::{SglDescriptor, SqEntry, Status};
 use sim_device::{Device, HostMemory, ModelDevice, Random, PAGE_BYTES};
-use sim_host::{cdw, identify_entry, wire_prps, DriverError, Identity};
+use sim_host::{cdw, identify_entry, wire_prps, with_sgl, DriverError, Identity, IoTransfer};
 use zerocopy::IntoBytes;
 
 use crate::expect::{bring_up, rounds, Running};
@@ -156,6 +157,169 @@ fn io_commands_end_as_on_the_reference_model() {
         let count = rounds(&mut subject.running.host, 1000, 300);
         for number in 0..count {
             let case = Case::random(&mut random, &identity);
+            let content = crate::expect::data(random.next_u64(), (DATA_PAGES * PAGE_BYTES) as usize);
+            let expected = case.run(&mut reference, &content)?;
+            let got = case.run(&mut subject, &content)?;
+            assert_eq!(got.0, expected.0, "command {number}: {case:x?}");
+            assert!(got.1 == expected.1, "command {number} left other data: {case:x?}");
+            if !got.0.is_success() {
+                case.overwrite(&mut reference)?;
+                case.overwrite(&mut subject)?;
+            }
+            successes += u32::from(got.0.is_success());
+        }
+        assert!(successes > count / 3, "only {successes} of {count} commands succeeded");
+        Ok(())
+    });
+}
+
+/// A descriptor whose address is an offset from the start of the pages.
+#[derive(Clone, Copy, Debug)]
+struct RelativeDescriptor {
+    identifier: u8,
+    offset: u64,
+    length: u32,
+}
+
+impl RelativeDescriptor {
+    fn at(self, pages: u64) -> SglDescriptor {
+        SglDescriptor::new(self.identifier, pages + self.offset, self.length)
+    }
+
+    /// A mistake, or nearly one, which leaves data blocks within their pages.
+    fn spoil(&mut self, random: &mut Random) {
+        let is_link = self.identifier >= SEGMENT;
+        match random.below(4) {
+            0 if is_link => self.identifier ^= SEGMENT ^ LAST_SEGMENT,
+            0 => self.identifier = *random.pick(&[BIT_BUCKET, 0x40, 0x01]),
+            1 => self.offset += random.between(1, if is_link { 7 } else { 3 }),
+            2 => self.length = self.length.saturating_sub(*random.pick(&[1, 2, 4, 8, 16])),
+            _ => self.length = 0,
+        }
+    }
+}
+
+/// A Read or Write with an SGL that is right or nearly right.
+#[derive(Debug)]
+struct SglCase {
+    transfer: IoTransfer,
+    first: RelativeDescriptor,
+    /// What lies in the pages of lists.
+    descriptors: Vec<RelativeDescriptor>,
+}
+
+impl SglCase {
+    fn random(random: &mut Random, identity: &Identity) -> Self {
+        let lba_bytes = u64::from(identity.lba_bytes);
+        // A data block in each page, so that it does not matter in which order they are written.
+        let count = random.between(1, DATA_PAGES);
+        let is_scattered = random.below(3) == 0;
+        let mut blocks: Vec<RelativeDescriptor> = (0..count)
+            .map(|page| {
+                let length = if is_scattered {
+                    4 * random.between(1, PAGE_BYTES / 4)
+                } else {
+                    lba_bytes * random.between(1, PAGE_BYTES / lba_bytes)
+                };
+                let offset = page * PAGE_BYTES + 4 * random.below((PAGE_BYTES - length) / 4 + 1);
+                RelativeDescriptor { identifier: DATA_BLOCK, offset, length: length as u32 }
+            })
+            .collect();
+        let bytes: u64 = blocks.iter().map(|block| u64::from(block.length)).sum();
+        // Now and then more is wanted than there is, or less.
+        let wanted = (bytes / lba_bytes + u64::from(random.below(16) == 0)).max(1);
+        let wanted = if random.below(8) == 0 { random.between(1, wanted) } else { wanted };
+        let transfer = IoTransfer {
+            write: random.below(2) == 0,
+            nsid: identity.nsid,
+            lba: random.below(SPAN),
+            blocks: wanted as u32,
+        };
+        if random.below(4) == 0 {
+            blocks.insert(
+                random.below(count + 1) as usize,
+                RelativeDescriptor { identifier: DATA_BLOCK, offset: 0, length: 0 },
+            );
+        }
+        let alone = blocks.len() == 1 && random.below(2) == 0;
+        let mut case = if alone {
+            Self { transfer, first: blocks[0], descriptors: vec![] }
+        } else {
+            Self::in_segments(random, transfer, &blocks)
+        };
+        if random.below(4) == 0 {
+            match random.below(case.descriptors.len() as u64 + 1) as usize {
+                0 => case.first.spoil(random),
+                n => case.descriptors[n - 1].spoil(random),
+            }
+        }
+        case
+    }
+
+    /// The blocks in segments that follow each other, behind the data pages.
+    fn in_segments(random: &mut Random, transfer: IoTransfer, blocks: &[RelativeDescriptor]) -> Self {
+        let per_segment = random.between(1, 6) as usize;
+        let begin = DATA_PAGES * PAGE_BYTES;
+        let mut descriptors: Vec<RelativeDescriptor> = vec![];
+        let mut links = vec![];
+        let chunks: Vec<&[RelativeDescriptor]> = blocks.chunks(per_segment).collect();
+        for (number, chunk) in chunks.iter().enumerate() {
+            let is_last = number + 1 == chunks.len();
+            let offset = begin + 16 * descriptors.len() as u64;
+            let length = 16 * (chunk.len() + usize::from(!is_last)) as u32;
+            let identifier = if is_last && random.below(8) > 0 { LAST_SEGMENT } else { SEGMENT };
+            links.push(RelativeDescriptor { identifier, offset, length });
+            descriptors.extend(*chunk);
+            if !is_last {
+                // Its place is filled when the next segment is known.
+                descriptors.push(links[number]);
+            }
+        }
+        for (number, link) in links.iter().enumerate().skip(1) {
+            let at = ((link.offset - begin) / 16) as usize - 1;
+            descriptors[at] = links[number];
+        }
+        Self { transfer, first: links[0], descriptors }
+    }
+
+    /// Executes the command: its status, and all data pages if it succeeded.
+    fn run(&self, side: &mut Side<'_>, content: &[u8]) -> Result<(Status, Vec<u8>), DriverError> {
+        side.store(0, content);
+        for (number, descriptor) in self.descriptors.iter().enumerate() {
+            let halves = descriptor.at(side.pages).halves();
+            let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+            side.store(DATA_PAGES * PAGE_BYTES + 16 * number as u64, &bytes);
+        }
+        let entry = with_sgl(self.transfer.entry([0, 0]), self.first.at(side.pages));
+        let completion = side.running.host.execute(1, entry, &[])?;
+        let data = if completion.status.is_success() { side.data() } else { Vec::new() };
+        Ok((completion.status.code(), data))
+    }
+
+    /// Writes zeroes where a failed Write may have left a part of its data.
+    fn overwrite(&self, side: &mut Side<'_>) -> Result<(), DriverError> {
+        let identity = side.running.identity;
+        let zeroes = vec![0; (self.transfer.blocks * identity.lba_bytes) as usize];
+        side.running.host.write(&identity, self.transfer.lba, &zeroes)
+    }
+}
+
+/// Status and data of Read and Write with SGLs are those of the reference model.
+///
+/// Cases: F1, F2, F3, F4, F5, F6, F7.
+#[test]
+fn sgls_bring_the_same_as_on_the_reference_model() {
+    every_back_end(|device| {
+        let mut subject = Side::new(device)?;
+        let identity = subject.running.identity;
+        let config = Config { lba_bytes: identity.lba_bytes, blocks: identity.blocks, ..Config::DEFAULT };
+        let mut reference = ModelDevice::new(config, HostMemory::new());
+        let mut reference = Side::new(&mut reference)?;
+        let mut random = Random::new(seed());
+        let mut successes = 0;
+        let count = rounds(&mut subject.running.host, 1000, 300);
+        for number in 0..count {
+            let case = SglCase::random(&mut random, &identity);
             let content = crate::expect::data(random.next_u64(), (DATA_PAGES * PAGE_BYTES) as usize);
             let expected = case.run(&mut reference, &content)?;
             let got = case.run(&mut subject, &content)?;

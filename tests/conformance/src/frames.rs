@@ -4,7 +4,7 @@ use nvme_spec::limits::{FRAMES_KEPT, FRAME_BYTES_MAX};
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
 use sim_device::Random;
-use sim_host::{cdw, wire_prps, Buffer, DriverError, ListPlacement};
+use sim_host::{cdw, wire_prps, with_sgl, Buffer, DriverError, ListPlacement};
 
 use crate::expect::{abort, assert_ends, assert_works, async_event_request, bring_up, rounds, Host, Running};
 use crate::{every_back_end, seed};
@@ -15,29 +15,45 @@ const FRAME_CLOCKS: u64 = 50_000;
 fn send(host: &mut Host<'_>, queue: u16, frame: &[u8]) -> Result<Status, DriverError> {
     let mut data = frame.to_vec();
     data.resize(frame.len().next_multiple_of(4), 0);
-    let mut buffer = Buffer::contiguous(host.host(), 4, data.len());
+    // Every second one has an SGL, of two pieces if it is long enough.
+    let is_sgl = frame.len() % 2 == 0;
+    let first = data.len() / 8 * 4;
+    let mut buffer = match first {
+        1.. if is_sgl => Buffer::of_pieces(host.host(), &[(0xFF0, first), (4, data.len() - first)]),
+        _ => Buffer::contiguous(host.host(), 4, data.len()),
+    };
     buffer.store(host.host(), &data);
     let entry = SqEntry {
         opcode: io::SEND_FRAME,
-        prp: wire_prps(buffer.prps(host.host(), ListPlacement::PAGE_START)),
         cdw10: cdw([data.len() as u32 / 4, 0, frame.len() as u32, 0, 0, 0]),
         ..SqEntry::default()
     };
+    let entry = pointing_to(host, entry, &mut buffer, is_sgl);
     let completion = host.execute(queue, entry, &[])?;
     buffer.free(host.host());
     Ok(completion.status.code())
 }
 
-/// Submits Receive Frame with a buffer that crosses a page.
+/// The entry with the PRPs or the SGL of a buffer.
+fn pointing_to(host: &mut Host<'_>, entry: SqEntry, buffer: &mut Buffer, is_sgl: bool) -> SqEntry {
+    if is_sgl {
+        return with_sgl(entry, buffer.sgl(host.host(), 2, 8));
+    }
+    SqEntry { prp: wire_prps(buffer.prps(host.host(), ListPlacement::PAGE_START)), ..entry }
+}
+
+/// Submits Receive Frame with a buffer that crosses a page, or with an SGL of three pieces.
 fn receive(running: &mut Running<'_>, queue: u16) -> Result<(u16, usize), DriverError> {
     let host = &mut running.host;
-    let mut buffer = Buffer::contiguous(host.host(), 0xC00, FRAME_BYTES_MAX as usize);
-    let entry = SqEntry {
-        opcode: io::RECEIVE_FRAME,
-        prp: wire_prps(buffer.prps(host.host(), ListPlacement::PAGE_START)),
-        cdw10: cdw([FRAME_BYTES_MAX / 4, 0, 0, 0, 0, 0]),
-        ..SqEntry::default()
+    let is_sgl = running.buffers.len() % 2 == 1;
+    let mut buffer = if is_sgl {
+        Buffer::of_pieces(host.host(), &[(0xFFC, 36), (0x10, 4), (0, FRAME_BYTES_MAX as usize - 40)])
+    } else {
+        Buffer::contiguous(host.host(), 0xC00, FRAME_BYTES_MAX as usize)
     };
+    let entry =
+        SqEntry { opcode: io::RECEIVE_FRAME, cdw10: cdw([FRAME_BYTES_MAX / 4, 0, 0, 0, 0, 0]), ..SqEntry::default() };
+    let entry = pointing_to(host, entry, &mut buffer, is_sgl);
     let cid = host.submit(queue, entry, buffer.segments())?;
     running.buffers.push(buffer);
     Ok((cid, running.buffers.len() - 1))

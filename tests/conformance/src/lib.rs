@@ -47,6 +47,8 @@ mod random;
 mod registers;
 #[cfg(test)]
 mod sanitize;
+#[cfg(test)]
+mod sgl;
 
 pub use back_end::{back_ends, every_back_end, seed, BackEnd};
 

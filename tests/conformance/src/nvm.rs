@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use nvme_spec::identify::{cns, oncs, NvmIdentifyController};
+use nvme_spec::identify::{cns, oncs, NvmIdentifyController, FUSES_COMPARE_AND_WRITE};
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
 use sim_device::{Random, PAGE_BYTES};
-use sim_host::{blocks_entry, identify_entry, wire_prps, Buffer, DriverError, Identity, IoTransfer, ListPlacement};
+use sim_host::{
+    blocks_entry, identify_entry, wire_prps, with_sgl, Buffer, DriverError, Identity, IoTransfer, ListPlacement,
+};
 
 use crate::expect::{
     assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, transfer, wire, Host, Running,
 };
-use crate::{every_back_end, seed};
+use crate::{every_back_end, seed, Outcome};
 
 /// An address where the host has no memory.
 const NOWHERE: u64 = 7 << 48;
@@ -120,7 +122,13 @@ fn start_transfer(
     let list = *random.pick(&[0, 8, 0x800, PAGE_BYTES - 32, PAGE_BYTES - 16, PAGE_BYTES - 8]);
     let list = ListPlacement { offset: if list == PAGE_BYTES - 8 && buffer.segments().len() < 4 { 0 } else { list } };
     let request = IoTransfer { write: is_write, nsid: identity.nsid, lba, blocks };
-    let cid = running.host.submit_transfer(queue, request, &mut buffer, list)?;
+    let cid = if random.below(2) == 0 {
+        let entry = with_sgl(request.entry([0, 0]), buffer.sgl(host, random.between(2, 12) as usize, list.offset));
+        let writable = if is_write { &[] } else { buffer.segments() };
+        running.host.submit(queue, entry, writable)?
+    } else {
+        running.host.submit_transfer(queue, request, &mut buffer, list)?
+    };
     Ok((cid, InFlight { lba, blocks, is_write, buffer }))
 }
 
@@ -469,6 +477,9 @@ fn data_is_compared_while_other_data_moves() {
             let mut expected = BTreeMap::new();
             for _ in 0..random.between(4, 24) {
                 let queue = random.between(1, running.queues.into()) as u16;
+                if running.host.is_full(queue) {
+                    continue;
+                }
                 let blocks = random.between(1, 20) as u32;
                 match random.below(3) {
                     0 => {
@@ -506,47 +517,199 @@ fn data_is_compared_while_other_data_moves() {
     });
 }
 
-/// "Fused Operations": FUSES is 0.
+/// The two entries of a Compare and Write of one block, and their buffers.
+fn fused_pair(
+    host: &mut Host<'_>,
+    identity: &Identity,
+    lba: u64,
+    contents: [&[u8]; 2],
+    offsets: [u64; 2],
+) -> [(SqEntry, Buffer); 2] {
+    let mut commands = [(io::COMPARE, 1), (io::WRITE, 2)].into_iter().zip(contents).zip(offsets);
+    std::array::from_fn(|_| {
+        let (((opcode, fuse), content), offset) = commands.next().expect("there are two");
+        let mut buffer = Buffer::scattered(host.host(), offset, content.len());
+        buffer.store(host.host(), content);
+        let entry = compare_entry(host, identity, lba, &mut buffer);
+        (SqEntry { opcode, flags: fuse, ..entry }, buffer)
+    })
+}
+
+/// Submits entries with one doorbell.
+fn submit_together(host: &mut Host<'_>, queue: u16, entries: &[SqEntry]) -> Result<Vec<u16>, DriverError> {
+    let cids = entries.iter().map(|entry| host.push(queue, *entry, &[])).collect();
+    host.ring(queue);
+    cids
+}
+
+/// Asserts how entries end that are submitted with one doorbell.
+fn assert_together(host: &mut Host<'_>, queue: u16, entries: &[SqEntry], statuses: &[Status], what: &str) -> Outcome {
+    for (number, cid) in submit_together(host, queue, entries)?.into_iter().enumerate() {
+        let completion = host.wait(queue, cid)?;
+        assert_ends(&completion, &statuses[number..=number], &format!("{what}, command {number}"));
+    }
+    Ok(())
+}
+
+/// Whether the controller has Compare and Write.
+fn has_compare_and_write(identity: &Identity) -> bool {
+    identity.controller.fuses.get() & FUSES_COMPARE_AND_WRITE != 0
+}
+
+/// "Fused Operations", Compare and Write: the Write happens if the Compare succeeds. The pair may lie anywhere in the queue, its end included.
 ///
-/// Cases: K19.
+/// Cases: K17, K18.
 #[test]
-fn fused_commands_are_refused() {
+fn a_fused_write_follows_a_compare_that_succeeds() {
     every_back_end(|device| {
         let mut running = bring_up(device)?;
         let identity = running.identity;
-        assert_eq!(identity.controller.fuses.get(), 0, "extend this test when they are supported");
-        for fuse in 1..=3 {
-            for opcode in [io::FLUSH, io::WRITE, io::READ] {
-                let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, false);
-                let entry = SqEntry { opcode, flags: fuse, ..entry };
-                let what = format!("FUSE {fuse}, opcode {opcode:#04x}");
-                assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], &what);
-                buffer.free(running.host.host());
-            }
+        if !has_compare_and_write(&identity) {
+            return Ok(());
         }
-        assert_works(&mut running.host)
+        let mut random = Random::new(seed());
+        let block = identity.lba_bytes as usize;
+        let mut is = data(seed(), block);
+        running.host.write(&identity, 7, &is)?;
+        let host = &mut running.host;
+        for round in 0..rounds(host, 150, 80) {
+            let new = data(random.next_u64(), block);
+            let mut compared = is.clone();
+            let differs = random.below(3) == 0;
+            if differs {
+                compared[random.below(block as u64) as usize] ^= 1 << random.below(8);
+            }
+            let offsets = [(); 2].map(|()| random.below(PAGE_BYTES / 4) * 4);
+            let pair = fused_pair(host, &identity, 7, [&compared, &new], offsets);
+            // Now and then another entry, so that pairs begin at even and at odd places.
+            let mut entries = vec![flush(identity.nsid); random.below(3) as usize];
+            let mut statuses = vec![Status::SUCCESS; entries.len()];
+            entries.extend(pair.each_ref().map(|(entry, _)| *entry));
+            statuses.extend(match differs {
+                true => [Status::COMPARE_FAILURE, Status::FAILED_FUSED_COMMAND],
+                false => [Status::SUCCESS; 2],
+            });
+            assert_together(host, 1, &entries, &statuses, &format!("round {round}"))?;
+            pair.into_iter().for_each(|(_, buffer)| buffer.free(host.host()));
+            if !differs {
+                is = new;
+            }
+            let mut back = vec![0; block];
+            host.read(&identity, 7, &mut back)?;
+            assert!(back == is, "round {round}");
+        }
+        Ok(())
     });
 }
 
-/// "PRP or SGL for Data Transfer": SGLS is 0; 11b is reserved.
+/// "Fused Operations": one operation, not two. Of many that expect the same, one succeeds.
 ///
-/// Cases: B12.
+/// Cases: K17.
 #[test]
-fn sgls_are_refused() {
+fn one_of_many_compares_and_writes_succeeds() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let (identity, queues) = (running.identity, running.queues);
+        if !has_compare_and_write(&identity) {
+            return Ok(());
+        }
+        let host = &mut running.host;
+        let block = identity.lba_bytes as usize;
+        let mut is = vec![0; block];
+        for round in 0..rounds(host, 60, 12) {
+            let mut tries = vec![];
+            for number in 0..u64::from(queues.min(6)) {
+                let new = data(seed() ^ u64::from(round) << 8 ^ number, block);
+                let pair = fused_pair(host, &identity, 3, [&is, &new], [number * 4, 0]);
+                let queue = 1 + number as u16;
+                let cids = submit_together(host, queue, &pair.each_ref().map(|(entry, _)| *entry))?;
+                tries.push((queue, cids, new, pair));
+            }
+            let mut winners = vec![];
+            for (queue, cids, new, pair) in tries {
+                let [compare, write] = [host.wait(queue, cids[0])?, host.wait(queue, cids[1])?];
+                if compare.status.is_success() {
+                    assert_ends(&write, &[Status::SUCCESS], "Write");
+                    winners.push(new);
+                } else {
+                    assert_ends(&compare, &[Status::COMPARE_FAILURE], "Compare");
+                    assert_ends(&write, &[Status::FAILED_FUSED_COMMAND], "Write");
+                }
+                pair.into_iter().for_each(|(_, buffer)| buffer.free(host.host()));
+            }
+            assert_eq!(winners.len(), 1, "round {round}");
+            is = winners.remove(0);
+            let mut back = vec![0; block];
+            host.read(&identity, 3, &mut back)?;
+            assert!(back == is, "round {round}");
+        }
+        Ok(())
+    });
+}
+
+/// "Fused Operations": one without the other; other commands with FUSE; two that do not fit together.
+///
+/// Cases: K18, K19.
+#[test]
+fn wrong_fused_commands_are_refused() {
     every_back_end(|device| {
         let mut running = bring_up(device)?;
         let identity = running.identity;
-        assert_eq!(identity.controller.sgls.get() & 3, 0, "extend this test when they are supported");
-        for psdt in 1..=3 {
-            for opcode in [io::WRITE, io::READ] {
-                let (entry, buffer) = transfer(&mut running.host, &identity, 0, 1, false);
-                let entry = SqEntry { opcode, flags: psdt << 6, ..entry };
-                let what = format!("PSDT {psdt}, opcode {opcode:#04x}");
-                assert_io(&mut running.host, entry, &[], &[Status::INVALID_FIELD], &what);
-                buffer.free(running.host.host());
+        let has_pairs = has_compare_and_write(&identity);
+        let host = &mut running.host;
+        for fuse in 1..=3 {
+            for opcode in [io::FLUSH, io::WRITE, io::READ, io::COMPARE] {
+                let (entry, buffer) = transfer(host, &identity, 0, 1, false);
+                let entry = SqEntry { opcode, flags: fuse, ..entry };
+                let status = match (fuse, opcode) {
+                    (1, io::COMPARE) | (2, io::WRITE) if has_pairs => Status::MISSING_FUSED_COMMAND,
+                    (_, io::COMPARE) if identity.controller.oncs.get() & oncs::COMPARE == 0 => Status::INVALID_OPCODE,
+                    _ => Status::INVALID_FIELD,
+                };
+                assert_io(host, entry, &[], &[status], &format!("FUSE {fuse}, opcode {opcode:#04x}"));
+                buffer.free(host.host());
             }
         }
-        assert_works(&mut running.host)
+        if !has_pairs {
+            return assert_works(host);
+        }
+        let block = data(seed(), identity.lba_bytes as usize);
+        host.write(&identity, 9, &block)?;
+        let pair = fused_pair(host, &identity, 9, [&block, &vec![1; block.len()]], [0, 0]);
+        let [compare, write] = pair.each_ref().map(|(entry, _)| *entry);
+        let with = |entry: SqEntry, dword: usize, value: u32| {
+            let mut entry = entry;
+            entry.cdw10[dword - 10] = value.into();
+            entry
+        };
+        let flush = flush(identity.nsid);
+        let (missing, failed) = (Status::MISSING_FUSED_COMMAND, Status::FAILED_FUSED_COMMAND);
+        let field = [Status::INVALID_FIELD; 2];
+        let beyond = [(10, identity.blocks as u32), (11, (identity.blocks >> 32) as u32)];
+        let [far_compare, far_write] = [compare, write]
+            .map(|entry| beyond.iter().fold(entry, |entry, (dword, value)| with(entry, *dword, *value)));
+        let too_long = [compare, write].map(|entry| with(entry, 12, 1));
+        let misplaced = |entry: SqEntry| SqEntry { prp: wire_prps([2, 0]), ..entry };
+        let cases: [(&str, &[SqEntry], &[Status]); 10] = [
+            ("no Write", &[compare, flush], &[missing, Status::SUCCESS]),
+            ("no Compare", &[flush, write], &[Status::SUCCESS, missing]),
+            ("two Compares", &[compare, compare], &[missing, missing]),
+            ("the wrong order", &[write, compare], &[missing, missing]),
+            ("other blocks", &[compare, with(write, 10, 10)], &field),
+            ("other lengths", &[compare, with(write, 12, 1)], &field),
+            ("too long", &too_long, &[Status::ATOMIC_WRITE_UNIT_EXCEEDED; 2]),
+            ("the end of the namespace", &[far_compare, far_write], &[Status::LBA_OUT_OF_RANGE, failed]),
+            ("PRP1 of the Compare", &[misplaced(compare), write], &[Status::INVALID_PRP_OFFSET, failed]),
+            ("PRP1 of the Write", &[compare, misplaced(write)], &[failed, Status::INVALID_PRP_OFFSET]),
+        ];
+        for (what, entries, statuses) in cases {
+            assert_together(host, 1, entries, statuses, what)?;
+        }
+        let mut back = vec![0; block.len()];
+        host.read(&identity, 9, &mut back)?;
+        assert_eq!(back, block, "nothing was written");
+        pair.into_iter().for_each(|(_, buffer)| buffer.free(host.host()));
+        assert_works(host)
     });
 }
 

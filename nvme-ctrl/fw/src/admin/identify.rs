@@ -7,12 +7,12 @@ use nvme_spec::feature::notice;
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, vwc, ControllerList, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
-    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER,
-    NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT,
-    NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
+    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, LBA_FORMATS,
+    MODEL_NUMBER, NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY,
+    NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
-    ABORTS, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
+    ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
     STORAGE_UNIT_BYTES,
 };
 use nvme_spec::sanitize::capabilities;
@@ -158,10 +158,13 @@ impl<M: Mmio> Firmware<M> {
         data.nn = self.namespaces.highest().into();
         data.mnan = self.namespaces.highest().into();
         data.oncs = (oncs::ALL | if self.hardware.can_erase { oncs::DATASET_MANAGEMENT } else { 0 }).into();
+        data.fuses = FUSES_COMPARE_AND_WRITE.into();
+        data.acwu = ACWU.into();
         data.vwc = vwc::FLUSH_ALL;
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();
         data.nvscc = NVSCC_USUAL_LAYOUT;
         data.nwpc = NWPC_WRITE_PROTECT;
+        data.sgls = SGLS.into();
         let mut commands = oacs::FORMAT | oacs::FIRMWARE;
         if self.namespaces.is_managed {
             commands |= oacs::NAMESPACE_MANAGEMENT;

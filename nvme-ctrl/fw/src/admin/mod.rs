@@ -126,7 +126,7 @@ impl<M: Mmio> Firmware<M> {
     }
 }
 
-pub(crate) fn check_prp1(request: &Request) -> Result<(), Status> {
+fn check_prp1(request: &Request) -> Result<(), Status> {
     if request.entry.prp[0].get() % PRP1_ALIGNMENT != 0 {
         return Err(Status::INVALID_PRP_OFFSET);
     }

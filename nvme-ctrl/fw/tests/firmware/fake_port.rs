@@ -75,6 +75,8 @@ struct Function {
 pub struct Sent {
     pub function: u8,
     pub prp: [u64; 2],
+    /// `prp` is a descriptor.
+    pub is_sgl: bool,
     pub data: Vec<u8>,
 }
 
@@ -460,7 +462,8 @@ impl FakePort {
             pair(regs::TRANSFER_PRP2_LOW.offset, regs::TRANSFER_PRP2_HIGH.offset),
         ];
         let bytes = self.value(regs::TRANSFER_LENGTH.offset);
-        assert_eq!(prp[0] % 4, 0, "PRP1 points to a dword");
+        let is_sgl = regs::transfer_start::SGL.get32(value) == 1;
+        assert!(is_sgl || prp[0] % 4 == 0, "PRP1 points to a dword");
         assert!((4..=BUFFER_BYTES).contains(&bytes) && bytes % 4 == 0, "{bytes} bytes");
         if regs::transfer_start::DIRECTION.get32(value) == 0 {
             if let Some(data) = self.host_data.get(&prp[0]) {
@@ -480,7 +483,7 @@ impl FakePort {
             return;
         }
         let data = self.buffer.as_bytes()[..bytes as usize].to_vec();
-        self.sent.push(Sent { function, prp, data });
+        self.sent.push(Sent { function, prp, is_sgl, data });
     }
 
     fn inbox_dword(&self, index: u32) -> u32 {

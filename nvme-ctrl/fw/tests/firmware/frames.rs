@@ -2,7 +2,8 @@
 
 use nvme_spec::limits::{FRAMES_KEPT, HELD_COMMANDS};
 use nvme_spec::opcode::io;
-use nvme_spec::{SqEntry, Status};
+use nvme_spec::sgl::{DATA_BLOCK, PSDT_SGL};
+use nvme_spec::{SglDescriptor, SqEntry, Status};
 
 use crate::bench::{abort, async_event_request, command, delete_sq, identify, Bench};
 
@@ -48,6 +49,23 @@ fn frames_reach_the_oldest_command() {
         let sent = bench.port().sent.pop().unwrap();
         assert_eq!(sent.data, vec![number; bytes.next_multiple_of(4) as usize]);
     }
+}
+
+/// The data of frames may be described by SGLs, which hardware follows.
+#[test]
+fn frames_have_sgls_too() {
+    let mut bench = ready();
+    let mut receiver = receive();
+    // A data block at no dword, which is for hardware to find out.
+    let halves = SglDescriptor::new(DATA_BLOCK, 0x8001, 2048).halves();
+    (receiver.prp, receiver.flags) = (halves.map(Into::into), PSDT_SGL << 6);
+    bench.submit(2, receiver);
+    let mut frame = send(&mut bench, 5, 100);
+    frame.flags = PSDT_SGL << 6;
+    bench.submit(1, frame);
+    bench.polls(30);
+    let sent = bench.port().sent.pop().unwrap();
+    assert_eq!((sent.prp, sent.is_sgl, sent.data), (halves, true, vec![5; 100]));
 }
 
 /// A few frames wait for a command, in order; more are refused, and may be sent later.

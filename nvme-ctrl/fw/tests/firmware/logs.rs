@@ -251,7 +251,7 @@ fn the_effects_of_commands_are_those_of_the_commands_that_are_there() {
             let held = nvme_spec::opcode::admin::ASYNC_EVENT_REQUEST;
             // A wrong flag tells an opcode that is there from one that is not.
             let mut entry = command(opcode, 1, &[]);
-            entry.flags = 1;
+            entry.flags = 3;
             let is_there = opcode == held || bench.admin(entry).status.code() != Status::INVALID_OPCODE;
             assert_eq!(effects(opcode as usize * 4) & 1 == 1, is_there, "admin {opcode:#x}");
             let is_there = bench.execute(1, entry).status.code() != Status::INVALID_OPCODE;

@@ -75,6 +75,38 @@ fn invalid_io_commands_have_their_status() {
     assert_eq!(bench.execute(1, fused).status, Status::INVALID_FIELD.with_dnr());
 }
 
+/// K18: the two entries of a Compare and Write that hardware does not execute come one right after the other, and end together.
+#[test]
+fn a_pair_that_is_not_valid_has_two_statuses() {
+    let mut bench = Bench::ready();
+    bench.create_cq(1);
+    bench.create_sq(1, 1);
+    let pair = |dwords: [&[u32]; 2]| {
+        [(io::COMPARE, 1), (io::WRITE, 2)].map(|(opcode, flags)| {
+            let mut entry = command(opcode, 1, dwords[usize::from(flags == 2)]);
+            entry.flags = flags;
+            entry
+        })
+    };
+    let far = &[0, !0, 0];
+    let cases = [
+        (pair([&[5], &[6]]), [Status::INVALID_FIELD; 2]),
+        (pair([&[5, 0, 1], &[5, 0, 1]]), [Status::ATOMIC_WRITE_UNIT_EXCEEDED; 2]),
+        (pair([far, far]), [Status::LBA_OUT_OF_RANGE, Status::FAILED_FUSED_COMMAND]),
+        // Valid, so hardware should have executed them.
+        (pair([&[5], &[5]]), [Status::INTERNAL_ERROR; 2]),
+    ];
+    for (pair, statuses) in cases {
+        let cids = pair.map(|entry| bench.submit(1, entry));
+        bench.polls(3);
+        for (cid, status) in cids.into_iter().zip(statuses) {
+            let done = bench.completions_of(1, cid);
+            assert_eq!(done.len(), 1);
+            assert_eq!(done[0].status.code(), status, "{pair:x?}");
+        }
+    }
+}
+
 /// Hardware and `decode_io` disagree: the host must not believe that the command was executed.
 #[test]
 fn a_valid_command_that_hardware_did_not_execute_fails() {

@@ -1,7 +1,7 @@
 //! # Buffer
 //!
-//! Two pages of memory as targets of units beside the storage: the firmware's data buffer, and the *bounce*, where the data of a unit is put together,
-//! taken apart or compared.
+//! Two pages of memory as targets of units beside the storage: the firmware's data buffer, and the *bounce*, where the data of a unit is put
+//! together, taken apart or compared.
 //!
 //! ## Symbol
 //! ```text
@@ -17,8 +17,8 @@
 //!                        +--------------+
 //! ```
 //! ## Theory of operation
-//! A word of a page is a quarter of a beat, and each of its four dwords lies in a RAM of its own. Data may begin at any dword, `at`: turning its words by
-//! the low two bits of `at` brings every dword to its RAM, and in those it passes the end of a word the address is one higher.
+//! A word of a page is a quarter of a beat, and each of its four dwords lies in a RAM of its own. Data may begin at any dword, `at`: turning its
+//! words by the low two bits of `at` brings every dword to its RAM, and in those it passes the end of a word the address is one higher.
 //!
 //! | | data comes from | data goes to | reported by |
 //! |---|---|---|---|
@@ -28,9 +28,10 @@
 //! | Load | `load`, from the storage | the bounce | `loaded` |
 //! | Compare | `load` and the bounce | | `loaded`, which says whether they differed |
 //!
-//! 1. One beat after the other is stored or compared in four words, or fetched in four words and offered. Of the last beat of a Write only the dwords that belong
-//!    to the data are stored.
-//! 2. A Store begins with `store`, always at the start of the bounce. Load and Compare have no command: beats on `load` are one, and `compares` says which. So nothing is left if the storage refuses.
+//! 1. One beat after the other is stored or compared in four words, or fetched in four words and offered. Of the last beat of a Write only the
+//!    dwords that belong to the data are stored.
+//! 2. A Store begins with `store`, always at the start of the bounce. Load and Compare have no command: beats on `load` are one, and `compares`
+//!    says which. So nothing is left if the storage refuses.
 //! 3. While `spoilt`, beats of the bounce leave with `error`: nobody gets what an earlier unit left there.
 //!
 //! Firmware sees dwords of its own page.
@@ -40,8 +41,9 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! One command at a time, and `store` comes only when there is none: see [`units`](crate::units), "Sequences". While one of its own page runs, firmware must leave that alone: what it writes is lost, and what it reads is meaningless. These
-//! transfers are rare; while their data moves, that of other commands waits.
+//! One command at a time, and `store` comes only when there is none: see [`units`](crate::units), "Sequences". While one of its own page runs,
+//! firmware must leave that alone: what it writes is lost, and what it reads is meaningless. These transfers are rare; while their data moves, that
+//! of other commands waits.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]

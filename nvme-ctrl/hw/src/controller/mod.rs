@@ -260,6 +260,7 @@ impl Block for Controller {
         irq.port("clear").set(clear);
         irq.port("holding").set(draining);
         decode.port("draining").set(draining);
+        decode.port("running").set(queues.port("running"));
         host_port.port("dropping").set(draining);
     }
 }

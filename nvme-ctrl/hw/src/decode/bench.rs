@@ -6,7 +6,8 @@ use crate::testing::{
 };
 use crate::types::{Operation, Target};
 use nvme_spec::opcode::io;
-use nvme_spec::{decode_io, is_fast_path, limits, IoCommand, Limits, NamespaceInfo, SqEntry};
+use nvme_spec::sgl::PSDT_SGL;
+use nvme_spec::{decode_fused, decode_io, is_fast_path, limits, IoCommand, Limits, NamespaceInfo, SqEntry, Status};
 use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::HwEnum;
 use zerocopy::{FromBytes, IntoBytes};
@@ -26,7 +27,7 @@ fn any_entry(rng: &mut Rng) -> SqEntry {
         return entry;
     }
     entry.opcode = *rng.pick(&[io::FLUSH, io::WRITE, io::READ, io::COMPARE, io::WRITE_ZEROES, io::VERIFY]);
-    entry.flags &= 0x3C;
+    entry.flags &= if rng.percent(30) { 0x7C } else { 0x3C };
     entry.nsid.set(1);
     entry.prp[0].set(entry.prp[0].get() & !3);
     let blocks = *rng.pick(&[1, 8, 256, 512, 513, 4096, 4097]);
@@ -60,6 +61,7 @@ fn command_of(bench: &Bench, entry: &SqEntry, [sqid, function]: [u64; 2], comman
         .set("opcode", entry.opcode);
     let item = item.set("nsid", entry.nsid.get()).set("target", Target::Storage.code());
     let item = item.set("prp1", entry.prp[0].get()).set("prp2", entry.prp[1].get());
+    let item = item.set("sgl", entry.psdt() == PSDT_SGL);
     let operation = match command {
         IoCommand::Flush => Operation::Flush,
         IoCommand::Write(_) => Operation::Write,
@@ -74,7 +76,15 @@ fn command_of(bench: &Bench, entry: &SqEntry, [sqid, function]: [u64; 2], comman
     let shift = lba_shift_of(entry.nsid.get());
     let sector = BASE.wrapping_mul(8).wrapping_add(lba << (shift - 9));
     let item = item.set("sector", sector).set("large_blocks", u8::from(shift == 12));
+    let item = item.set("fused", entry.fuse() != 0);
     item.set("bytes", blocks << shift).set("fua", entry.cdw(12) >> 30 & 1)
+}
+
+/// The item of `inbox` for an entry that firmware completes, with this status if that is known already.
+fn inbox_of(bench: &Bench, entry: &SqEntry, [sqid, function]: [u64; 2], known: Option<Status>) -> Fields {
+    let item = bench.fields("inbox").set("sqid", sqid).set("function", function);
+    let item = item.set("failed", known.is_some()).set("status", known.map_or(0, Status::raw));
+    item.set_words("entry", &words(entry))
 }
 
 /// The first 4 KiB unit of every namespace.
@@ -131,6 +141,7 @@ fn every_entry_goes_where_the_specification_says() {
                 write_row(bench, nsid, attached, NamespaceInfo { nsid, blocks, is_write_protected });
             }
             let (mut commands, mut inbox, mut consumed) = (Vec::new(), Vec::new(), Vec::new());
+            bench.poke("running", !0 >> (64 - config.queues()));
             for _ in 0..700 {
                 let entry = any_entry(rng);
                 // Functions that are there, so many more of the first that enough commands are of the fast path.
@@ -146,8 +157,10 @@ fn every_entry_goes_where_the_specification_says() {
                         commands.push(command_of(bench, &entry, [sqid, function], command).words());
                     }
                     _ => {
-                        let item = bench.fields("inbox").set("sqid", sqid).set("function", function);
-                        inbox.push(item.set_words("entry", &words(&entry)).words());
+                        let is_alone =
+                            sqid >= u64::from(config.functions) && (entry.is_fused_compare() || entry.is_fused_write());
+                        let known = is_alone.then_some(Status::MISSING_FUSED_COMMAND);
+                        inbox.push(inbox_of(bench, &entry, [sqid, function], known).words());
                     }
                 }
             }
@@ -157,6 +170,176 @@ fn every_entry_goes_where_the_specification_says() {
             assert_eq!(bench.drain("command"), commands);
             assert_eq!(bench.drain("inbox"), inbox);
             assert!(commands.len() > 100 && inbox.len() > 100, "both kinds were there");
+        });
+    }
+}
+
+const WHOLE: NamespaceInfo = NamespaceInfo { nsid: 1, blocks: BLOCKS, is_write_protected: false };
+
+/// Entries of one queue: pairs that are right or wrong in one place, halves of them, and others.
+fn entries_of_queue(rng: &mut Rng, count: usize) -> Vec<SqEntry> {
+    let mut entries = vec![];
+    while entries.len() < count {
+        let mut compare = SqEntry { opcode: io::COMPARE, flags: 1, ..Default::default() };
+        compare.nsid.set(1);
+        compare.cdw10[0].set(rng.below(BLOCKS) as u32);
+        let mut write = SqEntry { opcode: io::WRITE, flags: 2, ..compare };
+        for entry in [&mut compare, &mut write] {
+            entry.cid.set(rng.next_u64() as u16);
+            entry.prp.iter_mut().for_each(|prp| prp.set(rng.next_u64() & !3));
+            match rng.below(24) {
+                0 => entry.nsid.set(2),
+                1 => entry.cdw10[0].set(entry.cdw(10) ^ 1 << rng.below(32)),
+                2 => entry.cdw10[1].set(1),
+                3 => entry.cdw10[2].set(1 << rng.below(16)),
+                4 => entry.prp[0].set(entry.prp[0].get() | 2),
+                5 => entry.flags |= 0x40,
+                6 => entry.flags ^= 3,
+                7 => entry.opcode = io::READ,
+                8 => entry.cdw10[2].set(1 << 30),
+                _ => {}
+            }
+        }
+        match rng.below(20) {
+            0 => [&mut compare, &mut write].map(|entry| entry.nsid.set(8)),
+            1 => [&mut compare, &mut write].map(|entry| entry.cdw10[2].set(1)),
+            2 => [&mut compare, &mut write].map(|entry| entry.cdw10[0].set(BLOCKS as u32)),
+            _ => [(); 2],
+        };
+        match rng.below(8) {
+            0 => entries.push(compare),
+            1 => entries.push(write),
+            2 => entries.push(SqEntry { flags: 0, ..compare }),
+            _ => entries.extend([compare, write]),
+        }
+    }
+    entries.truncate(count);
+    entries
+}
+
+/// What must leave, in order.
+#[derive(Default)]
+struct Leaving {
+    commands: Vec<Vec<u64>>,
+    inbox: Vec<Vec<u64>>,
+    consumed: Vec<Vec<u64>>,
+    pairs: u32,
+}
+
+impl Leaving {
+    fn to_inbox(&mut self, bench: &Bench, entry: &SqEntry, queue: u64, known: Option<Status>) {
+        self.inbox.push(inbox_of(bench, entry, [queue, 0], known).words());
+        self.consumed.push(bench.fields("consumed").set("sqid", queue).words());
+    }
+
+    fn to_engine(&mut self, bench: &Bench, entry: &SqEntry, queue: u64, command: IoCommand) {
+        self.commands.push(command_of(bench, entry, [queue, 0], command).words());
+        self.consumed.push(bench.fields("consumed").set("sqid", queue).words());
+    }
+
+    fn entry(&mut self, bench: &Bench, held: &mut Option<SqEntry>, entry: SqEntry, queue: u64, has_next: bool) {
+        let limits = Limits::DEFAULT;
+        let info = |entry: &SqEntry| {
+            let nsid = entry.nsid.get();
+            let blocks = if matches!(nsid, 1 | 8) { BLOCKS } else { 0 };
+            NamespaceInfo { nsid, blocks, is_write_protected: nsid == 8 }
+        };
+        let missing = Some(Status::MISSING_FUSED_COMMAND);
+        if let Some(compare) = held.take() {
+            if entry.is_fused_write() {
+                self.pairs += 1;
+                match decode_fused([&compare, &entry], &info(&entry), &limits) {
+                    Ok([compared, written]) => {
+                        self.to_engine(bench, &compare, queue, compared);
+                        self.to_engine(bench, &entry, queue, written);
+                    }
+                    Err(_) => [compare, entry].iter().for_each(|entry| self.to_inbox(bench, entry, queue, None)),
+                }
+                return;
+            }
+            self.to_inbox(bench, &compare, queue, missing);
+        }
+        if entry.is_fused_compare() && has_next {
+            *held = Some(entry);
+        } else if entry.is_fused_compare() || entry.is_fused_write() {
+            self.to_inbox(bench, &entry, queue, missing);
+        } else {
+            match decode_io(&entry, &info(&entry), &limits) {
+                Ok(command) => self.to_engine(bench, &entry, queue, command),
+                Err(_) => self.to_inbox(bench, &entry, queue, None),
+            }
+        }
+    }
+}
+
+/// Queues in turns: the halves of a pair need not come one right after the other.
+#[test]
+fn a_compare_and_its_write_leave_together() {
+    for config in CONFIGS {
+        under_all_stalls(&Decode::new(config), |bench, rng| {
+            write_no_rows(bench);
+            for (nsid, is_write_protected) in [(1, false), (8, true)] {
+                write_row(bench, nsid, 0xFF, NamespaceInfo { nsid, is_write_protected, ..WHOLE });
+            }
+            bench.poke("running", !0 >> (64 - config.queues()));
+            let first = u64::from(config.functions);
+            let mut queues: Vec<_> =
+                (first..first + 4).map(|queue| (queue, entries_of_queue(rng, 150), None)).collect();
+            queues.iter_mut().for_each(|(_, entries, _)| entries.reverse());
+            let mut leaving = Leaving::default();
+            while !queues.is_empty() {
+                let at = rng.below(queues.len() as u64) as usize;
+                let (queue, entries, held) = &mut queues[at];
+                for _ in 0..=rng.below(4) {
+                    let Some(entry) = entries.pop() else { break };
+                    let has_next = !entries.is_empty();
+                    let item = bench.fields("fetched").set("sqid", *queue).set("has_next", has_next);
+                    bench.send("fetched", [item.set_words("entry", &words(&entry)).words()]);
+                    leaving.entry(bench, held, entry, *queue, has_next);
+                }
+                if entries.is_empty() {
+                    queues.swap_remove(at);
+                }
+            }
+            bench.run_until(20_000, |bench| bench.received("consumed").len() == leaving.consumed.len());
+            bench.run(100);
+            assert_eq!(bench.drain("consumed"), leaving.consumed);
+            assert_eq!(bench.drain("command"), leaving.commands);
+            assert_eq!(bench.drain("inbox"), leaving.inbox);
+            let fused = leaving.commands.len();
+            assert!(leaving.pairs > 100 && fused > 100 && leaving.inbox.len() > 50, "all kinds were there");
+        });
+    }
+}
+
+/// A Compare that waits for its Write goes with its queue and with the life of its function.
+#[test]
+fn a_compare_whose_write_does_not_come_is_thrown_away() {
+    for (config, stops) in CONFIGS.into_iter().flat_map(|config| [(config, false), (config, true)]) {
+        under_all_stalls(&Decode::new(config), |bench, _| {
+            let queues = config.queues();
+            let all = !0 >> (64 - queues);
+            let (queue, function) = (u64::from(queues) - 1, u64::from(config.functions) - 1);
+            bench.poke("running", all);
+            for _ in 0..3 {
+                let compare = SqEntry { opcode: io::COMPARE, flags: 1, ..Default::default() };
+                let item = bench.fields("fetched").set("sqid", queue).set("function", function).set("has_next", 1u8);
+                bench.send("fetched", [item.set_words("entry", &words(&compare)).words()]);
+                bench.run(4 * u64::from(queues) + 50);
+                assert_eq!(bench.pending("fetched") + bench.received("consumed").len(), 0, "it waits");
+                if stops {
+                    bench.poke("running", all & !(1 << queue));
+                } else {
+                    bench.poke("draining", 1 << function);
+                }
+                bench.run_until(20 * u64::from(queues), |bench| !bench.received("consumed").is_empty());
+                bench.poke("running", all);
+                bench.poke("draining", 0);
+                bench.run(4 * u64::from(queues));
+                let [consumed] = &bench.drain_fields("consumed")[..] else { panic!("it goes once") };
+                assert_eq!((consumed.get("sqid"), consumed.get("dropped")), (queue, 1));
+                assert_eq!(bench.received("command").len() + bench.received("inbox").len(), 0);
+            }
         });
     }
 }

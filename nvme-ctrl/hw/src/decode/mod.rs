@@ -10,6 +10,7 @@
 //!  namespace_index -->|            |---> consumed  Consumed (to queues)
 //!    namespace_row -->|            |---> host_error
 //!         draining -->|            |
+//!          running -->|            |
 //!                     +------------+
 //! ```
 //! ## Theory of operation
@@ -18,14 +19,22 @@
 //!    function. What writes to a protected namespace is firmware's.
 //! 2. In the second clock it leaves: a command of the fast path to the I/O engine, everything else to the mailbox. `queues` is told that it
 //!    is consumed.
-//! 3. When the life of its function has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
+//! 3. The Compare of a Compare and Write waits in `firsts`, which has a place for each queue, until the next entry of its queue is there. If that
+//!    is the Write, both leave, one right after the other, to the I/O engine or to firmware, by the rules of [`nvme_spec::decode_fused`]. If it is
+//!    not, or if no entry has been published behind the Compare, the other one is missing, and firmware says so.
+//! 4. One queue after the other is looked at, and a Compare is thrown away if its Write will never be fetched: its queue has been stopped
+//!    (`running`), or the life of its function has ended.
+//! 5. When the life of its function has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
 //!    `host_error` tells firmware.
 //!
 //! ## Timing
-//! One entry every second clock. `host_error` is a pulse, in the bit of the function. A row that is written is used from the next clock on.
+//! One entry every second clock, a pair in six. `host_error` is a pulse, in the bit of the function. A row that is written is used from the next
+//! clock on.
 //!
 //! ## Limits
 //! Rows hold anything until they are written. An entry for firmware waits until the mailbox has room, and so do those behind it.
+//! Queues are looked at while there is no entry. The Compare of a pair keeps its place in the completion queue while it
+//! waits; if Compares of other queues have all others, it waits until the host makes room or ends its queue.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -35,12 +44,15 @@ use crate::types::{Command, Consumed, Fetched, Inbox, Operation, SqEntry, Target
 use crate::Config;
 use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::entry::prp::PRP1_ALIGNMENT;
+use nvme_spec::entry::{FUSE_FIRST, FUSE_SECOND};
 use nvme_spec::limits;
 use nvme_spec::limits::{NAMESPACES_MAX, PAGE_BYTES, SECTOR_BYTES};
 use nvme_spec::opcode::io;
+use nvme_spec::Status;
 use rtl_hdl::{
     address_width, cat, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, HwEnum, MemoryStyle, Module, Shape, Signal,
 };
+use rtl_prim::{next_index_in, one_hot};
 use std::mem::offset_of;
 
 #[cfg(test)]
@@ -92,7 +104,7 @@ fn cdw(entry: Signal, number: usize) -> Signal {
 
 impl Block for Decode {
     fn name(&self) -> String {
-        format!("decode_n{}", self.config.functions)
+        format!("decode_n{}_q{}", self.config.functions, self.config.io_queues)
     }
 
     fn description(&self) -> String {
@@ -106,6 +118,7 @@ impl Block for Decode {
         let namespace_index = m.input("namespace_index", 8);
         let namespace_row = m.input("namespace_row", NamespaceRow::WIDTH);
         let draining = m.input("draining", self.config.functions);
+        let running = m.input("running", self.config.queues());
         let fetched = m.stream_in::<Fetched>("fetched");
         let command = m.stream_out_single::<Command>("command");
         let inbox = m.stream_out_single::<Inbox>("inbox");
@@ -120,6 +133,17 @@ impl Block for Decode {
         let large_blocks = m.reg_without_reset("large_blocks", clock, 1);
         let sector = m.reg_without_reset("sector", clock, 64);
         let error = m.reg("error", clock, zero(self.config.functions));
+        // The Compares of pairs, by queue.
+        let queues = self.config.queues();
+        let firsts = m.memory("firsts", 512, queues, MemoryStyle::Block);
+        let first_functions = m.memory("first_functions", 8, queues, MemoryStyle::Distributed);
+        let held = m.reg("held", clock, zero(queues));
+        let scanned = m.reg("scanned", clock, zero(self.config.queue_bits()));
+        // The Compare of this entry's pair has left, and whether to the I/O engine.
+        let paired = m.reg("paired", clock, false);
+        // The Compare of this entry's queue waits.
+        let has_first = m.reg("has_first", clock, false);
+        let pair_is_fast = m.reg_without_reset("pair_is_fast", clock, 1);
 
         // A row, and in its highest bit whether it has blocks: found when it is written, so that judging an entry takes less time.
         let rows = m.memory("rows", NamespaceRow::WIDTH + 1, NAMESPACES_MAX, MemoryStyle::Distributed);
@@ -135,10 +159,29 @@ impl Block for Decode {
         let is_verify = m.wire("is_verify", view.opcode.eq(io::VERIFY));
         let lba = m.wire("lba", qword(item.entry, offset_of!(nvme_spec::SqEntry, cdw10)));
         let blocks = m.wire("blocks", cdw(item.entry, 12).low(16).zext(17) + 1);
-        let prp1 = m.wire("prp1", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp)));
-        let prp2 = m.wire("prp2", qword(item.entry, offset_of!(nvme_spec::SqEntry, prp) + 8));
-        let prp1_is_aligned = m.wire("prp1_is_aligned", !prp1.low(PRP1_ALIGNMENT.trailing_zeros()).any());
-        let is_plain = m.wire("is_plain", !view.flags.bits(0..2).any() & !view.flags.bits(6..8).any());
+        let queue = m.wire("queue", item.sqid.low(self.config.queue_bits()));
+        let is_io_queue = m.wire("is_io_queue", item.sqid.ge(self.config.functions));
+        let first = m.wire("first", firsts.read(clock, "first_read", queue));
+        let is_held = m.wire("is_held", bit_at(held, queue));
+        let fuse = m.wire("fuse", view.flags.low(2));
+        let is_compare_of_pair = m.wire("is_compare_of_pair", is_compare & fuse.eq(FUSE_FIRST) & is_io_queue);
+        let is_write_of_pair = m.wire("is_write_of_pair", is_write & fuse.eq(FUSE_SECOND) & is_io_queue);
+        // PSDT says PRPs or an SGL, whose descriptor is judged by the walk.
+        let is_known_psdt = |entry: Signal| !SqEntry::view(entry).flags.bit(7);
+        let is_sgl = |entry: Signal| SqEntry::view(entry).flags.bit(6);
+        let fuse_fits = !fuse.any() | (is_write_of_pair & is_held);
+        let is_plain = m.wire("is_plain", fuse_fits & is_known_psdt(item.entry));
+        // Which blocks a command names.
+        let names = |entry: Signal| {
+            let lba = qword(entry, offset_of!(nvme_spec::SqEntry, cdw10));
+            cat(&[SqEntry::view(entry).nsid, cdw(entry, 12).low(16), lba])
+        };
+        let prp1_of = |entry: Signal| qword(entry, offset_of!(nvme_spec::SqEntry, prp));
+        let pointer_fits = |entry: Signal| is_sgl(entry) | !prp1_of(entry).low(PRP1_ALIGNMENT.trailing_zeros()).any();
+        let first_fits = m.wire("first_fits", {
+            let few = cdw(first, 12).low(16).le(limits::ACWU);
+            few & names(first).eq(names(item.entry)) & is_known_psdt(first) & pointer_fits(first)
+        });
         // Row `n` is at address `n + 1`, the namespace identifier, of which the lowest bits tell all rows apart.
         let row_bits = address_width(NAMESPACES_MAX);
         let write_address = (namespace_index.low(row_bits) + 1).low(row_bits);
@@ -161,6 +204,16 @@ impl Block for Decode {
         );
         let behind = m.wire("behind", lba.zext(65) + blocks.zext(65));
         let is_fast = m.wire("is_fast", is_io & is_named & is_short & is_inside);
+        // What leaves is the Compare of an earlier clock or the entry itself.
+        let leaving = m.wire("leaving", has_first.mux(first, item.entry));
+        let leaves_fast = m.wire("leaves_fast", {
+            let entry_is_fast = paired.mux(pair_is_fast, is_fast & !fuse.any());
+            has_first.mux(is_write_of_pair & is_fast & first_fits, entry_is_fast)
+        });
+        let is_missing = m.wire("is_missing", {
+            let is_alone = (is_compare_of_pair | is_write_of_pair) & !paired;
+            has_first.mux(!is_write_of_pair, is_alone)
+        });
         let may_leave = m.wire("may_leave", judged & command.can_take() & inbox.can_take() & consumed.can_take());
         let is_dead = m.wire("is_dead", bit_at(draining, item.function));
         let thrown_away = m.wire("thrown_away", is_dead | item.error);
@@ -171,8 +224,9 @@ impl Block for Decode {
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
         let moves_data = is_write | is_read | is_compare;
-        let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & prp1_is_aligned);
-        is_io.set(is_known & is_plain & item.sqid.ge(self.config.functions));
+        let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & pointer_fits(item.entry));
+        is_io.set(is_known & is_plain & is_io_queue);
+        has_first.set(is_held);
         is_named.set(is_row & is_attached & is_allowed & has_blocks);
         let blocks_max = |shift: u32| limits::TRANSFER_BYTES_MAX >> shift;
         let is_short_now = is_large.mux(blocks.le(blocks_max(LARGE_LBA_SHIFT)), blocks.le(blocks_max(SMALL_LBA_SHIFT)));
@@ -183,20 +237,35 @@ impl Block for Decode {
 
         // Second clock: it leaves.
         error.set(zero(self.config.functions));
-        when(may_leave, || {
+        let bit_of = |queue: Signal, happens: Signal| one_hot(queue, queues) & happens.repeat(queues);
+        let leaves = m.wire("leaves", may_leave);
+        let entry_leaves = m.wire("entry_leaves", leaves & !has_first);
+        let is_held_back = m.wire("is_held_back", is_compare_of_pair & item.has_next & !paired & !thrown_away);
+        let waits = m.wire("waits", entry_leaves & is_held_back);
+        when(leaves, || judged.set(false));
+        when(leaves & has_first, || {
+            paired.set(!thrown_away & is_write_of_pair);
+            pair_is_fast.set(leaves_fast);
+        });
+        when(entry_leaves, || {
             fetched.take();
-            judged.set(false);
+            paired.set(false);
+        });
+        firsts.write(clock, waits, queue, item.entry);
+        first_functions.write(clock, waits, queue, item.function);
+        when(leaves & !waits, || {
             consumed.offer(Consumed { sqid: item.sqid, dropped: thrown_away });
             let functions = self.config.functions;
             let whose = function_bit(item.function, functions);
+            let view = SqEntry::view(leaving);
             when(thrown_away, || error.set(whose & (!is_dead).repeat(functions)))
-                .else_when(is_fast, || {
+                .else_when(leaves_fast, || {
                     let kinds = [
                         (is_write, Operation::Write),
                         (is_read, Operation::Read),
                         (is_write_zeroes, Operation::WriteZeroes),
                         (is_verify, Operation::Verify),
-                        (is_compare, Operation::Compare),
+                        (is_compare | has_first, Operation::Compare),
                     ];
                     let flush = lit(Operation::Flush.code(), Operation::WIDTH);
                     let operation = kinds.into_iter().fold(flush, |otherwise, (is_it, operation)| {
@@ -216,21 +285,32 @@ impl Block for Decode {
                         sector,
                         large_blocks,
                         bytes: is_flush.mux(lit(0u8, 22), bytes),
-                        fua: cdw(item.entry, 12).bit(FORCE_UNIT_ACCESS.trailing_zeros()),
-                        prp1,
-                        prp2,
+                        fua: cdw(leaving, 12).bit(FORCE_UNIT_ACCESS.trailing_zeros()),
+                        fused: has_first | paired,
+                        sgl: is_sgl(leaving),
+                        prp1: prp1_of(leaving),
+                        prp2: qword(leaving, offset_of!(nvme_spec::SqEntry, prp) + 8),
                     });
                 })
                 .otherwise(|| {
+                    let missing = lit(Status::MISSING_FUSED_COMMAND.raw(), 15);
                     inbox.offer(Inbox {
                         sqid: item.sqid,
                         function: item.function,
-                        failed: lit(0u8, 1),
-                        status: lit(0u8, 15),
-                        entry: item.entry,
+                        failed: is_missing,
+                        status: missing & is_missing.repeat(15),
+                        entry: leaving,
                     });
                 });
         });
+
+        // Between two entries: a Compare whose Write will not come is thrown away.
+        let looks = m.wire("looks", !fetched.valid() & consumed.can_take());
+        let is_gone = !bit_at(running, scanned) | bit_at(draining, first_functions.lookup(scanned));
+        let is_abandoned = m.wire("is_abandoned", looks & bit_at(held, scanned) & is_gone);
+        when(looks, || scanned.set(next_index_in(scanned, lit(queues - 1, self.config.queue_bits()))));
+        when(is_abandoned, || consumed.offer(Consumed { sqid: scanned.zext(8), dropped: lit(1u8, 1) }));
+        held.set((held | bit_of(queue, waits)) & !bit_of(queue, leaves & has_first) & !bit_of(scanned, is_abandoned));
 
         // 5. Outputs
         m.output("host_error", error);

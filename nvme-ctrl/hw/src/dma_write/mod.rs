@@ -40,9 +40,9 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::prp_walk::Place;
 use crate::types::{choose, HostWrite, HostWriteBeat, StorageRead, BEAT_BITS};
 use crate::units::{UnitPlace, Written};
+use crate::walk::Place;
 use crate::Config;
 use rtl_hdl::{address_width, cat, hw_bundle, lit, when, zero, Bits, Block, MemoryStyle, Module, Shape, Signal, Value};
 

@@ -108,6 +108,8 @@ impl Block for Erase {
                 operation: EnumSignal::of(Operation::WriteZeroes),
                 target: EnumSignal::of(Target::Storage),
                 erasure: lit(1u8, 1),
+                fused: lit(0u8, 1),
+                sgl: lit(0u8, 1),
                 lba: lit(0u8, 64),
                 blocks: lit(0u8, 17),
                 sector: at,

@@ -222,6 +222,7 @@ fn random_script(config: Config, seed: Seed, count: usize, blocks_max: u64, faul
         match rng.below(22) {
             0 => script.flush(),
             1 => script.command(Operation::WriteZeroes, blocks, offset(&mut rng), fault),
+            9 => script.compare_and_write([(); 2].map(|()| offset(&mut rng)), fault),
             5 | 7 => script.command(Operation::Compare, blocks, offset(&mut rng), fault),
             3 => script.command(Operation::Verify, blocks, offset(&mut rng), fault),
             n if n % 2 == 0 => script.command(Operation::Read, blocks, offset(&mut rng), fault),

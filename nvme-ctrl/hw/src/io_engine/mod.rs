@@ -22,7 +22,7 @@
 //! ## Theory of operation
 //! ```text
 //!               (1)         (2)            (3)
-//!     command ----> slots ----> prp_walk ----> units
+//!     command ----> slots ------> walk ------> units
 //!                   ^   ^          |           | | ^ ^
 //!                   |   +---(11)---+           | | | |
 //!                   +---------------(10)-------+ | | |
@@ -35,14 +35,14 @@
 //!        |  (8)    |  (9)                                                |
 //!        +---> storage_mux <==> storage port, and buffer ----------------+
 //! ```
-//! 1. A command takes a slot. 2. Its PRPs are walked. 3. It goes on as units of at most 4 KiB.
+//! 1. A command takes a slot. 2. Its PRPs or its SGL are walked. 3. It goes on as units of at most 4 KiB.
 //! 4. The data of a Write is read from the host first. 5. Where the data of a Read goes is noted.
 //! 6. The data of a Read has gone to the host. 7. The data of a Write is here.
 //! 8. Units are started at their target, the storage or the buffer, and the data of Writes follows. Data between these two does not leave the mux.
 //! 9. The data of Reads comes back, from either target.
-//! 10. A unit has ended. 11. The walk of a command has failed. 12. A target says how it ended.
+//! 10. A unit has ended. 11. The walk of a command has ended. 12. A target says how it ended.
 //!
-//! [`latency`](crate::latency) watches what happens to a command: the last unit of it has left `prp_walk` (`walked`), and what `slots` and `units` tell.
+//! [`latency`](crate::latency) watches what happens to a command: the last unit of it has left `walk` (`walked`), and what `slots` and `units` tell.
 //!
 //! ## Timing
 //! See the blocks. No combinational path from any input to any output.
@@ -57,11 +57,11 @@
 use crate::buffer::Buffer;
 use crate::dma_read::DmaRead;
 use crate::dma_write::DmaWrite;
-use crate::prp_walk::PrpWalk;
 use crate::slots::Slots;
 use crate::storage_mux::StorageMux;
 use crate::types::Target;
 use crate::units::Units;
+use crate::walk::Walk;
 use crate::Config;
 use rtl_hdl::{Block, HwEnum, Module};
 
@@ -93,7 +93,7 @@ impl Block for IoEngine {
     fn build(&self, m: &Module) {
         m.clock();
         let slots = m.instance("slots", &Slots::new(self.config));
-        let prp_walk = m.instance("prp_walk", &PrpWalk);
+        let walk = m.instance("walk", &Walk);
         let units = m.instance("units", &Units::new(self.config));
         let dma_read = m.instance("dma_read", &DmaRead::new(self.config));
         let dma_write = m.instance("dma_write", &DmaWrite::new(self.config));
@@ -105,15 +105,15 @@ impl Block for IoEngine {
         m.export(&slots, "transfer", "transfer");
         m.export(&slots, "outcome", "outcome");
         m.export(&slots, "failure", "failure");
-        m.connect(&slots, "job", &prp_walk, "job");
-        m.connect(&prp_walk, "unit", &units, "unit");
-        m.connect(&prp_walk, "walk_failure", &slots, "walk_failure");
+        m.connect(&slots, "job", &walk, "job");
+        m.connect(&walk, "unit", &units, "unit");
+        m.connect(&walk, "walk_end", &slots, "walk_end");
         m.connect(&units, "unit_end", &slots, "unit_end");
         m.output("quiet", slots.port("quiet"));
 
         // What is watched.
         let is_command = slots.port("job_target").eq(Target::Storage.code());
-        m.output("walked", slots.port("job_valid") & prp_walk.port("job_ready") & is_command);
+        m.output("walked", slots.port("job_valid") & walk.port("job_ready") & is_command);
         m.output("walked_slot", slots.port("job_slot"));
         m.output("walked_operation", slots.port("job_operation"));
         for (block, event) in [(&units, "begun"), (&units, "answered"), (&slots, "finished"), (&slots, "reported")] {
@@ -123,8 +123,8 @@ impl Block for IoEngine {
         }
 
         // Host memory.
-        m.export(&prp_walk, "list_read", "list_read");
-        m.export(&prp_walk, "list_beat", "list_beat");
+        m.export(&walk, "list_read", "list_read");
+        m.export(&walk, "list_beat", "list_beat");
         m.export(&dma_read, "data_read", "data_read");
         m.export(&dma_read, "data_beat", "data_beat");
         m.export(&dma_write, "data_write", "data_write");

@@ -215,13 +215,13 @@ fn requests_are_busy_until_they_are_answered() {
         write(bench, port::TRANSFER_PRP1_LOW.offset, 0x1004);
         write(bench, port::TRANSFER_PRP2_HIGH.offset, 3);
         write(bench, port::TRANSFER_LENGTH.offset, limits::BUFFER_BYTES.into());
-        for (direction, operation) in [(0, 1), (1, 2)] {
-            write(bench, port::TRANSFER_START.offset, direction);
+        for (direction, sgl, operation) in [(0, 0, 1), (1, 0, 2), (0, 1, 1), (1, 1, 2)] {
+            write(bench, port::TRANSFER_START.offset, direction | sgl << 1);
             assert_eq!(read(bench, port::TRANSFER_STATE.offset) & 1, 1, "busy");
             bench.run_until(100, |bench| bench.received("transfer").len() == 1);
             let item = &bench.drain_fields("transfer")[0];
-            let fields = ["operation", "target", "bytes", "prp1", "prp2"].map(|name| item.get(name));
-            assert_eq!(fields, [operation, 1, 4096, 0x1004, 3 << 32]);
+            let fields = ["operation", "target", "bytes", "sgl", "prp1", "prp2"].map(|name| item.get(name));
+            assert_eq!(fields, [operation, 1, 4096, sgl, 0x1004, 3 << 32]);
             pulse(bench, &[("transfer_done", 1), ("transfer_status", 0x13)]);
             assert_eq!(read(bench, port::TRANSFER_STATE.offset), 0x13 << 16);
             assert_eq!(read(bench, port::EVENTS.offset), port::events::TRANSFER_DONE.mask());

@@ -467,6 +467,8 @@ impl Block for Mailbox {
                 large_blocks: lit(0u8, 1),
                 bytes: length.zext(22),
                 fua: lit(0u8, 1),
+                fused: lit(0u8, 1),
+                sgl: registers.field(&port::TRANSFER_START, &port::transfer_start::SGL),
                 prp1: cat(&[prp1_high, prp1_low]),
                 prp2: cat(&[prp2_high, prp2_low]),
             });

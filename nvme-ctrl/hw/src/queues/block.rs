@@ -309,6 +309,8 @@ impl Block for Queues {
             function: function_number(sq_identity.now.low(functions)),
             address: m.wire("fetch_address", entry_address(sq_page.now, sq_fetched.now, SQ_ENTRY_LOG2_BYTES.into())),
             count,
+            // A completion queue of two entries has room for one.
+            leaves_some: leaves_some & cq_last.now.gt(1),
         };
         let entry = CqEntry {
             result: finished.result,
@@ -698,6 +700,7 @@ impl Block for Queues {
         m.output("raise", raise);
         m.output("raise_function", raised.function);
         m.output("raise_vector", raised.vector);
+        m.output("running", sq_active);
         m.output("quiet", quiet);
 
         // 6. Properties: the flags of what is in work say what the events say, and what is in work has room where it goes.

@@ -15,6 +15,7 @@
 //! granting, clear,  --->|                      |---> selected_in_flight
 //! weighted, select,     |                      |---> quiet       (a bit of each function)
 //! arbitration_f0, ..    |                      |
+//!                       |                      |---> running     (a bit of each slot, to decode)
 //!                       +----------------------+
 //! ```
 //! ## Theory of operation
@@ -48,7 +49,8 @@
 //! 5. SQHD in a completion counts the entries that `decode` has taken: the host may overwrite exactly those.
 //! 6. `raise` requests the interrupt of a completion in the clock in which the entry is offered. A head doorbell that leaves entries in the queue
 //!    sets `remind`: the interrupt is requested once more.
-//! 7. Firmware stops a submission queue, waits until `selected_in_flight` is 0, and deletes it. From the answer to the stop on, nothing is granted.
+//! 7. Firmware stops a submission queue, waits until `selected_in_flight` is 0, and deletes it. From the answer to the stop on, nothing is granted:
+//!    `running` says which queues may be.
 //! 8. `clear` ends all queues of a function, of which nothing is in flight.
 //!
 //! ## Timing

@@ -1,6 +1,6 @@
 //! The running block.
 
-use super::Slots;
+use super::{Slots, UNIT_COUNT_BITS};
 use crate::testing::{assert_repeats, forgets_at_reset, under_all_stalls, without_stalls, CONFIGS};
 use crate::types::{Operation, StorageStatus, Target};
 use nvme_spec::Status;
@@ -28,8 +28,8 @@ struct Running {
     units: u64,
     operation: Operation,
     status: Status,
-    /// Its walk has failed: its status is final.
-    walk_failed: bool,
+    /// Its walk has ended: nothing else ends more than one unit, and if it failed the status is final.
+    walk_ended: bool,
 }
 
 impl Running {
@@ -46,9 +46,8 @@ fn send_commands(bench: &mut Bench, rng: &mut Rng, cids: std::ops::Range<u64>) -
         let few = 4 * rng.below(15_000);
         let bytes = if operation == Operation::Flush { 0 } else { *rng.pick(&[few, few, few, 0, 4096, 4100, 2 << 20]) };
         let item = bench.random_fields("command", rng).set("cid", cid).set("bytes", bytes);
-        item.set("operation", operation.code())
-            .set("target", u64::from(rng.below(7) == 0))
-            .set("erasure", u64::from(rng.below(9) == 0))
+        let item = item.set("operation", operation.code()).set("target", u64::from(rng.below(7) == 0));
+        item.set("erasure", u64::from(rng.below(9) == 0)).set("fused", 0u8)
     });
     let commands: Vec<Fields> = commands.collect();
     bench.send("command", commands.iter().map(|command| command.clone().words()));
@@ -66,29 +65,40 @@ fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, commands: 
             _ => Operation::VARIANTS[command.get("operation") as usize],
         };
         assert_eq!(job.get("operation"), operation.code());
+        let is_sgl =
+            command.get("sgl") == 1 && matches!(operation, Operation::Write | Operation::Read | Operation::Compare);
         let pieces = bytes.div_ceil(4096).max(1);
-        let units = if operation == Operation::Compare { 2 * pieces } else { pieces };
-        let row = Running { command, units, operation, status: Status::SUCCESS, walk_failed: false };
+        let units = match operation {
+            _ if is_sgl => (1 << UNIT_COUNT_BITS) - 1,
+            Operation::Compare => 2 * pieces,
+            _ => pieces,
+        };
+        assert_eq!((job.get("sgl") == 1, job.get("units")), (is_sgl, units));
+        let row = Running { command, units, operation, status: Status::SUCCESS, walk_ended: false };
         let slot = job.get("slot");
         assert!(running.insert(slot, row).is_none(), "slot {slot} is taken twice");
     }
 }
 
-/// Fails the walk of the command in `slot`, so that `units` of it are not issued.
-fn fail_walk(bench: &mut Bench, slot: u64, row: &mut Running, units: u64, status: Status) {
-    (row.status, row.walk_failed) = (status, true);
+/// Ends the walk of the command in `slot`, so that `units` of it are not issued.
+fn end_walk(bench: &mut Bench, slot: u64, row: &mut Running, units: u64, status: Status) {
+    row.walk_ended = true;
+    if status != Status::SUCCESS {
+        row.status = status;
+    }
     row.units -= units;
-    let item = bench.fields("walk_failure").set("slot", slot).set("units", units).set("status", status.raw());
-    bench.send("walk_failure", [item.words()]);
+    let item = bench.fields("walk_end").set("slot", slot).set("units", units).set("status", status.raw());
+    bench.send("walk_end", [item.words()]);
 }
 
 /// Ends a unit of the command in `slot`, or, rarely, many.
 fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
-    if !row.walk_failed && (rng.below(12) == 0 || row.units > 20) {
-        let any = 1 + rng.below(row.units);
-        let units = *rng.pick(&[row.units, any, row.units - row.units.min(20) / 2]);
-        let status = Status::from_raw(1 + rng.below((1 << 15) - 1) as u16);
-        return fail_walk(bench, slot, row, units, status);
+    if !row.walk_ended && (rng.below(12) == 0 || row.units > 20) {
+        let few = row.units - row.units.min(20) / 2;
+        let any = if row.units > 512 { few } else { 1 + rng.below(row.units) };
+        let units = *rng.pick(&[row.units, any, few]);
+        let failure = Status::from_raw(1 + rng.below((1 << 15) - 1) as u16);
+        return end_walk(bench, slot, row, units, *rng.pick(&[failure, Status::SUCCESS]));
     }
     let host_error = rng.below(20) == 0;
     let storage = match rng.below(10) {
@@ -138,7 +148,7 @@ fn every_command_has_one_outcome_with_its_first_error() {
                 assert!(running.keys().all(|slot| *slot < config.slots.into()), "there are fewer slots");
                 let slots: Vec<u64> = running.keys().copied().collect();
                 // One end at a time, so that the order of both streams is that of the bench.
-                let idle = bench.pending("unit_end") == 0 && bench.pending("walk_failure") == 0;
+                let idle = bench.pending("unit_end") == 0 && bench.pending("walk_end") == 0;
                 if idle && !slots.is_empty() && rng.percent(80) {
                     let slot = *rng.pick(&slots);
                     let row = running.get_mut(&slot).expect("it is running");
@@ -169,6 +179,64 @@ fn every_command_has_one_outcome_with_its_first_error() {
     }
 }
 
+/// A Write that is fused with a Compare waits for that, and ends with it if it fails; so does everything behind it.
+#[test]
+fn a_fused_write_follows_its_compare() {
+    for config in CONFIGS {
+        under_all_stalls(&Slots::new(config), |bench, rng| {
+            let count = 60;
+            let command = |bench: &Bench, cid: u64, operation: Operation, fused: bool| {
+                let item = bench.fields("command").set("cid", cid).set("operation", operation.code());
+                item.set("bytes", 512u64).set("fused", fused).words()
+            };
+            for cid in (0..count).map(|pair| 3 * pair) {
+                let kinds = [(Operation::Compare, true), (Operation::Write, true), (Operation::Read, false)];
+                let items: Vec<_> =
+                    (cid..).zip(kinds).map(|(cid, (operation, fused))| command(bench, cid, operation, fused)).collect();
+                bench.send("command", items);
+            }
+            for pair in 0..count {
+                let job = |bench: &mut Bench| {
+                    bench.run_until(200, |bench| !bench.received("job").is_empty());
+                    let mut jobs = bench.drain_fields("job");
+                    assert_eq!(jobs.len(), 1, "one at a time");
+                    jobs.remove(0)
+                };
+                let end = |bench: &mut Bench, job: &Fields, differs: bool| {
+                    let item = bench.fields("unit_end").set("slot", job.get("slot")).set("differs", differs);
+                    bench.send("unit_end", [item.words()]);
+                };
+                let compare = job(bench);
+                assert_eq!(compare.get("operation"), Operation::Compare.code());
+                bench.run(rng.below(30));
+                end(bench, &compare, false);
+                bench.run(10);
+                assert!(bench.received("job").is_empty(), "its other unit is still under way");
+                let differs = rng.bool();
+                end(bench, &compare, differs);
+                if !differs {
+                    let write = job(bench);
+                    assert_eq!(write.get("operation"), Operation::Write.code());
+                    end(bench, &write, false);
+                }
+                let read = job(bench);
+                assert_eq!(read.get("operation"), Operation::Read.code());
+                end(bench, &read, false);
+                let ends = |bench: &Bench| bench.received("outcome").len() + bench.received("failure").len();
+                bench.run_until(200, |bench| ends(bench) == 3);
+                let statuses = |bench: &mut Bench, stream: &str| -> Vec<_> {
+                    let ends = bench.drain_fields(stream);
+                    ends.iter().map(|end| (end.get("cid"), Status::from_raw(end.get("status") as u16))).collect()
+                };
+                let failures = [Status::COMPARE_FAILURE, Status::FAILED_FUSED_COMMAND];
+                let failed = if differs { (3 * pair..).zip(failures).collect() } else { vec![] };
+                assert_eq!(statuses(bench, "failure"), failed);
+                assert!(statuses(bench, "outcome").iter().all(|(_, status)| status.is_success()));
+            }
+        });
+    }
+}
+
 /// Failures that nobody takes do not hold up what is well.
 #[test]
 fn failures_wait_alone() {
@@ -186,7 +254,7 @@ fn failures_wait_alone() {
                     failed += u32::from(fails);
                     let status = if fails { Status::INVALID_PRP_OFFSET } else { Status::SUCCESS };
                     let units = row.units;
-                    fail_walk(bench, slot, &mut row, units, status);
+                    end_walk(bench, slot, &mut row, units, status);
                 }
                 bench.clock();
                 good += bench.drain("outcome").len() as u32;
@@ -210,10 +278,10 @@ fn an_end_on_its_way_is_forgotten_at_a_reset() {
                 bench.send("command", [bench.fields("command").words()]);
                 bench.run_until(20, |bench| !bench.received("job").is_empty());
                 let slot = bench.drain_fields("job")[0].get("slot");
-                let end = bench.fields("walk_failure").set("slot", slot).set("units", 1u8).set("status", clocks % 2);
-                bench.send("walk_failure", [end.words()]);
+                let end = bench.fields("walk_end").set("slot", slot).set("units", 1u8).set("status", clocks % 2);
+                bench.send("walk_end", [end.words()]);
                 bench.run(clocks);
-                bench.clear("walk_failure");
+                bench.clear("walk_end");
                 bench.reset(1);
                 // It may have come before.
                 bench.drain("outcome");
@@ -230,6 +298,6 @@ fn a_reset_in_any_clock_leaves_nothing() {
     for config in CONFIGS {
         // These belong to pulses.
         let ignored = ["finished_slot", "reported_slot"];
-        forgets_at_reset(&Slots::new(config), &["unit_end", "walk_failure"], &ignored);
+        forgets_at_reset(&Slots::new(config), &["unit_end", "walk_end"], &ignored);
     }
 }

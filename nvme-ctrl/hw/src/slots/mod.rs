@@ -5,22 +5,25 @@
 //! ## Symbol
 //! ```text
 //!                   +--- slots ---+
-//!        command ->-|             |->- job       to prp_walk
+//!        command ->-|             |->- job       to walk
 //!       transfer ->-|             |
 //!       unit_end ->-|             |->- outcome   status 0, and everything of firmware
-//!   walk_failure ->-|             |->- failure   any other status
+//!       walk_end ->-|             |->- failure   any other status
 //!                   |             |--> quiet
 //!                   |             |--> finished, reported, .._slot   to latency
 //!                   +-------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command, or a transfer of firmware, takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units follows from its length.
-//! 2. Every unit ends once, by `unit_end`; or `walk_failure` ends all units that will never be issued. Both count `left` down.
+//! 1. A command, or a transfer of firmware, takes a free slot and goes on as a [`Job`] that carries the slot's number. The number of its units
+//!    follows from its length; of an SGL it is more than there can be, since only the walk finds out.
+//! 2. Every unit ends once, by `unit_end`; or `walk_end` ends all units that will never be issued. Both count `left` down.
 //! 3. The first error of a unit is kept. An error of the walk wins over it: it is the same whenever the command is tried, and does not
 //!    depend on what the units met first.
 //! 4. When `left` reaches zero the outcome is sent, and the slot's number goes into the FIFO `free`. An outcome that cannot be sent yet waits in one
 //!    of two FIFOs, which have room for all slots.
-//! 5. Slots that were never used since the reset are counted up; then those come back that are free again.
+//! 5. While the Compare of a Compare and Write is under way no other command is accepted, so its Write is the next one. If the Compare failed the
+//!    Write ends as a command whose walk failed, and is never a job. Nothing comes between the two: see [`units`](crate::units), "Sequences".
+//! 6. Slots that were never used since the reset are counted up; then those come back that are free again.
 //!
 //! `finished` tells of each outcome of the first stream that all units have ended, and `reported` that it leaves; then its slot is free.
 //!
@@ -31,7 +34,7 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `slots - 1` commands at once, and a transfer of firmware. A command without data has one unit.
+//! `slots - 1` commands at once, and a transfer of firmware. A command without data has one unit. Commands wait behind a Compare and Write.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -66,8 +69,12 @@ hw_bundle! {
         pub large_blocks: Bits<1>,
         /// As in the command.
         pub bytes: Bits<22>,
+        /// How many units it has; of an SGL, more than it can have.
+        pub units: Bits<20>,
         /// As in the command.
         pub fua: Bits<1>,
+        /// As in the command; 0 if no data moves.
+        pub sgl: Bits<1>,
         /// As in the command.
         pub prp1: Bits<64>,
         /// As in the command.
@@ -90,13 +97,13 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// The walk of a command's PRPs failed.
-    pub struct WalkFailure {
+    /// The walk of a command has ended: always of an SGL, and of PRPs if it failed.
+    pub struct WalkEnd {
         /// The slot of the command.
         pub slot: Bits<8>,
         /// Number of units that will not be issued.
-        pub units: Bits<11>,
-        /// Status Field.
+        pub units: Bits<20>,
+        /// Status Field; 0 if the walk did not fail.
         pub status: Bits<15>,
     }
 }
@@ -107,7 +114,7 @@ hw_bundle! {
         operation: Operation,
         target: Target,
         erasure: Bits<1>,
-        units: Bits<11>,
+        units: Bits<20>,
     }
 }
 
@@ -126,8 +133,9 @@ hw_bundle! {
     }
 }
 
-/// Width of a number of units.
-const UNITS_BITS: u32 = 11;
+/// Width of a number of units. An SGL may scatter every dword: 2^19 pieces, and a unit for each of the 2^12 logical blocks that they make.
+pub(crate) const UNIT_COUNT_BITS: u32 = 20;
+
 /// Width of the status field.
 const STATUS_BITS: u32 = 15;
 
@@ -162,7 +170,7 @@ impl Block for Slots {
         let command = m.stream_in::<Command>("command");
         let transfer = Held::new::<Command>(m, clock, "transfer");
         let unit_end = m.stream_in::<UnitEnd>("unit_end");
-        let walk_failure = m.stream_in::<WalkFailure>("walk_failure");
+        let walk_end = m.stream_in::<WalkEnd>("walk_end");
         let job = m.stream_out_single::<Job>("job");
         let outcome = m.stream_out_single::<Outcome>("outcome");
         let failure = m.stream_out_single::<Outcome>("failure");
@@ -177,11 +185,11 @@ impl Block for Slots {
         let free_found = m.reg("free_found", clock, false);
         let kinds = m.memory("kinds", Kind::WIDTH, slots, MemoryStyle::Distributed);
         let identities = m.memory("identities", Identity::WIDTH, slots, MemoryStyle::Distributed);
-        let lefts = m.memory("lefts", UNITS_BITS, slots, MemoryStyle::Distributed);
+        let lefts = m.memory("lefts", UNIT_COUNT_BITS, slots, MemoryStyle::Distributed);
         // The status, and in the highest bit whether it is an error.
         let statuses = m.memory("statuses", STATUS_BITS + 1, slots, MemoryStyle::Distributed);
-        let failed_walk_held = m.reg("failed_walk_held", clock, false);
-        let failed_walk = m.reg_as::<WalkFailure>("failed_walk", clock);
+        let ended_walk_held = m.reg("ended_walk_held", clock, false);
+        let ended_walk = m.reg_as::<WalkEnd>("ended_walk", clock);
         // A command all of whose units have ended.
         let done = m.reg("done", clock, false);
         let done_slot = m.reg_without_reset("done_slot", clock, slot_bits);
@@ -190,39 +198,53 @@ impl Block for Slots {
         let good = fifo_bits(m, "good", slot_bits, slots);
         let failed = fifo_bits(m, "failed", slot_bits, slots);
         let at_rest = m.reg("at_rest", clock, true);
+        // The Compare of a Compare and Write: it is under way, its slot, and how it ended.
+        let comparing = m.reg("comparing", clock, false);
+        let compare_slot = m.reg_without_reset("compare_slot", clock, slot_bits);
+        let compare_failed = m.reg("compare_failed", clock, false);
+        // Its Write must end, and has not been counted yet.
+        let refused = m.reg("refused", clock, false);
+        let refused_slot = m.reg_without_reset("refused_slot", clock, slot_bits);
+        let refused_units = m.reg_without_reset("refused_units", clock, UNIT_COUNT_BITS);
 
         // 3. Conditions
         let accept = m.wire("accept", free_found & job.can_take());
         // Firmware's transfers are rare, and go first. One slot is left to them: failed commands keep theirs until firmware takes them, which may be
         // waiting for its transfer.
-        when(accept & !transfer.full & in_use.lt(slots - 1), || command.take());
+        when(accept & !transfer.full & in_use.lt(slots - 1) & !comparing & !refused, || command.take());
         when(accept & transfer.full, || transfer.consume());
-        when(!failed_walk_held, || {
+        when(!ended_walk_held, || {
             unit_end.take();
-            walk_failure.take();
+            walk_end.take();
         });
         let accepted = m.wire("accepted", command.taken() | (accept & transfer.full));
         let new = m.wire("new", Command::unpack(transfer.full.mux(transfer.item.pack(), command.payload().pack())));
         let no_data = m.wire("no_data", new.bytes.eq(0));
         let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
-        let new_units = no_data.mux(lit(1u8, UNITS_BITS), units_of(new.bytes, new.operation.is(Operation::Compare)));
+        let moves_data = is_one_of(new.operation, &[Operation::Write, Operation::Read, Operation::Compare]) & !no_data;
+        let is_sgl = m.wire("is_sgl", new.sgl & moves_data);
+        let data_units = units_of(new.bytes, new.operation.is(Operation::Compare));
+        let counted_units = no_data.mux(lit(1u8, UNIT_COUNT_BITS), data_units.zext(UNIT_COUNT_BITS));
+        let new_units = m.wire("new_units", counted_units | is_sgl.repeat(UNIT_COUNT_BITS));
 
-        // The end that is counted in this clock: a held failure of a walk, else what comes from `units`.
-        let ended = m.wire("ended", failed_walk_held | unit_end.taken());
+        // The end that is counted in this clock: a held end of a walk, else what comes from `units`.
+        let ended = m.wire("ended", ended_walk_held | unit_end.taken());
         let end = unit_end.payload();
-        let ended_slot = m.wire("ended_slot", failed_walk_held.mux(failed_walk.slot, end.slot).low(slot_bits));
+        let ended_slot = m.wire("ended_slot", ended_walk_held.mux(ended_walk.slot, end.slot).low(slot_bits));
         let kind = m.wire("kind", Kind::unpack(kinds.lookup(ended_slot)));
         let ended_start = m.wire("ended_start", started.lookup(ended_slot));
         let first_end = m.wire("first_end", ended_start ^ ended_once.lookup(ended_slot));
         let left = m.wire("left", first_end.mux(kind.units, lefts.lookup(ended_slot)));
-        let ended_units = m.wire("ended_units", failed_walk_held.mux(failed_walk.units, lit(1u8, UNITS_BITS)));
+        let ended_units = m.wire("ended_units", ended_walk_held.mux(ended_walk.units, lit(1u8, UNIT_COUNT_BITS)));
         let kept = m.wire("kept", statuses.lookup(ended_slot));
         let has_failed = m.wire("has_failed", !first_end & kept.bit(STATUS_BITS));
         let end_status = m.wire("end_status", status_of(end, kind.operation));
         let end_fails = m.wire("end_fails", end.host_error | end.differs | !end.status.is(StorageStatus::Good));
         let unit_status = m.wire("unit_status", has_failed.mux(kept.low(STATUS_BITS), end_status));
-        let status_after = m.wire("status_after", failed_walk_held.mux(failed_walk.status, unit_status));
-        let fails = m.wire("fails", failed_walk_held.mux(failed_walk.status.any(), has_failed | end_fails));
+        let walk_fails = m.wire("walk_fails", ended_walk.status.any());
+        let after_walk = walk_fails.mux(ended_walk.status, kept.low(STATUS_BITS) & has_failed.repeat(STATUS_BITS));
+        let status_after = m.wire("status_after", ended_walk_held.mux(after_walk, unit_status));
+        let fails = m.wire("fails", has_failed | ended_walk_held.mux(walk_fails, end_fails));
         let over = m.wire("over", ended & left.eq(ended_units));
         let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage) & !kind.erasure);
 
@@ -275,8 +297,29 @@ impl Block for Slots {
         when(accepted & !freed, || in_use.set(in_use + 1));
         when(freed & !accepted, || in_use.set(in_use - 1));
 
-        failed_walk_held.set(walk_failure.taken());
-        when(walk_failure.taken(), || failed_walk.set(walk_failure.payload()));
+        ended_walk_held.set(walk_end.taken());
+        when(walk_end.taken(), || ended_walk.set(walk_end.payload()));
+        let begins_pair = m.wire("begins_pair", command.taken() & new.fused & new.operation.is(Operation::Compare));
+        let is_refused = m.wire("is_refused", command.taken() & new.fused & !begins_pair & compare_failed);
+        when(begins_pair, || {
+            comparing.set(true);
+            compare_slot.set(free_slot);
+        });
+        when(comparing & over & ended_slot.eq(compare_slot), || {
+            comparing.set(false);
+            compare_failed.set(fails);
+        });
+        when(is_refused, || {
+            refused.set(true);
+            refused_slot.set(free_slot);
+            refused_units.set(new_units);
+        });
+        when(refused & !ended_walk_held & !walk_end.taken(), || {
+            refused.set(false);
+            ended_walk_held.set(true);
+            let status = lit(Status::FAILED_FUSED_COMMAND.raw(), STATUS_BITS);
+            ended_walk.set(WalkEnd { slot: refused_slot.zext(8), units: refused_units, status });
+        });
         done.set(over);
         done_slot.set(ended_slot);
         done_failed.set(is_failure);
@@ -287,7 +330,7 @@ impl Block for Slots {
         at_rest.set(!in_use.any() & !command.valid() & !transfer.full & outcome.can_take() & failure.can_take());
 
         // 5. Outputs
-        when(accepted, || {
+        when(accepted & !is_refused, || {
             job.offer(Job {
                 slot: free_slot.zext(8),
                 function: new.function,
@@ -297,7 +340,9 @@ impl Block for Slots {
                 sector: new.sector,
                 large_blocks: new.large_blocks,
                 bytes: new.bytes,
+                units: new_units,
                 fua: new.fua,
+                sgl: is_sgl,
                 prp1: new.prp1,
                 prp2: new.prp2,
             });
@@ -325,10 +370,10 @@ impl Block for Slots {
 }
 
 /// Into how many units `bytes` are cut; a Compare has two for each piece.
-pub(crate) fn units_of(bytes: Signal, is_compare: Signal) -> Signal {
+fn units_of(bytes: Signal, is_compare: Signal) -> Signal {
     let shift = UNIT_BYTES.trailing_zeros();
     let pieces = (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width());
-    is_compare.mux(cat(&[pieces, lit(0u8, 1)]), pieces.zext(UNITS_BITS))
+    is_compare.mux(cat(&[pieces, lit(0u8, 1)]), pieces.zext(pieces.width() + 1))
 }
 
 /// The status of a command of this operation whose unit ended so.

@@ -19,7 +19,7 @@ fn entries_are_delivered_once_and_in_the_order_of_the_grants() {
             let fetches = config.fetches as usize;
             let places = (2 * fetches).max(16) as u64;
             let mut grants: VecDeque<Fields> = VecDeque::new();
-            let mut expected: VecDeque<(u64, u64, u64)> = VecDeque::new();
+            let mut expected: VecDeque<(u64, u64, u64, bool)> = VecDeque::new();
             let mut reads: Vec<(Fields, u64)> = Vec::new();
             // Many at once, then one now and then, then many again: all tags and places are still there.
             for (count, percent) in [(40, 100), (60, 4), (40, 100)] {
@@ -32,7 +32,10 @@ fn entries_are_delivered_once_and_in_the_order_of_the_grants() {
                         let grant = bench.random_fields("grant", rng).set("address", address).set("count", count);
                         bench.send("grant", [grant.clone().words()]);
                         let [sqid, function] = ["sqid", "function"].map(|field| grant.get(field));
-                        expected.extend((0..count).map(|entry| (sqid, function, address + 64 * entry)));
+                        let more = grant.get("leaves_some") == 1;
+                        expected.extend(
+                            (0..count).map(|entry| (sqid, function, address + 64 * entry, more || entry + 1 < count)),
+                        );
                         grants.push_back(grant);
                     }
                     for read in bench.drain_fields("read") {
@@ -57,10 +60,11 @@ fn entries_are_delivered_once_and_in_the_order_of_the_grants() {
                         }
                     }
                     for fetched in bench.drain_fields("fetched") {
-                        let (sqid, function, address) = expected.pop_front().expect("no more than was granted");
+                        let (sqid, function, address, has_next) =
+                            expected.pop_front().expect("no more than was granted");
                         let (data, error) = line(address);
                         assert_eq!([fetched.get("sqid"), fetched.get("function")], [sqid, function]);
-                        assert_eq!(fetched.get("error") == 1, error);
+                        assert_eq!((fetched.get("error") == 1, fetched.get("has_next") == 1), (error, has_next));
                         assert_eq!(fetched.get_words("entry"), data);
                     }
                     bench.clock();

@@ -13,7 +13,8 @@
 //! 1. Each grant takes the next tag, and becomes one read of as many beats as it has entries: a beat is an entry.
 //! 2. It takes as many places of the ring `entries`, so beats are always taken, also when those of different tags alternate.
 //! 3. `arrived` has a bit for each place. Places are delivered in order as they arrive; the last one of a grant frees its tag.
-//! 4. An entry that could not be read is delivered with `error`.
+//! 4. `has_next` of an entry says that another one of its queue comes: of this grant, or of a later one.
+//! 5. An entry that could not be read is delivered with `error`.
 //!
 //! ## Timing
 //! From grant to read 1 clock; from beat to entry 1 clock; one entry every second clock.
@@ -76,7 +77,7 @@ impl Block for SqFetch {
         let oldest_place = m.reg("oldest_place", clock, zero(place_bits));
         let places_used = m.reg("places_used", clock, zero(place_bits + 1));
         let arrived = m.reg("arrived", clock, zero(places));
-        let grants = m.memory("grants", 8 + 8, tags, MemoryStyle::Distributed);
+        let grants = m.memory("grants", 8 + 8 + 1, tags, MemoryStyle::Distributed);
         // Where the first beat of a tag goes, and the one after the last that has come.
         let first_places = m.memory("first_places", place_bits, tags, MemoryStyle::Distributed);
         let later_places = m.memory("later_places", place_bits, tags, MemoryStyle::Distributed);
@@ -90,7 +91,7 @@ impl Block for SqFetch {
         let may_issue = m.wire("may_issue", has_room & read.can_take());
         let issue = m.wire("issue", may_issue & grant.valid());
         let oldest = m.wire("oldest", grants.lookup(oldest_tag));
-        let (sqid, function) = (oldest.bits(0..8), oldest.bits(8..16));
+        let (sqid, function, leaves_some) = (oldest.bits(0..8), oldest.bits(8..16), oldest.bit(16));
         let beat_tag = m.wire("beat_tag", beat.payload().id.low(tag_bits));
         let has_begun = m.wire("has_begun", bit_at(begun, beat_tag));
         let place = m.wire("place", has_begun.mux(later_places.lookup(beat_tag), first_places.lookup(beat_tag)));
@@ -98,7 +99,8 @@ impl Block for SqFetch {
         // The oldest entry may come in this clock.
         let passes = m.wire("passes", beat.valid() & place.eq(oldest_place));
         let deliver = m.wire("deliver", (bit_at(arrived, oldest_place) | passes) & fetched.can_take());
-        let ends = m.wire("ends", deliver & passes.mux(beat.payload().last, ends_grant.lookup(oldest_place)));
+        let is_last = m.wire("is_last", passes.mux(beat.payload().last, ends_grant.lookup(oldest_place)));
+        let ends = m.wire("ends", deliver & is_last);
 
         // 4. Next state
         when(may_issue, || grant.take());
@@ -114,7 +116,7 @@ impl Block for SqFetch {
             next_tag.set(next_tag + 1);
             next_place.set(next_place + granted.count.zext(place_bits));
         });
-        grants.write(clock, issue, next_tag, cat(&[granted.function, granted.sqid]));
+        grants.write(clock, issue, next_tag, cat(&[granted.leaves_some, granted.function, granted.sqid]));
         first_places.write(clock, issue, next_tag, next_place);
 
         beat.take();
@@ -127,7 +129,8 @@ impl Block for SqFetch {
 
         let entry = passes.mux(cat(&[received.error, received.data]), entries.lookup(oldest_place));
         when(deliver, || {
-            fetched.offer(Fetched { sqid, function, error: entry.bit(512), entry: entry.low(512) });
+            let has_next = !is_last | leaves_some;
+            fetched.offer(Fetched { sqid, function, error: entry.bit(512), has_next, entry: entry.low(512) });
             oldest_place.set(oldest_place + 1);
         });
         when(ends, || oldest_tag.set(oldest_tag + 1));

@@ -28,8 +28,8 @@
 //! Combinational.
 //!
 //! ## Limits
-//! An item that is not taken holds up those behind it, also for the other target. Neither target may make one wait for the other. Nothing but the unit that
-//! they are of may be in flight while `loads` or `stores` is set: see [`units`](crate::units), "Sequences".
+//! An item that is not taken holds up those behind it, also for the other target. Neither target may make one wait for the other. Nothing but the
+//! unit that they are of may be in flight while `loads` or `stores` is set: see [`units`](crate::units), "Sequences".
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]

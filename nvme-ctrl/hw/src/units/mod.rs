@@ -16,8 +16,8 @@
 //! ```
 //! ## Theory of operation
 //! 1. A unit takes a free tag, and its description goes into `rows`.
-//! 2. A Read is announced to `dma_write` and started at once. What moves no data is started at once. A Write is given to `dma_read`, and started when that
-//!    says, by `arrived`, that its data has begun to come. `data_error` says that some of it could not be read.
+//! 2. A Read is announced to `dma_write` and started at once. What moves no data is started at once. A Write is given to `dma_read`, and started
+//!    when that says, by `arrived`, that its data has begun to come. `data_error` says that some of it could not be read.
 //! 3. A unit has ended when its target has said how (`done`) and its data has moved (`moved`): for a Read, when `dma_write` has handed
 //!    the last of it to the host port. So a completion that follows cannot overtake the data. If the target refused a Read there is no data.
 //!    The data of a Load or of a Compare has moved when the buffer says so (`loaded`).
@@ -37,16 +37,19 @@
 //! | gathered for the storage | Writes to the bounce, each `at` its dword | Store |
 //! | scattered from the storage | Load | Reads of the bounce, each `at` its dword |
 //!
-//! 1. The first unit of the first half has the turn Begin, its others have Join, and all units of the second half have Finish. Every other unit is Free.
-//! 2. A unit is issued when nothing is in flight, or, unless it is a Begin, when its turn is that of the unit that was issued last (Join after Begin).
+//! 1. The first unit of the first half has the turn Begin, its others have Join, and all units of the second half have Finish. Every other unit is
+//!    Free.
+//! 2. A unit is issued when nothing is in flight, or, unless it is a Begin, when its turn is that of the unit that was issued last (Join after
+//!    Begin).
 //! 3. Units of one half run in any order. A sequence that cannot go on may end after any unit.
-//! 4. `spoilt` is set by every error of the host or the storage, and cleared by the next Begin. So if anything of the first half went wrong, a Store leaves its
-//!    blocks as they are, and a Read of the bounce gives the host nothing. The unit that failed says how; those that follow end as if all were well.
+//! 4. `spoilt` is set by every error of the host or the storage, and cleared by the next Begin. So if anything of the first half went wrong, a
+//!    Store leaves its blocks as they are, and a Read of the bounce gives the host nothing. The unit that failed says how; those that follow end as
+//!    if all were well.
 //! 5. A Load, Store or Compare is alone in its half: `loads`, `compares` and `stores` tell where data goes by the unit that was issued last.
 //!
 //! ## Timing
-//! A unit every second clock. `unit_end` follows the last event by two clocks, or by three if others end too. `unit_ready` follows the turn of the unit that
-//! is offered; no other combinational path leads from an input to an output.
+//! A unit every second clock. `unit_end` follows the last event by two clocks, or by three if others end too. `unit_ready` follows the turn of the
+//! unit that is offered; no other combinational path leads from an input to an output.
 //!
 //! ## Limits
 //! `units` at once. Writes are started in the order in which their data has arrived, which is the order of the data from `dma_read`.
@@ -55,9 +58,9 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::prp_walk::{Place, Unit};
 use crate::slots::UnitEnd;
 use crate::types::{choose, is_one_of, Operation, StorageCommand, StorageDone, StorageStatus, Target};
+use crate::walk::{Place, Unit};
 use crate::{
     held::{bit_at, Held},
     Config,

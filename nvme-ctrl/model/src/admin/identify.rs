@@ -4,11 +4,12 @@ use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, padded, vwc, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
-    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, IDENTIFY_BYTES, MODEL_NUMBER, NMIC_SHARED, NQN_UUID_PREFIX,
-    NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID,
+    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, MODEL_NUMBER,
+    NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT,
+    PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
-    ABORTS, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
+    ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
 };
 use nvme_spec::sanitize::capabilities;
 use nvme_spec::{regs, SqEntry, Status};
@@ -144,11 +145,14 @@ impl Controller {
         data.nn = subsystem.highest_nsid().into();
         data.mnan = subsystem.highest_nsid().into();
         data.oncs = (oncs::ALL | if self.config.can_erase { oncs::DATASET_MANAGEMENT } else { 0 }).into();
+        data.fuses = FUSES_COMPARE_AND_WRITE.into();
+        data.acwu = ACWU.into();
         data.oacs = (oacs::FORMAT | oacs::FIRMWARE).into();
         data.oaes = NOTICES.into();
         data.ctratt = CTRATT_LONG_HOST_IDENTIFIER.into();
         data.nvscc = NVSCC_USUAL_LAYOUT;
         data.nwpc = NWPC_WRITE_PROTECT;
+        data.sgls = SGLS.into();
         data.vwc = vwc::FLUSH_ALL;
         if self.config.is_managed {
             data.oacs = (data.oacs.get() | oacs::NAMESPACE_MANAGEMENT).into();

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use nvme_spec::feature::notice;
 use nvme_spec::limits::PAGE_BYTES;
 use nvme_spec::opcode::admin;
-use nvme_spec::{sanitize, SqEntry, Status};
+use nvme_spec::{sanitize, DataPointer, SqEntry, Status};
 
 use self::events::Events;
 use self::features::Features;
@@ -21,7 +21,7 @@ use self::logs::Logs;
 use crate::controller::Controller;
 use crate::frames::Frames;
 use crate::host::{HostError, HostPort};
-use crate::prp::walk;
+use crate::io::walk;
 use crate::subsystem::Notice;
 
 /// What becomes of an admin command.
@@ -168,10 +168,9 @@ impl Controller {
         Ok(u32::from(!self.abort(queue, cid)))
     }
 
-    /// Writes the data of an admin command to its PRPs.
+    /// Writes the data of a command to where it is wanted.
     pub(crate) fn send(&self, entry: &SqEntry, data: &[u8], host: &mut dyn HostPort) -> Result<(), Status> {
-        let prp = [entry.prp[0].get(), entry.prp[1].get()];
-        let segments = walk(host, self.function, prp, data.len() as u64)?;
+        let segments = walk(host, self.function, DataPointer::of(entry)?, data.len() as u64)?;
         let mut rest = data;
         for segment in segments {
             let (part, later) = rest.split_at(segment.bytes as usize);

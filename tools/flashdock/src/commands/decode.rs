@@ -4,6 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{self, Align, Paint, Table};
 use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::reg::Reg;
+use nvme_spec::sgl::PSDT_SGL;
 use nvme_spec::status::status_code_type;
 use nvme_spec::{decode_io, firmware_port, is_fast_path, opcode, regs};
 use nvme_spec::{CqEntry, FrameCommand, Limits, NamespaceInfo, SqEntry, Status};
@@ -278,14 +279,21 @@ fn sqe(bytes: &[u8; 64], is_admin: bool) -> Decoded {
     let name = opcode::name(entry.opcode, is_admin).unwrap_or("not a command of this controller");
     line("0", "OPC", entry.opcode.into(), name);
     line("1", "FUSE", entry.fuse().into(), "Bits 1:0: fused operation; 0 for a normal command.");
-    line("1", "PSDT", entry.psdt().into(), "Bits 7:6: 0 for PRPs.");
+    line("1", "PSDT", entry.psdt().into(), "Bits 7:6: 0 for PRPs, 1 for an SGL.");
     line("2", "CID", entry.cid.get().into(), "Command Identifier.");
     line("4", "NSID", entry.nsid.get().into(), "Namespace Identifier.");
     line("8", "CDW2", entry.cdw2[0].get().into(), "");
     line("12", "CDW3", entry.cdw2[1].get().into(), "");
     line("16", "MPTR", entry.mptr.get(), "Metadata Pointer.");
-    line("24", "PRP1", entry.prp[0].get(), "");
-    line("32", "PRP2", entry.prp[1].get(), "");
+    let [low, high] = entry.prp.map(|half| half.get());
+    if entry.psdt() == PSDT_SGL {
+        line("24", "SGL1.ADDR", low, "");
+        line("32", "SGL1.LEN", high & 0xFFFF_FFFF, "Bytes of the data block or of the segment.");
+        line("39", "SGL1.ID", high >> 56, "00h: data block; 20h: segment; 30h: last segment.");
+    } else {
+        line("24", "PRP1", low, "");
+        line("32", "PRP2", high, "");
+    }
     for number in 10..16 {
         line(&(number * 4).to_string(), &format!("CDW{number}"), entry.cdw(number).into(), "");
     }

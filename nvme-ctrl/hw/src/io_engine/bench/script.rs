@@ -47,6 +47,8 @@ pub(crate) struct Scripted {
     pub prp1: u64,
     pub prp2: u64,
     pub pages: Vec<u64>,
+    /// A Compare, or the Write behind it.
+    pub fused: bool,
     pub status: Status,
 }
 
@@ -126,6 +128,7 @@ impl Script {
             prp1,
             prp2,
             pages: vec![],
+            fused: false,
             status,
         });
     }
@@ -219,12 +222,24 @@ impl Script {
         self.push(operation, lba, blocks, prp1, prp2, pages, status);
     }
 
+    /// Adds a Compare and Write of one block; the fault is that of the Compare.
+    pub fn compare_and_write(&mut self, offsets: [u64; 2], fault: Fault) {
+        self.command(Operation::Compare, 1, offsets[0], fault);
+        self.command(Operation::Write, 1, offsets[1], Fault::None);
+        let [.., compare, write] = &mut self.commands[..] else { unreachable!("two were added") };
+        (compare.fused, write.fused, write.lba) = (true, true, compare.lba);
+        if compare.status != Status::SUCCESS {
+            write.status = Status::FAILED_FUSED_COMMAND;
+        }
+    }
+
     /// Adds a transfer between firmware's buffer and `bytes` bytes at `offset` in a page.
     pub fn transfer(&mut self, operation: Operation, bytes: u64, offset: u64) {
         let pages: Vec<u64> = (0..(offset + bytes).div_ceil(PAGE)).map(|_| self.page()).collect();
         let prp2 = pages.get(1).copied().unwrap_or_else(|| self.rng.next_u64());
         let (prp1, target, status) = (pages[0] + offset, Target::Buffer, Status::SUCCESS);
-        self.commands.push(Scripted { operation, target, lba: 0, blocks: 0, bytes, prp1, prp2, pages, status });
+        let fused = false;
+        self.commands.push(Scripted { operation, target, lba: 0, blocks: 0, bytes, prp1, prp2, pages, fused, status });
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -239,7 +254,8 @@ impl Script {
         status: Status,
     ) {
         let (bytes, target) = (blocks * u64::from(self.config.lba_bytes), Target::Storage);
-        self.commands.push(Scripted { operation, target, lba, blocks, bytes, prp1, prp2, pages, status });
+        let fused = false;
+        self.commands.push(Scripted { operation, target, lba, blocks, bytes, prp1, prp2, pages, fused, status });
     }
 
     /// Works out what must be in memory afterwards.
@@ -272,6 +288,8 @@ impl Script {
                         self.expected_host.store(address, &host.load(address, bytes));
                     }
                 }
+                // It never began.
+                Operation::Write if command.status == Status::FAILED_FUSED_COMMAND => {}
                 Operation::Write | Operation::WriteZeroes if command.status != Status::LBA_OUT_OF_RANGE => {
                     let data: Vec<Option<u8>> = match command.operation {
                         Operation::Write => command.data_in(host).collect(),
@@ -302,6 +320,7 @@ impl Script {
             let sectors = u64::from(self.config.lba_bytes / SECTOR_BYTES);
             let fields = fields.set("lba", c.lba).set("blocks", c.blocks).set("bytes", c.bytes);
             let fields = fields.set("sector", c.lba * sectors).set("large_blocks", u8::from(sectors > 1));
+            let fields = fields.set("fused", c.fused);
             fields.set("prp1", c.prp1).set("prp2", c.prp2).words()
         };
         self.commands.iter().enumerate().map(item).collect()
