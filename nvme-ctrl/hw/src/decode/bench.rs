@@ -227,12 +227,12 @@ struct Leaving {
 }
 
 impl Leaving {
-    fn to_inbox(&mut self, bench: &Bench, entry: &SqEntry, queue: u64, known: Option<Status>) {
+    fn inbox_gets(&mut self, bench: &Bench, entry: &SqEntry, queue: u64, known: Option<Status>) {
         self.inbox.push(inbox_of(bench, entry, [queue, 0], known).words());
         self.consumed.push(bench.fields("consumed").set("sqid", queue).words());
     }
 
-    fn to_engine(&mut self, bench: &Bench, entry: &SqEntry, queue: u64, command: IoCommand) {
+    fn engine_gets(&mut self, bench: &Bench, entry: &SqEntry, queue: u64, command: IoCommand) {
         self.commands.push(command_of(bench, entry, [queue, 0], command).words());
         self.consumed.push(bench.fields("consumed").set("sqid", queue).words());
     }
@@ -250,23 +250,23 @@ impl Leaving {
                 self.pairs += 1;
                 match decode_fused([&compare, &entry], &info(&entry), &limits) {
                     Ok([compared, written]) => {
-                        self.to_engine(bench, &compare, queue, compared);
-                        self.to_engine(bench, &entry, queue, written);
+                        self.engine_gets(bench, &compare, queue, compared);
+                        self.engine_gets(bench, &entry, queue, written);
                     }
-                    Err(_) => [compare, entry].iter().for_each(|entry| self.to_inbox(bench, entry, queue, None)),
+                    Err(_) => [compare, entry].iter().for_each(|entry| self.inbox_gets(bench, entry, queue, None)),
                 }
                 return;
             }
-            self.to_inbox(bench, &compare, queue, missing);
+            self.inbox_gets(bench, &compare, queue, missing);
         }
         if entry.is_fused_compare() && has_next {
             *held = Some(entry);
         } else if entry.is_fused_compare() || entry.is_fused_write() {
-            self.to_inbox(bench, &entry, queue, missing);
+            self.inbox_gets(bench, &entry, queue, missing);
         } else {
             match decode_io(&entry, &info(&entry), &limits) {
-                Ok(command) => self.to_engine(bench, &entry, queue, command),
-                Err(_) => self.to_inbox(bench, &entry, queue, None),
+                Ok(command) => self.engine_gets(bench, &entry, queue, command),
+                Err(_) => self.inbox_gets(bench, &entry, queue, None),
             }
         }
     }
