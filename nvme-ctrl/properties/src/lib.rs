@@ -219,3 +219,43 @@ pub const PROPERTIES: &[Property] = &[
         section: "NVMe Base, \"Physical Region Page Entry and List\"",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtl_hdl::sim::Simulator;
+    use rtl_hdl::{elaborate, Evaluator};
+
+    const ADDRESS: u64 = 4096;
+
+    /// A simulation with a checker of completion queue 3, which has two entries; `phase` is that of the second pass.
+    fn second_pass_with(phase: u64) {
+        let design = elaborate(&Completions).unwrap();
+        let mut simulation = Evaluator::new(&design).unwrap();
+        let mut clock = |pokes: &[(&str, u64)]| {
+            let inputs = ["reset", "create", "remove", "ring", "post"];
+            for (name, value) in inputs.iter().map(|name| (*name, 0)).chain(pokes.iter().copied()) {
+                let port = simulation.port(name);
+                simulation.poke_u64(port, value);
+            }
+            simulation.step();
+        };
+        clock(&[("reset", 1), ("watched", 3), ("create_queue", 3), ("ring_queue", 3), ("post_queue", 3)]);
+        clock(&[("create", 1), ("create_address", ADDRESS), ("create_last", 1)]);
+        for (place, head, phase) in [(0, 1, 1), (1, 0, 1), (0, 1, phase)] {
+            clock(&[("post", 1), ("post_address", ADDRESS + 16 * place), ("post_phase", phase)]);
+            clock(&[("ring", 1), ("ring_head", head)]);
+        }
+    }
+
+    #[test]
+    fn a_simulation_checks_what_is_right() {
+        second_pass_with(0);
+    }
+
+    #[test]
+    #[should_panic(expected = "the_phase_inverts_on_each_pass")]
+    fn a_simulation_stops_at_what_is_wrong() {
+        second_pass_with(1);
+    }
+}
