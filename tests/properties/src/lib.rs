@@ -53,7 +53,7 @@ pub fn proofs() -> Vec<Proof> {
     vec![
         induction(queues::fetches()),
         induction(queues::completions()),
-        Proof::bounded(slots::commands(), 10).cover(0),
+        Proof::bounded(slots::commands(), 14).cover(0),
         induction(lifecycle::lives()),
         induction(arbiter::arbitration()),
         induction(host_port::order()),
