@@ -9,7 +9,7 @@ use crate::ir::*;
 use crate::module::{elaborate, Block, Clock, Module, Problem, Problems};
 use crate::moments::{in_moments, MOMENT};
 use crate::signal::{cat, Signal};
-use crate::{emit, with_jitter, Design};
+use crate::{emit, mutation, with_jitter, Design};
 use std::fmt::Write;
 use std::panic::Location;
 use std::rc::Rc;
@@ -26,8 +26,21 @@ pub struct Proof {
     pub jitter: bool,
     /// Covers of the frame that no run reaches, by name: streams that the configuration leaves silent.
     pub silent: Vec<String>,
+    /// What is asked of the block is asked of this mutant of it.
+    pub mutant: Option<Mutant>,
     /// Where it is asked.
     pub source: Source,
+}
+
+/// A mutant of a block, to see that a property notices it.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    /// What is changed in the block, as [`mutation::mutations`](crate::mutation::mutations) call it.
+    pub change: &'static str,
+    /// The module inside of the block whose property must notice it.
+    pub checker: &'static str,
+    /// The property; nothing else is asserted.
+    pub property: &'static str,
 }
 
 /// How far a proof goes.
@@ -52,14 +65,22 @@ impl Proof {
     #[track_caller]
     pub fn by_induction(block: impl Block + 'static, step: u32) -> Proof {
         let goal = Goal::Induction { base: step + 8, step };
-        Proof { block: Box::new(block), goal, cover: 20, jitter: true, silent: vec![], source: Location::caller() }
+        Proof {
+            block: Box::new(block),
+            goal,
+            cover: 20,
+            jitter: true,
+            silent: vec![],
+            mutant: None,
+            source: Location::caller(),
+        }
     }
 
     /// For all runs of `depth` clocks.
     #[track_caller]
     pub fn bounded(block: impl Block + 'static, depth: u32) -> Proof {
         let (block, goal) = (Box::new(block), Goal::Bounded { depth });
-        Proof { block, goal, cover: depth, jitter: true, silent: vec![], source: Location::caller() }
+        Proof { block, goal, cover: depth, jitter: true, silent: vec![], mutant: None, source: Location::caller() }
     }
 
     /// With synchronisers that are exact, as they are in plain simulation.
@@ -76,6 +97,12 @@ impl Proof {
         self
     }
 
+    /// Of this mutant, for all runs of `depth` clocks.
+    #[must_use]
+    pub fn of_mutant(self, mutant: Mutant, depth: u32) -> Proof {
+        Proof { mutant: Some(mutant), goal: Goal::Bounded { depth }, cover: 0, ..self }
+    }
+
     /// Without the cover that an item passes through this stream, which the configuration leaves silent.
     #[must_use]
     pub fn silent(mut self, stream: &str) -> Proof {
@@ -86,7 +113,8 @@ impl Proof {
     /// What it is called: the name of the block, and what is not usual.
     pub fn name(&self) -> String {
         let exact = if self.jitter { "" } else { "_exact" };
-        format!("{}{exact}", self.block.name())
+        let mutant = self.mutant.map_or(String::new(), |mutant| format!("_without_{}", mutant.property));
+        format!("{}{exact}{mutant}", self.block.name())
     }
 
     /// The block in its frame. A proof that asserts nothing, not even what a block inside assumes, or names a stream that is not there, is a mistake.
@@ -106,6 +134,13 @@ impl Proof {
         let block = module.name.clone();
         let top = design.top().name.clone();
         assert_inner_assumptions(&mut design, &[&top, &block]);
+        if let Some(mutant) = &self.mutant {
+            match mutation::mutant_named(&module, mutant.change) {
+                Some(changed) => design = design.with_module(changed),
+                None => messages.push(format!("`{block}` has no mutant `{}`", mutant.change)),
+            }
+            keep_one_assertion(&mut design, mutant);
+        }
         let asserts = |module: &Rc<ModuleIr>| module.properties.iter().any(|p| p.kind == PropertyKind::Assert);
         if !design.modules.iter().any(asserts) {
             messages.push(format!(
@@ -164,6 +199,17 @@ impl Proof {
 
 /// Asserts what modules other than `kept` assume.
 fn assert_inner_assumptions(design: &mut Design, kept: &[&str]) {
+    change_modules(design, |module| {
+        if !kept.contains(&module.name.as_str()) {
+            for property in module.properties.iter_mut().filter(|p| p.kind == PropertyKind::Assume) {
+                property.kind = PropertyKind::Assert;
+            }
+        }
+    });
+}
+
+/// Changes each module of a design.
+fn change_modules(design: &mut Design, change: impl Fn(&mut ModuleIr)) {
     let mut done: Vec<Rc<ModuleIr>> = Vec::new();
     for module in &design.modules {
         let mut module = ModuleIr::clone(module);
@@ -172,14 +218,19 @@ fn assert_inner_assumptions(design: &mut Design, kept: &[&str]) {
                 instance.module = changed.clone();
             }
         }
-        if !kept.contains(&module.name.as_str()) {
-            for property in module.properties.iter_mut().filter(|p| p.kind == PropertyKind::Assume) {
-                property.kind = PropertyKind::Assert;
-            }
-        }
+        change(&mut module);
         done.push(Rc::new(module));
     }
     design.modules = done;
+}
+
+/// Takes every assertion away but the one that must notice a mutant.
+fn keep_one_assertion(design: &mut Design, mutant: &Mutant) {
+    change_modules(design, |module| {
+        let is_checker = module.name == mutant.checker;
+        let is_kept = |p: &Property| is_checker && p.name == mutant.property;
+        module.properties.retain(|p| p.kind == PropertyKind::Assume || is_kept(p));
+    });
 }
 
 /// A block with its rules around it.

@@ -9,6 +9,7 @@ mod constant;
 mod crossing;
 mod emit;
 mod eval;
+mod find;
 mod foreign;
 pub mod formal;
 mod instance;

@@ -78,6 +78,12 @@ pub struct MemoryHandle {
 }
 
 impl MemoryHandle {
+    /// The memory of this number.
+    pub(crate) fn of(index: usize) -> MemoryHandle {
+        let (width, depth) = building(|b| (b.ir.memories[index].width, b.ir.memories[index].depth));
+        MemoryHandle { index, width, depth, is_wrong: false }
+    }
+
     /// Width of an address.
     pub fn address_width(self) -> u32 {
         address_width(self.depth)

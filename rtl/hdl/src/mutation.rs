@@ -23,6 +23,7 @@
 //! let down = mutations.iter().find(|mutation| mutation.text == "count: count + 1 -> count - 1").expect("it can count down");
 //! let mutant = mutation::mutant(counter, down.number).expect("it has this number");
 //! assert_eq!(design.with_module(mutant).top().name, "counter");
+//! assert!(mutation::mutant_named(counter, &down.text).is_some());
 //! # Ok::<(), rtl_hdl::Problems>(())
 //! ```
 //!
@@ -115,12 +116,7 @@ pub fn mutations(ir: &ModuleIr) -> Vec<Mutation> {
     let mut times: BTreeMap<String, u32> = BTreeMap::new();
     let mut mutations = Vec::new();
     for (number, change) in change::all(ir).into_iter().enumerate() {
-        let mut text = describer.text(&change);
-        let times = times.entry(text.clone()).or_default();
-        *times += 1;
-        if *times > 1 {
-            text = format!("{text} ({times})");
-        }
+        let text = named(&describer, &change, &mut times);
         if seen.insert(forms.of(&change.applied_to(ir))) {
             mutations.push(Mutation { number, kind: change.kind(), text, source: describer.source(&change) });
         }
@@ -131,6 +127,24 @@ pub fn mutations(ir: &ModuleIr) -> Vec<Mutation> {
 /// The mutant of this number; none, if the module has no such change.
 pub fn mutant(ir: &ModuleIr, number: usize) -> Option<ModuleIr> {
     change::all(ir).get(number).map(|change: &Change| change.applied_to(ir))
+}
+
+/// The mutant that is called so, as [`mutations`] call it; none, if the module has no such change.
+pub fn mutant_named(ir: &ModuleIr, name: &str) -> Option<ModuleIr> {
+    let describer = text::Describer::new(ir);
+    let mut times: BTreeMap<String, u32> = BTreeMap::new();
+    change::all(ir).into_iter().find(|change| named(&describer, change, &mut times) == name).map(|c| c.applied_to(ir))
+}
+
+/// What a change is called, after those before it have been counted.
+fn named(describer: &text::Describer, change: &Change, times: &mut BTreeMap<String, u32>) -> String {
+    let text = describer.text(change);
+    let times = times.entry(text.clone()).or_default();
+    *times += 1;
+    match *times {
+        1 => text,
+        times => format!("{text} ({times})"),
+    }
 }
 
 impl Design {

@@ -156,6 +156,16 @@ pub fn files(config: Config) -> Result<Vec<File>> {
     add("example/axi_memory.sv", include_str!("bundle/axi_memory.sv").to_owned());
     add(&format!("example/{EXAMPLE}.sv"), example(device.top()));
     add("test/smoke_test.sv", smoke_test(config, device.top()));
+    let mut checkers = String::new();
+    for checker in nvme_properties::checkers() {
+        for file in rtl_hdl::emit(&design(&*checker)?) {
+            let path = format!("properties/{}", file.name);
+            let _ = writeln!(checkers, "{path}");
+            add(&path, file.text);
+        }
+    }
+    add("properties.f", checkers);
+    add("properties/README.md", nvme_properties::GUIDE.to_owned());
     add("README.md", include_str!("bundle/README.md").to_owned());
     add("LICENSE", include_str!("../../../LICENSE").to_owned());
     Ok(files)
@@ -413,6 +423,18 @@ mod tests {
                 let row = format!("| `{}` | {} |", port.name, port.width);
                 assert!(guide.text.contains(&row), "{row}");
             }
+        }
+    }
+
+    #[test]
+    fn every_property_is_in_the_bundle() {
+        let files = files(Config::SMALL).ok().unwrap();
+        let list = &files.iter().find(|file| file.path == "properties.f").unwrap().text;
+        for property in nvme_properties::PROPERTIES {
+            let path = format!("properties/{}.sv", property.checker);
+            let checker = files.iter().find(|file| file.path == path).unwrap();
+            assert!(checker.text.contains(&format!("{}: assert", property.name)), "{path} has no {}", property.name);
+            assert!(list.lines().any(|line| line == path), "{list}");
         }
     }
 

@@ -18,6 +18,7 @@ fn proofs() -> Vec<Proof> {
     proofs.extend(rtl_bus::proofs());
     proofs.extend(rtl_csr::proofs());
     proofs.extend(nvme_hw::proofs());
+    proofs.extend(properties::proofs());
     proofs
 }
 
@@ -35,10 +36,17 @@ pub struct Arguments {
     /// Print the names of the proofs and prove nothing
     #[arg(long)]
     list: bool,
+    /// Write docs/properties.md and prove nothing
+    #[arg(long)]
+    page: bool,
 }
 
 /// Proves, prints, and fails if anything does.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.page {
+        std::fs::write(properties::PAGE, properties::page())?;
+        return Ok(());
+    }
     let all: Vec<String> = proofs().iter().map(Proof::name).collect();
     if arguments.list {
         println!("{}", all.join("\n"));

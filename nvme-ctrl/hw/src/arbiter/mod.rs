@@ -353,6 +353,9 @@ impl Block for Arbiter {
         // 6. Properties
         m.assert(clock, "one_queue_has_the_turn", state.is(State::Name).implies(first_one(turn).eq(turn)));
         m.assert(clock, "one_queue_is_taken", first_one(taken_sq).eq(taken_sq));
+        // Each bit of the limit stands on the one below it, so that it is a number of entries.
+        let is_number = !(limit & (limit + 1)).any();
+        m.assert(clock, "the_limit_is_a_number", state.is(State::Look) | state.is(State::Choose) | is_number);
     }
 }
 

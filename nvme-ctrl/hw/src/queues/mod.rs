@@ -68,7 +68,7 @@
 mod bench;
 mod block;
 
-pub use block::Queues;
+pub use block::{Event, Queues};
 
 use rtl_hdl::{hw_bundle, hw_enum, Bits};
 

@@ -37,6 +37,7 @@ fn allowed(from: Role, to: Role, dev: bool) -> bool {
         Spec => matches!(to, Spec),
         Rtl => matches!(to, Rtl),
         Model => matches!(to, Spec),
+        Properties => matches!(to, Spec | Rtl),
         Hw => matches!(to, Spec | Rtl | Hw),
         Hal => matches!(to, Spec),
         Fw => matches!(to, Spec | Hal),
@@ -52,7 +53,7 @@ fn allowed(from: Role, to: Role, dev: bool) -> bool {
         Rtl => matches!(to, Sim),
         Hw | Top => matches!(to, Model | Sim),
         Model | Hal | Fw | Firmware => matches!(to, Spec | Rtl | Model | Hw | Sim),
-        Sim | Tests | Tools => false,
+        Properties | Sim | Tests | Tools => false,
     };
     allowed || dev && allowed_in_tests
 }

@@ -66,6 +66,8 @@ enum Role {
     Spec,
     /// Reference behaviour.
     Model,
+    /// Checkers of what any controller promises.
+    Properties,
     /// Synthesizable blocks.
     Hw,
     /// Firmware logic.
@@ -93,6 +95,7 @@ impl Role {
             ["rtl", _] => Self::Rtl,
             ["nvme-ctrl" | "flash-emu", "spec"] | ["soc", "map"] => Self::Spec,
             ["nvme-ctrl" | "flash-emu", "model"] => Self::Model,
+            ["nvme-ctrl", "properties"] => Self::Properties,
             ["nvme-ctrl" | "flash-emu", "hw"] => Self::Hw,
             ["nvme-ctrl" | "flash-emu", "fw"] => Self::Fw,
             ["soc", "hal"] => Self::Hal,
