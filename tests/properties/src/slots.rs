@@ -48,7 +48,7 @@ pub fn commands() -> impl Block {
             m.found("unit_end_valid").implies(numbers & (running & slot_of("unit_end")).any()),
         );
         m.assume(clock, "commands_have_one_unit", m.found("command_bytes").le(UNIT_BYTES));
-        m.assume(clock, "no_walk_fails", !m.found("walk_failure_valid"));
+        m.assume(clock, "no_walk_fails", !m.found("walk_end_valid"));
         m.assume(clock, "firmware_transfers_nothing", !m.found("transfer_valid"));
         let known = checker.port("outstanding");
         m.assume(clock, "identifiers_are_not_given_twice", !(begins & known & command_of("command").eq(command)));

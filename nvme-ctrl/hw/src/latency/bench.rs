@@ -43,7 +43,7 @@ struct Way {
 struct Traffic {
     /// Grants with entries to come: when, and how many.
     grants: VecDeque<(u64, u64)>,
-    /// In front of `decode`; between `decode` and `slots`; between `slots` and `prp_walk`.
+    /// In front of `decode`; between `decode` and `slots`; between `slots` and `walk`.
     entry: Option<Way>,
     command: Option<Way>,
     job: Option<Way>,

@@ -22,15 +22,15 @@
 //! |---|---|---|
 //! | fetch | the queue manager grants the fetch | the entry is in front of `decode` |
 //! | decode | there | `slots` takes the command: the wait for a slot is in here |
-//! | list | there | the last unit leaves `prp_walk`: the wait for the walks of the commands before it is in here |
+//! | list | there | the last unit leaves `walk`: the wait for the walks of the commands before it is in here |
 //! | storage, Read | there | the storage has answered the last unit |
 //! | data, Read | there | all units have ended: the last data is with the host port |
-//! | data, Write | the last unit leaves `prp_walk` | the last unit is given to the storage: its data comes from the host |
+//! | data, Write | the last unit leaves `walk` | the last unit is given to the storage: its data comes from the host |
 //! | storage, Write | there | all units have ended |
-//! | storage, others | the last unit leaves `prp_walk` | all units have ended; their data phase has no length |
+//! | storage, others | the last unit leaves `walk` | all units have ended; their data phase has no length |
 //! | completion | all units have ended | the queue manager takes the completion, for which it has kept room |
 //!
-//! What the bounce takes part in may have its last event before the last unit leaves `prp_walk`: then the phase that it ends has no length.
+//! What the bounce takes part in may have its last event before the last unit leaves `walk`: then the phase that it ends has no length.
 //!
 //! 1. A grant puts its time and the number of its entries into the FIFO `grants`; entries arrive in the order of the grants.
 //! 2. What is known of an entry goes with it, from `decode` (`entry`) to its command (`outgoing`) and to the walk (`walking`). When the walk

@@ -1,18 +1,20 @@
 //! The walk: which pages a command's units lie in.
 
 use crate::watched;
-use nvme_hw::prp_walk::PrpWalk;
+use nvme_hw::walk::Walk;
 use nvme_properties::{Pages, PAGE_BITS};
 use nvme_spec::limits::TRANSFER_BYTES_MAX;
-use rtl_hdl::{block_fn, when, Block, Module};
+use rtl_hdl::{block_fn, when, zero, Block, Module};
 
 /// Lines of a page.
 const PAGE_LOG2_LINES: u32 = 6;
+/// Width of a number of lines that were asked for: the walk reads eight ahead.
+const LINE_COUNT_BITS: u32 = 4;
 
 /// Units and the PRPs of their command.
 pub fn pages() -> impl Block {
-    block_fn("prp_walk_pages", |m: &Module| {
-        PrpWalk.build(m);
+    block_fn("walk_pages", |m: &Module| {
+        Walk.build(m);
         let clock = m.found_clock();
         let checker = m.instance("walked_pages", &Pages);
 
@@ -46,9 +48,11 @@ pub fn pages() -> impl Block {
         let bytes = m.found("job_bytes");
         let is_legal = bytes.le(TRANSFER_BYTES_MAX) & !bytes.low(2).any();
         m.assume(clock, "commands_are_not_too_long", job.implies(is_legal));
-        let asked = m.reg("asked", clock, false);
-        when(beat, || asked.set(false));
-        when(m.found("list_read_offer"), || asked.set(true));
-        m.assume(clock, "lines_are_asked_for", m.found("list_beat_valid").implies(asked));
+        m.assume(clock, "pointers_are_prps", job.implies(!m.found("job_sgl")));
+        let asked = m.reg("asked", clock, zero(LINE_COUNT_BITS));
+        let read = m.found("list_read_valid") & m.found("list_read_ready");
+        when(read & !beat, || asked.set(asked + 1));
+        when(beat & !read, || asked.set(asked - 1));
+        m.assume(clock, "lines_are_asked_for", m.found("list_beat_valid").implies(asked.any()));
     })
 }
