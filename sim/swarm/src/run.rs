@@ -135,9 +135,11 @@ const HARMLESS: &[u8] = &[
 ];
 
 /// Whether an admin command of this controller may change namespaces or all of their blocks, which the swarm does not follow.
-fn reshapes(opcode: u8) -> bool {
+fn reshapes(entry: &SqEntry) -> bool {
+    let opcode = entry.opcode;
     let is_known = admin::ALL.iter().any(|(known, _)| *known == opcode);
-    is_known && !OF_QUEUES.contains(&opcode) && !HARMLESS.contains(&opcode)
+    let protects = opcode == admin::SET_FEATURES && entry.cdw(10) as u8 == fid::NAMESPACE_WRITE_PROTECTION;
+    protects || is_known && !OF_QUEUES.contains(&opcode) && !HARMLESS.contains(&opcode)
 }
 
 /// Commands that may be held for ever.
@@ -771,7 +773,7 @@ impl<'d> Run<'d> {
     fn admin_garbage(&mut self) -> Result<(), Broken> {
         for _ in 0..self.random.between(1, 4) {
             let mut entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, true));
-            if reshapes(entry.opcode) {
+            if reshapes(&entry) {
                 entry.opcode = admin::IDENTIFY;
             }
             if storm::creates_a_queue(&entry) {
@@ -1127,7 +1129,7 @@ impl<'d> Run<'d> {
     /// An entry for a storm: any, but none that creates a queue in the pool.
     pub(crate) fn garbage(&mut self, is_admin: bool) -> SqEntry {
         let mut entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, is_admin));
-        if is_admin && (storm::creates_a_queue(&entry) || reshapes(entry.opcode)) {
+        if is_admin && (storm::creates_a_queue(&entry) || reshapes(&entry)) {
             entry.opcode = admin::IDENTIFY;
         }
         entry
