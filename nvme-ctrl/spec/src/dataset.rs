@@ -102,7 +102,10 @@ mod tests {
         assert_eq!(decode(&entry(0xFFFF_FFFF, 3)), Ok(DatasetManagement { ranges: 256, deallocates: false }));
         assert_eq!(decode(&entry(255, 4)).unwrap().bytes(), 4096);
         assert_eq!(decode(&SqEntry { flags: 1, ..entry(0, 4) }), Err(Status::INVALID_FIELD));
-        assert_eq!(decode(&SqEntry { flags: 0x40, ..entry(0, 4) }), Err(Status::INVALID_FIELD));
+        assert_eq!(decode(&SqEntry { flags: 0x80, ..entry(0, 4) }), Err(Status::INVALID_FIELD));
+        assert!(decode(&SqEntry { flags: 0x40, ..entry(0, 4) }).is_ok(), "an SGL");
+        let misplaced = SqEntry { prp: [2.into(), 0.into()], ..entry(0, 4) };
+        assert_eq!(decode(&misplaced), Err(Status::INVALID_PRP_OFFSET));
         for nsid in [0, 2, !0] {
             let entry = SqEntry { nsid: nsid.into(), ..entry(0, 4) };
             assert_eq!(decode(&entry), Err(Status::INVALID_NAMESPACE), "{nsid}");

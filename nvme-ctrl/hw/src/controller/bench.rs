@@ -128,7 +128,7 @@ fn odd_and_failed_commands_go_to_firmware() {
         let good = entry(io::READ, 0x11, 0, 1, [buffer, 0]);
         let mut odd = [good; 5];
         odd[0].opcode = 0x09;
-        odd[1].flags = 0x40;
+        odd[1].flags = 0x80;
         odd[2].nsid.set(2);
         odd[3].cdw10[0].set(100);
         odd[4].prp[0].set(buffer + 2);

@@ -143,6 +143,8 @@ impl Block for Decode {
         let paired = m.reg("paired", clock, false);
         // The Compare of this entry's queue waits.
         let has_first = m.reg("has_first", clock, false);
+        let is_compare_half = m.reg_without_reset("is_compare_half", clock, 1);
+        let is_write_half = m.reg_without_reset("is_write_half", clock, 1);
         let pair_is_fast = m.reg_without_reset("pair_is_fast", clock, 1);
 
         // A row, and in its highest bit whether it has blocks: found when it is written, so that judging an entry takes less time.
@@ -208,11 +210,11 @@ impl Block for Decode {
         let leaving = m.wire("leaving", has_first.mux(first, item.entry));
         let leaves_fast = m.wire("leaves_fast", {
             let entry_is_fast = paired.mux(pair_is_fast, is_fast & !fuse.any());
-            has_first.mux(is_write_of_pair & is_fast & first_fits, entry_is_fast)
+            has_first.mux(is_write_half & is_fast & first_fits, entry_is_fast)
         });
         let is_missing = m.wire("is_missing", {
-            let is_alone = (is_compare_of_pair | is_write_of_pair) & !paired;
-            has_first.mux(!is_write_of_pair, is_alone)
+            let is_alone = (is_compare_half | is_write_half) & !paired;
+            has_first.mux(!is_write_half, is_alone)
         });
         let may_leave = m.wire("may_leave", judged & command.can_take() & inbox.can_take() & consumed.can_take());
         let is_dead = m.wire("is_dead", bit_at(draining, item.function));
@@ -227,6 +229,8 @@ impl Block for Decode {
         let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & pointer_fits(item.entry));
         is_io.set(is_known & is_plain & is_io_queue);
         has_first.set(is_held);
+        is_compare_half.set(is_compare_of_pair);
+        is_write_half.set(is_write_of_pair);
         is_named.set(is_row & is_attached & is_allowed & has_blocks);
         let blocks_max = |shift: u32| limits::TRANSFER_BYTES_MAX >> shift;
         let is_short_now = is_large.mux(blocks.le(blocks_max(LARGE_LBA_SHIFT)), blocks.le(blocks_max(SMALL_LBA_SHIFT)));
@@ -240,11 +244,11 @@ impl Block for Decode {
         let bit_of = |queue: Signal, happens: Signal| one_hot(queue, queues) & happens.repeat(queues);
         let leaves = m.wire("leaves", may_leave);
         let entry_leaves = m.wire("entry_leaves", leaves & !has_first);
-        let is_held_back = m.wire("is_held_back", is_compare_of_pair & item.has_next & !paired & !thrown_away);
+        let is_held_back = m.wire("is_held_back", is_compare_half & item.has_next & !paired & !thrown_away);
         let waits = m.wire("waits", entry_leaves & is_held_back);
         when(leaves, || judged.set(false));
         when(leaves & has_first, || {
-            paired.set(!thrown_away & is_write_of_pair);
+            paired.set(!thrown_away & is_write_half);
             pair_is_fast.set(leaves_fast);
         });
         when(entry_leaves, || {

@@ -34,7 +34,7 @@
 //! A tag has room for a whole unit, so `data_beat` is always taken.
 //!
 //! ## Timing
-//! A line per clock in, a beat per clock out, at the same time. The first beat is offered four clocks after the last line of its logical block
+//! A line per clock in, a beat per clock out, at the same time. The first beat is offered five clocks after the last line of its logical block
 //! was taken. No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -186,6 +186,8 @@ impl Block for DmaRead {
         let send_last_index = m.reg_without_reset("send_last_index", clock, BEAT_INDEX_BITS);
         let send_target = m.reg_without_reset("send_target", clock, Target::WIDTH);
         let send_whole = m.reg_without_reset("send_whole", clock, 1);
+        // How much of it was there a clock ago.
+        let sent = m.reg_as::<Progress>("sent", clock);
         // The beat that was read from the buffer.
         let read_full = m.reg("read_full", clock, false);
         let read_last = m.reg_without_reset("read_last", clock, 1);
@@ -224,7 +226,6 @@ impl Block for DmaRead {
         let begins = m.wire("begins", line_full & !line_number.any());
 
         let advance = m.wire("advance", !read_full | write.can_take());
-        let sent = m.wire("sent", Progress::unpack(progress.lookup(send_tag)));
         let block = m.wire("block", send_index.bits(BLOCK_BEAT_BITS..BEAT_INDEX_BITS));
         let block_is_there = m.wire("block_is_there", {
             let all = sent.beats.bit(BEAT_INDEX_BITS) | sent.beats.low(BEAT_INDEX_BITS).gt(send_last_index);
@@ -268,6 +269,8 @@ impl Block for DmaRead {
         progress.write(clock, line_full, line_tag, Progress { beats: line_beats, spoilt }.pack());
         when(begins, || begun.push(line_tag));
 
+        let of_tag = |tag: Signal| progress.lookup(tag);
+        sent.set(Progress::unpack(next_unit.mux(of_tag(ahead_tag), of_tag(send_tag))));
         when(read_beat, || {
             send_index.set(send_index + 1);
             when(sent_all, || sending.set(false));

@@ -305,9 +305,9 @@ impl Block for Slots {
             comparing.set(true);
             compare_slot.set(free_slot);
         });
-        when(comparing & over & ended_slot.eq(compare_slot), || {
+        when(comparing & done & done_slot.eq(compare_slot), || {
             comparing.set(false);
-            compare_failed.set(fails);
+            compare_failed.set(done_failed);
         });
         when(is_refused, || {
             refused.set(true);
