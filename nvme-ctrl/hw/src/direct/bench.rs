@@ -211,3 +211,47 @@ fn moves_a_beat_in_every_clock() {
         }
     });
 }
+
+/// A Read and a Write that have a 4 KiB page in common do not overtake each other; all others do not wait.
+#[test]
+fn what_meets_in_a_page_waits() {
+    use Operation::{Read, Verify, Write, WriteZeroes};
+    let cases = [
+        ((Write, 0, 8), (Read, 3, 1), true),
+        ((Read, 0, 8), (Write, 7, 1), true),
+        ((WriteZeroes, 0, 1), (Verify, 5, 1), true),
+        ((Verify, 16, 2), (WriteZeroes, 23, 1), true),
+        // Only the end of the one that reaches into the next page meets the other.
+        ((Write, 6, 4), (Read, 9, 1), true),
+        ((Read, 9, 1), (Write, 6, 4), true),
+        ((Write, 6, 2), (Read, 9, 1), false),
+        ((Read, 9, 1), (Write, 6, 2), false),
+        ((Read, 0, 8), (Read, 0, 8), false),
+        ((Write, 0, 8), (Write, 0, 8), false),
+    ];
+    for (first, second, waits) in cases {
+        without_stalls(&Direct::new(Config::DEFAULT, MEMORY_BYTES), |bench| {
+            let mut bytes = Bytes::default();
+            bytes.store(0, &[7; 4 * 4096]);
+            let mut memory = Memory::new(bytes, |_| false, 9);
+            let bursts = |bench: &Bench| bench.received("memory_ar").len() + bench.received("memory_aw").len();
+            let mut begun = vec![];
+            // The memory answers nothing yet.
+            for (tag, (operation, lba, blocks)) in (0..).zip([first, second]) {
+                send(bench, &Planned { operation, lba, blocks, status: StorageStatus::Good }, tag);
+                bench.run(40);
+                begun.push(bursts(bench));
+            }
+            assert_eq!(begun[1] == begun[0], waits, "{first:?}, {second:?}");
+            let writes = [first, second].into_iter().filter(|(operation, ..)| *operation == Write);
+            let beats: u64 = writes.map(|(.., blocks)| 8 * blocks).sum();
+            let item = bench.fields("storage_write").words();
+            bench.send("storage_write", (0..beats).map(|_| item.clone()));
+            for _ in 0..500 {
+                memory.clock(bench);
+                bench.clock();
+            }
+            assert_eq!(bench.received("storage_done").len(), 2, "{first:?}, {second:?}");
+        });
+    }
+}
