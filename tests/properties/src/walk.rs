@@ -1,10 +1,11 @@
 //! The walk: which pages a command's units lie in.
 
 use crate::watched;
+use nvme_hw::types::Operation;
 use nvme_hw::walk::Walk;
 use nvme_properties::{Pages, PAGE_BITS};
 use nvme_spec::limits::TRANSFER_BYTES_MAX;
-use rtl_hdl::{block_fn, when, zero, Block, Module};
+use rtl_hdl::{block_fn, when, zero, Block, HwEnum, Module};
 
 /// Lines of a page.
 const PAGE_LOG2_LINES: u32 = 6;
@@ -38,7 +39,8 @@ pub fn pages() -> impl Block {
         let lies_in_two = m.found("unit_item_place_lines").gt(m.found("unit_item_place_lines_first"));
         let second = watched(m, "second_page", 1) & lies_in_two;
         let first = m.found("unit_item_place_first");
-        let has_data = m.found("unit_item_place_beats").any();
+        let is = |operation: Operation| m.found("unit_item_operation").eq(operation.code());
+        let has_data = (is(Operation::Write) | is(Operation::Read)) & m.found("unit_item_place_beats").any();
         checker.port("access").set(m.found("unit_offer") & has_data);
         checker
             .port("access_page")
