@@ -7,7 +7,10 @@ use sim_device::{
     Access, BusTiming, Device, DeviceWrite, Event, HostMemory, Sideband, Tamper, BEAT_BYTES, MESSAGE_WINDOW,
 };
 use sim_host::{DriverError, Violation};
-use sim_swarm::{back_end, Broken, Plan};
+use sim_swarm::{back_end, BackEnd, Broken, Made, Plan};
+
+/// A model with one function: what a device does wrong, it does to who is watched.
+static ALONE: BackEnd = BackEnd { name: "model", made: Made::Model(nvme_model::Config::DEFAULT), share: 1 };
 
 /// What a device does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,8 +223,8 @@ impl Device for Wrong {
 }
 
 /// What the swarm says of a device with a defect, on some seeds.
-fn found(name: &str, defect: Defect) -> Vec<Broken> {
-    let plans = (1..=6).map(|seed| Plan::of(seed, back_end(name), 2000));
+fn found(on: &'static BackEnd, defect: Defect) -> Vec<Broken> {
+    let plans = (1..=6).map(|seed| Plan::of(seed, Some(on), 2000));
     let run = |plan: Plan| {
         let device = plan.device().unwrap_or_else(|error| panic!("{error}"));
         let mut device = Wrong::new(defect, device);
@@ -245,7 +248,7 @@ fn is_timeout(broken: &Broken) -> bool {
 /// Asserts that most seeds find a defect, and that what they say of it is about it.
 #[track_caller]
 fn assert_noticed(defect: Defect, fits: impl Fn(&Broken, Option<&Violation>) -> bool) {
-    let broken = found("model", defect);
+    let broken = found(&ALONE, defect);
     assert!(broken.len() >= 4, "{defect:?} is noticed by {} of 6 seeds: {broken:?}", broken.len());
     let fitting = broken.iter().filter(|b| fits(b, violations(std::slice::from_ref(b)).first().copied())).count();
     assert!(fitting >= broken.len() / 2, "{defect:?}: {broken:?}");
@@ -352,7 +355,7 @@ fn the_device_without_a_defect_passes_the_same_seeds() {
 #[test]
 fn defects_of_the_hardware_are_noticed() {
     for defect in [Defect::LosesACompletion, Defect::StrayByte, Defect::WrongReadData] {
-        let broken = found("verilated-small", defect);
+        let broken = found(back_end("verilated-small").unwrap(), defect);
         assert!(broken.len() >= 4, "{defect:?}: {broken:?}");
     }
 }

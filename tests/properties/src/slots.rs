@@ -2,10 +2,11 @@
 
 use crate::{count, watched};
 use nvme_hw::slots::Slots;
+use nvme_hw::types::Operation;
 use nvme_hw::Config;
 use nvme_properties::{Commands, COMMAND_BITS};
 use nvme_spec::limits::UNIT_BYTES;
-use rtl_hdl::{block_fn, cat, lit, when, zero, Block, Module};
+use rtl_hdl::{block_fn, cat, lit, when, zero, Block, HwEnum, Module};
 use rtl_prim::one_hot;
 
 const CONFIG: Config = Config { slots: 2, ..Config::SMALL };
@@ -47,7 +48,11 @@ pub fn commands() -> impl Block {
             "units_end_once",
             m.found("unit_end_valid").implies(numbers & (running & slot_of("unit_end")).any()),
         );
-        m.assume(clock, "commands_have_one_unit", m.found("command_bytes").le(UNIT_BYTES));
+        let has_one_unit = m.found("command_bytes").le(UNIT_BYTES)
+            & m.found("command_operation").ne(Operation::Compare.code())
+            & !m.found("command_sgl")
+            & !m.found("command_fused");
+        m.assume(clock, "commands_have_one_unit", has_one_unit);
         m.assume(clock, "no_walk_fails", !m.found("walk_end_valid"));
         m.assume(clock, "firmware_transfers_nothing", !m.found("transfer_valid"));
         let known = checker.port("outstanding");
