@@ -1,6 +1,6 @@
 //! The NVMe controller's firmware: admin commands, features, logs, events, and the commands that wait for something.
 //!
-//! Hardware executes valid Read, Write and Flush commands by itself (`nvme_spec::decode`). Everything else arrives in the inbox of the firmware
+//! Hardware executes valid data commands and Flush by itself (`nvme_spec::decode`). Everything else arrives in the inbox of the firmware
 //! port (`nvme_spec::firmware_port`) and is answered here. [`Firmware`] is generic over [`Mmio`], so that one source runs on a
 //! processor of the device, on a PC against simulated hardware, and in tests against a fake.
 //!

@@ -59,7 +59,16 @@ struct Case {
     lists: Vec<u64>,
 }
 
-impl Case {
+/// A command that the seed chooses.
+trait RandomCase: std::fmt::Debug + Sized {
+    fn random(random: &mut Random, identity: &Identity) -> Self;
+    /// Its status, and what the pages hold afterwards, which held `content`.
+    fn run(&self, side: &mut Side<'_>, content: &[u8]) -> Result<(Status, Vec<u8>), DriverError>;
+    /// Writes what it may have left half written.
+    fn overwrite(&self, side: &mut Side<'_>) -> Result<(), DriverError>;
+}
+
+impl RandomCase for Case {
     fn random(random: &mut Random, identity: &Identity) -> Self {
         let one_in = |random: &mut Random, n| random.below(n) == 0;
         let page_blocks = PAGE_BYTES / u64::from(identity.lba_bytes);
@@ -146,6 +155,11 @@ impl Case {
 /// Cases: K1, K2, K3, K4, X1.
 #[test]
 fn io_commands_end_as_on_the_reference_model() {
+    end_as_on_the_reference_model::<Case>();
+}
+
+/// Runs random cases on each back end and on the reference model.
+fn end_as_on_the_reference_model<C: RandomCase>() {
     every_back_end(|device| {
         let mut subject = Side::new(device)?;
         let identity = subject.running.identity;
@@ -156,7 +170,7 @@ fn io_commands_end_as_on_the_reference_model() {
         let mut successes = 0;
         let count = rounds(&mut subject.running.host, 1000, 300);
         for number in 0..count {
-            let case = Case::random(&mut random, &identity);
+            let case = C::random(&mut random, &identity);
             let content = crate::expect::data(random.next_u64(), (DATA_PAGES * PAGE_BYTES) as usize);
             let expected = case.run(&mut reference, &content)?;
             let got = case.run(&mut subject, &content)?;
@@ -209,6 +223,34 @@ struct SglCase {
 }
 
 impl SglCase {
+    /// The blocks in segments that follow each other, behind the data pages.
+    fn in_segments(random: &mut Random, transfer: IoTransfer, blocks: &[RelativeDescriptor]) -> Self {
+        let per_segment = random.between(1, 6) as usize;
+        let begin = DATA_PAGES * PAGE_BYTES;
+        let mut descriptors: Vec<RelativeDescriptor> = vec![];
+        let mut links = vec![];
+        let chunks: Vec<&[RelativeDescriptor]> = blocks.chunks(per_segment).collect();
+        for (number, chunk) in chunks.iter().enumerate() {
+            let is_last = number + 1 == chunks.len();
+            let offset = begin + 16 * descriptors.len() as u64;
+            let length = 16 * (chunk.len() + usize::from(!is_last)) as u32;
+            let identifier = if is_last && random.below(8) > 0 { LAST_SEGMENT } else { SEGMENT };
+            links.push(RelativeDescriptor { identifier, offset, length });
+            descriptors.extend(*chunk);
+            if !is_last {
+                // Its place is filled when the next segment is known.
+                descriptors.push(links[number]);
+            }
+        }
+        for (number, link) in links.iter().enumerate().skip(1) {
+            let at = ((link.offset - begin) / 16) as usize - 1;
+            descriptors[at] = links[number];
+        }
+        Self { transfer, first: links[0], descriptors }
+    }
+}
+
+impl RandomCase for SglCase {
     fn random(random: &mut Random, identity: &Identity) -> Self {
         let lba_bytes = u64::from(identity.lba_bytes);
         // A data block in each page, so that it does not matter in which order they are written.
@@ -256,32 +298,6 @@ impl SglCase {
         case
     }
 
-    /// The blocks in segments that follow each other, behind the data pages.
-    fn in_segments(random: &mut Random, transfer: IoTransfer, blocks: &[RelativeDescriptor]) -> Self {
-        let per_segment = random.between(1, 6) as usize;
-        let begin = DATA_PAGES * PAGE_BYTES;
-        let mut descriptors: Vec<RelativeDescriptor> = vec![];
-        let mut links = vec![];
-        let chunks: Vec<&[RelativeDescriptor]> = blocks.chunks(per_segment).collect();
-        for (number, chunk) in chunks.iter().enumerate() {
-            let is_last = number + 1 == chunks.len();
-            let offset = begin + 16 * descriptors.len() as u64;
-            let length = 16 * (chunk.len() + usize::from(!is_last)) as u32;
-            let identifier = if is_last && random.below(8) > 0 { LAST_SEGMENT } else { SEGMENT };
-            links.push(RelativeDescriptor { identifier, offset, length });
-            descriptors.extend(*chunk);
-            if !is_last {
-                // Its place is filled when the next segment is known.
-                descriptors.push(links[number]);
-            }
-        }
-        for (number, link) in links.iter().enumerate().skip(1) {
-            let at = ((link.offset - begin) / 16) as usize - 1;
-            descriptors[at] = links[number];
-        }
-        Self { transfer, first: links[0], descriptors }
-    }
-
     /// Executes the command: its status, and all data pages if it succeeded.
     fn run(&self, side: &mut Side<'_>, content: &[u8]) -> Result<(Status, Vec<u8>), DriverError> {
         side.store(0, content);
@@ -309,31 +325,7 @@ impl SglCase {
 /// Cases: F1, F2, F3, F4, F5, F6, F7.
 #[test]
 fn sgls_bring_the_same_as_on_the_reference_model() {
-    every_back_end(|device| {
-        let mut subject = Side::new(device)?;
-        let identity = subject.running.identity;
-        let config = Config { lba_bytes: identity.lba_bytes, blocks: identity.blocks, ..Config::DEFAULT };
-        let mut reference = ModelDevice::new(config, HostMemory::new());
-        let mut reference = Side::new(&mut reference)?;
-        let mut random = Random::new(seed());
-        let mut successes = 0;
-        let count = rounds(&mut subject.running.host, 1000, 300);
-        for number in 0..count {
-            let case = SglCase::random(&mut random, &identity);
-            let content = crate::expect::data(random.next_u64(), (DATA_PAGES * PAGE_BYTES) as usize);
-            let expected = case.run(&mut reference, &content)?;
-            let got = case.run(&mut subject, &content)?;
-            assert_eq!(got.0, expected.0, "command {number}: {case:x?}");
-            assert!(got.1 == expected.1, "command {number} left other data: {case:x?}");
-            if !got.0.is_success() {
-                case.overwrite(&mut reference)?;
-                case.overwrite(&mut subject)?;
-            }
-            successes += u32::from(got.0.is_success());
-        }
-        assert!(successes > count / 3, "only {successes} of {count} commands succeeded");
-        Ok(())
-    });
+    end_as_on_the_reference_model::<SglCase>();
 }
 
 /// Features that admin commands of the differential test name, apart from random ones.
