@@ -155,36 +155,34 @@ impl RandomCase for Case {
 /// Cases: K1, K2, K3, K4, X1.
 #[test]
 fn io_commands_end_as_on_the_reference_model() {
-    end_as_on_the_reference_model::<Case>();
+    every_back_end(end_as_on_the_reference_model::<Case>);
 }
 
-/// Runs random cases on each back end and on the reference model.
-fn end_as_on_the_reference_model<C: RandomCase>() {
-    every_back_end(|device| {
-        let mut subject = Side::new(device)?;
-        let identity = subject.running.identity;
-        let config = Config { lba_bytes: identity.lba_bytes, blocks: identity.blocks, ..Config::DEFAULT };
-        let mut reference = ModelDevice::new(config, HostMemory::new());
-        let mut reference = Side::new(&mut reference)?;
-        let mut random = Random::new(seed());
-        let mut successes = 0;
-        let count = rounds(&mut subject.running.host, 1000, 300);
-        for number in 0..count {
-            let case = C::random(&mut random, &identity);
-            let content = crate::expect::data(random.next_u64(), (DATA_PAGES * PAGE_BYTES) as usize);
-            let expected = case.run(&mut reference, &content)?;
-            let got = case.run(&mut subject, &content)?;
-            assert_eq!(got.0, expected.0, "command {number}: {case:x?}");
-            assert!(got.1 == expected.1, "command {number} left other data: {case:x?}");
-            if !got.0.is_success() {
-                case.overwrite(&mut reference)?;
-                case.overwrite(&mut subject)?;
-            }
-            successes += u32::from(got.0.is_success());
+/// Runs random cases on a device and on the reference model.
+fn end_as_on_the_reference_model<C: RandomCase>(device: &mut dyn Device) -> Result<(), DriverError> {
+    let mut subject = Side::new(device)?;
+    let identity = subject.running.identity;
+    let config = Config { lba_bytes: identity.lba_bytes, blocks: identity.blocks, ..Config::DEFAULT };
+    let mut reference = ModelDevice::new(config, HostMemory::new());
+    let mut reference = Side::new(&mut reference)?;
+    let mut random = Random::new(seed());
+    let mut successes = 0;
+    let count = rounds(&mut subject.running.host, 1000, 300);
+    for number in 0..count {
+        let case = C::random(&mut random, &identity);
+        let content = crate::expect::data(random.next_u64(), (DATA_PAGES * PAGE_BYTES) as usize);
+        let expected = case.run(&mut reference, &content)?;
+        let got = case.run(&mut subject, &content)?;
+        assert_eq!(got.0, expected.0, "command {number}: {case:x?}");
+        assert!(got.1 == expected.1, "command {number} left other data: {case:x?}");
+        if !got.0.is_success() {
+            case.overwrite(&mut reference)?;
+            case.overwrite(&mut subject)?;
         }
-        assert!(successes > count / 3, "only {successes} of {count} commands succeeded");
-        Ok(())
-    });
+        successes += u32::from(got.0.is_success());
+    }
+    assert!(successes > count / 3, "only {successes} of {count} commands succeeded");
+    Ok(())
 }
 
 /// A descriptor whose address is an offset from the start of the pages.
@@ -325,7 +323,7 @@ impl RandomCase for SglCase {
 /// Cases: F1, F2, F3, F4, F5, F6, F7.
 #[test]
 fn sgls_bring_the_same_as_on_the_reference_model() {
-    end_as_on_the_reference_model::<SglCase>();
+    every_back_end(end_as_on_the_reference_model::<SglCase>);
 }
 
 /// Features that admin commands of the differential test name, apart from random ones.
