@@ -33,7 +33,7 @@
 //!
 //! ## Limits
 //! Rows hold anything until they are written. An entry for firmware waits until the mailbox has room, and so do those behind it.
-//! Queues are looked at while there is no entry. The Compare of a pair keeps its place in the completion queue while it
+//! Queues are looked at while there is no entry, one in two clocks. The Compare of a pair keeps its place in the completion queue while it
 //! waits; if Compares of other queues have all others, it waits until the host makes room or ends its queue.
 //!
 //! ## Mutation score
@@ -138,7 +138,10 @@ impl Block for Decode {
         let firsts = m.memory("firsts", 512, queues, MemoryStyle::Block);
         let first_functions = m.memory("first_functions", 8, queues, MemoryStyle::Distributed);
         let held = m.reg("held", clock, zero(queues));
+        // The queue that is looked at; in the second clock, whether a Compare of it is to be thrown away.
         let scanned = m.reg("scanned", clock, zero(self.config.queue_bits()));
+        let looked = m.reg("looked", clock, false);
+        let is_gone = m.reg_without_reset("is_gone", clock, 1);
         // The Compare of this entry's pair has left, and whether to the I/O engine.
         let paired = m.reg("paired", clock, false);
         // The Compare of this entry's queue waits.
@@ -308,11 +311,14 @@ impl Block for Decode {
                 });
         });
 
-        // Between two entries: a Compare whose Write will not come is thrown away.
-        let looks = m.wire("looks", !fetched.valid() & consumed.can_take());
-        let is_gone = !bit_at(running, scanned) | bit_at(draining, first_functions.lookup(scanned));
-        let is_abandoned = m.wire("is_abandoned", looks & bit_at(held, scanned) & is_gone);
-        when(looks, || scanned.set(next_index_in(scanned, lit(queues - 1, self.config.queue_bits()))));
+        // Between two entries: a Compare whose Write will not come is thrown away. What was seen in the first clock holds in the second, if no
+        // entry is there; else it is looked at again.
+        let has_ended = !bit_at(running, scanned) | bit_at(draining, first_functions.lookup(scanned));
+        let is_free = m.wire("is_free", looked & !fetched.valid() & consumed.can_take());
+        let is_abandoned = m.wire("is_abandoned", is_free & is_gone);
+        looked.set(!looked);
+        is_gone.set(bit_at(held, scanned) & has_ended & !(leaves & has_first));
+        when(is_free, || scanned.set(next_index_in(scanned, lit(queues - 1, self.config.queue_bits()))));
         when(is_abandoned, || consumed.offer(Consumed { sqid: scanned.zext(8), dropped: lit(1u8, 1) }));
         held.set((held | bit_of(queue, waits)) & !bit_of(queue, leaves & has_first) & !bit_of(scanned, is_abandoned));
 
