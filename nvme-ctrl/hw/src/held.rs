@@ -45,6 +45,12 @@ pub(crate) fn function_bit(number: Signal, functions: u32) -> Signal {
     one_hot(number.low(address_width(functions.max(2))), functions)
 }
 
+/// The bit of the function with this number, of bits that all functions have.
+#[track_caller]
+pub(crate) fn bit_of_function(bits: Signal, number: Signal) -> Signal {
+    (bits & function_bit(number, bits.width())).any()
+}
+
 /// The number of the function whose bit is set.
 #[track_caller]
 pub(crate) fn function_number(bits: Signal) -> Signal {

@@ -157,7 +157,7 @@ impl Function {
         self.has[kind.code() as usize]
     }
 
-    /// What its turn would be spent on: the class, how many entries that allows, and whether the round is over instead.
+    /// What its turn would be spent on: the class, how many entries its credits allow, and whether the round is over instead.
     fn choice(&self) -> [Signal; 3] {
         let code = |kind: Kind| lit(kind.code(), Kind::WIDTH);
         let everything = lit(u8::MAX, GRANT_ENTRIES_MAX);
@@ -175,7 +175,7 @@ impl Function {
         }
         let round_ends = self.weighted & !self.has(Kind::Urgent) & !self.has(Kind::Admin) & !has_credit;
         let (kind, limit) = (self.weighted.mux(kind, code(Kind::All)), self.weighted.mux(limit, everything));
-        [kind, limit & self.burst, round_ends]
+        [kind, limit, round_ends]
     }
 }
 
@@ -312,6 +312,7 @@ impl Block for Arbiter {
                 let candidates = rest & ours & classes;
                 waiting.set(candidates);
                 waiting_above.set(candidates & above.lookup(class));
+                limit.set(limit & of_function(function, &|f| f.burst));
                 state.goto(State::Turn);
             }
             State::Turn => {

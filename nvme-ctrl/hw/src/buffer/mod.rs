@@ -235,7 +235,8 @@ impl Block for Buffer {
                 // The first word is there in the second clock.
                 when(step.any(), || {
                     line.set(cat(&[lit(0u8, WORD_BITS), line.bits(WORD_BITS..BEAT_BITS)]));
-                    differs.set(differs | (word.ne(line.low(WORD_BITS)) & !line_error));
+                    // What is compared begins at the first dword, so its words need not be turned.
+                    differs.set(differs | (bounce_word.ne(line.low(WORD_BITS)) & !line_error));
                 });
                 when(step.eq(WORDS), || {
                     at.set(at + BEAT_DWORDS);

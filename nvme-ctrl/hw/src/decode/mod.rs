@@ -28,7 +28,7 @@
 //!    `host_error` tells firmware.
 //!
 //! ## Timing
-//! One entry every second clock, a pair in six. `host_error` is a pulse, in the bit of the function. A row that is written is used from the next
+//! One entry every second clock, a pair in seven. `host_error` is a pulse, in the bit of the function. A row that is written is used from the next
 //! clock on.
 //!
 //! ## Limits
@@ -149,6 +149,9 @@ impl Block for Decode {
         let is_compare_half = m.reg_without_reset("is_compare_half", clock, 1);
         let is_write_half = m.reg_without_reset("is_write_half", clock, 1);
         let pair_is_fast = m.reg_without_reset("pair_is_fast", clock, 1);
+        // The Compare has been compared with this entry, and whether the two fit together.
+        let is_compared = m.reg("is_compared", clock, false);
+        let first_fits = m.reg_without_reset("first_fits", clock, 1);
 
         // A row, and in its highest bit whether it has blocks: found when it is written, so that judging an entry takes less time.
         let rows = m.memory("rows", NamespaceRow::WIDTH + 1, NAMESPACES_MAX, MemoryStyle::Distributed);
@@ -183,10 +186,9 @@ impl Block for Decode {
         };
         let prp1_of = |entry: Signal| qword(entry, offset_of!(nvme_spec::SqEntry, prp));
         let pointer_fits = |entry: Signal| is_sgl(entry) | !prp1_of(entry).low(PRP1_ALIGNMENT.trailing_zeros()).any();
-        let first_fits = m.wire("first_fits", {
-            let few = cdw(first, 12).low(16).le(limits::ACWU);
-            few & names(first).eq(names(item.entry)) & is_known_psdt(first) & pointer_fits(first)
-        });
+        let few_blocks = cdw(first, 12).low(16).le(limits::ACWU);
+        let first_fits_now =
+            few_blocks & names(first).eq(names(item.entry)) & is_known_psdt(first) & pointer_fits(first);
         // Row `n` is at address `n + 1`, the namespace identifier, of which the lowest bits tell all rows apart.
         let row_bits = address_width(NAMESPACES_MAX);
         let write_address = (namespace_index.low(row_bits) + 1).low(row_bits);
@@ -219,7 +221,8 @@ impl Block for Decode {
             let is_alone = (is_compare_half | is_write_half) & !paired;
             has_first.mux(!is_write_half, is_alone)
         });
-        let may_leave = m.wire("may_leave", judged & command.can_take() & inbox.can_take() & consumed.can_take());
+        let is_judged = m.wire("is_judged", judged & (is_compared | !has_first));
+        let may_leave = m.wire("may_leave", is_judged & command.can_take() & inbox.can_take() & consumed.can_take());
         let is_dead = m.wire("is_dead", bit_at(draining, item.function));
         let thrown_away = m.wire("thrown_away", is_dead | item.error);
 
@@ -241,6 +244,10 @@ impl Block for Decode {
         large_blocks.set(is_large);
         sector.set(sector_of_namespace + sector_in_namespace);
         is_inside.set(is_flush | behind.le(row.blocks.zext(65)));
+
+        // Only for the second half of a pair, one clock more.
+        is_compared.set(judged & has_first & !may_leave);
+        first_fits.set(first_fits_now);
 
         // Second clock: it leaves.
         error.set(zero(self.config.functions));

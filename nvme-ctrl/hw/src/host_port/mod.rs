@@ -26,8 +26,8 @@
 //!    leave in one beat.
 //! 5. *The completion is in host memory before its interrupt.* A message is next only when no entry waits. `queues` requests the interrupt of an
 //!    entry in the clock in which it offers the entry, and `irq` makes a message of that in two clocks or more; so the entry has been taken before.
-//! 6. Without bus mastering a function reaches no memory: reads are answered with errors here, writes vanish. When the life of a function has
-//!    ended (`dropping`), entries and messages that come are thrown away.
+//! 6. Without bus mastering a function reaches no memory: reads are answered with errors here, writes vanish. So do entries and messages
+//!    of a function whose life has ended (`dropping`).
 //!
 //! ## Timing
 //! A read leaves 2 clocks after it came; a beat is delivered 1 clock after it came. An entry or a message leaves 2 clocks after it came. Writes
@@ -40,7 +40,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::held::{bit_at, function_bit, Held};
+use crate::held::{bit_of_function, function_bit, Held};
 use crate::types::{reader, HostBeat, HostRead, HostWrite, HostWriteBeat, Message, Posted, BEAT_BITS, BEAT_BYTES};
 use crate::Config;
 use nvme_spec::entry::CQ_ENTRY_LOG2_BYTES;
@@ -139,7 +139,6 @@ impl Block for HostPort {
         let line_entries = m.reg_without_reset("line_entries", clock, LINE_ENTRIES);
         let head_passed = m.reg("head_passed", clock, false);
         let bursts = fifo_of::<Burst>(m, "bursts", BURSTS);
-        let writes_in_flight = m.reg("writes_in_flight", clock, zero(WRITE_COUNT_BITS));
         // One write may begin after it is due to be set: it is set one write early.
         let writes_are_many = m.reg("writes_are_many", clock, false);
         let writes_of: Vec<Signal> =
@@ -158,7 +157,7 @@ impl Block for HostPort {
         let packed: Vec<Signal> = reads.iter().map(|read| read.item.pack()).collect();
         let read = m.wire("read", HostRead::unpack(one_hot_select(read_turn, &packed)));
         let read_leaves = m.wire("read_leaves", waiting.any() & bus.ar.can_take() & !refusing);
-        let read_reaches = m.wire("read_reaches", bit_at(bus_master_enable, read.function));
+        let read_reaches = m.wire("read_reaches", bit_of_function(bus_master_enable, read.function));
         let beat_leaves = m.wire("beat_leaves", beats.port("in_ready"));
         let last_refused = m.wire("last_refused", refused_beats.eq(1));
 
@@ -167,21 +166,17 @@ impl Block for HostPort {
         let entry = posted.item;
         let entry_line = entry.address.bits(6..64);
         let entry_place = one_hot(entry.address.bits(4..6), LINE_ENTRIES);
-        let drop_entry = m.wire("drop_entry", posted.full & bit_at(dropping, entry.function));
-        let drop_message = m.wire("drop_message", message.full & bit_at(dropping, message.item.function));
-        let entry_waits = m.wire("entry_waits", line_full | (posted.full & !drop_entry));
+        let entry_waits = m.wire("entry_waits", line_full | posted.full);
         let choose_entry = m.wire("choose_entry", may_choose & entry_waits & (!data_write.full | head_passed));
         let entry_is_lone = m.wire("entry_is_lone", choose_entry & !line_full);
-        let no_entry = !posted.full & !line_full;
-        let choose_message = m.wire("choose_message", may_choose & message.full & no_entry & !drop_message);
+        let choose_message = m.wire("choose_message", may_choose & message.full & !entry_waits);
         let choose_data = m.wire("choose_data", may_choose & data_write.full & !choose_entry & !choose_message);
         let choose = m.wire("choose", choose_entry | choose_message | choose_data);
         // The first place of a line begins another lap of a short queue: entries leave in the order of their places.
         let follows = !entry_place.bit(0);
         let same_line = m.wire("same_line", line_address.eq(entry_line) & line_function.eq(entry.function) & follows);
-        let entry_moves =
-            m.wire("entry_moves", posted.full & !drop_entry & !entry_is_lone & (!line_full | choose_entry));
-        let entry_joins = m.wire("entry_joins", posted.full & !drop_entry & line_full & !choose_entry & same_line);
+        let entry_moves = m.wire("entry_moves", posted.full & !entry_is_lone & (!line_full | choose_entry));
+        let entry_joins = m.wire("entry_joins", posted.full & line_full & !choose_entry & same_line);
         let burst = bursts.payload();
         let may_send = m.wire("may_send", bursts.valid() & (bus.w.can_take() | burst.vanishes));
         let answered = m.wire("answered", bus.b.valid());
@@ -218,7 +213,7 @@ impl Block for HostPort {
 
         // 4. Next state: entries and messages that wait.
         dropping.set(dropping_now);
-        when(drop_entry | entry_is_lone | entry_moves | entry_joins, || posted.consume());
+        when(entry_is_lone | entry_moves | entry_joins, || posted.consume());
         when(choose_entry, || line_full.set(false));
         when(entry_moves, || {
             line_full.set(true);
@@ -232,7 +227,7 @@ impl Block for HostPort {
             here.mux(entry.entry, line_data.word(lit(place, 2), ENTRY_BITS))
         });
         line_data.set(cat(&lanes.collect::<Vec<_>>()));
-        when(drop_message | choose_message, || message.consume());
+        when(choose_message, || message.consume());
         when(entry_joins | choose_entry, || head_passed.set(false));
         when(choose_data & entry_waits, || head_passed.set(true));
         when(choose_data, || data_write.consume());
@@ -241,7 +236,12 @@ impl Block for HostPort {
         let entry_function = entry_is_lone.mux(entry.function, line_function);
         let small_function = choose_entry.mux(entry_function, message.item.function);
         let function = m.wire("chosen_function", choose_data.mux(data_write.item.function, small_function));
-        let reaches = m.wire("reaches", bit_at(bus_master_enable, function));
+        let owner_of = |function: Signal| function_bit(function, functions);
+        let entry_owner = entry_is_lone.mux(owner_of(entry.function), owner_of(line_function));
+        let small_owner = choose_entry.mux(entry_owner, owner_of(message.item.function));
+        let owner = m.wire("owner", choose_data.mux(owner_of(data_write.item.function), small_owner));
+        let reaches =
+            m.wire("reaches", (bus_master_enable & owner & !(dropping & (!choose_data).repeat(functions))).any());
         let entry_address = entry_is_lone.mux(entry_line, line_address);
         let small_address = choose_entry.mux(entry_address, message.item.address.bits(6..64));
         let line = m.wire("line", choose_data.mux(data_write.item.address.bits(6..64), small_address));
@@ -263,16 +263,15 @@ impl Block for HostPort {
             });
         });
         let begins = m.wire("begins", choose & reaches);
-        let owner = m.wire("owner", function_bit(function, functions));
-        writes.write(clock, begins, next_write, cat(&[owner, !choose_data]));
+        // A row that no write begins with is written over by the next one that does.
+        writes.write(clock, lit(1u8, 1), next_write, cat(&[owner, !choose_data]));
         let answer = m.wire("answer", writes.lookup(oldest_write));
         let answered_owner = answer.bits(1..1 + functions);
         let count = |count: Signal, up: Signal, down: Signal| {
             when(up & !down, || count.set(count + 1));
             when(down & !up, || count.set(count - 1));
         };
-        count(writes_in_flight, begins, answered);
-        writes_are_many.set(writes_in_flight.ge(WRITES_MAX - 1));
+        writes_are_many.set((next_write - oldest_write).ge(WRITES_MAX - 1));
         for (number, writes) in (0..).zip(&writes_of) {
             count(*writes, begins & owner.bit(number), answered & answered_owner.bit(number));
         }

@@ -184,16 +184,13 @@ impl Block for Irq {
 
         // 3. Conditions
         let may_send = m.wire("may_send", msix_enable & !function_mask & !holding);
-        let sendable: Vec<Signal> = (0..)
-            .zip(&of)
-            .map(|(number, f)| {
-                m.wire(&format!("sendable_f{number}"), f.pending & !f.masked & may_send.bit(number).repeat(vectors))
-            })
-            .collect();
+        let sendable: Vec<Signal> =
+            (0..).zip(&of).map(|(number, f)| m.wire(&format!("sendable_f{number}"), f.pending & !f.masked)).collect();
         let has = m.wire("has", cat(&of.iter().rev().map(|f| f.has).collect::<Vec<_>>()));
         let next_function = m.wire("next_function", round_robin(has, last_function));
         let ours = m.wire("ours", one_hot_select(function, &sendable));
         let last = m.wire("last", one_hot_select(function, &of.iter().map(|f| f.last_turn).collect::<Vec<_>>()));
+        let is_allowed = m.wire("is_allowed", (may_send & function).any());
         let send = m.wire("send", state.is(State::Send) & message.can_take());
         let written = Place::of(window_address, vectors, vector_bits);
         let read = Place::of(window_read_address, vectors, vector_bits);
@@ -241,7 +238,7 @@ impl Block for Irq {
             }
             State::Name => {
                 vector.set(one_hot_index(turn));
-                when(turn.any(), || state.goto(State::Send)).otherwise(|| state.goto(State::Look));
+                when(turn.any() & is_allowed, || state.goto(State::Send)).otherwise(|| state.goto(State::Look));
             }
             State::Send => when(message.can_take(), || state.goto(State::Look)).otherwise(|| {}),
         });
@@ -267,14 +264,14 @@ impl Block for Irq {
             let counted = raised_vector & all(here & is_counted);
             let is_late = m.wire(&format!("is_late_f{number}"), tick & f.ticks.ge(f.time) & f.delayed.any());
             let late = f.delayed & all(is_late);
-            let chosen = turn & all(state.is(State::Name) & function.bit(number));
+            let chosen = turn & all(state.is(State::Name) & function.bit(number) & is_allowed);
             f.pending.set((f.pending & !chosen) | pended | late);
             f.delayed.set(((f.delayed & !late) | counted) & !pended & !(raised_vector & all(here & is_sent_at_once)));
             // The first tick may come at once: time counts whole ticks after it.
             when(!f.delayed.any() | is_late, || f.ticks.set(zero(coalescing::TIME.width)))
                 .else_when(tick, || f.ticks.set(f.ticks + 1));
             when(chosen.any(), || f.last_turn.set(turn));
-            f.has.set((sendable[number as usize] & !chosen).any());
+            f.has.set((sendable[number as usize] & !chosen).any() & may_send.bit(number));
             let exempted = one_hot(f.exempt_vector.low(vector_bits), vectors) & all(f.exempt_write);
             f.exempt.set(f.exempt_value.mux(f.exempt | exempted, f.exempt & !exempted));
             when((clear | function_reset).bit(number), || {

@@ -297,9 +297,8 @@ impl Block for Queues {
         let has_moved = m.wire("has_moved", moved.any());
         let has_room = m.wire("has_room", room.now.any());
         let may_be_granted = m.wire("may_be_granted", sq_runs & is_granting & !must_wait);
-        let possible = m.wire("possible", {
-            limit_of_line & limit_of_room & limit_of_available & limit_of_turn & may_be_granted.repeat(8)
-        });
+        let possible = m.wire("possible", limit_of_line & limit_of_room & limit_of_available & limit_of_turn);
+        let is_granted = m.wire("is_granted", possible.bit(0) & may_be_granted);
         let count = m.wire("count", highest(possible));
         let leaves_some = m.wire("leaves_some", {
             (limit_of_available & !possible).any() | (possible.bit(GRANT_ENTRIES_MAX - 1) & much_available)
@@ -571,7 +570,7 @@ impl Block for Queues {
                 .else_when(sq_here, || wanted_by_firmware.set((wanted_by_firmware | this_cq) & !cq_gone));
             }
             Event::Granted => {
-                when(possible.bit(0), || {
+                when(is_granted, || {
                     grant.offer(fetch);
                     sq_fetched.write(advance(sq_fetched.now, count, sq_last.now));
                     available.write(available.now - count.zext(INDEX_BITS));

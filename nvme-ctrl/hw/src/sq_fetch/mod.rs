@@ -94,10 +94,12 @@ impl Block for SqFetch {
         let (sqid, function, leaves_some) = (oldest.bits(0..8), oldest.bits(8..16), oldest.bit(16));
         let beat_tag = m.wire("beat_tag", beat.payload().id.low(tag_bits));
         let has_begun = m.wire("has_begun", bit_at(begun, beat_tag));
-        let place = m.wire("place", has_begun.mux(later_places.lookup(beat_tag), first_places.lookup(beat_tag)));
+        let [later_place, first_place] = [&later_places, &first_places].map(|places| places.lookup(beat_tag));
+        let place = m.wire("place", has_begun.mux(later_place, first_place));
 
         // The oldest entry may come in this clock.
-        let passes = m.wire("passes", beat.valid() & place.eq(oldest_place));
+        let is_oldest = has_begun.mux(later_place.eq(oldest_place), first_place.eq(oldest_place));
+        let passes = m.wire("passes", beat.valid() & is_oldest);
         let deliver = m.wire("deliver", (bit_at(arrived, oldest_place) | passes) & fetched.can_take());
         let is_last = m.wire("is_last", passes.mux(beat.payload().last, ends_grant.lookup(oldest_place)));
         let ends = m.wire("ends", deliver & is_last);

@@ -217,6 +217,8 @@ impl Block for Walk {
         let no_length = m.reg_without_reset("no_length", clock, 1);
         // Descriptors of the segment that are still to be taken.
         let segment_left = m.reg_without_reset("segment_left", clock, DESCRIPTOR_COUNT_BITS);
+        // There were none a clock ago.
+        let segment_is_over = m.reg_without_reset("segment_is_over", clock, 1);
         let in_last = m.reg_without_reset("in_last", clock, 1);
         let in_segment = m.reg_without_reset("in_segment", clock, 1);
         // The sequence: how long it is, what is left of it, and whether the piece is its last one. Where the unit begins in the buffer or the bounce.
@@ -280,6 +282,7 @@ impl Block for Walk {
         let behind = m.wire("behind", offset.zext(13) + unit_bytes);
 
         // 4. Next state
+        segment_is_over.set(!segment_left.any());
         let end_with = |reason: Status| {
             status.set(lit(reason.raw(), 15));
             state.goto(State::End);
@@ -354,7 +357,7 @@ impl Block for Walk {
             State::Low => {
                 page.set(listed.bits(OFFSET_BITS..64));
                 offset.set(listed.low(OFFSET_BITS));
-                when(!segment_left.any(), || {
+                when(segment_is_over, || {
                     // A segment that is not the last one must lead on.
                     when(in_segment & !in_last, || end_with(Status::INVALID_SGL_SEGMENT))
                         .otherwise(|| end_with(Status::INVALID_SGL_LENGTH));
@@ -463,7 +466,7 @@ impl Block for Walk {
         let entries = entries_left.lt(to_end_of_page).mux(entries_left, to_end_of_page);
         new.entries.set(is_sgl.mux(cat(&[segment_left, lit(0u8, 1)]), entries.zext(29)));
         let takes_page = state.is(State::Entry) & needs_entry & !in_prp2;
-        let takes_half = (state.is(State::Low) & segment_left.any()) | state.is(State::High);
+        let takes_half = (state.is(State::Low) & !segment_is_over) | state.is(State::High);
         reader.port("take_entry").set(reader.port("entry_known") & (takes_page | takes_half));
         reader.port("stop").set(state.is(State::End));
         when(offered, || {

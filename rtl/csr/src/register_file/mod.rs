@@ -151,8 +151,7 @@ impl RegisterFile {
         let number = |address: Signal| address.bits(WORD_BYTES.ilog2()..self.address_bits);
         let (write_number, read_number) = (number(write.address), number(read_address));
 
-        let word = m.wire_of_width("word", WORD_BITS);
-        word.set(0);
+        let mut shown = Vec::new();
         let mut words = Vec::new();
         for register in &self.registers {
             let writes: Vec<WordWrite> = register
@@ -175,11 +174,13 @@ impl RegisterFile {
             let from_hardware: Vec<Signal> = fields.iter().map(|field| field.from_hardware).collect();
             for offset in register.words() {
                 let value = word_of(register, &values, offset);
-                when(read_number.eq(offset / WORD_BYTES), || word.set(value));
+                shown.push(value & read_number.eq(offset / WORD_BYTES).repeat(WORD_BITS));
                 words.push(props::Word::new(register, offset, value, word_of(register, &from_hardware, offset)));
             }
         }
-        (word, WatchedWord::new(m, clock, &words, &write, write_number, read_number))
+        // No two registers share a word.
+        let word = shown.into_iter().reduce(|a, b| a | b).unwrap_or(lit(0u32, WORD_BITS));
+        (m.wire("word", word), WatchedWord::new(m, clock, &words, &write, write_number, read_number))
     }
 }
 
