@@ -129,6 +129,8 @@ hw_enum! {
         Verify,
         /// The storage is compared with the host's data. As a unit: with what is in the bounce.
         Compare,
+        /// The storage is marked: what reads it fails until it is written again; no data moves.
+        WriteUncorrectable,
         /// Storage to bounce: a unit only.
         Load,
         /// Bounce to storage: a unit only.

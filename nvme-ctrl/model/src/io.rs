@@ -4,6 +4,7 @@ use std::mem::size_of;
 
 use nvme_spec::dataset::{DatasetManagement, DatasetRange};
 use nvme_spec::entry::FUSE;
+use nvme_spec::limits::UNIT_BYTES;
 use nvme_spec::{
     decode_fused, decode_io, DataPointer, IoCommand, LbaRange, Limits, NamespaceInfo, SqEntry, Status, Transfer,
 };
@@ -61,12 +62,8 @@ impl Move {
             Way::Write => self.expected.as_ref(),
             Way::Read => None,
         };
-        if let Some(expected) = expected {
-            let mut stored = vec![0; expected.len()];
-            storage.read(self.at, &mut stored);
-            if stored != *expected {
-                return Some(Err(Status::COMPARE_FAILURE));
-            }
+        if let Some(Err(status)) = expected.map(|expected| compare(storage, self.at, expected)) {
+            return Some(Err(status));
         }
         match self.way {
             Way::Write => storage.write(self.at, &self.data),
@@ -81,6 +78,19 @@ impl Move {
     pub(crate) fn take_compared(&mut self) -> Option<Vec<u8>> {
         (self.way == Way::Compare).then(|| std::mem::take(&mut self.data))
     }
+}
+
+/// Compares data with the storage, one unit of the hardware after the other: the first that cannot be read or differs decides.
+fn compare(storage: &Storage, at: u64, expected: &[u8]) -> Result<(), Status> {
+    for (at, expected) in (at..).step_by(UNIT_BYTES as usize).zip(expected.chunks(UNIT_BYTES as usize)) {
+        let mut stored = vec![0; expected.len()];
+        storage.check(at, stored.len() as u64)?;
+        storage.read(at, &mut stored);
+        if stored != expected {
+            return Err(Status::COMPARE_FAILURE);
+        }
+    }
+    Ok(())
 }
 
 /// The pieces of host memory that the data of a command covers.
@@ -144,8 +154,16 @@ impl Controller {
                 self.subsystem.storage.write(at, &vec![0; bytes]);
                 Ok(None)
             }
-            // This medium has no errors.
-            IoCommand::Verify(_) => Ok(None),
+            IoCommand::WriteUncorrectable(range) => {
+                let (at, bytes) = self.place(nsid, range)?;
+                self.subsystem.storage.mark(at, bytes as u64);
+                Ok(None)
+            }
+            IoCommand::Verify(range) => {
+                let (at, bytes) = self.place(nsid, range)?;
+                self.subsystem.storage.check(at, bytes as u64)?;
+                Ok(None)
+            }
         }
     }
 
@@ -154,6 +172,7 @@ impl Controller {
         let segments = walk(host, self.function, transfer.pointer, bytes as u64)?;
         let mut data = vec![0; bytes];
         if way == Way::Read {
+            self.subsystem.storage.check(at, bytes as u64)?;
             self.subsystem.storage.read(at, &mut data);
         }
         Ok(Move { way, function: self.function, at, data, expected: None, segments, next: 0, moved: 0 })

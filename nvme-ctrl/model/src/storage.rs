@@ -1,6 +1,9 @@
 //! The contents of a namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use nvme_spec::limits::SECTOR_BYTES;
+use nvme_spec::Status;
 
 const PAGE_BYTES: usize = 4096;
 
@@ -8,6 +11,8 @@ const PAGE_BYTES: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Storage {
     pages: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
+    /// Sectors that cannot be read until they are written.
+    marked: BTreeSet<u64>,
 }
 
 impl Storage {
@@ -21,7 +26,28 @@ impl Storage {
         }
     }
 
+    /// What reads these bytes fails until they are written.
+    pub(crate) fn mark(&mut self, at: u64, bytes: u64) {
+        self.marked.extend(sectors(at, bytes));
+    }
+
+    /// Whether these bytes can be read.
+    pub(crate) fn check(&self, at: u64, bytes: u64) -> Result<(), Status> {
+        match self.marked.range(sectors(at, bytes)).next() {
+            Some(_) => Err(Status::UNRECOVERED_READ_ERROR),
+            None => Ok(()),
+        }
+    }
+
+    fn unmark(&mut self, at: u64, bytes: u64) {
+        let marked: Vec<u64> = self.marked.range(sectors(at, bytes)).copied().collect();
+        for sector in marked {
+            self.marked.remove(&sector);
+        }
+    }
+
     pub(crate) fn write(&mut self, at: u64, data: &[u8]) {
+        self.unmark(at, data.len() as u64);
         for (page, offset, range) in pieces(at, data.len()) {
             let part = &data[range];
             let bytes = self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE_BYTES]));
@@ -31,6 +57,7 @@ impl Storage {
 
     /// These bytes read as zero.
     pub(crate) fn erase(&mut self, at: u64, bytes: u64) {
+        self.unmark(at, bytes);
         let end = at + bytes;
         let (first_page, last_page) = (at / PAGE_BYTES as u64, end.div_ceil(PAGE_BYTES as u64));
         for (page, content) in self.pages.range_mut(first_page..last_page) {
@@ -39,6 +66,11 @@ impl Storage {
             content[from..to].fill(0);
         }
     }
+}
+
+/// The sectors of `bytes` from `at`, which are whole ones.
+fn sectors(at: u64, bytes: u64) -> std::ops::Range<u64> {
+    at / u64::from(SECTOR_BYTES)..(at + bytes).div_ceil(u64::from(SECTOR_BYTES))
 }
 
 /// Cuts `bytes` from `at` at page boundaries: page number, offset in the page, range in the data.

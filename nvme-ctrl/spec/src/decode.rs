@@ -7,7 +7,7 @@
 //!    the other bits of the flags byte are ignored;
 //! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write and Write Zeroes one that is not
 //!    write protected;
-//! 4. for all but Flush: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS, which those of WZSL and VSL are too;
+//! 4. for all but Flush: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS, which those of WZSL, WUSL and VSL are too;
 //! 5. for all but Flush: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
 //! 6. for Write, Read and Compare with PRPs: PRP1 is a multiple of 4.
 //!
@@ -122,6 +122,8 @@ pub enum IoCommand {
     Read(Transfer),
     /// Medium and host have the same.
     Compare(Transfer),
+    /// These blocks cannot be read until they are written.
+    WriteUncorrectable(LbaRange),
     /// These blocks read as zero.
     WriteZeroes(LbaRange),
     /// These blocks can be read.
@@ -134,7 +136,7 @@ impl IoCommand {
         match *self {
             Self::Flush => None,
             Self::Write(transfer) | Self::Read(transfer) | Self::Compare(transfer) => Some(transfer.range),
-            Self::WriteZeroes(range) | Self::Verify(range) => Some(range),
+            Self::WriteUncorrectable(range) | Self::WriteZeroes(range) | Self::Verify(range) => Some(range),
         }
     }
 }
@@ -171,6 +173,7 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
     match sqe.opcode {
         io::WRITE => Ok(IoCommand::Write(Transfer::decode(sqe, namespace, limits)?)),
         io::READ => Ok(IoCommand::Read(Transfer::decode(sqe, namespace, limits)?)),
+        io::WRITE_UNCORRECTABLE => Ok(IoCommand::WriteUncorrectable(LbaRange::decode(sqe, namespace, limits)?)),
         io::COMPARE => Ok(IoCommand::Compare(Transfer::decode(sqe, namespace, limits)?)),
         io::WRITE_ZEROES => Ok(IoCommand::WriteZeroes(LbaRange::decode(sqe, namespace, limits)?)),
         io::VERIFY => Ok(IoCommand::Verify(LbaRange::decode(sqe, namespace, limits)?)),
@@ -299,6 +302,7 @@ mod tests {
         assert_eq!(decode(1, &changes), Ok(IoCommand::Write(expected)));
         assert_eq!(decode(5, &changes), Ok(IoCommand::Compare(expected)));
         assert_eq!(decode(0, &changes), Ok(IoCommand::Flush));
+        assert_eq!(decode(4, &changes), Ok(IoCommand::WriteUncorrectable(expected.range)));
         assert_eq!(decode(8, &changes), Ok(IoCommand::WriteZeroes(expected.range)));
         assert_eq!(decode(12, &changes), Ok(IoCommand::Verify(expected.range)));
         // PSDT 1: the same dwords are a descriptor, of which nothing is judged here.

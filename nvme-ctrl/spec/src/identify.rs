@@ -4,7 +4,7 @@ use core::mem::{offset_of, size_of};
 use zerocopy::little_endian::{U128, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::limits::{FIRMWARE_SLOTS, VSL, WZSL};
+use crate::limits::{FIRMWARE_SLOTS, VSL, WUSL, WZSL};
 
 /// Bytes of every data structure of Identify.
 pub const IDENTIFY_BYTES: u32 = 4096;
@@ -290,6 +290,8 @@ pub const DLFEAT_READS_ZERO: u8 = 1;
 pub mod oncs {
     /// Compare.
     pub const COMPARE: u16 = 1;
+    /// Write Uncorrectable.
+    pub const WRITE_UNCORRECTABLE: u16 = 1 << 1;
     /// Dataset Management; only where the storage can be erased.
     pub const DATASET_MANAGEMENT: u16 = 1 << 2;
     /// Write Zeroes.
@@ -302,7 +304,7 @@ pub mod oncs {
     pub const VERIFY: u16 = 1 << 7;
 
     /// What this controller always has.
-    pub const ALL: u16 = COMPARE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
+    pub const ALL: u16 = COMPARE | WRITE_UNCORRECTABLE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
 }
 
 /// Identify Controller, FUSES: Compare and Write.
@@ -334,7 +336,7 @@ const _: () = assert!(offset_of!(NvmIdentifyController, dmsl) == 8);
 impl NvmIdentifyController {
     /// That of this controller.
     pub const THIS: Self =
-        Self { vsl: VSL, wzsl: WZSL, wusl: 0, dmrl: 0, dmrsl: U32::ZERO, dmsl: U64::ZERO, reserved16: [0; 4080] };
+        Self { vsl: VSL, wzsl: WZSL, wusl: WUSL, dmrl: 0, dmrsl: U32::ZERO, dmsl: U64::ZERO, reserved16: [0; 4080] };
 }
 
 /// Bits of Identify Controller, SGLS.

@@ -36,6 +36,9 @@ pub const VSL: u8 = MDTS;
 /// Identify Controller of the NVM command set, WZSL: a Write Zeroes without deallocation writes at most 2^WZSL memory pages.
 pub const WZSL: u8 = MDTS;
 
+/// Identify Controller of the NVM command set, WUSL: a Write Uncorrectable marks at most 2^WUSL memory pages.
+pub const WUSL: u8 = MDTS;
+
 /// Identify Controller, ACWU: logical blocks of a fused Compare and Write, at most, minus one.
 pub const ACWU: u16 = 0;
 
@@ -96,6 +99,6 @@ pub const CORE_HZ: u64 = 250_000_000;
 
 const _: () = assert!(TRANSFER_BYTES_MAX == 2 << 20);
 // One limit holds for all commands that name logical blocks.
-const _: () = assert!(VSL == MDTS && WZSL == MDTS);
+const _: () = assert!(VSL == MDTS && WZSL == MDTS && WUSL == MDTS);
 const _: () = assert!(BUFFER_BYTES >= PAGE_BYTES && UNIT_BYTES == PAGE_BYTES);
 const _: () = assert!(IO_QUEUES_DEFAULT <= IO_QUEUES_MAX);

@@ -81,6 +81,8 @@ pub mod io {
     pub const WRITE: u8 = 0x01;
     /// Read.
     pub const READ: u8 = 0x02;
+    /// Write Uncorrectable.
+    pub const WRITE_UNCORRECTABLE: u8 = 0x04;
     /// Compare.
     pub const COMPARE: u8 = 0x05;
     /// Write Zeroes.
@@ -97,12 +99,12 @@ pub mod io {
 
     /// Whether the command names logical blocks, in command dwords 10 to 12.
     pub const fn has_blocks(opcode: u8) -> bool {
-        matches!(opcode, WRITE | READ | COMPARE | WRITE_ZEROES | VERIFY)
+        matches!(opcode, WRITE | READ | WRITE_UNCORRECTABLE | COMPARE | WRITE_ZEROES | VERIFY)
     }
 
     /// Whether the command changes logical blocks.
     pub const fn is_write(opcode: u8) -> bool {
-        matches!(opcode, WRITE | WRITE_ZEROES)
+        matches!(opcode, WRITE | WRITE_UNCORRECTABLE | WRITE_ZEROES)
     }
 
     /// All I/O commands of this controller, with their names.
@@ -110,6 +112,7 @@ pub mod io {
         (FLUSH, "Flush"),
         (WRITE, "Write"),
         (READ, "Read"),
+        (WRITE_UNCORRECTABLE, "Write Uncorrectable"),
         (COMPARE, "Compare"),
         (WRITE_ZEROES, "Write Zeroes"),
         (DATASET_MANAGEMENT, "Dataset Management"),

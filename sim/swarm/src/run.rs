@@ -750,13 +750,17 @@ impl<'d> Run<'d> {
                 entry.opcode = io::FLUSH;
             }
             // Every command that changes blocks is to be named here.
-            let lbas = match self.decode(&entry) {
-                Ok(IoCommand::Write(Transfer { range, .. }) | IoCommand::WriteZeroes(range)) => Some(range.range()),
+            let writes = match self.decode(&entry) {
+                Ok(IoCommand::Write(Transfer { range, .. }) | IoCommand::WriteZeroes(range)) => {
+                    Some((range.range(), self.shadow.begin_unknown(range.range())))
+                }
+                Ok(IoCommand::WriteUncorrectable(range)) => {
+                    Some((range.range(), self.shadow.begin_mark(range.range())))
+                }
                 Ok(IoCommand::Read(_) | IoCommand::Compare(_) | IoCommand::Verify(_) | IoCommand::Flush) | Err(_) => {
                     None
                 }
             };
-            let writes = lbas.map(|lbas| (lbas.clone(), self.shadow.begin_unknown(lbas)));
             self.submit(queue, entry, Kind::Garbage { writes }, &[])?;
             self.ring_perhaps(queue);
         }
@@ -896,7 +900,13 @@ impl<'d> Run<'d> {
             return Err(wrong("no command ends so".into()));
         }
         let is_plain = matches!(pending.kind, Kind::Read { .. } | Kind::Write { .. } | Kind::Flush);
-        if is_plain && !succeeded && !self.may_fail_with(key, status) {
+        let is_unreadable = match &pending.kind {
+            Kind::Read { lbas, begun, .. } if status == Status::UNRECOVERED_READ_ERROR => {
+                self.shadow.may_be_unreadable(lbas.clone(), *begun)
+            }
+            _ => false,
+        };
+        if is_plain && !succeeded && !is_unreadable && !self.may_fail_with(key, status) {
             return Err(wrong(format!("nothing failed, and the command is right: {:x?}", pending.entry)));
         }
         let oldest = self.oldest_read();

@@ -30,6 +30,8 @@ struct Candidate {
     version: Version,
     /// What the version looks like is known.
     is_known: bool,
+    /// It is of a Write Uncorrectable.
+    is_mark: bool,
     begun: Moment,
     ended: Option<Moment>,
     /// When a later Write surely replaced it.
@@ -77,33 +79,41 @@ impl Shadow {
     }
 
     fn initial(&self) -> Candidate {
-        Candidate { version: 0, is_known: !self.forgotten, begun: 0, ended: Some(0), replaced: None }
+        Candidate { version: 0, is_known: !self.forgotten, is_mark: false, begun: 0, ended: Some(0), replaced: None }
     }
 
-    /// Something happened after which blocks hold anything.
+    /// Something happened after which blocks hold anything. Those that may have been unreadable still may be.
     pub fn forget_everything(&mut self) {
-        self.blocks.clear();
+        self.blocks.retain(|_, candidates| {
+            candidates.iter_mut().for_each(|candidate| candidate.is_known = false);
+            candidates.iter().any(|candidate| candidate.is_mark)
+        });
         self.forgotten = true;
     }
 
     /// A Write of its own data begins: which version it writes.
     pub fn begin(&mut self, lbas: Range<u64>) -> Version {
-        self.add(lbas, true)
+        self.add(lbas, true, false)
     }
 
     /// A Write of data that nobody knows begins.
     pub fn begin_unknown(&mut self, lbas: Range<u64>) -> Version {
-        self.add(lbas, false)
+        self.add(lbas, false, false)
     }
 
-    fn add(&mut self, lbas: Range<u64>, is_known: bool) -> Version {
+    /// A Write Uncorrectable begins.
+    pub fn begin_mark(&mut self, lbas: Range<u64>) -> Version {
+        self.add(lbas, false, true)
+    }
+
+    fn add(&mut self, lbas: Range<u64>, is_known: bool, is_mark: bool) -> Version {
         self.versions += 1;
         let version = self.versions;
         let begun = self.now();
         let initial = self.initial();
         for lba in lbas {
             let candidates = self.blocks.entry(lba).or_insert_with(|| vec![initial]);
-            candidates.push(Candidate { version, is_known, begun, ended: None, replaced: None });
+            candidates.push(Candidate { version, is_known, is_mark, begun, ended: None, replaced: None });
         }
         version
     }
@@ -164,6 +174,12 @@ impl Shadow {
             true
         });
         wrong.map(|(lba, _)| lba)
+    }
+
+    /// Whether a Read, begun at `begun` and ending now, may have met a block that cannot be read.
+    pub fn may_be_unreadable(&self, lbas: Range<u64>, begun: Moment) -> bool {
+        let mut candidates = self.blocks.range(lbas).flat_map(|(_, candidates)| candidates);
+        candidates.any(|c| c.is_mark && c.replaced.is_none_or(|replaced| replaced > begun))
     }
 
     /// What blocks may hold, in words: for messages.
@@ -309,6 +325,21 @@ mod tests {
         let after = shadow.now();
         assert_eq!(shadow.wrong_block(0..2, after, &torn), None);
         assert_eq!(shadow.next_known(0, 8), None);
+    }
+
+    #[test]
+    fn marked_blocks_may_be_unreadable_until_they_are_written() {
+        let mut shadow = shadow();
+        let mark = shadow.begin_mark(3..5);
+        let during = shadow.now();
+        shadow.end(3..5, mark, End::Unknown, None);
+        shadow.forget_everything();
+        assert!(shadow.may_be_unreadable(0..4, during) && !shadow.may_be_unreadable(0..3, during));
+        let version = shadow.begin(3..5);
+        shadow.end(3..5, version, End::Done, None);
+        let after = shadow.now();
+        assert!(shadow.may_be_unreadable(4..9, during), "a Read that began before the Write ended");
+        assert!(!shadow.may_be_unreadable(0..9, after));
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl RandomCase for Case {
                 io::WRITE,
                 io::WRITE,
                 io::WRITE_ZEROES,
+                io::WRITE_UNCORRECTABLE,
                 io::VERIFY,
                 io::COMPARE,
                 io::FLUSH,

@@ -388,9 +388,84 @@ fn blocks_that_are_there_are_verified() {
     });
 }
 
-/// "I/O Command Set specific Identify Controller data structure", WZSL and VSL: exactly that much, and one block more.
+/// "Write Uncorrectable command": whatever reads the blocks fails until they are written, also after a reset, and no others do.
 ///
-/// Cases: K8, K10.
+/// Cases: K10, K11.
+#[test]
+fn marked_blocks_cannot_be_read_until_they_are_written() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        if identity.controller.oncs.get() & oncs::WRITE_UNCORRECTABLE == 0 {
+            return Ok(());
+        }
+        let block = identity.lba_bytes as usize;
+        let content = data(seed(), 40 * block);
+        running.host.write(&identity, 96, &content)?;
+        let mut entry = blocks_entry(io::WRITE_UNCORRECTABLE, identity.nsid, 100, 7);
+        entry.prp = wire_prps([NOWHERE + 1, NOWHERE + 2]);
+        assert_io(&mut running.host, entry, &[], &[Status::SUCCESS], "Write Uncorrectable of blocks 100 to 106");
+        assert_readable(&mut running, &content, &[(96, 4), (99, 1), (107, 1), (107, 29)]);
+        assert_unreadable(&mut running, &content, &[(100, 1), (106, 1), (99, 2), (106, 2), (96, 40)]);
+
+        // One block is written, and two are zeroed.
+        running.host.write(&identity, 103, &content[7 * block..8 * block])?;
+        running.host.write_zeroes(&identity, 100, 2)?;
+        let mut zeroed = content.clone();
+        zeroed[4 * block..6 * block].fill(0);
+        let mut running = running.restart()?;
+        assert_readable(&mut running, &zeroed, &[(96, 6), (100, 2), (103, 1), (107, 29)]);
+        assert_unreadable(&mut running, &zeroed, &[(102, 1), (104, 1), (102, 2), (103, 2), (96, 40)]);
+
+        running.host.write(&identity, 96, &content)?;
+        assert_readable(&mut running, &content, &[(96, 40)]);
+        let end = identity.blocks;
+        let entry = blocks_entry(io::WRITE_UNCORRECTABLE, identity.nsid, end - 1, 2);
+        assert_io(&mut running.host, entry, &[], &[Status::LBA_OUT_OF_RANGE], "the end of the namespace");
+        let mut back = vec![0; block];
+        running.host.read(&identity, end - 1, &mut back)?;
+        Ok(())
+    });
+}
+
+/// Reads, verifies and compares blocks, of which `content` has those from 96 on.
+fn assert_readable(running: &mut Running<'_>, content: &[u8], parts: &[(u64, u32)]) {
+    for (lba, blocks) in parts {
+        let read = access(running, content, *lba, *blocks, Status::SUCCESS);
+        assert!(read == part_of(content, running.identity.lba_bytes, *lba, *blocks), "{blocks} blocks from {lba}");
+    }
+}
+
+/// The same where all that must fail.
+fn assert_unreadable(running: &mut Running<'_>, content: &[u8], parts: &[(u64, u32)]) {
+    for (lba, blocks) in parts {
+        access(running, content, *lba, *blocks, Status::UNRECOVERED_READ_ERROR);
+    }
+}
+
+fn part_of(content: &[u8], lba_bytes: u32, lba: u64, blocks: u32) -> &[u8] {
+    &content[(lba - 96) as usize * lba_bytes as usize..][..(blocks * lba_bytes) as usize]
+}
+
+fn access(running: &mut Running<'_>, content: &[u8], lba: u64, blocks: u32, status: Status) -> Vec<u8> {
+    let identity = running.identity;
+    let host = &mut running.host;
+    let mut buffer = Buffer::scattered(host.host(), 8, (blocks * identity.lba_bytes) as usize);
+    buffer.store(host.host(), part_of(content, identity.lba_bytes, lba, blocks));
+    let entry = compare_entry(host, &identity, lba, &mut buffer);
+    for opcode in [io::COMPARE, io::VERIFY, io::READ] {
+        let writable: &[_] = if opcode == io::READ { buffer.segments() } else { &[] };
+        let what = format!("opcode {opcode:#04x} of {blocks} blocks from {lba}");
+        assert_io(host, SqEntry { opcode, ..entry }, writable, &[status], &what);
+    }
+    let read = buffer.load(host.host());
+    buffer.free(host.host());
+    read
+}
+
+/// "I/O Command Set specific Identify Controller data structure", WZSL, WUSL and VSL: exactly that much, and one block more.
+///
+/// Cases: K8, K10, K11.
 #[test]
 fn commands_without_data_are_bound_by_limits_of_their_own() {
     every_back_end(|device| {
@@ -399,9 +474,12 @@ fn commands_without_data_are_bound_by_limits_of_their_own() {
         let (_, data) =
             running.host.admin_data(identify_entry(cns::CONTROLLER_OF_COMMAND_SET, 0), PAGE_BYTES as usize)?;
         let limits: NvmIdentifyController = wire(&data);
-        for (opcode, oncs, limit) in
-            [(io::WRITE_ZEROES, oncs::WRITE_ZEROES, limits.wzsl), (io::VERIFY, oncs::VERIFY, limits.vsl)]
-        {
+        for (opcode, oncs, limit) in [
+            // What this one marks the next one makes readable.
+            (io::WRITE_UNCORRECTABLE, oncs::WRITE_UNCORRECTABLE, limits.wusl),
+            (io::WRITE_ZEROES, oncs::WRITE_ZEROES, limits.wzsl),
+            (io::VERIFY, oncs::VERIFY, limits.vsl),
+        ] {
             let blocks = (PAGE_BYTES << limit) / u64::from(identity.lba_bytes);
             if identity.controller.oncs.get() & oncs == 0 || limit == 0 || blocks >= identity.blocks.min(65536) {
                 continue;

@@ -160,7 +160,6 @@ impl Function {
     /// What its turn would be spent on: the class, how many entries its credits allow, and whether the round is over instead.
     fn choice(&self) -> [Signal; 3] {
         let code = |kind: Kind| lit(kind.code(), Kind::WIDTH);
-        let everything = lit(u8::MAX, GRANT_ENTRIES_MAX);
         let mut kind = code(Kind::Low);
         let mut limit = lit(0u8, GRANT_ENTRIES_MAX);
         for (class, credit) in WEIGHTED.into_iter().zip(&self.credits) {
@@ -171,11 +170,10 @@ impl Function {
         let has_credit = limit.bit(0);
         for class in [Kind::Urgent, Kind::Admin] {
             kind = self.has(class).mux(code(class), kind);
-            limit = self.has(class).mux(everything, limit);
         }
-        let round_ends = self.weighted & !self.has(Kind::Urgent) & !self.has(Kind::Admin) & !has_credit;
-        let (kind, limit) = (self.weighted.mux(kind, code(Kind::All)), self.weighted.mux(limit, everything));
-        [kind, limit, round_ends]
+        let needs_credit = self.weighted & !self.has(Kind::Urgent) & !self.has(Kind::Admin);
+        let kind = self.weighted.mux(kind, code(Kind::All));
+        [kind, limit | (!needs_credit).repeat(GRANT_ENTRIES_MAX), needs_credit & !has_credit]
     }
 }
 

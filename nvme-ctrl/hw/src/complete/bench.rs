@@ -16,7 +16,15 @@ fn commands_are_completed_and_transfers_reported() {
             let target = *rng.pick(&[Target::Storage, Target::Storage, Target::Buffer]);
             let erasure = target == Target::Storage && rng.below(3) == 0;
             let (opcode, blocks) = (
-                *rng.pick(&[io::READ, io::COMPARE, io::WRITE, io::VERIFY, io::FLUSH, io::WRITE_ZEROES]),
+                *rng.pick(&[
+                    io::READ,
+                    io::COMPARE,
+                    io::WRITE,
+                    io::VERIFY,
+                    io::FLUSH,
+                    io::WRITE_ZEROES,
+                    io::WRITE_UNCORRECTABLE,
+                ]),
                 rng.range(1..65_537),
             );
             let status = if target == Target::Buffer || erasure { rng.below(3) } else { 0 };

@@ -26,7 +26,8 @@ fn any_entry(rng: &mut Rng) -> SqEntry {
     if rng.percent(10) {
         return entry;
     }
-    entry.opcode = *rng.pick(&[io::FLUSH, io::WRITE, io::READ, io::COMPARE, io::WRITE_ZEROES, io::VERIFY]);
+    let silent = [io::FLUSH, io::WRITE_ZEROES, io::WRITE_UNCORRECTABLE, io::VERIFY];
+    entry.opcode = *rng.pick(&[&[io::WRITE, io::READ, io::COMPARE], &silent[..]].concat());
     entry.flags &= if rng.percent(30) { 0x7C } else { 0x3C };
     entry.nsid.set(1);
     entry.prp[0].set(entry.prp[0].get() & !3);
@@ -67,6 +68,7 @@ fn command_of(bench: &Bench, entry: &SqEntry, [sqid, function]: [u64; 2], comman
         IoCommand::Write(_) => Operation::Write,
         IoCommand::Read(_) => Operation::Read,
         IoCommand::Compare(_) => Operation::Compare,
+        IoCommand::WriteUncorrectable(_) => Operation::WriteUncorrectable,
         IoCommand::WriteZeroes(_) => Operation::WriteZeroes,
         IoCommand::Verify(_) => Operation::Verify,
     };

@@ -163,6 +163,7 @@ impl Block for Decode {
         let is_write = m.wire("is_write", view.opcode.eq(io::WRITE));
         let is_read = m.wire("is_read", view.opcode.eq(io::READ));
         let is_write_zeroes = m.wire("is_write_zeroes", view.opcode.eq(io::WRITE_ZEROES));
+        let is_write_uncorrectable = m.wire("is_write_uncorrectable", view.opcode.eq(io::WRITE_UNCORRECTABLE));
         let is_compare = m.wire("is_compare", view.opcode.eq(io::COMPARE));
         let is_verify = m.wire("is_verify", view.opcode.eq(io::VERIFY));
         let lba = m.wire("lba", qword(item.entry, offset_of!(nvme_spec::SqEntry, cdw10)));
@@ -198,7 +199,7 @@ impl Block for Decode {
         let new_has_blocks = NamespaceRow::unpack(namespace_row).blocks.any();
         let is_row = view.nsid.any() & view.nsid.le(NAMESPACES_MAX);
         let is_attached = row.attached.word(item.function.low(address_width(8)), 1) & !item.function.bits(3..8).any();
-        let is_allowed = !((is_write | is_write_zeroes) & row.write_protected);
+        let is_allowed = !((is_write | is_write_zeroes | is_write_uncorrectable) & row.write_protected);
         // Logical blocks have 512 or 4096 bytes.
         let is_large = m.wire("is_large", row.lba_shift.eq(LARGE_LBA_SHIFT));
         let shifted = |value: Signal, shift: u32, width: u32| cat(&[value, lit(0u8, shift)]).zext(96).low(width);
@@ -232,7 +233,8 @@ impl Block for Decode {
         // First clock: judge. The entry stays until it is taken.
         judged.set(fetched.valid());
         let moves_data = is_write | is_read | is_compare;
-        let is_known = is_flush | is_write_zeroes | is_verify | (moves_data & pointer_fits(item.entry));
+        let is_known =
+            is_flush | is_write_zeroes | is_write_uncorrectable | is_verify | (moves_data & pointer_fits(item.entry));
         is_io.set(is_known & is_plain & is_io_queue);
         has_first.set(is_held);
         is_compare_half.set(is_compare_of_pair);
@@ -278,6 +280,7 @@ impl Block for Decode {
                         (is_write, Operation::Write),
                         (is_read, Operation::Read),
                         (is_write_zeroes, Operation::WriteZeroes),
+                        (is_write_uncorrectable, Operation::WriteUncorrectable),
                         (is_verify, Operation::Verify),
                         (is_compare | has_first, Operation::Compare),
                     ];

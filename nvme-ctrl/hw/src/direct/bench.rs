@@ -38,14 +38,15 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
         let mut blocks = 1 + rng.below(longest);
         let (reads, writes) = ([Operation::Read, Operation::Verify], [Operation::Write, Operation::WriteZeroes]);
         let [read, write] = [reads, writes].map(|pair| pair[usize::from(rng.below(3) == 0)]);
-        let mut operation = *rng.pick(&[read, write, read, write, Operation::Flush]);
+        let mut operation = *rng.pick(&[read, write, read, write, Operation::Flush, Operation::WriteUncorrectable]);
         // One command of each kind on each border of a part that fails: it begins well and ends badly, or the reverse.
         let border = (1..longest).find(|ahead| bad_lba(lba + ahead) != bad_lba(lba));
         if let Some(ahead) = border {
             blocks = longest.max(ahead + 1);
             operation = if lba * lba_bytes < 0x1C_0000 { read } else { write };
         }
-        let bad = operation != Operation::Flush && (bad_lba(lba) || bad_lba(lba + blocks - 1));
+        let is_access = ![Operation::Flush, Operation::WriteUncorrectable].contains(&operation);
+        let bad = is_access && (bad_lba(lba) || bad_lba(lba + blocks - 1));
         let status = if bad { StorageStatus::MediaError } else { StorageStatus::Good };
         planned.push(Planned { operation, lba, blocks, status });
         let next_border = (0..2 * end / 150).find(|gap| bad_lba(lba + blocks + gap) != bad_lba(lba + blocks));
@@ -53,7 +54,8 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
         // Borders are not jumped over.
         lba += blocks + next_border.map_or(gap, |border| gap.min(border.saturating_sub(longest / 2)));
     }
-    for operation in [Operation::Write, Operation::Read, Operation::WriteZeroes, Operation::Verify] {
+    use Operation::{Read, Verify, Write, WriteUncorrectable, WriteZeroes};
+    for operation in [Write, Read, WriteZeroes, Verify, WriteUncorrectable] {
         for lba in [end, u64::MAX, end + 5] {
             planned.push(Planned { operation, lba, blocks: 1, status: StorageStatus::Refused });
         }
@@ -160,6 +162,69 @@ fn blocks_lie_in_memory_one_after_the_other() {
             assert_eq!(memory.bytes().first_difference(&expected), None);
         });
     }
+}
+
+/// What reads a marked sector fails, and its beats say so; what writes it takes the mark away. No other sector changes.
+#[test]
+fn marked_sectors_cannot_be_read_until_they_are_written() {
+    use Operation::{Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
+    // Where the marks of the two memories meet: the first and the last pages, the last page of a word and the first of the next.
+    let sector_bytes = u64::from(SECTOR_BYTES);
+    let (end, word) = (MEMORY_BYTES / sector_bytes, 2 * 64 * 8);
+    let places = [0..40, word - 20..word + 20, end - 40..end];
+    under_all_stalls(&Direct::new(Config::DEFAULT, MEMORY_BYTES), |bench, rng| {
+        let mut bytes = Bytes::default();
+        for place in &places {
+            let sectors = place.start & !7..place.end + 8;
+            bytes.store(
+                sectors.start * sector_bytes,
+                &vec![7; ((sectors.end.min(end) - sectors.start) * sector_bytes) as usize],
+            );
+        }
+        let mut memory = Memory::new(bytes, |_| false, 9);
+        let mut marked = std::collections::HashSet::new();
+        for tag in 0..300 {
+            let place = rng.pick(&places).clone();
+            let lba = place.start + rng.below(place.end - place.start);
+            let blocks = 1 + rng.below(8);
+            let operation = *rng.pick(&[Read, Read, Verify, Write, WriteZeroes, WriteUncorrectable, Flush]);
+            let is_inside = operation == Flush || lba + blocks <= end;
+            let is_readable = (lba..lba + blocks).all(|sector| !marked.contains(&sector));
+            let reads = [Read, Verify].contains(&operation);
+            let status = match (is_inside, reads && !is_readable) {
+                (false, _) => StorageStatus::Refused,
+                (true, true) => StorageStatus::MediaError,
+                (true, false) => StorageStatus::Good,
+            };
+            send(bench, &Planned { operation, lba, blocks, status }, tag % 32);
+            if operation == Write {
+                let item = bench.fields("storage_write").words();
+                bench.send("storage_write", (0..8 * blocks).map(|_| item.clone()));
+            }
+            for sector in (lba..lba + blocks).filter(|_| is_inside) {
+                match operation {
+                    Write | WriteZeroes => _ = marked.remove(&sector),
+                    WriteUncorrectable => _ = marked.insert(sector),
+                    _ => {}
+                }
+            }
+            let beats = if operation == Read && is_inside { 8 * blocks as usize } else { 0 };
+            for _ in 0..2000 {
+                if !bench.received("storage_done").is_empty() && bench.received("storage_read").len() == beats {
+                    break;
+                }
+                memory.clock(bench);
+                bench.clock();
+            }
+            let done = bench.drain_fields("storage_done");
+            assert_eq!(done.len(), 1, "{operation:?} of {blocks} from {lba}");
+            assert_eq!(done[0].get("status"), status.code(), "{operation:?} of {blocks} from {lba}");
+            let read = bench.drain_fields("storage_read");
+            assert_eq!(read.len(), beats);
+            assert!(read.iter().all(|beat| (beat.get("error") == 1) == (status == StorageStatus::MediaError)));
+        }
+        assert!(!marked.is_empty());
+    });
 }
 
 /// Ends that nobody takes are kept, whatever else ends.

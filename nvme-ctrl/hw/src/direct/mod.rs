@@ -17,16 +17,21 @@
 //! 3. Write data is cut into bursts; beats with an error write no byte. A write is done with the response to its last burst, so a Flush has
 //!    nothing to do.
 //! 4. A Write Zeroes is a write that makes its data itself, and a Verify a read whose beats go nowhere.
-//! 5. A command beyond the end of the memory is refused, a write after its data has been thrown away.
-//! 6. The memory carries out reads and writes at the same time. What reads waits for the writes of its 4 KiB pages that are on their way, and what
+//! 5. A Write Uncorrectable marks its sectors. What reads a sector that is marked ends with a media error, and its beats carry an error; what writes
+//!    it takes the mark away. A byte of the `marks` has those of the eight sectors of 4 KiB. Even and odd bytes lie in memories of their own, so
+//!    that the two which a command may touch are there at once. After reset the marks are cleared, a word of 64 bytes in each clock; nothing is
+//!    marked until that is done.
+//! 6. A command beyond the end of the memory is refused, a write after its data has been thrown away.
+//! 7. The memory carries out reads and writes at the same time. What reads waits for the writes of its 4 KiB pages that are on their way, and what
 //!    writes for their reads, so that no logical block is seen half old and half new (NVM Command Set, "Atomic Operation").
 //!
 //! ## Timing
-//! A command every second clock, a beat per clock in each direction. A read's first beat leaves two clocks after it came from the memory.
+//! A command every third clock, a beat per clock in each direction. A command is judged for a clock before its first burst leaves. A read's first beat leaves two clocks after it came from the memory.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! Namespaces are not told apart. Force unit access makes no difference, because a write that is done is in the memory.
+//! Namespaces are not told apart. A write takes marks away when it begins, whatever becomes of it. Its reset, which is that of the
+//! device and not of a controller, takes all marks away. Force unit access makes no difference, because a write that is done is in the memory.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -38,7 +43,8 @@ use crate::Config;
 use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
 use rtl_bus::{Axi4, Axi4Config, WriteData, BOUNDARY_BYTES};
 use rtl_hdl::{
-    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal, Value,
+    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
+    Signal, Value,
 };
 use rtl_prim::{fifo_of, one_hot};
 
@@ -56,6 +62,10 @@ const BOUNDARY_BITS: u32 = BURST_BOUNDARY.trailing_zeros();
 const PAGE_TAG_BITS: u32 = 16;
 /// Bits of an address in a sector.
 const SECTOR_BITS: u32 = SECTOR_BYTES.trailing_zeros();
+/// Sectors of a page, each with a bit in its marks.
+const PAGE_SECTORS: u32 = UNIT_BYTES / SECTOR_BYTES;
+/// Pages whose marks are in one word.
+const MARK_LANES: u32 = 64;
 /// Bits of an address in a beat.
 const BEAT_ADDRESS_BITS: u32 = BEAT_BYTES.trailing_zeros();
 
@@ -66,6 +76,8 @@ hw_bundle! {
         ends_command: Bits<1>,
         /// Of a Verify.
         dropped: Bits<1>,
+        /// A sector of the command is marked.
+        uncorrectable: Bits<1>,
     }
 }
 
@@ -80,9 +92,11 @@ hw_bundle! {
 }
 
 hw_enum! {
-    /// `First -> Second -> Drop -> First`, or without `Second` if one burst is enough, or with `Refuse` if the command is refused.
+    /// `Judge -> First -> Second -> Drop -> Judge`, or without `Second` if one burst is enough, or with `Refuse` if the command is refused.
     pub enum State {
-        /// Waits for a command. Leaves when its first burst has been offered, or when it has nothing to offer.
+        /// Waits for a command. Leaves in one clock, in which its conditions go into registers.
+        Judge,
+        /// Leaves when the first burst has been offered, or when there is nothing to offer.
         First,
         /// Leaves when the second burst has been offered.
         Second,
@@ -118,6 +132,7 @@ impl Block for Direct {
 
     fn build(&self, m: &Module) {
         let sectors_of_memory = self.memory_bytes / u64::from(SECTOR_BYTES);
+        let pages_of_memory = (self.memory_bytes / u64::from(UNIT_BYTES)) as u32;
         let units = self.config.units;
         let tag_bits = address_width(units);
         let bursts = 2 * units;
@@ -132,7 +147,7 @@ impl Block for Direct {
         let command = command_stream.payload();
 
         // 2. State
-        let state = m.reg("state", clock, State::First);
+        let state = m.reg("state", clock, State::Judge);
         let reads = fifo_of::<Burst>(m, "reads", bursts);
         let writes = fifo_of::<Burst>(m, "writes", bursts);
         let write_data = fifo_of::<BurstData>(m, "write_data", bursts);
@@ -140,6 +155,17 @@ impl Block for Direct {
         // An error in an earlier beat or burst of the same command.
         let read_failed = m.reg("read_failed", clock, false);
         let write_failed = m.reg("write_failed", clock, false);
+        // The command, judged.
+        let judgement = |name: &str| m.reg_without_reset(name, clock, 1);
+        let [fits, crosses, meets] = ["fits", "crosses", "meets"].map(judgement);
+        // Its sectors, in its first page and the one behind that; and what is marked, by the lowest bit of the page.
+        let touched = m.reg_without_reset("touched", clock, 2 * PAGE_SECTORS);
+        let marks = ["even_marks", "odd_marks"].map(|name| {
+            let words = (pages_of_memory / 2).div_ceil(MARK_LANES);
+            m.memory(name, PAGE_SECTORS * MARK_LANES, words, MemoryStyle::Ultra)
+        });
+        // Words of marks that have been cleared after reset.
+        let swept = m.reg("swept", clock, zero(marks[0].address_width() + 1));
         // Per tag: what is on its way, and the page it begins in.
         let [reading, writing] = ["reading", "writing"].map(|name| m.reg(name, clock, zero(units)));
         let reaches_next = m.reg("reaches_next", clock, zero(units));
@@ -154,24 +180,21 @@ impl Block for Direct {
         // 3. Conditions: the command
         let is_verify = m.wire("is_verify", command.operation.is(Operation::Verify));
         let is_write_zeroes = m.wire("is_write_zeroes", command.operation.is(Operation::WriteZeroes));
+        let is_mark = m.wire("is_mark", command.operation.is(Operation::WriteUncorrectable));
         let is_read = m.wire("is_read", is_verify | command.operation.is(Operation::Read));
         let is_write = m.wire("is_write", is_write_zeroes | command.operation.is(Operation::Write));
-        let fits = m.wire("fits", range_fits(command.sector, command.sectors, sectors_of_memory));
         let address = m.wire("address", cat(&[command.sector.low(64 - SECTOR_BITS), lit(0u8, SECTOR_BITS)]));
         let beats = m.wire("beats", beats_of(command.sectors));
         let beat_in_page = address.bits(BEAT_ADDRESS_BITS..BOUNDARY_BITS).zext(7);
         let beats_to_boundary = m.wire("beats_to_boundary", lit(BURST_BOUNDARY / BEAT_BYTES, 7) - beat_in_page);
-        let crosses = m.wire("crosses", beats.gt(beats_to_boundary));
         let room = m.wire(
             "room",
             reads.can_push() & writes.can_push() & write_data.can_push() & memory.ar.can_take() & memory.aw.can_take(),
         );
         let page = m.wire("page", address.bits(BOUNDARY_BITS..BOUNDARY_BITS + PAGE_TAG_BITS));
-        // The same as `crosses`, found sooner.
-        let sectors_of_page = UNIT_BYTES / SECTOR_BYTES;
-        let last_sector = command.sector.low(3).zext(5) + command.sectors.zext(5);
-        let reaches = m.wire("reaches", last_sector.gt(sectors_of_page));
-        let meets = m.wire("meets", {
+        let in_page = command.sector.low(address_width(PAGE_SECTORS));
+        let reaches = m.wire("reaches", (in_page.zext(5) + command.sectors.zext(5)).gt(PAGE_SECTORS));
+        let meets_now = m.wire("meets_now", {
             let others = is_read.mux(writing, reading);
             let (before, after) = (page - 1, page + 1);
             let meets = (0..).zip(pages.iter().copied()).map(|(tag, other): (u32, Signal)| {
@@ -182,16 +205,31 @@ impl Block for Direct {
             let meets: Vec<Signal> = meets.collect();
             cat(&meets).any() & (is_read | is_write)
         });
-        let may_begin = m.wire("may_begin", room & !other_over & !meets);
-        let first = m.wire("first", state.is(State::First) & command_stream.valid() & may_begin);
+        let is_swept = m.wire("is_swept", swept.bit(marks[0].address_width()));
+        let may_begin = m.wire("may_begin", room & !other_over & !meets & (is_swept | !is_mark));
+        let first = m.wire("first", state.is(State::First) & may_begin);
         let second = m.wire("second", state.is(State::Second) & room);
-        let refuse = m.wire("refuse", first & (is_read | is_write) & !fits);
+        let refuse = m.wire("refuse", first & (is_read | is_write | is_mark) & !fits);
         let refused = m.wire("refused", state.is(State::Refuse) & !write_data.valid());
         let burst = m.wire("burst", (first & fits) | second);
         let burst_address = m.wire("burst_address", second.mux(after_boundary(address), address));
         let first_beats = crosses.mux(beats_to_boundary, beats);
         let burst_beats = m.wire("burst_beats", second.mux(beats - beats_to_boundary, first_beats));
         let burst_ends = m.wire("burst_ends", second | !crosses);
+
+        // Conditions: marks. The page of even number among the two that a command may touch, and the odd one.
+        let page_number = command.sector.bits(address_width(PAGE_SECTORS)..64);
+        let pairs = [(page_number + 1).bits(1..page_number.width()), page_number.bits(1..page_number.width())];
+        let lane_bits = address_width(MARK_LANES);
+        let marked = [0, 1].map(|odd: usize| {
+            let at = pairs[odd].bits(lane_bits..lane_bits + marks[odd].address_width());
+            let word = marks[odd].read(clock, ["even_word", "odd_word"][odd], at);
+            word.word(pairs[odd].low(lane_bits), PAGE_SECTORS)
+        });
+        let begins_odd = page_number.bit(0);
+        let [of_first, of_next] = [touched.low(PAGE_SECTORS), touched.bits(PAGE_SECTORS..2 * PAGE_SECTORS)];
+        let touched_by_page = [begins_odd.mux(of_next, of_first), begins_odd.mux(of_first, of_next)];
+        let uncorrectable = m.wire("uncorrectable", (cat(&marked) & cat(&touched_by_page)).any() & is_swept);
 
         // Conditions: the data and the answers
         let data = write_data.payload();
@@ -207,7 +245,7 @@ impl Block for Direct {
         when(receive, || memory.r.take());
         let beat = memory.r.payload();
         let received = m.wire("received", memory.r.taken());
-        let beat_error = m.wire("beat_error", is_error(beat.resp));
+        let beat_error = m.wire("beat_error", is_error(beat.resp) | reads.payload().uncorrectable);
         let last_beat = m.wire("last_beat", beat.last & reads.payload().ends_command);
 
         when(writes.valid() & (!write_over | report_write), || memory.b.take());
@@ -215,7 +253,15 @@ impl Block for Direct {
         let write_error = m.wire("write_error", write_failed | is_error(memory.b.payload().resp));
 
         // 4. Next state
+        fits.set(range_fits(command.sector, command.sectors, sectors_of_memory));
+        crosses.set(reaches);
+        meets.set(meets_now);
+        let sectors = cat(&(0..PAGE_SECTORS).rev().map(|n| command.sectors.gt(n)).collect::<Vec<_>>());
+        touched.set(sectors.zext(2 * PAGE_SECTORS).shl(in_page));
         switch(state, |s: State| match s {
+            State::Judge => {
+                when(command_stream.valid(), || state.goto(State::First));
+            }
             State::First => {
                 when(first, || {
                     when(refuse, || state.goto(State::Refuse))
@@ -229,8 +275,22 @@ impl Block for Direct {
             State::Refuse => {
                 when(refused, || state.goto(State::Drop));
             }
-            State::Drop => state.goto(State::First),
+            State::Drop => state.goto(State::Judge),
         });
+        for odd in 0..2 {
+            let at = pairs[odd].bits(lane_bits..lane_bits + marks[odd].address_width());
+            let lane = one_hot(pairs[odd].low(lane_bits), MARK_LANES);
+            let changes = first & fits & (is_write | is_mark) & touched_by_page[odd].any();
+            let new = is_mark.mux(marked[odd] | touched_by_page[odd], marked[odd] & !touched_by_page[odd]);
+            marks[odd].write_lanes(
+                clock,
+                changes | !is_swept,
+                is_swept.mux(at, swept.low(at.width())),
+                (new & is_swept.repeat(PAGE_SECTORS)).repeat(MARK_LANES),
+                lane | (!is_swept).repeat(MARK_LANES),
+            );
+        }
+        when(!is_swept, || swept.set(swept + 1));
         let bit_of = |tag: Signal, happens: Signal| one_hot(tag.low(tag_bits), units) & happens.repeat(units);
         let begun = m.wire("begun", bit_of(command.tag, first & fits));
         let read_ends = m.wire("read_ends", bit_of(reads.payload().tag, received & last_beat));
@@ -242,7 +302,7 @@ impl Block for Direct {
         for (tag, known) in (0..).zip(&pages) {
             when(begun.bit(tag), || known.set(page));
         }
-        let remembered = Burst { tag: command.tag, ends_command: burst_ends, dropped: is_verify };
+        let remembered = Burst { tag: command.tag, ends_command: burst_ends, dropped: is_verify, uncorrectable };
         when(burst & is_read, || reads.push(remembered));
         when(burst & is_write, || {
             writes.push(remembered);
@@ -253,7 +313,7 @@ impl Block for Direct {
         });
 
         when(report_other, || other_over.set(false));
-        when(refused | (first & !is_read & !is_write), || {
+        when(refused | (first & !refuse & !is_read & !is_write), || {
             other_over.set(true);
             let status = |s: StorageStatus| EnumSignal::<StorageStatus>::of(s).signal();
             let how = refused.mux(status(StorageStatus::Refused), status(StorageStatus::Good));

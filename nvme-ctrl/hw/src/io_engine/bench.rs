@@ -219,8 +219,9 @@ fn random_script(config: Config, seed: Seed, count: usize, blocks_max: u64, faul
         let fault = if rng.below(fault_every) == 0 { *rng.pick(&faults) } else { Fault::None };
         let any = 1 + rng.below(blocks_max);
         let blocks = *rng.pick(&[1, 8.min(blocks_max), any]);
-        match rng.below(22) {
+        match rng.below(24) {
             0 => script.flush(),
+            23 => script.command(Operation::WriteUncorrectable, blocks, offset(&mut rng), fault),
             1 => script.command(Operation::WriteZeroes, blocks, offset(&mut rng), fault),
             9 => script.compare_and_write([(); 2].map(|()| offset(&mut rng)), fault),
             5 | 7 => script.command(Operation::Compare, blocks, offset(&mut rng), fault),

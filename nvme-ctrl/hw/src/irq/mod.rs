@@ -264,14 +264,15 @@ impl Block for Irq {
             let counted = raised_vector & all(here & is_counted);
             let is_late = m.wire(&format!("is_late_f{number}"), tick & f.ticks.ge(f.time) & f.delayed.any());
             let late = f.delayed & all(is_late);
-            let chosen = turn & all(state.is(State::Name) & function.bit(number) & is_allowed);
+            let named = turn & all(state.is(State::Name) & function.bit(number));
+            let chosen = named & all(is_allowed);
             f.pending.set((f.pending & !chosen) | pended | late);
             f.delayed.set(((f.delayed & !late) | counted) & !pended & !(raised_vector & all(here & is_sent_at_once)));
             // The first tick may come at once: time counts whole ticks after it.
             when(!f.delayed.any() | is_late, || f.ticks.set(zero(coalescing::TIME.width)))
                 .else_when(tick, || f.ticks.set(f.ticks + 1));
             when(chosen.any(), || f.last_turn.set(turn));
-            f.has.set((sendable[number as usize] & !chosen).any() & may_send.bit(number));
+            f.has.set((sendable[number as usize] & !named).any() & may_send.bit(number));
             let exempted = one_hot(f.exempt_vector.low(vector_bits), vectors) & all(f.exempt_write);
             f.exempt.set(f.exempt_value.mux(f.exempt | exempted, f.exempt & !exempted));
             when((clear | function_reset).bit(number), || {

@@ -18,6 +18,7 @@ const COMMANDS: &[Operation] = &[
     Operation::Write,
     Operation::Read,
     Operation::WriteZeroes,
+    Operation::WriteUncorrectable,
     Operation::Verify,
     Operation::Compare,
 ];

@@ -100,9 +100,11 @@ impl Block for SqFetch {
         // The oldest entry may come in this clock.
         let is_oldest = has_begun.mux(later_place.eq(oldest_place), first_place.eq(oldest_place));
         let passes = m.wire("passes", beat.valid() & is_oldest);
-        let deliver = m.wire("deliver", (bit_at(arrived, oldest_place) | passes) & fetched.can_take());
-        let is_last = m.wire("is_last", passes.mux(beat.payload().last, ends_grant.lookup(oldest_place)));
-        let ends = m.wire("ends", deliver & is_last);
+        let has_arrived = m.wire("has_arrived", bit_at(arrived, oldest_place));
+        let deliver = m.wire("deliver", (has_arrived | passes) & fetched.can_take());
+        let is_last =
+            m.wire("is_last", (has_arrived & ends_grant.lookup(oldest_place)) | (passes & beat.payload().last));
+        let ends = m.wire("ends", is_last & fetched.can_take());
 
         // 4. Next state
         when(may_issue, || grant.take());

@@ -70,8 +70,14 @@ impl Running {
 type Kind = (Operation, Target, Turn);
 
 /// Operations of units that are part of no sequence.
-const FREE: [Operation; 5] =
-    [Operation::Flush, Operation::Write, Operation::Read, Operation::WriteZeroes, Operation::Verify];
+const FREE: [Operation; 6] = [
+    Operation::Flush,
+    Operation::Write,
+    Operation::Read,
+    Operation::WriteZeroes,
+    Operation::WriteUncorrectable,
+    Operation::Verify,
+];
 
 fn free(rng: &mut Rng) -> Kind {
     let target = if rng.below(5) == 0 { Target::Buffer } else { Target::Storage };

@@ -99,7 +99,8 @@ fn moves_data(operation: Operation) -> bool {
 /// A job with PRPs and random addresses; its list, if it has one, is put into `memory`.
 fn prp_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let function = rng.below(256);
-    let other = *rng.pick(&[Operation::Flush, Operation::WriteZeroes, Operation::Verify]);
+    let other =
+        *rng.pick(&[Operation::Flush, Operation::WriteZeroes, Operation::WriteUncorrectable, Operation::Verify]);
     let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Compare, other]);
     let moves_data = moves_data(operation);
     let target = if rng.below(4) == 0 && operation != Operation::Compare { Target::Buffer } else { Target::Storage };

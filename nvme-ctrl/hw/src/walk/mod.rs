@@ -237,11 +237,11 @@ impl Block for Walk {
         let is_compare = m.wire("is_compare", job.operation.is(Operation::Compare));
         let is_read = m.wire("is_read", job.operation.is(Operation::Read));
         let in_buffer = m.wire("in_buffer", job.target.is(Target::Buffer));
-        let first_offset = m.wire("first_offset", job.prp1.low(OFFSET_BITS) & has_data.repeat(OFFSET_BITS));
+        let first_offset = m.wire("first_offset", job.prp1.low(OFFSET_BITS));
         let pages = m.wire("pages", pages_of(first_offset, job.bytes));
         let has_list = m.wire("has_list", has_data & pages.gt(2));
         let misplaced = m.wire("misplaced", (has_data & job.prp1.low(2).any()) | (has_list & job.prp2.low(3).any()));
-        let first_is_whole = m.wire("first_is_whole", !first_offset.any() | pages.eq(1));
+        let first_is_whole = m.wire("first_is_whole", !has_data | !first_offset.any() | pages.eq(1));
 
         let left_bytes = m.wire("left_bytes", at_most_a_unit(left));
         let crosses = m.wire("crosses", (offset.zext(14) + left_bytes.zext(14)).gt(limits::PAGE_BYTES));
@@ -302,7 +302,7 @@ impl Block for Walk {
                 units_left.set(job.units);
                 sector.set(job.sector);
                 page.set(job.prp1.bits(OFFSET_BITS..64));
-                offset.set(first_offset);
+                offset.set(first_offset & has_data.repeat(OFFSET_BITS));
                 unit_bytes.set(at_most_a_unit(job.bytes));
                 unit_is_last.set(job.bytes.le(limits::UNIT_BYTES));
                 list.set(job.prp2.bits(3..64));

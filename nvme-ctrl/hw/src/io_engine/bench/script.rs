@@ -190,7 +190,7 @@ impl Script {
         let status = match fault {
             // Nobody looks at the PRPs.
             Fault::EntryOffset | Fault::ListOffset | Fault::ListMissing | Fault::DataMissing
-                if matches!(operation, Operation::WriteZeroes | Operation::Verify) =>
+                if matches!(operation, Operation::WriteZeroes | Operation::WriteUncorrectable | Operation::Verify) =>
             {
                 prp1 |= self.rng.below(4);
                 Status::SUCCESS
@@ -209,6 +209,7 @@ impl Script {
                 Status::DATA_TRANSFER_ERROR
             }
             Fault::Medium if matches!(operation, Operation::Write | Operation::WriteZeroes) => Status::WRITE_FAULT,
+            Fault::Medium if operation == Operation::WriteUncorrectable => Status::SUCCESS,
             Fault::Medium => Status::UNRECOVERED_READ_ERROR,
             Fault::Differs if operation == Operation::Compare => Status::COMPARE_FAILURE,
             Fault::OutOfRange => Status::LBA_OUT_OF_RANGE,
@@ -270,7 +271,7 @@ impl Script {
                     Operation::Read => self.expected_host.store(address, &self.storage.load(at, bytes)),
                     Operation::Write => self.expected_storage.store(at, &self.host.load(address, bytes)),
                     Operation::WriteZeroes => self.expected_storage.store(at, &vec![0; bytes as usize]),
-                    Operation::Flush | Operation::Verify | Operation::Compare => {}
+                    Operation::Flush | Operation::Verify | Operation::Compare | Operation::WriteUncorrectable => {}
                     Operation::Load | Operation::Store => unreachable!("these are units"),
                 }
                 at += bytes;
@@ -344,6 +345,7 @@ impl Scripted {
             Operation::Write => opcode::io::WRITE,
             Operation::Read => opcode::io::READ,
             Operation::WriteZeroes => opcode::io::WRITE_ZEROES,
+            Operation::WriteUncorrectable => opcode::io::WRITE_UNCORRECTABLE,
             Operation::Verify => opcode::io::VERIFY,
             Operation::Compare => opcode::io::COMPARE,
             Operation::Load | Operation::Store => unreachable!("these are units"),

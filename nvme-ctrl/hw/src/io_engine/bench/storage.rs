@@ -54,6 +54,7 @@ impl Storage {
             command.get("sector").checked_add(command.get("sectors")).is_some_and(|end| end <= STORAGE_BYTES / SECTOR);
         let status = match () {
             () if !in_range => StorageStatus::Refused,
+            () if operation == Operation::WriteUncorrectable => StorageStatus::Good,
             () if BAD_STORAGE.contains(&address) => StorageStatus::MediaError,
             () => StorageStatus::Good,
         };
