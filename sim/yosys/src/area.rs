@@ -45,8 +45,10 @@ pub struct Measured {
     pub path: Vec<String>,
 }
 
-/// The script, after the Verilog was read.
-const SYNTHESIS: &str = "synth_xilinx -family xcup -uram -flatten -abc9 -noiopad -noclkbuf";
+/// The script, after the Verilog was read. What is judged is the number of lookup tables on a path, so the mapper is told that the wire to one costs
+/// much more (in ps) than the table itself; by default a path of many small tables is as good to it as one of few large ones.
+const SYNTHESIS: &str = "scratchpad -set synth_xilinx.abc9.W 2000; \
+    synth_xilinx -family xcup -uram -flatten -abc9 -noiopad -noclkbuf";
 
 /// Measures the module `top` of this Verilog; what was measured before is read from the cache.
 pub fn measure(toolchain: &Toolchain, verilog: &str, top: &str) -> Result<Measured, Error> {

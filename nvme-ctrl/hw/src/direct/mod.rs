@@ -164,8 +164,9 @@ impl Block for Direct {
             let words = (pages_of_memory / 2).div_ceil(MARK_LANES);
             m.memory(name, PAGE_SECTORS * MARK_LANES, words, MemoryStyle::Ultra)
         });
-        // Words of marks that have been cleared after reset.
+        // Words of marks that have been cleared after reset; and all of them, more than a clock ago, so that what has been read is from then on.
         let swept = m.reg("swept", clock, zero(marks[0].address_width() + 1));
+        let is_swept = m.reg("is_swept", clock, false);
         // Per tag: what is on its way, and the page it begins in.
         let [reading, writing] = ["reading", "writing"].map(|name| m.reg(name, clock, zero(units)));
         let reaches_next = m.reg("reaches_next", clock, zero(units));
@@ -205,7 +206,6 @@ impl Block for Direct {
             let meets: Vec<Signal> = meets.collect();
             cat(&meets).any() & (is_read | is_write)
         });
-        let is_swept = m.wire("is_swept", swept.bit(marks[0].address_width()));
         let may_begin = m.wire("may_begin", room & !other_over & !meets & (is_swept | !is_mark));
         let first = m.wire("first", state.is(State::First) & may_begin);
         let second = m.wire("second", state.is(State::Second) & room);
@@ -291,6 +291,7 @@ impl Block for Direct {
             );
         }
         when(!is_swept, || swept.set(swept + 1));
+        is_swept.set(is_swept | swept.bit(marks[0].address_width()));
         let bit_of = |tag: Signal, happens: Signal| one_hot(tag.low(tag_bits), units) & happens.repeat(units);
         let begun = m.wire("begun", bit_of(command.tag, first & fits));
         let read_ends = m.wire("read_ends", bit_of(reads.payload().tag, received & last_beat));

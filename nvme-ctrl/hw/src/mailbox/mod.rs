@@ -251,6 +251,9 @@ impl Block for Mailbox {
         // 2. State
         let inbox = fifo_of::<Inbox>(m, "waiting", INBOX_DEPTH);
         let turn_of_failed = m.reg("turn_of_failed", clock, false);
+        // A read: its address is in a register, so that finding the word takes a clock of its own, and then the word is.
+        let read_begun = m.reg("read_begun", clock, false);
+        let read_address = m.reg_without_reset("read_address_held", clock, FIRMWARE_ADDRESS_BITS);
         let read_settled = m.reg("read_settled", clock, false);
         let completion_busy = m.reg("completion_busy", clock, false);
         let completion_refused = m.reg("completion_refused", clock, false);
@@ -296,7 +299,7 @@ impl Block for Mailbox {
         file.port("write_address").set(bus.write_address());
         file.port("write_data").set(data);
         file.port("write_strobe").set(bus.write_strobe());
-        file.port("read_address").set(bus.read_address());
+        file.port("read_address").set(read_address);
         // What is written to a register of pulses is there for one clock.
         for reg in port::REGS {
             let prefixes: Vec<String> = match port::is_of_function(reg) {
@@ -310,7 +313,10 @@ impl Block for Mailbox {
             }
         }
         // The buffer answers one clock after its address, which is the read's unless a write needs it.
-        read_settled.set(bus.read() & !read_settled & !write_buffer & (!read_window | window_ready));
+        let settles = m.wire("settles", read_begun & !read_settled & !write_buffer & (!read_window | window_ready));
+        read_begun.set(bus.read() & !read_settled);
+        read_address.set(bus.read_address());
+        read_settled.set(settles);
         let word_bits = 2..2 + address_width(port::BUFFER.bytes / 4);
         m.output("buffer_write", write_buffer);
         m.output(
@@ -558,8 +564,8 @@ impl Block for Mailbox {
             let name = counter.low.name.trim_end_matches("_LOW").to_lowercase();
             let count = m.reg(&format!("{name}_count"), clock, zero(64));
             when(pulse, || count.set(count + step.zext(64)));
-            let reads_low = bus.read_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(counter.low.offset / 4);
-            when(bus.read() & read_settled & reads_low, || counter_high.set(count.bits(32..64)));
+            let reads_low = read_address.bits(2..FIRMWARE_ADDRESS_BITS).eq(counter.low.offset / 4);
+            when(settles & reads_low, || counter_high.set(count.bits(32..64)));
             registers.whole(&counter.low).set(count.low(32));
             registers.whole(&counter.high).set(counter_high);
             if counter == port::CLOCK {
