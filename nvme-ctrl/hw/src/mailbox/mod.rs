@@ -33,7 +33,7 @@
 //! 7. A counter of the window LATENCY is asked of `latency`, whose clearing of counters is part of the creation of a submission queue.
 //!
 //! ## Timing
-//! A read is answered after 3 clocks, of a counter of LATENCY a few more, a write after 2; `firmware_event` follows EVENTS by one clock.
+//! A read is answered after 4 clocks, of a counter of LATENCY a few more, a write after 2; `firmware_event` follows EVENTS by one clock.
 //!
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
@@ -607,7 +607,7 @@ impl Block for Mailbox {
         m.output("erase_start", registers.whole(&port::STORAGE_ERASE_START));
         m.output("erase_sector", pair(&port::STORAGE_ERASE_SECTOR_HIGH, &port::STORAGE_ERASE_SECTOR_LOW));
         m.output("erase_sectors", registers.whole(&port::STORAGE_ERASE_SECTORS));
-        m.output("window_read", bus.read() & read_window & !read_settled);
+        m.output("window_read", read_begun & read_window & !read_settled);
         m.output("window_sqid", registers.whole(&port::LATENCY_SELECT));
         m.output("window_index", bus.read_address().bits(2..WINDOW_BITS));
         let control = |field: &Field| registers.field(&port::NAMESPACE_CONTROL, field);
