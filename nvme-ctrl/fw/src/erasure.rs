@@ -33,13 +33,15 @@ pub(crate) struct Erasure {
     /// A namespace that there is only if its erasure succeeds.
     creates: Option<u32>,
     is_going_on: bool,
+    /// The hardware erases; else it may be at a step of a copy.
+    is_erasing: bool,
     /// What is left to do; the hardware may be at the sectors before the first one.
     extents: List<Extent, { ERASURE_RANGES as usize }>,
 }
 
 impl Erasure {
     pub(crate) const fn new() -> Self {
-        Self { command: None, creates: None, is_going_on: false, extents: List::new() }
+        Self { command: None, creates: None, is_going_on: false, is_erasing: false, extents: List::new() }
     }
 
     pub(crate) const fn is_going_on(&self) -> bool {
@@ -71,7 +73,7 @@ impl<M: Mmio> Firmware<M> {
     pub(crate) fn begin_erasure(&mut self, request: &Request, result: u32) {
         self.erasure.command = Some((*request, result));
         self.erasure.is_going_on = true;
-        self.erase_next();
+        self.poll_erasure();
     }
 
     /// Goes on with an erasure.
@@ -79,7 +81,13 @@ impl<M: Mmio> Firmware<M> {
         if !self.erasure.is_going_on {
             return;
         }
-        match self.port.erased() {
+        if !self.erasure.is_erasing {
+            if !self.copies.is_moving() {
+                self.erase_next();
+            }
+            return;
+        }
+        match self.port.errand() {
             None => {}
             Some(Ok(())) => self.erase_next(),
             Some(Err(status)) => self.end_erasure(Err(status)),
@@ -92,6 +100,7 @@ impl<M: Mmio> Firmware<M> {
         }
         let Extent { sector, sectors } = self.erasure.extents.remove(0);
         let step = sectors.min(STEP_SECTORS);
+        self.erasure.is_erasing = true;
         self.port.erase(sector, step as u32);
         if step < sectors {
             self.erasure.extents.push(Extent { sector: sector + step, sectors: sectors - step });

@@ -13,6 +13,7 @@ use soc_hal::Mmio;
 use crate::commands::Place;
 use crate::life::Abort;
 use crate::list::List;
+use crate::request::Request;
 use crate::Firmware;
 
 /// What this controller tells.
@@ -164,16 +165,22 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
-    /// Executes the Abort commands that came in this poll. NVMe Base, "Abort command".
+    /// Executes the Abort commands that came in this poll, and those that wait until the hardware copies no more for the command that they name. NVMe
+    /// Base, "Abort command".
     ///
     /// Only what firmware holds stays long enough to be aborted; a command that is with the hardware ends by itself.
     pub(crate) fn execute_aborts(&mut self) {
         for function in 0..self.functions.len() as u8 {
-            while !self.of(function).aborts.is_empty() {
-                let abort = self.of(function).aborts.remove(0);
+            let mut waiting = 0;
+            while let Some(abort) = self.of(function).aborts.get(waiting) {
+                if self.is_copied(function, &abort) {
+                    waiting += 1;
+                    continue;
+                }
+                self.of(function).aborts.remove(waiting);
                 let aborted = self.find_held(function, &abort);
-                if let Some(place) = aborted {
-                    self.commands.end(place, 0, Status::ABORT_REQUESTED);
+                if let Some((place, result)) = aborted {
+                    self.commands.end(place, result, Status::ABORT_REQUESTED);
                 }
                 // Bit 0 of the result: the command was not aborted.
                 self.complete(abort.place, u32::from(aborted.is_none()));
@@ -181,14 +188,28 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
-    /// The command that an Abort names, if firmware holds it.
-    fn find_held(&mut self, function: u8, abort: &Abort) -> Option<Place> {
-        let Self { commands, functions, .. } = self;
-        let owner = &mut functions[usize::from(function)];
+    /// The command that an Abort names, if firmware holds it, and dword 0 of its completion.
+    fn find_held(&mut self, function: u8, abort: &Abort) -> Option<(Place, u32)> {
         if abort.sqid == 0 {
-            return owner.events.remove_request(|place| commands.command(*place).cid == abort.cid);
+            let Self { commands, functions, .. } = self;
+            let events = &mut functions[usize::from(function)].events;
+            return events.remove_request(|place| commands.command(*place).cid == abort.cid).map(|place| (place, 0));
         }
-        let sq = u8::try_from(abort.sqid).ok().and_then(|qid| owner.queues.sq(qid))?;
-        commands.find_held(sq.slot, abort.cid)
+        let slot = self.slot_of(function, abort)?;
+        let held = self.commands.find_held(slot, abort.cid).map(|place| (place, 0));
+        held.or_else(|| self.abort_copy(slot, abort.cid))
+    }
+
+    /// Whether the hardware copies for the command that an Abort names.
+    fn is_copied(&mut self, function: u8, abort: &Abort) -> bool {
+        let slot = self.slot_of(function, abort);
+        let is_it = |request: &Request| Some(request.slot) == slot && request.entry.cid.get() == abort.cid;
+        self.copies.is_moving_for(is_it)
+    }
+
+    /// The slot of the I/O submission queue that an Abort names.
+    fn slot_of(&mut self, function: u8, abort: &Abort) -> Option<u8> {
+        let qid = u8::try_from(abort.sqid).ok().filter(|qid| *qid != 0)?;
+        self.of(function).queues.sq(qid).map(|sq| sq.slot)
     }
 }

@@ -1,5 +1,6 @@
 //! Commands from the inbox.
 
+use nvme_spec::copy::Copy;
 use nvme_spec::dataset::DatasetManagement;
 use nvme_spec::limits::NSID_BROADCAST;
 use nvme_spec::{decode_fused, decode_io, FrameCommand, IoCommand, Limits, NamespaceInfo, Status};
@@ -18,8 +19,11 @@ impl<M: Mmio> Firmware<M> {
     /// Takes commands from the inbox as long as each can be answered.
     pub(crate) fn poll_inbox(&mut self) {
         for _ in 0..COMMANDS_PER_POLL {
-            // The data buffer has one owner, there is one erasure at a time, and every command needs a place.
-            if self.transfer.is_some() || self.erasure.is_going_on() || !self.commands.has_room() {
+            // The data buffer has one owner, there is one erasure at a time, and every command needs a place, a Copy one more.
+            if self.transfer.is_some() || self.erasure.is_going_on() {
+                break;
+            }
+            if !self.commands.has_room() || !self.copies.has_room() {
                 break;
             }
             let Some(command) = self.port.pop_inbox() else {
@@ -104,6 +108,10 @@ impl<M: Mmio> Firmware<M> {
         let (namespace, limits) = self.bounds_of(request);
         if let Some(command) = DatasetManagement::decode(entry, &namespace).filter(|_| self.hardware.can_erase) {
             return self.dataset_management(request, command?);
+        }
+        if let Some(command) = Copy::decode(entry, &namespace).filter(|_| self.hardware.can_copy) {
+            command?;
+            return self.copy(request);
         }
         // Hardware judges as `decode_io` does. A command that it did not execute although it is valid must not look as if it was executed.
         match decode_io(entry, &namespace, &limits)? {

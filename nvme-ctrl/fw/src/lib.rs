@@ -23,6 +23,7 @@ extern crate std;
 mod admin;
 mod commands;
 mod config;
+mod copy;
 mod dataset_management;
 mod erasure;
 mod error_log;
@@ -50,6 +51,7 @@ use nvme_spec::{FatalCode, Status};
 use soc_hal::Mmio;
 
 use commands::{Commands, Place};
+use copy::Copies;
 use erasure::Erasure;
 use frames::Frames;
 use life::{Function, State};
@@ -83,10 +85,12 @@ pub struct Firmware<M> {
     namespaces: Namespaces,
     slots: FirmwareSlots,
     sanitize: Sanitize,
-    /// Write commands when the last sanitize operation was complete.
+    /// Write and Copy commands when the last sanitize operation was complete.
     written_at_sanitize: u64,
     /// What is erased for a command.
     erasure: Erasure,
+    /// What is copied for commands.
+    copies: Copies,
 }
 
 impl<M: Mmio> Firmware<M> {
@@ -109,6 +113,7 @@ impl<M: Mmio> Firmware<M> {
             sanitize: Sanitize::new(),
             written_at_sanitize: 0,
             erasure: Erasure::new(),
+            copies: Copies::new(),
         }
     }
 
@@ -135,12 +140,14 @@ impl<M: Mmio> Firmware<M> {
         self.transfer.is_some()
             || self.sanitize.is_going_on()
             || self.erasure.is_going_on()
+            || !self.copies.is_idle()
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }
 
     /// Looks at everything once, in a fixed order, and does a bounded amount of work.
     pub fn poll(&mut self) {
+        self.notice_copied();
         let events = self.port.read(&regs::EVENTS);
         let raised = |event: Field| event.get32(events) == 1;
         for function in 0..FUNCTIONS as u8 {
@@ -169,6 +176,7 @@ impl<M: Mmio> Firmware<M> {
         }
         self.poll_transfer();
         self.poll_erasure();
+        self.poll_copies();
         self.poll_frames();
         self.poll_deletions();
         self.poll_shutdown();
@@ -227,9 +235,14 @@ impl<M: Mmio> Firmware<M> {
 
     /// Completes a command with an error, and logs it.
     fn refuse(&mut self, request: &Request, status: Status) {
+        self.refuse_with(request, 0, status);
+    }
+
+    /// As [`Self::refuse`], of a command whose dword 0 says something.
+    fn refuse_with(&mut self, request: &Request, result: u32, status: Status) {
         let status = status.for_host();
         let qid = self.sq_slots.owner(request.slot).map_or(u16::MAX, |owner| u16::from(owner.qid));
         self.of(request.function).error_log.add(qid, &request.entry, status);
-        self.commands.end(request.place, 0, status);
+        self.commands.end(request.place, result, status);
     }
 }

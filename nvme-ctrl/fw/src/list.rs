@@ -31,6 +31,11 @@ impl<T: Copy, const N: usize> List<T, N> {
         self.items[..self.len].iter().flatten()
     }
 
+    /// The item at a place, if there is one.
+    pub(crate) fn get(&self, index: usize) -> Option<T> {
+        self.items.get(index).copied().flatten()
+    }
+
     /// Where the first item is for which `wanted` holds.
     pub(crate) fn position(&self, wanted: impl FnMut(&T) -> bool) -> Option<usize> {
         self.iter().position(wanted)
@@ -59,6 +64,7 @@ mod tests {
         list.push(5);
         assert_eq!(list.iter().copied().collect::<Vec<_>>(), [1, 3, 4, 5]);
         assert_eq!(list.position(|item| *item == 3), Some(1));
+        assert_eq!([0, 3, 4].map(|index| list.get(index)), [Some(1), Some(5), None]);
         (0..4).for_each(|_| assert_ne!(list.remove(0), 0));
         assert!(list.is_empty());
     }

@@ -1,7 +1,7 @@
 //! The firmware port by meaning instead of by register.
 
 use nvme_spec::firmware_port::{self as regs, Counter};
-use nvme_spec::reg::Reg;
+use nvme_spec::reg::{Field, Reg};
 use nvme_spec::{DataPointer, SqEntry, Status};
 use soc_hal::Mmio;
 use zerocopy::little_endian::{U32, U64};
@@ -106,6 +106,7 @@ pub(crate) struct Hardware {
     pub(crate) has_namespace_format: bool,
     pub(crate) has_weighted_round_robin: bool,
     pub(crate) can_erase: bool,
+    pub(crate) can_copy: bool,
 }
 
 impl Hardware {
@@ -120,6 +121,7 @@ impl Hardware {
         has_namespace_format: false,
         has_weighted_round_robin: false,
         can_erase: false,
+        can_copy: false,
     };
 }
 
@@ -174,6 +176,7 @@ impl<M: Mmio> Port<M> {
             has_namespace_format: can(regs::capabilities::NAMESPACE_FORMAT),
             has_weighted_round_robin: can(regs::capabilities::WEIGHTED_ROUND_ROBIN),
             can_erase: can(regs::capabilities::STORAGE_ERASE),
+            can_copy: can(regs::capabilities::STORAGE_COPY),
         })
     }
 
@@ -221,19 +224,30 @@ impl<M: Mmio> Port<M> {
         }
     }
 
-    /// Has sectors of the storage erased; [`Self::erased`] tells when that has ended.
+    /// Has sectors of the storage erased; [`Self::errand`] tells when that has ended.
     pub(crate) fn erase(&mut self, sector: u64, sectors: u32) {
-        self.write_pair(&regs::STORAGE_ERASE_SECTOR_LOW, &regs::STORAGE_ERASE_SECTOR_HIGH, sector);
-        self.write(&regs::STORAGE_ERASE_SECTORS, sectors);
-        self.write(&regs::STORAGE_ERASE_START, 1);
+        self.start_errand(sector, sectors, regs::errand_start::ERASE);
     }
 
-    /// How the last erasure ended; `None` while it goes on.
-    pub(crate) fn erased(&mut self) -> Option<Result<(), Status>> {
-        let state = self.read(&regs::STORAGE_ERASE_STATE);
-        let has_failed = regs::storage_erase::FAILED.get32(state) == 1;
-        let has_ended = regs::storage_erase::BUSY.get32(state) == 0;
-        has_ended.then_some(if has_failed { Err(Status::WRITE_FAULT) } else { Ok(()) })
+    /// Has sectors of the storage copied to those from `destination` on; [`Self::errand`] tells when that has ended.
+    pub(crate) fn copy(&mut self, source: u64, destination: u64, sectors: u32) {
+        self.write_pair(&regs::ERRAND_SOURCE_LOW, &regs::ERRAND_SOURCE_HIGH, source);
+        self.start_errand(destination, sectors, regs::errand_start::COPY);
+    }
+
+    fn start_errand(&mut self, sector: u64, sectors: u32, start: Field) {
+        self.write_pair(&regs::ERRAND_SECTOR_LOW, &regs::ERRAND_SECTOR_HIGH, sector);
+        self.write(&regs::ERRAND_SECTORS, sectors);
+        self.write(&regs::ERRAND_START, start.set32(0, 1));
+    }
+
+    /// How the last errand ended; `None` while it goes on.
+    pub(crate) fn errand(&mut self) -> Option<Result<(), Status>> {
+        use regs::errand_state::{BUSY, STATUS};
+        let state = self.read(&regs::ERRAND_STATE);
+        let status = Status::from_raw(STATUS.get32(state) as u16);
+        let has_ended = BUSY.get32(state) == 0;
+        has_ended.then_some(if status.is_success() { Ok(()) } else { Err(status) })
     }
 
     /// Takes the head of the inbox.

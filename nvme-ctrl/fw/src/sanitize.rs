@@ -93,12 +93,17 @@ impl<M: Mmio> Firmware<M> {
                 return;
             }
         }
+        // The copies of commands end with this operation, which waits for the step that the hardware is at. An erasure has kept the command from coming.
+        if self.copies.is_moving() {
+            self.sanitize.stage = Stage::Draining(end);
+            return;
+        }
         self.sanitize.stage = Stage::Erasing(0);
         self.erase_units(0);
     }
 
     fn erase(&mut self, done: u64) {
-        match self.port.erased() {
+        match self.port.errand() {
             None => {}
             Some(Err(_)) => self.end_sanitize(status::FAILED),
             Some(Ok(())) if done == self.namespaces.units() => self.end_sanitize(status::COMPLETED),
@@ -112,12 +117,17 @@ impl<M: Mmio> Firmware<M> {
         self.sanitize.stage = Stage::Erasing(done + units);
     }
 
+    /// Write and Copy commands that have ended well since the start.
+    pub(crate) fn write_commands(&mut self) -> u64 {
+        self.port.counter(&regs::WRITE_COMMANDS) + self.copies.commands()
+    }
+
     fn end_sanitize(&mut self, ended: u16) {
         self.sanitize.stage = Stage::Idle;
         self.sanitize.status = ended;
         if ended == status::COMPLETED {
             self.show_namespaces();
-            self.written_at_sanitize = self.port.counter(&regs::WRITE_COMMANDS);
+            self.written_at_sanitize = self.write_commands();
         }
         for function in 0..self.function_count() {
             self.of(function).events.raise(Event::SanitizeCompleted);

@@ -40,6 +40,8 @@ pub(crate) enum Then {
     Execute,
     /// The data is the ranges of a Dataset Management command.
     Deallocate,
+    /// The data is the source ranges of a Copy command.
+    Copy,
 }
 
 /// What comes after the hardware's transfer that is under way.
@@ -148,6 +150,10 @@ impl<M: Mmio> Firmware<M> {
             }
             Then::Deallocate => {
                 let answer = self.deallocate(request);
+                self.answer(request, answer);
+            }
+            Then::Copy => {
+                let answer = self.begin_copy(request);
                 self.answer(request, answer);
             }
         }

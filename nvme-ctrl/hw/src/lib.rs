@@ -27,7 +27,7 @@ pub mod arbiter;
 pub mod complete;
 pub mod controller;
 pub mod decode;
-pub mod erase;
+pub mod errand;
 pub mod host_port;
 pub mod irq;
 pub mod latency;

@@ -12,7 +12,7 @@ pub fn proofs() -> Vec<Proof> {
         streams_of(arbiter::Arbiter::new(functions)),
         streams_of(complete::Complete),
         streams_of(decode::Decode::new(functions)),
-        streams_of(erase::Erase),
+        streams_of(errand::Errand),
         streams_of(host_port::HostPort::new(functions)),
         streams_of(irq::Irq::new(functions)),
         streams_of(mailbox::Mailbox::new(config)),

@@ -22,8 +22,11 @@ static BEDS: [TestBed; 2] =
 
 /// Queues, entries, completions, firmware, in every configuration that is run.
 fn control_blocks() -> Vec<Box<dyn Block>> {
-    let mut blocks: Vec<Box<dyn Block>> =
-        vec![Box::new(crate::complete::Complete), Box::new(crate::erase::Erase), Box::new(crate::lifecycle::Lifecycle)];
+    let mut blocks: Vec<Box<dyn Block>> = vec![
+        Box::new(crate::complete::Complete),
+        Box::new(crate::errand::Errand),
+        Box::new(crate::lifecycle::Lifecycle),
+    ];
     for config in FUNCTION_CONFIGS {
         blocks.push(Box::new(crate::arbiter::Arbiter::new(config)));
         blocks.push(Box::new(crate::decode::Decode::new(config)));

@@ -135,6 +135,8 @@ hw_enum! {
         Load,
         /// Bounce to storage: a unit only.
         Store,
+        /// Storage to storage, by way of the bounce: a piece of an errand only, at most a unit.
+        Copy,
     }
 }
 
@@ -164,7 +166,7 @@ hw_enum! {
 hw_bundle! {
     /// A command for the I/O engine: checked, so that only the host's memory and the medium can still fail.
     pub struct Command {
-        /// The submission queue, meaningless for `Target::Buffer` and an erasure.
+        /// The submission queue, meaningless for `Target::Buffer` and an errand.
         pub sqid: Bits<8>,
         /// The function whose memory it moves.
         pub function: Bits<8>,
@@ -178,13 +180,13 @@ hw_bundle! {
         pub operation: Operation,
         /// With whom.
         pub target: Target,
-        /// A piece of an erasure for firmware, which gets the outcome whatever it is.
-        pub erasure: Bits<1>,
+        /// A piece of an errand of firmware, which gets the outcome whatever it is: see [`crate::errand`].
+        pub errand: Bits<1>,
         /// The first logical block, as the host named it.
         pub lba: Bits<64>,
         /// Number of logical blocks, 1 to 65,536; 0 for Flush. Meaningless for `Target::Buffer`.
         pub blocks: Bits<17>,
-        /// The first sector in the storage, meaningless for `Target::Buffer`.
+        /// The first sector in the storage, meaningless for `Target::Buffer`; of a Copy, the first one that is read.
         pub sector: Bits<64>,
         /// Logical blocks have 4 KiB and not 512 bytes.
         pub large_blocks: Bits<1>,
@@ -196,7 +198,7 @@ hw_bundle! {
         pub fused: Bits<1>,
         /// `prp1` and `prp2` are the two halves of an SGL descriptor.
         pub sgl: Bits<1>,
-        /// The first PRP; a multiple of 4. Meaningless, as the other is, if no data moves.
+        /// The first PRP; a multiple of 4. Of a Copy, the first sector that is written. Meaningless, as the other is, if no data moves.
         pub prp1: Bits<64>,
         /// The second PRP or the list.
         pub prp2: Bits<64>,
@@ -219,7 +221,7 @@ hw_bundle! {
         /// As in the command.
         pub target: Target,
         /// As in the command.
-        pub erasure: Bits<1>,
+        pub errand: Bits<1>,
         /// As in the command.
         pub lba: Bits<64>,
         /// As in the command.

@@ -21,6 +21,8 @@ pub struct Config {
     pub is_managed: bool,
     /// Whether the storage can be erased: by sanitize operations, and by formats.
     pub can_erase: bool,
+    /// Whether the storage can be copied: Copy.
+    pub can_copy: bool,
     /// Commands that may be executed at the same time.
     pub commands_max: usize,
     /// Seed of every choice that the specification leaves to the controller: how long things take, and in which order commands end.
@@ -59,6 +61,7 @@ impl Config {
         spare_bytes: 16 << 20,
         is_managed: true,
         can_erase: true,
+        can_copy: true,
         commands_max: 32,
         seed: 0x5EED,
     };
@@ -71,6 +74,7 @@ impl Config {
         spare_bytes: 0,
         is_managed: false,
         can_erase: false,
+        can_copy: false,
         commands_max: 2,
         ..Self::DEFAULT
     };

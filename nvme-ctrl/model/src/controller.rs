@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use nvme_spec::copy::Copy;
 use nvme_spec::dataset::DatasetManagement;
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::opcode::io;
@@ -474,6 +475,11 @@ impl Controller {
         let namespace = self.subsystem.info(self.function, entry.nsid.get());
         if let Some(command) = DatasetManagement::decode(&entry, &namespace).filter(|_| self.config.can_erase) {
             let result = command.and_then(|command| self.manage_dataset(&entry, &namespace, &command, host));
+            self.end(index, result.map(|()| 0));
+            return;
+        }
+        if let Some(command) = Copy::decode(&entry, &namespace).filter(|_| self.config.can_copy) {
+            let result = command.and_then(|command| self.copy(&entry, &namespace, &command, host));
             self.end(index, result.map(|()| 0));
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::mem::size_of;
 
+use nvme_spec::copy::{Copy, SourceRange};
 use nvme_spec::dataset::{DatasetManagement, DatasetRange};
 use nvme_spec::entry::FUSE;
 use nvme_spec::limits::UNIT_BYTES;
@@ -189,13 +190,7 @@ impl Controller {
         if !command.deallocates {
             return Ok(());
         }
-        let mut data = vec![0; command.bytes() as usize];
-        let mut done = 0;
-        for segment in walk(host, self.function, DataPointer::of(entry)?, data.len() as u64)? {
-            let part = &mut data[done..][..segment.bytes as usize];
-            done += part.len();
-            host.read(self.function, segment.address, part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;
-        }
+        let data = self.fetch_data(entry, command.bytes(), host)?;
         let namespace = self.subsystem.active(self.function, info.nsid).ok_or(Status::INVALID_NAMESPACE)?;
         let (at, lba_bytes) = (namespace.at, u64::from(namespace.lba_bytes));
         let ranges = data.chunks_exact(size_of::<DatasetRange>()).map(|range| {
@@ -207,6 +202,46 @@ impl Controller {
             self.subsystem.storage.erase(at + blocks.start * lba_bytes, bytes);
         }
         Ok(())
+    }
+
+    /// Copy: one range after the other.
+    pub(crate) fn copy(
+        &mut self,
+        entry: &SqEntry,
+        info: &NamespaceInfo,
+        command: &Copy,
+        host: &mut dyn HostPort,
+    ) -> Result<(), Status> {
+        let data = self.fetch_data(entry, command.bytes(), host)?;
+        let ranges = data.chunks_exact(size_of::<SourceRange>());
+        let ranges = ranges.map(|range| SourceRange::read_from_bytes(range).map_err(|_| Status::INTERNAL_ERROR));
+        let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
+        let written = command.check_ranges(ranges.iter().copied(), info)?;
+        let namespace = self.subsystem.active(self.function, info.nsid).ok_or(Status::INVALID_NAMESPACE)?;
+        let (at, lba_bytes) = (namespace.at, u64::from(namespace.lba_bytes));
+        let mut to = at + written.start * lba_bytes;
+        for range in ranges {
+            let blocks = range.decode(info)?;
+            let mut content = vec![0; ((blocks.end - blocks.start) * lba_bytes) as usize];
+            self.subsystem.storage.read(at + blocks.start * lba_bytes, &mut content);
+            self.subsystem.storage.write(to, &content);
+            to += content.len() as u64;
+        }
+        self.admin.count_copy((written.end - written.start) * lba_bytes);
+        self.subsystem.count_write();
+        Ok(())
+    }
+
+    /// The data of a command.
+    fn fetch_data(&self, entry: &SqEntry, bytes: u32, host: &mut dyn HostPort) -> Result<Vec<u8>, Status> {
+        let mut data = vec![0; bytes as usize];
+        let mut done = 0;
+        for segment in walk(host, self.function, DataPointer::of(entry)?, data.len() as u64)? {
+            let part = &mut data[done..][..segment.bytes as usize];
+            done += part.len();
+            host.read(self.function, segment.address, part).map_err(|HostError| Status::DATA_TRANSFER_ERROR)?;
+        }
+        Ok(data)
     }
 
     /// Where blocks lie in the storage, and how many bytes they have.

@@ -35,7 +35,7 @@ pub const PORT_BYTES: u32 = 0x2000;
 pub const ID_VALUE: u32 = u32::from_be_bytes(*b"FDNC");
 
 /// The version of this interface: it changes when a register does. Firmware refuses a version it does not know.
-pub const INTERFACE_VERSION: u32 = 3;
+pub const INTERFACE_VERSION: u32 = 4;
 
 /// Most functions of any hardware.
 pub const FUNCTIONS_MAX: u32 = 8;
@@ -176,7 +176,10 @@ pub mod capabilities {
     );
     /// The storage can be erased.
     pub const STORAGE_ERASE: Field = Field::new("STORAGE_ERASE", 3, 1, Access::Ro)
-        .with_doc("Hardware erases storage on firmware's request: STORAGE_ERASE_START.");
+        .with_doc("Hardware erases storage on firmware's request: ERRAND_START.ERASE.");
+    /// The storage can be copied.
+    pub const STORAGE_COPY: Field = Field::new("STORAGE_COPY", 4, 1, Access::Ro)
+        .with_doc("Hardware copies storage on firmware's request: ERRAND_START.COPY.");
 }
 
 /// What the hardware does with what firmware tells it; the reset value depends on the hardware.
@@ -188,6 +191,7 @@ pub const CAPABILITIES: Reg = with_fields(
         capabilities::NAMESPACE_FORMAT,
         capabilities::WEIGHTED_ROUND_ROBIN,
         capabilities::STORAGE_ERASE,
+        capabilities::STORAGE_COPY,
     ],
     "What the hardware does with what firmware tells it.",
 );
@@ -681,42 +685,58 @@ pub mod latency_select {
 pub const LATENCY_SELECT: Reg =
     with_fields("LATENCY_SELECT", 0x240, &[latency_select::SLOT], "The submission queue that LATENCY tells about.");
 
-/// Fields of [`STORAGE_ERASE_START`] and [`STORAGE_ERASE_STATE`].
-pub mod storage_erase {
+/// The first sector that is erased or written to, low dword.
+pub const ERRAND_SECTOR_LOW: Reg =
+    read_write("ERRAND_SECTOR_LOW", 0x250, "First sector of the storage that is erased or written to, low dword.");
+/// The first sector that is erased or written to, high dword.
+pub const ERRAND_SECTOR_HIGH: Reg =
+    read_write("ERRAND_SECTOR_HIGH", 0x254, "First sector of the storage that is erased or written to, high dword.");
+/// The number of sectors.
+pub const ERRAND_SECTORS: Reg =
+    read_write("ERRAND_SECTORS", 0x258, "Number of sectors of 512 bytes that are erased or copied.");
+/// The first sector that is copied, low dword.
+pub const ERRAND_SOURCE_LOW: Reg =
+    read_write("ERRAND_SOURCE_LOW", 0x25C, "First sector of the storage that is copied, low dword.");
+/// The first sector that is copied, high dword.
+pub const ERRAND_SOURCE_HIGH: Reg =
+    read_write("ERRAND_SOURCE_HIGH", 0x260, "First sector of the storage that is copied, high dword.");
+
+/// Fields of [`ERRAND_START`].
+pub mod errand_start {
     use super::{Access, Field};
 
-    /// Start.
-    pub const START: Field = Field::new("START", 0, 1, Access::W1s).with_doc("Pulse: the sectors are erased.");
-    /// In work.
-    pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro).with_doc("The erasure is in work.");
-    /// It failed.
-    pub const FAILED: Field =
-        Field::new("FAILED", 1, 1, Access::Ro).with_doc("The last erasure failed; valid when BUSY is 0.");
+    /// Erases.
+    pub const ERASE: Field =
+        Field::new("ERASE", 0, 1, Access::W1s).with_doc("Pulse: the sectors are erased; they read as zero afterwards.");
+    /// Copies.
+    pub const COPY: Field = Field::new("COPY", 1, 1, Access::W1s).with_doc(
+        "Pulse: the sectors from ERRAND_SOURCE on are copied to those from ERRAND_SECTOR on, in ascending order.",
+    );
 }
 
-/// What to erase: the first sector, low dword.
-pub const STORAGE_ERASE_SECTOR_LOW: Reg =
-    read_write("STORAGE_ERASE_SECTOR_LOW", 0x250, "First sector of the storage that is erased, low dword.");
-/// What to erase: the first sector, high dword.
-pub const STORAGE_ERASE_SECTOR_HIGH: Reg =
-    read_write("STORAGE_ERASE_SECTOR_HIGH", 0x254, "First sector of the storage that is erased, high dword.");
-/// What to erase: the number of sectors.
-pub const STORAGE_ERASE_SECTORS: Reg =
-    read_write("STORAGE_ERASE_SECTORS", 0x258, "Number of sectors of 512 bytes that are erased.");
-/// Writing it erases; only while STORAGE_ERASE_STATE.BUSY is 0, and if CAPABILITIES says so.
-pub const STORAGE_ERASE_START: Reg = with_fields(
-    "STORAGE_ERASE_START",
-    0x25C,
-    &[storage_erase::START],
-    "Erases sectors of the storage, which read as zero afterwards; only while STORAGE_ERASE_STATE.BUSY is 0.",
+/// Writing it has the storage erased or copied; only while ERRAND_STATE.BUSY is 0, and if CAPABILITIES says so.
+pub const ERRAND_START: Reg = with_fields(
+    "ERRAND_START",
+    0x264,
+    &[errand_start::ERASE, errand_start::COPY],
+    "Has sectors of the storage erased or copied; one bit, and only while ERRAND_STATE.BUSY is 0.",
 );
-/// What became of the erasure.
-pub const STORAGE_ERASE_STATE: Reg = with_fields(
-    "STORAGE_ERASE_STATE",
-    0x260,
-    &[storage_erase::BUSY, storage_erase::FAILED],
-    "What became of the last erasure.",
-);
+
+/// Fields of [`ERRAND_STATE`].
+pub mod errand_state {
+    use super::{Access, Field};
+
+    /// In work.
+    pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro).with_doc("The errand is in work.");
+    /// How it ended.
+    pub const STATUS: Field = Field::new("STATUS", 16, 15, Access::Ro).with_doc(
+        "The status field of the last errand when BUSY is 0: 0 if all is well, else that of the first mistake.",
+    );
+}
+
+/// What became of the last errand.
+pub const ERRAND_STATE: Reg =
+    with_fields("ERRAND_STATE", 0x268, &[errand_state::BUSY, errand_state::STATUS], "What became of the last errand.");
 
 /// The latencies of a queue: a histogram for each phase, in the order of [`latency::Phase`], each of [`latency::BUCKETS`] counters of 32 bits. The
 /// creation of the queue clears them, and is [`queue_state::BUSY`] as long as that takes.
@@ -945,11 +965,13 @@ pub const REGS: &[Reg] = &[
     CLOCK.low,
     CLOCK.high,
     LATENCY_SELECT,
-    STORAGE_ERASE_SECTOR_LOW,
-    STORAGE_ERASE_SECTOR_HIGH,
-    STORAGE_ERASE_SECTORS,
-    STORAGE_ERASE_START,
-    STORAGE_ERASE_STATE,
+    ERRAND_SECTOR_LOW,
+    ERRAND_SECTOR_HIGH,
+    ERRAND_SECTORS,
+    ERRAND_SOURCE_LOW,
+    ERRAND_SOURCE_HIGH,
+    ERRAND_START,
+    ERRAND_STATE,
     FUNCTION_EVENTS,
     FUNCTION_EVENTS_CLEAR,
     CONTROL,

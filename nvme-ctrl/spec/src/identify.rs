@@ -219,8 +219,8 @@ pub struct IdentifyController {
     pub nwpc: u8,
     /// Atomic Compare and Write Unit.
     pub acwu: U16,
-    /// Reserved.
-    pub reserved534: [u8; 2],
+    /// Optional Copy Formats Supported.
+    pub ocfs: U16,
     /// SGL Support.
     pub sgls: U32,
     /// Maximum Number of Allowed Namespaces.
@@ -250,6 +250,7 @@ const _: () = assert!(offset_of!(IdentifyController, sanicap) == 328);
 const _: () = assert!(offset_of!(IdentifyController, sqes) == 512);
 const _: () = assert!(offset_of!(IdentifyController, mnan) == 540);
 const _: () = assert!(offset_of!(IdentifyController, oncs) == 520);
+const _: () = assert!(offset_of!(IdentifyController, ocfs) == 534);
 const _: () = assert!(offset_of!(IdentifyController, sgls) == 536);
 const _: () = assert!(offset_of!(IdentifyController, subnqn) == 768);
 const _: () = assert!(offset_of!(IdentifyController, psd) == 2048);
@@ -302,10 +303,15 @@ pub mod oncs {
     pub const TIMESTAMP: u16 = 1 << 6;
     /// Verify.
     pub const VERIFY: u16 = 1 << 7;
+    /// Copy; only where the storage can be copied.
+    pub const COPY: u16 = 1 << 8;
 
     /// What this controller always has.
     pub const ALL: u16 = COMPARE | WRITE_UNCORRECTABLE | WRITE_ZEROES | SELECT | TIMESTAMP | VERIFY;
 }
+
+/// Identify Controller, OCFS, where there is Copy: Source Range Entries Copy Descriptor Format 0h.
+pub const OCFS_FORMAT_0: u16 = 1;
 
 /// Identify Controller, FUSES: Compare and Write.
 pub const FUSES_COMPARE_AND_WRITE: u16 = 1;
@@ -422,8 +428,16 @@ pub struct IdentifyNamespace {
     pub reserved34: [u8; 14],
     /// NVM Capacity in bytes.
     pub nvmcap: U128,
-    /// Preferred sizes and ANA group.
-    pub reserved64: [u8; 35],
+    /// Preferred sizes.
+    pub reserved64: [u8; 10],
+    /// Maximum Single Source Range Length of a Copy in logical blocks.
+    pub mssrl: U16,
+    /// Maximum Copy Length in logical blocks.
+    pub mcl: U32,
+    /// Maximum Source Range Count of a Copy, minus one.
+    pub msrc: u8,
+    /// ANA group and reserved bytes.
+    pub reserved81: [u8; 18],
     /// Namespace Attributes.
     pub nsattr: u8,
     /// Sets and endurance groups.
@@ -443,6 +457,9 @@ pub struct IdentifyNamespace {
 const _: () = assert!(size_of::<IdentifyNamespace>() == IDENTIFY_BYTES as usize);
 const _: () = assert!(offset_of!(IdentifyNamespace, flbas) == 26);
 const _: () = assert!(offset_of!(IdentifyNamespace, nvmcap) == 48);
+const _: () = assert!(offset_of!(IdentifyNamespace, mssrl) == 74);
+const _: () = assert!(offset_of!(IdentifyNamespace, mcl) == 76);
+const _: () = assert!(offset_of!(IdentifyNamespace, msrc) == 80);
 const _: () = assert!(offset_of!(IdentifyNamespace, nsattr) == 99);
 const _: () = assert!(offset_of!(IdentifyNamespace, nguid) == 104);
 const _: () = assert!(offset_of!(IdentifyNamespace, eui64) == 120);

@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod copy;
 pub mod count;
 pub mod dataset;
 pub mod decode;

@@ -39,6 +39,15 @@ pub const WZSL: u8 = MDTS;
 /// Identify Controller of the NVM command set, WUSL: a Write Uncorrectable marks at most 2^WUSL memory pages.
 pub const WUSL: u8 = MDTS;
 
+/// Identify Namespace, MSRC: source ranges of a Copy, at most, minus one.
+pub const MSRC: u8 = 127;
+
+/// Identify Namespace, MSSRL: logical blocks of one source range of a Copy, at most.
+pub const MSSRL: u16 = 4096;
+
+/// Identify Namespace, MCL: logical blocks of a Copy, at most.
+pub const MCL: u32 = 1 << 16;
+
 /// Identify Controller, ACWU: logical blocks of a fused Compare and Write, at most, minus one.
 pub const ACWU: u16 = 0;
 
@@ -87,6 +96,12 @@ pub const KEEP_ALIVE_GRANULARITY_100_MS: u16 = 1;
 
 /// Units of the storage that firmware has erased at a time: 64 MiB.
 pub const ERASE_UNITS_PER_STEP: u64 = 1 << 14;
+
+/// Units of the storage that firmware has copied at a time: 64 KiB.
+pub const COPY_UNITS_PER_STEP: u64 = 1 << 4;
+
+/// Copy commands that firmware keeps; while there are so many, it takes no more commands.
+pub const COPIES: u32 = 64;
 
 /// Pieces of the storage that one command can have erased.
 pub const ERASURE_RANGES: u32 = 256;

@@ -202,7 +202,7 @@ pub mod effects {
                 (true, admin::FORMAT_NVM) => LOGICAL_BLOCKS | NAMESPACE | ALONE_IN_NAMESPACE,
                 (true, admin::SANITIZE) => LOGICAL_BLOCKS,
                 (true, admin::FIRMWARE_COMMIT) => CAPABILITIES,
-                (false, io::DATASET_MANAGEMENT) => LOGICAL_BLOCKS,
+                (false, io::DATASET_MANAGEMENT | io::COPY) => LOGICAL_BLOCKS,
                 (false, opcode) if io::is_write(opcode) => LOGICAL_BLOCKS,
                 _ => 0,
             }

@@ -91,6 +91,8 @@ pub mod io {
     pub const DATASET_MANAGEMENT: u8 = 0x09;
     /// Verify.
     pub const VERIFY: u8 = 0x0C;
+    /// Copy; only where the storage can be copied.
+    pub const COPY: u8 = 0x19;
 
     /// Send Frame: vendor specific; see [`crate::FrameCommand`].
     pub const SEND_FRAME: u8 = 0x81;
@@ -117,6 +119,7 @@ pub mod io {
         (WRITE_ZEROES, "Write Zeroes"),
         (DATASET_MANAGEMENT, "Dataset Management"),
         (VERIFY, "Verify"),
+        (COPY, "Copy"),
         (SEND_FRAME, "Send Frame"),
         (RECEIVE_FRAME, "Receive Frame"),
     ];

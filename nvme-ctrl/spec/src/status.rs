@@ -111,6 +111,7 @@ statuses! {
     NAMESPACE_NOT_ATTACHED = COMMAND_SPECIFIC, 0x1A, Never, "Namespace Not Attached";
     THIN_PROVISIONING_NOT_SUPPORTED = COMMAND_SPECIFIC, 0x1B, Never, "Thin Provisioning Not Supported";
     CONTROLLER_LIST_INVALID = COMMAND_SPECIFIC, 0x1C, Never, "Controller List Invalid";
+    COMMAND_SIZE_LIMIT_EXCEEDED = COMMAND_SPECIFIC, 0x83, Never, "Command Size Limit Exceeded";
     HELD_COMMAND_LIMIT_EXCEEDED = COMMAND_SPECIFIC, 0xC0, Later, "Held Command Limit Exceeded";
     NO_ROOM_FOR_FRAME = COMMAND_SPECIFIC, 0xC1, Later, "No Room for the Frame";
     WRITE_FAULT = MEDIA, 0x80, Later, "Write Fault";

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
+use nvme_spec::copy::SourceRange;
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::feature::fid;
+use nvme_spec::identify::oncs;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::regs::{self, csts};
 use nvme_spec::{decode_io, limits, IoCommand, Limits, NamespaceInfo, SqEntry, Status, Transfer};
@@ -13,6 +15,7 @@ use sim_host::{
     cdw, create_cq_entry, create_sq_entry, delete_entry, wire_prps, with_sgl, Buffer, Completion, Driver, Identity,
     IoTransfer, ListPlacement, Options, Waiting,
 };
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::Broken;
 use crate::garbage::{random_entry, Pool};
@@ -27,6 +30,12 @@ pub const SETTLE_CLOCKS: u64 = 200_000;
 pub const SETTLE_CLOCKS_PER_COMMAND: u64 = 4_000;
 /// ... and one more for so many bytes that it moves: the device's memory may be slow.
 pub const SETTLE_BYTES_PER_CLOCK: u64 = 2;
+
+/// Most logical blocks that a Copy writes.
+const COPIED_BLOCKS_MAX: u64 = 64;
+
+/// How many times as long as the data of another command that of a Copy takes.
+const COPY_COST: u64 = 8;
 
 /// Clocks after which all that was under way when Bus Master Enable fell has come to its end: the bus answers a few hundred reads of 4 KiB.
 const BUS_MASTER_CLOCKS_MAX: u64 = 40_000;
@@ -104,6 +113,8 @@ enum Kind {
     },
     /// A Write of data that the shadow knows.
     Write { lbas: Range<u64>, version: Version, buffer: Buffer },
+    /// A Copy to these blocks, as it should be. What is in them afterwards is not known: what was copied may change meanwhile.
+    Copy { lbas: Range<u64>, version: Version, buffer: Buffer },
     /// A Flush as it should be.
     Flush,
     /// Any 64 bytes in an I/O queue; which blocks it may write.
@@ -336,6 +347,10 @@ impl<'d> Run<'d> {
                 self.shadow.end(lbas, version, end, oldest);
                 buffer.free(self.host.host());
             }
+            Kind::Copy { lbas, version, buffer } => {
+                self.shadow.end(lbas, version, End::Unknown, oldest);
+                buffer.free(self.host.host());
+            }
             Kind::Garbage { writes: Some((lbas, version)) } => self.shadow.end(lbas, version, End::Unknown, oldest),
             Kind::Garbage { writes: None } | Kind::Flush | Kind::Admin | Kind::Held => {}
         }
@@ -501,6 +516,8 @@ impl<'d> Run<'d> {
         let moved = |pending: &Pending| match &pending.kind {
             Kind::Read { buffer, .. } | Kind::Write { buffer, .. } => buffer.bytes() as u64,
             Kind::Garbage { .. } => largest,
+            // Each piece waits for everything else, twice, and firmware asks for a few of them at a time.
+            Kind::Copy { lbas, .. } => COPY_COST * (lbas.end - lbas.start) * u64::from(self.identity.lba_bytes),
             Kind::Admin | Kind::Flush | Kind::Held => 0,
         };
         let cost = |bytes: u64| SETTLE_CLOCKS_PER_COMMAND + bytes / SETTLE_BYTES_PER_CLOCK;
@@ -637,9 +654,10 @@ impl<'d> Run<'d> {
         for _ in 0..self.random.between(1, 12) {
             let Some(queue) = self.io_queue() else { return Ok(()) };
             let lbas = self.blocks();
-            match self.random.below(9) {
-                0 => self.submit_flush(queue)?,
-                1..=4 => self.submit_write(queue, lbas)?,
+            match self.random.below(36) {
+                0..=3 => self.submit_flush(queue)?,
+                4 if self.identity.controller.oncs.get() & oncs::COPY != 0 => self.submit_copy(queue, lbas)?,
+                4..=19 => self.submit_write(queue, lbas)?,
                 _ => self.submit_read(queue, lbas)?,
             }
             self.ring_perhaps(queue);
@@ -704,6 +722,30 @@ impl<'d> Run<'d> {
         self.submit(queue, entry, Kind::Write { lbas, version, buffer }, &[])
     }
 
+    /// A Copy from blocks that others are reading and writing.
+    fn submit_copy(&mut self, queue: u16, lbas: Range<u64>) -> Result<(), Broken> {
+        let mut left = (lbas.end - lbas.start).min(COPIED_BLOCKS_MAX);
+        let lbas = lbas.start..lbas.start + left;
+        let mut ranges = vec![];
+        while left > 0 {
+            let blocks = self.random.between(1, left);
+            let mut range = SourceRange::new_zeroed();
+            range.slba = self.random.below(self.identity.blocks - blocks).into();
+            range.nlb = ((blocks - 1) as u16).into();
+            ranges.extend(range.as_bytes());
+            left -= blocks;
+        }
+        let mut buffer = self.buffer(ranges.len());
+        buffer.store(self.host.host(), &ranges);
+        let count = (ranges.len() / size_of::<SourceRange>()) as u32;
+        let mut entry = SqEntry { opcode: io::COPY, nsid: self.identity.nsid.into(), ..SqEntry::default() };
+        entry.cdw10 = cdw([lbas.start as u32, (lbas.start >> 32) as u32, count - 1, 0, 0, 0]);
+        let placement = self.placement();
+        entry.prp = wire_prps(buffer.prps(self.host.host(), placement));
+        let version = self.shadow.begin_unknown(lbas.clone());
+        self.submit(queue, entry, Kind::Copy { lbas, version, buffer }, &[])
+    }
+
     fn transfer(&mut self, lbas: &Range<u64>, write: bool) -> (SqEntry, Buffer) {
         let blocks = (lbas.end - lbas.start) as u32;
         let mut buffer = self.buffer(blocks as usize * self.identity.lba_bytes as usize);
@@ -744,9 +786,10 @@ impl<'d> Run<'d> {
         for _ in 0..self.random.between(1, 8) {
             let Some(queue) = self.io_queue() else { return Ok(()) };
             let mut entry: SqEntry = zerocopy::transmute!(random_entry(&mut self.random, &self.pool, false));
-            // Frames are another matter: who receives waits for a frame that may never come. So are the ranges of Dataset Management: they lie in
-            // memory that changes, and nobody knows which blocks they name.
-            if matches!(entry.opcode, io::SEND_FRAME | io::RECEIVE_FRAME | io::DATASET_MANAGEMENT) {
+            // Frames are another matter: who receives waits for a frame that may never come. So are the ranges of Dataset Management and Copy: they
+            // lie in memory that changes, and nobody knows which blocks they name.
+            let is_other = matches!(entry.opcode, io::SEND_FRAME | io::RECEIVE_FRAME);
+            if is_other || matches!(entry.opcode, io::DATASET_MANAGEMENT | io::COPY) {
                 entry.opcode = io::FLUSH;
             }
             // Every command that changes blocks is to be named here.
@@ -899,13 +942,14 @@ impl<'d> Run<'d> {
         if status.info().is_none() {
             return Err(wrong("no command ends so".into()));
         }
-        let is_plain = matches!(pending.kind, Kind::Read { .. } | Kind::Write { .. } | Kind::Flush);
-        let is_unreadable = match &pending.kind {
-            Kind::Read { lbas, begun, .. } if status == Status::UNRECOVERED_READ_ERROR => {
-                self.shadow.may_be_unreadable(lbas.clone(), *begun)
-            }
-            _ => false,
-        };
+        let is_plain = matches!(pending.kind, Kind::Read { .. } | Kind::Write { .. } | Kind::Copy { .. } | Kind::Flush);
+        let is_unreadable = status == Status::UNRECOVERED_READ_ERROR
+            && match &pending.kind {
+                Kind::Read { lbas, begun, .. } => self.shadow.may_be_unreadable(lbas.clone(), *begun),
+                // From anywhere.
+                Kind::Copy { .. } => self.shadow.may_be_unreadable(0..u64::MAX, 0),
+                _ => false,
+            };
         if is_plain && !succeeded && !is_unreadable && !self.may_fail_with(key, status) {
             return Err(wrong(format!("nothing failed, and the command is right: {:x?}", pending.entry)));
         }
@@ -927,6 +971,10 @@ impl<'d> Run<'d> {
             }
             Kind::Write { lbas, version, buffer } => {
                 self.shadow.end(lbas, version, if succeeded { End::Done } else { End::Unknown }, oldest);
+                buffer.free(self.host.host());
+            }
+            Kind::Copy { lbas, version, buffer } => {
+                self.shadow.end(lbas, version, End::Unknown, oldest);
                 buffer.free(self.host.host());
             }
             Kind::Flush | Kind::Held => {}

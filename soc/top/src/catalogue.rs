@@ -9,7 +9,7 @@ use nvme_hw::decode::Decode;
 use nvme_hw::direct::Direct;
 use nvme_hw::dma_read::DmaRead;
 use nvme_hw::dma_write::DmaWrite;
-use nvme_hw::erase::Erase;
+use nvme_hw::errand::Errand;
 use nvme_hw::host_port::HostPort;
 use nvme_hw::io_engine::IoEngine;
 use nvme_hw::irq::Irq;
@@ -74,7 +74,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "direct", make: |config| Box::new(Direct::new(config, soc_map::DRAM.bytes)) },
     Entry { name: "complete", make: |_| Box::new(Complete) },
     Entry { name: "irq", make: |config| Box::new(Irq::new(config)) },
-    Entry { name: "erase", make: |_| Box::new(Erase) },
+    Entry { name: "errand", make: |_| Box::new(Errand) },
     Entry { name: "latency", make: |config| Box::new(Latency::new(config)) },
     Entry { name: "host_port", make: |config| Box::new(HostPort::new(config)) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },

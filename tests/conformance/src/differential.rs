@@ -4,15 +4,16 @@
 //! specification and by how this controller was specified.
 
 use nvme_model::Config;
+use nvme_spec::copy::SourceRange;
 use nvme_spec::feature::fid;
-use nvme_spec::identify::{cns, oacs, IdentifyNamespace, IDENTIFY_BYTES};
+use nvme_spec::identify::{cns, oacs, oncs, IdentifyNamespace, IDENTIFY_BYTES};
 use nvme_spec::image::{ImageHeader, HEADER_BYTES};
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::sgl::{BIT_BUCKET, DATA_BLOCK, LAST_SEGMENT, SEGMENT};
 use nvme_spec::{SglDescriptor, SqEntry, Status};
 use sim_device::{Device, HostMemory, ModelDevice, Random, PAGE_BYTES};
 use sim_host::{cdw, identify_entry, wire_prps, with_sgl, DriverError, Identity, IoTransfer};
-use zerocopy::IntoBytes;
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::expect::{bring_up, rounds, Running};
 use crate::{every_back_end, seed};
@@ -163,7 +164,8 @@ fn io_commands_end_as_on_the_reference_model() {
 fn end_as_on_the_reference_model<C: RandomCase>(device: &mut dyn Device) -> Result<(), DriverError> {
     let mut subject = Side::new(device)?;
     let identity = subject.running.identity;
-    let config = Config { lba_bytes: identity.lba_bytes, blocks: identity.blocks, ..Config::DEFAULT };
+    let can_copy = identity.controller.oncs.get() & oncs::COPY != 0;
+    let config = Config { lba_bytes: identity.lba_bytes, blocks: identity.blocks, can_copy, ..Config::DEFAULT };
     let mut reference = ModelDevice::new(config, HostMemory::new());
     let mut reference = Side::new(&mut reference)?;
     let mut random = Random::new(seed());
@@ -327,6 +329,97 @@ fn sgls_bring_the_same_as_on_the_reference_model() {
     every_back_end(end_as_on_the_reference_model::<SglCase>);
 }
 
+/// Logical blocks from which a Copy of the differential test copies, and, behind them, to which.
+const COPY_SPAN: u64 = 12;
+
+/// A Copy that is right or nearly right. Its ranges are in the first pages of data.
+#[derive(Debug)]
+struct CopyCase {
+    entry: SqEntry,
+    /// Where the ranges are in the pages.
+    offset: u64,
+    ranges: Vec<SourceRange>,
+    identity: Identity,
+}
+
+impl RandomCase for CopyCase {
+    fn random(random: &mut Random, identity: &Identity) -> Self {
+        let one_in = |random: &mut Random, n| random.below(n) == 0;
+        let mut left = random.between(1, COPY_SPAN);
+        let destination = COPY_SPAN + random.below(COPY_SPAN - left + 1);
+        let destination = if one_in(random, 20) { identity.blocks - random.below(left) } else { destination };
+        let mut ranges = vec![];
+        while left > 0 {
+            let blocks = random.between(1, left);
+            let mut range = SourceRange::new_zeroed();
+            random.fill(range.as_mut_bytes());
+            range.slba = random.below(COPY_SPAN - blocks + 1).into();
+            range.nlb = ((blocks - 1) as u16).into();
+            if one_in(random, 30) {
+                range.slba = (*random.pick(&[identity.blocks - blocks + 1, u64::MAX])).into();
+            }
+            if one_in(random, 40) {
+                range.nlb = (*random.pick(&[4096, 0xFFFF])).into();
+            }
+            ranges.push(range);
+            left -= blocks;
+        }
+        let count = if one_in(random, 20) { random.below(256) } else { ranges.len() as u64 - 1 };
+        let format = if one_in(random, 20) { random.below(16) } else { 0 };
+        let entry = SqEntry {
+            opcode: io::COPY,
+            flags: if one_in(random, 20) { random.next_u64() as u8 & 0x3F } else { 0 },
+            nsid: if one_in(random, 20) { random.next_u64() as u32 } else { identity.nsid }.into(),
+            cdw10: cdw([
+                destination as u32,
+                (destination >> 32) as u32,
+                (count | format << 8) as u32 | (random.next_u64() as u32) << 12,
+                random.next_u64() as u32,
+                random.next_u64() as u32,
+                random.next_u64() as u32,
+            ]),
+            ..SqEntry::default()
+        };
+        // Up to the end of a page, and into the next one.
+        let offset = random.below(PAGE_BYTES / 4) * 4 + if one_in(random, 30) { 2 } else { 0 };
+        Self { entry, offset, ranges, identity: *identity }
+    }
+
+    /// Executes the command: its status, and all blocks.
+    fn run(&self, side: &mut Side<'_>, content: &[u8]) -> Result<(Status, Vec<u8>), DriverError> {
+        let mut blocks = vec![0; (2 * COPY_SPAN * u64::from(self.identity.lba_bytes)) as usize];
+        Random::new(u64::from_le_bytes(std::array::from_fn(|at| content[at]))).fill(&mut blocks);
+        side.running.host.write(&self.identity, 0, &blocks)?;
+        // What is behind the ranges are ranges that no namespace has.
+        side.store(0, &vec![0xFF; (2 * PAGE_BYTES) as usize]);
+        side.store(self.offset, self.ranges.as_bytes());
+        let prp = [side.pages + self.offset, side.pages + PAGE_BYTES];
+        let entry = SqEntry { prp: wire_prps(prp), ..self.entry };
+        let completion = side.running.host.execute(1, entry, &[])?;
+        assert!(completion.status.is_success() || completion.result == 0, "nothing was copied");
+        side.running.host.read(&self.identity, 0, &mut blocks)?;
+        Ok((completion.status.code(), blocks))
+    }
+
+    fn overwrite(&self, _: &mut Side<'_>) -> Result<(), DriverError> {
+        Ok(())
+    }
+}
+
+/// What Copy leaves in all blocks, also if it is refused, is what it leaves on the reference model.
+///
+/// Cases: K16.
+#[test]
+fn copies_are_those_of_the_reference_model() {
+    every_back_end(|device| {
+        // Where there is none, it is refused: see the chapter of Copy.
+        if bring_up(device)?.identity.controller.oncs.get() & oncs::COPY == 0 {
+            return Ok(());
+        }
+        end_as_on_the_reference_model::<CopyCase>(device)
+    });
+}
+
 /// Features that admin commands of the differential test name, apart from random ones.
 const FEATURES: &[u8] = &[
     fid::ARBITRATION,
@@ -483,6 +576,7 @@ fn admin_commands_end_as_on_the_reference_model() {
             queue_entries_max: crate::expect::queue_entries_max(&mut subject.running.host),
             is_managed: controller.oacs.get() & oacs::NAMESPACE_MANAGEMENT != 0,
             can_erase: controller.sanicap.get() != 0,
+            can_copy: controller.oncs.get() & oncs::COPY != 0,
             spare_bytes: controller.unvmcap.get() as u64,
             ..Config::DEFAULT
         };

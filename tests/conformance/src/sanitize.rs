@@ -104,6 +104,7 @@ fn commands_are_restricted_during_a_sanitize_operation() {
             (1, IoTransfer { write: true, nsid: identity.nsid, lba: 0, blocks: 1 }.entry([0x5_0000_0000, 0])),
             (1, IoTransfer { write: false, nsid: identity.nsid, lba: 0, blocks: 1 }.entry([0x5_0000_0000, 0])),
             (1, flush(identity.nsid)),
+            (1, SqEntry { opcode: io::COPY, nsid: identity.nsid.into(), ..SqEntry::default() }),
             (0, SqEntry { opcode: admin::FORMAT_NVM, nsid: identity.nsid.into(), ..SqEntry::default() }),
             (0, sanitize(action::BLOCK_ERASE)),
         ];

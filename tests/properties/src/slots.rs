@@ -50,6 +50,7 @@ pub fn commands() -> impl Block {
         );
         let has_one_unit = m.found("command_bytes").le(UNIT_BYTES)
             & m.found("command_operation").ne(Operation::Compare.code())
+            & m.found("command_operation").ne(Operation::Copy.code())
             & !m.found("command_sgl")
             & !m.found("command_fused");
         m.assume(clock, "commands_have_one_unit", has_one_unit);

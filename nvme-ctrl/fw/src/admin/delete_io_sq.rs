@@ -49,9 +49,11 @@ impl<M: Mmio> Firmware<M> {
             return;
         };
         let is_in_transfer = self.transfer.is_some_and(|transfer| transfer.request.slot == sq.slot);
-        if is_in_transfer || self.port.in_flight(sq.slot) != 0 {
+        let is_moving = self.copies.is_moving_for(|request| request.slot == sq.slot);
+        if is_in_transfer || is_moving || self.port.in_flight(sq.slot) != 0 {
             return;
         }
+        self.end_copies(|request| request.slot == sq.slot, Status::ABORTED_SQ_DELETION);
         for _ in 0..ENDS_PER_POLL {
             let Some(held) = self.commands.held_of(sq.slot) else {
                 break;

@@ -4,7 +4,8 @@ use core::mem::size_of;
 
 use nvme_spec::firmware_port as regs;
 use nvme_spec::limits::{
-    BUFFER_BYTES, CORE_HZ, ERROR_LOG_ENTRIES, FIRMWARE_SLOTS, NAMESPACES_MAX, NSID_BROADCAST, TRANSFER_BYTES_MAX,
+    BUFFER_BYTES, CORE_HZ, ERROR_LOG_ENTRIES, FIRMWARE_SLOTS, NAMESPACES_MAX, NSID_BROADCAST, SECTOR_BYTES,
+    TRANSFER_BYTES_MAX,
 };
 use nvme_spec::log::latency::{LatencyLog, QueueLatency, BUCKETS, PHASES, VERSION};
 use nvme_spec::log::{
@@ -140,7 +141,7 @@ impl<M: Mmio> Firmware<M> {
     }
 
     fn sanitize_status(&mut self, wanted: &LogRequest) -> Result<LogPage, Status> {
-        let has_written = self.port.counter(&regs::WRITE_COMMANDS) != self.written_at_sanitize;
+        let has_written = self.write_commands() != self.written_at_sanitize;
         let mut data = SanitizeLog::new_zeroed();
         data.sprog = self.sanitize.progress(self.namespaces.units()).into();
         data.sstat = self.sanitize.sstat(has_written).into();
@@ -161,18 +162,20 @@ impl<M: Mmio> Firmware<M> {
 
     fn smart(&mut self, function: u8, wanted: &LogRequest) -> Result<LogPage, Status> {
         let lba_bytes = u128::from(self.hardware.lba_bytes);
-        let units = |blocks: u64| {
-            let bytes = u128::from(blocks) * lba_bytes;
+        let copied = u128::from(self.copies.sectors()) * u128::from(SECTOR_BYTES);
+        let units = |blocks: u64, others: u128| {
+            let bytes = u128::from(blocks) * lba_bytes + others;
             U128::new(bytes.div_ceil(u128::from(DATA_UNIT_BYTES)))
         };
         let count = |value: u64| U128::new(u128::from(value));
         let mut data = SmartLog::new_zeroed();
         data.composite_temperature = TEMPERATURE_K.into();
         data.available_spare = 100;
-        data.data_units_read = units(self.port.counter(&regs::READ_BLOCKS));
-        data.data_units_written = units(self.port.counter(&regs::WRITE_BLOCKS));
-        data.host_read_commands = count(self.port.counter(&regs::READ_COMMANDS));
-        data.host_write_commands = count(self.port.counter(&regs::WRITE_COMMANDS));
+        data.data_units_read = units(self.port.counter(&regs::READ_BLOCKS), 0);
+        // NVM Command Set, "SMART Data Units Read Command", "SMART Host Read Command" and "User Data Out Command": Copy is of the last two.
+        data.data_units_written = units(self.port.counter(&regs::WRITE_BLOCKS), copied);
+        data.host_read_commands = count(self.port.counter(&regs::READ_COMMANDS) + self.copies.commands());
+        data.host_write_commands = count(self.write_commands());
         // Firmware starts once per power-on, and keeps nothing beyond it.
         data.power_cycles = count(1);
         data.power_on_hours = count(self.port.counter(&regs::CLOCK) / (CORE_HZ * 3600));

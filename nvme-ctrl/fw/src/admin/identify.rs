@@ -9,11 +9,11 @@ use nvme_spec::identify::{
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, LBA_FORMATS,
     MODEL_NUMBER, NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY,
-    NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, PCI_VENDOR_ID, SGLS,
+    NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, OCFS_FORMAT_0, PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
-    ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
-    STORAGE_UNIT_BYTES,
+    ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MCL, MDTS, MSRC, MSSRL,
+    NSID_BROADCAST, STORAGE_UNIT_BYTES,
 };
 use nvme_spec::sanitize::capabilities;
 use nvme_spec::{regs, Status};
@@ -157,7 +157,15 @@ impl<M: Mmio> Firmware<M> {
         data.cqes = CQ_ENTRY_LOG2_BYTES << 4 | CQ_ENTRY_LOG2_BYTES;
         data.nn = self.namespaces.highest().into();
         data.mnan = self.namespaces.highest().into();
-        data.oncs = (oncs::ALL | if self.hardware.can_erase { oncs::DATASET_MANAGEMENT } else { 0 }).into();
+        let mut optional = oncs::ALL;
+        if self.hardware.can_erase {
+            optional |= oncs::DATASET_MANAGEMENT;
+        }
+        if self.hardware.can_copy {
+            optional |= oncs::COPY;
+            data.ocfs = OCFS_FORMAT_0.into();
+        }
+        data.oncs = optional.into();
         data.fuses = FUSES_COMPARE_AND_WRITE.into();
         data.acwu = ACWU.into();
         data.vwc = vwc::FLUSH_ALL;
@@ -193,6 +201,9 @@ impl<M: Mmio> Firmware<M> {
         data.nlbaf = formats.len() as u8 - 1;
         for (place, shift) in data.lbaf.iter_mut().zip(formats) {
             *place = LbaFormat { ms: 0.into(), lbads: *shift, rp: 0 };
+        }
+        if self.hardware.can_copy {
+            (data.mssrl, data.mcl, data.msrc) = (MSSRL.into(), MCL.into(), MSRC);
         }
         data
     }

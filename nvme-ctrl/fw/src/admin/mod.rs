@@ -82,7 +82,11 @@ impl<M: Mmio> Firmware<M> {
 
     /// Whether the controller has an I/O command that is known.
     fn has_io_command(&self, code: u8) -> bool {
-        code != io::DATASET_MANAGEMENT || self.hardware.can_erase
+        match code {
+            io::DATASET_MANAGEMENT => self.hardware.can_erase,
+            io::COPY => self.hardware.can_copy,
+            _ => true,
+        }
     }
 
     /// Goes on with an admin command whose data is in the data buffer.

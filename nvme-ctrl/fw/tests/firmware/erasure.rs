@@ -55,7 +55,7 @@ fn a_format_erases_on_request() {
     for erase in 2..8 {
         bench.refused(format(1, erase << 9), Status::INVALID_FIELD);
     }
-    bench.port().erase_fails = true;
+    bench.port().errand_status = Status::WRITE_FAULT;
     assert_eq!(bench.admin(format(1, 1 << 9)).status.code(), Status::WRITE_FAULT);
 }
 
@@ -87,9 +87,9 @@ fn a_created_namespace_is_erased() {
     assert_eq!(create(&mut bench).ok(), 3);
     let end = (PRIVATE_BLOCKS + SHARED_BLOCKS) as u32;
     assert_eq!(erased(&mut bench), [(end, 0x1000)]);
-    bench.port().erase_fails = true;
+    bench.port().errand_status = Status::WRITE_FAULT;
     assert_eq!(create(&mut bench).status.code(), Status::WRITE_FAULT);
-    bench.port().erase_fails = false;
+    bench.port().errand_status = Status::SUCCESS;
     assert_eq!(create(&mut bench).ok(), 4, "the identifier was given back");
 }
 
@@ -126,7 +126,7 @@ fn deallocated_blocks_are_erased() {
     let entry = manage(&mut bench, DEALLOCATE, &[(5, 3)]);
     bench.execute(SLOT, entry).ok();
     assert_eq!(erased(&mut bench), [(40, 24)]);
-    bench.port().erase_fails = true;
+    bench.port().errand_status = Status::WRITE_FAULT;
     let entry = manage(&mut bench, DEALLOCATE, &[(5, 3), (9, 1)]);
     assert_eq!(bench.execute(SLOT, entry).status.code(), Status::WRITE_FAULT);
     assert_eq!(erased(&mut bench), [(40, 24)], "the first failure ends it");

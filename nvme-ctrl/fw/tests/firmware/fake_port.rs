@@ -91,9 +91,13 @@ pub struct FakePort {
     pub host_data: BTreeMap<u64, Vec<u8>>,
     /// What was erased: first sector and number of sectors.
     pub erased: Vec<(u32, u32)>,
-    /// The next erasure fails.
-    pub erase_fails: bool,
-    erase_busy: u32,
+    /// What was copied: first sector read, first sector written, and number of sectors.
+    pub copied: Vec<(u32, u32, u32)>,
+    /// How the next errands end.
+    pub errand_status: Status,
+    /// Reads for which an errand stays busy.
+    pub errand_busy_reads: u32,
+    errand_busy: u32,
     /// Clocks per access.
     pub clock: u64,
     /// Everything that was posted, in order.
@@ -125,6 +129,31 @@ pub struct FakePort {
 }
 
 impl FakePort {
+    /// The hardware is at an errand.
+    pub fn is_at_errand(&self) -> bool {
+        self.errand_busy > 0
+    }
+
+    fn start_errand(&mut self, start: u32) {
+        use regs::capabilities::{STORAGE_COPY, STORAGE_ERASE};
+        assert_eq!(self.errand_busy, 0, "only written while not busy");
+        self.errand_busy = self.errand_busy_reads;
+        for high in [regs::ERRAND_SECTOR_HIGH, regs::ERRAND_SOURCE_HIGH] {
+            assert_eq!(self.value(high.offset), 0, "the storage is small");
+        }
+        let [sector, source, sectors] =
+            [regs::ERRAND_SECTOR_LOW, regs::ERRAND_SOURCE_LOW, regs::ERRAND_SECTORS].map(|reg| self.value(reg.offset));
+        let is_erasure = start == regs::errand_start::ERASE.mask() as u32;
+        assert!(is_erasure || start == regs::errand_start::COPY.mask() as u32, "one of the two");
+        let capability = if is_erasure { STORAGE_ERASE } else { STORAGE_COPY };
+        assert_eq!(capability.get32(self.value(regs::CAPABILITIES.offset)), 1, "the hardware can do it");
+        if is_erasure {
+            self.erased.push((sector, sectors));
+        } else {
+            self.copied.push((source, sector, sectors));
+        }
+    }
+
     /// Hardware of one function that follows neither bases nor formats of namespaces.
     pub fn new() -> Self {
         Self::with(1, 0)
@@ -155,8 +184,10 @@ impl FakePort {
             rows: [Row::default(); NAMESPACES_MAX as usize],
             host_data: BTreeMap::new(),
             erased: Vec::new(),
-            erase_fails: false,
-            erase_busy: 0,
+            copied: Vec::new(),
+            errand_status: Status::SUCCESS,
+            errand_busy_reads: 3,
+            errand_busy: 0,
             clock: 0,
             completions: Vec::new(),
             full: BTreeSet::new(),
@@ -559,9 +590,9 @@ impl Mmio for FakePort {
                 let value = still_busy(&mut self.completion_busy);
                 regs::completion_state::REFUSED.set32(value, u32::from(self.last_refused))
             }
-            regs::STORAGE_ERASE_STATE => {
-                let value = still_busy(&mut self.erase_busy);
-                regs::storage_erase::FAILED.set32(value, u32::from(self.erase_fails))
+            regs::ERRAND_STATE => {
+                let value = still_busy(&mut self.errand_busy);
+                regs::errand_state::STATUS.set32(value, u32::from(self.errand_status.raw()))
             }
             regs::QUEUE_STATE => still_busy(&mut self.queue_busy),
             regs::TRANSFER_STATE => {
@@ -602,15 +633,7 @@ impl Mmio for FakePort {
             regs::INBOX_POP => {
                 self.inbox.pop_front().expect("only popped while VALID");
             }
-            regs::STORAGE_ERASE_START => {
-                assert_eq!(self.erase_busy, 0, "only written while not busy");
-                let can = regs::capabilities::STORAGE_ERASE.get32(self.value(regs::CAPABILITIES.offset));
-                assert_eq!(can, 1, "the hardware erases");
-                self.erase_busy = 3;
-                let sectors = self.value(regs::STORAGE_ERASE_SECTORS.offset);
-                assert_eq!(self.value(regs::STORAGE_ERASE_SECTOR_HIGH.offset), 0, "the storage is small");
-                self.erased.push((self.value(regs::STORAGE_ERASE_SECTOR_LOW.offset), sectors));
-            }
+            regs::ERRAND_START => self.start_errand(value),
             regs::COMPLETION_POST => self.post(value),
             regs::QUEUE_COMMAND => self.queue_command(value),
             regs::TRANSFER_START => self.transfer(value),

@@ -1,6 +1,7 @@
 //! The firmware against a fake of the firmware port. Letters and numbers of the cases are those of the project's NVMe checklist.
 
 mod bench;
+mod copy;
 mod erasure;
 mod events;
 mod fake_port;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nvme_spec::firmware_port::capabilities::{NAMESPACE_BASE, NAMESPACE_FORMAT, STORAGE_ERASE};
+use nvme_spec::firmware_port::capabilities::{NAMESPACE_BASE, NAMESPACE_FORMAT, STORAGE_COPY, STORAGE_ERASE};
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
 use proptest::prelude::*;
@@ -20,6 +20,20 @@ fn frame() -> impl Strategy<Value = [u8; 64]> {
         let dwords = if sends { bytes.div_ceil(4) } else { 512 } + u32::from(wrong == 0);
         entry[40..44].copy_from_slice(&dwords.to_le_bytes());
         entry[48..52].copy_from_slice(&bytes.to_le_bytes());
+        entry
+    })
+}
+
+/// A Copy from the first blocks of namespace 1 or 2, most of the time a right one.
+fn copy() -> impl Strategy<Value = [u8; 64]> {
+    (0_u8..4, 0_u32..3, 0_u32..5000, 0_u32..130).prop_map(|(wrong, nsid, destination, ranges)| {
+        let mut entry = [0; 64];
+        entry[0] = io::COPY;
+        entry[1] = u8::from(wrong == 0);
+        entry[4..8].copy_from_slice(&nsid.to_le_bytes());
+        entry[25] = 0x10;
+        entry[40..44].copy_from_slice(&destination.to_le_bytes());
+        entry[48..52].copy_from_slice(&ranges.to_le_bytes());
         entry
     })
 }
@@ -76,6 +90,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (sqid, entry()).prop_map(|(sqid, entry)| Step::Submit { sqid, entry }),
         4 => (1_u8..6, frame()).prop_map(|(sqid, entry)| Step::Submit { sqid, entry }),
+        4 => (1_u8..6, copy()).prop_map(|(sqid, entry)| Step::Submit { sqid, entry }),
         1 => (1_u8..6, any::<u16>()).prop_map(|(sqid, status)| Step::Failed { sqid, status }),
         1 => (0_u8..6).prop_map(Step::Fill),
         1 => Just(Step::MakeRoom),
@@ -140,7 +155,8 @@ impl Host {
     fn reset(&mut self, bench: &mut Bench, function: u8) -> Result<(), TestCaseError> {
         self.reap(bench)?;
         bench.port().host_of_writes_cc(function, 0);
-        bench.polls(3);
+        // A step of a copy may have to end.
+        bench.polls(6);
         self.outstanding.retain(|_, outstanding| outstanding.function != function);
         self.reap(bench)?;
         bench.enable_function(function);
@@ -164,7 +180,7 @@ fn create_queues(bench: &mut Bench, function: u8) {
 const QUEUES: u32 = 2;
 
 fn run(steps: &[Step], functions: u8) -> Result<(), TestCaseError> {
-    let capabilities = NAMESPACE_BASE.mask() | NAMESPACE_FORMAT.mask() | STORAGE_ERASE.mask();
+    let capabilities = NAMESPACE_BASE.mask() | NAMESPACE_FORMAT.mask() | STORAGE_ERASE.mask() | STORAGE_COPY.mask();
     let mut bench = Bench::with(functions.into(), capabilities as u32);
     let mut host = Host::default();
     for function in 0..functions {

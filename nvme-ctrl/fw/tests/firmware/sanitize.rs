@@ -106,13 +106,13 @@ fn commands_are_restricted_meanwhile() {
 fn a_failed_operation_has_to_be_left() {
     for (cdw10, may_exit) in [(2, false), (2 | 8, true)] {
         let mut bench = ready();
-        bench.port().erase_fails = true;
+        bench.port().errand_status = Status::WRITE_FAULT;
         bench.admin(sanitize(cdw10)).ok();
         bench.polls(20);
         assert_eq!(log(&mut bench).sstat.get(), status::FAILED);
         assert_eq!(bench.execute(SLOT, command(io::READ, 1, &[])).status.code(), Status::SANITIZE_FAILED);
         bench.refused(command(admin::FORMAT_NVM, 1, &[0]), Status::SANITIZE_FAILED);
-        bench.port().erase_fails = false;
+        bench.port().errand_status = Status::SUCCESS;
         if may_exit {
             bench.admin(sanitize(1)).ok();
         } else {

@@ -10,11 +10,11 @@ use rtl_hdl::HwEnum;
 fn commands_are_completed_and_transfers_reported() {
     under_all_stalls(&Complete, |bench, rng| {
         let mut completions = Vec::new();
-        let [mut transfers, mut erasures] = [vec![], vec![]];
+        let [mut transfers, mut errands] = [vec![], vec![]];
         let mut counts = [0u64; 6];
         for cid in 0..300u64 {
             let target = *rng.pick(&[Target::Storage, Target::Storage, Target::Buffer]);
-            let erasure = target == Target::Storage && rng.below(3) == 0;
+            let errand = target == Target::Storage && rng.below(3) == 0;
             let (opcode, blocks) = (
                 *rng.pick(&[
                     io::READ,
@@ -27,13 +27,13 @@ fn commands_are_completed_and_transfers_reported() {
                 ]),
                 rng.range(1..65_537),
             );
-            let status = if target == Target::Buffer || erasure { rng.below(3) } else { 0 };
+            let status = if target == Target::Buffer || errand { rng.below(3) } else { 0 };
             let item = bench.random_fields("outcome", rng).set("sqid", cid % 9).set("cid", cid).set("opcode", opcode);
-            let item = item.set("target", target.code()).set("erasure", u64::from(erasure));
+            let item = item.set("target", target.code()).set("errand", u64::from(errand));
             let item = item.set("blocks", blocks).set("status", status);
             bench.send("outcome", [item.words()]);
             match target {
-                Target::Storage if erasure => erasures.push(status),
+                Target::Storage if errand => errands.push(status),
                 Target::Storage => {
                     let item = bench.fields("completion").set("sqid", cid % 9).set("cid", cid);
                     completions.push(item.words());
@@ -47,9 +47,9 @@ fn commands_are_completed_and_transfers_reported() {
             }
         }
         let mut seen_counts = [0u64; 6];
-        let [mut seen_transfers, mut seen_erasures] = [vec![], vec![]];
-        let all = completions.len() + transfers.len() + erasures.len();
-        while bench.received("completion").len() + seen_transfers.len() + seen_erasures.len() < all {
+        let [mut seen_transfers, mut seen_errands] = [vec![], vec![]];
+        let all = completions.len() + transfers.len() + errands.len();
+        while bench.received("completion").len() + seen_transfers.len() + seen_errands.len() < all {
             bench.clock();
             for (kind, port) in ["read_done", "verify_done", "write_done"].into_iter().enumerate() {
                 seen_counts[kind] += bench.peek(port);
@@ -58,13 +58,13 @@ fn commands_are_completed_and_transfers_reported() {
             if bench.peek("transfer_done") == 1 {
                 seen_transfers.push(bench.peek("transfer_status"));
             }
-            if bench.peek("erase_done") == 1 {
-                seen_erasures.push(bench.peek("transfer_status"));
+            if bench.peek("errand_done") == 1 {
+                seen_errands.push(bench.peek("transfer_status"));
             }
             assert!(bench.clocks() < 10_000, "outcomes are missing");
         }
         assert_eq!(bench.drain("completion"), completions);
-        assert_eq!((seen_transfers, seen_erasures), (transfers, erasures));
+        assert_eq!((seen_transfers, seen_errands), (transfers, errands));
         assert_eq!(seen_counts, counts);
     });
 }
@@ -73,5 +73,5 @@ fn commands_are_completed_and_transfers_reported() {
 fn a_reset_in_any_clock_leaves_nothing() {
     // These belong to pulses.
     forgets_at_reset(&Complete, &[], &["transfer_status", "blocks_done"]);
-    is_quiet_after_reset(&Complete, &["transfer_done", "erase_done", "read_done", "verify_done", "write_done"]);
+    is_quiet_after_reset(&Complete, &["transfer_done", "errand_done", "read_done", "verify_done", "write_done"]);
 }

@@ -6,14 +6,14 @@
 //! ```text
 //!            +- complete -+
 //! outcome -->|            |---> completion  Completion (to queues)
-//!            |            |---> transfer_done, transfer_status   (to the mailbox; the status to `erase` too)
-//!            |            |---> erase_done                       (to `erase`)
+//!            |            |---> transfer_done, transfer_status   (to the mailbox; the status to `errand` too)
+//!            |            |---> errand_done                      (to `errand`)
 //!            |            |---> read_done, verify_done, write_done, blocks_done (to the mailbox)
 //!            +------------+
 //! ```
 //! ## Theory of operation
 //! 1. A command of the fast path that ended without error is completed with status 0; reads and compares, verifies and writes are counted.
-//! 2. The outcome of a transfer that firmware asked for is the mailbox's, and that of a piece of an erasure is `erase`'s, whatever its status.
+//! 2. The outcome of a transfer that firmware asked for is the mailbox's, and that of a piece of an errand is `errand`'s, whatever its status.
 //! 3. Commands that failed do not come here: they wait for firmware in a stream of their own, and hold up nothing else.
 //!
 //! ## Timing
@@ -54,7 +54,7 @@ impl Block for Complete {
 
         // 2. State
         let transfer_done = m.reg("transfer_done_pulse", clock, false);
-        let erase_done = m.reg("erase_done_pulse", clock, false);
+        let errand_done = m.reg("errand_done_pulse", clock, false);
         let read_done = m.reg("read_done_pulse", clock, false);
         let verify_done = m.reg("verify_done_pulse", clock, false);
         let write_done = m.reg("write_done_pulse", clock, false);
@@ -64,14 +64,14 @@ impl Block for Complete {
         // 3. Conditions
         let item = outcome.payload();
         let is_transfer = m.wire("is_transfer", outcome.valid() & item.target.is(Target::Buffer));
-        let is_erasure = m.wire("is_erasure", outcome.valid() & item.erasure);
-        let is_offered = m.wire("is_offered", outcome.valid() & item.target.is(Target::Storage) & !item.erasure);
+        let is_errand = m.wire("is_errand", outcome.valid() & item.errand);
+        let is_offered = m.wire("is_offered", outcome.valid() & item.target.is(Target::Storage) & !item.errand);
         let is_command = m.wire("is_command", is_offered & completion.ready);
 
         // 4. Next state
-        when(is_transfer | is_erasure | is_command, || outcome.take());
+        when(is_transfer | is_errand | is_command, || outcome.take());
         transfer_done.set(is_transfer);
-        erase_done.set(is_erasure);
+        errand_done.set(is_errand);
         read_done.set(is_command & (item.opcode.eq(io::READ) | item.opcode.eq(io::COMPARE)));
         verify_done.set(is_command & item.opcode.eq(io::VERIFY));
         write_done.set(is_command & item.opcode.eq(io::WRITE));
@@ -89,7 +89,7 @@ impl Block for Complete {
         });
         m.output("transfer_done", transfer_done);
         m.output("transfer_status", status);
-        m.output("erase_done", erase_done);
+        m.output("errand_done", errand_done);
         m.output("read_done", read_done);
         m.output("verify_done", verify_done);
         m.output("write_done", write_done);

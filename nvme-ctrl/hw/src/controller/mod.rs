@@ -29,7 +29,7 @@
 //! 1. Registers and doorbells. 2. Doorbells. 3. Grants of fetches. 4. Entries. 5. Commands of the fast path. 6. Everything else goes to
 //!    firmware, which 7. has transfers and completions of its own. 9. Completion queue entries with their places. 10. Interrupts are requested, and
 //!    messages sent. 11. Outcomes. 12. The window of the MSI-X tables.
-//! 13. `erase`, which is not drawn, stands in the way of the transfers and adds the pieces of erasures. 14. `latency`, which is not drawn either, watches how far commands are, and shows the mailbox what it has counted.
+//! 13. `errand`, which is not drawn, stands in the way of the transfers and adds the pieces of what is erased or copied for firmware. 14. `latency`, which is not drawn either, watches how far commands are, and shows the mailbox what it has counted.
 //!
 //! `docs/architecture.md` follows one command through all of this.
 //!
@@ -44,7 +44,7 @@
 
 use crate::complete::Complete;
 use crate::decode::Decode;
-use crate::erase::Erase;
+use crate::errand::Errand;
 use crate::held::get;
 use crate::host_port::HostPort;
 use crate::io_engine::IoEngine;
@@ -105,7 +105,7 @@ impl Block for Controller {
         let decode = m.instance("decode", &Decode::new(config));
         let io_engine = m.instance("io_engine", &IoEngine::new(config));
         let complete = m.instance("complete", &Complete);
-        let erase = m.instance("erase", &Erase);
+        let errand = m.instance("errand", &Errand);
         let latency = m.instance("latency", &Latency::new(config));
 
         let wire = |from: &InstanceHandle, output: &str, to: &InstanceHandle, input: &str| {
@@ -131,17 +131,17 @@ impl Block for Controller {
         m.connect(&sq_fetch, "fetched", &decode, "fetched");
         m.connect(&decode, "consumed", &queues, "consumed");
 
-        // 5, 7, 13. Commands, and the transfers and erasures of firmware.
+        // 5, 7, 13. Commands, and the transfers and errands of firmware.
         m.connect(&decode, "command", &io_engine, "command");
-        m.connect(&mailbox, "transfer", &erase, "transfer");
-        m.connect(&erase, "own", &io_engine, "transfer");
-        for (from, to) in [("erase_start", "start"), ("erase_sector", "sector"), ("erase_sectors", "sectors")] {
-            wire(&mailbox, from, &erase, to);
+        m.connect(&mailbox, "transfer", &errand, "transfer");
+        m.connect(&errand, "own", &io_engine, "transfer");
+        for port in ["erase", "copy", "sector", "sectors", "source"] {
+            wire(&mailbox, &format!("errand_{port}"), &errand, port);
         }
-        wire(&erase, "busy", &mailbox, "erase_busy");
-        wire(&erase, "failed", &mailbox, "erase_failed");
-        wire(&complete, "erase_done", &erase, "done");
-        wire(&complete, "transfer_status", &erase, "status");
+        wire(&errand, "busy", &mailbox, "errand_busy");
+        wire(&errand, "failure", &mailbox, "errand_failure");
+        wire(&complete, "errand_done", &errand, "done");
+        wire(&complete, "transfer_status", &errand, "status");
 
         // 6. What firmware gets.
         m.connect(&decode, "inbox", &mailbox, "inbox");

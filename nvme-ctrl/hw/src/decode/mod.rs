@@ -296,7 +296,7 @@ impl Block for Decode {
                         nsid: view.nsid,
                         operation: EnumSignal::from_signal(operation),
                         target: EnumSignal::of(Target::Storage),
-                        erasure: lit(0u8, 1),
+                        errand: lit(0u8, 1),
                         lba,
                         blocks: is_flush.mux(lit(0u8, 17), blocks),
                         sector,

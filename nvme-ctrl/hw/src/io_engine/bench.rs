@@ -108,6 +108,7 @@ impl<'a> World<'a> {
     /// Resets the engine, whatever it does, and everything around it.
     fn reset(&mut self) {
         self.bench.clear("command");
+        self.bench.clear("transfer");
         for stream in ["outcome", "failure"] {
             self.bench.drain(stream);
         }
@@ -142,9 +143,12 @@ impl<'a> World<'a> {
         let began = self.bench.clocks();
         let items = self.script.items(&self.bench);
         self.bench.send("command", items);
-        let mut open: BTreeSet<u64> = (0..self.script.commands.len() as u64).collect();
+        let errands = self.script.errands(&self.bench);
+        self.bench.send("transfer", errands);
+        let count = self.script.commands.len() + self.script.copies.len();
+        let mut open: BTreeSet<u64> = (0..count as u64).collect();
         let bytes: u64 = self.script.commands.iter().map(|c| c.bytes + 4096).sum();
-        let clocks_max = 40_000 + bytes / 2;
+        let clocks_max = 40_000 + bytes / 2 + 4000 * self.script.copies.len() as u64;
         while let Some(first) = open.first() {
             let clocks = self.bench.clocks() - began;
             assert!(clocks < clocks_max, "{} commands have no outcome, such as number {first}", open.len());
@@ -163,6 +167,12 @@ impl<'a> World<'a> {
     }
 
     fn check_outcome(&self, number: u64, outcome: &Fields, failure: bool) {
+        if outcome.get("errand") == 1 {
+            let copy = &self.script.copies[number as usize - self.script.commands.len()];
+            let status = Status::from_raw(outcome.get("status") as u16);
+            assert_eq!((failure, status), (false, copy.status), "{copy:x?}");
+            return;
+        }
         let command = &self.script.commands[number as usize];
         let status = Status::from_raw(outcome.get("status") as u16);
         assert_eq!(status, command.status, "command {number}: {command:x?}");
@@ -219,9 +229,10 @@ fn random_script(config: Config, seed: Seed, count: usize, blocks_max: u64, faul
         let fault = if rng.below(fault_every) == 0 { *rng.pick(&faults) } else { Fault::None };
         let any = 1 + rng.below(blocks_max);
         let blocks = *rng.pick(&[1, 8.min(blocks_max), any]);
-        match rng.below(24) {
+        match rng.below(25) {
             0 => script.flush(),
             23 => script.command(Operation::WriteUncorrectable, blocks, offset(&mut rng), fault),
+            22 | 24 => script.copy(1 + rng.below(8), fault),
             1 => script.command(Operation::WriteZeroes, blocks, offset(&mut rng), fault),
             9 => script.compare_and_write([(); 2].map(|()| offset(&mut rng)), fault),
             5 | 7 => script.command(Operation::Compare, blocks, offset(&mut rng), fault),

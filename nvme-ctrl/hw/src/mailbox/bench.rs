@@ -441,30 +441,36 @@ fn a_queue_is_busy_while_its_counters_are_cleared() {
     });
 }
 
-/// An erasure is started once, with its range, and its state is shown.
+/// An errand is started once, with its ranges, and its state is shown.
 #[test]
-fn an_erasure_is_started_with_its_range() {
+fn an_errand_is_started_with_its_ranges() {
     under_all_stalls_everywhere(|bench, rng| {
-        let (first, sectors) = (rng.next_u64(), rng.next_u64() & 0xFFFF_FFFF);
-        write(bench, port::STORAGE_ERASE_SECTOR_LOW.offset, first & 0xFFFF_FFFF);
-        write(bench, port::STORAGE_ERASE_SECTOR_HIGH.offset, first >> 32);
-        write(bench, port::STORAGE_ERASE_SECTORS.offset, sectors);
-        let address = bench.fields("firmware_aw").set("addr", port::STORAGE_ERASE_START.offset).words();
-        let data = bench.fields("firmware_w").set("data", 1u8).set("strb", 0xFu8).words();
-        bench.send("firmware_aw", [address]);
-        bench.send("firmware_w", [data]);
-        bench.run_until(500, |bench| bench.peek("erase_start") == 1);
-        assert_eq!((bench.peek("erase_sector"), bench.peek("erase_sectors")), (first, sectors));
-        bench.clock();
-        assert_eq!(bench.peek("erase_start"), 0, "once");
-        bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
-        bench.drain("firmware_b");
-        for (busy, failed) in [(1, 0), (0, 1), (0, 0)] {
-            bench.poke("erase_busy", busy);
-            bench.poke("erase_failed", failed);
-            let state = read(bench, port::STORAGE_ERASE_STATE.offset);
-            assert_eq!(port::storage_erase::BUSY.get(state), busy);
-            assert_eq!(port::storage_erase::FAILED.get(state), failed);
+        for (start, pulses) in [(port::errand_start::ERASE, [1, 0]), (port::errand_start::COPY, [0, 1])] {
+            let (first, source, sectors) = (rng.next_u64(), rng.next_u64(), rng.next_u64() & 0xFFFF_FFFF);
+            write(bench, port::ERRAND_SECTOR_LOW.offset, first & 0xFFFF_FFFF);
+            write(bench, port::ERRAND_SECTOR_HIGH.offset, first >> 32);
+            write(bench, port::ERRAND_SOURCE_LOW.offset, source & 0xFFFF_FFFF);
+            write(bench, port::ERRAND_SOURCE_HIGH.offset, source >> 32);
+            write(bench, port::ERRAND_SECTORS.offset, sectors);
+            let address = bench.fields("firmware_aw").set("addr", port::ERRAND_START.offset).words();
+            let data = bench.fields("firmware_w").set("data", start.mask()).set("strb", 0xFu8).words();
+            bench.send("firmware_aw", [address]);
+            bench.send("firmware_w", [data]);
+            let starts = |bench: &mut Bench| ["errand_erase", "errand_copy"].map(|port| bench.peek(port));
+            bench.run_until(500, |bench| starts(bench) == pulses);
+            let ranges = ["errand_sector", "errand_source", "errand_sectors"].map(|port| bench.peek(port));
+            assert_eq!(ranges, [first, source, sectors]);
+            bench.clock();
+            assert_eq!(starts(bench), [0, 0], "once");
+            bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
+            bench.drain("firmware_b");
+        }
+        for (busy, failure) in [(1, 0), (0, rng.below(1 << 15)), (0, 0)] {
+            bench.poke("errand_busy", busy);
+            bench.poke("errand_failure", failure);
+            let state = read(bench, port::ERRAND_STATE.offset);
+            assert_eq!(port::errand_state::BUSY.get(state), busy);
+            assert_eq!(port::errand_state::STATUS.get(state), failure);
         }
     });
 }

@@ -14,7 +14,7 @@
 //! alive_f0, enabling_f0, ->|               |---> namespace_write, namespace_row    (to decode)
 //!       errors, counts --->|               |---> arbitration_f0, coalescing_f0, ..  (to queues and irq)
 //!   clearing, window_.. -->|               |---> window_read, window_sqid, window_index (to latency)
-//!   erase_busy, .. ------->|               |---> erase_start, ..                    (to erase)
+//!   errand_busy, .. ------>|               |---> errand_erase, ..                   (to errand)
 //!                          |               |---> firmware_event
 //!                          +---------------+
 //! ```
@@ -109,7 +109,8 @@ const ALARM_BITS: std::ops::Range<u32> = port::ALARM_UNIT_LOG2_CLOCKS..port::ALA
 const CAPABILITIES: u64 = port::capabilities::NAMESPACE_BASE.mask()
     | port::capabilities::NAMESPACE_FORMAT.mask()
     | port::capabilities::WEIGHTED_ROUND_ROBIN.mask()
-    | port::capabilities::STORAGE_ERASE.mask();
+    | port::capabilities::STORAGE_ERASE.mask()
+    | port::capabilities::STORAGE_COPY.mask();
 
 /// The name of a port that belongs to a function.
 fn of(name: &str, function: u32) -> String {
@@ -245,7 +246,8 @@ impl Block for Mailbox {
         let write_error = input("write_error");
         let buffer_read_data = m.input("buffer_read_data", 32);
         let [clearing, window_ready] = ["clearing", "window_ready"].map(input);
-        let [erase_busy, erase_failed] = ["erase_busy", "erase_failed"].map(input);
+        let errand_busy = input("errand_busy");
+        let errand_failure = m.input("errand_failure", 15);
         let window_data = m.input("window_data", 32);
 
         // 2. State
@@ -466,7 +468,7 @@ impl Block for Mailbox {
                 nsid: lit(0u8, 32),
                 operation: EnumSignal::from_signal(to_host.mux(read, write)),
                 target: EnumSignal::of(Target::Buffer),
-                erasure: lit(0u8, 1),
+                errand: lit(0u8, 1),
                 lba: lit(0u8, 64),
                 blocks: lit(0u8, 17),
                 sector: lit(0u8, 64),
@@ -595,8 +597,8 @@ impl Block for Mailbox {
             }
         }
         registers.show(
-            &port::STORAGE_ERASE_STATE,
-            &[(&port::storage_erase::BUSY, erase_busy), (&port::storage_erase::FAILED, erase_failed)],
+            &port::ERRAND_STATE,
+            &[(&port::errand_state::BUSY, errand_busy), (&port::errand_state::STATUS, errand_failure)],
         );
         let word = m.wire("word", read_entry.mux(entry_word & head_shown.repeat(32), file.port("read_data")));
         let answer = read_window.mux(window_data, read_buffer.mux(buffer_read_data, word));
@@ -604,9 +606,11 @@ impl Block for Mailbox {
 
         // 5. Outputs
         m.output("select", registers.whole(&port::QUEUE_SELECT));
-        m.output("erase_start", registers.whole(&port::STORAGE_ERASE_START));
-        m.output("erase_sector", pair(&port::STORAGE_ERASE_SECTOR_HIGH, &port::STORAGE_ERASE_SECTOR_LOW));
-        m.output("erase_sectors", registers.whole(&port::STORAGE_ERASE_SECTORS));
+        m.output("errand_erase", registers.field(&port::ERRAND_START, &port::errand_start::ERASE));
+        m.output("errand_copy", registers.field(&port::ERRAND_START, &port::errand_start::COPY));
+        m.output("errand_sector", pair(&port::ERRAND_SECTOR_HIGH, &port::ERRAND_SECTOR_LOW));
+        m.output("errand_sectors", registers.whole(&port::ERRAND_SECTORS));
+        m.output("errand_source", pair(&port::ERRAND_SOURCE_HIGH, &port::ERRAND_SOURCE_LOW));
         m.output("window_read", read_begun & read_window & !read_settled);
         m.output("window_sqid", registers.whole(&port::LATENCY_SELECT));
         m.output("window_index", bus.read_address().bits(2..WINDOW_BITS));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// What a job repeats of its command, and an outcome.
 const JOB: [&str; 9] = ["function", "target", "nsid", "sector", "large_blocks", "bytes", "fua", "prp1", "prp2"];
-const OUTCOME: [&str; 9] = ["sqid", "function", "cid", "opcode", "nsid", "target", "erasure", "lba", "blocks"];
+const OUTCOME: [&str; 9] = ["sqid", "function", "cid", "opcode", "nsid", "target", "errand", "lba", "blocks"];
 
 /// What commands do; the other operations are those of units.
 const COMMANDS: &[Operation] = &[
@@ -21,6 +21,7 @@ const COMMANDS: &[Operation] = &[
     Operation::WriteUncorrectable,
     Operation::Verify,
     Operation::Compare,
+    Operation::Copy,
 ];
 
 /// A command in its slot, as the bench knows it.
@@ -29,6 +30,8 @@ struct Running {
     units: u64,
     operation: Operation,
     status: Status,
+    /// Nothing of it has ended.
+    is_new: bool,
     /// Its walk has ended: nothing else ends more than one unit, and if it failed the status is final.
     walk_ended: bool,
 }
@@ -36,7 +39,7 @@ struct Running {
 impl Running {
     /// Its outcome is firmware's.
     fn is_transfer(&self) -> bool {
-        self.command.get("target") == Target::Buffer.code() || self.command.get("erasure") == 1
+        self.command.get("target") == Target::Buffer.code() || self.command.get("errand") == 1
     }
 }
 
@@ -48,7 +51,7 @@ fn send_commands(bench: &mut Bench, rng: &mut Rng, cids: std::ops::Range<u64>) -
         let bytes = if operation == Operation::Flush { 0 } else { *rng.pick(&[few, few, few, 0, 4096, 4100, 2 << 20]) };
         let item = bench.random_fields("command", rng).set("cid", cid).set("bytes", bytes);
         let item = item.set("operation", operation.code()).set("target", u64::from(rng.below(7) == 0));
-        item.set("erasure", u64::from(rng.below(9) == 0)).set("fused", 0u8)
+        item.set("errand", u64::from(rng.below(9) == 0)).set("fused", 0u8)
     });
     let commands: Vec<Fields> = commands.collect();
     bench.send("command", commands.iter().map(|command| command.clone().words()));
@@ -71,11 +74,11 @@ fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, commands: 
         let pieces = bytes.div_ceil(4096).max(1);
         let units = match operation {
             _ if is_sgl => (1 << UNIT_COUNT_BITS) - 1,
-            Operation::Compare => 2 * pieces,
+            Operation::Compare | Operation::Copy => 2 * pieces,
             _ => pieces,
         };
         assert_eq!((job.get("sgl") == 1, job.get("units")), (is_sgl, units));
-        let row = Running { command, units, operation, status: Status::SUCCESS, walk_ended: false };
+        let row = Running { command, units, operation, status: Status::SUCCESS, is_new: true, walk_ended: false };
         let slot = job.get("slot");
         assert!(running.insert(slot, row).is_none(), "slot {slot} is taken twice");
     }
@@ -83,7 +86,7 @@ fn take_jobs(bench: &mut Bench, running: &mut BTreeMap<u64, Running>, commands: 
 
 /// Ends the walk of the command in `slot`, so that `units` of it are not issued.
 fn end_walk(bench: &mut Bench, slot: u64, row: &mut Running, units: u64, status: Status) {
-    row.walk_ended = true;
+    (row.walk_ended, row.is_new) = (true, false);
     if status != Status::SUCCESS {
         row.status = status;
     }
@@ -118,11 +121,13 @@ fn end_units(bench: &mut Bench, rng: &mut Rng, slot: u64, row: &mut Running) {
         {
             Status::UNRECOVERED_READ_ERROR
         }
+        StorageStatus::MediaError if row.operation == Operation::Copy && row.is_new => Status::UNRECOVERED_READ_ERROR,
         StorageStatus::MediaError => Status::WRITE_FAULT,
     };
     if row.status == Status::SUCCESS {
         row.status = status;
     }
+    row.is_new = false;
     row.units -= 1;
     let item = bench.fields("unit_end").set("slot", slot).set("status", storage.code()).set("host_error", host_error);
     bench.send("unit_end", [item.set("differs", differs).words()]);
@@ -233,6 +238,59 @@ fn a_fused_write_follows_its_compare() {
                 let failed = if differs { (3 * pair..).zip(failures).collect() } else { vec![] };
                 assert_eq!(statuses(bench, "failure"), failed);
                 assert!(statuses(bench, "outcome").iter().all(|(_, status)| status.is_success()));
+            }
+        });
+    }
+}
+
+/// No piece of an errand comes between a Compare and its Write, and none waits for a Write that does not come; a transfer goes on.
+#[test]
+fn an_errand_waits_for_a_pair() {
+    for config in CONFIGS {
+        without_stalls(&Slots::new(config), |bench| {
+            for (comes, is_errand) in [(true, true), (false, true), (true, false)] {
+                let command = |bench: &Bench, operation: Operation, fused: bool| {
+                    bench.fields("command").set("operation", operation.code()).set("bytes", 512u64).set("fused", fused)
+                };
+                let end = |bench: &mut Bench, job: &Fields| {
+                    let item = bench.fields("unit_end").set("slot", job.get("slot")).words();
+                    bench.send("unit_end", (0..job.get("units")).map(|_| item.clone()));
+                };
+                let compare = command(bench, Operation::Compare, true).words();
+                bench.send("command", [compare]);
+                if comes {
+                    let write = command(bench, Operation::Write, true).words();
+                    bench.send("command", [write]);
+                }
+                bench.run(10);
+                let target = if is_errand { Target::Storage } else { Target::Buffer };
+                let item = bench.fields("transfer").set("operation", Operation::WriteZeroes.code());
+                let item = item.set("target", target.code()).set("errand", is_errand).set("bytes", 512u64);
+                bench.send("transfer", [item.words()]);
+                bench.run(30);
+                let [compare, rest @ ..] = &bench.drain_fields("job")[..] else { panic!("the Compare begins") };
+                assert_eq!(rest.len(), usize::from(!is_errand));
+                end(bench, compare);
+                bench.run(30);
+                let jobs = bench.drain_fields("job");
+                let operations: Vec<_> = jobs.iter().map(|job| job.get("operation")).collect();
+                let [write, zeroes] = [Operation::Write, Operation::WriteZeroes].map(HwEnum::code);
+                let expected = match (comes, is_errand) {
+                    (true, true) => vec![write, zeroes],
+                    (true, false) => vec![write],
+                    (false, _) => vec![zeroes],
+                };
+                assert_eq!(operations, expected, "the Write comes: {comes}, an errand: {is_errand}");
+                jobs.iter().chain(rest).for_each(|job| end(bench, job));
+                bench.run(30);
+                assert_eq!(bench.drain("outcome").len(), 2 + usize::from(comes));
+                // Another command: what was to come of the pair is forgotten.
+                let read = command(bench, Operation::Read, false).words();
+                bench.send("command", [read]);
+                bench.run(10);
+                bench.drain_fields("job").iter().for_each(|job| end(bench, job));
+                bench.run(10);
+                assert_eq!(bench.drain("outcome").len(), 1);
             }
         });
     }

@@ -21,8 +21,9 @@
 //!    depend on what the units met first.
 //! 4. When `left` reaches zero the outcome is sent, and the slot's number goes into the FIFO `free`. An outcome that cannot be sent yet waits in one
 //!    of two FIFOs, which have room for all slots.
-//! 5. While the Compare of a Compare and Write is under way no other command is accepted, so its Write is the next one. If the Compare failed the
-//!    Write ends as a command whose walk failed, and is never a job. Nothing comes between the two: see [`units`](crate::units), "Sequences".
+//! 5. While the Compare of a Compare and Write is under way no other command is accepted, so its Write is the next one, and before that no piece of an
+//!    errand is. If the Compare failed the Write ends as a command whose walk failed, and is never a job. Nothing comes between the two: see
+//!    [`units`](crate::units), "Sequences".
 //! 6. Slots that were never used since the reset are counted up; then those come back that are free again.
 //!
 //! `finished` tells of each outcome of the first stream that all units have ended, and `reported` that it leaves; then its slot is free.
@@ -113,7 +114,7 @@ hw_bundle! {
     struct Kind {
         operation: Operation,
         target: Target,
-        erasure: Bits<1>,
+        errand: Bits<1>,
         units: Bits<20>,
     }
 }
@@ -127,7 +128,7 @@ hw_bundle! {
         opcode: Bits<8>,
         nsid: Bits<32>,
         target: Target,
-        erasure: Bits<1>,
+        errand: Bits<1>,
         lba: Bits<64>,
         blocks: Bits<17>,
     }
@@ -202,28 +203,34 @@ impl Block for Slots {
         let comparing = m.reg("comparing", clock, false);
         let compare_slot = m.reg_without_reset("compare_slot", clock, slot_bits);
         let compare_failed = m.reg("compare_failed", clock, false);
+        // Its Write is still to come, unless its function has ended; and whether a command waits.
+        let in_pair = m.reg("in_pair", clock, false);
+        let waits = m.reg("waits", clock, false);
         // Its Write must end, and has not been counted yet.
         let refused = m.reg("refused", clock, false);
         let refused_slot = m.reg_without_reset("refused_slot", clock, slot_bits);
         let refused_units = m.reg_without_reset("refused_units", clock, UNIT_COUNT_BITS);
 
         // 3. Conditions
+        let is_between = comparing | (in_pair & waits);
+        let may_transfer = m.wire("may_transfer", transfer.full & !(transfer.item.errand & is_between));
         let accept = m.wire("accept", free_found & job.can_take());
         // Firmware's transfers are rare, and go first. One slot is left to them: failed commands keep theirs until firmware takes them, which may be
         // waiting for its transfer.
-        when(accept & !transfer.full & in_use.lt(slots - 1) & !comparing & !refused, || command.take());
-        when(accept & transfer.full, || transfer.consume());
+        when(accept & !may_transfer & in_use.lt(slots - 1) & !comparing & !refused, || command.take());
+        when(accept & may_transfer, || transfer.consume());
         when(!ended_walk_held, || {
             unit_end.take();
             walk_end.take();
         });
-        let accepted = m.wire("accepted", command.taken() | (accept & transfer.full));
-        let new = m.wire("new", Command::unpack(transfer.full.mux(transfer.item.pack(), command.payload().pack())));
+        let accepted = m.wire("accepted", command.taken() | (accept & may_transfer));
+        let new = m.wire("new", Command::unpack(may_transfer.mux(transfer.item.pack(), command.payload().pack())));
         let no_data = m.wire("no_data", new.bytes.eq(0));
         let operation = no_data.mux(EnumSignal::of(Operation::Flush).signal(), new.operation.signal());
         let moves_data = is_one_of(new.operation, &[Operation::Write, Operation::Read, Operation::Compare]) & !no_data;
         let is_sgl = m.wire("is_sgl", new.sgl & moves_data);
-        let data_units = units_of(new.bytes, new.operation.is(Operation::Compare));
+        let has_two_halves = is_one_of(new.operation, &[Operation::Compare, Operation::Copy]);
+        let data_units = units_of(new.bytes, has_two_halves);
         let counted_units = no_data.mux(lit(1u8, UNIT_COUNT_BITS), data_units.zext(UNIT_COUNT_BITS));
         let new_units = m.wire("new_units", counted_units | is_sgl.repeat(UNIT_COUNT_BITS));
 
@@ -238,7 +245,7 @@ impl Block for Slots {
         let ended_units = m.wire("ended_units", ended_walk_held.mux(ended_walk.units, lit(1u8, UNIT_COUNT_BITS)));
         let kept = m.wire("kept", statuses.lookup(ended_slot));
         let has_failed = m.wire("has_failed", !first_end & kept.bit(STATUS_BITS));
-        let end_status = m.wire("end_status", status_of(end, kind.operation));
+        let end_status = m.wire("end_status", status_of(end, kind.operation, first_end));
         let end_fails = m.wire("end_fails", end.host_error | end.differs | !end.status.is(StorageStatus::Good));
         let unit_status = m.wire("unit_status", has_failed.mux(kept.low(STATUS_BITS), end_status));
         let walk_fails = m.wire("walk_fails", ended_walk.status.any());
@@ -246,7 +253,7 @@ impl Block for Slots {
         let status_after = m.wire("status_after", ended_walk_held.mux(after_walk, unit_status));
         let fails = m.wire("fails", has_failed | ended_walk_held.mux(walk_fails, end_fails));
         let over = m.wire("over", ended & left.eq(ended_units));
-        let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage) & !kind.erasure);
+        let is_failure = m.wire("is_failure", fails & kind.target.is(Target::Storage) & !kind.errand);
 
         // The outcome that is sent in this clock.
         let done_good = m.wire("done_good", done & !done_failed);
@@ -262,7 +269,7 @@ impl Block for Slots {
         let new_kind = Kind {
             operation: EnumSignal::from_signal(operation),
             target: new.target,
-            erasure: new.erasure,
+            errand: new.errand,
             units: new_units,
         };
         let new_identity = Identity {
@@ -272,7 +279,7 @@ impl Block for Slots {
             opcode: new.opcode,
             nsid: new.nsid,
             target: new.target,
-            erasure: new.erasure,
+            errand: new.errand,
             lba: new.lba,
             blocks: new.blocks,
         };
@@ -305,6 +312,8 @@ impl Block for Slots {
             comparing.set(true);
             compare_slot.set(free_slot);
         });
+        when(command.taken(), || in_pair.set(begins_pair));
+        waits.set(command.valid() & !command.taken());
         when(comparing & done & done_slot.eq(compare_slot), || {
             comparing.set(false);
             compare_failed.set(done_failed);
@@ -354,7 +363,7 @@ impl Block for Slots {
             opcode: identity.opcode,
             nsid: identity.nsid,
             target: identity.target,
-            erasure: identity.erasure,
+            errand: identity.errand,
             lba: identity.lba,
             blocks: identity.blocks,
             status: sent_status,
@@ -369,17 +378,18 @@ impl Block for Slots {
     }
 }
 
-/// Into how many units `bytes` are cut; a Compare has two for each piece.
-fn units_of(bytes: Signal, is_compare: Signal) -> Signal {
+/// Into how many units `bytes` are cut; a Compare and a Copy have two for each piece.
+fn units_of(bytes: Signal, has_two_halves: Signal) -> Signal {
     let shift = UNIT_BYTES.trailing_zeros();
     let pieces = (bytes + (UNIT_BYTES - 1)).bits(shift..bytes.width());
-    is_compare.mux(cat(&[pieces, lit(0u8, 1)]), pieces.zext(pieces.width() + 1))
+    has_two_halves.mux(cat(&[pieces, lit(0u8, 1)]), pieces.zext(pieces.width() + 1))
 }
 
-/// The status of a command of this operation whose unit ended so.
-fn status_of(end: UnitEnd, operation: EnumSignal<Operation>) -> Signal {
+/// The status of a command of this operation whose unit ended so. The first unit of a Copy reads.
+fn status_of(end: UnitEnd, operation: EnumSignal<Operation>, is_first: Signal) -> Signal {
     let status = |status: Status| lit(status.raw(), STATUS_BITS);
-    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify, Operation::Compare]);
+    let reads = is_one_of(operation, &[Operation::Read, Operation::Verify, Operation::Compare])
+        | (operation.is(Operation::Copy) & is_first);
     let media = reads.mux(status(Status::UNRECOVERED_READ_ERROR), status(Status::WRITE_FAULT));
     let good = end.differs.mux(status(Status::COMPARE_FAILURE), status(Status::SUCCESS));
     let refused = end.status.is(StorageStatus::Refused).mux(status(Status::LBA_OUT_OF_RANGE), good);

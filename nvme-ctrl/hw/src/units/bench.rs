@@ -88,13 +88,17 @@ fn free(rng: &mut Rng) -> Kind {
 fn sequence(rng: &mut Rng) -> Vec<Kind> {
     let more = rng.below(4) as usize;
     let fill = (Operation::Write, Target::Bounce, Turn::Begin);
-    let mut kinds = match rng.below(3) {
+    let mut kinds = match rng.below(4) {
         0 => vec![fill, (Operation::Compare, Target::Storage, Turn::Finish)],
         1 => {
             let mut kinds = vec![(Operation::Write, Target::Bounce, Turn::Join); more + 2];
             kinds[0] = fill;
             kinds[more + 1] = (Operation::Store, Target::Storage, Turn::Finish);
             kinds
+        }
+        2 => {
+            let load = (Operation::Load, Target::Storage, Turn::Begin);
+            vec![load, (Operation::Store, Target::Storage, Turn::Finish)]
         }
         _ => {
             let mut kinds = vec![(Operation::Read, Target::Bounce, Turn::Finish); more + 2];

@@ -36,6 +36,7 @@
 //! | compared with the storage | one Write to the bounce | Compare |
 //! | gathered for the storage | Writes to the bounce, each `at` its dword | Store |
 //! | scattered from the storage | Load | Reads of the bounce, each `at` its dword |
+//! | copied in the storage | Load | Store |
 //!
 //! 1. The first unit of the first half has the turn Begin, its others have Join, and all units of the second half have Finish. Every other unit is
 //!    Free.

@@ -99,15 +99,16 @@ fn moves_data(operation: Operation) -> bool {
 /// A job with PRPs and random addresses; its list, if it has one, is put into `memory`.
 fn prp_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let function = rng.below(256);
-    let other =
-        *rng.pick(&[Operation::Flush, Operation::WriteZeroes, Operation::WriteUncorrectable, Operation::Verify]);
+    let silent = [Operation::Flush, Operation::WriteZeroes, Operation::WriteUncorrectable, Operation::Verify];
+    let other = *rng.pick(&[&silent[..], &[Operation::Copy]].concat());
     let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Compare, other]);
     let moves_data = moves_data(operation);
-    let target = if rng.below(4) == 0 && operation != Operation::Compare { Target::Buffer } else { Target::Storage };
+    let is_of_storage = matches!(operation, Operation::Compare | Operation::Copy);
+    let target = if rng.below(4) == 0 && !is_of_storage { Target::Buffer } else { Target::Storage };
     let large_blocks = rng.bool();
     // Transfers of firmware have any number of dwords.
     let step = if target == Target::Buffer { 4 } else { SECTOR };
-    let bytes_max = 512 * *rng.pick(&[1, 8, 16, 40, 300, 2200]);
+    let bytes_max = 512 * if operation == Operation::Copy { 8 } else { *rng.pick(&[1, 8, 16, 40, 300, 2200]) };
     let bytes = if operation == Operation::Flush { 0 } else { step * (1 + rng.below((bytes_max / step).max(1))) };
     let any = 4 * rng.below(1024);
     let offset = *rng.pick(&[0, 0, 4, 2048, 4092, any]);
@@ -316,6 +317,14 @@ impl Expected {
 
     fn units_of_pages(&self, pages: &[u64]) -> Vec<UnitValues> {
         let free = kind(self.operation, self.target, Turn::Free, 0);
+        if self.operation == Operation::Copy {
+            let (mut back, _) = self.whole(0, self.bytes);
+            back[8] = self.pointer[0];
+            return vec![
+                (self.whole(0, self.bytes).0, kind(Operation::Load, Target::Storage, Turn::Begin, 0)),
+                (back, kind(Operation::Store, Target::Storage, Turn::Finish, 0)),
+            ];
+        }
         if !moves_data(self.operation) {
             // Nothing but `beats` of the place means something.
             let unit = |k: u64| {
@@ -439,7 +448,7 @@ impl Expected {
         let pieces = self.bytes.div_ceil(PAGE).max(1);
         match self.operation {
             _ if self.is_sgl => UNITS_OF_SGL,
-            Operation::Compare => 2 * pieces,
+            Operation::Compare | Operation::Copy => 2 * pieces,
             _ => pieces,
         }
     }

@@ -25,6 +25,8 @@
 //!
 //! A command that moves no data (Flush, Write Zeroes, Verify) is cut the same way, as if its data lay at an address of its own that needs no list.
 //!
+//! A Copy is one sequence without pieces: what is at its sector comes into the bounce, and goes from there to the sector in `prp1`.
+//!
 //! **SGLs.** The descriptor in the command is a data block, or leads to a segment of descriptors, of which the last one may lead to another
 //! segment. ([`nvme_spec::sgl`] has the rules, and the status of each mistake.) A data block is contiguous, so the page behind a page is the next one, and a unit of it looks like one of PRPs.
 //! A unit ends with its data block at the latest, and is a whole number of logical blocks:
@@ -43,13 +45,13 @@
 //! 3. `Entry` takes the next page address, if the unit needs one, from PRP2 or from the list.
 //! 4. `Low` and `High` take the next descriptor, and `Judge` looks at it. `Cut` takes the next unit from its data block, or begins a sequence;
 //!    `Piece` takes the next piece of that.
-//! 5. `Offer` offers the unit or the piece, `Whole` what a sequence does with the storage.
+//! 5. `Offer` offers the unit or the piece, `Whole` what a sequence does with the storage, and `There` and `Back` the two halves of a Copy.
 //! 6. `End` ends the units that will never be issued, when nothing that was read ahead is in flight: those behind an error, and, since nobody knows beforehand
 //!    how many units an SGL makes, those that an SGL does not need. Units offered before an error are carried out: their data is undefined for a command that failed.
 //!
 //! ## Timing
 //! PRPs: two clocks for a command of one page, three for one of one unit in two pages, four and the host's latency until the first entry of a list is used, two for each further unit,
-//! and one more for each unit of a Compare.
+//! and one more for each unit of a Compare. A Copy: three clocks.
 //! SGLs: five clocks for a command of one unit, two for each further unit of a data block, five for each further data block, and host latency + 6 clocks for every segment.
 //! No combinational path from any input to any output.
 //!
@@ -127,6 +129,7 @@ hw_enum! {
     /// PRPs: `Start -> Offer -> Entry -> Offer ..-> Start`, with `List` before `Entry` where a page of a list begins.
     /// SGLs: `Start -> Judge -> Cut -> Offer -> Cut ..-> Low -> High -> Judge ..-> End`, with `Judge -> List -> Low` where a segment begins.
     /// In a sequence `Piece` is in the place of `Cut`, and `Whole` comes behind its last `Offer` or, for a Read, before its first `Piece`.
+    /// A Copy: `Start -> There -> Back -> Start`.
     pub enum State {
         /// Nothing to do. Leaves with a job.
         Start,
@@ -148,6 +151,10 @@ hw_enum! {
         Offer,
         /// The pieces of the sequence have been offered, or are to be. Leaves when the whole has been.
         Whole,
+        /// A Copy begins. Leaves when its first half has been offered.
+        There,
+        /// Leaves when its second half has been offered.
+        Back,
         /// The walk has ended. Leaves when that has been reported.
         End,
     }
@@ -236,6 +243,7 @@ impl Block for Walk {
             m.wire("has_data", is_one_of(job.operation, &[Operation::Write, Operation::Read, Operation::Compare]));
         let is_compare = m.wire("is_compare", job.operation.is(Operation::Compare));
         let is_read = m.wire("is_read", job.operation.is(Operation::Read));
+        let is_copy = m.wire("is_copy", job.operation.is(Operation::Copy));
         let in_buffer = m.wire("in_buffer", job.target.is(Target::Buffer));
         let first_offset = m.wire("first_offset", job.prp1.low(OFFSET_BITS));
         let pages = m.wire("pages", pages_of(first_offset, job.bytes));
@@ -316,12 +324,13 @@ impl Block for Walk {
                 in_segment.set(false);
                 in_last.set(false);
                 empties.set(zero(EMPTY_COUNT_BITS));
-                in_sequence.set(is_compare & !job.sgl);
+                in_sequence.set((is_compare & !job.sgl) | is_copy);
                 whole_bytes.set(at_most_a_unit(job.bytes));
                 piece_ends.set(true);
                 at.set(zero(DWORD_INDEX_BITS));
                 when(job_stream.valid(), || {
                     when(job.sgl, || state.goto(State::Judge))
+                        .else_when(is_copy, || state.goto(State::There))
                         .else_when(misplaced, || end_with(Status::INVALID_PRP_OFFSET))
                         .else_when(has_list, || state.goto(State::List))
                         .else_when(first_is_whole, || state.goto(State::Offer))
@@ -448,16 +457,28 @@ impl Block for Walk {
                     });
                 });
             }
+            State::There => {
+                when(unit.can_take(), || {
+                    sector.set(job.prp1);
+                    state.goto(State::Back);
+                });
+            }
+            State::Back => {
+                when(unit.can_take(), || state.goto(State::Start));
+            }
             State::End => {
                 when(walk_end.can_take() & reader.port("idle"), || state.goto(State::Start));
             }
         });
 
         // 5. Outputs: only from registers, and from the job, which stays until it is taken.
-        let whole = m.wire("whole", state.is(State::Whole));
+        let [there, back] = [State::There, State::Back].map(|half| state.is(half));
+        let whole = m.wire("whole", state.is(State::Whole) | there | back);
+        let loads = m.wire("loads", is_read | there);
         let offered = m.wire("offered", (whole | state.is(State::Offer)) & unit.can_take());
         let reported = m.wire("reported", state.is(State::End) & walk_end.can_take() & reader.port("idle"));
-        when((offered & unit_is_last & !is_sgl & (whole | !in_sequence)) | reported, || job_stream.take());
+        let is_end = m.wire("is_end", back | (unit_is_last & !is_sgl & (state.is(State::Whole) | !in_sequence)));
+        when((offered & is_end) | reported, || job_stream.take());
         let new = reader.port_as::<List>("list");
         reader.port("list_valid").set(state.is(State::List));
         new.function.set(job.function);
@@ -472,14 +493,14 @@ impl Block for Walk {
         when(offered, || {
             let operation = |operation: Operation| EnumSignal::of(operation);
             let stores = choose(is_compare, operation(Operation::Compare), operation(Operation::Store));
-            let of_whole = choose(is_read, operation(Operation::Load), stores);
+            let of_whole = choose(loads, operation(Operation::Load), stores);
             // Pieces of a Compare are written to the bounce.
             let of_piece = choose(in_sequence & is_compare, operation(Operation::Write), job.operation);
             let target_of_piece = choose(in_sequence, EnumSignal::of(Target::Bounce), job.target);
             let begins = choose(at.any(), EnumSignal::of(Turn::Join), EnumSignal::of(Turn::Begin));
-            // The first half of a Read is the whole, that of others are the pieces.
+            // The first half of a Read and of a Copy is the whole, that of others are the pieces.
             let turn = choose(
-                whole.ne(is_read),
+                whole.ne(loads),
                 EnumSignal::of(Turn::Finish),
                 choose(whole, EnumSignal::of(Turn::Begin), begins),
             );

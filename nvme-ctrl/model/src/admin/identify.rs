@@ -6,10 +6,11 @@ use nvme_spec::identify::{
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, MODEL_NUMBER,
     NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT,
-    PCI_VENDOR_ID, SGLS,
+    OCFS_FORMAT_0, PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
-    ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MDTS, NSID_BROADCAST,
+    ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MCL, MDTS, MSRC, MSSRL,
+    NSID_BROADCAST,
 };
 use nvme_spec::sanitize::capabilities;
 use nvme_spec::{regs, SqEntry, Status};
@@ -100,6 +101,9 @@ impl Controller {
         for (place, lba_bytes) in data.lbaf.iter_mut().zip(&formats) {
             *place = LbaFormat { ms: 0.into(), lbads: lba_bytes.ilog2() as u8, rp: 0 };
         }
+        if self.config.can_copy {
+            (data.mssrl, data.mcl, data.msrc) = (MSSRL.into(), MCL.into(), MSRC);
+        }
         data
     }
 
@@ -144,7 +148,10 @@ impl Controller {
         data.cqes = CQ_ENTRY_LOG2_BYTES << 4 | CQ_ENTRY_LOG2_BYTES;
         data.nn = subsystem.highest_nsid().into();
         data.mnan = subsystem.highest_nsid().into();
-        data.oncs = (oncs::ALL | if self.config.can_erase { oncs::DATASET_MANAGEMENT } else { 0 }).into();
+        let erases = if self.config.can_erase { oncs::DATASET_MANAGEMENT } else { 0 };
+        let copies = if self.config.can_copy { oncs::COPY } else { 0 };
+        data.oncs = (oncs::ALL | erases | copies).into();
+        data.ocfs = if self.config.can_copy { OCFS_FORMAT_0 } else { 0 }.into();
         data.fuses = FUSES_COMPARE_AND_WRITE.into();
         data.acwu = ACWU.into();
         data.oacs = (oacs::FORMAT | oacs::FIRMWARE).into();

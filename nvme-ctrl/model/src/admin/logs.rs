@@ -66,6 +66,13 @@ impl Logs {
         }
     }
 
+    /// NVM Command Set, "SMART Host Read Command" and "User Data Out Command": a Copy is both, but the blocks that it reads are not counted.
+    pub(super) fn count_copy(&mut self, bytes: u64) {
+        self.read_commands += 1;
+        self.write_commands += 1;
+        self.bytes_written += bytes;
+    }
+
     fn error_information(&self) -> Vec<u8> {
         let mut page: Vec<u8> = self.errors.iter().flat_map(|e| e.as_bytes().to_vec()).collect();
         page.resize(ERROR_LOG_BYTES as usize, 0);
@@ -115,6 +122,7 @@ impl Controller {
         let io = io::ALL
             .iter()
             .filter(|(opcode, _)| *opcode != io::DATASET_MANAGEMENT || self.config.can_erase)
+            .filter(|(opcode, _)| *opcode != io::COPY || self.config.can_copy)
             .map(|(opcode, _)| (effects::IO_OFFSET + u32::from(*opcode) * 4, effects::of(*opcode, false)));
         table(effects::BYTES, admin.chain(io))
     }

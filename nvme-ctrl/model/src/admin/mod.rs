@@ -81,6 +81,11 @@ impl Admin {
     pub(crate) fn count(&mut self, entry: &SqEntry, lba_bytes: u32) {
         self.logs.count(entry, lba_bytes);
     }
+
+    /// A Copy that has written so many bytes.
+    pub(crate) fn count_copy(&mut self, bytes: u64) {
+        self.logs.count_copy(bytes);
+    }
 }
 
 impl Controller {

@@ -52,13 +52,23 @@ pub(crate) struct Scripted {
     pub status: Status,
 }
 
-/// A sequence of commands on disjoint pieces of host memory and storage.
+/// A piece of an errand that copies, and what must come of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Copied {
+    pub from: u64,
+    pub to: u64,
+    pub sectors: u64,
+    pub status: Status,
+}
+
+/// A sequence of commands on disjoint pieces of host memory and storage. Copies may go on at the same time.
 pub(crate) struct Script {
     pub host: Bytes,
     pub storage: Bytes,
     pub expected_host: Bytes,
     pub expected_storage: Bytes,
     pub commands: Vec<Scripted>,
+    pub copies: Vec<Copied>,
     pub config: Config,
     rng: Rng,
     next_page: u64,
@@ -77,6 +87,7 @@ impl Script {
             expected_host,
             expected_storage,
             commands,
+            copies: vec![],
             config,
             rng,
             next_page: 16,
@@ -243,6 +254,34 @@ impl Script {
         self.commands.push(Scripted { operation, target, lba: 0, blocks: 0, bytes, prp1, prp2, pages, fused, status });
     }
 
+    /// Adds a Copy of `sectors` sectors. The medium fails at either end of it.
+    pub fn copy(&mut self, sectors: u64, fault: Fault) {
+        let lba_bytes = u64::from(self.config.lba_bytes);
+        let reads = self.rng.bool();
+        let mut place = |fails: bool| {
+            let next = if fails { &mut self.next_bad_lba } else { &mut self.next_lba };
+            let sector = *next * lba_bytes / u64::from(SECTOR_BYTES);
+            *next += UNIT_BYTES as u64 / lba_bytes;
+            sector
+        };
+        let [mut from, mut to] = [reads, !reads].map(|is_bad_end| place(is_bad_end && fault == Fault::Medium));
+        let outside = STORAGE_BYTES / u64::from(SECTOR_BYTES) + self.rng.below(1 << 40);
+        let status = match fault {
+            Fault::Medium if reads => Status::UNRECOVERED_READ_ERROR,
+            Fault::Medium => Status::WRITE_FAULT,
+            Fault::OutOfRange => {
+                *(if reads { &mut from } else { &mut to }) = outside;
+                Status::LBA_OUT_OF_RANGE
+            }
+            _ => Status::SUCCESS,
+        };
+        for sector in [from, to].into_iter().filter(|sector| *sector != outside) {
+            let data = self.random_bytes(UNIT_BYTES.into());
+            self.storage.store(sector * u64::from(SECTOR_BYTES), &data);
+        }
+        self.copies.push(Copied { from, to, sectors, status });
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn push(
         &mut self,
@@ -272,11 +311,27 @@ impl Script {
                     Operation::Write => self.expected_storage.store(at, &self.host.load(address, bytes)),
                     Operation::WriteZeroes => self.expected_storage.store(at, &vec![0; bytes as usize]),
                     Operation::Flush | Operation::Verify | Operation::Compare | Operation::WriteUncorrectable => {}
-                    Operation::Load | Operation::Store => unreachable!("these are units"),
+                    Operation::Load | Operation::Store | Operation::Copy => unreachable!("these are of no command"),
                 }
                 at += bytes;
             }
         }
+        let sector_bytes = u64::from(SECTOR_BYTES);
+        for copy in self.copies.iter().filter(|copy| copy.status == Status::SUCCESS) {
+            let data = self.storage.load(copy.from * sector_bytes, copy.sectors * sector_bytes);
+            self.expected_storage.store(copy.to * sector_bytes, &data);
+        }
+    }
+
+    /// The copies as items of the stream `transfer`, with the command ids behind those of the commands.
+    pub fn errands(&self, bench: &Bench) -> Vec<Vec<u64>> {
+        let item = |(cid, c): (usize, &Copied)| {
+            let fields = bench.fields("transfer").set("cid", cid as u64).set("errand", 1u8);
+            let fields = fields.set("operation", Operation::Copy.code()).set("target", Target::Storage.code());
+            let fields = fields.set("sector", c.from).set("prp1", c.to);
+            fields.set("bytes", c.sectors * u64::from(SECTOR_BYTES)).words()
+        };
+        (self.commands.len()..).zip(&self.copies).map(item).collect()
     }
 
     /// Takes over what failed commands left in their own buffers and blocks: that is undefined, but no block is torn.
@@ -348,7 +403,7 @@ impl Scripted {
             Operation::WriteUncorrectable => opcode::io::WRITE_UNCORRECTABLE,
             Operation::Verify => opcode::io::VERIFY,
             Operation::Compare => opcode::io::COMPARE,
-            Operation::Load | Operation::Store => unreachable!("these are units"),
+            Operation::Load | Operation::Store | Operation::Copy => unreachable!("these are of no command"),
         }
     }
 
