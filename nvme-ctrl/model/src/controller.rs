@@ -479,8 +479,15 @@ impl Controller {
             return;
         }
         if let Some(command) = Copy::decode(&entry, &namespace).filter(|_| self.config.can_copy) {
-            let result = command.and_then(|command| self.copy(&entry, &namespace, &command, host));
-            self.end(index, result.map(|()| 0));
+            let command = command.map_err(|status| (status, 0));
+            match command.and_then(|command| self.copy(&entry, &namespace, &command, host)) {
+                Ok(()) => self.end(index, Ok(0)),
+                Err((status, range)) => {
+                    self.running.swap_remove(index);
+                    self.admin.log_error(queue, &entry, status.for_host());
+                    self.finish_with(queue, entry.cid.get(), status, range, true);
+                }
+            }
             return;
         }
         match self.decode(&entry, host) {
@@ -528,13 +535,19 @@ impl Controller {
 
     /// A command has ended: its completion is the next in line.
     pub(crate) fn finish(&mut self, queue: u16, cid: u16, result: Result<u32, Status>, reserved: bool) {
+        let status = result.err().unwrap_or(Status::SUCCESS);
+        self.finish_with(queue, cid, status, result.unwrap_or(0), reserved);
+    }
+
+    /// The same with dword 0 also of a command that has failed.
+    fn finish_with(&mut self, queue: u16, cid: u16, status: Status, result: u32, reserved: bool) {
         let Some(submission) = &self.submission[usize::from(queue)] else {
             return;
         };
-        let status = result.err().unwrap_or(Status::SUCCESS).for_host();
+        let status = status.for_host();
         self.finished.push_back(Finished {
             entry: CqEntry {
-                result: result.unwrap_or(0).into(),
+                result: result.into(),
                 reserved: 0.into(),
                 // Where the head is when the entry is written: others may be fetched while this one waits for a place.
                 sqhd: 0.into(),

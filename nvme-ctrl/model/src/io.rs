@@ -204,28 +204,35 @@ impl Controller {
         Ok(())
     }
 
-    /// Copy: one range after the other.
+    /// Copy: one range after the other, in pieces of a unit of the hardware. If it fails, also the number of the first range that was not copied.
     pub(crate) fn copy(
         &mut self,
         entry: &SqEntry,
         info: &NamespaceInfo,
         command: &Copy,
         host: &mut dyn HostPort,
-    ) -> Result<(), Status> {
-        let data = self.fetch_data(entry, command.bytes(), host)?;
+    ) -> Result<(), (Status, u32)> {
+        let at_once = |status| (status, 0);
+        let data = self.fetch_data(entry, command.bytes(), host).map_err(at_once)?;
         let ranges = data.chunks_exact(size_of::<SourceRange>());
-        let ranges = ranges.map(|range| SourceRange::read_from_bytes(range).map_err(|_| Status::INTERNAL_ERROR));
+        let ranges = ranges.map(|range| SourceRange::read_from_bytes(range).map_err(|_| (Status::INTERNAL_ERROR, 0)));
         let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
-        let written = command.check_ranges(ranges.iter().copied(), info)?;
-        let namespace = self.subsystem.active(self.function, info.nsid).ok_or(Status::INVALID_NAMESPACE)?;
+        let written = command.check_ranges(ranges.iter().copied(), info).map_err(at_once)?;
+        let namespace = self.subsystem.active(self.function, info.nsid).ok_or((Status::INVALID_NAMESPACE, 0))?;
         let (at, lba_bytes) = (namespace.at, u64::from(namespace.lba_bytes));
         let mut to = at + written.start * lba_bytes;
-        for range in ranges {
-            let blocks = range.decode(info)?;
-            let mut content = vec![0; ((blocks.end - blocks.start) * lba_bytes) as usize];
-            self.subsystem.storage.read(at + blocks.start * lba_bytes, &mut content);
-            self.subsystem.storage.write(to, &content);
-            to += content.len() as u64;
+        let storage = &mut self.subsystem.storage;
+        for (number, range) in (0..).zip(ranges) {
+            let blocks = range.decode(info).map_err(at_once)?;
+            let (from, end) = (at + blocks.start * lba_bytes, at + blocks.end * lba_bytes);
+            for from in (from..end).step_by(UNIT_BYTES as usize) {
+                let bytes = (end - from).min(u64::from(UNIT_BYTES));
+                let mut content = vec![0; bytes as usize];
+                storage.check(from, bytes).map_err(|status| (status, number))?;
+                storage.read(from, &mut content);
+                storage.write(to, &content);
+                to += bytes;
+            }
         }
         self.admin.count_copy((written.end - written.start) * lba_bytes);
         self.subsystem.count_write();

@@ -7,7 +7,7 @@ use nvme_spec::log::{effects, lid, SmartLog, DATA_UNIT_BYTES};
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
 use sim_device::Random;
-use sim_host::{cdw, wire_prps, with_sgl, Buffer, Completion, DriverError, Identity, ListPlacement};
+use sim_host::{blocks_entry, cdw, wire_prps, with_sgl, Buffer, Completion, DriverError, Identity, ListPlacement};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::expect::{
@@ -126,6 +126,33 @@ fn copy_is_there_exactly_if_announced() {
             assert_ends(&ended, &[Status::INVALID_OPCODE], "Copy");
         }
         Ok(())
+    });
+}
+
+/// Blocks that cannot be read cannot be copied, and dword 0 says which range they are in; what is copied to can be read again.
+///
+/// Cases: K11, K16.
+#[test]
+fn blocks_that_cannot_be_read_are_not_copied() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        let has_marks = identity.controller.oncs.get() & oncs::WRITE_UNCORRECTABLE != 0;
+        if !is_there(&identity) || !has_marks {
+            return Ok(());
+        }
+        let host = &mut running.host;
+        let mut blocks = Blocks::write(host, &identity, 64)?;
+        let mark = |lba, count| blocks_entry(io::WRITE_UNCORRECTABLE, identity.nsid, lba, count);
+        assert_io(host, mark(10, 1), &[], &[Status::SUCCESS], "Write Uncorrectable of block 10");
+        let completion = copy(host, identity.nsid, 40, &[(0, 3), (5, 9), (20, 2)])?;
+        assert_ends(&completion, &[Status::UNRECOVERED_READ_ERROR], "Copy of block 10");
+        assert_eq!(completion.result, 1, "the range");
+        let completion = copy(host, identity.nsid, 8, &[(20, 8)])?;
+        assert_ends(&completion, &[Status::SUCCESS], "Copy onto block 10");
+        host.write(&identity, 40, &blocks.expected[40 * identity.lba_bytes as usize..])?;
+        blocks.copy(8, &[(20, 8)]);
+        blocks.check(host, "the Copies")
     });
 }
 
