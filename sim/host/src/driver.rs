@@ -617,8 +617,13 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
 
     /// The memory of a submission queue.
     pub fn submission_memory(&self, queue: u16) -> Option<Range<u64>> {
-        let ring = self.monitor.submission.get(&queue)?;
-        Some(ring.base..ring.base + ring.entries * SQ_ENTRY_BYTES)
+        self.monitor.submission.get(&queue).map(SubmissionRing::memory)
+    }
+
+    /// The submission queue of each entry that the device has read since this was last asked, in the order of the reads. They are written down
+    /// from the first call on.
+    pub fn take_fetches(&mut self) -> Vec<u16> {
+        self.monitor.fetches.replace(Vec::new()).unwrap_or_default()
     }
 
     /// Lets the device write `range` at any time from now on: for commands whose buffers the driver does not know.

@@ -14,6 +14,8 @@ mod back_end;
 #[cfg(test)]
 mod abort_events;
 #[cfg(test)]
+mod arbitration;
+#[cfg(test)]
 mod dataset_management;
 #[cfg(test)]
 mod differential;
