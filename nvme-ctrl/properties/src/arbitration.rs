@@ -77,7 +77,8 @@ impl Block for Arbitration {
 
         // 4. Next state
         chosen_before.set(chosen);
-        when(!waits | ours, || {
+        // A class of strict priority waits beyond its turns.
+        when(!waits | (ours & !is_strict), || {
             seen.set(zero(3));
             others.set(zero(ENTRY_BITS));
             turns.set(zero(2));
