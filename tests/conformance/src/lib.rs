@@ -30,6 +30,8 @@ mod frames;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]
+mod functions_at_once;
+#[cfg(test)]
 mod identify;
 #[cfg(test)]
 mod interrupts;
