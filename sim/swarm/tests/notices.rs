@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use nvme_spec::regs::{self, csts};
-use sim_device::{
-    Access, BusTiming, Device, DeviceWrite, Event, HostMemory, Sideband, Tamper, BEAT_BYTES, MESSAGE_WINDOW,
-};
+use sim_device::{Access, Around, Device, DeviceWrite, Tamper, BEAT_BYTES, MESSAGE_WINDOW};
 use sim_host::{DriverError, Violation};
 use sim_swarm::{back_end, BackEnd, Broken, Made, Plan};
 
@@ -162,12 +160,16 @@ impl Wrong {
     }
 }
 
-impl Device for Wrong {
-    fn name(&self) -> &str {
-        self.device.name()
+impl Around for Wrong {
+    fn inner(&self) -> &dyn Device {
+        &*self.device
     }
 
-    fn read(&mut self, access: Access) -> u64 {
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        &mut *self.device
+    }
+
+    fn read_around(&mut self, access: Access) -> u64 {
         let value = self.device.read(access);
         if access.offset == u64::from(regs::CSTS.offset) && access.bytes == 4 {
             return self.look(value);
@@ -175,11 +177,7 @@ impl Device for Wrong {
         value
     }
 
-    fn write(&mut self, access: Access, value: u64) {
-        self.device.write(access, value);
-    }
-
-    fn step(&mut self, clocks: u32) {
+    fn step_around(&mut self, clocks: u32) {
         self.device.step(clocks);
         let looks = self.looks.get(&0).copied().unwrap_or(0);
         if clocks > 0 && looks > 6 {
@@ -195,30 +193,6 @@ impl Device for Wrong {
                 _ => {}
             }
         }
-    }
-
-    fn clock(&self) -> u64 {
-        self.device.clock()
-    }
-
-    fn host(&mut self) -> &mut HostMemory {
-        self.device.host()
-    }
-
-    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
-        self.device.set_sideband(function, sideband);
-    }
-
-    fn function_level_reset(&mut self, function: u8) {
-        self.device.function_level_reset(function);
-    }
-
-    fn after(&mut self, clocks: u32, event: Event) {
-        self.device.after(clocks, event);
-    }
-
-    fn set_host_timing(&mut self, timing: BusTiming) {
-        self.device.set_host_timing(timing);
     }
 }
 

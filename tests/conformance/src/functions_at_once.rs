@@ -71,6 +71,9 @@ impl Job {
     }
 }
 
+/// Status, and data pages after a success; nothing of a command that was lost by a reset.
+type Outcome = Option<(Status, Vec<u8>)>;
+
 /// A device, with a driver for both functions.
 struct Side<'d> {
     host: Host<'d>,
@@ -104,9 +107,7 @@ impl<'d> Side<'d> {
     }
 
     /// Announces the commands of all lanes; after some clocks, one function may be reset, which works again when the others have ended.
-    ///
-    /// Status, and data pages after a success, of each command that was not lost.
-    fn run(&mut self, jobs: &[Job], reset: Option<Reset>) -> Result<Vec<Option<(Status, Vec<u8>)>>, DriverError> {
+    fn run(&mut self, jobs: &[Job], reset: Option<Reset>) -> Result<Vec<Outcome>, DriverError> {
         let mut submitted = vec![];
         for job in jobs {
             let pages = self.pages(job.lane);
