@@ -154,7 +154,7 @@ impl Wrong {
         match self.defect {
             Defect::NeverDisabled if !is_ready && looks > 6 => csts::RDY.set(value, 1),
             Defect::FatalForNoReason if is_ready && looks > 40 => csts::CFS.set(value, 1),
-            Defect::Panics if is_ready && looks > 200 => panic!("slot 3 taken twice"),
+            Defect::Panics if is_ready && looks > 100 => panic!("slot 3 taken twice"),
             _ => value,
         }
     }
@@ -237,8 +237,11 @@ fn lost_completions_are_noticed() {
 
 #[test]
 fn second_completions_are_noticed() {
-    assert_noticed(Defect::CompletesTwice, |_, violation| {
-        matches!(violation, Some(Violation::NotOutstanding { .. } | Violation::NotAtTail { .. }))
+    // The second one may lie over an entry that is not consumed, or, behind the last entry of a short queue, where nothing is.
+    assert_noticed(Defect::CompletesTwice, |_, violation| match violation {
+        Some(Violation::NotOutstanding { .. } | Violation::NotAtTail { .. } | Violation::Overrun { .. }) => true,
+        Some(Violation::StrayWrite { bytes, .. }) => *bytes as usize == ENTRY_BYTES,
+        _ => false,
     });
 }
 
