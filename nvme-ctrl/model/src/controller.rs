@@ -70,7 +70,7 @@ enum Work {
 struct Finished {
     entry: CqEntry,
     completion_queue: u16,
-    /// Where the head of the submission queue was when the command ended, should the queue be gone before the entry is written.
+    /// Where the head of the submission queue was at last, should the queue be gone before the entry is written.
     head: u32,
     /// Its place in the completion queue is taken already.
     reserved: bool,
@@ -630,7 +630,11 @@ impl Controller {
                 self.finish(queue, receiver.cid, Err(Status::ABORTED_SQ_DELETION), true);
             }
         }
-        self.submission[usize::from(queue)] = None;
+        if let Some(submission) = self.submission[usize::from(queue)].take() {
+            // Others may have told the host of this head already, which never goes back.
+            let of_queue = |finished: &&mut Finished| finished.entry.sqid.get() == queue;
+            self.finished.iter_mut().filter(of_queue).for_each(|finished| finished.head = submission.head);
+        }
     }
 }
 
