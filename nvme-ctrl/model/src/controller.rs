@@ -2,14 +2,15 @@ use std::collections::VecDeque;
 
 use nvme_spec::copy::Copy;
 use nvme_spec::dataset::DatasetManagement;
-use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
+use nvme_spec::entry::{queue_priority, CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::opcode::io;
 use nvme_spec::regs::{self, shst};
 use nvme_spec::{is_fast_path, CqEntry, FrameCommand, Limits, SqEntry, Status};
 use zerocopy::IntoBytes;
 
 use crate::admin::{Admin, Answer};
-use crate::host::HostPort;
+use crate::arbiter::{Arbiter, Candidate};
+use crate::host::{HostError, HostPort};
 use crate::interrupts::Msix;
 use crate::io::Move;
 use crate::queues::{CompletionQueue, SubmissionQueue};
@@ -70,7 +71,7 @@ enum Work {
 struct Finished {
     entry: CqEntry,
     completion_queue: u16,
-    /// Where the head of the submission queue was when the command ended, should the queue be gone before the entry is written.
+    /// Where the head of the submission queue was at last, should the queue be gone before the entry is written.
     head: u32,
     /// Its place in the completion queue is taken already.
     reserved: bool,
@@ -96,8 +97,7 @@ pub(crate) struct Controller {
     posted: VecDeque<PostedWrite>,
     sideband: Sideband,
     msix: Msix,
-    /// Where round robin goes on.
-    next_queue: usize,
+    arbiter: Arbiter,
     running: Vec<Running>,
     finished: VecDeque<Finished>,
 }
@@ -121,7 +121,7 @@ impl Controller {
             posted: VecDeque::new(),
             sideband: Sideband { bus_master_enable: true, msix_enable: true, msix_function_mask: false },
             msix: Msix::new(config.io_queues + 1),
-            next_queue: 0,
+            arbiter: Arbiter::default(),
             running: Vec::new(),
             finished: VecDeque::new(),
         }
@@ -241,7 +241,7 @@ impl Controller {
         if interrupting.clone().all(CompletionQueue::is_empty) {
             self.msix.withdraw(vector);
         } else if interrupting.any(|q| std::ptr::eq(q, moved) && !q.is_empty()) {
-            self.msix.raise(vector);
+            self.request_interrupt(vector);
         }
     }
 
@@ -278,6 +278,7 @@ impl Controller {
         if self.random.one_in(2) {
             self.post(host);
         }
+        self.msix.announce_late(self.clock);
         let may_interrupt = self.sideband.msix_enable && !self.sideband.msix_function_mask;
         if may_interrupt && self.random.one_in(2) {
             self.msix.send_one(self.function, host);
@@ -313,7 +314,7 @@ impl Controller {
 
     fn start(&mut self) {
         let (base, entries) = self.registers.admin_submission();
-        self.submission[0] = Some(SubmissionQueue::new(base, entries, 0));
+        self.submission[0] = Some(SubmissionQueue::new(base, entries, 0, queue_priority::URGENT));
         let (base, entries) = self.registers.admin_completion();
         self.completion[0] = Some(CompletionQueue::new(base, entries, 0, true));
         self.registers.set_ready();
@@ -329,7 +330,7 @@ impl Controller {
         self.admin.reset();
         self.subsystem.activate_pending_image();
         self.msix.withdraw_all();
-        self.next_queue = 0;
+        self.arbiter = Arbiter::default();
     }
 
     /// NVMe Base, "Memory-based Controller Shutdown". There is no volatile cache to write back, so that nothing but commands is waited for.
@@ -346,53 +347,66 @@ impl Controller {
         }
     }
 
-    /// Fetches one entry from the next queue, by round robin, that has one and whose completion has a place.
+    /// Fetches one entry from the next queue, by the arbitration, that has one and whose completion has a place.
     fn fetch(&mut self, host: &mut dyn HostPort) {
         if self.running.len() >= self.config.commands_max || self.registers.shutdown_status() != shst::NORMAL {
             return;
         }
-        let queues = self.submission.len();
-        let turn = (0..queues).map(|i| (self.next_queue + i) % queues);
-        for number in turn {
-            let Some(queue) = self.submission[number].as_mut() else {
-                continue;
-            };
-            let target = self.completion[usize::from(queue.completion_queue)].as_mut();
-            let Some(target) = target.filter(|t| t.room() > 0) else {
-                continue;
-            };
-            if queue.is_empty() {
-                continue;
-            }
-            let Some(entry) = read_entry(self.function, host, queue.head_address(0)) else {
+        let mut candidates: Vec<Candidate> = self.candidates().collect();
+        let is_weighted = self.registers.selects_weighted_round_robin();
+        let feature = self.admin.arbitration();
+        while let Some(chosen) = self.arbiter.choose(&candidates, is_weighted, feature) {
+            match self.fetch_from(chosen.queue, host) {
+                Ok(0) => candidates.retain(|candidate| candidate.queue != chosen.queue),
+                Ok(count) => {
+                    return self.arbiter.took(chosen, count, is_weighted, feature, &mut self.random);
+                }
                 // Nobody can be told by a completion. NVMe Base, "Controller Fatal Status Condition".
-                self.registers.set_failed();
-                return;
-            };
-            // NVMe Base, "Fused Operations": both are published at once, and they are executed as one.
-            let mut write = None;
-            if number != 0 && entry.is_fused_compare() && queue.published() > 1 && target.entries > 2 {
-                let Some(next) = read_entry(self.function, host, queue.head_address(1)) else {
-                    self.registers.set_failed();
-                    return;
-                };
-                write = next.is_fused_write().then_some(next);
+                Err(HostError) => return self.registers.set_failed(),
             }
-            let count = 1 + u32::from(write.is_some());
-            if target.room() < count {
-                continue;
-            }
-            queue.take(count);
-            target.reserved += count;
-            self.running.push(Running {
-                queue: number as u16,
-                entry,
-                write,
-                work: Work::Waiting(self.random.below(DELAY_CLOCKS_MAX)),
-            });
-            self.next_queue = number + 1;
-            return;
         }
+    }
+
+    /// The submission queues that have an entry, and whose completion queue has a place for its completion.
+    fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
+        let waiting = |queue: &SubmissionQueue| {
+            let target = self.completion[usize::from(queue.completion_queue)].as_ref();
+            !queue.is_empty() && target.is_some_and(|target| target.room() > 0)
+        };
+        let queues = self.submission.iter().enumerate();
+        let queues = queues.filter_map(|(number, queue)| queue.as_ref().map(|queue| (number, queue)));
+        queues.filter(move |(_, q)| waiting(q)).map(|(queue, q)| Candidate { queue, priority: q.priority })
+    }
+
+    /// Fetches the next command of a queue, with the Write that is fused with it: how many entries that are, or none for want of a place for the
+    /// second completion.
+    fn fetch_from(&mut self, number: usize, host: &mut dyn HostPort) -> Result<u32, HostError> {
+        let Some(queue) = self.submission[number].as_mut() else {
+            return Ok(0);
+        };
+        let Some(target) = self.completion[usize::from(queue.completion_queue)].as_mut() else {
+            return Ok(0);
+        };
+        let entry = read_entry(self.function, host, queue.head_address(0))?;
+        // NVMe Base, "Fused Operations": both are published at once, and they are executed as one.
+        let mut write = None;
+        if number != 0 && entry.is_fused_compare() && queue.published() > 1 && target.entries > 2 {
+            let next = read_entry(self.function, host, queue.head_address(1))?;
+            write = next.is_fused_write().then_some(next);
+        }
+        let count = 1 + u32::from(write.is_some());
+        if target.room() < count {
+            return Ok(0);
+        }
+        queue.take(count);
+        target.reserved += count;
+        self.running.push(Running {
+            queue: number as u16,
+            entry,
+            write,
+            work: Work::Waiting(self.random.below(DELAY_CLOCKS_MAX)),
+        });
+        Ok(count)
     }
 
     /// Does one unit of work of one command.
@@ -597,8 +611,14 @@ impl Controller {
             return;
         }
         if queue.interrupts_enabled && self.sideband.msix_enable {
-            self.msix.raise(queue.vector);
+            let vector = queue.vector;
+            self.request_interrupt(vector);
         }
+    }
+
+    fn request_interrupt(&mut self, vector: u16) {
+        let aggregation = self.admin.aggregation(vector);
+        self.msix.raise(vector, aggregation, self.clock);
     }
 
     // --- What admin commands do to commands and queues -------------------------------------------------------------------------------
@@ -629,13 +649,17 @@ impl Controller {
                 self.finish(queue, receiver.cid, Err(Status::ABORTED_SQ_DELETION), true);
             }
         }
-        self.submission[usize::from(queue)] = None;
+        if let Some(submission) = self.submission[usize::from(queue)].take() {
+            // Others may have told the host of this head already, which never goes back.
+            let of_queue = |finished: &&mut Finished| finished.entry.sqid.get() == queue;
+            self.finished.iter_mut().filter(of_queue).for_each(|finished| finished.head = submission.head);
+        }
     }
 }
 
 /// Reads a submission queue entry.
-fn read_entry(function: u8, host: &mut dyn HostPort, address: u64) -> Option<SqEntry> {
+fn read_entry(function: u8, host: &mut dyn HostPort, address: u64) -> Result<SqEntry, HostError> {
     let mut raw = [0; SQ_ENTRY_BYTES as usize];
-    host.read(function, address, &mut raw).ok()?;
-    Some(zerocopy::transmute!(raw))
+    host.read(function, address, &mut raw)?;
+    Ok(zerocopy::transmute!(raw))
 }

@@ -7,12 +7,37 @@ const ENTRY_BYTES: u64 = 16;
 /// Vector Control, "Mask Bit".
 const MASK_BIT: u32 = 1;
 
+/// How requests become one message. NVMe Base, "Interrupt Coalescing".
+#[derive(Clone, Copy)]
+pub(crate) struct Aggregation {
+    /// So many at a time.
+    pub(crate) entries: u32,
+    /// Or after so many clocks.
+    pub(crate) clocks: u64,
+}
+
 #[derive(Clone, Copy)]
 struct Vector {
     address: u64,
     data: u32,
     control: u32,
     pending: bool,
+    /// Requests that wait for others.
+    waiting: u32,
+    /// When they become pending, if no more come.
+    late_at: u64,
+}
+
+impl Vector {
+    const fn become_pending(&mut self) {
+        self.pending = true;
+        self.waiting = 0;
+    }
+
+    const fn withdraw(&mut self) {
+        self.pending = false;
+        self.waiting = 0;
+    }
 }
 
 /// One entry per vector.
@@ -23,7 +48,7 @@ pub(crate) struct Msix {
 impl Msix {
     /// After a reset all vectors are masked and none is pending.
     pub(crate) fn new(vectors: u16) -> Self {
-        let reset = Vector { address: 0, data: 0, control: MASK_BIT, pending: false };
+        let reset = Vector { address: 0, data: 0, control: MASK_BIT, pending: false, waiting: 0, late_at: 0 };
         Self { vectors: vec![reset; usize::from(vectors)] }
     }
 
@@ -63,21 +88,35 @@ impl Msix {
         bits.fold(0, |all, (i, vector)| all | u32::from(vector.pending) << i)
     }
 
-    /// A reason to interrupt came up.
-    pub(crate) fn raise(&mut self, vector: u16) {
-        self.vectors[usize::from(vector)].pending = true;
+    /// A reason to interrupt came up, which may wait for others.
+    pub(crate) fn raise(&mut self, vector: u16, aggregation: Option<Aggregation>, clock: u64) {
+        let vector = &mut self.vectors[usize::from(vector)];
+        vector.waiting += 1;
+        match aggregation {
+            Some(Aggregation { entries, clocks }) if vector.waiting < entries => {
+                if vector.waiting == 1 {
+                    vector.late_at = clock + clocks;
+                }
+            }
+            _ => vector.become_pending(),
+        }
+    }
+
+    /// What has waited long enough waits no longer.
+    pub(crate) fn announce_late(&mut self, clock: u64) {
+        for vector in self.vectors.iter_mut().filter(|vector| vector.waiting > 0 && vector.late_at <= clock) {
+            vector.become_pending();
+        }
     }
 
     /// The reason went away before the message was sent.
     pub(crate) fn withdraw(&mut self, vector: u16) {
-        self.vectors[usize::from(vector)].pending = false;
+        self.vectors[usize::from(vector)].withdraw();
     }
 
     /// No reason is left.
     pub(crate) fn withdraw_all(&mut self) {
-        for vector in &mut self.vectors {
-            vector.pending = false;
-        }
+        self.vectors.iter_mut().for_each(Vector::withdraw);
     }
 
     /// Sends the message of one pending vector that is not masked.

@@ -8,9 +8,10 @@
 //! done in a clock, and for which command, is drawn from the seed wherever the specification leaves it open.
 //!
 //! ## Limits
-//! Physically contiguous queues, round-robin arbitration, no volatile write cache. A clock of the controller is a clock of all functions.
+//! Physically contiguous queues, no volatile write cache. A clock of the controller is a clock of all functions.
 
 mod admin;
+mod arbiter;
 mod config;
 mod controller;
 mod frames;

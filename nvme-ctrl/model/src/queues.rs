@@ -9,13 +9,15 @@ pub(crate) struct SubmissionQueue {
     pub(crate) head: u32,
     pub(crate) tail: u32,
     pub(crate) completion_queue: u16,
+    /// QPRIO.
+    pub(crate) priority: u8,
     /// Commands of the fast path that ended without error.
     pub(crate) fast_commands: u32,
 }
 
 impl SubmissionQueue {
-    pub(crate) const fn new(base: u64, entries: u32, completion_queue: u16) -> Self {
-        Self { base, entries, head: 0, tail: 0, completion_queue, fast_commands: 0 }
+    pub(crate) const fn new(base: u64, entries: u32, completion_queue: u16, priority: u8) -> Self {
+        Self { base, entries, head: 0, tail: 0, completion_queue, priority, fast_commands: 0 }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -99,6 +101,7 @@ impl CompletionQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nvme_spec::entry::queue_priority;
 
     #[test]
     fn the_phase_inverts_on_each_pass_and_one_entry_stays_free() {
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_head_wraps_at_the_size_of_the_queue() {
-        let mut queue = SubmissionQueue::new(0x2000, 2, 1);
+        let mut queue = SubmissionQueue::new(0x2000, 2, 1, queue_priority::URGENT);
         queue.tail = 1;
         assert!(!queue.is_empty());
         assert_eq!([0, 1].map(|behind| queue.head_address(behind)), [0x2000, 0x2040]);

@@ -70,6 +70,10 @@ impl Registers {
             && aqa::ACQS.get32(self.aqa) > 0
     }
 
+    pub(crate) fn selects_weighted_round_robin(&self) -> bool {
+        cc::AMS.get32(self.cc) == cap::WEIGHTED_ROUND_ROBIN as u32
+    }
+
     /// Base and entries of the admin submission queue.
     pub(crate) fn admin_submission(&self) -> (u64, u32) {
         (self.asq, aqa::ASQS.get32(self.aqa) + 1)

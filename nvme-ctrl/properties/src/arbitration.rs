@@ -1,5 +1,6 @@
 //! Whose turn it is.
 
+use nvme_spec::firmware_port::arbitration::{AB, HPW, LPW, MPW};
 use rtl_hdl::{cat, hw_enum, lit, select, when, zero, Block, HwEnum, Module, Shape, Signal};
 
 /// Bits of a number of entries.
@@ -47,8 +48,9 @@ impl Block for Arbitration {
         let clock = m.clock();
         let [watched, other] = ["watched", "other"].map(|name| m.input(name, Class::WIDTH));
         let waiting = m.input("waiting", 5);
-        let burst = m.input("burst", 3);
-        let weights = ["low", "medium", "high"].map(|class| m.input(&format!("weight_{class}"), 8));
+        let burst = m.input("burst", AB.width);
+        let weights = [("low", LPW), ("medium", MPW), ("high", HPW)]
+            .map(|(class, field)| m.input(&format!("weight_{class}"), field.width));
         let turn = m.input("turn", 1);
         let turn_class = m.input("turn_class", Class::WIDTH);
         let turn_count = m.input("turn_count", ENTRY_BITS);
@@ -77,7 +79,8 @@ impl Block for Arbitration {
 
         // 4. Next state
         chosen_before.set(chosen);
-        when(!waits | ours, || {
+        // A class of strict priority waits beyond its turns.
+        when(!waits | (ours & !is_strict), || {
             seen.set(zero(3));
             others.set(zero(ENTRY_BITS));
             turns.set(zero(2));

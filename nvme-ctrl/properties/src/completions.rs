@@ -1,8 +1,10 @@
 //! What is written to a completion queue.
 
-use crate::{is_watched, watched_queue, QueueBegins, COUNT_BITS, CQ_ENTRY_LOG2_BYTES};
-use rtl_hdl::{lit, when, zero, Block, Module};
-use rtl_prim::{entries_between, next_index_in};
+use crate::ring::Ring;
+use crate::COUNT_BITS;
+use nvme_spec::entry::CQ_ENTRY_LOG2_BYTES;
+use rtl_hdl::{lit, zero, Block, Module};
+use rtl_prim::next_index_in;
 
 /// Completion queue entries follow one another, with a phase tag that inverts on each pass, and none lies over one that the host has not
 /// consumed.
@@ -24,50 +26,29 @@ impl Block for Completions {
     fn build(&self, m: &Module) {
         // 1. Ports
         let clock = m.clock();
-        let watched = watched_queue(m, clock);
-        let create = m.input("create", 1);
-        let created = m.input_as::<QueueBegins>("create");
-        let [remove, remove_queue] =
-            [("remove", 1), ("remove_queue", COUNT_BITS)].map(|(name, bits)| m.input(name, bits));
-        let [ring, ring_queue, ring_head] = [("ring", 1), ("ring_queue", COUNT_BITS), ("ring_head", COUNT_BITS)]
-            .map(|(name, bits)| m.input(name, bits));
+        let ring = Ring::new(m, clock);
         let post = m.input("post", 1);
         let [post_queue, post_address, post_phase] = [("queue", COUNT_BITS), ("address", 64), ("phase", 1)]
             .map(|(name, bits)| m.input(&format!("post_{name}"), bits));
 
         // 2. State
-        let exists = m.reg("queue_exists", clock, false);
-        let address = m.reg_without_reset("queue_address", clock, 64);
         let number = |name: &str| m.reg(name, clock, zero(COUNT_BITS));
-        let [last, tail, head, occupied] = ["last", "tail", "head", "occupied"].map(number);
+        let [tail, head, occupied] = ["tail", "head", "occupied"].map(number);
         let phase = m.reg("phase", clock, false);
 
         // 3. Conditions
-        let begins = m.wire("begins", create & is_watched(created.queue, watched));
-        let ends = m.wire("ends", remove & is_watched(remove_queue, watched));
-        let moved = m.wire("moved", entries_between(head, ring_head, last));
-        let consumes = m.wire("consumes", {
-            ring & is_watched(ring_queue, watched) & exists & ring_head.le(last) & moved.le(occupied)
-        });
-        let posts = m.wire("posts", post & is_watched(post_queue, watched));
+        let Ring { exists, address, last, .. } = ring;
+        let doorbell = ring.doorbell(m, "head", head, occupied);
+        let posts = m.wire("posts", ring.is_meant(post, post_queue));
         let offset = tail.zext(64).shl(lit(CQ_ENTRY_LOG2_BYTES, 3));
 
         // 4. Next state
-        let none = || lit(0u8, COUNT_BITS);
-        head.set(consumes.mux(ring_head, head));
+        head.set(doorbell.moves.mux(doorbell.to, head));
         tail.set(posts.mux(next_index_in(tail, last), tail));
         phase.set(phase ^ (posts & tail.eq(last)));
-        occupied.set(occupied + posts.zext(COUNT_BITS) - consumes.mux(moved, none()));
-        when(ends, || exists.set(false));
-        when(begins, || {
-            exists.set(true);
-            address.set(created.address);
-            last.set(created.last);
-            phase.set(true);
-            for count in [tail, head, occupied] {
-                count.set(none());
-            }
-        });
+        occupied.set(occupied + posts.zext(COUNT_BITS) - doorbell.moved);
+        ring.follow(&[tail, head, occupied]);
+        ring.begin(|_| phase.set(true));
 
         // 5. Outputs, for what ties this state to that of a controller
         for (name, value) in [

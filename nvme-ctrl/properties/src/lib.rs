@@ -20,6 +20,7 @@ mod fetches;
 mod lives;
 mod order;
 mod pages;
+mod ring;
 
 pub use arbitration::{Arbitration, Class};
 pub use commands::{Commands, COMMAND_BITS};
@@ -29,15 +30,10 @@ pub use lives::Lives;
 pub use order::Order;
 pub use pages::{Pages, PAGE_BITS};
 
-use rtl_hdl::{hw_bundle, Bits, Block, Clock, Module, Signal};
+use rtl_hdl::{hw_bundle, Bits, Block};
 
 /// Bits of a queue identifier, of a number of entries, and of a position in a queue.
 pub const COUNT_BITS: u32 = 16;
-
-/// Bytes of a submission queue entry, as a power of two.
-const SQ_ENTRY_LOG2_BYTES: u32 = 6;
-/// Bytes of a completion queue entry, as a power of two.
-const CQ_ENTRY_LOG2_BYTES: u32 = 4;
 
 /// The guide for those who bind the checkers to a controller of their own.
 pub const GUIDE: &str = include_str!("../README.md");
@@ -52,22 +48,6 @@ hw_bundle! {
         /// Index of the last entry: the number of entries minus one.
         pub last: Bits<COUNT_BITS>,
     }
-}
-
-/// The input `watched`, which stays.
-#[track_caller]
-fn watched_queue(m: &Module, clock: Clock) -> Signal {
-    let watched = m.input("watched", COUNT_BITS);
-    let before = m.reg_without_reset("watched_before", clock, COUNT_BITS);
-    before.set(watched);
-    m.assume(clock, "watched_stays", watched.eq(before));
-    watched
-}
-
-/// Whether something is about the watched queue.
-#[track_caller]
-fn is_watched(queue: Signal, watched: Signal) -> Signal {
-    queue.eq(watched)
 }
 
 /// Every checker.

@@ -1,9 +1,11 @@
 //! Which pages of host memory a command may reach.
 
+use nvme_spec::entry::prp;
+use nvme_spec::limits::PAGE_BYTES;
 use rtl_hdl::{cat, when, Block, Module};
 
-/// Bits of an offset in a page of 4 KiB.
-const OFFSET_BITS: u32 = 12;
+/// Bits of an offset in a page.
+const OFFSET_BITS: u32 = PAGE_BYTES.trailing_zeros();
 /// Bits of the number of a page.
 pub const PAGE_BITS: u32 = 64 - OFFSET_BITS;
 /// Bits of a length in bytes.
@@ -11,7 +13,7 @@ const LENGTH_BITS: u32 = 32;
 /// Bits of a line of a list: eight entries.
 const LINE_BITS: u32 = 512;
 /// Bits of an entry.
-const ENTRY_BITS: u32 = 64;
+const ENTRY_BITS: u32 = 8 * prp::ENTRY_BYTES;
 
 /// Data is moved only within the pages that the PRPs of a live command name: PRP1, then PRP2, or the entries of the list that has been read.
 ///

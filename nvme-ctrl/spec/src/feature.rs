@@ -1,7 +1,15 @@
 //! Features and asynchronous events. NVMe Base, "Get Features command", "Set Features command", "Asynchronous Event Request command".
 
+use crate::limits::CORE_HZ;
+
 /// The default of Arbitration: no limit to a burst, and equal weights. NVMe Base, "Arbitration (Feature Identifier 01h)".
 pub const ARBITRATION_DEFAULT: u32 = 0b111;
+
+/// The unit of the Aggregation Time, in microseconds. NVMe Base, "Interrupt Coalescing (Feature Identifier 08h)".
+pub const AGGREGATION_TIME_US: u64 = 100;
+
+/// The same in clocks of the controller's core.
+pub const AGGREGATION_TIME_CLOCKS: u64 = AGGREGATION_TIME_US * (CORE_HZ / 1_000_000);
 
 /// Feature Identifiers: CDW10 bits 7:0.
 pub mod fid {

@@ -126,3 +126,64 @@ pub trait Device {
     /// Sets how the path to host memory behaves from now on. A back end without a beat-level path keeps what has a meaning for it.
     fn set_host_timing(&mut self, timing: BusTiming);
 }
+
+/// A device made around another one: it does what that one does, but for what is said here.
+pub trait Around {
+    /// The device inside.
+    fn inner(&self) -> &dyn Device;
+
+    /// The device inside.
+    fn inner_mut(&mut self) -> &mut dyn Device;
+
+    /// [`Device::read`], if it is not that of the device inside.
+    fn read_around(&mut self, access: Access) -> u64 {
+        self.inner_mut().read(access)
+    }
+
+    /// [`Device::step`], if it is not that of the device inside.
+    fn step_around(&mut self, clocks: u32) {
+        self.inner_mut().step(clocks);
+    }
+}
+
+impl<T: Around> Device for T {
+    fn name(&self) -> &str {
+        self.inner().name()
+    }
+
+    fn read(&mut self, access: Access) -> u64 {
+        self.read_around(access)
+    }
+
+    fn write(&mut self, access: Access, value: u64) {
+        self.inner_mut().write(access, value);
+    }
+
+    fn step(&mut self, clocks: u32) {
+        self.step_around(clocks);
+    }
+
+    fn clock(&self) -> u64 {
+        self.inner().clock()
+    }
+
+    fn host(&mut self) -> &mut HostMemory {
+        self.inner_mut().host()
+    }
+
+    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
+        self.inner_mut().set_sideband(function, sideband);
+    }
+
+    fn function_level_reset(&mut self, function: u8) {
+        self.inner_mut().function_level_reset(function);
+    }
+
+    fn after(&mut self, clocks: u32, event: Event) {
+        self.inner_mut().after(clocks, event);
+    }
+
+    fn set_host_timing(&mut self, timing: BusTiming) {
+        self.inner_mut().set_host_timing(timing);
+    }
+}

@@ -26,7 +26,7 @@ mod random;
 mod tamper;
 
 pub use bus::{Bus, BusTiming, Clocks, ReadBeat, ReadRequest, Stalls, WriteRequest, WriteResponse};
-pub use device::{Access, Device, Event, Schedule, Sideband};
+pub use device::{Access, Around, Device, Event, Schedule, Sideband};
 pub use faults::{Chance, Fault, Faults};
 pub use memory::{AccessKind, AccessRecord, CanaryError, HostMemory, Message, MESSAGE_WINDOW};
 pub use model_device::ModelDevice;

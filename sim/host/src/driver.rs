@@ -85,6 +85,15 @@ pub struct Driver<'d, D: Device + ?Sized> {
     monitor: Monitor,
     records: Vec<AccessRecord>,
     queue_memory: Vec<u64>,
+    /// The functions that it has turned away from.
+    others: Vec<Function>,
+}
+
+/// What a driver knows of a function.
+struct Function {
+    options: Options,
+    monitor: Monitor,
+    queue_memory: Vec<u64>,
 }
 
 impl<'d, D: Device + ?Sized> Driver<'d, D> {
@@ -95,7 +104,26 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
         let mut records = Vec::new();
         device.host().take_log(&mut records);
         let monitor = Monitor::default();
-        Self { device, options, monitor, records, queue_memory: Vec::new() }
+        Self { device, options, monitor, records, queue_memory: Vec::new(), others: Vec::new() }
+    }
+
+    /// Turns to another function of the device, which has not been touched if the driver did not know it: all that follows is about this one, until the
+    /// driver turns again. What the device does for the functions that it knows is judged all the time.
+    pub fn turn_to(&mut self, function: u8) {
+        if function == self.options.function {
+            return;
+        }
+        let known = self.others.iter().position(|other| other.options.function == function);
+        let next = known.map(|known| self.others.swap_remove(known)).unwrap_or_else(|| Function {
+            options: Options { function, ..self.options.clone() },
+            monitor: Monitor::default(),
+            queue_memory: Vec::new(),
+        });
+        self.others.push(Function {
+            options: std::mem::replace(&mut self.options, next.options),
+            monitor: std::mem::replace(&mut self.monitor, next.monitor),
+            queue_memory: std::mem::replace(&mut self.queue_memory, next.queue_memory),
+        });
     }
 
     /// Its device.
@@ -212,18 +240,18 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
                 messages = self.device.take_interrupts();
             }
             let mut messages = messages.iter();
-            let function = self.options.function;
             let host = self.device.host();
             for record in &records {
+                let others = self.others.iter_mut().map(|other| (other.options.function, &mut other.monitor));
+                let mut known = std::iter::once((self.options.function, &mut self.monitor)).chain(others);
+                let monitor = known.find(|(function, _)| *function == record.function).map(|(_, monitor)| monitor);
                 judged = match record.kind {
                     AccessKind::Message if record.failed => Ok(()),
-                    AccessKind::Message if record.function != function => {
-                        messages.next();
-                        Ok(())
+                    AccessKind::Message => {
+                        let message = messages.next().zip(monitor);
+                        message.map_or(Ok(()), |(message, monitor)| monitor.message(message))
                     }
-                    _ if record.function != function => Ok(()),
-                    AccessKind::Message => messages.next().map_or(Ok(()), |message| self.monitor.message(message)),
-                    _ => self.monitor.access(record, host),
+                    _ => monitor.map_or(Ok(()), |monitor| monitor.access(record, host)),
                 };
                 if judged.is_err() {
                     break;
@@ -617,8 +645,13 @@ impl<'d, D: Device + ?Sized> Driver<'d, D> {
 
     /// The memory of a submission queue.
     pub fn submission_memory(&self, queue: u16) -> Option<Range<u64>> {
-        let ring = self.monitor.submission.get(&queue)?;
-        Some(ring.base..ring.base + ring.entries * SQ_ENTRY_BYTES)
+        self.monitor.submission.get(&queue).map(SubmissionRing::memory)
+    }
+
+    /// The submission queue of each entry that the device has read since this was last asked, in the order of the reads. They are written down
+    /// from the first call on.
+    pub fn take_fetches(&mut self) -> Vec<u16> {
+        self.monitor.fetches.replace(Vec::new()).unwrap_or_default()
     }
 
     /// Lets the device write `range` at any time from now on: for commands whose buffers the driver does not know.

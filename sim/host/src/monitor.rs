@@ -70,6 +70,8 @@ pub(crate) struct Monitor {
     /// Where writes outside of completion queues were answered with an error, since it was last asked.
     pub(crate) failed_writes: Vec<Range<u64>>,
     pub(crate) consumed: VecDeque<Completion>,
+    /// The submission queue of each entry that was read, if anybody wants to know.
+    pub(crate) fetches: Option<Vec<u16>>,
 }
 
 impl Monitor {
@@ -156,6 +158,7 @@ impl Monitor {
             });
         }
         if record.kind != AccessKind::Write {
+            self.fetched(record);
             return Ok(());
         }
         if self.is_lenient {
@@ -183,9 +186,18 @@ impl Monitor {
         }
     }
 
+    fn fetched(&mut self, record: &AccessRecord) {
+        let Some(fetches) = &mut self.fetches else {
+            return;
+        };
+        let queue = self.submission.iter().find(|(_, ring)| ring.memory().contains(&record.address));
+        if let Some((queue, _)) = queue {
+            fetches.extend(std::iter::repeat_n(*queue, (u64::from(record.bytes) / SQ_ENTRY_BYTES) as usize));
+        }
+    }
+
     fn spares_submission_queues(&self, record: &AccessRecord) -> Result<(), Violation> {
-        let memory = |ring: &SubmissionRing| ring.base..ring.base + ring.entries * SQ_ENTRY_BYTES;
-        if !record.failed && self.submission.values().any(|ring| record.touches(&memory(ring))) {
+        if !record.failed && self.submission.values().any(|ring| record.touches(&ring.memory())) {
             let (clock, address, bytes) = (record.clock, record.address, record.bytes);
             return Err(Violation::StrayWrite { clock, address, bytes, hint: " (it is a submission queue)" });
         }

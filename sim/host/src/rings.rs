@@ -47,6 +47,10 @@ impl SubmissionRing {
         self.tail - self.head == self.entries - 1
     }
 
+    pub(crate) const fn memory(&self) -> Range<u64> {
+        self.base..self.base + self.entries * SQ_ENTRY_BYTES
+    }
+
     /// The oldest command in flight with this id.
     pub(crate) fn find(&self, cid: u16) -> Option<(u16, u64)> {
         let mut found = self.commands.range((cid, 0)..=(cid, u64::MAX));

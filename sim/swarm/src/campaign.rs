@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use sim_cosim::Verilated;
-use sim_device::{Access, BusTiming, Device, Event, HostMemory, Random, Sideband};
+use sim_device::{Around, Device, Random};
 
 use crate::error::Broken;
 use crate::plan::{Made, Plan};
@@ -146,49 +146,21 @@ impl Traced {
     }
 }
 
-impl Device for Traced {
-    fn name(&self) -> &str {
-        self.device.name()
+impl Around for Traced {
+    fn inner(&self) -> &dyn Device {
+        &self.device
     }
 
-    fn read(&mut self, access: Access) -> u64 {
-        self.device.read(access)
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        &mut self.device
     }
 
-    fn write(&mut self, access: Access, value: u64) {
-        self.device.write(access, value);
-    }
-
-    fn step(&mut self, clocks: u32) {
+    fn step_around(&mut self, clocks: u32) {
         let end = self.device.clock() + u64::from(clocks);
         if let Some(window) = self.window.take_if(|window| window.from <= end) {
             self.device.step(window.from.saturating_sub(self.device.clock()) as u32);
             self.open(&window.path);
         }
         self.device.step(end.saturating_sub(self.device.clock()) as u32);
-    }
-
-    fn clock(&self) -> u64 {
-        self.device.clock()
-    }
-
-    fn host(&mut self) -> &mut HostMemory {
-        self.device.host()
-    }
-
-    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
-        self.device.set_sideband(function, sideband);
-    }
-
-    fn function_level_reset(&mut self, function: u8) {
-        self.device.function_level_reset(function);
-    }
-
-    fn after(&mut self, clocks: u32, event: Event) {
-        self.device.after(clocks, event);
-    }
-
-    fn set_host_timing(&mut self, timing: BusTiming) {
-        self.device.set_host_timing(timing);
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use nvme_spec::regs::{self, csts};
-use sim_device::{
-    Access, BusTiming, Device, DeviceWrite, Event, HostMemory, Sideband, Tamper, BEAT_BYTES, MESSAGE_WINDOW,
-};
+use sim_device::{Access, Around, Device, DeviceWrite, Tamper, BEAT_BYTES, MESSAGE_WINDOW};
 use sim_host::{DriverError, Violation};
 use sim_swarm::{back_end, BackEnd, Broken, Made, Plan};
 
@@ -156,18 +154,22 @@ impl Wrong {
         match self.defect {
             Defect::NeverDisabled if !is_ready && looks > 6 => csts::RDY.set(value, 1),
             Defect::FatalForNoReason if is_ready && looks > 40 => csts::CFS.set(value, 1),
-            Defect::Panics if is_ready && looks > 200 => panic!("slot 3 taken twice"),
+            Defect::Panics if is_ready && looks > 100 => panic!("slot 3 taken twice"),
             _ => value,
         }
     }
 }
 
-impl Device for Wrong {
-    fn name(&self) -> &str {
-        self.device.name()
+impl Around for Wrong {
+    fn inner(&self) -> &dyn Device {
+        &*self.device
     }
 
-    fn read(&mut self, access: Access) -> u64 {
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        &mut *self.device
+    }
+
+    fn read_around(&mut self, access: Access) -> u64 {
         let value = self.device.read(access);
         if access.offset == u64::from(regs::CSTS.offset) && access.bytes == 4 {
             return self.look(value);
@@ -175,11 +177,7 @@ impl Device for Wrong {
         value
     }
 
-    fn write(&mut self, access: Access, value: u64) {
-        self.device.write(access, value);
-    }
-
-    fn step(&mut self, clocks: u32) {
+    fn step_around(&mut self, clocks: u32) {
         self.device.step(clocks);
         let looks = self.looks.get(&0).copied().unwrap_or(0);
         if clocks > 0 && looks > 6 {
@@ -195,30 +193,6 @@ impl Device for Wrong {
                 _ => {}
             }
         }
-    }
-
-    fn clock(&self) -> u64 {
-        self.device.clock()
-    }
-
-    fn host(&mut self) -> &mut HostMemory {
-        self.device.host()
-    }
-
-    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
-        self.device.set_sideband(function, sideband);
-    }
-
-    fn function_level_reset(&mut self, function: u8) {
-        self.device.function_level_reset(function);
-    }
-
-    fn after(&mut self, clocks: u32, event: Event) {
-        self.device.after(clocks, event);
-    }
-
-    fn set_host_timing(&mut self, timing: BusTiming) {
-        self.device.set_host_timing(timing);
     }
 }
 
@@ -263,8 +237,11 @@ fn lost_completions_are_noticed() {
 
 #[test]
 fn second_completions_are_noticed() {
-    assert_noticed(Defect::CompletesTwice, |_, violation| {
-        matches!(violation, Some(Violation::NotOutstanding { .. } | Violation::NotAtTail { .. }))
+    // The second one may lie over an entry that is not consumed, or, behind the last entry of a short queue, where nothing is.
+    assert_noticed(Defect::CompletesTwice, |_, violation| match violation {
+        Some(Violation::NotOutstanding { .. } | Violation::NotAtTail { .. } | Violation::Overrun { .. }) => true,
+        Some(Violation::StrayWrite { bytes, .. }) => *bytes as usize == ENTRY_BYTES,
+        _ => false,
     });
 }
 

@@ -74,15 +74,32 @@ pub fn every_back_end(body: Body) {
         Some(only) => back_ends().into_iter().chain(back_ends_on_request()).filter(|b| b.name == only).collect(),
     };
     assert!(!back_ends.is_empty(), "BACK_END={} is no back end", only.unwrap_or_default());
-    for back_end in back_ends {
-        let _replay = Replay { back_end: back_end.name };
-        let mut device = (back_end.make)(seed());
-        if let Err(error) = body(&mut *device) {
-            panic!("{error}");
-        }
-        if let Err(error) = device.host().check_canaries() {
-            panic!("{}: {error}", device.name());
-        }
+    for back_end in &back_ends {
+        run(back_end, body);
+    }
+}
+
+/// As [`every_back_end`], on those with two functions; `BACK_END` may be none of them.
+#[cfg(test)]
+pub(crate) fn every_back_end_with_two_functions(body: Body) {
+    let only = std::env::var("BACK_END").ok();
+    let back_ends = [
+        BackEnd { name: "model", make: |seed| model(Config { seed, ..Config::TWO_FUNCTIONS }) },
+        BackEnd { name: "verilated", make: |seed| verilated(nvme_hw::Config::DEFAULT, seed) },
+    ];
+    for back_end in back_ends.iter().filter(|back_end| only.as_ref().is_none_or(|only| back_end.name == only)) {
+        run(back_end, body);
+    }
+}
+
+fn run(back_end: &BackEnd, body: Body) {
+    let _replay = Replay { back_end: back_end.name };
+    let mut device = (back_end.make)(seed());
+    if let Err(error) = body(&mut *device) {
+        panic!("{error}");
+    }
+    if let Err(error) = device.host().check_canaries() {
+        panic!("{}: {error}", device.name());
     }
 }
 

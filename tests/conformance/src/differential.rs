@@ -19,14 +19,14 @@ use crate::expect::{bring_up, rounds, Running};
 use crate::{every_back_end, seed};
 
 /// Pages of data, behind which the pages of PRP lists lie.
-const DATA_PAGES: u64 = 12;
-const LIST_PAGES: u64 = 2;
+pub(crate) const DATA_PAGES: u64 = 12;
+pub(crate) const LIST_PAGES: u64 = 2;
 
 /// Logical blocks that the commands use, from either end of the namespace.
 const SPAN: u64 = 64;
 
 /// A device with its memory for commands, at the same address on every device.
-struct Side<'d> {
+pub(crate) struct Side<'d> {
     running: Running<'d>,
     pages: u64,
 }
@@ -53,15 +53,15 @@ impl<'d> Side<'d> {
 
 /// An I/O command that is right or nearly right. Addresses are offsets from the start of the pages.
 #[derive(Debug)]
-struct Case {
-    entry: SqEntry,
+pub(crate) struct Case {
+    pub(crate) entry: SqEntry,
     prp: [u64; 2],
     /// What the pages of lists hold: offsets, too.
     lists: Vec<u64>,
 }
 
 /// A command that the seed chooses.
-trait RandomCase: std::fmt::Debug + Sized {
+pub(crate) trait RandomCase: std::fmt::Debug + Sized {
     fn random(random: &mut Random, identity: &Identity) -> Self;
     /// Its status, and what the pages hold afterwards, which held `content`.
     fn run(&self, side: &mut Side<'_>, content: &[u8]) -> Result<(Status, Vec<u8>), DriverError>;
@@ -136,19 +136,25 @@ impl RandomCase for Case {
 
     /// Executes the command: its status, and all data pages if it succeeded. What a failed command has moved is open.
     fn run(&self, side: &mut Side<'_>, content: &[u8]) -> Result<(nvme_spec::Status, Vec<u8>), DriverError> {
-        side.store(0, content);
-        let list = self.prp[1] & !7;
-        for (i, offset) in self.lists.iter().enumerate() {
-            if list >= DATA_PAGES * PAGE_BYTES {
-                let address = (side.pages + offset).to_le_bytes();
-                side.store(list + i as u64 * 8, &address);
-            }
-        }
-        let prp = self.prp.map(|offset| side.pages + offset);
-        let entry = SqEntry { prp: wire_prps(prp), ..self.entry };
+        let pages = side.pages;
+        let entry = self.prepare(side.running.host.host(), pages, content);
         let completion = side.running.host.execute(1, entry, &[])?;
         let data = if completion.status.is_success() { side.data() } else { Vec::new() };
         Ok((completion.status.code(), data))
+    }
+}
+
+impl Case {
+    /// Fills pages with this content and the lists; the command that uses them.
+    pub(crate) fn prepare(&self, host: &mut HostMemory, pages: u64, content: &[u8]) -> SqEntry {
+        host.store(pages, content);
+        let list = self.prp[1] & !7;
+        for (i, offset) in self.lists.iter().enumerate() {
+            if list >= DATA_PAGES * PAGE_BYTES {
+                host.store(pages + list + i as u64 * 8, &(pages + offset).to_le_bytes());
+            }
+        }
+        SqEntry { prp: wire_prps(self.prp.map(|offset| pages + offset)), ..self.entry }
     }
 }
 

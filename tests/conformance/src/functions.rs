@@ -1,31 +1,17 @@
 //! Several functions: NVMe Base, "NVM Subsystem Entities", and what this device promises: one function reaches only its own queues and the
 //! namespaces attached to it. They run on the back ends that have two functions.
 
-use nvme_model::Config;
 use nvme_spec::identify::{cns, management, ControllerList, IdentifyController, IDENTIFY_BYTES};
 use nvme_spec::log::lid;
 use nvme_spec::opcode::admin;
 use nvme_spec::{SqEntry, Status};
-use sim_device::{Device, HostMemory, ModelDevice, PAGE_BYTES};
+use sim_device::{Device, PAGE_BYTES};
 use sim_host::{cdw, identify_entry, Driver, DriverError, IoTransfer, Options};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::back_end::verilated;
+use crate::back_end::every_back_end_with_two_functions;
 use crate::expect::{admin_with_data, assert_ends, assert_works, flush, get_log_page, wire, Host};
-use crate::seed;
-
-/// Runs a test on every back end with two functions.
-fn every_back_end_with_two_functions(body: fn(&mut dyn Device) -> Result<(), DriverError>) {
-    let model = || -> Box<dyn Device> {
-        Box::new(ModelDevice::new(Config { seed: seed(), ..Config::TWO_FUNCTIONS }, HostMemory::new()))
-    };
-    for mut device in [model(), verilated(nvme_hw::Config::DEFAULT, seed())] {
-        if let Err(error) = body(&mut *device) {
-            panic!("{}: {error}\nreplay: SEED={:#x} cargo test -p conformance functions", device.name(), seed());
-        }
-    }
-}
 
 fn driver<'d>(device: &'d mut (dyn Device + 'd), function: u8) -> Host<'d> {
     Driver::new(device, Options { function, ..Options::default() })

@@ -2,12 +2,14 @@
 //!
 //! The driver notices an interrupt without a completion before it, and one that no vector of the table holds, in every test.
 
-use nvme_spec::feature::fid;
+use nvme_spec::feature::{fid, AGGREGATION_TIME_CLOCKS};
+use nvme_spec::firmware_port::coalescing::{THR, TIME};
+use nvme_spec::firmware_port::vector_coalescing::{DISABLE, VECTOR};
 use nvme_spec::Status;
-use sim_device::{Sideband, MESSAGE_WINDOW};
-use sim_host::{Driver, Options, Waiting};
+use sim_device::{Device, Sideband, MESSAGE_WINDOW};
+use sim_host::{Driver, DriverError, Options, Waiting};
 
-use crate::expect::{assert_io, bring_up, bring_up_with, flush, set_features, start, Host};
+use crate::expect::{assert_io, bring_up, bring_up_with, flush, get_features, set_features, start, Host};
 use crate::{every_back_end, Outcome};
 
 /// Clocks in which an interrupt that is going to come has come.
@@ -244,20 +246,141 @@ fn interrupt_comes_after_its_completion() {
     });
 }
 
-/// "Interrupt Coalescing": a lone completion is announced by the timer, if at all there is coalescing.
+/// Clocks from an entry in memory to its message, at most, on a device that does nothing else.
+const PROMPT_CLOCKS: u64 = 500;
+
+/// A controller with I/O queue pairs 1 and 2 of these vectors and with Interrupt Coalescing: so many entries, or so many units of time. Messages
+/// are counted by entries alone, so the host gives no entries back.
+fn start_coalescing(
+    device: &mut dyn Device,
+    vectors: [u16; 2],
+    entries: u32,
+    time: u32,
+) -> Result<Host<'_>, DriverError> {
+    let mut host = start(device)?;
+    host.set_number_of_queues(2)?;
+    for (queue, vector) in (1..).zip(vectors) {
+        host.create_queue_pair(queue, 16, Some(vector))?;
+    }
+    let feature = TIME.set32(THR.set32(0, entries - 1), time);
+    host.admin("Set Features, Interrupt Coalescing", set_features(fid::INTERRUPT_COALESCING, feature))?;
+    host.run_for(INTERRUPT_CLOCKS)?;
+    for vector in 0..=2 {
+        host.take_messages(vector);
+    }
+    host.options().release_completions = false;
+    Ok(host)
+}
+
+/// Completes a command in a queue; the messages of a vector that its entry has brought soon.
+fn messages_of_one(host: &mut Host<'_>, queue: u16, vector: u16) -> Result<u64, DriverError> {
+    host.execute(queue, flush(1), &[])?;
+    host.run_for(PROMPT_CLOCKS)?;
+    Ok(host.take_messages(vector))
+}
+
+/// "Interrupt Coalescing", Aggregation Threshold: one message for so many completions, whichever queue of the vector they are in.
 ///
 /// Cases: M6.
 #[test]
-fn coalescing_delays_no_interrupt_for_ever() {
+fn coalescing_waits_for_the_threshold() {
     every_back_end(|device| {
-        let mut host = bring_up(device)?.host;
-        // THR: five entries; TIME: 100 microseconds.
-        let entry = set_features(fid::INTERRUPT_COALESCING, 0x0104);
-        host.admin("Set Features, Interrupt Coalescing", entry)?;
-        host.run_for(INTERRUPT_CLOCKS)?;
-        host.options().release_completions = false;
-        host.take_messages(1);
-        host.submit(1, flush(1), &[])?;
-        expect_message(&mut host, 1)
+        for entries in [1, 2, 5] {
+            let mut host = start_coalescing(device, [1, 2], entries, TIME.max() as u32)?;
+            for number in 1..=12 {
+                let expected = u64::from(number % entries == 0);
+                assert_eq!(messages_of_one(&mut host, 1, 1)?, expected, "completion {number}, threshold {entries}");
+            }
+            assert_eq!(host.take_messages(2), 0);
+        }
+        let mut host = start_coalescing(device, [1, 1], 4, TIME.max() as u32)?;
+        for number in 1..=12 {
+            let queue = 1 + number % 2;
+            let expected = u64::from(number % 4 == 0);
+            assert_eq!(messages_of_one(&mut host, queue, 1)?, expected, "completion {number} of a shared vector");
+        }
+        let mut host = start_coalescing(device, [1, 2], 3, TIME.max() as u32)?;
+        for number in 1..=6 {
+            for queue in [1, 2] {
+                let expected = u64::from(number % 3 == 0);
+                assert_eq!(messages_of_one(&mut host, queue, queue)?, expected, "completion {number} of two vectors");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// "Interrupt Coalescing", Aggregation Time: what has not reached the threshold is announced by one message when the time is over; 0 does not wait.
+///
+/// Cases: M6.
+#[test]
+fn coalescing_waits_no_longer_than_its_time() {
+    every_back_end(|device| {
+        for time in [1, 3] {
+            let mut host = start_coalescing(device, [1, 2], THR.max() as u32 + 1, time)?;
+            host.options().poll_clocks = 100;
+            for completions in [1, 3] {
+                let first = host.execute(1, flush(1), &[])?.completed_at;
+                for _ in 1..completions {
+                    host.execute(1, flush(1), &[])?;
+                }
+                expect_message(&mut host, 1)?;
+                let waited = host.clock() - first;
+                // A unit more, for a clock that ticks in units.
+                let bounds = u64::from(time) * AGGREGATION_TIME_CLOCKS..u64::from(time + 1) * AGGREGATION_TIME_CLOCKS;
+                let bounds = bounds.start..bounds.end + PROMPT_CLOCKS;
+                assert!(bounds.contains(&waited), "{completions} completions: {waited} clocks instead of {bounds:?}");
+                host.run_for(2 * AGGREGATION_TIME_CLOCKS)?;
+                assert_eq!(host.take_messages(1), 0, "one message for {completions} completions");
+            }
+        }
+        let mut host = start_coalescing(device, [1, 2], THR.max() as u32 + 1, 0)?;
+        for _ in 0..4 {
+            assert_eq!(messages_of_one(&mut host, 1, 1)?, 1, "without a time nothing waits");
+        }
+        Ok(())
+    });
+}
+
+/// "Interrupt Vector Configuration", Coalescing Disable: of one vector.
+///
+/// Cases: M6, I12.
+#[test]
+fn coalescing_can_be_disabled_for_a_vector() {
+    every_back_end(|device| {
+        let mut host = start_coalescing(device, [1, 2], 3, TIME.max() as u32)?;
+        for disable in [1, 0, 1] {
+            let feature = DISABLE.set32(VECTOR.set32(0, 1), disable);
+            host.admin("Set Features", set_features(fid::INTERRUPT_VECTOR_CONFIGURATION, feature))?;
+            for number in 1..=3 {
+                let is_reached = number == 3;
+                let expected = u64::from(disable == 1 || is_reached);
+                assert_eq!(messages_of_one(&mut host, 1, 1)?, expected, "completion {number}, CD {disable}");
+                assert_eq!(messages_of_one(&mut host, 2, 2)?, u64::from(is_reached), "completion {number}, vector 2");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// "Interrupt Coalescing": it applies to I/O queues alone.
+///
+/// Cases: M6, I12.
+#[test]
+fn completions_of_the_admin_queue_are_never_coalesced() {
+    every_back_end(|device| {
+        let mut host = start_coalescing(device, [1, 2], THR.max() as u32 + 1, TIME.max() as u32)?;
+        for number in 0..4 {
+            assert_eq!(messages_of_one(&mut host, 1, 1)?, 0, "completion {number} of an I/O queue");
+            host.execute(0, get_features(fid::INTERRUPT_COALESCING, 0), &[])?;
+            host.run_for(PROMPT_CLOCKS)?;
+            assert_eq!(host.take_messages(0), 1, "completion {number} of the admin queue");
+            // Not even if its vector takes part.
+            let feature = DISABLE.set32(VECTOR.set32(0, 0), number % 2);
+            host.admin("Set Features", set_features(fid::INTERRUPT_VECTOR_CONFIGURATION, feature))?;
+            host.run_for(PROMPT_CLOCKS)?;
+            assert_eq!(host.take_messages(0), 1, "Set Features {number}");
+        }
+        Ok(())
     });
 }

@@ -14,6 +14,8 @@ mod back_end;
 #[cfg(test)]
 mod abort_events;
 #[cfg(test)]
+mod arbitration;
+#[cfg(test)]
 mod copy;
 #[cfg(test)]
 mod dataset_management;
@@ -29,6 +31,8 @@ mod firmware_update;
 mod frames;
 #[cfg(test)]
 mod functions;
+#[cfg(test)]
+mod functions_at_once;
 #[cfg(test)]
 mod identify;
 #[cfg(test)]

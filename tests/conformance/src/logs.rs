@@ -12,7 +12,7 @@ use sim_host::{Buffer, DriverError, IoTransfer, ListPlacement};
 
 use crate::every_back_end;
 use crate::expect::{
-    assert_admin, assert_ends, assert_works, bring_up, get_features, get_log_page, rounds, start, wire, Host,
+    assert_admin, assert_ends, assert_works, bring_up, flush, get_features, get_log_page, rounds, start, wire, Host,
 };
 
 const ERROR_ENTRY_BYTES: usize = size_of::<ErrorLogEntry>();
@@ -361,6 +361,15 @@ fn latency_log_counts_each_command_once_in_each_phase() {
         for other in 2..=queues {
             assert_eq!(counted(host, other)?, [0; 6], "queue {other} has done nothing");
         }
+        for other in 2..=queues {
+            for _ in 0..other {
+                host.execute(other, flush(identity.nsid), &[])?;
+            }
+        }
+        for other in 2..=queues {
+            assert_eq!(counted(host, other)?, [other.into(); 6], "queue {other} has its own histograms");
+        }
+        assert_eq!(counted(host, 1)?, [9; 6]);
         // The counters go with the queue.
         host.delete_submission_queue(1)?;
         host.create_submission_queue(1, 16, 1)?;

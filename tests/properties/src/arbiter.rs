@@ -126,11 +126,12 @@ pub fn arbitration() -> impl Block {
         let is_watched = checker.port("is_watched");
         let kinds = ["admin", "urgent", "high", "medium", "low"].map(|name| m.found(&format!("has_{name}_f0")));
         let ours_is_taken = unsettled & class_of(taken_kind).eq(ours);
-        assert("a_class_that_waits_is_seen", is_watched.implies(select(&kinds, ours) | ours_is_taken));
+        let is_strict = ours.lt(Class::High.code());
+        let was_taken = is_strict & !m.found("is_whole");
+        assert("a_class_that_waits_is_seen", is_watched.implies(select(&kinds, ours) | ours_is_taken | was_taken));
         let lower = |kind: Signal| class_of(kind).gt(ours);
         let given = (chooses & lower(kind)) | (unsettled & lower(taken_kind));
         let turns = checker.port("lower_turns");
-        let is_strict = ours.lt(Class::High.code());
         assert("one_turn_was_given_before", (is_strict & is_watched).implies((turns + given.zext(2)).le(1)));
         assert("turns_are_counted_while_waiting", is_watched | !turns.any());
         // What another class has been given is what it had left of its round, and after that one more weight.

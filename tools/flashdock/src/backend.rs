@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use nvme_model::Config as ModelConfig;
 use sim_cosim::{Evaluated, Options as HardwareOptions, Verilated};
-use sim_device::{Access, BusTiming, Device, Event, HostMemory, ModelDevice, Sideband};
+use sim_device::{Around, BusTiming, Device, HostMemory, ModelDevice};
 use std::time::Duration;
 
 /// What the device is made of.
@@ -116,22 +116,6 @@ impl BackEnd {
             Self::Verilated(device) => Some(device.model_time()),
         }
     }
-
-    fn device(&self) -> &dyn Device {
-        match self {
-            Self::Model(device) => &**device,
-            Self::Verilated(device) => &**device,
-            Self::Evaluated(device) => &**device,
-        }
-    }
-
-    fn device_mut(&mut self) -> &mut dyn Device {
-        match self {
-            Self::Model(device) => &mut **device,
-            Self::Verilated(device) => &mut **device,
-            Self::Evaluated(device) => &mut **device,
-        }
-    }
 }
 
 /// The hardware that figures are measured on, built so that it can write waveforms.
@@ -167,44 +151,20 @@ fn no_device(error: sim_cosim::Error) -> Failure {
     }
 }
 
-impl Device for BackEnd {
-    fn name(&self) -> &str {
-        self.device().name()
+impl Around for BackEnd {
+    fn inner(&self) -> &dyn Device {
+        match self {
+            Self::Model(device) => &**device,
+            Self::Verilated(device) => &**device,
+            Self::Evaluated(device) => &**device,
+        }
     }
 
-    fn read(&mut self, access: Access) -> u64 {
-        self.device_mut().read(access)
-    }
-
-    fn write(&mut self, access: Access, value: u64) {
-        self.device_mut().write(access, value);
-    }
-
-    fn step(&mut self, clocks: u32) {
-        self.device_mut().step(clocks);
-    }
-
-    fn clock(&self) -> u64 {
-        self.device().clock()
-    }
-
-    fn host(&mut self) -> &mut HostMemory {
-        self.device_mut().host()
-    }
-
-    fn set_sideband(&mut self, function: u8, sideband: Sideband) {
-        self.device_mut().set_sideband(function, sideband);
-    }
-
-    fn function_level_reset(&mut self, function: u8) {
-        self.device_mut().function_level_reset(function);
-    }
-
-    fn after(&mut self, clocks: u32, event: Event) {
-        self.device_mut().after(clocks, event);
-    }
-
-    fn set_host_timing(&mut self, timing: BusTiming) {
-        self.device_mut().set_host_timing(timing);
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        match self {
+            Self::Model(device) => &mut **device,
+            Self::Verilated(device) => &mut **device,
+            Self::Evaluated(device) => &mut **device,
+        }
     }
 }

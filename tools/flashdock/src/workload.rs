@@ -60,20 +60,31 @@ pub fn drive<D: Device + ?Sized>(
     identity: &Identity,
     work: &mut impl Work,
 ) -> Result<Vec<Sample>> {
-    let mut samples = Vec::new();
-    let mut queues: Vec<Vec<(u16, Request)>> = Vec::new();
-    let mut turn = 0;
-    let mut last_completion = driver.clock();
-    loop {
-        turn = fill(driver, work, &mut queues, turn)?;
-        if queues.iter().all(Vec::is_empty) {
-            return Ok(samples);
-        }
-        driver.device().step(1);
-        driver.poll().map_err(device_failed)?;
+    let function = driver.options().function;
+    drive_functions(driver, &mut [Function::new(function, identity, work)])
+}
+
+/// A function of the device, and what it has to do.
+pub struct Function<'a, W> {
+    number: u8,
+    lba_bytes: u32,
+    work: &'a mut W,
+    /// Of each I/O queue, what is in flight, with its command identifier.
+    queues: Vec<Vec<(u16, Request)>>,
+    /// The queue that is filled next.
+    turn: usize,
+}
+
+impl<'a, W: Work> Function<'a, W> {
+    /// Nothing has begun yet.
+    pub fn new(number: u8, identity: &Identity, work: &'a mut W) -> Self {
+        Self { number, lba_bytes: identity.lba_bytes, work, queues: Vec::new(), turn: 0 }
+    }
+
+    /// Takes the completions that the driver, which has turned to this function, has consumed.
+    fn complete<D: Device + ?Sized>(&mut self, driver: &mut Driver<'_, D>, samples: &mut Vec<Sample>) -> Result {
         while let Some(completion) = driver.next_completion() {
-            last_completion = driver.clock();
-            let in_flight = &mut queues[usize::from(completion.queue) - 1];
+            let in_flight = &mut self.queues[usize::from(completion.queue) - 1];
             // The driver has checked that the command was in flight.
             let Some(at) = in_flight.iter().position(|(cid, _)| *cid == completion.cid) else { continue };
             let (_, request) = in_flight.swap_remove(at);
@@ -82,18 +93,49 @@ pub fn drive<D: Device + ?Sized>(
             }
             // Who waits for interrupts knows of a completion in the clock of its message.
             let completed_at = match driver.options().waiting {
-                Waiting::Interrupts => last_completion,
+                Waiting::Interrupts => driver.clock(),
                 Waiting::Polling => completion.completed_at,
             };
             samples.push(Sample {
                 announced_at: completion.announced_at,
                 completed_at,
-                bytes: request.transfer.blocks * identity.lba_bytes,
+                bytes: request.transfer.blocks * self.lba_bytes,
             });
-            work.completed(driver.host(), request)?;
+            self.work.completed(driver.host(), request)?;
+        }
+        Ok(())
+    }
+}
+
+/// As [`drive`], for several functions at once, which the driver has brought up.
+pub fn drive_functions<D: Device + ?Sized>(
+    driver: &mut Driver<'_, D>,
+    functions: &mut [Function<'_, impl Work>],
+) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    let mut last_completion = driver.clock();
+    loop {
+        let mut in_flight = 0;
+        for function in &mut *functions {
+            driver.turn_to(function.number);
+            function.turn = fill(driver, function.work, &mut function.queues, function.turn)?;
+            in_flight += function.queues.iter().map(Vec::len).sum::<usize>();
+        }
+        if in_flight == 0 {
+            return Ok(samples);
+        }
+        driver.device().step(1);
+        let before = samples.len();
+        for function in &mut *functions {
+            driver.turn_to(function.number);
+            driver.poll().map_err(device_failed)?;
+            function.complete(driver, &mut samples)?;
+        }
+        if samples.len() > before {
+            last_completion = driver.clock();
         }
         if driver.clock() - last_completion > SILENCE_CLOCKS_MAX {
-            return Err(silent(driver, queues.iter().map(Vec::len).sum()));
+            return Err(silent(driver, in_flight));
         }
     }
 }

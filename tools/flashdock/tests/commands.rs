@@ -216,6 +216,8 @@ fn bench_prints_its_figures_under_their_names() {
         "read_4k_cycles_per_command",
         "write_4k_cycles_per_command",
         "mixed_4k_cycles_per_command",
+        "read_2m_cycles_per_4k",
+        "write_2m_cycles_per_4k",
         "one_queue_read_512_cycles_per_command",
         "simulation_clocks_per_second",
     ];

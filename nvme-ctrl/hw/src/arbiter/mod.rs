@@ -23,7 +23,8 @@
 //! 3. `Mask`, `Turn` and `Name`: the queues of the class take turns. `above` remembers for each class the queues behind the one that was granted
 //!    something last.
 //! 4. `Offer`: the candidate stands until it is `taken`. The search goes on at once without it; `settled` says that it has been granted
-//!    `settled_count` entries, which may be none. Weights are looked at only when all that was taken is settled.
+//!    `settled_count` entries, which may be none. With weights the choice waits until all that was taken is settled: the queue that had the last
+//!    turn may be the one that comes first again.
 //!
 //! `candidate_limit` has bit `i` set if more than `i` entries may be granted: the arbitration burst and the credits allow them.
 //!
@@ -86,7 +87,7 @@ hw_enum! {
     pub enum State {
         /// What there is goes into registers. Leaves when there is something to fetch, or a hint.
         Look,
-        /// A function and a class. Leaves in one clock once the weights have settled.
+        /// A function and a class. Leaves in one clock; with weights, once all that was taken is settled and has been looked at again.
         Choose,
         /// Their queues. Leaves in one clock.
         Mask,
@@ -231,6 +232,8 @@ impl Block for Arbiter {
         let taken_sq = m.reg("taken_sq", clock, zero(slots));
         let taken_function = m.reg_without_reset("taken_function", clock, functions);
         let taken_kind = m.reg_as::<Kind>("taken_kind", clock);
+        // What there is to fetch was looked at when nothing was unsettled.
+        let is_whole = m.reg("is_whole", clock, false);
         let above = m.memory("above", slots, function_rows(functions, Kind::WIDTH), MemoryStyle::Distributed);
 
         // 3. Conditions
@@ -261,6 +264,7 @@ impl Block for Arbiter {
         let may_hint = m.wire("may_hint", (granting & !weighted & hint_function).any() & !pending.any());
 
         // 4. Next state
+        is_whole.set(!unsettled);
         for f in &of {
             let pending = rest & f.members;
             let io = pending & !admins;
@@ -291,7 +295,7 @@ impl Block for Arbiter {
                 function.set(next_function);
                 kind.signal().set(next_kind);
                 limit.set(next_limit);
-                let may_look_at_weights = !unsettled | !weighted.any();
+                let may_look_at_weights = (!unsettled & is_whole) | !weighted.any();
                 when(!may_look_at_weights, || state.goto(State::Choose))
                     .else_when(may.any() & !round_ends.any(), || {
                         last_function.set(next_function);
@@ -299,7 +303,7 @@ impl Block for Arbiter {
                     })
                     .otherwise(|| state.goto(State::Look));
                 for f in &of {
-                    when(next_function.bit(f.number) & round_ends.any() & !unsettled, || {
+                    when(next_function.bit(f.number) & round_ends.any() & may_look_at_weights, || {
                         for (credit, weight) in f.credits.iter().zip(&f.weights) {
                             credit.set(*weight);
                         }

@@ -1,6 +1,6 @@
 //! The running block against a model of the pending bits, with random masks.
 
-use super::{Irq, COALESCING_CLOCKS, WINDOW_BITS};
+use super::{Irq, TICK_CLOCKS, WINDOW_BITS};
 use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, FUNCTION_CONFIGS as CONFIGS};
 use crate::Config;
 use rtl_hdl::bench::{Bench, Rng};
@@ -324,9 +324,9 @@ fn requests_are_aggregated_by_count_and_by_time() {
             assert_eq!(raise(bench, 0, 3), 3, "the admin queue is never delayed");
             // Less than three units of time later it is delivered, with one of another vector.
             assert_eq!(raise(bench, 2, 1), 0);
-            bench.run(u64::from(COALESCING_CLOCKS) - 1000);
+            bench.run(u64::from(TICK_CLOCKS) - 1000);
             assert_eq!(bench.drain("message").len(), 0, "not before its time");
-            bench.run(2 * u64::from(COALESCING_CLOCKS) + 1000);
+            bench.run(2 * u64::from(TICK_CLOCKS) + 1000);
             assert_eq!(bench.drain("message").len(), 2);
             // A vector that does not take part, by the feature Interrupt Vector Configuration.
             let exempt = |bench: &mut Bench, value: u64| {

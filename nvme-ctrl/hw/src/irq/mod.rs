@@ -31,7 +31,7 @@
 //!
 //! ## Timing
 //! From `raise` to the message 2 clocks, 6 if others are to be sent. `window_read_data` shows `window_read_address` one clock later. Time is counted in
-//! [`COALESCING_CLOCKS`].
+//! [`AGGREGATION_TIME_CLOCKS`].
 //!
 //! ## Limits
 //! Each function has as many vectors as there are I/O queues altogether, and one more. Vector 0, that of the admin queue, is never delayed.
@@ -42,8 +42,8 @@
 use crate::held::{bit_at, function_bit, function_number, function_row, function_rows};
 use crate::types::Message;
 use crate::Config;
+use nvme_spec::feature::AGGREGATION_TIME_CLOCKS;
 use nvme_spec::firmware_port::coalescing;
-use nvme_spec::limits::CORE_HZ;
 use nvme_spec::regs::{BAR0_BYTES, MSIX_ENTRY_BYTES, MSIX_PBA, MSIX_TABLE};
 use rtl_hdl::{
     address_width, cat, hw_enum, lit, select, switch, when, zero, Block, Clock, Constant, MemoryStyle, Module, Signal,
@@ -63,8 +63,8 @@ const ADDRESS_HIGH: u8 = 1;
 const DATA: u8 = 2;
 const CONTROL: u8 = 3;
 
-/// Clocks of 100 microseconds, the unit of the aggregation time. NVMe Base, "Interrupt Coalescing (Feature Identifier 08h)".
-pub const COALESCING_CLOCKS: u32 = (CORE_HZ / 10_000) as u32;
+/// Clocks of a unit of the aggregation time.
+const TICK_CLOCKS: u32 = AGGREGATION_TIME_CLOCKS as u32;
 /// Width of `coalescing`: the threshold minus one in the low byte, the time in the high byte, as the feature has them.
 pub const COALESCING_BITS: u32 = coalescing::THR.width + coalescing::TIME.width;
 
@@ -173,7 +173,7 @@ impl Block for Irq {
         let offered_function = m.reg_without_reset("offered_function", clock, functions);
         let turn = m.reg_without_reset("turn", clock, vectors);
         let vector = m.reg_without_reset("vector", clock, vector_bits);
-        let prescaler = m.reg("prescaler", clock, zero(address_width(COALESCING_CLOCKS)));
+        let prescaler = m.reg("prescaler", clock, zero(address_width(TICK_CLOCKS)));
         let window_read_data = m.reg_without_reset("window_read_data_held", clock, 32);
         let quiet = m.reg("quiet_held", clock, zero(functions));
         let rows = function_rows(functions, vector_bits);
@@ -253,7 +253,7 @@ impl Block for Irq {
         });
 
         // 4. Next state: requests.
-        let tick = m.wire("tick", prescaler.eq(COALESCING_CLOCKS - 1));
+        let tick = m.wire("tick", prescaler.eq(TICK_CLOCKS - 1));
         prescaler.set(tick.mux(prescaler.literal(0u8), prescaler + 1));
         counts.write(clock, raise, raised_row, count + 1);
         let raised_vector = m.wire("raised_vector", one_hot(raise_vector.low(vector_bits), vectors));

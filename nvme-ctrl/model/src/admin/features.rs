@@ -1,13 +1,15 @@
 //! NVMe Base, "Get Features command" and "Set Features command".
 
-use nvme_spec::feature::ARBITRATION_DEFAULT;
 use nvme_spec::feature::{fid, notice, timestamp, write_protection};
+use nvme_spec::feature::{AGGREGATION_TIME_CLOCKS, ARBITRATION_DEFAULT};
+use nvme_spec::firmware_port::coalescing::{THR, TIME};
 use nvme_spec::limits::{CORE_HZ, NSID_BROADCAST};
 use nvme_spec::log::critical_warning;
 use nvme_spec::{SqEntry, Status};
 
 use crate::controller::Controller;
 use crate::host::HostPort;
+use crate::interrupts::Aggregation;
 use crate::Config;
 
 /// What the model's only sensor shows, in kelvin.
@@ -97,6 +99,20 @@ impl Features {
     /// Whether the host wants to hear of a notice.
     pub(super) const fn wants(&self, notice: u32) -> bool {
         self.event_configuration & notice != 0
+    }
+
+    pub(super) const fn arbitration(&self) -> u32 {
+        self.arbitration
+    }
+
+    /// How requests of a vector are coalesced, if they are. NVMe Base, "Interrupt Coalescing" and "Interrupt Vector Configuration".
+    pub(super) fn aggregation(&self, vector: u16) -> Option<Aggregation> {
+        let time = TIME.get32(self.interrupt_coalescing);
+        let takes_part = vector != 0 && time > 0 && !self.coalescing_disabled[usize::from(vector)];
+        takes_part.then(|| Aggregation {
+            entries: THR.get32(self.interrupt_coalescing) + 1,
+            clocks: u64::from(time) * AGGREGATION_TIME_CLOCKS,
+        })
     }
 
     /// SMART, Critical Warning.

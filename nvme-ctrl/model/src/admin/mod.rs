@@ -21,6 +21,7 @@ use self::logs::Logs;
 use crate::controller::Controller;
 use crate::frames::Frames;
 use crate::host::{HostError, HostPort};
+use crate::interrupts::Aggregation;
 use crate::io::walk;
 use crate::subsystem::Notice;
 
@@ -58,6 +59,16 @@ impl Admin {
         self.features.reset();
         self.events = Events::default();
         self.frames = Frames::default();
+    }
+
+    /// The feature Arbitration.
+    pub(crate) fn arbitration(&self) -> u32 {
+        self.features.arbitration()
+    }
+
+    /// How requests of an interrupt vector are coalesced, if they are.
+    pub(crate) fn aggregation(&self, vector: u16) -> Option<Aggregation> {
+        self.features.aggregation(vector)
     }
 
     /// The next asynchronous event to report: the command that reports it, and its result.

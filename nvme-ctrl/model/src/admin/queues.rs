@@ -13,6 +13,9 @@ const PHYSICALLY_CONTIGUOUS: u32 = 1;
 /// Command dword 11, bit 1 of Create I/O Completion Queue: IEN, Interrupts Enabled.
 const INTERRUPTS_ENABLED: u32 = 1 << 1;
 
+/// Command dword 11, bits 2:1 of Create I/O Submission Queue: QPRIO, Queue Priority.
+const QUEUE_PRIORITY_LSB: u32 = 1;
+
 /// What both Create commands ask for.
 struct NewQueue {
     id: u16,
@@ -55,7 +58,8 @@ impl Controller {
         if self.completion[usize::from(completion)].is_none() {
             return Err(Status::INVALID_COMPLETION_QUEUE);
         }
-        let created = SubmissionQueue::new(queue.base, queue.entries, completion);
+        let priority = (entry.cdw(11) >> QUEUE_PRIORITY_LSB & 3) as u8;
+        let created = SubmissionQueue::new(queue.base, queue.entries, completion, priority);
         self.submission[usize::from(queue.id)] = Some(created);
         Ok(0)
     }

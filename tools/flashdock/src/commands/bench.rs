@@ -5,7 +5,8 @@ use crate::comparison::{self, Throughput};
 use crate::failure::{Failure, Result};
 use crate::output::{self, Align, Paint, Table};
 use crate::stats::Summary;
-use crate::workload::{self, Op, RandomWork, Window};
+use crate::workload::{self, Function, Op, RandomWork, Window};
+use nvme_spec::limits::{IO_QUEUES_DEFAULT, PAGE_BYTES, TRANSFER_BYTES_MAX};
 use serde_json::{json, Map, Value};
 use sim_host::{Driver, Options, Waiting};
 use soc_top::DirectDevice;
@@ -51,6 +52,8 @@ struct Measurement {
     op: Op,
     bytes: u32,
     window: Window,
+    /// Pieces of each command that the figure is about: of its 4 KiB, or the command itself.
+    pieces: u32,
     /// Clocks that are not the controller's: what is measured at depth 1, less these, is the figure.
     elsewhere: u64,
     /// What the figure must not exceed.
@@ -67,6 +70,12 @@ const WRITE_ELSEWHERE: u64 = READ_ELSEWHERE + latency::HOST as u64;
 const FULL: Window = Window { queues: 8, depth: 32 };
 const SINGLE: Window = Window { queues: 1, depth: 32 };
 const ONE: Window = Window { queues: 1, depth: 1 };
+/// Few commands, which are long.
+const LONG: Window = Window { queues: 1, depth: 4 };
+
+/// Memory pages of the longest command, whose PRPs are a list.
+const PAGES_MAX: u32 = TRANSFER_BYTES_MAX / PAGE_BYTES;
+const _: () = assert!(TRANSFER_BYTES_MAX == 2 << 20, "the figures are named after it");
 
 const READ_512: Measurement = Measurement {
     name: "read_512_cycles_per_command",
@@ -74,12 +83,13 @@ const READ_512: Measurement = Measurement {
     op: Op::Read,
     bytes: 512,
     window: FULL,
+    pieces: 1,
     elsewhere: 0,
     most: Some(12.0),
 };
 
 /// The figures that come from one run each. At depth 1 the figure is the median latency, from the doorbell to the interrupt.
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 10] = [
     READ_512,
     Measurement {
         name: "write_512_cycles_per_command",
@@ -87,6 +97,7 @@ const MEASUREMENTS: [Measurement; 8] = [
         op: Op::Write,
         bytes: 512,
         window: FULL,
+        pieces: 1,
         elsewhere: 0,
         most: Some(12.0),
     },
@@ -96,6 +107,7 @@ const MEASUREMENTS: [Measurement; 8] = [
         op: Op::Read,
         bytes: 4096,
         window: FULL,
+        pieces: 1,
         elsewhere: 0,
         most: Some(67.0),
     },
@@ -105,6 +117,7 @@ const MEASUREMENTS: [Measurement; 8] = [
         op: Op::Write,
         bytes: 4096,
         window: FULL,
+        pieces: 1,
         elsewhere: 0,
         most: Some(67.0),
     },
@@ -114,8 +127,29 @@ const MEASUREMENTS: [Measurement; 8] = [
         op: Op::Mixed,
         bytes: 4096,
         window: FULL,
+        pieces: 1,
         elsewhere: 0,
         most: Some(36.0),
+    },
+    Measurement {
+        name: "read_2m_cycles_per_4k",
+        about: "2 MiB reads with PRP lists, one queue, 4 deep: each 4 KiB",
+        op: Op::Read,
+        bytes: TRANSFER_BYTES_MAX,
+        window: LONG,
+        pieces: PAGES_MAX,
+        elsewhere: 0,
+        most: Some(67.0),
+    },
+    Measurement {
+        name: "write_2m_cycles_per_4k",
+        about: "2 MiB writes with PRP lists, one queue, 4 deep: each 4 KiB",
+        op: Op::Write,
+        bytes: TRANSFER_BYTES_MAX,
+        window: LONG,
+        pieces: PAGES_MAX,
+        elsewhere: 0,
+        most: Some(67.0),
     },
     Measurement {
         name: "one_queue_read_512_cycles_per_command",
@@ -123,6 +157,7 @@ const MEASUREMENTS: [Measurement; 8] = [
         op: Op::Read,
         bytes: 512,
         window: SINGLE,
+        pieces: 1,
         elsewhere: 0,
         most: Some(16.0),
     },
@@ -132,6 +167,7 @@ const MEASUREMENTS: [Measurement; 8] = [
         op: Op::Read,
         bytes: 4096,
         window: ONE,
+        pieces: 1,
         elsewhere: READ_ELSEWHERE,
         most: Some(50.0),
     },
@@ -141,6 +177,7 @@ const MEASUREMENTS: [Measurement; 8] = [
         op: Op::Write,
         bytes: 4096,
         window: ONE,
+        pieces: 1,
         elsewhere: WRITE_ELSEWHERE,
         most: Some(60.0),
     },
@@ -150,9 +187,11 @@ const MEASUREMENTS: [Measurement; 8] = [
 const MANY_QUEUES: &str = "many_queues_read_512_over_8_queues";
 /// What it must not exceed.
 const MANY_QUEUES_MOST: f64 = 1.05;
-/// The queues that it compares.
-const MANY: Window = Window { queues: 64, depth: 64 };
-const FEW: Window = Window { queues: FULL.queues, depth: MANY.depth };
+/// The functions that work at once, and the queues of each that are compared. One function alone cannot have all I/O queues.
+const FUNCTIONS: [u8; 2] = [0, 1];
+const MANY: Window = Window { queues: 32, depth: 64 };
+const FEW: Window = Window { queues: 4, depth: MANY.depth };
+const _: () = assert!(MANY.queues * FUNCTIONS.len() as u16 == IO_QUEUES_DEFAULT);
 
 /// Time outside of the Verilated model, in percent of all time.
 const OVERHEAD: &str = "harness_overhead_percent";
@@ -186,7 +225,7 @@ impl Measured {
     fn figure(&self) -> f64 {
         match self.measurement.window {
             ONE => self.summary.latency.p50_cycles as f64 - self.measurement.elsewhere as f64,
-            _ => self.summary.cycles_per_command,
+            _ => self.summary.cycles_per_command / f64::from(self.measurement.pieces),
         }
     }
 }
@@ -241,7 +280,11 @@ fn measure(device: &mut BackEnd, measurement: &Measurement, args: &Args) -> Resu
     // Every queue has been filled and emptied once before anything counts.
     let in_flight = u64::from(window.queues) * u64::from(window.depth);
     let warm_up = 2 * in_flight;
-    let commands = if window == ONE { args.commands / 10 } else { args.commands };
+    let commands = match window {
+        ONE => args.commands / 10,
+        LONG => args.commands.div_ceil(PAGES_MAX.into()),
+        _ => args.commands,
+    };
     let waiting = if window == ONE { Waiting::Interrupts } else { Waiting::Polling };
     let options = Options { io_queues: window.queues, io_entries: 2 * window.depth, waiting, ..Options::default() };
     let mut driver = Driver::new(device, options);
@@ -263,12 +306,34 @@ fn measure(device: &mut BackEnd, measurement: &Measurement, args: &Args) -> Resu
     Ok(measured)
 }
 
-/// Clocks per command with many queues, over those with a few, on the hardware that has them for one function.
+/// Clocks per command with many queues, over those with a few, both functions at work.
 fn many_queues(args: &Args) -> Result<f64> {
-    let settings = Settings { config: nvme_hw::Config::MANY_QUEUES, ..Settings::new(Kind::Verilated, args.seed) };
-    let mut device = BackEnd::new(&settings)?;
-    let mut clocks = |window| Ok(measure(&mut device, &Measurement { window, ..READ_512 }, args)?.figure());
+    let mut device = BackEnd::new(&Settings::new(Kind::Verilated, args.seed))?;
+    let mut clocks = |window| clocks_of_functions(&mut device, window, args);
     Ok(clocks(MANY)? / clocks(FEW)?)
+}
+
+/// Clocks of each 512 B read when both functions read at once, each as much as the window says.
+fn clocks_of_functions(device: &mut BackEnd, window: Window, args: &Args) -> Result<f64> {
+    let options = Options { io_queues: window.queues, io_entries: 2 * window.depth, ..Options::default() };
+    let mut driver = Driver::new(device, options);
+    let in_flight = u64::from(window.queues) * u64::from(window.depth);
+    let (warm_up, commands) = (2 * in_flight, args.commands / FUNCTIONS.len() as u64);
+    let mut works = vec![];
+    for function in FUNCTIONS {
+        driver.turn_to(function);
+        let identity = driver.bring_up().map_err(workload::device_failed)?;
+        let all = warm_up + commands + in_flight;
+        works.push((function, identity, RandomWork::new(&identity, Op::Read, READ_512.bytes, window, all, args.seed)));
+    }
+    let functions = works.iter_mut().map(|(function, identity, work)| Function::new(*function, identity, work));
+    let samples = workload::drive_functions(&mut driver, &mut functions.collect::<Vec<_>>())?;
+    for function in FUNCTIONS {
+        driver.turn_to(function);
+        driver.disable().map_err(workload::device_failed)?;
+    }
+    let of_all = |of_each: u64| of_each as usize * FUNCTIONS.len();
+    Ok(Summary::steady(&samples, of_all(warm_up), of_all(commands)).cycles_per_command)
 }
 
 /// The speed of the evaluator over that of the Verilated model: the same commands, the same clocks.
@@ -350,7 +415,7 @@ impl Figures {
             all.push((SPEED, self.clocks_per_second(), None, "on this machine"));
         }
         if let Some(ratio) = self.many_queues {
-            let about = "512 B reads, 64 queues, 64 deep: clocks over those of 8 queues, with 128 queue pairs";
+            let about = "512 B reads, 64 queues of two functions, 64 deep: clocks over those of 8 queues";
             all.push((MANY_QUEUES, ratio, Some(Must::BeAtMost(MANY_QUEUES_MOST)), about));
         }
         if let Some(ratio) = self.evaluator {
@@ -367,7 +432,7 @@ impl Figures {
 
     /// What was measured with full queues.
     fn throughputs(&self) -> Vec<Throughput> {
-        let full = self.measured.iter().filter(|measured| measured.measurement.window != ONE);
+        let full = self.measured.iter().filter(|measured| ![ONE, LONG].contains(&measured.measurement.window));
         let throughput = |measured: &Measured| {
             let Measurement { op, bytes, .. } = measured.measurement;
             Throughput::new(op, bytes.into(), measured.summary.cycles_per_command)
