@@ -102,7 +102,8 @@ pub fn arbitration() -> impl Block {
         let burst = reaches(entries);
         assert(
             "bursts_are_limited",
-            chooses.implies(is_within(limit, burst)) & unsettled.implies(is_within(allowed, burst)),
+            (chooses & !is(State::Mask)).implies(is_within(limit, burst))
+                & unsettled.implies(is_within(allowed, burst)),
         );
         for (class, name, lsb) in WEIGHTED {
             let credit = m.found(&format!("credit_{name}_f0"));
