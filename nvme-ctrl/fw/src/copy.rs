@@ -178,7 +178,7 @@ impl<M: Mmio> Firmware<M> {
         aborted.map(|(request, range)| (request.place, range))
     }
 
-    /// The function's life has ended, and the hardware does not copy for it.
+    /// The function's life ends: drops its commands that the hardware does not copy for.
     pub(crate) fn drop_copies(&mut self, function: u8) {
         while self.copies.take(|request| request.function == function).is_some() {}
     }

@@ -8,7 +8,7 @@ use soc_hal::Mmio;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::admin::Answer;
-use crate::erasure::{Extent, SECTORS_PER_UNIT, SECTOR_SHIFT};
+use crate::erasure::{AtReset, Extent, SECTORS_PER_UNIT, SECTOR_SHIFT};
 use crate::request::Request;
 use crate::transfer::Then;
 use crate::Firmware;
@@ -42,7 +42,7 @@ impl<M: Mmio> Firmware<M> {
             let extent = self.extent_of(number, &info)?;
             self.erasure.add(extent);
         }
-        self.begin_erasure(request, 0);
+        self.begin_erasure(request, 0, AtReset::Stops);
         Ok(Answer::Held)
     }
 

@@ -1,6 +1,6 @@
 //! Erasures of the storage for commands, of which one goes on at a time: until it has ended no command is taken from the inbox.
 //!
-//! A command's erasure goes on when its function is reset: half of a namespace must not keep what the host wanted to be erased.
+//! A function's life ends when the hardware erases nothing for it any more, so that what a host writes after a reset stays: see [`AtReset`].
 
 use nvme_spec::limits::{ERASE_UNITS_PER_STEP, ERASURE_RANGES, SECTOR_BYTES, STORAGE_UNIT_BYTES};
 use nvme_spec::Status;
@@ -26,10 +26,22 @@ pub(crate) struct Extent {
     pub(crate) sectors: u64,
 }
 
+/// What becomes of an erasure when its function is reset. NVMe Base, "Controller Level Reset".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtReset {
+    /// What the hardware is not at stays as it is: the host cannot know how far a command came that has not ended.
+    Stops,
+    /// It goes to its end, for which CSTS.RDY waits: half of a namespace must not keep what the host wanted to be erased.
+    Finishes,
+}
+
 /// What is erased for a command.
 pub(crate) struct Erasure {
-    /// The command, unless its function has been reset, and dword 0 of its completion.
+    /// The command, unless its function is being reset, and dword 0 of its completion.
     command: Option<(Request, u32)>,
+    /// The function of the command.
+    function: u8,
+    at_reset: AtReset,
     /// A namespace that there is only if its erasure succeeds.
     creates: Option<u32>,
     is_going_on: bool,
@@ -41,7 +53,15 @@ pub(crate) struct Erasure {
 
 impl Erasure {
     pub(crate) const fn new() -> Self {
-        Self { command: None, creates: None, is_going_on: false, is_erasing: false, extents: List::new() }
+        Self {
+            command: None,
+            function: 0,
+            at_reset: AtReset::Stops,
+            creates: None,
+            is_going_on: false,
+            is_erasing: false,
+            extents: List::new(),
+        }
     }
 
     pub(crate) const fn is_going_on(&self) -> bool {
@@ -56,8 +76,16 @@ impl Erasure {
         }
     }
 
-    pub(crate) fn drop_function(&mut self, function: u8) {
-        self.command = self.command.filter(|(request, _)| request.function != function);
+    /// Whether the end of the function's life must wait for an erasure, which has nobody to answer to any more.
+    pub(crate) fn keeps_life(&mut self, function: u8) -> bool {
+        if !self.is_going_on || self.function != function {
+            return false;
+        }
+        self.command = None;
+        if self.at_reset == AtReset::Stops {
+            self.extents = List::new();
+        }
+        true
     }
 }
 
@@ -66,12 +94,14 @@ impl<M: Mmio> Firmware<M> {
     pub(crate) fn begin_creation(&mut self, request: &Request, nsid: u32) {
         self.erasure.creates = Some(nsid);
         self.add_namespace_to_erasure(nsid);
-        self.begin_erasure(request, nsid);
+        self.begin_erasure(request, nsid, AtReset::Finishes);
     }
 
     /// Erases what was added, and completes the command then.
-    pub(crate) fn begin_erasure(&mut self, request: &Request, result: u32) {
+    pub(crate) fn begin_erasure(&mut self, request: &Request, result: u32, at_reset: AtReset) {
         self.erasure.command = Some((*request, result));
+        self.erasure.function = request.function;
+        self.erasure.at_reset = at_reset;
         self.erasure.is_going_on = true;
         self.poll_erasure();
     }

@@ -93,8 +93,10 @@ impl Function {
 impl<M: Mmio> Firmware<M> {
     /// The hardware is quiet: drops all that is held for the function, then lets CSTS.RDY fall.
     pub(crate) fn end_life(&mut self, function: u8) {
-        // What is copied must not reach blocks that the host writes in its next life.
-        if self.copies.is_moving_for(|request| request.function == function) {
+        // What is copied or erased must not reach blocks that the host writes in its next life.
+        self.drop_copies(function);
+        let is_moving = self.copies.is_moving_for(|request| request.function == function);
+        if self.erasure.keeps_life(function) || is_moving {
             return;
         }
         self.of(function).end_life();
@@ -103,8 +105,6 @@ impl<M: Mmio> Firmware<M> {
         self.cq_slots.drop_function(function);
         self.frames.drop_function(function);
         self.transfer = self.transfer.filter(|transfer| transfer.request.function != function);
-        self.erasure.drop_function(function);
-        self.drop_copies(function);
         self.fused = self.fused.filter(|compare| compare.function != function);
         self.drop_alarm();
         // What the host has asked for is at the latest in force after a controller reset. NVMe Base, "Firmware Commit command".

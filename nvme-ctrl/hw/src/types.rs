@@ -226,6 +226,8 @@ hw_bundle! {
         pub lba: Bits<64>,
         /// As in the command.
         pub blocks: Bits<17>,
+        /// As in the command.
+        pub large_blocks: Bits<1>,
         /// The status field without the phase tag: 0 if all is well.
         pub status: Bits<15>,
     }

@@ -35,7 +35,7 @@ pub const PORT_BYTES: u32 = 0x2000;
 pub const ID_VALUE: u32 = u32::from_be_bytes(*b"FDNC");
 
 /// The version of this interface: it changes when a register does. Firmware refuses a version it does not know.
-pub const INTERFACE_VERSION: u32 = 4;
+pub const INTERFACE_VERSION: u32 = 5;
 
 /// Most functions of any hardware.
 pub const FUNCTIONS_MAX: u32 = 8;
@@ -640,15 +640,15 @@ pub const WRITE_COMMANDS: Counter = Counter {
     low: read_only("WRITE_COMMANDS_LOW", 0x208, "Write commands done, low dword."),
     high: read_only("WRITE_COMMANDS_HIGH", 0x20C, "Write commands done, high dword."),
 };
-/// Logical blocks of those reads.
-pub const READ_BLOCKS: Counter = Counter {
-    low: read_only("READ_BLOCKS_LOW", 0x210, "Logical blocks read, low dword."),
-    high: read_only("READ_BLOCKS_HIGH", 0x214, "Logical blocks read, high dword."),
+/// Sectors of those reads, and of Verify commands: 512 bytes each, whatever the size of a logical block.
+pub const READ_SECTORS: Counter = Counter {
+    low: read_only("READ_SECTORS_LOW", 0x210, "Sectors of 512 bytes read, low dword."),
+    high: read_only("READ_SECTORS_HIGH", 0x214, "Sectors of 512 bytes read, high dword."),
 };
-/// Logical blocks of those writes.
-pub const WRITE_BLOCKS: Counter = Counter {
-    low: read_only("WRITE_BLOCKS_LOW", 0x218, "Logical blocks written, low dword."),
-    high: read_only("WRITE_BLOCKS_HIGH", 0x21C, "Logical blocks written, high dword."),
+/// Sectors of those writes.
+pub const WRITE_SECTORS: Counter = Counter {
+    low: read_only("WRITE_SECTORS_LOW", 0x218, "Sectors of 512 bytes written, low dword."),
+    high: read_only("WRITE_SECTORS_HIGH", 0x21C, "Sectors of 512 bytes written, high dword."),
 };
 /// Writes to host memory that were answered with an error.
 pub const HOST_WRITE_ERRORS: Counter = Counter {
@@ -670,7 +670,8 @@ pub const CLOCK: Counter = Counter {
 };
 
 /// All counters. They are never cleared but by a reset of the hardware.
-pub const COUNTERS: &[Counter] = &[READ_COMMANDS, WRITE_COMMANDS, READ_BLOCKS, WRITE_BLOCKS, HOST_WRITE_ERRORS, CLOCK];
+pub const COUNTERS: &[Counter] =
+    &[READ_COMMANDS, WRITE_COMMANDS, READ_SECTORS, WRITE_SECTORS, HOST_WRITE_ERRORS, CLOCK];
 
 /// Fields of [`LATENCY_SELECT`].
 pub mod latency_select {
@@ -956,10 +957,10 @@ pub const REGS: &[Reg] = &[
     READ_COMMANDS.high,
     WRITE_COMMANDS.low,
     WRITE_COMMANDS.high,
-    READ_BLOCKS.low,
-    READ_BLOCKS.high,
-    WRITE_BLOCKS.low,
-    WRITE_BLOCKS.high,
+    READ_SECTORS.low,
+    READ_SECTORS.high,
+    WRITE_SECTORS.low,
+    WRITE_SECTORS.high,
     HOST_WRITE_ERRORS.low,
     HOST_WRITE_ERRORS.high,
     CLOCK.low,

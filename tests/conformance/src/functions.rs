@@ -1,17 +1,21 @@
 //! Several functions: NVMe Base, "NVM Subsystem Entities", and what this device promises: one function reaches only its own queues and the
 //! namespaces attached to it. They run on the back ends that have two functions.
 
-use nvme_spec::identify::{cns, management, ControllerList, IdentifyController, IDENTIFY_BYTES};
+use nvme_spec::dataset::DatasetRange;
+use nvme_spec::identify::{
+    cns, management, ControllerList, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES, NMIC_SHARED,
+};
 use nvme_spec::log::lid;
-use nvme_spec::opcode::admin;
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
 use sim_device::{Device, PAGE_BYTES};
-use sim_host::{cdw, identify_entry, Driver, DriverError, IoTransfer, Options};
+use sim_host::{cdw, identify_entry, wire_prps, Driver, DriverError, Identity, IoTransfer, Options};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::back_end::every_back_end_with_two_functions;
-use crate::expect::{admin_with_data, assert_ends, assert_works, flush, get_log_page, wire, Host};
+use crate::expect::{admin_with_data, assert_ends, assert_works, data, flush, get_log_page, wire, Host};
+use crate::seed;
 
 fn driver<'d>(device: &'d mut (dyn Device + 'd), function: u8) -> Host<'d> {
     Driver::new(device, Options { function, ..Options::default() })
@@ -145,4 +149,95 @@ fn namespace_changes_are_listed_for_the_other_function() {
         assert_eq!((read(&mut host, false)?, read(&mut host, false)?), (2, 0));
         assert_works(&mut host)
     });
+}
+
+/// "Controller Level Reset": when CSTS.RDY is 0, nothing of the old life is erased any more, not even where another function writes.
+#[test]
+fn nothing_is_erased_after_the_reset_of_a_function() {
+    every_back_end_with_two_functions(|device| {
+        make_shared_namespace_small(&mut driver(device, 0))?;
+        let mut other = driver(device, 1);
+        let shared = other.bring_up()?;
+        assert_eq!(shared.blocks, SMALL_BLOCKS);
+        let block = data(seed(), 512);
+        for (step, clocks) in [0, 3000, 12_000].into_iter().enumerate() {
+            for erasure in [deallocate_all, format_with_erasure] {
+                let mut host = driver(other.device(), 0);
+                host.bring_up()?;
+                erasure(&mut host, &shared)?;
+                host.step(clocks)?;
+                host.disable()?;
+                // What is erased from the first block on comes to the last one at the end.
+                let last = shared.blocks - 1 - step as u64;
+                other.write(&shared, last, &block)?;
+                other.run_for(QUIET_CLOCKS)?;
+                let mut back = vec![0; block.len()];
+                other.read(&shared, last, &mut back)?;
+                assert!(back == block, "what was written after a reset stays; the reset came after {clocks} clocks");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Blocks of a namespace that is soon erased: 1 MiB.
+const SMALL_BLOCKS: u64 = 2048;
+
+/// Clocks in which it is.
+const QUIET_CLOCKS: u64 = 40_000;
+
+/// Has a small namespace in the place of the shared one.
+fn make_shared_namespace_small(host: &mut Host<'_>) -> Result<(), DriverError> {
+    let entry = |opcode, nsid: u32, select| SqEntry {
+        opcode,
+        nsid: nsid.into(),
+        cdw10: cdw([select, 0, 0, 0, 0, 0]),
+        ..SqEntry::default()
+    };
+    host.start()?;
+    host.admin("deletion", entry(admin::NAMESPACE_MANAGEMENT, 2, management::DELETE))?;
+    let mut wanted = IdentifyNamespace::new_zeroed();
+    (wanted.nsze, wanted.ncap, wanted.nmic) = (SMALL_BLOCKS.into(), SMALL_BLOCKS.into(), NMIC_SHARED);
+    let created = admin_with_data(host, entry(admin::NAMESPACE_MANAGEMENT, 0, management::CREATE), wanted.as_bytes())?;
+    assert_eq!((created.status, created.result), (Status::SUCCESS, 2));
+    let mut list = ControllerList::new_zeroed();
+    list.count = 2.into();
+    list.identifiers[1] = 1.into();
+    let attached = admin_with_data(host, entry(admin::NAMESPACE_ATTACHMENT, 2, management::ATTACH), list.as_bytes())?;
+    assert_ends(&attached, &[Status::SUCCESS], "attachment");
+    host.disable()
+}
+
+/// Submits a Dataset Management that deallocates all of a namespace, in many ranges.
+fn deallocate_all(host: &mut Host<'_>, identity: &Identity) -> Result<(), DriverError> {
+    const RANGES: u64 = 256;
+    let blocks = identity.blocks / RANGES;
+    let ranges: Vec<DatasetRange> = (0..RANGES)
+        .map(|range| DatasetRange {
+            attributes: 0.into(),
+            blocks: (blocks as u32).into(),
+            lba: (range * blocks).into(),
+        })
+        .collect();
+    let page = host.host().alloc_guarded(PAGE_BYTES, PAGE_BYTES);
+    host.host().store(page, ranges.as_bytes());
+    let entry = SqEntry {
+        opcode: io::DATASET_MANAGEMENT,
+        nsid: identity.nsid.into(),
+        prp: wire_prps([page, 0]),
+        cdw10: cdw([RANGES as u32 - 1, 1 << 2, 0, 0, 0, 0]),
+        ..SqEntry::default()
+    };
+    host.submit(1, entry, &[]).map(drop)
+}
+
+/// Submits a Format NVM with User Data Erase.
+fn format_with_erasure(host: &mut Host<'_>, identity: &Identity) -> Result<(), DriverError> {
+    let entry = SqEntry {
+        opcode: admin::FORMAT_NVM,
+        nsid: identity.nsid.into(),
+        cdw10: cdw([1 << 9, 0, 0, 0, 0, 0]),
+        ..SqEntry::default()
+    };
+    host.submit(0, entry, &[]).map(drop)
 }

@@ -3,12 +3,12 @@
 use std::mem::size_of;
 
 use nvme_spec::feature::notice;
-use nvme_spec::identify::lpa;
+use nvme_spec::identify::{lpa, oacs};
 use nvme_spec::log::latency::{self, LatencyLog, QueueLatency};
 use nvme_spec::log::{effects, lid, ErrorLogEntry, FirmwareSlotLog, SmartLog, DATA_UNIT_BYTES};
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
-use sim_host::{Buffer, DriverError, IoTransfer, ListPlacement};
+use sim_host::{cdw, Buffer, DriverError, Identity, IoTransfer, ListPlacement};
 
 use crate::every_back_end;
 use crate::expect::{
@@ -101,35 +101,68 @@ fn smart_log_counts_reads_and_writes() {
         assert!((250..400).contains(&before.composite_temperature.get()), "kelvin");
         assert!(before.power_cycles.get() >= 1);
         assert_eq!(before.media_errors.get(), 0);
-        // Three data units each way, in large commands.
-        let blocks = 100u32;
-        let commands = 3 * DATA_UNIT_BYTES / (u64::from(blocks) * u64::from(identity.lba_bytes));
-        let commands = commands.min(rounds(&mut running.host, 1000, 30).into());
-        for write in [true, false] {
-            for i in 0..commands {
-                let mut buffer = Buffer::contiguous(running.host.host(), 0, (blocks * identity.lba_bytes) as usize);
-                buffer.store(running.host.host(), &vec![i as u8; buffer.bytes()]);
-                let transfer = IoTransfer { write, nsid: identity.nsid, lba: i * u64::from(blocks), blocks };
-                let cid = running.host.submit_transfer(1, transfer, &mut buffer, ListPlacement::PAGE_START)?;
-                let completion = running.host.wait(1, cid)?;
-                assert_ends(&completion, &[Status::SUCCESS], "Read or Write");
-                buffer.free(running.host.host());
-            }
+        check_data_units(&mut running.host, &identity)
+    });
+}
+
+/// "SMART / Health Information": if a logical block has another size than 512 bytes, the amount of data is converted.
+///
+/// Cases: J3.
+#[test]
+fn data_units_do_not_depend_on_the_format() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let old = running.identity;
+        if old.controller.oacs.get() & oacs::FORMAT == 0 {
+            return Ok(());
         }
-        let after = smart(&mut running.host)?;
-        let moved = commands * u64::from(blocks) * u64::from(identity.lba_bytes);
-        for (what, before, after) in [
-            ("read", before.data_units_read, after.data_units_read),
-            ("written", before.data_units_written, after.data_units_written),
-        ] {
-            let units = after.get() - before.get();
-            let expected = u128::from(moved / DATA_UNIT_BYTES);
-            assert!((expected..=expected + 1).contains(&units), "{units} units {what} instead of {expected}");
+        for number in (0..=old.namespace.nlbaf).rev() {
+            let format = SqEntry {
+                opcode: admin::FORMAT_NVM,
+                nsid: old.nsid.into(),
+                cdw10: cdw([number.into(), 0, 0, 0, 0, 0]),
+                ..SqEntry::default()
+            };
+            running.host.admin("Format NVM", format)?;
+            let identity = running.host.identity()?;
+            assert_eq!(identity.lba_bytes, 1 << old.namespace.lbaf[usize::from(number)].lbads);
+            check_data_units(&mut running.host, &identity)?;
         }
-        assert_eq!(after.host_read_commands.get() - before.host_read_commands.get(), commands.into());
-        assert_eq!(after.host_write_commands.get() - before.host_write_commands.get(), commands.into());
         Ok(())
     });
+}
+
+/// Writes and reads some data units, and looks at what the log says of them.
+fn check_data_units(host: &mut Host<'_>, identity: &Identity) -> Result<(), DriverError> {
+    let before = smart(host)?;
+    // Three data units each way, in large commands.
+    let blocks = 100u32;
+    let commands = 3 * DATA_UNIT_BYTES / (u64::from(blocks) * u64::from(identity.lba_bytes));
+    let commands = commands.min(rounds(host, 1000, 30).into());
+    for write in [true, false] {
+        for i in 0..commands {
+            let mut buffer = Buffer::contiguous(host.host(), 0, (blocks * identity.lba_bytes) as usize);
+            buffer.store(host.host(), &vec![i as u8; buffer.bytes()]);
+            let transfer = IoTransfer { write, nsid: identity.nsid, lba: i * u64::from(blocks), blocks };
+            let cid = host.submit_transfer(1, transfer, &mut buffer, ListPlacement::PAGE_START)?;
+            let completion = host.wait(1, cid)?;
+            assert_ends(&completion, &[Status::SUCCESS], "Read or Write");
+            buffer.free(host.host());
+        }
+    }
+    let after = smart(host)?;
+    let moved = commands * u64::from(blocks) * u64::from(identity.lba_bytes);
+    for (what, before, after) in [
+        ("read", before.data_units_read, after.data_units_read),
+        ("written", before.data_units_written, after.data_units_written),
+    ] {
+        let units = after.get() - before.get();
+        let expected = u128::from(moved / DATA_UNIT_BYTES);
+        assert!((expected..=expected + 1).contains(&units), "{units} units {what} instead of {expected}");
+    }
+    assert_eq!(after.host_read_commands.get() - before.host_read_commands.get(), commands.into());
+    assert_eq!(after.host_write_commands.get() - before.host_write_commands.get(), commands.into());
+    Ok(())
 }
 
 /// "Log Page Attributes", bit 0: without it the log is not kept per namespace.

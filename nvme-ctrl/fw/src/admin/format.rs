@@ -5,6 +5,7 @@ use nvme_spec::Status;
 use soc_hal::Mmio;
 
 use super::Answer;
+use crate::erasure::AtReset;
 use crate::namespaces::Namespace;
 use crate::request::Request;
 use crate::Firmware;
@@ -52,7 +53,7 @@ impl<M: Mmio> Firmware<M> {
         if !format.erases {
             return Answer::Done(0);
         }
-        self.begin_erasure(request, 0);
+        self.begin_erasure(request, 0, AtReset::Finishes);
         Answer::Held
     }
 

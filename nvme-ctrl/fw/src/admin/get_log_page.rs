@@ -33,6 +33,9 @@ const _: () =
 const LATENCY_HEAD_BYTES: u64 = size_of::<LatencyLog>() as u64;
 const LATENCY_QUEUE_BYTES: u64 = size_of::<QueueLatency>() as u64;
 
+/// Sectors of a data unit of the log page SMART / Health Information.
+const SECTORS_PER_DATA_UNIT: u64 = DATA_UNIT_BYTES / SECTOR_BYTES as u64;
+
 /// A piece of a log page: as much of it as fits the data buffer, from what the host has asked for on.
 struct LogPage {
     data: [u8; PAGE_BYTES],
@@ -161,19 +164,15 @@ impl<M: Mmio> Firmware<M> {
     }
 
     fn smart(&mut self, function: u8, wanted: &LogRequest) -> Result<LogPage, Status> {
-        let lba_bytes = u128::from(self.hardware.lba_bytes);
-        let copied = u128::from(self.copies.sectors()) * u128::from(SECTOR_BYTES);
-        let units = |blocks: u64, others: u128| {
-            let bytes = u128::from(blocks) * lba_bytes + others;
-            U128::new(bytes.div_ceil(u128::from(DATA_UNIT_BYTES)))
-        };
+        // Of 512 bytes, as the specification counts, whatever the size of a logical block.
+        let units = |sectors: u64| U128::new(u128::from(sectors).div_ceil(u128::from(SECTORS_PER_DATA_UNIT)));
         let count = |value: u64| U128::new(u128::from(value));
         let mut data = SmartLog::new_zeroed();
         data.composite_temperature = TEMPERATURE_K.into();
         data.available_spare = 100;
-        data.data_units_read = units(self.port.counter(&regs::READ_BLOCKS), 0);
+        data.data_units_read = units(self.port.counter(&regs::READ_SECTORS));
         // NVM Command Set, "SMART Data Units Read Command", "SMART Host Read Command" and "User Data Out Command": Copy is of the last two.
-        data.data_units_written = units(self.port.counter(&regs::WRITE_BLOCKS), copied);
+        data.data_units_written = units(self.port.counter(&regs::WRITE_SECTORS) + self.copies.sectors());
         data.host_read_commands = count(self.port.counter(&regs::READ_COMMANDS) + self.copies.commands());
         data.host_write_commands = count(self.write_commands());
         // Firmware starts once per power-on, and keeps nothing beyond it.

@@ -66,6 +66,11 @@ impl Bench {
     pub fn with(functions: u32, capabilities: u32) -> Self {
         let mut config = Config::with_two_functions(PRIVATE_BLOCKS, SHARED_BLOCKS, "FD0001");
         config.unallocated_units = (PRIVATE_BLOCKS + SHARED_BLOCKS) / 8;
+        Self::with_config(functions, capabilities, config)
+    }
+
+    /// As [`Self::with`], with these namespaces.
+    pub fn with_config(functions: u32, capabilities: u32, config: Config) -> Self {
         let firmware = Firmware::new(FakePort::with(functions, capabilities), config);
         let mut bench = Self { firmware, next_cid: 100 };
         for function in 0..functions as u8 {

@@ -1,5 +1,6 @@
 //! Commands that erase: Format with User Data Erase, creation of a namespace, Dataset Management. Groups K12 to K15, N1 and N5.
 
+use nvme_fw::Config;
 use nvme_spec::dataset::DatasetRange;
 use nvme_spec::firmware_port::capabilities::{NAMESPACE_BASE, NAMESPACE_FORMAT, STORAGE_ERASE};
 use nvme_spec::identify::{IdentifyController, IdentifyNamespace};
@@ -7,7 +8,7 @@ use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::bench::{command, create_cq, create_sq, identify, Bench, DATA, PRIVATE_BLOCKS, SHARED_BLOCKS};
+use crate::bench::{command, create_cq, create_sq, identify, Bench, CC_ENABLED, DATA, PRIVATE_BLOCKS, SHARED_BLOCKS};
 
 /// The slot of I/O queue 1 of function 0.
 const SLOT: u8 = 2;
@@ -15,9 +16,10 @@ const SLOT: u8 = 2;
 /// Sectors that are erased at a time.
 const STEP: u32 = 1 << 17;
 
+const CAPABILITIES: u32 = (NAMESPACE_BASE.mask() | NAMESPACE_FORMAT.mask() | STORAGE_ERASE.mask()) as u32;
+
 fn ready() -> Bench {
-    let capabilities = NAMESPACE_BASE.mask() | NAMESPACE_FORMAT.mask() | STORAGE_ERASE.mask();
-    let mut bench = Bench::with(2, capabilities as u32);
+    let mut bench = Bench::with(2, CAPABILITIES);
     bench.execute(0, create_cq(1, 16)).ok();
     bench.execute(0, create_sq(1, 16, 1)).ok();
     bench
@@ -132,21 +134,88 @@ fn deallocated_blocks_are_erased() {
     assert_eq!(erased(&mut bench), [(40, 24)], "the first failure ends it");
 }
 
-/// Other commands wait until an erasure has ended, which goes on when its function is reset.
-#[test]
-fn an_erasure_outlives_its_function() {
-    let mut bench = ready();
-    let entry = manage(&mut bench, DEALLOCATE, &[(1, 1), (2, 1), (3, 1)]);
-    let cid = bench.submit(SLOT, entry);
+/// Puts a command into the inbox and polls until the hardware is at its first step, which takes a while.
+fn begin(bench: &mut Bench, slot: u8, entry: SqEntry) -> u16 {
+    bench.port().errand_busy_reads = 10;
+    let cid = bench.submit(slot, entry);
     while bench.port().erased.is_empty() {
         bench.polls(1);
     }
-    assert_eq!(bench.port().erased, [(1, 1)]);
-    bench.reset();
-    assert!(bench.completions_of(SLOT, cid).is_empty());
+    cid
+}
+
+/// The host resets its function while the hardware erases: CSTS.RDY is 1 as long as it does. What has been erased then.
+fn reset_during_erasure(bench: &mut Bench) -> Vec<(u32, u32)> {
+    bench.port().host_writes_cc(CC_ENABLED & !1);
+    bench.polls(3);
+    assert_eq!((bench.port().is_at_errand(), bench.port().csts()), (true, 1));
+    while bench.port().csts() == 1 {
+        assert!(bench.port().event_line() || bench.firmware.is_busy(), "somebody calls firmware");
+        bench.polls(1);
+    }
+    assert!(!bench.port().is_at_errand());
+    let erased = erased(bench);
+    bench.enable(CC_ENABLED);
     bench.admin(identify(1, 0)).ok();
-    assert_eq!(erased(&mut bench), [(1, 1), (2, 1), (3, 1)]);
+    bench.run_to_rest();
+    assert_eq!(self::erased(bench), [], "nothing in the next life");
+    erased
+}
+
+/// NVMe Base, "Controller Level Reset": a Deallocate erases nothing after it, and it waits for no more than a step.
+#[test]
+fn a_reset_waits_for_a_step_and_ends_a_deallocation() {
+    let mut bench = ready();
+    let entry = manage(&mut bench, DEALLOCATE, &[(1, 1), (2, 1), (3, 1)]);
+    let cid = begin(&mut bench, SLOT, entry);
+    assert_eq!(reset_during_erasure(&mut bench), [(1, 1)]);
     assert!(bench.completions_of(SLOT, cid).is_empty());
+    bench.execute(0, create_cq(1, 16)).ok();
+    bench.execute(0, create_sq(1, 16, 1)).ok();
+    let entry = manage(&mut bench, DEALLOCATE, &[(4, 1), (5, 1)]);
+    bench.execute(SLOT, entry).ok();
+    assert_eq!(erased(&mut bench), [(4, 1), (5, 1)], "a Deallocate of the next life");
+}
+
+/// N6: what a Format erases is erased when the reset ends.
+#[test]
+fn a_reset_waits_for_a_format() {
+    let (private, shared) = (PRIVATE_BLOCKS as u32, SHARED_BLOCKS as u32);
+    let mut bench = ready();
+    let cid = begin(&mut bench, 0, command(admin::FORMAT_NVM, 0xFFFF_FFFF, &[1 << 9]));
+    assert_eq!(reset_during_erasure(&mut bench), [(0, private), (private, shared)]);
+    assert!(bench.completions_of(0, cid).is_empty());
+}
+
+/// N1: so is what a new namespace must not show.
+#[test]
+fn a_reset_waits_for_a_creation() {
+    let mut config = Config::with_two_functions(PRIVATE_BLOCKS, SHARED_BLOCKS, "FD0001");
+    config.unallocated_units = u64::from(STEP) / 4;
+    let mut bench = Bench::with_config(2, CAPABILITIES, config);
+    let mut wanted = IdentifyNamespace::new_zeroed();
+    let blocks = STEP + 8;
+    (wanted.nsze, wanted.ncap) = (u64::from(blocks).into(), u64::from(blocks).into());
+    bench.port().host_data.insert(DATA, wanted.as_bytes().to_vec());
+    let cid = begin(&mut bench, 0, command(admin::NAMESPACE_MANAGEMENT, 0, &[0]));
+    let end = (PRIVATE_BLOCKS + SHARED_BLOCKS) as u32;
+    assert_eq!(reset_during_erasure(&mut bench), [(end, STEP), (end + STEP, 8)]);
+    assert!(bench.completions_of(0, cid).is_empty());
+    assert_eq!(bench.admin(identify(0x11, 3)).data()[0], (blocks & 0xFF) as u8, "the namespace is there");
+}
+
+/// The reset of a function does not wait for what is erased for another one, which goes on.
+#[test]
+fn erasures_of_others_go_on() {
+    let mut bench = ready();
+    let entry = manage(&mut bench, DEALLOCATE, &[(1, 1), (2, 1)]);
+    let cid = begin(&mut bench, SLOT, entry);
+    bench.port().host_of_writes_cc(1, CC_ENABLED & !1);
+    bench.polls(1);
+    assert_eq!((bench.port().is_at_errand(), bench.port().csts_of(1)), (true, 0));
+    bench.run_to_rest();
+    assert_eq!(bench.completions_of(SLOT, cid)[0].status, Status::SUCCESS);
+    assert_eq!(erased(&mut bench), [(1, 1), (2, 1)]);
 }
 
 /// Long ranges are erased in steps.

@@ -70,9 +70,9 @@ fn the_controller_describes_itself() {
     assert_eq!(u64::from(controller.ver.get()), regs::VS.reset);
     assert_eq!((controller.sqes, controller.cqes), (0x66, 0x44));
     assert_eq!((controller.mdts, controller.nn.get()), (9, 1));
-    // Format and firmware, but no management of namespaces: this hardware has one. Compare, Write Zeroes and Verify, Select and Save of
-    // features, and the Timestamp.
-    let optional = 1 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7;
+    // Format and firmware, but no management of namespaces: this hardware has one. Compare, Write Uncorrectable, Write Zeroes and Verify, Select and
+    // Save of features, and the Timestamp.
+    let optional = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7;
     assert_eq!((controller.oacs.get(), controller.oncs.get(), controller.fuses.get()), (6, optional, 1));
     // SGLs of dwords, which may be longer than the data.
     assert_eq!((controller.sgls.get(), controller.vwc & 1), (2 | 1 << 18, 0));

@@ -59,8 +59,8 @@ fn smart_counts_what_the_hardware_counts() {
     let port = bench.port();
     port.set_counter(&port::READ_COMMANDS, 0x1_0000_0002);
     port.set_counter(&port::WRITE_COMMANDS, 3);
-    port.set_counter(&port::READ_BLOCKS, 1001);
-    port.set_counter(&port::WRITE_BLOCKS, 0x10_0000_0000_0000);
+    port.set_counter(&port::READ_SECTORS, 1001);
+    port.set_counter(&port::WRITE_SECTORS, 0x10_0000_0000_0000);
     bench.refused(identify(0x77, 0), Status::INVALID_FIELD);
     let smart = SmartLog::read_from_bytes(&bench.admin(get_log_page(2, 512)).data()).unwrap();
     assert_eq!(smart.host_read_commands.get(), 0x1_0000_0002);

@@ -233,8 +233,8 @@ fn structures_of_command_sets_are_those_of_the_nvm_command_set() {
     assert_eq!(list(&mut bench, 1, 7, 0), [2]);
     assert!(bench.admin(identify(5, 1)).data().iter().all(|byte| *byte == 0));
     let limits = bench.admin(identify(6, 0)).data();
-    assert_eq!(limits[..2], [9, 9], "VSL and WZSL are as MDTS");
-    assert!(limits[2..].iter().all(|byte| *byte == 0));
+    assert_eq!(limits[..3], [9, 9, 9], "VSL, WZSL and WUSL are as MDTS");
+    assert!(limits[3..].iter().all(|byte| *byte == 0));
     assert_eq!(bench.admin(identify(8, 1)).data()[14], 1, "ready");
     assert_eq!(bench.admin(identify(0x1C, 0)).data()[..9], [1, 0, 0, 0, 0, 0, 0, 0, 0]);
     for cns in [5, 6, 7] {

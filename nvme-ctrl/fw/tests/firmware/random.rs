@@ -155,8 +155,8 @@ impl Host {
     fn reset(&mut self, bench: &mut Bench, function: u8) -> Result<(), TestCaseError> {
         self.reap(bench)?;
         bench.port().host_of_writes_cc(function, 0);
-        // A step of a copy may have to end.
-        bench.polls(6);
+        // A step of a copy or a whole format may have to end.
+        bench.polls(40);
         self.outstanding.retain(|_, outstanding| outstanding.function != function);
         self.reap(bench)?;
         bench.enable_function(function);
@@ -191,7 +191,8 @@ fn run(steps: &[Step], functions: u8) -> Result<(), TestCaseError> {
         match step {
             Step::Submit { sqid, entry } => {
                 let mut entry = SqEntry::read_from_bytes(entry).unwrap();
-                if host.may_submit(&mut bench, *sqid) {
+                // The hardware hands the Compare of a Compare and Write on with its Write only.
+                if !entry.is_fused_compare() && host.may_submit(&mut bench, *sqid) {
                     let cid = bench.submit(*sqid, entry);
                     entry.cid = cid.into();
                     host.add(&mut bench, *sqid, entry);

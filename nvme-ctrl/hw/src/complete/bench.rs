@@ -30,7 +30,8 @@ fn commands_are_completed_and_transfers_reported() {
             let status = if target == Target::Buffer || errand { rng.below(3) } else { 0 };
             let item = bench.random_fields("outcome", rng).set("sqid", cid % 9).set("cid", cid).set("opcode", opcode);
             let item = item.set("target", target.code()).set("errand", u64::from(errand));
-            let item = item.set("blocks", blocks).set("status", status);
+            let large_blocks = rng.below(2) == 1;
+            let item = item.set("blocks", blocks).set("large_blocks", u64::from(large_blocks)).set("status", status);
             bench.send("outcome", [item.words()]);
             match target {
                 Target::Storage if errand => errands.push(status),
@@ -40,7 +41,7 @@ fn commands_are_completed_and_transfers_reported() {
                     let kinds: [&[u8]; 3] = [&[io::READ, io::COMPARE], &[io::VERIFY], &[io::WRITE]];
                     if let Some(kind) = kinds.iter().position(|kind| kind.contains(&opcode)) {
                         counts[kind] += 1;
-                        counts[3 + kind] += blocks;
+                        counts[3 + kind] += if large_blocks { 8 * blocks } else { blocks };
                     }
                 }
                 Target::Buffer | Target::Bounce => transfers.push(status),
@@ -53,7 +54,7 @@ fn commands_are_completed_and_transfers_reported() {
             bench.clock();
             for (kind, port) in ["read_done", "verify_done", "write_done"].into_iter().enumerate() {
                 seen_counts[kind] += bench.peek(port);
-                seen_counts[3 + kind] += bench.peek(port) * bench.peek("blocks_done");
+                seen_counts[3 + kind] += bench.peek(port) * bench.peek("sectors_done");
             }
             if bench.peek("transfer_done") == 1 {
                 seen_transfers.push(bench.peek("transfer_status"));
@@ -72,6 +73,6 @@ fn commands_are_completed_and_transfers_reported() {
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     // These belong to pulses.
-    forgets_at_reset(&Complete, &[], &["transfer_status", "blocks_done"]);
+    forgets_at_reset(&Complete, &[], &["transfer_status", "sectors_done"]);
     is_quiet_after_reset(&Complete, &["transfer_done", "errand_done", "read_done", "verify_done", "write_done"]);
 }

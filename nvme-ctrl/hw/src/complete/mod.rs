@@ -8,11 +8,12 @@
 //! outcome -->|            |---> completion  Completion (to queues)
 //!            |            |---> transfer_done, transfer_status   (to the mailbox; the status to `errand` too)
 //!            |            |---> errand_done                      (to `errand`)
-//!            |            |---> read_done, verify_done, write_done, blocks_done (to the mailbox)
+//!            |            |---> read_done, verify_done, write_done, sectors_done (to the mailbox)
 //!            +------------+
 //! ```
 //! ## Theory of operation
-//! 1. A command of the fast path that ended without error is completed with status 0; reads and compares, verifies and writes are counted.
+//! 1. A command of the fast path that ended without error is completed with status 0; reads and compares, verifies and writes are counted, their data in
+//!    sectors of 512 bytes.
 //! 2. The outcome of a transfer that firmware asked for is the mailbox's, and that of a piece of an errand is `errand`'s, whatever its status.
 //! 3. Commands that failed do not come here: they wait for firmware in a stream of their own, and hold up nothing else.
 //!
@@ -25,12 +26,19 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::decode::{LARGE_LBA_SHIFT, SMALL_LBA_SHIFT};
 use crate::types::{Completion, Outcome, Target};
 use nvme_spec::opcode::io;
-use rtl_hdl::{lit, when, Block, Module, Naming, Shape, Value};
+use rtl_hdl::{cat, lit, when, Block, Module, Naming, Shape, Value};
 
 #[cfg(test)]
 mod bench;
+
+/// Log2 of the sectors of a large logical block.
+const LARGE_SHIFT: u32 = LARGE_LBA_SHIFT - SMALL_LBA_SHIFT;
+
+/// Width of the number of sectors of a command.
+pub(crate) const SECTOR_COUNT_BITS: u32 = 17 + LARGE_SHIFT;
 
 /// See the [page](self) of this block.
 pub struct Complete;
@@ -59,7 +67,7 @@ impl Block for Complete {
         let verify_done = m.reg("verify_done_pulse", clock, false);
         let write_done = m.reg("write_done_pulse", clock, false);
         let status = m.reg_without_reset("status", clock, 15);
-        let blocks = m.reg_without_reset("blocks", clock, 17);
+        let sectors = m.reg_without_reset("sectors", clock, SECTOR_COUNT_BITS);
 
         // 3. Conditions
         let item = outcome.payload();
@@ -76,7 +84,9 @@ impl Block for Complete {
         verify_done.set(is_command & item.opcode.eq(io::VERIFY));
         write_done.set(is_command & item.opcode.eq(io::WRITE));
         status.set(item.status);
-        blocks.set(item.blocks);
+        sectors.set(
+            item.large_blocks.mux(cat(&[item.blocks, lit(0u8, LARGE_SHIFT)]), item.blocks.zext(SECTOR_COUNT_BITS)),
+        );
 
         // 5. Outputs
         completion.valid.set(is_offered);
@@ -93,6 +103,6 @@ impl Block for Complete {
         m.output("read_done", read_done);
         m.output("verify_done", verify_done);
         m.output("write_done", write_done);
-        m.output("blocks_done", blocks);
+        m.output("sectors_done", sectors);
     }
 }

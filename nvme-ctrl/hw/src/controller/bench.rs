@@ -111,7 +111,7 @@ fn io_commands_move_data_without_firmware() {
         assert!(got[..0x104].iter().chain(&got[0x1104..]).all(|byte| *byte == 0xEE));
         assert_eq!(s.firmware_read(&port::EVENTS), 0, "firmware was never needed");
         assert_eq!(s.firmware_read(&port::READ_COMMANDS.low), 2);
-        assert_eq!(s.firmware_read(&port::WRITE_BLOCKS.low), 5 * blocks_4k);
+        assert_eq!(s.firmware_read(&port::WRITE_SECTORS.low), 5 * 8);
         s.disable();
     });
 }

@@ -175,7 +175,7 @@ impl Block for Controller {
         m.connect(&io_engine, "outcome", &complete, "outcome");
         m.connect(&complete, "completion", &queues, "completion");
         wires(&complete, &mailbox, &["transfer_done", "transfer_status"]);
-        wires(&complete, &mailbox, &["read_done", "verify_done", "write_done", "blocks_done"]);
+        wires(&complete, &mailbox, &["read_done", "verify_done", "write_done", "sectors_done"]);
 
         // 14. Latencies.
         let taken = |from: &InstanceHandle, to: &InstanceHandle, stream: &str| {

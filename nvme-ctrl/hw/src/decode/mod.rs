@@ -75,8 +75,8 @@ hw_bundle! {
 }
 
 /// Log2 of the bytes of the two sizes of logical blocks.
-const SMALL_LBA_SHIFT: u32 = SECTOR_BYTES.trailing_zeros();
-const LARGE_LBA_SHIFT: u32 = PAGE_BYTES.trailing_zeros();
+pub(crate) const SMALL_LBA_SHIFT: u32 = SECTOR_BYTES.trailing_zeros();
+pub(crate) const LARGE_LBA_SHIFT: u32 = PAGE_BYTES.trailing_zeros();
 
 /// See the [page](self) of this block.
 pub struct Decode {

@@ -299,13 +299,13 @@ fn counters_count() {
         let mut counts = [0u64; 5];
         // The last counter is that of clocks.
         for _ in 0..100 {
-            let (pulses, blocks) = (rng.below(16), rng.range(1..65_537));
+            let (pulses, sectors) = (rng.below(16), rng.range(1..8 * 65_536 + 1));
             let [reads, verifies, writes, errors] = [0, 1, 2, 3].map(|bit| pulses >> bit & 1);
-            let names = ["read_done", "verify_done", "write_done", "write_error", "blocks_done"];
-            let ports: Vec<_> = names.into_iter().zip([reads, verifies, writes, errors, blocks]).collect();
+            let names = ["read_done", "verify_done", "write_done", "write_error", "sectors_done"];
+            let ports: Vec<_> = names.into_iter().zip([reads, verifies, writes, errors, sectors]).collect();
             pulse(bench, &ports);
-            let blocks_read = (reads | verifies) * blocks;
-            for (count, step) in counts.iter_mut().zip([reads, writes, blocks_read, writes * blocks, errors]) {
+            let sectors_read = (reads | verifies) * sectors;
+            for (count, step) in counts.iter_mut().zip([reads, writes, sectors_read, writes * sectors, errors]) {
                 *count += step;
             }
         }
@@ -321,15 +321,15 @@ fn counters_count() {
 fn a_counter_is_read_in_two_halves() {
     without_stalls(&Mailbox::new(CONFIGS[0]), |bench| {
         bench.poke("read_done", 1);
-        bench.poke("blocks_done", 1 << 16);
+        bench.poke("sectors_done", 1 << 16);
         let start = bench.clocks();
         bench.run((1 << 16) - 200);
         let mut last = 0;
         while last >> 32 == 0 {
             let before = (bench.clocks() - start) << 16;
-            let low = read(bench, port::READ_BLOCKS.low.offset);
+            let low = read(bench, port::READ_SECTORS.low.offset);
             bench.run(50);
-            last = low | read(bench, port::READ_BLOCKS.high.offset) << 32;
+            last = low | read(bench, port::READ_SECTORS.high.offset) << 32;
             let after = (bench.clocks() - start) << 16;
             assert!((before..after).contains(&last), "{last:#x} is not between {before:#x} and {after:#x}");
         }

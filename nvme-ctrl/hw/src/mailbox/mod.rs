@@ -41,6 +41,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::complete::SECTOR_COUNT_BITS;
 use crate::decode::NamespaceRow;
 use crate::held::{bit_at, get, placed, port_name, register_of};
 use crate::lifecycle::STATUS_BITS;
@@ -242,7 +243,7 @@ impl Block for Mailbox {
         let transfer_done = input("transfer_done");
         let transfer_status = m.input("transfer_status", 15);
         let [read_done, verify_done, write_done] = ["read_done", "verify_done", "write_done"].map(input);
-        let blocks_done = m.input("blocks_done", 17);
+        let sectors_done = m.input("sectors_done", SECTOR_COUNT_BITS);
         let write_error = input("write_error");
         let buffer_read_data = m.input("buffer_read_data", 32);
         let [clearing, window_ready] = ["clearing", "window_ready"].map(input);
@@ -553,12 +554,12 @@ impl Block for Mailbox {
         event.set(cat(&events.map(|(_, bit)| bit)).any());
 
         // 4. Next state: counters.
-        let one = lit(1u8, 17);
+        let one = lit(1u8, SECTOR_COUNT_BITS);
         let counts = [
             (port::READ_COMMANDS, read_done, one),
             (port::WRITE_COMMANDS, write_done, one),
-            (port::READ_BLOCKS, read_done | verify_done, blocks_done),
-            (port::WRITE_BLOCKS, write_done, blocks_done),
+            (port::READ_SECTORS, read_done | verify_done, sectors_done),
+            (port::WRITE_SECTORS, write_done, sectors_done),
             (port::HOST_WRITE_ERRORS, write_error, one),
             (port::CLOCK, lit(1u8, 1), one),
         ];

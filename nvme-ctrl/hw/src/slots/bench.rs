@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// What a job repeats of its command, and an outcome.
 const JOB: [&str; 9] = ["function", "target", "nsid", "sector", "large_blocks", "bytes", "fua", "prp1", "prp2"];
-const OUTCOME: [&str; 9] = ["sqid", "function", "cid", "opcode", "nsid", "target", "errand", "lba", "blocks"];
+const OUTCOME: [&str; 10] =
+    ["sqid", "function", "cid", "opcode", "nsid", "target", "errand", "lba", "blocks", "large_blocks"];
 
 /// What commands do; the other operations are those of units.
 const COMMANDS: &[Operation] = &[

@@ -131,6 +131,7 @@ hw_bundle! {
         errand: Bits<1>,
         lba: Bits<64>,
         blocks: Bits<17>,
+        large_blocks: Bits<1>,
     }
 }
 
@@ -282,6 +283,7 @@ impl Block for Slots {
             errand: new.errand,
             lba: new.lba,
             blocks: new.blocks,
+            large_blocks: new.large_blocks,
         };
         kinds.write(clock, accepted, free_slot, new_kind.pack());
         identities.write(clock, accepted, free_slot, new_identity.pack());
@@ -366,6 +368,7 @@ impl Block for Slots {
             errand: identity.errand,
             lba: identity.lba,
             blocks: identity.blocks,
+            large_blocks: identity.large_blocks,
             status: sent_status,
         };
         when(send_good, || outcome.offer(result));
