@@ -109,6 +109,7 @@ impl<M: Mmio> Firmware<M> {
         self.drop_alarm();
         // What the host has asked for is at the latest in force after a controller reset. NVMe Base, "Firmware Commit command".
         self.slots.activate_pending();
+        self.slots.drop_download_of(function);
         self.port.write_of(&regs::CONTROL, function, control::ACK_DISABLE.set32(0, 1));
     }
 

@@ -1,22 +1,48 @@
 //! Firmware images and their slots. NVMe Base, "Firmware Update Process"; the format of an image is in `nvme_spec::image`.
 //!
-//! Images come in order and are checked as they come; what is kept of an image is what its header says. Where the bytes are kept, and how the
+//! Images come in parts, in any order, and are checked as they come; what is kept of an image is what its header says, and where its parts were. Where the bytes are kept, and how the
 //! processors start them, is a matter of the system around the controller.
 
 use nvme_spec::identify::FIRMWARE_REVISION;
-use nvme_spec::image::{Crc32, ImageHeader, HEADER_BYTES, IMAGE_BYTES_MAX, MAGIC};
-use nvme_spec::limits::FIRMWARE_SLOTS;
+use nvme_spec::image::{crc32, ImageHeader, PiecewiseCrc32, HEADER_BYTES, IMAGE_BYTES_MAX, MAGIC};
+use nvme_spec::limits::{FIRMWARE_SLOTS, IMAGE_RANGES};
 use nvme_spec::{firmware_port, Status};
 use zerocopy::FromBytes;
 
+use crate::list::List;
+
 const SLOTS: usize = FIRMWARE_SLOTS as usize;
+
+/// Bytes of an image: the first one, and the one behind the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    start: u32,
+    end: u32,
+}
 
 /// An image on its way.
 struct Download {
     header: [u8; HEADER_BYTES as usize],
-    received: u32,
+    /// What has come: parts that neither overlap nor meet.
+    received: List<Part, { IMAGE_RANGES as usize }>,
     /// Of what is behind the header.
-    crc: Crc32,
+    crc: PiecewiseCrc32,
+    /// The function that has begun it.
+    function: u8,
+    /// It was bad: the next part begins another one.
+    is_bad: bool,
+}
+
+impl Download {
+    const fn new() -> Self {
+        Self {
+            header: [0; HEADER_BYTES as usize],
+            received: List::new(),
+            crc: PiecewiseCrc32::new(),
+            function: 0,
+            is_bad: false,
+        }
+    }
 }
 
 /// What the slots hold.
@@ -36,8 +62,7 @@ impl FirmwareSlots {
     pub(crate) const fn new() -> Self {
         let mut revisions = [None; SLOTS];
         revisions[0] = Some(FIRMWARE_REVISION);
-        let download = Download { header: [0; HEADER_BYTES as usize], received: 0, crc: Crc32::new() };
-        Self { revisions, active: 0, pending: None, running: FIRMWARE_REVISION, download }
+        Self { revisions, active: 0, pending: None, running: FIRMWARE_REVISION, download: Download::new() }
     }
 
     /// Identify Controller, FR.
@@ -56,51 +81,71 @@ impl FirmwareSlots {
         number(self.active) | self.pending.map_or(0, number) << 4
     }
 
-    /// Takes a part of an image. It begins anew with offset 0, and is otherwise the part behind the last one.
+    /// Whether a part of an image may come. NVMe Base, "Firmware Image Download command": parts come in any order, and do not overlap.
     pub(crate) fn check_part(&mut self, offset: u32, bytes: u32) -> Result<(), Status> {
-        if offset == 0 {
+        if self.download.is_bad {
             self.drop_download();
         }
-        if offset != self.download.received {
+        let end = offset.checked_add(bytes).filter(|end| *end <= IMAGE_BYTES_MAX).ok_or(Status::INVALID_FIELD)?;
+        let received = &self.download.received;
+        if received.iter().any(|part| part.start < end && offset < part.end) {
             return Err(Status::OVERLAPPING_RANGE);
         }
-        match offset.checked_add(bytes) {
-            Some(end) if end <= IMAGE_BYTES_MAX => Ok(()),
-            _ => Err(Status::INVALID_FIELD),
+        let meets_another = received.iter().any(|part| part.end == offset || part.start == end);
+        if received.room() == 0 && !meets_another {
+            return Err(Status::INTERNAL_ERROR);
         }
+        Ok(())
     }
 
-    /// The words of the part.
-    pub(crate) fn add(&mut self, words: impl Iterator<Item = u32>) {
+    /// The words of a part that may come.
+    pub(crate) fn add(&mut self, function: u8, offset: u32, words: impl Iterator<Item = u32>) {
         let download = &mut self.download;
-        for byte in words.flat_map(u32::to_le_bytes) {
-            match download.header.get_mut(download.received as usize) {
-                Some(place) => *place = byte,
-                None => download.crc.add(byte),
-            }
-            download.received += 1;
+        if download.received.is_empty() {
+            download.function = function;
         }
+        let mut end = offset;
+        let mut bytes = words.flat_map(u32::to_le_bytes).inspect(|_| end += 1);
+        for place in download.header.iter_mut().skip(offset as usize) {
+            let Some(byte) = bytes.next() else {
+                break;
+            };
+            *place = byte;
+        }
+        download.crc.add(offset.saturating_sub(HEADER_BYTES), bytes);
+        let mut part = Part { start: offset, end };
+        while let Some(index) = download.received.position(|other| other.end == part.start || other.start == part.end) {
+            let other = download.received.remove(index);
+            part = Part { start: part.start.min(other.start), end: part.end.max(other.end) };
+        }
+        download.received.push(part);
     }
 
     /// Whether something was downloaded since the last image was stored.
     pub(crate) const fn has_download(&self) -> bool {
-        self.download.received > 0
+        !self.download.received.is_empty()
     }
 
     fn drop_download(&mut self) {
-        self.download.received = 0;
-        self.download.crc = Crc32::new();
+        self.download = Download::new();
+    }
+
+    /// A reset of the function: what it has downloaded is discarded. NVMe Base, "Firmware Update Process".
+    pub(crate) fn drop_download_of(&mut self, function: u8) {
+        if self.download.function == function {
+            self.drop_download();
+        }
     }
 
     /// The revision of the image that was downloaded, if it is an image for this hardware and complete.
     fn downloaded(&self) -> Option<[u8; 8]> {
         let header = ImageHeader::read_from_bytes(&self.download.header).ok()?;
-        let mut crc = Crc32::new();
-        header.checked_bytes().into_iter().for_each(|byte| crc.add(byte));
+        let payload_bytes = header.payload_bytes.get();
+        let end = HEADER_BYTES.checked_add(payload_bytes)?;
         let is_whole = header.magic == MAGIC
-            && header.header_crc.get() == crc.value()
-            && self.download.received == HEADER_BYTES + header.payload_bytes.get()
-            && header.payload_crc.get() == self.download.crc.value()
+            && header.header_crc.get() == crc32(&header.checked_bytes())
+            && self.download.received.iter().eq([&Part { start: 0, end }])
+            && header.payload_crc.get() == self.download.crc.value(payload_bytes)
             && header.interface_version.get() == firmware_port::INTERFACE_VERSION;
         is_whole.then_some(header.revision)
     }
@@ -116,7 +161,9 @@ impl FirmwareSlots {
         if index >= SLOTS {
             return Err(Status::INVALID_FIRMWARE_SLOT);
         }
-        let revision = self.downloaded().ok_or(Status::INVALID_FIRMWARE_IMAGE)?;
+        let revision = self.downloaded();
+        self.download.is_bad = revision.is_none();
+        let revision = revision.ok_or(Status::INVALID_FIRMWARE_IMAGE)?;
         self.revisions[index] = Some(revision);
         self.drop_download();
         Ok(index)

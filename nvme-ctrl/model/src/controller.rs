@@ -328,7 +328,7 @@ impl Controller {
         self.running.clear();
         self.finished.clear();
         self.admin.reset();
-        self.subsystem.activate_pending_image();
+        self.subsystem.end_download_and_activate(self.function);
         self.msix.withdraw_all();
         self.arbiter = Arbiter::default();
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nvme_spec::identify::FIRMWARE_REVISION;
 use nvme_spec::image::{crc32, ImageHeader, HEADER_BYTES, IMAGE_BYTES_MAX, MAGIC};
-use nvme_spec::limits::{FIRMWARE_SLOTS, NAMESPACES_MAX, NSID_BROADCAST, STORAGE_UNIT_BYTES};
+use nvme_spec::limits::{FIRMWARE_SLOTS, IMAGE_RANGES, NAMESPACES_MAX, NSID_BROADCAST, STORAGE_UNIT_BYTES};
 use nvme_spec::sanitize::{status, SanitizeLog, GLOBAL_DATA_ERASED, NO_ESTIMATE, PROGRESS_NONE};
 use nvme_spec::{firmware_port, NamespaceInfo, Status};
 use zerocopy::{FromBytes, FromZeros};
@@ -84,7 +84,12 @@ pub(crate) struct Subsystem {
     controllers: u8,
     /// What each controller has not looked at yet.
     notices: Vec<(u8, Notice)>,
-    download: Vec<u8>,
+    /// The parts of the image on its way, by their offsets.
+    download: BTreeMap<u64, Vec<u8>>,
+    /// The controller that has begun it.
+    downloads_for: u8,
+    /// It was bad: the next part begins another one.
+    is_download_bad: bool,
     /// The revisions in the firmware slots.
     pub(crate) slots: [Option<[u8; 8]>; FIRMWARE_SLOTS as usize],
     pub(crate) active_slot: usize,
@@ -290,30 +295,60 @@ impl Subsystem {
         self.running
     }
 
-    /// Whether a part of an image is the next one; a part at offset 0 begins anew.
-    pub(crate) fn check_part(&self, offset: u64, bytes: u64) -> Result<(), Status> {
-        if offset != 0 && offset != self.download.len() as u64 {
+    /// Whether a part of an image may come: in any order, but nothing twice.
+    pub(crate) fn check_part(&mut self, offset: u64, bytes: u64) -> Result<(), Status> {
+        if self.is_download_bad {
+            self.discard_download();
+        }
+        let end = offset + bytes;
+        if end > u64::from(IMAGE_BYTES_MAX) {
+            return Err(Status::INVALID_FIELD);
+        }
+        if self.download.iter().any(|(start, data)| *start < end && offset < start + data.len() as u64) {
             return Err(Status::OVERLAPPING_RANGE);
         }
-        if offset + bytes > u64::from(IMAGE_BYTES_MAX) {
-            return Err(Status::INVALID_FIELD);
+        // Adjacent parts count as one.
+        let meets = |start: u64, end: u64| {
+            let mut parts = self.download.iter();
+            parts.any(|(other, data)| *other == end || other + data.len() as u64 == start)
+        };
+        let firsts = self
+            .download
+            .iter()
+            .filter(|(start, _)| !self.download.iter().any(|(other, data)| other + data.len() as u64 == **start));
+        if firsts.count() == IMAGE_RANGES as usize && !meets(offset, end) {
+            return Err(Status::INTERNAL_ERROR);
         }
         Ok(())
     }
 
     /// Whether there is a newly downloaded image, good or bad.
-    pub(crate) const fn has_download(&self) -> bool {
+    pub(crate) fn has_download(&self) -> bool {
         !self.download.is_empty()
     }
 
-    pub(crate) fn add_part(&mut self, offset: u64, data: &[u8]) {
-        self.download.truncate(offset as usize);
-        self.download.extend_from_slice(data);
+    pub(crate) fn add_part(&mut self, controller: u8, offset: u64, data: &[u8]) {
+        if self.download.is_empty() {
+            self.downloads_for = controller;
+        }
+        self.download.insert(offset, data.to_vec());
+    }
+
+    fn discard_download(&mut self) {
+        self.download.clear();
+        self.is_download_bad = false;
     }
 
     /// The revision of the downloaded image, if nothing is wrong with it.
     fn downloaded(&self) -> Option<[u8; 8]> {
-        let (header, payload) = self.download.split_at_checked(HEADER_BYTES as usize)?;
+        let mut image = Vec::new();
+        for (offset, data) in &self.download {
+            if *offset != image.len() as u64 {
+                return None;
+            }
+            image.extend_from_slice(data);
+        }
+        let (header, payload) = image.split_at_checked(HEADER_BYTES as usize)?;
         let (header, header_bytes) = (ImageHeader::read_from_bytes(header).ok()?, header);
         let is_good = header.magic == MAGIC
             && header.header_crc.get() == crc32(&header_bytes[..header_bytes.len() - 4])
@@ -332,9 +367,18 @@ impl Subsystem {
             _ => Some(slot - 1).filter(|index| *index < self.slots.len()),
         };
         let index = chosen.ok_or(Status::INVALID_FIRMWARE_SLOT)?;
-        self.slots[index] = Some(self.downloaded().ok_or(Status::INVALID_FIRMWARE_IMAGE)?);
-        self.download.clear();
-        Ok(index)
+        match self.downloaded() {
+            Some(revision) => {
+                self.slots[index] = Some(revision);
+                self.discard_download();
+                Ok(index)
+            }
+            None => {
+                // It stays until another one begins: an older image is not activated in its place.
+                self.is_download_bad = true;
+                Err(Status::INVALID_FIRMWARE_IMAGE)
+            }
+        }
     }
 
     /// A slot with an image in it.
@@ -358,8 +402,11 @@ impl Subsystem {
         self.notices.extend(controllers.map(|controller| (controller, Notice::Activation)));
     }
 
-    /// A controller reset.
-    pub(crate) fn activate_pending_image(&mut self) {
+    /// A reset of a controller.
+    pub(crate) fn end_download_and_activate(&mut self, controller: u8) {
+        if self.downloads_for == controller {
+            self.discard_download();
+        }
         if let Some(index) = self.next_slot {
             self.activate_image(index);
         }

@@ -68,8 +68,6 @@ impl ImageHeader {
 pub struct Crc32(u32);
 
 impl Crc32 {
-    const REFLECTED_POLYNOMIAL: u32 = 0xEDB8_8320;
-
     /// Of nothing.
     #[allow(clippy::new_without_default, reason = "a checksum has no default")]
     pub const fn new() -> Self {
@@ -78,18 +76,102 @@ impl Crc32 {
 
     /// Goes on by a byte.
     pub const fn add(&mut self, byte: u8) {
-        self.0 ^= byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            let subtract = Self::REFLECTED_POLYNOMIAL * (self.0 & 1);
-            self.0 = self.0 >> 1 ^ subtract;
-            bit += 1;
-        }
+        self.0 = times_x(self.0 ^ byte as u32, 8);
     }
 
     /// Of the bytes so far.
     pub const fn value(self) -> u32 {
         !self.0
+    }
+}
+
+/// The polynomial of [`Crc32`]; of a polynomial that is reflected the highest bit is the coefficient of 1.
+const REFLECTED_POLYNOMIAL: u32 = 0xEDB8_8320;
+
+/// 1.
+const ONE: u32 = 1 << 31;
+
+/// x to the power of 8: a factor for each byte that follows.
+const BYTE: u32 = times_x(ONE, 8);
+
+/// Its inverse. The polynomial has a coefficient of 1, and every power of x an inverse.
+const BYTE_INVERSE: u32 = {
+    let mut value = ONE;
+    let mut step = 0;
+    while step < 8 {
+        let low_bit = value >> 31;
+        let added = REFLECTED_POLYNOMIAL * low_bit;
+        value = (value ^ added) << 1 | low_bit;
+        step += 1;
+    }
+    value
+};
+
+const _: () = assert!(times(BYTE, BYTE_INVERSE) == ONE);
+
+/// Times a power of x, modulo the polynomial.
+const fn times_x(mut value: u32, power: u32) -> u32 {
+    let mut step = 0;
+    while step < power {
+        let subtracted = REFLECTED_POLYNOMIAL * (value & 1);
+        value = value >> 1 ^ subtracted;
+        step += 1;
+    }
+    value
+}
+
+/// The product of two polynomials, modulo that of the CRC.
+const fn times(a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    let mut bit = 32;
+    while bit > 0 {
+        bit -= 1;
+        product ^= b * (a >> bit & 1);
+        b = times_x(b, 1);
+    }
+    product
+}
+
+fn power(mut base: u32, mut exponent: u32) -> u32 {
+    let mut result = ONE;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = times(result, base);
+        }
+        base = times(base, base);
+        exponent >>= 1;
+    }
+    result
+}
+
+/// [`Crc32`] of bytes that come in pieces in any order, none of which is kept.
+///
+/// A CRC is the sum of what its pieces contribute, each times x^8 for every byte behind it. How many there are is not known before the end, so the
+/// sum here lacks the factor x^8 for every byte of the whole: a piece is divided by x^8 for every byte before its end, and [`Self::value`] makes up for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PiecewiseCrc32(u32);
+
+impl PiecewiseCrc32 {
+    /// Of nothing.
+    #[allow(clippy::new_without_default, reason = "a checksum has no default")]
+    pub const fn new() -> Self {
+        Self(Crc32::new().0)
+    }
+
+    /// Adds the bytes from `start` on; each byte of the whole is added once.
+    pub fn add(&mut self, start: u32, bytes: impl Iterator<Item = u8>) {
+        let mut piece = Crc32(0);
+        let mut end = start;
+        for byte in bytes {
+            piece.add(byte);
+            end += 1;
+        }
+        self.0 ^= times(piece.0, power(BYTE_INVERSE, end));
+    }
+
+    /// Of so many bytes, all of which have been added.
+    pub fn value(self, bytes: u32) -> u32 {
+        Crc32(times(self.0, power(BYTE, bytes))).value()
     }
 }
 
@@ -109,6 +191,27 @@ mod tests {
     fn the_crc_is_the_usual_one() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
+    }
+
+    #[test]
+    fn the_order_of_pieces_does_not_matter() {
+        let bytes: [u8; 1000] = core::array::from_fn(|at| (at * at / 3) as u8);
+        let expected = crc32(&bytes);
+        let orders: [[(usize, usize); 4]; 3] = [
+            [(0, 1), (1, 400), (400, 999), (999, 1000)],
+            [(999, 1000), (400, 999), (1, 400), (0, 1)],
+            [(400, 999), (0, 1), (999, 1000), (1, 400)],
+        ];
+        for order in orders {
+            let mut crc = PiecewiseCrc32::new();
+            for (start, end) in order {
+                crc.add(start as u32, bytes[start..end].iter().copied());
+            }
+            assert_eq!(crc.value(1000), expected, "{order:?}");
+            crc.add(3, [1].into_iter());
+            assert_ne!(crc.value(1000), expected);
+        }
+        assert_eq!(PiecewiseCrc32::new().value(0), crc32(b""));
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub const FRAMES_KEPT: u32 = 8;
 /// Firmware slots; the first is read only. NVMe Base, "Firmware Slot Information".
 pub const FIRMWARE_SLOTS: u32 = 3;
 
+/// Parts of a firmware image on its way that are not adjacent to one another; more are refused.
+pub const IMAGE_RANGES: u32 = 256;
+
 /// Identify Controller, KAS: granularity of the Keep Alive Timer in units of 100 milliseconds.
 pub const KEEP_ALIVE_GRANULARITY_100_MS: u16 = 1;
 

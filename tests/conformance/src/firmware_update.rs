@@ -5,11 +5,12 @@ use nvme_spec::image::ImageHeader;
 use nvme_spec::log::{lid, FirmwareSlotLog};
 use nvme_spec::opcode::admin;
 use nvme_spec::{SqEntry, Status};
+use sim_device::Random;
 use sim_host::{cdw, DriverError};
 use zerocopy::IntoBytes;
 
-use crate::every_back_end;
 use crate::expect::{admin_with_data, assert_admin, assert_ends, get_log_page, start, wire, Host};
+use crate::{every_back_end, seed};
 
 fn part(host: &mut Host<'_>, offset: usize, data: &[u8]) -> Result<Status, DriverError> {
     let entry = SqEntry {
@@ -78,6 +79,8 @@ fn committed_image_is_activated_as_the_action_says() {
 }
 
 /// "Firmware Commit command": bad images, slots and actions change nothing.
+///
+/// Cases: N12.
 #[test]
 fn bad_images_and_slots_are_refused() {
     every_back_end(|device| {
@@ -102,7 +105,7 @@ fn bad_images_and_slots_are_refused() {
         }
         assert_eq!(part(&mut host, 0, &good[..128])?, Status::SUCCESS);
         assert_eq!(part(&mut host, 64, &good[64..128])?, Status::OVERLAPPING_RANGE);
-        download(&mut host, &good)?;
+        assert_eq!(part(&mut host, 128, &good[128..])?, Status::SUCCESS);
         if controller.frmw & 1 == 1 {
             commit(&mut host, 1, 0, Status::INVALID_FIRMWARE_SLOT);
         }
@@ -113,6 +116,72 @@ fn bad_images_and_slots_are_refused() {
         commit(&mut host, last, 5, Status::INVALID_FIELD);
         assert_eq!(slots(&mut host)?, before);
         commit(&mut host, last, 0, Status::SUCCESS);
+        Ok(())
+    });
+}
+
+/// "Firmware Image Download command": parts may come in any order; those that overlap are refused, and change nothing.
+///
+/// Cases: N12.
+#[test]
+fn parts_of_an_image_come_in_any_order() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let controller = host.identity()?.controller;
+        if controller.oacs.get() & oacs::FIRMWARE == 0 {
+            return Ok(());
+        }
+        let slot = u32::from(controller.frmw >> 1 & 7);
+        let mut random = Random::new(seed());
+        for round in 0..4 {
+            let revision = format!("8.{round}.1   ").into_bytes().try_into().expect("eight bytes");
+            let image = image(&revision, 20_000);
+            let mut parts = Vec::new();
+            let mut start = 0;
+            while start < image.len() {
+                let end = image.len().min(start + 4 * (1 + random.below(512) as usize));
+                parts.push(start..end);
+                start = end;
+            }
+            for place in (1..parts.len()).rev() {
+                parts.swap(place, random.below(place as u64 + 1) as usize);
+            }
+            for (place, range) in parts.iter().enumerate() {
+                assert_eq!(part(&mut host, range.start, &image[range.clone()])?, Status::SUCCESS, "{range:?}");
+                let old = &parts[random.below(place as u64 + 1) as usize];
+                let at = old.start + 4 * random.below((old.len() / 4) as u64) as usize;
+                let overlapping = part(&mut host, at.saturating_sub(4), &[0xA5; 8])?;
+                assert_eq!(overlapping, Status::OVERLAPPING_RANGE, "at {at} of {old:?}");
+            }
+            commit(&mut host, slot, 0, Status::SUCCESS);
+            assert_eq!(slots(&mut host)?.frs[slot as usize - 1], revision);
+        }
+        Ok(())
+    });
+}
+
+/// "Firmware Update Process": a Controller Level Reset discards what was downloaded and not committed.
+///
+/// Cases: N12.
+#[test]
+fn a_reset_discards_parts_of_an_image() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let controller = host.identity()?.controller;
+        if controller.oacs.get() & oacs::FIRMWARE == 0 {
+            return Ok(());
+        }
+        let slot = u32::from(controller.frmw >> 1 & 7);
+        let image = image(b"9.0.0   ", 3000);
+        download(&mut host, &image)?;
+        host.disable()?;
+        host.enable()?;
+        commit(&mut host, slot, 0, Status::INVALID_FIRMWARE_IMAGE);
+        download(&mut host, &image[..2048])?;
+        host.disable()?;
+        host.enable()?;
+        download(&mut host, &image)?;
+        commit(&mut host, slot, 0, Status::SUCCESS);
         Ok(())
     });
 }

@@ -37,7 +37,7 @@ impl<M: Mmio> Firmware<M> {
     /// The part is in the data buffer.
     pub(super) fn add_image_part(&mut self, request: &Request) -> Result<u32, Status> {
         let Self { port, slots, .. } = self;
-        slots.add((0..=request.cdw(10)).map(|index| port.buffer_word(index)));
+        slots.add(request.function, request.cdw(11) * 4, (0..=request.cdw(10)).map(|index| port.buffer_word(index)));
         Ok(0)
     }
 

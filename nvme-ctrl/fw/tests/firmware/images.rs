@@ -2,6 +2,7 @@
 
 use nvme_spec::identify::IdentifyController;
 use nvme_spec::image::ImageHeader;
+use nvme_spec::limits::IMAGE_RANGES;
 use nvme_spec::log::FirmwareSlotLog;
 use nvme_spec::opcode::admin;
 use nvme_spec::Status;
@@ -108,11 +109,10 @@ fn bad_images_are_refused() {
     assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE, "too short");
     download(&mut bench, &[&good[..], &[0; 4]].concat(), 4096);
     assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE, "too long");
-    // Parts out of order, overlapping, with a hole.
+    // With a hole.
     assert_eq!(part(&mut bench, 0, &good[..128]), Status::SUCCESS);
-    for offset in [64, 256] {
-        assert_eq!(part(&mut bench, offset, &good[..64]).code(), Status::OVERLAPPING_RANGE);
-    }
+    assert_eq!(part(&mut bench, 132, &good[132..]), Status::SUCCESS);
+    assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE);
     download(&mut bench, &good, 4096);
     assert_eq!(commit(&mut bench, 1, 0), Status::INVALID_FIRMWARE_SLOT, "read only");
     assert_eq!(commit(&mut bench, 4, 0), Status::INVALID_FIRMWARE_SLOT);
@@ -126,4 +126,78 @@ fn bad_images_are_refused() {
     // More than the data buffer.
     bench.refused(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[1024, 0]), Status::INVALID_FIELD);
     bench.refused(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[0xFFFF_FFFF, 0]), Status::INVALID_FIELD);
+}
+
+/// N12: "Firmware Image Download command": parts come in any order.
+#[test]
+fn parts_come_in_any_order() {
+    let good = image(b"6.0.0   ", &payload(1200));
+    for (seed, part_bytes) in (1..=20).zip([4, 60, 64, 68, 400].into_iter().cycle()) {
+        let mut bench = Bench::ready();
+        let mut parts: Vec<_> = good.chunks(part_bytes).enumerate().collect();
+        // A shuffle.
+        parts.sort_by_key(|(number, _)| (*number as u32 ^ seed).wrapping_mul(0x9E37_79B1) >> 8);
+        for (number, data) in &parts {
+            assert_eq!(part(&mut bench, number * part_bytes, data), Status::SUCCESS);
+        }
+        assert_eq!(commit(&mut bench, 2, 0), Status::SUCCESS, "parts of {part_bytes} bytes, seed {seed}");
+        assert_eq!(slots(&mut bench).frs[1], *b"6.0.0   ");
+        // The same with a wrong byte.
+        for (number, data) in &parts {
+            let mut data = data.to_vec();
+            data[0] ^= u8::from(*number == parts.len() / 2);
+            assert_eq!(part(&mut bench, number * part_bytes, &data), Status::SUCCESS);
+        }
+        assert_eq!(commit(&mut bench, 3, 0), Status::INVALID_FIRMWARE_IMAGE);
+    }
+}
+
+/// N12: what overlaps is refused, and changes nothing.
+#[test]
+fn parts_do_not_overlap() {
+    let mut bench = Bench::ready();
+    let good = image(b"6.1.0   ", &payload(960));
+    assert_eq!(part(&mut bench, 256, &good[256..512]), Status::SUCCESS);
+    for (start, end) in [(256, 512), (252, 260), (508, 516), (0, 1024), (300, 304)] {
+        assert_eq!(part(&mut bench, start, &vec![0; end - start]).code(), Status::OVERLAPPING_RANGE, "{start}..{end}");
+    }
+    assert_eq!(part(&mut bench, 512, &good[512..]), Status::SUCCESS);
+    assert_eq!(part(&mut bench, 0, &good[..256]), Status::SUCCESS);
+    assert_eq!(part(&mut bench, 0, &good[..256]).code(), Status::OVERLAPPING_RANGE);
+    assert_eq!(commit(&mut bench, 2, 0), Status::SUCCESS);
+    bench.refused(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[1, (16 << 20) / 4 - 1]), Status::INVALID_FIELD);
+    bench.admin(command(admin::FIRMWARE_IMAGE_DOWNLOAD, 0, &[0, (16 << 20) / 4 - 1])).ok();
+}
+
+/// "Firmware Update Process": a reset discards what was downloaded; that of another function does not.
+#[test]
+fn a_reset_discards_what_was_downloaded() {
+    let mut bench = Bench::with(2, 0);
+    let good = image(b"6.2.0   ", &payload(64));
+    download(&mut bench, &good, 64);
+    bench.reset();
+    assert_eq!(commit(&mut bench, 2, 0), Status::INVALID_FIRMWARE_IMAGE);
+    download(&mut bench, &good, 64);
+    bench.port().host_of_writes_cc(1, 0);
+    bench.polls(2);
+    bench.enable_function(1);
+    assert_eq!(commit(&mut bench, 2, 0), Status::SUCCESS);
+}
+
+/// Parts that do not meet are bounded in number; those that meet others still come.
+#[test]
+fn too_many_holes_are_refused() {
+    let mut bench = Bench::ready();
+    let good = image(b"6.3.0   ", &payload(4 * 2 * (IMAGE_RANGES as usize + 1)));
+    let words: Vec<_> = good.chunks(4).enumerate().collect();
+    let (even, odd): (Vec<_>, Vec<_>) = words.iter().partition(|(number, _)| number % 2 == 0);
+    let (kept, surplus) = even.split_at(IMAGE_RANGES as usize);
+    for (number, data) in kept {
+        assert_eq!(part(&mut bench, 4 * number, data), Status::SUCCESS);
+    }
+    assert_eq!(part(&mut bench, 4 * surplus[0].0, surplus[0].1).code(), Status::INTERNAL_ERROR);
+    for (number, data) in odd.iter().take(IMAGE_RANGES as usize).chain(surplus).chain(&odd[IMAGE_RANGES as usize..]) {
+        assert_eq!(part(&mut bench, 4 * number, data), Status::SUCCESS);
+    }
+    assert_eq!(commit(&mut bench, 2, 0), Status::SUCCESS);
 }

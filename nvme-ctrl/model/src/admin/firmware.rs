@@ -16,7 +16,7 @@ impl Controller {
         }
         self.subsystem.check_part(offset, bytes)?;
         let data = self.receive(entry, bytes, host)?;
-        self.subsystem.add_part(offset, &data);
+        self.subsystem.add_part(self.function, offset, &data);
         Ok(0)
     }
 
