@@ -77,6 +77,17 @@ pub(crate) struct CreateSq {
     pub(crate) priority: u8,
 }
 
+/// What became of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transferred {
+    /// It is in work.
+    GoesOn,
+    /// It never began: the life of its function had ended.
+    Dropped,
+    /// It has ended so.
+    Ended(Status),
+}
+
 /// Parameters of a completion queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CreateCq {
@@ -399,11 +410,14 @@ impl<M: Mmio> Port<M> {
         self.write(&regs::TRANSFER_START, regs::transfer_start::FUNCTION.set32(start, u32::from(function)));
     }
 
-    /// How the transfer ended; `None` while it goes on.
-    pub(crate) fn transferred(&mut self) -> Option<Status> {
-        use regs::transfer_state::{BUSY, STATUS};
+    /// What became of the transfer.
+    pub(crate) fn transferred(&mut self) -> Transferred {
+        use regs::transfer_state::{BUSY, DROPPED, STATUS};
         let state = self.read(&regs::TRANSFER_STATE);
-        let ended = BUSY.get32(state) == 0;
-        ended.then(|| Status::from_raw(STATUS.get32(state) as u16))
+        match (BUSY.get32(state), DROPPED.get32(state)) {
+            (0, 0) => Transferred::Ended(Status::from_raw(STATUS.get32(state) as u16)),
+            (0, _) => Transferred::Dropped,
+            _ => Transferred::GoesOn,
+        }
     }
 }

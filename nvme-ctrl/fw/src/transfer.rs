@@ -10,6 +10,7 @@ use nvme_spec::limits::PAGE_BYTES;
 use nvme_spec::{DataPointer, Status};
 use soc_hal::Mmio;
 
+use crate::port::Transferred;
 use crate::request::Request;
 use crate::Firmware;
 
@@ -118,8 +119,11 @@ impl<M: Mmio> Firmware<M> {
         let Some(transfer) = self.transfer else {
             return;
         };
-        let Some(status) = self.port.transferred() else {
-            return;
+        let status = match self.port.transferred() {
+            Transferred::GoesOn => return,
+            // The buffer has something else, and the command ends with its life.
+            Transferred::Dropped => return self.transfer = None,
+            Transferred::Ended(status) => status,
         };
         match self.continue_transfer(&transfer, status) {
             Ok(Some(next)) => self.transfer = Some(Transfer { next, ..transfer }),

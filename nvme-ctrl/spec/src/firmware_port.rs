@@ -6,8 +6,8 @@
 //!
 //! ## Lives
 //! A life of a function starts when its CC.EN rises and ends when it falls, or at a function level reset. From the end of a life until
-//! [`control::ACK_DISABLE`] hardware drops whatever firmware still asks for it: [`COMPLETION_POST`] ends as dropped, [`QUEUE_COMMAND`],
-//! [`TRANSFER_START`] and [`STATUS_SET`] do nothing and are not busy. The acknowledgement clears [`STATUS_SET`], all queues and all latched
+//! [`control::ACK_DISABLE`] hardware drops whatever firmware still asks for it: [`COMPLETION_POST`] and [`TRANSFER_START`] end as dropped,
+//! [`QUEUE_COMMAND`] and [`STATUS_SET`] do nothing and are not busy. The acknowledgement clears [`STATUS_SET`], all queues and all latched
 //! events of the function. Every end of a life raises [`function_events::DISABLED`], also when the function was never ready.
 //!
 //! ## Queue slots
@@ -608,6 +608,9 @@ pub mod transfer_state {
 
     /// In work.
     pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro).with_doc("The transfer is in work.");
+    /// Dropped.
+    pub const DROPPED: Field = Field::new("DROPPED", 1, 1, Access::Ro)
+        .with_doc("The last transfer was dropped, and BUFFER is as it was: the life of its function had ended.");
     /// How it ended.
     pub const STATUS: Field = Field::new("STATUS", 16, 15, Access::Ro)
         .with_doc("The status field of the last transfer when BUSY is 0: 0 if all is well.");
@@ -617,7 +620,7 @@ pub mod transfer_state {
 pub const TRANSFER_STATE: Reg = with_fields(
     "TRANSFER_STATE",
     0x198,
-    &[transfer_state::BUSY, transfer_state::STATUS],
+    &[transfer_state::BUSY, transfer_state::DROPPED, transfer_state::STATUS],
     "What became of the last transfer.",
 );
 

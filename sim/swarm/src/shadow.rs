@@ -30,7 +30,7 @@ struct Candidate {
     version: Version,
     /// What the version looks like is known.
     is_known: bool,
-    /// It is of a Write Uncorrectable.
+    /// It may be that the block cannot be read: of a Write Uncorrectable.
     is_mark: bool,
     begun: Moment,
     ended: Option<Moment>,
@@ -79,15 +79,13 @@ impl Shadow {
     }
 
     fn initial(&self) -> Candidate {
-        Candidate { version: 0, is_known: !self.forgotten, is_mark: false, begun: 0, ended: Some(0), replaced: None }
+        let (is_known, is_mark) = (!self.forgotten, self.forgotten);
+        Candidate { version: 0, is_known, is_mark, begun: 0, ended: Some(0), replaced: None }
     }
 
-    /// Something happened after which blocks hold anything. Those that may have been unreadable still may be.
+    /// Something happened after which blocks hold anything, or cannot be read.
     pub fn forget_everything(&mut self) {
-        self.blocks.retain(|_, candidates| {
-            candidates.iter_mut().for_each(|candidate| candidate.is_known = false);
-            candidates.iter().any(|candidate| candidate.is_mark)
-        });
+        self.blocks.clear();
         self.forgotten = true;
     }
 
@@ -178,8 +176,10 @@ impl Shadow {
 
     /// Whether a Read, begun at `begun` and ending now, may have met a block that cannot be read.
     pub fn may_be_unreadable(&self, lbas: Range<u64>, begun: Moment) -> bool {
-        let mut candidates = self.blocks.range(lbas).flat_map(|(_, candidates)| candidates);
-        candidates.any(|c| c.is_mark && c.replaced.is_none_or(|replaced| replaced > begun))
+        let count = lbas.end - lbas.start;
+        let mut candidates = self.blocks.range(lbas.clone()).flat_map(|(_, candidates)| candidates);
+        let is_untold = self.forgotten && (self.blocks.range(lbas).count() as u64) < count;
+        is_untold || candidates.any(|c| c.is_mark && c.replaced.is_none_or(|replaced| replaced > begun))
     }
 
     /// What blocks may hold, in words: for messages.
@@ -333,13 +333,18 @@ mod tests {
         let mark = shadow.begin_mark(3..5);
         let during = shadow.now();
         shadow.end(3..5, mark, End::Unknown, None);
-        shadow.forget_everything();
         assert!(shadow.may_be_unreadable(0..4, during) && !shadow.may_be_unreadable(0..3, during));
         let version = shadow.begin(3..5);
         shadow.end(3..5, version, End::Done, None);
         let after = shadow.now();
         assert!(shadow.may_be_unreadable(4..9, during), "a Read that began before the Write ended");
         assert!(!shadow.may_be_unreadable(0..9, after));
+        shadow.forget_everything();
+        assert!(shadow.may_be_unreadable(0..1, after));
+        let version = shadow.begin(0..1);
+        shadow.end(0..1, version, End::Done, None);
+        let after = shadow.now();
+        assert!(!shadow.may_be_unreadable(0..1, after) && shadow.may_be_unreadable(0..2, after));
     }
 
     #[test]

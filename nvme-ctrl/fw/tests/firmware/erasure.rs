@@ -177,6 +177,21 @@ fn a_reset_waits_for_a_step_and_ends_a_deallocation() {
     assert_eq!(erased(&mut bench), [(4, 1), (5, 1)], "a Deallocate of the next life");
 }
 
+/// The life has ended when the ranges are asked for: hardware drops the transfer, and what the buffer has is not theirs.
+#[test]
+fn ranges_that_did_not_come_are_not_erased() {
+    let mut bench = ready();
+    let entry = manage(&mut bench, DEALLOCATE, &[(1, 1)]);
+    bench.execute(SLOT, entry).ok();
+    assert_eq!(erased(&mut bench), [(1, 1)]);
+    let entry = manage(&mut bench, DEALLOCATE, &[(2, 1)]);
+    bench.submit(SLOT, entry);
+    bench.port().ends_life_at_transfer = true;
+    bench.polls(20);
+    assert_eq!(bench.port().csts(), 0);
+    assert_eq!(erased(&mut bench), []);
+}
+
 /// N6: what a Format erases is erased when the reset ends.
 #[test]
 fn a_reset_waits_for_a_format() {

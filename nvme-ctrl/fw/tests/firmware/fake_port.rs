@@ -113,6 +113,8 @@ pub struct FakePort {
     pub sent: Vec<Sent>,
     /// Entries of PRP lists in host memory, by address.
     pub lists: BTreeMap<u64, u64>,
+    /// The host resets the function at the next start of a transfer, before hardware sees that.
+    pub ends_life_at_transfer: bool,
     /// How the next transfers end.
     pub transfer_status: Status,
     /// Reads for which a completion and a transfer stay busy.
@@ -122,6 +124,7 @@ pub struct FakePort {
     completion_busy: u32,
     queue_busy: u32,
     transfer_busy: u32,
+    transfer_dropped: bool,
     latched: u32,
     counters: BTreeMap<u32, u64>,
     held_high: u32,
@@ -198,12 +201,14 @@ impl FakePort {
             in_flight: BTreeMap::new(),
             sent: Vec::new(),
             lists: BTreeMap::new(),
+            ends_life_at_transfer: false,
             transfer_status: Status::SUCCESS,
             busy_reads: 2,
             queue_busy_reads: 2,
             completion_busy: 0,
             queue_busy: 0,
             transfer_busy: 0,
+            transfer_dropped: false,
             latched: 0,
             counters: BTreeMap::new(),
             held_high: 0,
@@ -484,7 +489,12 @@ impl FakePort {
         assert_eq!(self.transfer_busy, 0, "only written while not busy");
         self.transfer_busy = self.busy_reads;
         let function = regs::transfer_start::FUNCTION.get32(value) as u8;
-        if self.is_over(function) {
+        if core::mem::take(&mut self.ends_life_at_transfer) {
+            self.host_of_writes_cc(function, 0);
+        }
+        self.transfer_dropped = self.is_over(function);
+        if self.transfer_dropped {
+            self.transfer_busy = 0;
             return;
         }
         let pair = |low: u32, high: u32| u64::from(self.value(high)) << 32 | u64::from(self.value(low));
@@ -597,6 +607,7 @@ impl Mmio for FakePort {
             regs::QUEUE_STATE => still_busy(&mut self.queue_busy),
             regs::TRANSFER_STATE => {
                 let value = still_busy(&mut self.transfer_busy);
+                let value = regs::transfer_state::DROPPED.set32(value, self.transfer_dropped.into());
                 regs::transfer_state::STATUS.set32(value, u32::from(self.transfer_status.raw()))
             }
             regs::QUEUE_IN_FLIGHT => {

@@ -161,7 +161,7 @@ fn nothing_crosses_the_end_of_a_life() {
         write(bench, port::QUEUE_COMMAND.offset, port::queue_operation::CREATE_SQ.into());
         assert_eq!(read(bench, port::QUEUE_STATE.offset), 0);
         write(bench, port::TRANSFER_START.offset, 1);
-        assert_eq!(read(bench, port::TRANSFER_STATE.offset), 0);
+        assert_eq!(read(bench, port::TRANSFER_STATE.offset), port::transfer_state::DROPPED.mask());
         assert_eq!(read(bench, port::EVENTS.offset), 0);
         for stream in ["firmware_completion", "queue_command", "transfer"] {
             assert_eq!(bench.drain(stream).len(), 0, "{stream}");
@@ -519,6 +519,7 @@ fn functions_do_not_meet() {
         write(bench, port::COMPLETION_POST.offset, 0);
         write(bench, port::TRANSFER_START.offset, transfer);
         assert_eq!(read(bench, port::COMPLETION_STATE.offset), port::completion_state::DROPPED.mask());
+        assert_eq!(read(bench, port::TRANSFER_STATE.offset), port::transfer_state::DROPPED.mask());
         bench.run(20);
         for stream in ["firmware_completion", "queue_command", "transfer"] {
             assert_eq!(bench.drain(stream).len(), 0, "{stream}");
@@ -532,6 +533,7 @@ fn functions_do_not_meet() {
         let item = bench.drain_fields("queue_command").remove(0);
         assert_eq!((item.get("function"), item.get("qid")), (1, 5));
         assert_eq!(bench.drain_fields("transfer")[0].get("function"), 1);
+        assert_eq!(read(bench, port::TRANSFER_STATE.offset), port::transfer_state::BUSY.mask());
         // The end of the other life changes nothing about it, the end of its own life does.
         pulse(bench, &[("doorbell_unknown_f0", 1)]);
         pulse(bench, &[("doorbell_illegal_f1", 1)]);

@@ -266,6 +266,7 @@ impl Block for Mailbox {
         let queue_function = m.reg_without_reset("queue_owner", clock, FUNCTION_BITS);
         let transfer_function = m.reg_without_reset("transfer_owner", clock, FUNCTION_BITS);
         let transfer_busy = m.reg("transfer_busy", clock, false);
+        let transfer_dropped = m.reg("transfer_dropped", clock, false);
         let transfer_result = m.reg("transfer_result", clock, zero(15));
         let alarm = m.reg("alarm", clock, false);
         let event = m.reg("event_line", clock, false);
@@ -454,6 +455,7 @@ impl Block for Mailbox {
             transfer_result.set(transfer_status);
             transfer_latch.set(true);
         });
+        when(registers.written(&port::TRANSFER_START), || transfer_dropped.set(!is_alive(transfers_for)));
         when(starts & transfer.can_take(), || {
             transfer_busy.set(true);
             transfer_function.set(transfers_for.low(FUNCTION_BITS));
@@ -484,7 +486,11 @@ impl Block for Mailbox {
         });
         registers.show(
             &port::TRANSFER_STATE,
-            &[(&port::transfer_state::BUSY, transfer_busy), (&port::transfer_state::STATUS, transfer_result)],
+            &[
+                (&port::transfer_state::BUSY, transfer_busy),
+                (&port::transfer_state::DROPPED, transfer_dropped),
+                (&port::transfer_state::STATUS, transfer_result),
+            ],
         );
 
         // 4. Next state: events. A life's events end with it.
