@@ -71,8 +71,8 @@ enum Work {
 struct Finished {
     entry: CqEntry,
     completion_queue: u16,
-    /// Where the head of the submission queue was at last, should the queue be gone before the entry is written.
-    head: u32,
+    /// Where the head of the submission queue was at last, if the queue is gone. There may be another one of its number.
+    last_head: Option<u32>,
     /// Its place in the completion queue is taken already.
     reserved: bool,
 }
@@ -570,7 +570,7 @@ impl Controller {
                 status_phase: (status.raw() << 1).into(),
             },
             completion_queue: submission.completion_queue,
-            head: submission.head,
+            last_head: None,
             reserved,
         });
     }
@@ -585,7 +585,7 @@ impl Controller {
     fn post(&mut self, host: &mut dyn HostPort) {
         let has_place = |f: &Finished| {
             let queue = &self.completion[usize::from(f.completion_queue)];
-            f.reserved || queue.as_ref().is_none_or(|q| q.room() > 0)
+            f.reserved || queue.as_ref().is_some_and(|q| q.room() > 0)
         };
         let Some(index) = self.finished.iter().position(has_place) else {
             return;
@@ -594,15 +594,14 @@ impl Controller {
             return;
         };
         let Some(queue) = &mut self.completion[usize::from(finished.completion_queue)] else {
-            // The queue was deleted: nobody waits for the entry.
             return;
         };
         if finished.reserved {
             queue.reserved -= 1;
         }
         let submission = self.submission[usize::from(finished.entry.sqid.get())].as_ref();
-        let head = submission.map_or(finished.head, |submission| submission.head);
-        finished.entry.sqhd = (head as u16).into();
+        let head = finished.last_head.or_else(|| submission.map(|submission| submission.head));
+        finished.entry.sqhd = (head.unwrap_or_default() as u16).into();
         let (address, phase) = queue.take_tail(CQ_ENTRY_BYTES);
         let status = finished.entry.status_phase.get();
         finished.entry.status_phase = (status | u16::from(phase)).into();
@@ -641,19 +640,32 @@ impl Controller {
             self.end(index, Err(Status::ABORTED_SQ_DELETION));
         }
         for receiver in self.admin.frames.take_of(queue) {
-            // A held command for which there is no room goes with its queue.
-            let target = self.submission[usize::from(queue)].as_ref().map(|s| usize::from(s.completion_queue));
-            let target = target.and_then(|target| self.completion[target].as_mut()).filter(|t| t.room() > 0);
-            if let Some(target) = target {
-                target.reserved += 1;
-                self.finish(queue, receiver.cid, Err(Status::ABORTED_SQ_DELETION), true);
+            self.finish(queue, receiver.cid, Err(Status::ABORTED_SQ_DELETION), false);
+        }
+        let Some(submission) = self.submission[usize::from(queue)].take() else {
+            return;
+        };
+        let mut target = self.completion[usize::from(submission.completion_queue)].as_mut();
+        self.finished.retain_mut(|finished| {
+            if finished.entry.sqid.get() != queue || finished.last_head.is_some() {
+                return true;
             }
-        }
-        if let Some(submission) = self.submission[usize::from(queue)].take() {
             // Others may have told the host of this head already, which never goes back.
-            let of_queue = |finished: &&mut Finished| finished.entry.sqid.get() == queue;
-            self.finished.iter_mut().filter(of_queue).for_each(|finished| finished.head = submission.head);
-        }
+            finished.last_head = Some(submission.head);
+            // Nothing comes after the completion of the deletion: a command that was held, and for which there is no room, goes with its queue.
+            if let Some(target) = target.as_mut().filter(|target| !finished.reserved && target.room() > 0) {
+                target.reserved += 1;
+                finished.reserved = true;
+            }
+            finished.reserved
+        });
+    }
+
+    /// Forgets a completion queue, and what was to be written into it: nobody waits for that, and the next queue of this number has no place for
+    /// it.
+    pub(crate) fn remove_completion_queue(&mut self, queue: u16) {
+        self.completion[usize::from(queue)] = None;
+        self.finished.retain(|finished| finished.completion_queue != queue);
     }
 }
 
@@ -662,4 +674,77 @@ fn read_entry(function: u8, host: &mut dyn HostPort, address: u64) -> Result<SqE
     let mut raw = [0; SQ_ENTRY_BYTES as usize];
     host.read(function, address, &mut raw)?;
     Ok(zerocopy::transmute!(raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory of the completion queue at address 0.
+    struct Memory(Vec<u8>);
+
+    impl HostPort for Memory {
+        fn read(&mut self, _: u8, _: u64, _: &mut [u8]) -> Result<(), HostError> {
+            Err(HostError)
+        }
+
+        fn write(&mut self, _: u8, address: u64, data: &[u8]) -> Result<(), HostError> {
+            self.0[address as usize..][..data.len()].copy_from_slice(data);
+            Ok(())
+        }
+    }
+
+    fn submission(head: u32) -> Option<SubmissionQueue> {
+        let queue = SubmissionQueue::new(0x1000, 8, 1, queue_priority::URGENT);
+        Some(SubmissionQueue { head, tail: head, ..queue })
+    }
+
+    /// A controller with I/O queue pair 1, of 8 and 4 entries, whose head is at 5.
+    fn controller() -> Controller {
+        let mut controller = Controller::new(Config::SMALL, 0);
+        controller.submission[1] = submission(5);
+        controller.completion[1] = Some(CompletionQueue::new(0, 4, 0, false));
+        controller
+    }
+
+    /// SQHD and the command id of the entries that are written.
+    fn post_all(controller: &mut Controller) -> Vec<(u16, u16)> {
+        let mut memory = Memory(vec![0; 4 * CQ_ENTRY_BYTES as usize]);
+        (0..4).for_each(|_| controller.post(&mut memory));
+        let field = |entry: &[u8], at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
+        let entries = memory.0.chunks(CQ_ENTRY_BYTES as usize).filter(|entry| entry[14] & 1 == 1);
+        entries.map(|entry| (field(entry, 8), field(entry, 12))).collect()
+    }
+
+    #[test]
+    fn the_head_of_a_deleted_queue_is_not_that_of_its_successors() {
+        let mut controller = controller();
+        controller.finish(1, 70, Ok(0), false);
+        controller.remove_submission_queue(1);
+        controller.submission[1] = submission(2);
+        controller.finish(1, 71, Ok(0), false);
+        controller.remove_submission_queue(1);
+        controller.submission[1] = submission(0);
+        assert_eq!(post_all(&mut controller), [(5, 70), (2, 71)]);
+    }
+
+    #[test]
+    fn what_has_no_room_goes_with_its_submission_queue() {
+        let mut controller = controller();
+        (70..74).for_each(|cid| controller.finish(1, cid, Ok(0), false));
+        controller.remove_submission_queue(1);
+        assert_eq!(controller.completion[1].as_ref().map(CompletionQueue::room), Some(0));
+        assert_eq!(controller.finished.len(), 3);
+        assert_eq!(post_all(&mut controller), [(5, 70), (5, 71), (5, 72)]);
+    }
+
+    #[test]
+    fn what_was_to_be_written_goes_with_its_completion_queue() {
+        let mut controller = controller();
+        controller.finish(1, 70, Ok(0), false);
+        controller.remove_submission_queue(1);
+        controller.remove_completion_queue(1);
+        controller.completion[1] = Some(CompletionQueue::new(0, 4, 0, false));
+        assert_eq!(post_all(&mut controller), []);
+    }
 }

@@ -92,14 +92,15 @@ impl Controller {
 
     pub(super) fn delete_io_cq(&mut self, entry: &SqEntry) -> Result<u32, Status> {
         let id = entry.cdw(10) as u16;
-        let Some(queue) = self.completion.get_mut(usize::from(id)).filter(|q| id != 0 && q.is_some()) else {
+        let exists = self.completion.get(usize::from(id)).is_some_and(Option::is_some);
+        if id == 0 || !exists {
             return Err(Status::INVALID_QUEUE_ID);
-        };
+        }
         let mut submission = self.submission.iter().flatten();
         if submission.any(|s| s.completion_queue == id) {
             return Err(Status::INVALID_QUEUE_DELETION);
         }
-        *queue = None;
+        self.remove_completion_queue(id);
         Ok(0)
     }
 
