@@ -233,9 +233,10 @@ impl Monitor {
                 return Ok(());
             };
             if ring.is_broken {
-                // What is written is unknown, but that something was written is a reason to interrupt.
+                // What is written is unknown, but each entry that was written is a reason to interrupt, also those that share a write.
                 self.expect_message(queue);
-                return Ok(());
+                at += CQ_ENTRY_BYTES;
+                continue;
             }
             let expected = ring.address(ring.tail);
             if at != expected || end - at < CQ_ENTRY_BYTES {

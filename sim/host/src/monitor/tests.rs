@@ -143,6 +143,30 @@ fn interrupts_before_their_completion_and_unknown_ones_are_found() {
     assert!(matches!(bench.message(8), Err(Violation::UnknownMessage { .. })));
 }
 
+/// Up to four entries leave in one write. If it fails they are lost, and their interrupts come all the same: one for each, and no more.
+#[test]
+fn each_entry_of_a_write_that_failed_is_a_reason_to_interrupt() {
+    let mut bench = Bench::new();
+    let entries = 2;
+    let mut record = AccessRecord {
+        clock: 101,
+        address: bench.base,
+        bytes: entries * CQ_ENTRY_BYTES as u32,
+        kind: AccessKind::Write,
+        function: 0,
+        failed: true,
+    };
+    assert_eq!(bench.monitor.access(&record, &bench.host), Ok(()));
+    assert!((0..entries).all(|_| bench.message(7).is_ok()));
+    assert!(bench.message(7).is_err(), "one entry, one message");
+    // Later ones are not known either, whether they arrive or not.
+    record.address += u64::from(record.bytes);
+    record.failed = false;
+    assert_eq!(bench.monitor.access(&record, &bench.host), Ok(()));
+    assert!((0..entries).all(|_| bench.message(7).is_ok()));
+    assert!(bench.message(7).is_err(), "one entry, one message");
+}
+
 #[test]
 fn any_access_of_a_disabled_controller_is_found() {
     let mut bench = Bench::new();
