@@ -187,6 +187,9 @@ fn ranges_that_did_not_come_are_not_erased() {
     let entry = manage(&mut bench, DEALLOCATE, &[(2, 1)]);
     bench.submit(SLOT, entry);
     bench.port().ends_life_at_transfer = true;
+    bench.port().is_draining = true;
+    bench.polls(20);
+    bench.port().is_draining = false;
     bench.polls(20);
     assert_eq!(bench.port().csts(), 0);
     assert_eq!(erased(&mut bench), []);

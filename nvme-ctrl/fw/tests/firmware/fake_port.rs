@@ -115,6 +115,8 @@ pub struct FakePort {
     pub lists: BTreeMap<u64, u64>,
     /// The host resets the function at the next start of a transfer, before hardware sees that.
     pub ends_life_at_transfer: bool,
+    /// Commands of a life that has ended are still in flight.
+    pub is_draining: bool,
     /// How the next transfers end.
     pub transfer_status: Status,
     /// Reads for which a completion and a transfer stay busy.
@@ -202,6 +204,7 @@ impl FakePort {
             sent: Vec::new(),
             lists: BTreeMap::new(),
             ends_life_at_transfer: false,
+            is_draining: false,
             transfer_status: Status::SUCCESS,
             busy_reads: 2,
             queue_busy_reads: 2,
@@ -338,7 +341,7 @@ impl FakePort {
         let enable = self.is_enabled(function) && state.alive && !state.over && !is_shown;
         let levels = [
             (function_events::ENABLE, enable),
-            (function_events::DISABLED, state.over),
+            (function_events::DISABLED, state.over && !self.is_draining),
             (function_events::SHUTDOWN, !state.shutdown_noticed),
         ];
         levels.iter().fold(state.latched, |value, (field, set)| if *set { field.set32(value, 1) } else { value })
