@@ -156,13 +156,19 @@ impl<'d> Side<'d> {
         self.host.write_zeroes(&identity, lane.lba, SPAN as u32)
     }
 
-    /// What is stored in a lane, as a function reads it.
-    fn stored(&mut self, function: u8, lane: Lane) -> Result<Vec<u8>, DriverError> {
+    /// The blocks that are stored in a lane, as a function reads them; none for those that a Write Uncorrectable has left.
+    fn stored(&mut self, function: u8, lane: Lane) -> Result<Vec<Option<Vec<u8>>>, DriverError> {
         let identity = self.namespaces[lane.nsid as usize - 1];
-        let mut stored = vec![0; (SPAN * u64::from(identity.lba_bytes)) as usize];
         self.host.turn_to(function);
-        self.host.read(&identity, lane.lba, &mut stored)?;
-        Ok(stored)
+        let blocks = (lane.lba..lane.lba + SPAN).map(|lba| {
+            let mut block = vec![0; identity.lba_bytes as usize];
+            match self.host.read(&identity, lba, &mut block) {
+                Ok(()) => Ok(Some(block)),
+                Err(DriverError::Failed { status, .. }) if status.code() == Status::UNRECOVERED_READ_ERROR => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        blocks.collect()
     }
 }
 

@@ -169,7 +169,8 @@ impl Block for HostPort {
         let entry_waits = m.wire("entry_waits", line_full | posted.full);
         let choose_entry = m.wire("choose_entry", may_choose & entry_waits & (!data_write.full | head_passed));
         let entry_is_lone = m.wire("entry_is_lone", choose_entry & !line_full);
-        let choose_message = m.wire("choose_message", may_choose & message.full & !entry_waits);
+        let no_entry = !posted.full & !line_full;
+        let choose_message = m.wire("choose_message", may_choose & message.full & no_entry);
         let choose_data = m.wire("choose_data", may_choose & data_write.full & !choose_entry & !choose_message);
         let choose = m.wire("choose", choose_entry | choose_message | choose_data);
         // The first place of a line begins another lap of a short queue: entries leave in the order of their places.
