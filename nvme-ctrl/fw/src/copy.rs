@@ -4,38 +4,25 @@
 //! hardware is asked for a step at a time. Between two steps other commands have their turn: the hardware has one errand at a time, an erasure or a
 //! copy, and an Abort, the deletion of a queue or the end of a function's life waits for the end of a step, and never for more.
 
-use core::mem::size_of;
-
 use nvme_spec::copy::{Copy, SourceRange};
 use nvme_spec::limits::{COPIES, COPY_UNITS_PER_STEP, MSRC};
 use nvme_spec::Status;
 use soc_hal::Mmio;
-use zerocopy::{FromZeros, IntoBytes};
 
 use crate::admin::Answer;
 use crate::commands::Place;
-use crate::erasure::{SECTORS_PER_UNIT, SECTOR_SHIFT};
+use crate::erasure::{Extent, SECTORS_PER_UNIT};
 use crate::list::List;
 use crate::namespaces::Namespace;
 use crate::request::Request;
 use crate::transfer::Then;
 use crate::Firmware;
 
-/// Words of a source range in the data buffer.
-const RANGE_WORDS: u32 = (size_of::<SourceRange>() / 4) as u32;
-
 /// Most source ranges of a command.
 const RANGES: usize = MSRC as usize + 1;
 
 /// Sectors that the hardware is asked to copy at a time.
 const STEP_SECTORS: u64 = COPY_UNITS_PER_STEP * SECTORS_PER_UNIT;
-
-/// Sectors of the storage that are still to be copied.
-#[derive(Clone, Copy, Debug)]
-struct Source {
-    sector: u64,
-    sectors: u64,
-}
 
 /// The command that is being copied.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +48,8 @@ pub(crate) struct Copies {
     /// Commands whose turn has not come, oldest first.
     waiting: List<Request, { COPIES as usize }>,
     active: Option<Active>,
-    sources: [Source; RANGES],
+    /// What is still to be copied of each range.
+    sources: [Extent; RANGES],
     /// Commands that have ended well, and the sectors that they have written.
     commands: u64,
     sectors: u64,
@@ -69,7 +57,7 @@ pub(crate) struct Copies {
 
 impl Copies {
     pub(crate) const fn new() -> Self {
-        let sources = [Source { sector: 0, sectors: 0 }; RANGES];
+        let sources = [Extent { sector: 0, sectors: 0 }; RANGES];
         Self { waiting: List::new(), active: None, sources, commands: 0, sectors: 0 }
     }
 
@@ -190,14 +178,11 @@ impl<M: Mmio> Firmware<M> {
         let copy = Copy::decode(&request.entry, &info).ok_or(Status::INTERNAL_ERROR)??;
         let written = copy.check_ranges((0..copy.ranges).map(|number| self.source_range(number)), &info)?;
         let namespace = *self.namespaces.get(info.nsid).ok_or(Status::INVALID_NAMESPACE)?;
-        let shift = namespace.lba_shift - SECTOR_SHIFT;
-        let first = namespace.base_units * SECTORS_PER_UNIT;
         for number in 0..copy.ranges {
             let blocks = self.source_range(number).decode(&info)?;
-            self.copies.sources[number as usize] =
-                Source { sector: first + (blocks.start << shift), sectors: (blocks.end - blocks.start) << shift };
+            self.copies.sources[number as usize] = namespace.extent(blocks);
         }
-        let destination = first + (written.start << shift);
+        let destination = namespace.extent(written).sector;
         self.copies.active = Some(Active {
             request: *request,
             namespace,
@@ -212,11 +197,7 @@ impl<M: Mmio> Firmware<M> {
     }
 
     fn source_range(&mut self, number: u32) -> SourceRange {
-        let mut range = SourceRange::new_zeroed();
-        for (word, bytes) in (number * RANGE_WORDS..).zip(range.as_mut_bytes().chunks_exact_mut(4)) {
-            bytes.copy_from_slice(&self.port.buffer_word(word).to_le_bytes());
-        }
-        range
+        self.port.buffer_item(number)
     }
 
     /// The turn of the next command has come, if the data buffer is free.

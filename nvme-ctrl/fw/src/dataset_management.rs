@@ -1,20 +1,14 @@
 //! Dataset Management. NVM Command Set, "Dataset Management command".
 
-use core::mem::size_of;
-
 use nvme_spec::dataset::{DatasetManagement, DatasetRange};
 use nvme_spec::{NamespaceInfo, Status};
 use soc_hal::Mmio;
-use zerocopy::{FromZeros, IntoBytes};
 
 use crate::admin::Answer;
-use crate::erasure::{AtReset, Extent, SECTORS_PER_UNIT, SECTOR_SHIFT};
+use crate::erasure::{AtReset, Extent};
 use crate::request::Request;
 use crate::transfer::Then;
 use crate::Firmware;
-
-/// Words of a range in the data buffer.
-const RANGE_WORDS: u32 = (size_of::<DatasetRange>() / 4) as u32;
 
 impl<M: Mmio> Firmware<M> {
     /// Fetches the ranges, if there is something to do for them.
@@ -49,16 +43,10 @@ impl<M: Mmio> Firmware<M> {
     fn extent_of(&mut self, number: u32, info: &NamespaceInfo) -> Result<Extent, Status> {
         let blocks = self.dataset_range(number).decode(info)?;
         let namespace = self.namespaces.get(info.nsid).ok_or(Status::INVALID_NAMESPACE)?;
-        let shift = namespace.lba_shift - SECTOR_SHIFT;
-        let first = namespace.base_units * SECTORS_PER_UNIT;
-        Ok(Extent { sector: first + (blocks.start << shift), sectors: (blocks.end - blocks.start) << shift })
+        Ok(namespace.extent(blocks))
     }
 
     fn dataset_range(&mut self, number: u32) -> DatasetRange {
-        let mut range = DatasetRange::new_zeroed();
-        for (word, bytes) in (number * RANGE_WORDS..).zip(range.as_mut_bytes().chunks_exact_mut(4)) {
-            bytes.copy_from_slice(&self.port.buffer_word(word).to_le_bytes());
-        }
-        range
+        self.port.buffer_item(number)
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! A namespace is a contiguous piece of the storage. A new one gets the first gap that is large enough.
 
+use core::ops::Range;
+
 use nvme_spec::limits::{NAMESPACES_MAX, NSID_BROADCAST, STORAGE_UNIT_BYTES};
 use nvme_spec::{NamespaceInfo, Status};
 use soc_hal::Mmio;
 
 use crate::config::Config;
-use crate::erasure::{Extent, SECTORS_PER_UNIT};
+use crate::erasure::{Extent, SECTORS_PER_UNIT, SECTOR_SHIFT};
 use crate::events::Event;
 use crate::port::{Hardware, NamespaceRow};
 use crate::Firmware;
@@ -35,6 +37,13 @@ pub(crate) struct Namespace {
 impl Namespace {
     pub(crate) const fn lba_bytes(&self) -> u32 {
         1 << self.lba_shift
+    }
+
+    /// Where its logical blocks lie in the storage.
+    pub(crate) const fn extent(&self, blocks: Range<u64>) -> Extent {
+        let shift = self.lba_shift - SECTOR_SHIFT;
+        let sector = self.base_units * SECTORS_PER_UNIT + (blocks.start << shift);
+        Extent { sector, sectors: (blocks.end - blocks.start) << shift }
     }
 
     pub(crate) const fn is_attached_to(&self, function: u8) -> bool {

@@ -5,6 +5,7 @@ use nvme_spec::reg::{Field, Reg};
 use nvme_spec::{DataPointer, SqEntry, Status};
 use soc_hal::Mmio;
 use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::queues::Owner;
 
@@ -383,6 +384,16 @@ impl<M: Mmio> Port<M> {
     /// A word of the data buffer.
     pub(crate) fn buffer_word(&mut self, index: u32) -> u32 {
         self.mmio.read32(regs::BUFFER.dword(index))
+    }
+
+    /// One of the items that lie in the data buffer one behind the other; each has a number of whole words.
+    pub(crate) fn buffer_item<T: FromBytes + IntoBytes>(&mut self, number: u32) -> T {
+        let mut item = T::new_zeroed();
+        let first = number * (size_of::<T>() / 4) as u32;
+        for (word, bytes) in (first..).zip(item.as_mut_bytes().chunks_exact_mut(4)) {
+            bytes.copy_from_slice(&self.buffer_word(word).to_le_bytes());
+        }
+        item
     }
 
     /// Sets a word of the data buffer.

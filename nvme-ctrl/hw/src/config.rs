@@ -68,6 +68,9 @@ impl Config {
         fetches: 32,
     };
 
+    /// Twice as many I/O queues.
+    pub const MANY_QUEUES: Config = Config { io_queues: 2 * Config::DEFAULT.io_queues, ..Config::DEFAULT };
+
     /// Which constraint is broken, if any.
     pub const fn check(&self) -> Result<(), ConfigError> {
         if self.functions == 0 || self.functions > firmware_port::FUNCTIONS_MAX {
@@ -134,6 +137,7 @@ const fn is_power_of_two_between(value: u32, low: u32, high: u32) -> bool {
 }
 
 const _: () = assert!(Config::SMALL.check().is_ok() && Config::DEFAULT.check().is_ok());
+const _: () = assert!(Config::MANY_QUEUES.check().is_ok());
 
 #[cfg(test)]
 mod tests {
@@ -145,7 +149,7 @@ mod tests {
     fn legal_configurations_are_controllers() {
         let most_queues = Config { functions: 1, io_queues: u32::from(limits::IO_QUEUES_MAX), ..Config::DEFAULT };
         let most_functions = Config { functions: firmware_port::FUNCTIONS_MAX, ..Config::DEFAULT };
-        for config in [Config::SMALL, Config::DEFAULT, most_queues, most_functions] {
+        for config in [Config::SMALL, Config::DEFAULT, Config::MANY_QUEUES, most_queues, most_functions] {
             if let Err(problems) = rtl_hdl::elaborate(&Controller::new(config)) {
                 panic!("{config:?}: {problems}");
             }

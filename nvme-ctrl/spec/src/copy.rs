@@ -6,10 +6,10 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::count::ZeroBased;
-use crate::decode::{aligned_pointer, NamespaceInfo};
+use crate::decode::{aligned_pointer, blocks_of, check_named, NamespaceInfo};
 use crate::limits::{BUFFER_BYTES, MCL, MSRC, MSSRL};
 use crate::opcode::io;
-use crate::{DataPointer, SqEntry, Status};
+use crate::{SqEntry, Status};
 
 /// A source range in the data of the command: "Source Range Entries Copy Descriptor Format 0h".
 #[repr(C)]
@@ -48,11 +48,6 @@ impl SourceRange {
     }
 }
 
-fn blocks_of(start: u64, blocks: u64, namespace: &NamespaceInfo) -> Result<Range<u64>, Status> {
-    let end = start.checked_add(blocks).filter(|end| *end <= namespace.blocks);
-    end.map(|end| start..end).ok_or(Status::LBA_OUT_OF_RANGE)
-}
-
 /// Command dword 12, bits 11:8: Descriptor Format. Identify Controller, OCFS, has a bit for each that is supported.
 pub const FORMAT_SHIFT: u32 = 8;
 
@@ -75,13 +70,7 @@ impl Copy {
     }
 
     fn check(sqe: &SqEntry, namespace: &NamespaceInfo) -> Result<Self, Status> {
-        if sqe.fuse() != 0 {
-            return Err(Status::INVALID_FIELD);
-        }
-        DataPointer::of(sqe)?;
-        if sqe.nsid.get() != namespace.nsid || namespace.blocks == 0 {
-            return Err(Status::INVALID_NAMESPACE);
-        }
+        check_named(sqe, namespace)?;
         if namespace.is_write_protected {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);
         }

@@ -5,10 +5,10 @@ use core::ops::Range;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::decode::{aligned_pointer, NamespaceInfo};
+use crate::decode::{aligned_pointer, blocks_of, check_named, NamespaceInfo};
 use crate::limits::ERASURE_RANGES;
 use crate::opcode::io;
-use crate::{DataPointer, SqEntry, Status};
+use crate::{SqEntry, Status};
 
 /// A range of logical blocks in the data of the command.
 #[repr(C)]
@@ -31,10 +31,7 @@ impl DatasetRange {
         if blocks == 0 {
             return Ok(0..0);
         }
-        match start.checked_add(blocks).filter(|end| *end <= namespace.blocks) {
-            Some(end) => Ok(start..end),
-            None => Err(Status::LBA_OUT_OF_RANGE),
-        }
+        blocks_of(start, blocks, namespace)
     }
 }
 
@@ -57,13 +54,7 @@ impl DatasetManagement {
     }
 
     fn check(sqe: &SqEntry, namespace: &NamespaceInfo) -> Result<Self, Status> {
-        if sqe.fuse() != 0 {
-            return Err(Status::INVALID_FIELD);
-        }
-        DataPointer::of(sqe)?;
-        if sqe.nsid.get() != namespace.nsid || namespace.blocks == 0 {
-            return Err(Status::INVALID_NAMESPACE);
-        }
+        check_named(sqe, namespace)?;
         let deallocates = sqe.cdw(11) & DEALLOCATE != 0;
         if deallocates && namespace.is_write_protected {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);

@@ -2,11 +2,11 @@
 //!
 //! ## What hardware executes by itself
 //! [`is_fast_path`] is true for an entry of an I/O submission queue when all of this holds:
-//! 1. the opcode is Flush, Write, Read, Compare, Write Zeroes or Verify;
+//! 1. the opcode is Flush, Write, Read, Compare, Write Zeroes, Write Uncorrectable or Verify;
 //! 2. FUSE is 0, or the entry is one of a Compare and Write to which [`decode_fused`] has nothing to object, and PSDT says PRPs or an SGL (0 or 1);
 //!    the other bits of the flags byte are ignored;
-//! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write and Write Zeroes one that is not
-//!    write protected;
+//! 3. NSID names a namespace that is attached to the command's function (it has blocks), and for Write, Write Zeroes and Write
+//!    Uncorrectable one that is not write protected;
 //! 4. for all but Flush: bytes = (NLB + 1) x LBA bytes is at most the limit of MDTS, which those of WZSL, WUSL and VSL are too;
 //! 5. for all but Flush: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
 //! 6. for Write, Read and Compare with PRPs: PRP1 is a multiple of 4.
@@ -139,6 +139,24 @@ impl IoCommand {
             Self::WriteUncorrectable(range) | Self::WriteZeroes(range) | Self::Verify(range) => Some(range),
         }
     }
+}
+
+/// What is asked of a command of the NVM command set that firmware executes: it is not fused, and has a namespace.
+pub(crate) fn check_named(sqe: &SqEntry, namespace: &NamespaceInfo) -> Result<(), Status> {
+    if sqe.fuse() != 0 {
+        return Err(Status::INVALID_FIELD);
+    }
+    DataPointer::of(sqe)?;
+    if sqe.nsid.get() != namespace.nsid || namespace.blocks == 0 {
+        return Err(Status::INVALID_NAMESPACE);
+    }
+    Ok(())
+}
+
+/// `blocks` logical blocks from `start` on, which the namespace must have.
+pub(crate) fn blocks_of(start: u64, blocks: u64, namespace: &NamespaceInfo) -> Result<Range<u64>, Status> {
+    let end = start.checked_add(blocks).filter(|end| *end <= namespace.blocks);
+    end.map(|end| start..end).ok_or(Status::LBA_OUT_OF_RANGE)
 }
 
 /// The data pointer of an entry. PRP1 points to a dword.

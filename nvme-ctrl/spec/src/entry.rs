@@ -120,6 +120,11 @@ pub mod queue_priority {
     pub const MEDIUM: u8 = 2;
     /// Shares by the low priority weight.
     pub const LOW: u8 = 3;
+
+    /// QPRIO in command dword 11 of Create I/O Submission Queue: bits 2:1.
+    pub const fn of(cdw11: u32) -> u8 {
+        (cdw11 >> 1 & 3) as u8
+    }
 }
 
 /// Physical Region Page entries and lists. NVMe Base, "Physical Region Page Entry and List".

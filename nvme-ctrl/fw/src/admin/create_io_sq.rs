@@ -1,5 +1,6 @@
 //! Create I/O Submission Queue. NVMe Base, "Create I/O Submission Queue command".
 
+use nvme_spec::entry::queue_priority;
 use nvme_spec::Status;
 use soc_hal::Mmio;
 
@@ -9,11 +10,6 @@ use crate::port::{CreateSq, QueueCommand};
 use crate::queues::{Owner, SubmissionQueue};
 use crate::request::Request;
 use crate::Firmware;
-
-/// Queue Priority: dword 11 bits 2:1.
-const fn priority(cdw11: u32) -> u8 {
-    (cdw11 >> 1 & 3) as u8
-}
 
 impl<M: Mmio> Firmware<M> {
     /// QPRIO is for the hardware, which ignores it under round robin.
@@ -26,7 +22,7 @@ impl<M: Mmio> Firmware<M> {
             base: parameters.base,
             entries: parameters.entries,
             cq_slot,
-            priority: priority(request.cdw(11)),
+            priority: queue_priority::of(request.cdw(11)),
         };
         let (slot, qid) = (parameters.slot, parameters.qid);
         let owner = Owner { function: request.function, qid };

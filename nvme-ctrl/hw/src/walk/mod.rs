@@ -23,7 +23,7 @@
 //! one is PRP2; if there are more, PRP2 is where the list of the others begins. The last entry of a page of the list points to the next page of the
 //! list if more than one entry is still needed. (NVMe Base, "Physical Region Page Entry and List".)
 //!
-//! A command that moves no data (Flush, Write Zeroes, Verify) is cut the same way, as if its data lay at an address of its own that needs no list.
+//! A command that moves no data (Flush, Write Zeroes, Write Uncorrectable, Verify) is cut the same way, as if its data lay at an address of its own that needs no list.
 //!
 //! A Copy is one sequence without pieces: what is at its sector comes into the bounce, and goes from there to the sector in `prp1`.
 //!

@@ -1,5 +1,6 @@
 //! Creation and deletion of I/O queues. NVMe Base, "Create I/O Completion Queue command" and its neighbours.
 
+use nvme_spec::entry::queue_priority;
 use nvme_spec::limits::QUEUE_ENTRIES_MIN;
 use nvme_spec::{SqEntry, Status, ZeroBased};
 
@@ -12,9 +13,6 @@ const PHYSICALLY_CONTIGUOUS: u32 = 1;
 
 /// Command dword 11, bit 1 of Create I/O Completion Queue: IEN, Interrupts Enabled.
 const INTERRUPTS_ENABLED: u32 = 1 << 1;
-
-/// Command dword 11, bits 2:1 of Create I/O Submission Queue: QPRIO, Queue Priority.
-const QUEUE_PRIORITY_LSB: u32 = 1;
 
 /// What both Create commands ask for.
 struct NewQueue {
@@ -58,7 +56,7 @@ impl Controller {
         if self.completion[usize::from(completion)].is_none() {
             return Err(Status::INVALID_COMPLETION_QUEUE);
         }
-        let priority = (entry.cdw(11) >> QUEUE_PRIORITY_LSB & 3) as u8;
+        let priority = queue_priority::of(entry.cdw(11));
         let created = SubmissionQueue::new(queue.base, queue.entries, completion, priority);
         self.submission[usize::from(queue.id)] = Some(created);
         Ok(0)
