@@ -19,11 +19,8 @@ impl<M: Mmio> Firmware<M> {
     /// Takes commands from the inbox as long as each can be answered.
     pub(crate) fn poll_inbox(&mut self) {
         for _ in 0..COMMANDS_PER_POLL {
-            // The data buffer has one owner, there is one erasure at a time, and every command needs a place, a Copy one more.
-            if self.transfer.is_some() || self.erasure.is_going_on() {
-                break;
-            }
-            if !self.commands.has_room() || !self.copies.has_room() {
+            // The data buffer has one owner, there is one erasure at a time, and every command needs a place.
+            if self.transfer.is_some() || self.erasure.is_going_on() || !self.commands.has_room() {
                 break;
             }
             let Some(command) = self.port.pop_inbox() else {

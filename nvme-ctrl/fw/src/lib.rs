@@ -50,7 +50,7 @@ use nvme_spec::reg::Field;
 use nvme_spec::{FatalCode, Status};
 use soc_hal::Mmio;
 
-use commands::{Commands, Place};
+use commands::{Commands, For, Place};
 use copy::Copies;
 use erasure::Erasure;
 use frames::Frames;
@@ -141,6 +141,7 @@ impl<M: Mmio> Firmware<M> {
             || self.sanitize.is_going_on()
             || self.erasure.is_going_on()
             || !self.copies.is_idle()
+            || self.commands.has_waiting(For::Copy)
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }

@@ -103,9 +103,6 @@ pub const ERASE_UNITS_PER_STEP: u64 = 1 << 14;
 /// Units of the storage that firmware has copied at a time: 64 KiB.
 pub const COPY_UNITS_PER_STEP: u64 = 1 << 4;
 
-/// Copy commands that firmware keeps; while there are so many, it takes no more commands.
-pub const COPIES: u32 = 64;
-
 /// Pieces of the storage that one command can have erased.
 pub const ERASURE_RANGES: u32 = 256;
 

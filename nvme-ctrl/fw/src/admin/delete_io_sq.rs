@@ -53,7 +53,7 @@ impl<M: Mmio> Firmware<M> {
         if is_in_transfer || is_moving || self.port.in_flight(sq.slot) != 0 {
             return;
         }
-        self.end_copies(|request| request.slot == sq.slot, Status::ABORTED_SQ_DELETION);
+        self.end_active_copy(|request| request.slot == sq.slot, Status::ABORTED_SQ_DELETION);
         for _ in 0..ENDS_PER_POLL {
             let Some(held) = self.commands.held_of(sq.slot) else {
                 break;

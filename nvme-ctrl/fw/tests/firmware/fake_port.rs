@@ -139,6 +139,12 @@ impl FakePort {
         self.errand_busy > 0
     }
 
+    /// The errand ends, and the next ones soon.
+    pub fn end_errand(&mut self) {
+        self.errand_busy_reads = 3;
+        self.errand_busy = 0;
+    }
+
     fn start_errand(&mut self, start: u32) {
         use regs::capabilities::{STORAGE_COPY, STORAGE_ERASE};
         assert_eq!(self.errand_busy, 0, "only written while not busy");
