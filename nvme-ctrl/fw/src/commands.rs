@@ -35,6 +35,8 @@ pub(crate) enum For {
     Frame(u8),
     /// The Copy commands before it.
     Copy,
+    /// The end of an erasure.
+    Erasure,
 }
 
 impl For {
@@ -43,12 +45,13 @@ impl For {
         match self {
             Self::Frame(function) => function as usize,
             Self::Copy => FUNCTIONS,
+            Self::Erasure => FUNCTIONS + 1,
         }
     }
 }
 
 /// Lists of what commands are held for.
-const WAITING: usize = FUNCTIONS + 1;
+const WAITING: usize = FUNCTIONS + 2;
 
 /// Where a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -132,7 +132,7 @@ impl<M: Mmio> Firmware<M> {
             }
             return;
         }
-        if self.copies.is_moving() || self.erasure.is_going_on() {
+        if self.copies.is_moving() {
             return;
         }
         let Some(active) = self.copies.active else {
@@ -147,6 +147,10 @@ impl<M: Mmio> Firmware<M> {
         if let Err(status) = active.failure.map_or_else(|| self.check_namespace(&active), Err) {
             self.copies.active = None;
             return self.refuse_with(&active.request, active.range, status);
+        }
+        // The hardware has one errand at a time.
+        if self.erasure.is_going_on() {
+            return;
         }
         let source = self.copies.sources[active.range as usize];
         let step = source.sectors.min(STEP_SECTORS);
@@ -204,7 +208,7 @@ impl<M: Mmio> Firmware<M> {
 
     /// The turn of the next command has come, if the data buffer is free.
     fn fetch_sources(&mut self) {
-        if self.transfer.is_some() {
+        if self.transfer.is_some() || self.erasure.is_going_on() {
             return;
         }
         let Some(request) = self.commands.take_waiting(For::Copy) else {
@@ -240,6 +244,7 @@ impl<M: Mmio> Firmware<M> {
     fn check_namespace(&self, active: &Active) -> Result<(), Status> {
         let was = &active.namespace;
         match self.namespaces.attached(active.request.function, active.request.nsid()) {
+            Some(now) if now.is_formatting => Err(Status::FORMAT_IN_PROGRESS),
             Some(now) if now.is_write_protected => Err(Status::NAMESPACE_WRITE_PROTECTED),
             Some(now) if (now.serial, now.lba_shift) == (was.serial, was.lba_shift) => Ok(()),
             _ => Err(Status::INVALID_NAMESPACE),

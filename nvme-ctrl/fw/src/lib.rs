@@ -142,6 +142,7 @@ impl<M: Mmio> Firmware<M> {
             || self.erasure.is_going_on()
             || !self.copies.is_idle()
             || self.commands.has_waiting(For::Copy)
+            || self.commands.has_waiting(For::Erasure)
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }

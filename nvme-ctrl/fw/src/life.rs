@@ -6,7 +6,7 @@ use nvme_spec::regs::{aqa, cc};
 use nvme_spec::{FatalCode, ZeroBased};
 use soc_hal::Mmio;
 
-use crate::commands::Place;
+use crate::commands::{For, Place};
 use crate::error_log::ErrorLog;
 use crate::events::AsyncEvents;
 use crate::features::Features;
@@ -95,6 +95,7 @@ impl<M: Mmio> Firmware<M> {
     pub(crate) fn end_life(&mut self, function: u8) {
         // What is copied or erased must not reach blocks that the host writes in its next life.
         self.drop_copies(function);
+        self.commands.drop_waiting(For::Erasure, function);
         let is_moving = self.copies.is_moving_for(|request| request.function == function);
         if self.erasure.keeps_life(function) || is_moving {
             return;

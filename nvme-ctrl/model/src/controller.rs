@@ -255,6 +255,9 @@ impl Controller {
         self.follow_subsystem();
         let moves_data = self.running.iter().any(|running| matches!(running.work, Work::Moving(_)));
         self.subsystem.go_on_sanitizing(self.function, moves_data);
+        if let Some(cid) = self.subsystem.go_on_formatting(self.function) {
+            self.finish(0, cid, Ok(0), false);
+        }
         let is_alive = matches!(self.life, Life::Ready) && !self.registers.is_failed();
         if !is_alive || !self.sideband.bus_master_enable {
             return;
@@ -329,6 +332,7 @@ impl Controller {
         self.finished.clear();
         self.admin.reset();
         self.subsystem.end_download_and_activate(self.function);
+        self.subsystem.end_formats(self.function);
         self.msix.withdraw_all();
         self.arbiter = Arbiter::default();
     }
@@ -466,8 +470,11 @@ impl Controller {
             self.end(index, Err(status));
             return;
         }
+        let is_ready = self.subsystem.check_format(self.function, entry.nsid.get());
         if let Some(write) = write {
-            match self.fused_compare([&entry, &write], host) {
+            let compare =
+                is_ready.map_err(|status| [status; 2]).and_then(|()| self.fused_compare([&entry, &write], host));
+            match compare {
                 Ok(movement) => self.running[index].work = Work::Moving(movement),
                 Err(statuses) => self.end_both(index, statuses.map(Err)),
             }
@@ -484,6 +491,10 @@ impl Controller {
                 Ok(Answer::Done(result)) => self.end(index, result),
                 Err(status) => self.end(index, Err(status)),
             }
+            return;
+        }
+        if let Err(status) = is_ready {
+            self.end(index, Err(status));
             return;
         }
         let namespace = self.subsystem.info(self.function, entry.nsid.get());
