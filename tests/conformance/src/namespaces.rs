@@ -81,6 +81,8 @@ fn with_namespace<'d>(mut running: Running<'d>, nsid: u32) -> Result<Running<'d>
 }
 
 /// "Optional Admin Command Support": a controller without the commands refuses them.
+///
+/// Cases: H9, N14.
 #[test]
 fn namespace_commands_are_there_exactly_if_announced() {
     every_back_end(|device| {
@@ -100,6 +102,8 @@ fn namespace_commands_are_there_exactly_if_announced() {
 }
 
 /// "Namespace Management": a new namespace of each format is created, attached, used, detached and deleted, and no other one notices.
+///
+/// Cases: H9, K21, N1.
 #[test]
 fn created_namespaces_hold_data_of_their_own() {
     every_back_end(|device| {
@@ -160,6 +164,8 @@ fn created_namespaces_hold_data_of_their_own() {
 }
 
 /// "Namespace Management" and "Namespace Attachment": each mistake and its status.
+///
+/// Cases: N2, N3, N4.
 #[test]
 fn mistakes_in_namespace_commands_have_their_status() {
     every_back_end(|device| {
@@ -208,6 +214,43 @@ fn mistakes_in_namespace_commands_have_their_status() {
         host.admin("deletion of all", manage(NSID_BROADCAST, management::DELETE))?;
         assert_eq!(list(&mut host, cns::ALLOCATED_NAMESPACES)?, Vec::<u32>::new());
         assert_works(&mut host)
+    });
+}
+
+/// "Namespace Management": commands in flight when their namespace is deleted end, and from then on there is no such namespace.
+///
+/// Cases: N4.
+#[test]
+fn a_deletion_ends_commands_in_flight() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if !is_managed(&mut running.host)? {
+            return Ok(());
+        }
+        let nsid = running.identity.nsid;
+        for deleted in [nsid, NSID_BROADCAST] {
+            for number in 0..40 {
+                running.submit_transfer(1 + number as u16 % running.queues, 16 * number, 16, number % 2 == 0)?;
+            }
+            let deletion = running.host.submit(0, manage(deleted, management::DELETE), &[])?;
+            let ended = running.host.wait_all()?;
+            assert_eq!(ended.len(), 41);
+            for completion in ended {
+                let allowed = [Status::SUCCESS, Status::INVALID_NAMESPACE];
+                let is_deletion = (completion.queue, completion.cid) == (0, deletion);
+                assert_ends(&completion, &allowed[..if is_deletion { 1 } else { 2 }], &format!("{completion:?}"));
+            }
+            assert!(!list(&mut running.host, cns::ALLOCATED_NAMESPACES)?.contains(&nsid));
+            let completion = running.host.execute(1, flush(nsid), &[])?;
+            assert_ends(&completion, &[Status::INVALID_NAMESPACE], "Flush of what is not there");
+            // Another one in its place.
+            let blocks = running.identity.blocks;
+            let data = wanted(blocks, running.identity.namespace.flbas & 0xF);
+            assert_eq!(create(&mut running.host, &data)?.result, nsid);
+            let me = running.identity.controller.cntlid.get();
+            assert_eq!(attach(&mut running.host, nsid, management::ATTACH, &[me])?, Status::SUCCESS);
+        }
+        assert_works(&mut running.host)
     });
 }
 
@@ -261,7 +304,7 @@ fn every_offered_format_can_be_chosen() {
 
 /// "Secure Erase Settings": after a format with User Data Erase nothing of the data is left.
 ///
-/// Cases: N5.
+/// Cases: N5, K21.
 #[test]
 fn a_format_erases_user_data_on_request() {
     every_back_end(|device| {
