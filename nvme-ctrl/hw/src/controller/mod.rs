@@ -261,6 +261,7 @@ impl Block for Controller {
         irq.port("holding").set(draining);
         decode.port("draining").set(draining);
         decode.port("running").set(queues.port("running"));
+        queues.port("half_fetched").set(decode.port("half_fetched"));
         host_port.port("dropping").set(draining);
     }
 }
