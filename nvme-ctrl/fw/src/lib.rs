@@ -46,6 +46,7 @@ mod transfer;
 pub use config::{Config, NamespaceConfig};
 
 use nvme_spec::firmware_port::{self as regs, events as event, function_events};
+use nvme_spec::limits::FUNCTIONS_DEFAULT;
 use nvme_spec::reg::Field;
 use nvme_spec::{FatalCode, Status};
 use soc_hal::Mmio;
@@ -64,7 +65,7 @@ use slots::FirmwareSlots;
 use transfer::Transfer;
 
 /// Functions that this firmware can serve.
-pub const FUNCTIONS: usize = 2;
+pub const FUNCTIONS: usize = FUNCTIONS_DEFAULT as usize;
 
 /// The firmware of a controller with all its functions.
 pub struct Firmware<M> {

@@ -6,6 +6,9 @@ pub const QUEUE_ENTRIES_MAX: u32 = 4096;
 /// Fewest entries of a queue. NVMe Base, "Queue Size".
 pub const QUEUE_ENTRIES_MIN: u32 = 2;
 
+/// Functions of the default configuration, and most that firmware serves.
+pub const FUNCTIONS_DEFAULT: u8 = 2;
+
 /// I/O queue pairs of the default configuration.
 pub const IO_QUEUES_DEFAULT: u16 = 64;
 

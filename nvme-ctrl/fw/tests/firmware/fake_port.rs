@@ -15,7 +15,7 @@ pub const IO_QUEUES: u32 = 4;
 /// Interrupt vectors of each of its functions.
 pub const VECTORS: u32 = IO_QUEUES + 1;
 /// Functions that a fake can have.
-const FUNCTIONS_MAX: usize = 2;
+const FUNCTIONS_MAX: usize = nvme_fw::FUNCTIONS;
 /// Log2 of the entries of its largest queue.
 pub const QUEUE_ENTRIES_LOG2: u32 = 10;
 /// Entries of its largest queue.
