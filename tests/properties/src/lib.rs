@@ -6,14 +6,16 @@
 
 mod arbiter;
 mod host_port;
+mod irq;
 mod lifecycle;
 mod queues;
 mod slots;
 mod walk;
 
-use nvme_properties::{Property, COUNT_BITS, PROPERTIES};
+use nvme_hw::lifecycle::QUIET_CLOCKS;
+use nvme_properties::{Lives, Property, COUNT_BITS, PROPERTIES};
 use rtl_hdl::formal::{Goal, Mutant, Proof};
-use rtl_hdl::{Block, Module, Signal};
+use rtl_hdl::{when, zero, Block, InstanceHandle, Module, Signal};
 use std::fmt::Write as _;
 
 /// The page, from the root of the repository.
@@ -48,6 +50,28 @@ fn induction(block: impl Block + 'static) -> Proof {
     Proof { goal: Goal::Induction { base: 3, step: 2 }, ..Proof::by_induction(block, 2).cover(0) }
 }
 
+/// So long a block must have been quiet, in the proofs of blocks that say whether they are.
+const CALM_CLOCKS: u32 = 3;
+const _: () = assert!(CALM_CLOCKS <= QUIET_CLOCKS);
+
+/// A checker of lives beside a block with an output `quiet`, and for how many clocks that has been set, the block has been `held`, and the blocks
+/// around have been `still`. What `lifecycle` does is assumed: CSTS.RDY falls only when that has lasted. Until the next life the blocks around stay still.
+#[track_caller]
+fn lives_of(m: &Module, still: Signal, held: Signal) -> (InstanceHandle, Signal) {
+    let clock = m.found_clock();
+    let checker = m.instance("lives", &Lives);
+    for name in ["enable", "ready"] {
+        checker.port(name).set(m.input(&format!("life_{name}"), 1));
+    }
+    let falls = checker.port("ready_before") & !m.found("life_ready");
+    let calm = m.reg("calm_clocks", clock, zero(2));
+    let is_calm = m.found("quiet_held").all() & still & held;
+    when(!is_calm, || calm.set(zero(2))).else_when(calm.lt(CALM_CLOCKS), || calm.set(calm + 1));
+    m.assume(clock, "ready_falls_when_all_are_calm", falls.implies(calm.eq(CALM_CLOCKS)));
+    m.assume(clock, "who_is_around_is_still_between_lives", (falls | checker.port("over")).implies(still));
+    (checker, calm)
+}
+
 /// Every proof.
 pub fn proofs() -> Vec<Proof> {
     vec![
@@ -55,6 +79,8 @@ pub fn proofs() -> Vec<Proof> {
         induction(queues::completions()),
         Proof::bounded(slots::commands(), 14).cover(0),
         induction(lifecycle::lives()),
+        induction(host_port::lives()),
+        induction(irq::lives()),
         induction(arbiter::arbitration()),
         induction(host_port::order()),
         induction(walk::pointers()),
@@ -88,6 +114,16 @@ const ABOUT: &[About] = &[
         proof: "lifecycle_lives",
         block: "`lifecycle`",
         assumes: "blocks that have all been quiet for `QUIET_CLOCKS` after a life reach for nothing until the next, and wait for no answer",
+    },
+    About {
+        proof: "host_port_lives",
+        block: "`host_port`, one function",
+        assumes: "a life ends only when the block has been quiet for some clocks in which the blocks inside offered nothing and had no answer to come; they offer nothing until the next; the bus answers writes that it took",
+    },
+    About {
+        proof: "irq_lives",
+        block: "`irq`, one function",
+        assumes: "a life ends with `clear`, and only when the block has been quiet for some clocks in which it was held and nothing was raised; nothing is raised until the next",
     },
     About {
         proof: "arbiter_turns",
@@ -125,7 +161,7 @@ const fn broken(
     Break { proof, mutant: Mutant { change, checker, property }, depth }
 }
 
-/// One for each property.
+/// One for each property of a proof.
 pub const BREAKS: &[Break] = &[
     broken("queues_fetches", ["nvme_fetches", "fetches_are_of_a_queue"], "may_be_granted: sq_runs & is_granting -> is_granting", 20),
     broken("queues_fetches", ["nvme_fetches", "nothing_is_fetched_beyond_the_tail"], "possible: (limit_of_line & limit_of_room) & limit_of_available -> (limit_of_line & limit_of_room) | limit_of_available", 16),
@@ -140,6 +176,9 @@ pub const BREAKS: &[Break] = &[
     broken("slots_commands", ["nvme_commands", "no_command_is_forgotten_at_rest"], "in_use: in_use + 1 -> in_use + 0", 12),
     broken("lifecycle_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "state if: long_quiet -> always", 24),
     broken("lifecycle_lives", ["nvme_lives", "nothing_is_under_way_when_ready_falls"], "quiet_clocks if: all(quiet) -> always", 28),
+    broken("host_port_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "quiet_held: !((.. | ..) | (data_write_full & ..)) & !any(writes_of_f0) -> !any(writes_of_f0)", 9),
+    broken("host_port_lives", ["nvme_lives", "nothing_is_under_way_when_ready_falls"], "quiet_held: !((.. | ..) | (data_write_full & ..)) & !any(writes_of_f0) -> !(((.. | ..) | (message_full & ..)) | (data_write_full & (data_write_held_function == 0)))", 9),
+    broken("irq_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "quiet_held: (sent_function & !(state == 0)) | (offered_function & !message_can_take) -> sent_function & !(state == 0)", 12),
     broken("arbiter_turns", ["nvme_arbitration", "a_turn_is_within_the_burst"], "burst_limit_f0: 1 <= burst_f0 -> 0 <= burst_f0", 16),
     broken("arbiter_turns", ["nvme_arbitration", "admin_and_urgent_queues_go_first"], "next_kind: has_admin_f0 ? 1 : (has_urgent_f0 ? 2 : ((has_high_f0 & ..) ? 3 : (.. ? 4 : ..))) -> has_urgent_f0 ? 2 : ((has_high_f0 & any(credit_high_f0)) ? 3 : ((has_medium_f0 & ..) ? 4 : (.. ? 5 : 5)))", 30),
     broken("arbiter_turns", ["nvme_arbitration", "shares_are_by_weight"], "credit_high_f0: {0, weights_f0[16..24]} -> {1, weights_f0[16..24]}", 20),
@@ -147,7 +186,7 @@ pub const BREAKS: &[Break] = &[
     broken("host_port_order", ["nvme_order", "the_completion_is_before_its_interrupt"], "choose_message: !posted_full & !line_full -> !posted_full", 8),
     broken("walk_pointers", ["nvme_pointers", "no_access_without_a_command"], "state if: job_valid -> always", 8),
     broken("walk_pointers", ["nvme_pointers", "no_access_outside_the_data_pointer"], "in_prp2: pages <= 2 -> pages <= 3", 10),
-    broken("walk_pointers", ["nvme_pointers", "no_list_outside_the_data_pointer"], "TODO", 10),
+    broken("walk_pointers", ["nvme_pointers", "no_list_outside_the_data_pointer"], "to_end_of_page: 512 - {0, list[0..9]} -> 513 - {0, list[0..9]}", 6),
 ];
 
 /// What `docs/properties.md` says.
@@ -163,8 +202,11 @@ pub fn page() -> String {
          | property | what must hold | section | proof | how | is broken by |\n|---|---|---|---|---|---|\n",
     );
     let proofs = proofs();
-    for Property { checker, name, statement, section } in PROPERTIES {
-        let found = BREAKS.iter().find(|found| found.mutant.property == *name).expect("each property has its break");
+    let broken = PROPERTIES.iter().flat_map(|property| {
+        let found = BREAKS.iter().filter(|found| found.mutant.property == property.name);
+        found.map(move |found| (property, found))
+    });
+    for (Property { checker, name, statement, section }, found) in broken {
         let proof = proofs.iter().find(|proof| proof.name() == found.proof).expect("a break is of a proof");
         let how = match proof.goal {
             Goal::Induction { .. } => "induction".into(),
@@ -231,6 +273,16 @@ mod tests {
     #[test]
     fn a_life_without_end_is_noticed() {
         is_noticed("lifecycle_lives");
+    }
+
+    #[test]
+    fn a_write_that_is_not_known_of_is_noticed() {
+        is_noticed("host_port_lives");
+    }
+
+    #[test]
+    fn a_message_that_is_not_known_of_is_noticed() {
+        is_noticed("irq_lives");
     }
 
     #[test]
