@@ -102,7 +102,10 @@ impl Block for Pointers {
         let pages = (rest + (PAGE_DWORDS - 1)).bits(OFFSET_BITS..DWORD_COUNT_BITS);
         let to_end_of_page = lit(prp::ENTRIES_PER_PAGE, pages.width()) - index.zext(pages.width());
         let entries = at_most(pages, to_end_of_page).zext(QWORD_COUNT_BITS);
-        let known = m.wire("known", is_sgl.mux(descriptors.zext(QWORD_COUNT_BITS) + descriptors.zext(QWORD_COUNT_BITS), entries));
+        let known = m.wire(
+            "known",
+            is_sgl.mux(descriptors.zext(QWORD_COUNT_BITS) + descriptors.zext(QWORD_COUNT_BITS), entries),
+        );
         let list_begin = list_address - place;
         let list_end = list_begin + list_qwords.zext(QWORD_ADDRESS_BITS);
         let is_list = list_begin.le(list_end) & list_end.le(known.zext(QWORD_ADDRESS_BITS));

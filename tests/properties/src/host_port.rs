@@ -139,7 +139,8 @@ pub fn lives() -> impl Block {
         assert("writes_are_of_the_function", (row - oldest).lt(next - oldest).implies(is_of_function(row)));
         let held = ["data_write", "posted", "message"].map(|stream| bit(&format!("{stream}_full")));
         let held_reads = ["fetch_read", "list_read", "data_read"].map(|stream| number(bit(&format!("{stream}_full"))));
-        let kept = ["data_write", "posted", "message"].map(|stream| (bit(&format!("{stream}_full")), format!("{stream}_held")));
+        let kept = ["data_write", "posted", "message"]
+            .map(|stream| (bit(&format!("{stream}_full")), format!("{stream}_held")));
         for (full, item) in kept.into_iter().chain([(bit("line_full"), "line".into())]) {
             assert(&format!("{item}_is_of_the_function"), full.implies(is_ours(&item)));
         }
@@ -153,7 +154,8 @@ pub fn lives() -> impl Block {
             reads.eq(first + second + third + number(bit("refusing")) + in_channel("ar") + number(reads_taken))
         });
         assert("channels_fill_in_order", {
-            bit("host_aw_spare_full").implies(bit("host_aw_full")) & bit("host_ar_spare_full").implies(bit("host_ar_full"))
+            bit("host_aw_spare_full").implies(bit("host_aw_full"))
+                & bit("host_ar_spare_full").implies(bit("host_ar_full"))
         });
         let waits = cat(&held).any() | bit("line_full");
         let quiet = bit("quiet_held");

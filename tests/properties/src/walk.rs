@@ -6,14 +6,12 @@ use nvme_hw::walk::{State, Walk};
 use nvme_properties::{Pointers, DWORD_ADDRESS_BITS, DWORD_COUNT_BITS};
 use nvme_spec::limits::{PAGE_BYTES, TRANSFER_BYTES_MAX, UNIT_BYTES};
 use nvme_spec::sgl;
-use rtl_hdl::{block_fn, cat, lit, when, zero, Block, HwEnum, InstanceHandle, Module, Signal};
+use rtl_hdl::{block_fn, cat, lit, when, Block, HwEnum, InstanceHandle, Module, Signal};
 
 /// Bits of the place of a byte in its page.
 const OFFSET_BITS: u32 = PAGE_BYTES.trailing_zeros();
 /// Bits of a sum of lengths of a command.
 const SUM_BITS: u32 = 24;
-/// Bits of a number of lines that were asked for: the reader is eight ahead.
-const LINE_COUNT_BITS: u32 = 4;
 /// Bits of a number of dwords of a unit.
 const UNIT_BITS: u32 = 12;
 
@@ -58,13 +56,6 @@ pub fn pointers() -> impl Block {
         let is_legal = bytes.le(TRANSFER_BYTES_MAX) & !bytes.low(2).any();
         m.assume(clock, "commands_are_not_too_long", job.implies(is_legal));
         m.assume(clock, "data_is_not_empty", (job & found("has_data")).implies(bytes.any()));
-        let asked = m.reg("asked", clock, zero(LINE_COUNT_BITS));
-        let [asks, answered] = ["list_read", "list_beat"].map(|stream| {
-            m.found(&format!("{stream}_valid")) & m.found(&format!("{stream}_ready"))
-        });
-        when(asks & !answered, || asked.set(asked + 1));
-        when(answered & !asks, || asked.set(asked - 1));
-        m.assume(clock, "lines_are_asked_for", found("list_beat_valid").implies(asked.any()));
         m.assume(clock, "sgls_are_of_data", (job & found("job_sgl")).implies(found("has_data")));
 
         // How the state of the checker is that of the block.
@@ -74,7 +65,10 @@ pub fn pointers() -> impl Block {
         assert("a_command_is_live_while_it_is_walked", live.eq(!is(State::Start)) & live.eq(seen));
         assert("jobs_stay", live.implies(job));
         let is_sgl = found("is_sgl");
-        assert("its_pointer_is_known", live.implies(is_sgl.eq(found("job_sgl")) & is_sgl.eq(checker.port("is_of_sgl"))));
+        assert(
+            "its_pointer_is_known",
+            live.implies(is_sgl.eq(found("job_sgl")) & is_sgl.eq(checker.port("is_of_sgl"))),
+        );
         assert("dwords_are_whole", live.implies(!found("left").low(2).any()));
         prps_are_known(m, &checker, live & !is_sgl, dword);
         descriptors_are_known(m, &checker, live & is_sgl, dword);
@@ -171,7 +165,10 @@ fn descriptors_are_known(m: &Module, checker: &InstanceHandle, live: Signal, dwo
     let has_block = is(State::Cut) | is(State::Piece) | is(State::Offer) | is(State::Whole);
     let of_prps = is(State::Entry) | is(State::There) | is(State::Back);
     assert("sgls_have_no_entries", live.implies(!of_prps));
-    assert("blocks_are_whole", (live & has_block).implies(!block.low(2).any() & !found("offset").low(2).any() & is_block));
+    assert(
+        "blocks_are_whole",
+        (live & has_block).implies(!block.low(2).any() & !found("offset").low(2).any() & is_block),
+    );
     let address = cat(&[found("page"), found("offset").bits(2..OFFSET_BITS)]);
     let in_block = (dword - address).lt(block.bits(2..32).zext(DWORD_ADDRESS_BITS));
     assert("the_block_is_named", {
@@ -206,4 +203,93 @@ fn descriptors_are_known(m: &Module, checker: &InstanceHandle, live: Signal, dwo
     assert("the_next_segment_is_known", {
         (live & leads_on).implies(place.eq(address.bits(1..DWORD_ADDRESS_BITS)) & left.eq(block.bits(4..32)))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nvme_spec::entry::prp;
+    use rtl_hdl::sim::Simulator;
+    use rtl_hdl::{elaborate, Evaluator};
+    use std::collections::BTreeSet;
+
+    /// Qwords of a line.
+    const LINE_QWORDS: usize = 8;
+    const SEEN: [&str; 3] =
+        ["an_entry_of_a_list_is_used", "an_entry_of_a_second_list_is_used", "a_descriptor_of_a_segment_is_used"];
+    const CLOCKS_MAX: u32 = 200;
+    /// Where a list or a segment lies, where another one, and where data.
+    const LIST: u64 = 0x10_000;
+    const SECOND_LIST: u64 = 0x20_000;
+    const DATA: u64 = 0x30_000;
+
+    /// Which of the covers a Read reaches whose pointer is `halves`, if the lists name page 0: dword 0 is the one that is watched.
+    fn seen_of(halves: [u64; 2], is_sgl: bool, memory: impl Fn(u64) -> u64) -> BTreeSet<&'static str> {
+        let design = elaborate(&pointers()).unwrap();
+        let mut simulation = Evaluator::new(&design).unwrap();
+        let set = |simulation: &mut Evaluator, name: &str, value: u64| {
+            let port = simulation.port(name);
+            simulation.poke_u64(port, value);
+        };
+        for (name, value) in
+            [("reset", 1), ("job_valid", 0), ("unit_ready", 1), ("walk_end_ready", 1), ("list_read_ready", 1)]
+        {
+            set(&mut simulation, name, value);
+        }
+        set(&mut simulation, "list_beat_valid", 0);
+        simulation.step();
+        for (name, value) in [
+            ("reset", 0),
+            ("job_valid", 1),
+            ("job_operation", Operation::Read.code()),
+            ("job_bytes", u64::from(3 * PAGE_BYTES)),
+            ("job_units", 3),
+            ("job_sgl", u64::from(is_sgl)),
+            ("job_prp1", halves[0]),
+            ("job_prp2", halves[1]),
+        ] {
+            set(&mut simulation, name, value);
+        }
+        for clock in 0.. {
+            assert!(clock < CLOCKS_MAX, "the command does not end");
+            simulation.settle();
+            let get = |simulation: &Evaluator, name: &str| simulation.peek_u64(simulation.port(name));
+            let [ends, asks, address] =
+                ["job_ready", "list_read_valid", "list_read_address"].map(|name| get(&simulation, name));
+            simulation.step();
+            if ends != 0 {
+                break;
+            }
+            let line: Vec<u64> = (0..LINE_QWORDS as u64).map(|at| memory(address + 8 * at)).collect();
+            let port = simulation.port("list_beat_data");
+            simulation.poke(port, &line);
+            set(&mut simulation, "list_beat_valid", asks);
+        }
+        let seen = simulation.covers().filter(|(_, hits)| *hits > 0);
+        seen.filter_map(|(path, _)| SEEN.into_iter().find(|name| path.ends_with(name))).collect()
+    }
+
+    #[test]
+    fn an_entry_of_a_list_is_used() {
+        let memory = |address| if address == LIST { 0 } else { DATA };
+        assert_eq!(seen_of([DATA, LIST], false, memory), BTreeSet::from([SEEN[0]]));
+    }
+
+    #[test]
+    fn an_entry_of_a_list_behind_another_is_used() {
+        let last = LIST + u64::from(PAGE_BYTES - prp::ENTRY_BYTES);
+        let memory = |address| match address {
+            SECOND_LIST => 0,
+            _ if address == last => SECOND_LIST,
+            _ => DATA,
+        };
+        assert_eq!(seen_of([DATA, last], false, memory), BTreeSet::from([SEEN[0], SEEN[1]]));
+    }
+
+    #[test]
+    fn a_descriptor_of_a_segment_is_used() {
+        let segment = u64::from(sgl::LAST_SEGMENT) << 56 | u64::from(sgl::DESCRIPTOR_BYTES);
+        let memory = |address| if address == LIST { 0 } else { u64::from(3 * PAGE_BYTES) };
+        assert_eq!(seen_of([LIST, segment], true, memory), BTreeSet::from([SEEN[2]]));
+    }
 }
