@@ -44,10 +44,15 @@ fn stays(m: &Module, name: &str) -> Signal {
     kept
 }
 
+/// What bindings and checkers assert; rules of streams, and what FIFOs and the like assert, are in the proofs of `nvme-hw` and `rtl-prim`.
+fn asked(proof: Proof) -> Proof {
+    proof.cover(0).asking(nvme_properties::checkers().iter().map(|checker| checker.name()))
+}
+
 /// By induction. What is assumed of a clock counts from the next one on, so that a step takes two.
 #[track_caller]
 fn induction(block: impl Block + 'static) -> Proof {
-    Proof { goal: Goal::Induction { base: 3, step: 2 }, ..Proof::by_induction(block, 2).cover(0) }
+    asked(Proof { goal: Goal::Induction { base: 3, step: 2 }, ..Proof::by_induction(block, 2) })
 }
 
 /// So long a block must have been quiet, in the proofs of blocks that say whether they are.
@@ -80,7 +85,7 @@ pub fn proofs() -> Vec<Proof> {
     vec![
         induction(queues::fetches()),
         induction(queues::completions()),
-        Proof::bounded(slots::commands(), SLOTS_CLOCKS).cover(0),
+        asked(Proof::bounded(slots::commands(), SLOTS_CLOCKS)),
         induction(lifecycle::lives()),
         induction(host_port::lives()),
         induction(irq::lives()),
