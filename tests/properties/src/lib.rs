@@ -78,13 +78,13 @@ fn lives_of(m: &Module, still: Signal, held: Signal) -> (InstanceHandle, Signal)
 }
 
 /// So many clocks the proof of `slots` looks at. All that breaks it is noticed in as many: so what can go wrong happens within them.
-const SLOTS_CLOCKS: u32 = 12;
+const SLOTS_CLOCKS: u32 = 14;
 
 /// Every proof.
 pub fn proofs() -> Vec<Proof> {
     vec![
-        induction(queues::fetches()),
-        induction(queues::completions()),
+        induction(queues::fetches()).asking([queues::arbiter()]),
+        induction(queues::completions()).asking([queues::arbiter()]),
         asked(Proof::bounded(slots::commands(), SLOTS_CLOCKS)),
         induction(lifecycle::lives()),
         induction(host_port::lives()),
@@ -121,7 +121,7 @@ const ABOUT: &[About] = &[
     About {
         proof: "lifecycle_lives",
         block: "`lifecycle`",
-        assumes: "blocks that have all been quiet for `QUIET_CLOCKS` after a life reach for nothing until the next, and wait for no answer",
+        assumes: "blocks that have all been quiet for `QUIET_CLOCKS` after a life reach for nothing until the next, and wait for no answer: proved of `host_port` and `irq` as far as the next two rows say, assumed of `queues` and `mailbox`",
     },
     About {
         proof: "host_port_lives",
