@@ -153,6 +153,10 @@ impl<M: Mmio> Firmware<M> {
         self.notice_copied();
         let events = self.port.read(&regs::EVENTS);
         let raised = |event: Field| event.get32(events) == 1;
+        // It comes before the ends of lives that it causes.
+        if raised(event::SUBSYSTEM_RESET) {
+            self.notice_subsystem_reset();
+        }
         for function in 0..FUNCTIONS as u8 {
             if event::FUNCTIONS.get32(events) >> function & 1 == 1 {
                 self.poll_function(function);

@@ -132,9 +132,19 @@ impl Controller {
         self.sideband = sideband;
     }
 
-    /// Function level reset: everything but the stored data is as after power-on.
+    /// Function level reset: everything but the stored data, and what is known of the last reset of the NVM subsystem, is as after power-on.
     pub(crate) fn reset_function(&mut self) {
         self.posted.clear();
+        self.reset_all();
+    }
+
+    /// A reset of the NVM subsystem. Writes that are posted come after it.
+    pub(crate) fn reset_with_subsystem(&mut self, has_same_image: bool) {
+        self.reset_all();
+        self.registers.set_subsystem_was_reset(has_same_image);
+    }
+
+    fn reset_all(&mut self) {
         self.drop_life();
         self.registers.reset_function();
         self.msix = Msix::new(self.config.io_queues + 1);
@@ -144,9 +154,8 @@ impl Controller {
 
     // --- BAR0 ------------------------------------------------------------------------------------------------------------------------
 
-    /// Reads `bytes` bytes of BAR0, after all posted writes.
+    /// Reads `bytes` bytes of BAR0; no writes are posted.
     pub(crate) fn read(&mut self, offset: u32, bytes: u8) -> u64 {
-        while self.take_posted_write() {}
         (0..u32::from(bytes)).fold(0, |value, i| {
             let at = offset + i;
             let byte = self.read_dword(at & !3) >> (8 * (at % 4)) & 0xFF;
@@ -171,7 +180,8 @@ impl Controller {
         }
     }
 
-    fn take_posted_write(&mut self) -> bool {
+    /// The next posted write takes effect; whether there was one.
+    pub(crate) fn take_posted_write(&mut self) -> bool {
         let Some(write) = self.posted.pop_front() else {
             return false;
         };
@@ -197,6 +207,9 @@ impl Controller {
             let was_enabled = self.registers.is_enabled();
             self.registers.write(offset, value, mask);
             self.reset_asked_for |= was_enabled && !self.registers.is_enabled();
+            if offset == regs::NSSR.offset && mask == u32::MAX && value == regs::SUBSYSTEM_RESET {
+                self.subsystem.ask_for_reset();
+            }
         } else if regs::DOORBELLS.contains(&offset) {
             // "Doorbell registers": a host writes whole doorbells.
             if mask == u32::MAX {

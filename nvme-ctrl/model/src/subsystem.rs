@@ -109,6 +109,8 @@ pub(crate) struct Subsystem {
     running: [u8; 8],
     pub(crate) sanitize: Sanitize,
     formats: Vec<Formatting>,
+    /// A host has asked for a reset of the NVM subsystem.
+    is_reset_asked_for: bool,
 }
 
 impl Subsystem {
@@ -241,6 +243,15 @@ impl Subsystem {
 
     pub(crate) const fn controllers(&self) -> u8 {
         self.controllers
+    }
+
+    pub(crate) fn ask_for_reset(&mut self) {
+        self.is_reset_asked_for = true;
+    }
+
+    /// Whether a host has asked for a reset since this was last called.
+    pub(crate) fn take_reset(&mut self) -> bool {
+        std::mem::take(&mut self.is_reset_asked_for)
     }
 
     // --- Format: NVMe Base, "Format NVM command" -----------------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ use nvme_spec::identify::{
 };
 use nvme_spec::log::lid;
 use nvme_spec::opcode::{admin, io};
+use nvme_spec::reg::Reg;
+use nvme_spec::regs::{self, csts};
 use nvme_spec::{SqEntry, Status};
-use sim_device::{Device, PAGE_BYTES};
+use sim_device::{Access, Device, PAGE_BYTES};
 use sim_host::{cdw, identify_entry, wire_prps, Driver, DriverError, Identity, IoTransfer, Options};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
@@ -119,6 +121,38 @@ fn reset_of_a_function_leaves_the_other_alone() {
             device.read(sim_device::Access { function: 0, offset: nvme_spec::regs::CSTS.offset.into(), bytes: 4 });
         assert_eq!(csts, 1, "still ready");
         Ok(())
+    });
+}
+
+/// "NVM Subsystem Reset": asked of one function, it resets all of them, and each tells of it until its own host has cleared the bit.
+///
+/// Cases: A19.
+#[test]
+fn subsystem_reset_resets_all_functions() {
+    every_back_end_with_two_functions(|device| {
+        for asked in 0..2 {
+            driver(device, 0).bring_up()?;
+            let mut host = driver(device, 1);
+            host.bring_up()?;
+            // An asynchronous event request is held by firmware.
+            host.submit(0, async_event_request(), &[])?;
+            let access = |function, reg: Reg| Access { function, ..Access::dword(reg.offset.into()) };
+            device.write(access(asked, regs::NSSR), regs::SUBSYSTEM_RESET.into());
+            device.step(3000);
+            let told = csts::NSSRO.mask();
+            for function in 0..2 {
+                assert_eq!(device.read(access(function, regs::CSTS)), told, "CSTS of {function}");
+                assert_eq!(device.read(access(function, regs::CC)), 0, "CC of {function}");
+                assert_eq!(device.read(access(function, regs::AQA)), 0, "AQA of {function}");
+            }
+            device.write(access(asked, regs::CSTS), told);
+            assert_eq!(device.read(access(asked, regs::CSTS)), 0);
+            assert_eq!(device.read(access(1 - asked, regs::CSTS)), told, "that of another function");
+            device.write(access(1 - asked, regs::CSTS), told);
+        }
+        let mut host = driver(device, 1);
+        host.start()?;
+        assert_works(&mut host)
     });
 }
 
