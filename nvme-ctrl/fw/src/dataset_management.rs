@@ -5,7 +5,7 @@ use nvme_spec::{NamespaceInfo, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
-use crate::erasure::{AtReset, Extent};
+use crate::erasure::{Extent, Scope};
 use crate::request::Request;
 use crate::transfer::Then;
 use crate::Firmware;
@@ -36,7 +36,7 @@ impl<M: Mmio> Firmware<M> {
             let extent = self.extent_of(number, &info)?;
             self.erasure.add(extent);
         }
-        self.begin_erasure(request, 0, AtReset::Stops);
+        self.begin_erasure(request, 0, Scope::Blocks);
         Ok(Answer::Held)
     }
 

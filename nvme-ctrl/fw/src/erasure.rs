@@ -1,7 +1,8 @@
 //! Erasures of the storage for commands, of which one goes on at a time: commands that need another one are held until it has ended, in the order in
-//! which they came.
+//! which they came. What is about whole namespaces waits for the commands that the hardware executes, also where nothing is erased in the end: the
+//! data of a Write must not come to a namespace that was formatted or deleted meanwhile.
 //!
-//! A function's life ends when the hardware erases nothing for it any more, so that what a host writes after a reset stays: see [`AtReset`].
+//! A function's life ends when the hardware erases nothing for it any more, so that what a host writes after a reset stays: see [`Scope`].
 
 use nvme_spec::limits::{ERASE_UNITS_PER_STEP, ERASURE_RANGES, SECTOR_BYTES, STORAGE_UNIT_BYTES};
 use nvme_spec::opcode::{admin, io};
@@ -30,13 +31,28 @@ pub(crate) struct Extent {
     pub(crate) sectors: u64,
 }
 
-/// What becomes of an erasure when its function is reset. NVMe Base, "Controller Level Reset".
+/// What an erasure is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AtReset {
-    /// What the hardware is not at stays as it is: the host cannot know how far a command came that has not ended.
-    Stops,
-    /// It goes to its end, for which CSTS.RDY waits: half of a namespace must not keep what the host wanted to be erased.
-    Finishes,
+pub(crate) enum Scope {
+    /// Blocks. When the function is reset, what the hardware is not at stays as it is: the host cannot know how far a command came that has not ended.
+    /// NVMe Base, "Controller Level Reset".
+    Blocks,
+    /// Whole namespaces, of which the hardware does not know meanwhile. A reset waits for the end: half of a namespace must not keep what the host
+    /// wanted to be erased.
+    Namespaces,
+}
+
+/// What the hardware does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is no erasure.
+    Idle,
+    /// Nothing for this erasure: it may be at a step of a copy.
+    Waiting,
+    /// It ends the commands that it had.
+    Draining,
+    /// It erases.
+    Erasing,
 }
 
 /// What is erased for a command.
@@ -45,12 +61,10 @@ pub(crate) struct Erasure {
     command: Option<(Request, u32)>,
     /// The function of the command.
     function: u8,
-    at_reset: AtReset,
+    scope: Scope,
     /// A namespace that there is only if its erasure succeeds.
     creates: Option<u32>,
-    is_going_on: bool,
-    /// The hardware erases; else it may be at a step of a copy.
-    is_erasing: bool,
+    stage: Stage,
     /// What is left to do; the hardware may be at the sectors before the first one.
     extents: List<Extent, { ERASURE_RANGES as usize }>,
 }
@@ -60,16 +74,15 @@ impl Erasure {
         Self {
             command: None,
             function: 0,
-            at_reset: AtReset::Stops,
+            scope: Scope::Blocks,
             creates: None,
-            is_going_on: false,
-            is_erasing: false,
+            stage: Stage::Idle,
             extents: List::new(),
         }
     }
 
-    pub(crate) const fn is_going_on(&self) -> bool {
-        self.is_going_on
+    pub(crate) fn is_going_on(&self) -> bool {
+        self.stage != Stage::Idle
     }
 
     /// Whether it goes on for a command of a submission queue.
@@ -79,7 +92,7 @@ impl Erasure {
 
     /// Adds to what the next command erases.
     pub(crate) fn add(&mut self, extent: Extent) {
-        assert!(!self.is_going_on, "one erasure at a time");
+        assert!(!self.is_going_on(), "one erasure at a time");
         if extent.sectors != 0 {
             self.extents.push(extent);
         }
@@ -87,11 +100,11 @@ impl Erasure {
 
     /// Whether the end of the function's life must wait for an erasure, which has nobody to answer to any more.
     pub(crate) fn keeps_life(&mut self, function: u8) -> bool {
-        if !self.is_going_on || self.function != function {
+        if !self.is_going_on() || self.function != function {
             return false;
         }
         self.command = None;
-        if self.at_reset == AtReset::Stops {
+        if self.scope == Scope::Blocks {
             self.extents = List::new();
         }
         true
@@ -113,34 +126,37 @@ impl<M: Mmio> Firmware<M> {
     /// Erases all of a namespace that was created for the command, which is completed then.
     pub(crate) fn begin_creation(&mut self, request: &Request, nsid: u32) {
         self.erasure.creates = Some(nsid);
+        self.close_namespace(nsid);
         self.add_namespace_to_erasure(nsid);
-        self.begin_erasure(request, nsid, AtReset::Finishes);
+        self.begin_erasure(request, nsid, Scope::Namespaces);
     }
 
-    /// Erases what was added, and completes the command then.
-    pub(crate) fn begin_erasure(&mut self, request: &Request, result: u32, at_reset: AtReset) {
+    /// Erases what was added, if anything, and completes the command then.
+    pub(crate) fn begin_erasure(&mut self, request: &Request, result: u32, scope: Scope) {
         self.erasure.command = Some((*request, result));
         self.erasure.function = request.function;
-        self.erasure.at_reset = at_reset;
-        self.erasure.is_going_on = true;
+        self.erasure.scope = scope;
+        self.erasure.stage = Stage::Waiting;
         self.poll_erasure();
     }
 
     /// Goes on with an erasure, or with the command that has waited longest for the end of one.
     pub(crate) fn poll_erasure(&mut self) {
-        if !self.erasure.is_going_on {
-            return self.begin_waiting();
-        }
-        if !self.erasure.is_erasing {
-            if !self.copies.is_moving() {
-                self.erase_next();
+        match self.erasure.stage {
+            Stage::Idle => self.begin_waiting(),
+            Stage::Waiting if self.copies.is_moving() => {}
+            Stage::Waiting if self.erasure.scope == Scope::Namespaces => {
+                self.erasure.stage = Stage::Draining;
+                self.port.drain();
             }
-            return;
-        }
-        match self.port.errand() {
-            None => {}
-            Some(Ok(())) => self.erase_next(),
-            Some(Err(status)) => self.end_erasure(Err(status)),
+            Stage::Waiting => self.erase_next(),
+            Stage::Draining if self.port.errand().is_none() => {}
+            Stage::Draining => self.erase_next(),
+            Stage::Erasing => match self.port.errand() {
+                None => {}
+                Some(Ok(())) => self.erase_next(),
+                Some(Err(status)) => self.end_erasure(Err(status)),
+            },
         }
     }
 
@@ -163,7 +179,7 @@ impl<M: Mmio> Firmware<M> {
         }
         let Extent { sector, sectors } = self.erasure.extents.remove(0);
         let step = sectors.min(STEP_SECTORS);
-        self.erasure.is_erasing = true;
+        self.erasure.stage = Stage::Erasing;
         self.port.erase(sector, step as u32);
         if step < sectors {
             self.erasure.extents.push(Extent { sector: sector + step, sectors: sectors - step });

@@ -30,7 +30,7 @@ pub(crate) struct Namespace {
     /// A bit for each function.
     pub(crate) attached: u8,
     pub(crate) is_write_protected: bool,
-    /// All of it is being erased: the hardware does not know of it, so that every I/O command comes to firmware.
+    /// It is being formatted or made: the hardware does not know of it, so that every I/O command comes to firmware.
     pub(crate) is_formatting: bool,
     /// How many namespaces were made before it: identifiers are used again, this is not.
     pub(crate) serial: u32,
@@ -254,18 +254,24 @@ impl<M: Mmio> Firmware<M> {
         self.port.set_namespace(nsid - 1, &row);
     }
 
-    /// All of a namespace is erased next, and nobody reads or writes it meanwhile.
-    pub(crate) fn add_namespace_to_erasure(&mut self, nsid: u32) {
+    /// Nobody begins to read or write a namespace until the next erasure has ended.
+    pub(crate) fn close_namespace(&mut self, nsid: u32) {
         if let Some(namespace) = self.namespaces.get_mut(nsid) {
             namespace.is_formatting = true;
-            let [sector, sectors] = [namespace.base_units, namespace.units()].map(|units| units * SECTORS_PER_UNIT);
-            self.erasure.add(Extent { sector, sectors });
             self.namespaces.unready = Status::FORMAT_IN_PROGRESS;
             self.write_namespace(nsid);
         }
     }
 
-    /// No namespace is being erased any more.
+    /// All of a namespace, which is closed, is erased next.
+    pub(crate) fn add_namespace_to_erasure(&mut self, nsid: u32) {
+        if let Some(namespace) = self.namespaces.get(nsid) {
+            let [sector, sectors] = [namespace.base_units, namespace.units()].map(|units| units * SECTORS_PER_UNIT);
+            self.erasure.add(Extent { sector, sectors });
+        }
+    }
+
+    /// No namespace is being formatted or made any more.
     pub(crate) fn end_formatting(&mut self) {
         for nsid in 1..=self.namespaces.highest() {
             if let Some(namespace) = self.namespaces.get_mut(nsid).filter(|namespace| namespace.is_formatting) {

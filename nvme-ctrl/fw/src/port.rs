@@ -247,6 +247,11 @@ impl<M: Mmio> Port<M> {
         self.start_errand(destination, sectors, regs::errand_start::COPY);
     }
 
+    /// Has the commands waited for that the hardware executes; [`Self::errand`] tells when that has ended, not how.
+    pub(crate) fn drain(&mut self) {
+        self.write(&regs::ERRAND_START, regs::errand_start::DRAIN.set32(0, 1));
+    }
+
     fn start_errand(&mut self, sector: u64, sectors: u32, start: Field) {
         self.write_pair(&regs::ERRAND_SECTOR_LOW, &regs::ERRAND_SECTOR_HIGH, sector);
         self.write(&regs::ERRAND_SECTORS, sectors);

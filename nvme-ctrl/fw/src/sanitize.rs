@@ -18,8 +18,10 @@ use crate::Firmware;
 pub(crate) enum Stage {
     /// None is going on.
     Idle,
-    /// I/O commands may be with the hardware: those of the slots before this one are not.
-    Draining(u16),
+    /// The hardware may be at a step of a copy.
+    Waiting,
+    /// I/O commands may be with the hardware.
+    Draining,
     /// The units before this one are erased, or are being erased.
     Erasing(u64),
 }
@@ -55,7 +57,7 @@ impl Sanitize {
     pub(crate) fn progress(&self, units: u64) -> u16 {
         match self.stage {
             Stage::Idle => PROGRESS_NONE,
-            Stage::Draining(_) => 0,
+            Stage::Waiting | Stage::Draining => 0,
             Stage::Erasing(done) => (u128::from(done) * 0xFFFF / u128::from(units.max(1))) as u16,
         }
     }
@@ -70,7 +72,7 @@ impl Sanitize {
 impl<M: Mmio> Firmware<M> {
     /// Starts an operation.
     pub(crate) fn start_sanitize(&mut self, cdw10: u32) {
-        self.sanitize = Sanitize { stage: Stage::Draining(0), status: status::IN_PROGRESS, cdw10 };
+        self.sanitize = Sanitize { stage: Stage::Waiting, status: status::IN_PROGRESS, cdw10 };
         self.namespaces.is_hidden = true;
         self.namespaces.unready = Status::SANITIZE_IN_PROGRESS;
         self.write_namespaces();
@@ -80,27 +82,16 @@ impl<M: Mmio> Firmware<M> {
     pub(crate) fn poll_sanitize(&mut self) {
         match self.sanitize.stage {
             Stage::Idle => {}
-            Stage::Draining(slot) => self.drain(slot),
+            // The copies of commands end with this operation, which waits for the step that the hardware is at. The command has waited for erasures.
+            Stage::Waiting if self.copies.is_moving() => {}
+            Stage::Waiting => {
+                self.sanitize.stage = Stage::Draining;
+                self.port.drain();
+            }
+            Stage::Draining if self.port.errand().is_none() => {}
+            Stage::Draining => self.erase_units(0),
             Stage::Erasing(done) => self.erase(done),
         }
-    }
-
-    fn drain(&mut self, from: u16) {
-        let functions = u16::from(self.hardware.functions);
-        let end = functions + self.hardware.io_queues;
-        for slot in from.max(functions)..end {
-            if self.sq_slots.owner(slot as u8).is_some() && self.port.in_flight(slot as u8) != 0 {
-                self.sanitize.stage = Stage::Draining(slot);
-                return;
-            }
-        }
-        // The copies of commands end with this operation, which waits for the step that the hardware is at. The command has waited for erasures.
-        if self.copies.is_moving() {
-            self.sanitize.stage = Stage::Draining(end);
-            return;
-        }
-        self.sanitize.stage = Stage::Erasing(0);
-        self.erase_units(0);
     }
 
     fn erase(&mut self, done: u64) {

@@ -441,7 +441,12 @@ impl Controller {
             Work::Waiting(0) => self.begin(index, host),
             Work::Waiting(_) => {}
             Work::Moving(movement) => {
-                if let Some(end) = movement.advance(host, &mut self.subsystem.storage) {
+                let (nsid, version) = movement.namespace;
+                let end = match self.subsystem.check_version(nsid, version) {
+                    Ok(()) => movement.advance(host, &mut self.subsystem.storage),
+                    Err(status) => Some(Err(status)),
+                };
+                if let Some(end) = end {
                     self.moved(index, end, host);
                 }
             }

@@ -29,6 +29,8 @@ enum Way {
 pub(crate) struct Move {
     way: Way,
     function: u8,
+    /// The namespace, and its version.
+    pub(crate) namespace: (u32, u32),
     /// Where the data is in the storage, in bytes.
     at: u64,
     data: Vec<u8>,
@@ -170,13 +172,14 @@ impl Controller {
 
     fn movement(&self, nsid: u32, transfer: &Transfer, way: Way, host: &mut dyn HostPort) -> Result<Move, Status> {
         let (at, bytes) = self.place(nsid, transfer.range)?;
+        let namespace = (nsid, self.subsystem.namespaces[&nsid].version);
         let segments = walk(host, self.function, transfer.pointer, bytes as u64)?;
         let mut data = vec![0; bytes];
         if way == Way::Read {
             self.subsystem.storage.check(at, bytes as u64)?;
             self.subsystem.storage.read(at, &mut data);
         }
-        Ok(Move { way, function: self.function, at, data, expected: None, segments, next: 0, moved: 0 })
+        Ok(Move { way, function: self.function, namespace, at, data, expected: None, segments, next: 0, moved: 0 })
     }
 
     /// Dataset Management: blocks that are deallocated read as zero, and everything else is a hint.

@@ -30,6 +30,8 @@ pub(crate) struct Namespace {
     pub(crate) attached: BTreeSet<u8>,
     pub(crate) is_write_protected: bool,
     pub(crate) uuid: [u8; 16],
+    /// Another one for each namespace, and after each Format.
+    pub(crate) version: u32,
 }
 
 impl Namespace {
@@ -93,6 +95,7 @@ pub(crate) struct Subsystem {
     is_managed: bool,
     lba_bytes: u32,
     made: u8,
+    versions: u32,
     controllers: u8,
     /// What each controller has not looked at yet.
     notices: Vec<(u8, Notice)>,
@@ -222,11 +225,34 @@ impl Subsystem {
         let mut uuid = NAMESPACE_UUID;
         uuid[15] ^= self.made;
         self.made = self.made.wrapping_add(1);
-        let namespace =
-            Namespace { at, blocks, lba_bytes, is_shared, attached: BTreeSet::new(), is_write_protected: false, uuid };
+        let namespace = Namespace {
+            at,
+            blocks,
+            lba_bytes,
+            is_shared,
+            attached: BTreeSet::new(),
+            is_write_protected: false,
+            uuid,
+            version: self.new_version(),
+        };
         self.namespaces.insert(nsid, namespace);
         self.storage.erase(at, bytes);
         Ok(nsid)
+    }
+
+    /// The version of a namespace that is made or formatted.
+    pub(crate) fn new_version(&mut self) -> u32 {
+        self.versions += 1;
+        self.versions
+    }
+
+    /// Why a command that was begun with this version of its namespace reaches it no longer.
+    pub(crate) fn check_version(&self, nsid: u32, version: u32) -> Result<(), Status> {
+        match self.namespaces.get(&nsid) {
+            Some(namespace) if namespace.version == version => Ok(()),
+            Some(_) => Err(Status::FORMAT_IN_PROGRESS),
+            None => Err(Status::INVALID_NAMESPACE),
+        }
     }
 
     /// A namespace has changed for some controllers; the one that asked for it knows.

@@ -728,14 +728,18 @@ pub mod errand_start {
     pub const COPY: Field = Field::new("COPY", 1, 1, Access::W1s).with_doc(
         "Pulse: the sectors from ERRAND_SOURCE on are copied to those from ERRAND_SECTOR on, in ascending order.",
     );
+    /// Drains.
+    pub const DRAIN: Field = Field::new("DRAIN", 2, 1, Access::W1s).with_doc(
+        "Pulse: BUSY until the commands have ended that hardware executes now, by the rows of namespaces as they were.",
+    );
 }
 
-/// Writing it has the storage erased or copied; only while ERRAND_STATE.BUSY is 0, and if CAPABILITIES says so.
+/// Writing it has the storage erased or copied, if CAPABILITIES says so, or commands waited for; only while ERRAND_STATE.BUSY is 0.
 pub const ERRAND_START: Reg = with_fields(
     "ERRAND_START",
     0x264,
-    &[errand_start::ERASE, errand_start::COPY],
-    "Has sectors of the storage erased or copied; one bit, and only while ERRAND_STATE.BUSY is 0.",
+    &[errand_start::ERASE, errand_start::COPY, errand_start::DRAIN],
+    "Has sectors of the storage erased or copied, or commands waited for; one bit, and only while ERRAND_STATE.BUSY is 0.",
 );
 
 /// Fields of [`ERRAND_STATE`].
@@ -746,7 +750,7 @@ pub mod errand_state {
     pub const BUSY: Field = Field::new("BUSY", 0, 1, Access::Ro).with_doc("The errand is in work.");
     /// How it ended.
     pub const STATUS: Field = Field::new("STATUS", 16, 15, Access::Ro).with_doc(
-        "The status field of the last errand when BUSY is 0: 0 if all is well, else that of the first mistake.",
+        "The status field of what was last erased or copied when BUSY is 0: 0 if all is well, else that of the first mistake.",
     );
 }
 

@@ -26,6 +26,10 @@ const MANDATORY: &[u8] = &[
 
 const REFUSED: &[Status] = &[Status::INVALID_FIELD];
 
+/// Select of Get Features: the supported capabilities; and in them: the feature can be changed.
+const SUPPORTED_CAPABILITIES: u32 = 3 << 8;
+const CHANGEABLE: u32 = 1 << 2;
+
 /// ONCS, bit 4: Save and Select.
 const SAVE_AND_SELECT: u16 = 1 << 4;
 
@@ -54,6 +58,35 @@ fn mandatory_features_can_be_read() {
             get(&mut host, *feature, 0);
         }
         Ok(())
+    });
+}
+
+/// "Set Features command", Feature Not Changeable: exactly where the supported capabilities say so.
+#[test]
+fn features_can_be_changed_as_they_say() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let identity = host.identity()?;
+        if identity.controller.oncs.get() & SAVE_AND_SELECT == 0 {
+            return Ok(());
+        }
+        let of_namespace = |entry| SqEntry { nsid: identity.nsid.into(), ..entry };
+        let mut changeable = 0;
+        for feature in 0..=u8::MAX {
+            let mut capabilities = of_namespace(get_features(feature, 0));
+            capabilities.cdw10[0] = (u32::from(feature) | SUPPORTED_CAPABILITIES).into();
+            let completion = host.execute(0, capabilities, &[])?;
+            if completion.status != Status::SUCCESS {
+                continue;
+            }
+            let is_changeable = completion.result & CHANGEABLE != 0;
+            changeable += u32::from(is_changeable);
+            let completion = admin_with_data(&mut host, of_namespace(set_features(feature, 0)), &[0; 4096])?;
+            let is_refused = completion.status.code() == Status::FEATURE_NOT_CHANGEABLE;
+            assert_ne!(is_refused, is_changeable, "feature {feature:#04x}");
+        }
+        assert!(changeable >= 1, "none can be changed");
+        assert_works(&mut host)
     });
 }
 

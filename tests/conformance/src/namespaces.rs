@@ -9,13 +9,14 @@ use nvme_spec::limits::NSID_BROADCAST;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::sanitize::capabilities;
 use nvme_spec::{SqEntry, Status};
+use sim_device::{BusTiming, PAGE_BYTES};
 use sim_host::{blocks_entry, cdw, identify_entry, DriverError, Identity, IoTransfer};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::every_back_end;
 use crate::expect::{
-    admin_with_data, assert_admin, assert_ends, assert_works, bring_up, flush, start, wire, Host, Running,
+    admin_with_data, assert_admin, assert_ends, assert_works, bring_up, flush, start, transfer, wire, Host, Running,
 };
 
 fn identify<T: zerocopy::FromBytes>(host: &mut Host<'_>, structure: u8, nsid: u32) -> Result<T, DriverError> {
@@ -251,6 +252,72 @@ fn a_deletion_ends_commands_in_flight() {
             assert_eq!(attach(&mut running.host, nsid, management::ATTACH, &[me])?, Status::SUCCESS);
         }
         assert_works(&mut running.host)
+    });
+}
+
+/// How long host memory takes to answer a read if it is slow: longer than a small namespace is formatted, or deleted and made.
+const SLOW_CLOCKS: u32 = 20_000;
+
+/// Data of a Write that the host delivers late, or that is much, does not come to a namespace that was formatted, or deleted and made again, meanwhile.
+///
+/// Cases: N4, N6.
+#[test]
+fn data_on_its_way_stays_in_its_namespace() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if !can_erase(&running.identity) || !is_managed(&mut running.host)? {
+            return Ok(());
+        }
+        let me = running.identity.controller.cntlid.get();
+        let whole = 512 << 10;
+        let format_number = running.identity.namespace.flbas & 0xF;
+        let small = wanted(whole / u64::from(running.identity.lba_bytes), format_number);
+        let nsid = create(&mut running.host, &small)?.result;
+        assert_eq!(attach(&mut running.host, nsid, management::ATTACH, &[me])?, Status::SUCCESS);
+        running = with_namespace(running, nsid)?;
+        let Running { host, identity, .. } = &mut running;
+        let same = u32::from(format_number);
+        for end in [format(nsid, USER_DATA_ERASE | same), format(nsid, same), manage(nsid, management::DELETE)] {
+            for (latency, bytes, clocks) in [
+                (SLOW_CLOCKS, PAGE_BYTES, 50),
+                (SLOW_CLOCKS, PAGE_BYTES, 5000),
+                (SLOW_CLOCKS, PAGE_BYTES, 15_000),
+                (1, whole, 50),
+                (1, whole, 500),
+                (1, whole, 2000),
+            ] {
+                // A read that is answered fast need not wait for those before it.
+                let timing = |clocks| BusTiming { reorder: true, ..BusTiming::with_latency(clocks) };
+                host.device().set_host_timing(timing(latency));
+                let blocks = (bytes / u64::from(identity.lba_bytes)) as u32;
+                let (entry, buffer) = transfer(host, identity, 0, blocks, true);
+                buffer.store(host.host(), &crate::expect::data(clocks, bytes as usize));
+                let write = host.submit(1, entry, &[])?;
+                host.run_for(clocks)?;
+                host.admin("the end of the namespace as it was", end)?;
+                host.device().set_host_timing(timing(1));
+                if end.opcode == admin::NAMESPACE_MANAGEMENT {
+                    assert_eq!(create(host, &small)?.result, nsid);
+                    assert_eq!(attach(host, nsid, management::ATTACH, &[me])?, Status::SUCCESS);
+                }
+                // The host writes the first block and the last one anew, and nothing comes behind that.
+                let lbas = [0, u64::from(blocks) - 1];
+                let block = crate::expect::data(clocks + 1, identity.lba_bytes as usize);
+                for lba in lbas {
+                    host.write(identity, lba, &block)?;
+                }
+                let written = host.wait(1, write)?;
+                let allowed = [Status::SUCCESS, Status::FORMAT_IN_PROGRESS, Status::INVALID_NAMESPACE];
+                assert_ends(&written, &allowed, "Write");
+                for lba in lbas {
+                    let mut back = vec![0; block.len()];
+                    host.read(identity, lba, &mut back)?;
+                    assert_eq!(back, block, "block {lba}, {bytes} bytes {clocks} clocks before {end:?}");
+                }
+                buffer.free(host.host());
+            }
+        }
+        Ok(())
     });
 }
 

@@ -5,7 +5,7 @@ use nvme_spec::Status;
 use soc_hal::Mmio;
 
 use super::Answer;
-use crate::erasure::AtReset;
+use crate::erasure::Scope;
 use crate::namespaces::Namespace;
 use crate::request::Request;
 use crate::Firmware;
@@ -25,8 +25,8 @@ mod secure_erase {
 }
 
 impl<M: Mmio> Firmware<M> {
-    /// Gives blocks another size, and erases them if the host wants that and the hardware can. Until that has ended, I/O commands for the namespace end with
-    /// Format In Progress; those that are with the hardware already are not waited for: their hosts cannot know what is executed first.
+    /// Gives blocks another size, and erases them if the host wants that and the hardware can. I/O commands for the namespace that are with the hardware
+    /// are waited for; those that come until all has ended end with Format In Progress.
     pub(super) fn format_nvm(&mut self, request: &Request) -> Result<Answer, Status> {
         let format = self.decode_format(request.cdw(10))?;
         let nsid = request.nsid();
@@ -38,7 +38,7 @@ impl<M: Mmio> Firmware<M> {
             for nsid in 1..=self.namespaces.highest() {
                 self.format_namespace(request.function, nsid, &format);
             }
-            return Ok(self.end_format(request, &format));
+            return Ok(self.end_format(request));
         }
         self.namespaces.check_valid(nsid)?;
         let namespace = self.namespaces.attached(request.function, nsid).ok_or(Status::INVALID_FIELD)?;
@@ -46,15 +46,12 @@ impl<M: Mmio> Firmware<M> {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);
         }
         self.format_namespace(request.function, nsid, &format);
-        Ok(self.end_format(request, &format))
+        Ok(self.end_format(request))
     }
 
-    /// The command is done when all of it is erased.
-    fn end_format(&mut self, request: &Request, format: &Format) -> Answer {
-        if !format.erases {
-            return Answer::Done(0);
-        }
-        self.begin_erasure(request, 0, AtReset::Finishes);
+    /// The command is done when nobody uses the namespaces as they were, and all is erased.
+    fn end_format(&mut self, request: &Request) -> Answer {
+        self.begin_erasure(request, 0, Scope::Namespaces);
         Answer::Held
     }
 
@@ -82,7 +79,7 @@ impl<M: Mmio> Firmware<M> {
         let blocks = bytes >> format.lba_shift;
         let attached = namespace.attached;
         *namespace = Namespace { blocks, lba_shift: format.lba_shift, ..*namespace };
-        self.write_namespace(nsid);
+        self.close_namespace(nsid);
         if format.erases {
             self.add_namespace_to_erasure(nsid);
         }

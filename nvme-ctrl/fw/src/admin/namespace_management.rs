@@ -9,6 +9,7 @@ use soc_hal::Mmio;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::Answer;
+use crate::erasure::Scope;
 use crate::request::Request;
 use crate::Firmware;
 
@@ -55,7 +56,7 @@ impl<M: Mmio> Firmware<M> {
         Ok(Answer::Held)
     }
 
-    /// One namespace, or all of them.
+    /// One namespace, or all of them. The command is done when nobody uses them any more: there may be another namespace in their place then.
     fn delete_namespaces(&mut self, request: &Request) -> Result<Answer, Status> {
         let nsid = request.nsid();
         if nsid == NSID_BROADCAST {
@@ -64,7 +65,8 @@ impl<M: Mmio> Firmware<M> {
                     self.delete_namespace(request.function, nsid);
                 }
             }
-            return Ok(Answer::Done(0));
+            self.begin_erasure(request, 0, Scope::Namespaces);
+            return Ok(Answer::Held);
         }
         self.namespaces.check_valid(nsid)?;
         let namespace = self.namespaces.get(nsid).ok_or(Status::INVALID_FIELD)?;
@@ -72,7 +74,8 @@ impl<M: Mmio> Firmware<M> {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);
         }
         self.delete_namespace(request.function, nsid);
-        Ok(Answer::Done(0))
+        self.begin_erasure(request, 0, Scope::Namespaces);
+        Ok(Answer::Held)
     }
 
     fn delete_namespace(&mut self, asked: u8, nsid: u32) {

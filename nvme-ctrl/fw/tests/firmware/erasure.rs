@@ -63,6 +63,28 @@ fn a_format_erases_on_request() {
     assert_eq!(bench.admin(format(1, 1 << 9)).status.code(), Status::WRITE_FAULT);
 }
 
+/// N1, N5: what is about whole namespaces waits for the commands that the hardware executes, before it erases anything; they are hidden meanwhile.
+#[test]
+fn commands_in_flight_are_waited_for() {
+    for (entry, erases) in [
+        (command(admin::FORMAT_NVM, 1, &[1 << 9]), vec![(0, PRIVATE_BLOCKS as u32)]),
+        (command(admin::FORMAT_NVM, 1, &[0]), vec![]),
+        (command(admin::NAMESPACE_MANAGEMENT, 1, &[1]), vec![]),
+    ] {
+        let mut bench = ready();
+        bench.port().errand_busy_reads = u32::MAX;
+        let cid = bench.submit(0, entry);
+        bench.polls(20);
+        assert_eq!((bench.port().drains, erased(&mut bench).len()), (1, 0), "{entry:?}");
+        assert_eq!(bench.port().rows[0].blocks, 0, "{entry:?}");
+        assert!(bench.completions_of(0, cid).is_empty(), "{entry:?}");
+        bench.port().end_errand();
+        bench.run_to_rest();
+        assert_eq!(bench.completions_of(0, cid)[0].status, Status::SUCCESS, "{entry:?}");
+        assert_eq!((bench.port().drains, erased(&mut bench)), (1, erases), "{entry:?}");
+    }
+}
+
 /// Without the hardware's help nothing is erased, and nothing is announced.
 #[test]
 fn nothing_is_erased_if_the_hardware_cannot() {

@@ -91,6 +91,8 @@ pub struct FakePort {
     pub host_data: BTreeMap<u64, Vec<u8>>,
     /// A bit for each function whose CSTS.NSSRO firmware has cleared.
     pub nssro_cleared: u8,
+    /// How often commands were waited for.
+    pub drains: u32,
     /// What was erased: first sector and number of sectors.
     pub erased: Vec<(u32, u32)>,
     /// What was copied: first sector read, first sector written, and number of sectors.
@@ -151,6 +153,10 @@ impl FakePort {
         use regs::capabilities::{STORAGE_COPY, STORAGE_ERASE};
         assert_eq!(self.errand_busy, 0, "only written while not busy");
         self.errand_busy = self.errand_busy_reads;
+        if start == regs::errand_start::DRAIN.mask() as u32 {
+            self.drains += 1;
+            return;
+        }
         for high in [regs::ERRAND_SECTOR_HIGH, regs::ERRAND_SOURCE_HIGH] {
             assert_eq!(self.value(high.offset), 0, "the storage is small");
         }
@@ -197,6 +203,7 @@ impl FakePort {
             rows: [Row::default(); NAMESPACES_MAX as usize],
             host_data: BTreeMap::new(),
             nssro_cleared: 0,
+            drains: 0,
             erased: Vec::new(),
             copied: Vec::new(),
             errand_status: Status::SUCCESS,

@@ -41,13 +41,13 @@ fn a_block_erase_erases_everything() {
     assert_eq!((log(&mut bench).sprog.get(), log(&mut bench).sstat.get()), (0xFFFF, status::NEVER));
     let controller = IdentifyController::read_from_bytes(&bench.admin(identify(1, 0)).data()).unwrap();
     assert_eq!(controller.sanicap.get(), 0x4000_0002);
-    bench.port().in_flight.insert(SLOT, 1);
+    bench.port().errand_busy_reads = u32::MAX;
     bench.admin(sanitize(2)).ok();
     assert_eq!(log(&mut bench).sstat.get(), status::IN_PROGRESS);
     assert!(bench.port().rows.iter().all(|row| row.blocks == 0), "hidden from the hardware");
     bench.polls(20);
-    assert_eq!(bench.port().erased, [], "a command is in flight");
-    bench.port().in_flight.clear();
+    assert_eq!((bench.port().drains, bench.port().erased.len()), (1, 0), "a command is in flight");
+    bench.port().end_errand();
     bench.polls(20);
     let erased = bench.port().erased.clone();
     let ends: Vec<u32> = erased.iter().map(|(base, sectors)| base + sectors).collect();
@@ -69,7 +69,7 @@ fn a_block_erase_erases_everything() {
 fn a_command_on_its_way_at_the_end_is_refused() {
     let mut bench = ready();
     bench.admin(sanitize(2)).ok();
-    while !bench.port().is_at_errand() {
+    while bench.port().erased.is_empty() {
         bench.polls(1);
     }
     while bench.port().is_at_errand() {
@@ -85,7 +85,7 @@ fn a_command_on_its_way_at_the_end_is_refused() {
 #[test]
 fn commands_are_restricted_meanwhile() {
     let mut bench = ready();
-    bench.port().in_flight.insert(SLOT, 1);
+    bench.port().errand_busy_reads = u32::MAX;
     bench.admin(sanitize(2)).ok();
     for entry in [
         sanitize(2),
@@ -106,7 +106,7 @@ fn commands_are_restricted_meanwhile() {
     bench.admin(get_features(1, 0)).ok();
     bench.admin(set_features(1, 0)).ok();
     bench.admin(command(admin::KEEP_ALIVE, 0, &[])).ok();
-    bench.port().in_flight.clear();
+    bench.port().end_errand();
     for function in 0..2 {
         bench.port().host_of_writes_cc(function, 0);
     }

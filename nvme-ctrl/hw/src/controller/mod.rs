@@ -141,6 +141,9 @@ impl Block for Controller {
         for port in ["erase", "copy", "sector", "sectors", "source"] {
             wire(&mailbox, &format!("errand_{port}"), &errand, port);
         }
+        wire(&mailbox, "errand_drain", &io_engine, "drain");
+        wires(&decode, &io_engine, &["pair_comes"]);
+        wires(&io_engine, &mailbox, &["drains"]);
         wire(&errand, "busy", &mailbox, "errand_busy");
         wire(&errand, "failure", &mailbox, "errand_failure");
         wire(&complete, "errand_done", &errand, "done");

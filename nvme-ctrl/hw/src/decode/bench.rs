@@ -108,7 +108,11 @@ pub(crate) fn row_words(base: u64, blocks: u64, attached: u64, lba_shift: u64, w
 
 /// Writes a row of the table of namespaces.
 fn write_row(bench: &mut Bench, nsid: u32, attached: u64, namespace: NamespaceInfo) {
-    let row = row_words(BASE, namespace.blocks, attached, lba_shift_of(nsid).into(), namespace.is_write_protected);
+    let protected = namespace.is_write_protected;
+    write_row_words(bench, nsid, row_words(BASE, namespace.blocks, attached, lba_shift_of(nsid).into(), protected));
+}
+
+fn write_row_words(bench: &mut Bench, nsid: u32, row: [u64; 3]) {
     let port = bench.sim().port("namespace_row");
     bench.sim().poke(port, &row);
     bench.poke("namespace_index", u64::from(nsid - 1));
@@ -311,6 +315,42 @@ fn a_compare_and_its_write_leave_together() {
             let fused = leaving.commands.len();
             assert!(leaving.pairs > 100 && fused > 100 && leaving.inbox.len() > 50, "all kinds were there");
         });
+    }
+}
+
+/// Firmware takes a namespace away, or makes another one in its place, in any clock: the halves of a pair write and compare the same sectors.
+#[test]
+fn the_row_changes_between_a_compare_and_its_write() {
+    for config in CONFIGS {
+        let queue = u64::from(config.functions);
+        let mut is_split = [false; 2];
+        for clock in 0..16 {
+            without_stalls(&Decode::new(config), |bench| {
+                write_no_rows(bench);
+                write_row(bench, 1, 0xFF, WHOLE);
+                bench.poke("running", !0 >> (64 - config.queues()));
+                bench.hold("command", true);
+                for (opcode, flags) in [(io::COMPARE, 1), (io::WRITE, 2)] {
+                    let entry = SqEntry { opcode, flags, nsid: 1.into(), ..Default::default() };
+                    let item = bench.fields("fetched").set("sqid", queue).set("has_next", flags == 1);
+                    bench.send("fetched", [item.set_words("entry", &words(&entry)).words()]);
+                }
+                bench.run(clock);
+                let pair_comes = bench.peek("pair_comes");
+                write_row_words(bench, 1, row_words(99, BLOCKS, 0xFF, 12, false));
+                bench.hold("command", false);
+                bench.run_until(100, |bench| bench.received("command").len() == 2);
+                let commands = bench.drain_fields("command");
+                let [compare, write] =
+                    [0, 1].map(|half| ["sector", "bytes", "large_blocks"].map(|name| commands[half].get(name)));
+                assert_eq!(compare, write, "after {clock} clocks");
+                let is_old = compare[0] == BASE * 8;
+                assert!(is_old || compare[0] == 99 * 8);
+                assert!(is_old || pair_comes == 0, "the Write was still to come");
+                is_split[usize::from(is_old)] = true;
+            });
+        }
+        assert_eq!(is_split, [true; 2], "before and after");
     }
 }
 

@@ -11,6 +11,7 @@
 //!    namespace_row -->|            |---> host_error
 //!         draining -->|            |
 //!          running -->|            |---> half_fetched
+//!                     |            |---> pair_comes (to the I/O engine)
 //!                     +------------+
 //! ```
 //! ## Theory of operation
@@ -30,7 +31,7 @@
 //!
 //! ## Timing
 //! One entry every second clock, a pair in seven. `host_error` is a pulse, in the bit of the function. A row that is written is used from the next
-//! clock on.
+//! clock on, but for the Write of a pair whose Compare has left (`pair_comes`).
 //!
 //! ## Limits
 //! Rows hold anything until they are written. An entry for firmware waits until the mailbox has room, and so do those behind it.
@@ -244,8 +245,6 @@ impl Block for Decode {
         let blocks_max = |shift: u32| limits::TRANSFER_BYTES_MAX >> shift;
         let is_short_now = is_large.mux(blocks.le(blocks_max(LARGE_LBA_SHIFT)), blocks.le(blocks_max(SMALL_LBA_SHIFT)));
         is_short.set(is_flush | is_short_now);
-        large_blocks.set(is_large);
-        sector.set(sector_of_namespace + sector_in_namespace);
         is_inside.set(is_flush | behind.le(row.blocks.zext(65)));
 
         // Only for the second half of a pair, one clock more.
@@ -259,6 +258,11 @@ impl Block for Decode {
         let entry_leaves = m.wire("entry_leaves", leaves & !has_first);
         let is_held_back = m.wire("is_held_back", is_compare_half & item.has_next & !paired & !thrown_away);
         let waits = m.wire("waits", entry_leaves & is_held_back);
+        // The Write of a pair goes where its Compare goes, whatever becomes of the row between the two.
+        when(!paired & !(leaves & has_first), || {
+            large_blocks.set(is_large);
+            sector.set(sector_of_namespace + sector_in_namespace);
+        });
         when(leaves, || judged.set(false));
         when(leaves & has_first, || {
             paired.set(!thrown_away & is_write_half);
@@ -336,5 +340,6 @@ impl Block for Decode {
         // 5. Outputs
         m.output("host_error", error);
         m.output("half_fetched", held);
+        m.output("pair_comes", paired);
     }
 }

@@ -43,12 +43,14 @@ pub(crate) fn engine_with_direct(config: Config) -> impl Block {
         }
         m.export(&engine, "data_write", "data_write");
         m.export(&engine, "data_write_beat", "data_write_beat");
-        for input in ["buffer_write", "buffer_address", "buffer_write_data"] {
+        for input in ["buffer_write", "buffer_address", "buffer_write_data", "drain", "pair_comes"] {
             let port = engine.port(input);
             port.set(m.input(input, port.width()));
         }
         m.output("buffer_read_data", engine.port("buffer_read_data"));
-        m.output("quiet", engine.port("quiet"));
+        for output in ["quiet", "drains"] {
+            m.output(output, engine.port(output));
+        }
     })
 }
 

@@ -13,6 +13,7 @@
 //!        storage_done ->-|                 |->- data_write
 //!        buffer_write -->|                 |->- data_write_beat
 //!      buffer_address -->|                 |->- storage_command
+//!   drain, pair_comes -->|                 |--> drains
 //!   buffer_write_data -->|                 |->- storage_write
 //!                        |                 |--> buffer_read_data
 //!                        |                 |--> quiet
@@ -110,6 +111,10 @@ impl Block for IoEngine {
         m.connect(&walk, "walk_end", &slots, "walk_end");
         m.connect(&units, "unit_end", &slots, "unit_end");
         m.output("quiet", slots.port("quiet"));
+        for input in ["drain", "pair_comes"] {
+            slots.port(input).set(m.input(input, 1));
+        }
+        m.output("drains", slots.port("drains"));
 
         // What is watched.
         let is_command = slots.port("job_target").eq(Target::Storage.code());

@@ -249,7 +249,7 @@ impl Block for Mailbox {
         let write_error = input("write_error");
         let buffer_read_data = m.input("buffer_read_data", 32);
         let [clearing, window_ready] = ["clearing", "window_ready"].map(input);
-        let errand_busy = input("errand_busy");
+        let [errand_busy, drains] = ["errand_busy", "drains"].map(input);
         let errand_failure = m.input("errand_failure", 15);
         let window_data = m.input("window_data", 32);
 
@@ -610,7 +610,7 @@ impl Block for Mailbox {
         }
         registers.show(
             &port::ERRAND_STATE,
-            &[(&port::errand_state::BUSY, errand_busy), (&port::errand_state::STATUS, errand_failure)],
+            &[(&port::errand_state::BUSY, errand_busy | drains), (&port::errand_state::STATUS, errand_failure)],
         );
         let word = m.wire("word", read_entry.mux(entry_word & head_shown.repeat(32), file.port("read_data")));
         let answer = read_window.mux(window_data, read_buffer.mux(buffer_read_data, word));
@@ -620,6 +620,7 @@ impl Block for Mailbox {
         m.output("select", registers.whole(&port::QUEUE_SELECT));
         m.output("errand_erase", registers.field(&port::ERRAND_START, &port::errand_start::ERASE));
         m.output("errand_copy", registers.field(&port::ERRAND_START, &port::errand_start::COPY));
+        m.output("errand_drain", registers.field(&port::ERRAND_START, &port::errand_start::DRAIN));
         m.output("errand_sector", pair(&port::ERRAND_SECTOR_HIGH, &port::ERRAND_SECTOR_LOW));
         m.output("errand_sectors", registers.whole(&port::ERRAND_SECTORS));
         m.output("errand_source", pair(&port::ERRAND_SOURCE_HIGH, &port::ERRAND_SOURCE_LOW));

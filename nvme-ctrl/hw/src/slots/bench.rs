@@ -297,6 +297,76 @@ fn an_errand_waits_for_a_pair() {
     }
 }
 
+/// `drain` waits for all that is there and at the door, whole pairs, and for nothing that comes later.
+#[test]
+fn a_drain_waits_for_what_was_there() {
+    for config in CONFIGS {
+        // What is sent is at the door at once: that is what `decode` says by `pair_comes`.
+        without_stalls(&Slots::new(config), |bench| {
+            let rng = &mut Seed::from_env_or(0xD4A1).rng("commands");
+            let command = |bench: &Bench, cid: u64, operation: Operation, fused: bool| {
+                let item = bench.fields("command").set("cid", cid).set("operation", operation.code());
+                item.set("bytes", 512u64).set("fused", fused).words()
+            };
+            let (mut next_cid, mut drained_below, mut drains) = (0, None, 0);
+            let (mut open, mut ended) = (BTreeMap::new(), Vec::new());
+            let mut pair_comes = false;
+            while drains < 60 {
+                // The second half of a pair comes when it wants to; nothing comes between.
+                if pair_comes && rng.percent(10) {
+                    let write = command(bench, next_cid, Operation::Write, true);
+                    bench.send("command", [write]);
+                    open.insert(next_cid, ());
+                    next_cid += 1;
+                    pair_comes = false;
+                } else if !pair_comes && bench.pending("command") == 0 && rng.percent(40) {
+                    pair_comes = rng.percent(30);
+                    let operation = if pair_comes { Operation::Compare } else { Operation::Read };
+                    let first = command(bench, next_cid, operation, pair_comes);
+                    bench.send("command", [first]);
+                    open.insert(next_cid, ());
+                    next_cid += 1;
+                }
+                bench.poke("pair_comes", pair_comes.into());
+                if drained_below.is_none() && rng.percent(5) {
+                    assert_eq!(bench.peek("drains"), 0);
+                    bench.poke("drain", 1);
+                    drained_below = Some(next_cid + u64::from(pair_comes));
+                }
+                bench.hold("job", rng.percent(40));
+                if rng.percent(60) {
+                    for job in bench.drain_fields("job") {
+                        let units = job.get("units");
+                        ended.extend((0..units).map(|_| job.get("slot")));
+                    }
+                    if !ended.is_empty() {
+                        let slot = ended.remove(0);
+                        let item = bench.fields("unit_end").set("slot", slot).set("host_error", rng.percent(10));
+                        bench.send("unit_end", [item.words()]);
+                    }
+                }
+                bench.clock();
+                bench.poke("drain", 0);
+                let is_drained = bench.peek("drains") == 0;
+                if is_drained {
+                    // The last outcome has left the slots, and is on its way.
+                    bench.clock();
+                }
+                for stream in ["outcome", "failure"] {
+                    for end in bench.drain_fields(stream) {
+                        open.remove(&end.get("cid"));
+                    }
+                }
+                if let Some(below) = drained_below.filter(|_| is_drained) {
+                    assert!(open.keys().all(|cid| *cid >= below), "{below} is drained, and {:?} is there", open.keys());
+                    (drained_below, drains) = (None, drains + 1);
+                }
+                assert!(bench.clocks() < 60_000, "{drains} drains");
+            }
+        });
+    }
+}
+
 /// Failures that nobody takes do not hold up what is well.
 #[test]
 fn failures_wait_alone() {

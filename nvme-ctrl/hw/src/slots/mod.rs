@@ -9,7 +9,8 @@
 //!       transfer ->-|             |
 //!       unit_end ->-|             |->- outcome   status 0, and everything of firmware
 //!       walk_end ->-|             |->- failure   any other status
-//!                   |             |--> quiet
+//!          drain -->|             |--> drains    to the mailbox
+//!     pair_comes -->|             |--> quiet
 //!                   |             |--> finished, reported, .._slot   to latency
 //!                   +-------------+
 //! ```
@@ -25,6 +26,9 @@
 //!    errand is. If the Compare failed the Write ends as a command whose walk failed, and is never a job. Nothing comes between the two: see
 //!    [`units`](crate::units), "Sequences".
 //! 6. Slots that were never used since the reset are counted up; then those come back that are free again.
+//! 7. From `drain` on, `drains` is true until everything has ended that `decode` has judged so far. That is once in the slots all together: in the
+//!    first clock without a command that waits to be taken, and without half a pair (`pair_comes`: `decode` still has its Write). What comes later gets another
+//!    mark, and is not counted.
 //!
 //! `finished` tells of each outcome of the first stream that all units have ended, and `reported` that it leaves; then its slot is free.
 //!
@@ -35,7 +39,7 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `slots - 1` commands at once, and a transfer of firmware. A command without data has one unit. Commands wait behind a Compare and Write.
+//! A `drain` while it `drains` is lost. A transfer of firmware is counted, too, once it has a slot. `slots - 1` commands at once, and a transfer of firmware. A command without data has one unit. Commands wait behind a Compare and Write.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -129,6 +133,7 @@ hw_bundle! {
         nsid: Bits<32>,
         target: Target,
         errand: Bits<1>,
+        mark: Bits<1>,
         lba: Bits<64>,
         blocks: Bits<17>,
         large_blocks: Bits<1>,
@@ -176,6 +181,8 @@ impl Block for Slots {
         let job = m.stream_out_single::<Job>("job");
         let outcome = m.stream_out_single::<Outcome>("outcome");
         let failure = m.stream_out_single::<Outcome>("failure");
+        let drain = m.input("drain", 1);
+        let pair_comes = m.input("pair_comes", 1);
 
         // 2. State
         let unused = m.reg("unused", clock, zero(slot_bits + 1));
@@ -211,6 +218,10 @@ impl Block for Slots {
         let refused = m.reg("refused", clock, false);
         let refused_slot = m.reg_without_reset("refused_slot", clock, slot_bits);
         let refused_units = m.reg_without_reset("refused_units", clock, UNIT_COUNT_BITS);
+        // Firmware waits for the commands that are here: it has asked, and so many are left. Those that come later have another mark.
+        let drain_asked = m.reg("drain_asked", clock, false);
+        let to_drain = m.reg("to_drain", clock, zero(slot_bits + 1));
+        let mark = m.reg("mark", clock, false);
 
         // 3. Conditions
         let is_between = comparing | (in_pair & waits);
@@ -266,6 +277,15 @@ impl Block for Slots {
         let identity = m.wire("identity", Identity::unpack(identities.lookup(sent_slot)));
         let sent_status = m.wire("sent_status", statuses.lookup(sent_slot).low(STATUS_BITS));
 
+        // What `decode` has judged is here, or just outside: a command that waits to be taken, and the second half of a pair.
+        let is_all_here = m.wire("is_all_here", !pair_comes & (!command.valid() | command.taken()));
+        let drain_begins = m.wire("drain_begins", drain_asked & is_all_here);
+        let drains = m.wire("drains_now", drain_asked | to_drain.any());
+        let freed = m.wire("freed", send_good | send_failed);
+        let fewer = m.wire("fewer", freed & !accepted);
+        let more = m.wire("more", accepted & !freed);
+        let in_use_next = m.wire("in_use_next", more.mux(in_use + 1, fewer.mux(in_use - 1, in_use)));
+
         // 4. Next state
         let new_kind = Kind {
             operation: EnumSignal::from_signal(operation),
@@ -281,6 +301,7 @@ impl Block for Slots {
             nsid: new.nsid,
             target: new.target,
             errand: new.errand,
+            mark,
             lba: new.lba,
             blocks: new.blocks,
             large_blocks: new.large_blocks,
@@ -301,10 +322,15 @@ impl Block for Slots {
             free_found.set(never_used | free.valid());
             when(never_used, || unused.set(unused + 1)).else_when(free.valid(), || free.take());
         });
-        let freed = m.wire("freed", send_good | send_failed);
         when(freed, || free.push(sent_slot));
-        when(accepted & !freed, || in_use.set(in_use + 1));
-        when(freed & !accepted, || in_use.set(in_use - 1));
+        in_use.set(in_use_next);
+        when(drain & !drains, || drain_asked.set(true));
+        when(drain_begins, || {
+            drain_asked.set(false);
+            to_drain.set(in_use_next);
+            mark.set(!mark);
+        })
+        .else_when(freed & identity.mark.ne(mark) & to_drain.any(), || to_drain.set(to_drain - 1));
 
         ended_walk_held.set(walk_end.taken());
         when(walk_end.taken(), || ended_walk.set(walk_end.payload()));
@@ -374,6 +400,7 @@ impl Block for Slots {
         when(send_good, || outcome.offer(result));
         when(send_failed, || failure.offer(result));
         m.output("quiet", at_rest);
+        m.output("drains", drains);
         m.output("finished", done_good);
         m.output("finished_slot", done_slot.zext(8));
         m.output("reported", send_good);

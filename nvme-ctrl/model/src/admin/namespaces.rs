@@ -119,7 +119,7 @@ impl Controller {
         Ok(0)
     }
 
-    /// What is erased is erased at once; the command ends later.
+    /// What is erased is erased at once; the command ends later. Commands that are under way in the namespace end with an error.
     pub(super) fn format_nvm(&mut self, entry: &SqEntry) -> Result<Answer, Status> {
         let wanted = entry.cdw(10);
         // Secure Erase Settings: nothing, or User Data Erase.
@@ -145,10 +145,12 @@ impl Controller {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);
         }
         for nsid in &chosen {
+            let version = self.subsystem.new_version();
             let Some(namespace) = self.subsystem.namespaces.get_mut(nsid) else {
                 continue;
             };
             let bytes = namespace.blocks * u64::from(namespace.lba_bytes);
+            namespace.version = version;
             namespace.lba_bytes = lba_bytes;
             namespace.blocks = bytes / u64::from(lba_bytes);
             let (at, attached) = (namespace.at, namespace.attached.clone());
