@@ -89,6 +89,10 @@ pub enum Error {
 /// Identify Controller, SN.
 const SERIAL_NUMBER: &str = "SIMULATED-0";
 
+/// No block goes so long from one access of a port to the next, but to wait for its host or for the time of an interrupt: the longest is the sweep of
+/// the marks of `direct` after a reset.
+const QUIET_CLOCKS: u64 = 50_000;
+
 /// The hardware with hosted firmware, run by a simulator.
 pub struct Hardware<S> {
     name: &'static str,
@@ -268,6 +272,11 @@ impl<S: Simulator> Device for Hardware<S> {
 
     fn clock(&self) -> u64 {
         self.machine().clock
+    }
+
+    fn is_idle(&self) -> bool {
+        let quiet_clocks = QUIET_CLOCKS + self.firmware.aggregation_clocks_max();
+        self.machine().quiet_clocks() >= quiet_clocks && !self.firmware.is_busy()
     }
 
     fn host(&mut self) -> &mut HostMemory {
