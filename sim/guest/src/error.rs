@@ -43,13 +43,13 @@ pub enum Error {
         detail: String,
     },
     /// The guest has ended before its script did: its kernel panicked, or QEMU died.
-    #[error("the guest ended before its script did ({qemu_status}).{}{}", section("QEMU says", .qemu), section("Last lines of the console", .console))]
+    #[error("the guest ended before its script did ({qemu_status}).{}{}", section("QEMU says", .qemu), section("Its last words on the console", .console))]
     Ended {
         /// How QEMU ended.
         qemu_status: String,
         /// What QEMU wrote to its standard error output.
         qemu: String,
-        /// The last lines of the console.
+        /// The kernel's panic, or else the last lines of the console.
         console: String,
     },
     /// QEMU's monitor refused a command or went away.

@@ -17,7 +17,7 @@ use crate::{Error, Image, Qemu, Qmp};
 /// The lowest number of a file descriptor that QEMU inherits: above those that a starting process uses itself.
 const FD_MIN: RawFd = 200;
 
-/// How many lines of the console an error shows.
+/// How many lines of the console an error shows, if the kernel did not panic.
 const CONSOLE_LINES: usize = 20;
 
 /// What the guest is made of, and what it is connected to.
@@ -206,7 +206,7 @@ impl Guest {
             Some(status) => Ok(Outcome { status, console }),
             None => {
                 let qemu_status = format!("QEMU: {qemu_status}");
-                Err(Error::Ended { qemu_status, qemu: messages, console: last_lines(&console).into() })
+                Err(Error::Ended { qemu_status, qemu: messages, console: last_words(&console).into() })
             }
         }
     }
@@ -229,9 +229,12 @@ fn status_in(report: &str) -> Option<u8> {
     report.lines().find_map(|line| line.strip_prefix("status ")?.trim().parse().ok())
 }
 
-fn last_lines(console: &str) -> &str {
-    let start = console.trim_end().rmatch_indices('\n').nth(CONSOLE_LINES - 1).map_or(0, |(at, _)| at + 1);
-    &console[start..]
+/// What of the console says why the guest ended: the kernel's panic, or else the last lines.
+fn last_words(console: &str) -> &str {
+    let console = console.trim_end();
+    let panic = console.find("Kernel panic").map(|at| console[..at].rfind('\n').map_or(0, |end| end + 1));
+    let last_lines = || console.rmatch_indices('\n').nth(CONSOLE_LINES - 1).map_or(0, |(at, _)| at + 1);
+    &console[panic.unwrap_or_else(last_lines)..]
 }
 
 fn script_file(script: &str) -> Result<NamedTempFile, Error> {
@@ -257,4 +260,36 @@ fn collected(text: JoinHandle<String>) -> String {
 
 fn stream_error(action: &'static str, error: io::Error) -> Error {
     Error::io(action, Path::new("the guest's console"), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_read_from_its_line_alone() {
+        assert_eq!(status_in("status 0\r\n"), Some(0));
+        assert_eq!(status_in("\nstatus 137\r\n"), Some(137));
+        for other in ["", "status", "status x", "exit status 1", "status 256"] {
+            assert_eq!(status_in(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_last_words_are_the_panic_or_the_last_lines() {
+        let boot = "one\n".repeat(100);
+        assert_eq!(last_words(&format!("{boot}[ 4.8] Kernel panic - x\ntrace\n")), "[ 4.8] Kernel panic - x\ntrace");
+        assert_eq!(last_words("Kernel panic"), "Kernel panic");
+        assert_eq!(last_words(&boot), "one\n".repeat(CONSOLE_LINES).trim_end());
+        assert_eq!(last_words("short\n"), "short");
+        assert_eq!(last_words(""), "");
+    }
+
+    #[test]
+    fn inherited_descriptors_have_numbers_of_their_own() {
+        let mut machine = Machine::default();
+        let (one, other) = UnixStream::pair().unwrap();
+        assert_eq!(machine.inherit(one), FD_MIN);
+        assert_eq!(machine.inherit(other), FD_MIN + 1);
+    }
 }

@@ -209,3 +209,45 @@ fn only_folder(folder: &Path) -> Result<PathBuf, Error> {
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
     fs::write(path, content).map_err(|error| Error::io("write", path, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_archive_has_each_entry_as_it_is_said() {
+        let contents = [
+            ("dev".to_owned(), Content::Folder),
+            ("dev/console".to_owned(), Content::Device(5, 1)),
+            ("init".to_owned(), Content::File { content: b"odd".to_vec(), executable: true }),
+            ("motd".to_owned(), Content::File { content: Vec::new(), executable: false }),
+            ("sh".to_owned(), Content::Link("busybox")),
+        ];
+        let mut archive = Vec::new();
+        write_archive(&mut archive, &contents).unwrap();
+
+        let mut found = Vec::new();
+        let mut rest = archive.as_slice();
+        loop {
+            let mut reader = newc::Reader::new(rest).unwrap();
+            if reader.entry().is_trailer() {
+                break;
+            }
+            let mut content = String::new();
+            io::Read::read_to_string(&mut reader, &mut content).unwrap();
+            let entry = reader.entry();
+            let device = (entry.rdev_major(), entry.rdev_minor());
+            found.push((entry.name().to_owned(), entry.mode(), device, content));
+            rest = reader.finish().unwrap();
+        }
+        let entry = |name: &str, mode, device, content: &str| (name.to_owned(), mode, device, content.to_owned());
+        let expected = [
+            entry("dev", 0o40755, (0, 0), ""),
+            entry("dev/console", 0o20644, (5, 1), ""),
+            entry("init", 0o100755, (0, 0), "odd"),
+            entry("motd", 0o100644, (0, 0), ""),
+            entry("sh", 0o120755, (0, 0), "busybox"),
+        ];
+        assert_eq!(found, expected);
+    }
+}

@@ -60,7 +60,10 @@ impl Tree {
     }
 
     /// The libraries whose names begin like this.
-    pub(crate) fn libraries_called(&self, beginning: &str) -> impl Iterator<Item = (&String, &PathBuf)> {
+    pub(crate) fn libraries_called<'a>(
+        &'a self,
+        beginning: &'a str,
+    ) -> impl Iterator<Item = (&'a String, &'a PathBuf)> {
         self.libraries.iter().filter(move |(name, _)| name.starts_with(beginning))
     }
 
@@ -134,4 +137,53 @@ fn parse_needed(content: &[u8]) -> object::read::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A tree with these files, empty, and these links.
+    fn tree(files: &[&str], links: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            path
+        };
+        for file in files {
+            fs::write(make(file), "").unwrap();
+        }
+        for (link, target) in links {
+            symlink(target, make(link)).unwrap();
+        }
+        let tree = Tree::new(folder.path()).unwrap();
+        (folder, tree)
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_tree() {
+        let links = [("sbin/mkfs.ext4", "mke2fs"), ("lib64/ld.so.2", "/lib/x/ld.so"), ("bin/to", "../sbin/mkfs.ext4")];
+        let (folder, tree) = tree(&["sbin/mke2fs", "lib/x/ld.so"], &links);
+        assert_eq!(tree.program("mkfs.ext4").unwrap(), folder.path().join("sbin/mke2fs"));
+        assert_eq!(tree.program("to").unwrap().canonicalize().unwrap(), folder.path().join("sbin/mke2fs"));
+        assert_eq!(tree.library("ld.so.2").unwrap(), folder.path().join("lib/x/ld.so"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let (_folder, tree) = tree(&[], &[("bin/round", "round")]);
+        assert!(tree.program("fio").unwrap_err().to_string().contains("usr/bin/fio"));
+        assert!(tree.library("libnvme.so.1").unwrap_err().to_string().contains("libnvme.so.1"));
+        assert!(tree.program("round").unwrap_err().to_string().contains("links"));
+    }
+
+    #[test]
+    fn of_libraries_with_one_name_the_one_for_every_processor_is_taken() {
+        let (folder, tree) =
+            tree(&["usr/lib/x/hwcaps/v3/libz.so.1", "usr/lib/x/libz.so.1", "usr/lib/x/ceph/libz.so.1"], &[]);
+        assert_eq!(tree.library("libz.so.1").unwrap(), folder.path().join("usr/lib/x/libz.so.1"));
+    }
 }

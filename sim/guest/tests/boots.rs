@@ -1,8 +1,10 @@
 //! The guest on a device of QEMU's own: what it is made of works, and every end of it is noticed.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use sim_guest::{Error, Guest, Image, Machine, Qemu, Task, Toolchain};
+use sim_guest::{Error, Guest, Image, Machine, Qemu, Qmp, Task, Toolchain};
 
 /// QEMU and what it boots, or nothing and a line that says why.
 fn parts() -> Option<(Qemu, Image)> {
@@ -21,6 +23,8 @@ fn parts() -> Option<(Qemu, Image)> {
 fn machine_with_device(disk: &Path) -> Machine {
     std::fs::File::create(disk).unwrap().set_len(64 << 20).unwrap();
     let mut machine = Machine::default();
+    // Each processor has an I/O queue of its own.
+    machine.processors = 2;
     machine.arguments(["-drive", &format!("id=disk,if=none,format=raw,cache=unsafe,file={}", disk.display())]);
     machine.arguments(["-device", "nvme,drive=disk,serial=OF-QEMU"]);
     machine
@@ -38,7 +42,7 @@ fn nvme_cli_ext4_and_fio_work() {
     }
 }
 
-/// The status of a script that fails is that of the guest; an unhandled request for a shell's input ends at once.
+/// The input of a script is empty: `cat` ends at once.
 #[test]
 fn the_status_of_the_script_is_that_of_the_guest() {
     let Some((qemu, image)) = parts() else { return };
@@ -67,18 +71,39 @@ fn a_qemu_that_dies_is_an_error_with_what_it_said() {
 /// A shell takes its commands from the console, and the monitor stops the guest.
 #[test]
 fn the_shell_and_the_monitor_answer() {
-    use std::io::Write as _;
-
     let Some((qemu, image)) = parts() else { return };
     let mut guest = Guest::start(&qemu, &image, Machine::default(), Task::Shell).unwrap();
     let mut monitor = guest.take_monitor().unwrap();
-    let running = |monitor: &mut sim_guest::Qmp| monitor.execute("query-status").unwrap()["running"].as_bool();
+    let running = |monitor: &mut Qmp| monitor.execute("query-status").unwrap()["running"].as_bool();
     assert_eq!(running(&mut monitor), Some(true));
     monitor.execute("stop").unwrap();
     assert_eq!(running(&mut monitor), Some(false));
     monitor.execute("cont").unwrap();
-    guest.console().unwrap().write_all(b"echo $((6 * 7)) answers; exit 3\n").unwrap();
+
+    let mut console = guest.console().unwrap();
+    read_to_prompt(&mut console);
+    console.write_all(b"echo $((6 * 7)) answers; exit 3\n").unwrap();
     let outcome = guest.wait(&mut std::io::sink()).unwrap();
     assert!(outcome.console.contains("42 answers"), "{}", outcome.console);
     assert_eq!(outcome.status, 3);
+}
+
+/// A guest that is dropped ends: its console does.
+#[test]
+fn a_guest_that_is_dropped_ends() {
+    let Some((qemu, image)) = parts() else { return };
+    let guest = Guest::start(&qemu, &image, Machine::default(), Task::Shell).unwrap();
+    let mut console = guest.console().unwrap();
+    drop(guest);
+    // Returns, because QEMU holds the other end no longer. What is unread in that end makes an error of it.
+    let _ = console.read_to_end(&mut Vec::new());
+}
+
+fn read_to_prompt(console: &mut UnixStream) {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"~ # ") {
+        assert_eq!(console.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&text));
+        text.push(byte[0]);
+    }
 }
