@@ -181,16 +181,15 @@ fn bar_access(endpoint: &dyn Endpoint, function: u8, message: &Incoming) -> Resu
     Ok(Access { function, offset: message.long(0)?.wrapping_sub(u64::from(base)), bytes: narrow(bytes) })
 }
 
-/// Takes a new map of the guest's memory, in place of the old one.
+/// Takes a new map of the guest's memory, in place of the old one: the guest may be using the device meanwhile.
 fn map_memory(message: Incoming, memory: &GuestMemory) -> Result<(), Error> {
-    memory.clear();
-    for index in 0..message.files.len().min(WINDOWS_MAX) {
-        let field = |number: usize| message.long(8 * (number * WINDOWS_MAX + index));
-        let (address, bytes, offset) = (field(0)?, field(1)?, field(2)?);
-        let file = File::from(message.files[index].try_clone()?);
-        memory.map(Mapping { address, bytes, file, offset, is_writable: true })?;
-    }
-    Ok(())
+    let field = |number: usize, index: usize| message.long(8 * (number * WINDOWS_MAX + index));
+    let window = |(index, file): (usize, &OwnedFd)| -> Result<Mapping, Error> {
+        let (address, bytes, offset) = (field(0, index)?, field(1, index)?, field(2, index)?);
+        Ok(Mapping { address, bytes, file: File::from(file.try_clone()?), offset, is_writable: true })
+    };
+    let windows = message.files.iter().take(WINDOWS_MAX).enumerate().map(window).collect::<Result<Vec<_>, _>>()?;
+    Ok(memory.replace(windows)?)
 }
 
 /// The guest of QEMU as a [`Host`]: its memory, as each function's proxy shows it, and its interrupt controller behind a `qtest` socket.

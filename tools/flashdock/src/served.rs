@@ -14,6 +14,7 @@ const FUNCTIONS: u8 = nvme_hw::Config::DEFAULT.functions as u8;
 
 /// What device software gets.
 #[derive(clap::Args, Clone)]
+#[group(id = "device")]
 pub struct Args {
     /// Which device
     #[arg(long, value_name = "DEVICE", value_enum, default_value_t = Kind::Verilated)]

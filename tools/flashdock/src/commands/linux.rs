@@ -5,7 +5,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::served;
 use rustix::termios::{self, OptionalActions, Termios};
-use sim_guest::{Dilation, Guest, Machine, Outcome, Qmp, Task, Toolchain};
+use sim_guest::{Dilation, Guest, Image, Machine, Outcome, Qemu, Qmp, Task, Toolchain};
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -52,12 +52,18 @@ pub fn run(args: &Args) -> Result {
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display()), "name a shell script"))
     });
     let script = script.transpose()?;
-    let (qemu, image) = sim_guest::prepare(&Toolchain::from_env()).map_err(|error| guest_failed(&error))?;
+    let toolchain = Toolchain::from_env();
+    let qemu = Qemu::found(&toolchain).map_err(|error| guest_failed(&error))?;
+    let image = Image::prepared(&toolchain).map_err(|error| guest_failed(&error))?;
     let folder = tempfile::Builder::new().prefix("flashdock-").tempdir();
     let folder = folder.map_err(|error| output::cannot_write(&std::env::temp_dir(), &error))?;
     let mut device = DeviceProcess::start(args, folder.path())?;
-    let mut machine = Machine { processors: args.processors, memory_mib: args.memory, ..Machine::default() };
-    args.kernel_argument.iter().for_each(|argument| drop(machine.kernel_argument(argument)));
+    let mut machine = Machine::default();
+    machine.processors = args.processors;
+    machine.memory_mib = args.memory;
+    for argument in &args.kernel_argument {
+        machine.kernel_argument(argument);
+    }
     let state = device.connect(&mut machine, args.device.functions(), folder.path())?;
     device.wait_for(serve::READY)?;
     let task = script.as_deref().map_or(Task::Shell, Task::Script);
