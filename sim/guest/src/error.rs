@@ -68,13 +68,9 @@ impl Error {
         sim_toolchain::Error::io(action, path, source).into()
     }
 
-    /// Whether the guest cannot be had on this machine now; everything else is a failure.
+    /// Whether this machine cannot have the guest, with or without a network; everything else is a failure.
     pub fn is_unavailable(&self) -> bool {
-        match self {
-            Error::Toolchain(error) => error.is_unavailable(),
-            Error::NoPackageManager { .. } | Error::NotInSuite { .. } => true,
-            _ => false,
-        }
+        matches!(self, Error::NoPackageManager { .. } | Error::NotInSuite { .. })
     }
 }
 

@@ -123,7 +123,8 @@ impl Guest {
             Task::Shell => None,
         };
         if let Some(file) = &script {
-            let path = file.path().display();
+            // In an option of QEMU, a comma is written twice.
+            let path = file.path().display().to_string().replace(',', ",,");
             machine.arguments(["-fw_cfg".to_owned(), format!("name=opt/flashdock/script,file={path}")]);
         }
         let memory = machine.memory_mib;

@@ -13,8 +13,6 @@ pub(crate) fn vmlinux(image: &[u8], name: &str) -> Result<Vec<u8>, Error> {
     const PAYLOAD_OFFSET: usize = 0x248;
     const PAYLOAD_LENGTH: usize = 0x24c;
     const SECTOR_BYTES: usize = 512;
-    /// If the field is 0.
-    const SETUP_SECTORS_DEFAULT: u8 = 4;
 
     let fail = |detail: &str| Error::Format { file: name.into(), detail: detail.into() };
     let cut = || fail("it is cut off");
@@ -25,12 +23,8 @@ pub(crate) fn vmlinux(image: &[u8], name: &str) -> Result<Vec<u8>, Error> {
         let bytes = image.get(offset..)?.first_chunk::<4>()?;
         usize::try_from(u32::from_le_bytes(*bytes)).ok()
     };
-    let setup_sectors = match image[SETUP_SECTORS] {
-        0 => SETUP_SECTORS_DEFAULT,
-        sectors => sectors,
-    };
     // The boot sector and the setup code come before the protected-mode code, in which the payload is.
-    let protected_mode = (1 + usize::from(setup_sectors)) * SECTOR_BYTES;
+    let protected_mode = (1 + usize::from(image[SETUP_SECTORS])) * SECTOR_BYTES;
     let start = protected_mode + word(PAYLOAD_OFFSET).ok_or_else(cut)?;
     let payload = image.get(start..).and_then(|rest| rest.get(..word(PAYLOAD_LENGTH)?)).ok_or_else(cut)?;
     let kernel = decompress(payload, name)?;

@@ -11,12 +11,12 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), sim_guest::Error> {
-//! use sim_guest::{Guest, Image, Machine, Qemu, Toolchain};
+//! use sim_guest::{prepare, Guest, Machine, Toolchain};
 //!
-//! let toolchain = Toolchain::from_env();
+//! let (qemu, image) = prepare(&Toolchain::from_env())?;
 //! let mut machine = Machine::default();
 //! machine.arguments(["-drive", "id=disk,if=none,format=raw,file=disk.img", "-device", "nvme,drive=disk,serial=1"]);
-//! let outcome = Guest::run_script(&Qemu::found(&toolchain)?, &Image::prepared(&toolchain)?, machine, "nvme list")?;
+//! let outcome = Guest::run_script(&qemu, &image, machine, "nvme list")?;
 //! assert_eq!(outcome.status, 0, "{}", outcome.console);
 //! # Ok(())
 //! # }
@@ -58,3 +58,8 @@ pub use image::Image;
 pub use packages::{PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES};
 pub use qmp::Qmp;
 pub use sim_toolchain::Toolchain;
+
+/// QEMU and what it boots, each fetched and made if it is not there.
+pub fn prepare(toolchain: &Toolchain) -> Result<(Qemu, Image), Error> {
+    Ok((Qemu::found(toolchain)?, Image::prepared(toolchain)?))
+}

@@ -112,9 +112,16 @@ impl PackageSet {
             return full.into();
         }
         let unreachable = |line: &&str| {
-            ["Could not resolve", "Temporary failure", "Could not connect", "Cannot initiate", "Connection timed out"]
-                .iter()
-                .any(|sign| line.contains(sign))
+            [
+                "Could not resolve",
+                "Temporary failure",
+                "Could not connect",
+                "Unable to connect",
+                "Cannot initiate",
+                "timed out",
+            ]
+            .iter()
+            .any(|sign| line.contains(sign))
         };
         if let Some(line) = update.lines().chain(install.lines()).find(unreachable) {
             return sim_toolchain::Error::Network { package, detail: format!("apt: {}", line.trim()) }.into();

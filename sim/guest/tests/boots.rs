@@ -4,12 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use sim_guest::{Error, Guest, Image, Machine, Qemu, Qmp, Task, Toolchain};
+use sim_guest::{prepare, Error, Guest, Image, Machine, Qemu, Qmp, Task, Toolchain};
 
 /// QEMU and what it boots, or nothing and a line that says why.
 fn parts() -> Option<(Qemu, Image)> {
-    let toolchain = Toolchain::from_env();
-    match Qemu::found(&toolchain).and_then(|qemu| Ok((qemu, Image::prepared(&toolchain)?))) {
+    match prepare(&Toolchain::from_env()) {
         Ok(parts) => Some(parts),
         Err(error) if error.is_unavailable() => {
             eprintln!("skipped: the Linux guest. {error}");
@@ -86,6 +85,31 @@ fn the_shell_and_the_monitor_answer() {
     let outcome = guest.wait(&mut std::io::sink()).unwrap();
     assert!(outcome.console.contains("42 answers"), "{}", outcome.console);
     assert_eq!(outcome.status, 3);
+}
+
+/// Sockets for devices that other processes answer for, and for tests that write to memory: QEMU has them under the numbers that the machine gave.
+#[test]
+fn inherited_sockets_reach_qemu() {
+    let Some((qemu, image)) = parts() else { return };
+    let (mut qtest, theirs) = UnixStream::pair().unwrap();
+    let mut machine = Machine::default();
+    let fd = machine.inherit(theirs);
+    machine.arguments(["-chardev", &format!("socket,id=qtest,fd={fd}")]);
+    machine.arguments(["-object", "qtest,id=qtest0,chardev=qtest,log=/dev/null"]);
+    let guest = Guest::start(&qemu, &image, machine, Task::Shell).unwrap();
+    qtest.write_all(b"writel 0x1000 0x42\n").unwrap();
+    let mut answer = [0; 3];
+    qtest.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"OK\n");
+    drop(guest);
+
+    let (mut device, theirs) = UnixStream::pair().unwrap();
+    let mut machine = Machine::default();
+    let fd = machine.inherit(theirs);
+    machine.arguments(["-device", &format!("x-pci-proxy-dev,fd={fd},addr=4.0,multifunction=on")]);
+    let _guest = Guest::start(&qemu, &image, machine, Task::Shell).unwrap();
+    // It begins by asking for the device's configuration.
+    device.read_exact(&mut [0; 16]).unwrap();
 }
 
 /// A guest that is dropped ends: its console does.
