@@ -242,8 +242,17 @@ fn a_recording_is_run_again_clock_by_clock() {
 }
 
 #[test]
-fn an_idle_device_waits_without_stepping() {
-    let mut rig = Rig::new(model, None);
+fn an_idle_model_waits_without_stepping() {
+    an_idle_device_waits_without_stepping(model);
+}
+
+#[test]
+fn idle_hardware_waits_without_stepping() {
+    an_idle_device_waits_without_stepping(verilated);
+}
+
+fn an_idle_device_waits_without_stepping<D: Device + 'static>(make: fn() -> Result<D, Error>) {
+    let mut rig = Rig::new(make, None);
     rig.enable();
     while !rig.bridge.is_idle() {}
     let (clock, shares) = (rig.bridge.clock(), rig.bridge.shares());

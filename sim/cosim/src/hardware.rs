@@ -89,9 +89,11 @@ pub enum Error {
 /// Identify Controller, SN.
 const SERIAL_NUMBER: &str = "SIMULATED-0";
 
-/// No block goes so long from one access of a port to the next, but to wait for its host or for the time of an interrupt: the longest is the sweep of
-/// the marks of `direct` after a reset.
-const QUIET_CLOCKS: u64 = 50_000;
+/// No block goes so long from one access of a port to the next, but to wait for its host or for the time of an interrupt.
+const QUIET_CLOCKS: u64 = 2000;
+
+/// After so many clocks from power-on on, nothing is swept or cleared any more without an access to a port: the longest are the marks of `direct`.
+const SWEPT_CLOCKS: u64 = 100_000;
 
 /// The hardware with hosted firmware, run by a simulator.
 pub struct Hardware<S> {
@@ -276,7 +278,7 @@ impl<S: Simulator> Device for Hardware<S> {
 
     fn is_idle(&self) -> bool {
         let quiet_clocks = QUIET_CLOCKS + self.firmware.aggregation_clocks_max();
-        self.machine().quiet_clocks() >= quiet_clocks && !self.firmware.is_busy()
+        self.clock() >= SWEPT_CLOCKS && self.machine().quiet_clocks() >= quiet_clocks && !self.firmware.is_busy()
     }
 
     fn host(&mut self) -> &mut HostMemory {

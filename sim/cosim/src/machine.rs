@@ -124,7 +124,12 @@ impl<S: Simulator> Machine<S> {
 
     /// Clocks since a port was in use, or firmware was asked for.
     pub fn quiet_clocks(&self) -> u64 {
-        self.clock - self.last_activity
+        // What was put in line since the last clock is no part of it.
+        if self.is_quiet() {
+            self.clock - self.last_activity
+        } else {
+            0
+        }
     }
 
     fn is_quiet(&self) -> bool {

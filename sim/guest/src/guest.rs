@@ -131,7 +131,9 @@ impl Guest {
 
         let mut command = qemu.command();
         // Time is the guest's own also for its calendar, so that it stands still when the guest is stopped.
-        command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-rtc", "clock=vm"]);
+        // One thread for all processors: two that wait for answers of an `x-pci-proxy-dev` at once stop each other for ever (hw/remote/mpqemu-link.c waits for an
+        // answer with a lock of the device held and takes the global lock again before it lets go).
+        command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-rtc", "clock=vm"]);
         command.args(["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]);
         command.args(["-machine", "pc,memory-backend=memory", "-smp", &machine.processors.to_string()]);
         command.args(["-m", &format!("{memory}M")]);

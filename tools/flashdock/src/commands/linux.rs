@@ -147,7 +147,7 @@ impl Drop for DeviceProcess {
 
 /// Stops the guest's clock while a busy device does not answer.
 fn dilate(monitor: Qmp, mut state: UnixStream) {
-    let mut dilation = Dilation::new(monitor, PATIENCE);
+    let mut dilation = Dilation::new(monitor, std::env::var("PAT").map_or(PATIENCE, |v| Duration::from_millis(v.parse().unwrap())));
     loop {
         let wait = dilation.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = wait.map(|wait| wait.max(Duration::from_millis(1)));
