@@ -77,7 +77,7 @@ impl GuestMemory {
         let length = usize::try_from(bytes).map_err(|_| MapError::Range { address, bytes })?;
         let region =
             map_file(file, offset, length, is_writable).map_err(|reason| MapError::File { address, reason })?;
-        let mut windows = self.write();
+        let mut windows = self.write_windows();
         let before = windows.range(..end).next_back();
         if before.is_some_and(|(&start, window)| start + window.bytes > address) {
             return Err(MapError::Overlap { address, bytes });
@@ -88,14 +88,14 @@ impl GuestMemory {
 
     /// Takes away the window of exactly this place; false if there is none.
     pub fn unmap(&self, address: u64, bytes: u64) -> bool {
-        let mut windows = self.write();
+        let mut windows = self.write_windows();
         let is_there = windows.get(&address).is_some_and(|window| window.bytes == bytes);
         is_there && windows.remove(&address).is_some()
     }
 
     /// Takes away all windows.
     pub fn clear(&self) {
-        self.write().clear();
+        self.write_windows().clear();
     }
 
     /// Number of windows.
@@ -108,7 +108,7 @@ impl GuestMemory {
         self.windows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<u64, Window>> {
+    fn write_windows(&self) -> RwLockWriteGuard<'_, BTreeMap<u64, Window>> {
         self.windows.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,6 +135,10 @@ impl GuestMemory {
 }
 
 fn map_file(file: File, offset: u64, bytes: usize, is_writable: bool) -> Result<MmapRegion, String> {
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    if offset.checked_add(bytes as u64).is_none_or(|end| end > length) {
+        return Err(format!("it has {length} bytes, less than {bytes} from {offset:#x} on"));
+    }
     let protection = if is_writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
     let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
     MmapRegion::build(Some(FileOffset::new(file, offset)), bytes, protection, flags).map_err(|error| error.to_string())

@@ -164,3 +164,25 @@ impl Responder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::command;
+    use super::*;
+    use rustix::net::{recv, socketpair, AddressFamily, SocketFlags, SocketType};
+    use std::os::fd::AsFd;
+
+    /// SPDK reads the payload of a reply by one call. On a socket that keeps packets apart, what is sent by one call is one packet.
+    #[test]
+    fn a_message_is_sent_by_one_call() {
+        let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = pair.expect("two sockets");
+        let link = Arc::new(Link::new(ours.into()));
+        let command = Header { command: command::REGION_READ.into(), ..Header::new_zeroed() };
+        Responder::new(link, command).succeed(&[&[1; 16], &[2; 5000]], &[theirs.as_fd()]);
+        let mut packet = [0; 8192];
+        let (_, bytes) = recv(&theirs, &mut packet, RecvFlags::DONTWAIT).expect("a packet");
+        assert_eq!(bytes, 16 + 16 + 5000);
+        assert_eq!(packet[4..8], (bytes as u32).to_ne_bytes());
+    }
+}
