@@ -183,8 +183,7 @@ impl Controller {
         let memory = memory.map_err(|error| Error::Protocol(format!("memory: {error}")))?;
         let page = map_doorbells(&mut client)?;
         let admin = Pair::new(0, ADMIN_SUBMISSION, ADMIN_COMPLETION);
-        let mut controller =
-            Self { client, memory, page, admin, io: Pair::new(1, IO_SUBMISSION, IO_COMPLETION) };
+        let mut controller = Self { client, memory, page, admin, io: Pair::new(1, IO_SUBMISSION, IO_COMPLETION) };
         // As SPDK does: bus mastering, no INTx, and no word of memory space.
         let mut control = [0; 2];
         controller.client.read(region::CONFIG, COMMAND.offset.into(), &mut control, &mut NoMemory)?;

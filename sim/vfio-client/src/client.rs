@@ -61,7 +61,8 @@ pub mod action {
 }
 
 /// What is proposed: as much as QEMU does.
-const PROPOSAL: &str = "{\"capabilities\":{\"max_msg_fds\":4,\"max_data_xfer_size\":1048576,\"max_dma_maps\":65535,\"pgsizes\":4096}}\0";
+const PROPOSAL: &str =
+    "{\"capabilities\":{\"max_msg_fds\":4,\"max_data_xfer_size\":1048576,\"max_dma_maps\":65535,\"pgsizes\":4096}}\0";
 
 /// The memory that the server reads and writes by messages.
 pub trait Memory {
@@ -266,7 +267,13 @@ impl Client {
     }
 
     /// DMA_MAP: with a file, or to be reached by messages.
-    pub fn map(&mut self, flags: u32, address: u64, bytes: u64, file: Option<(BorrowedFd<'_>, u64)>) -> Result<(), Error> {
+    pub fn map(
+        &mut self,
+        flags: u32,
+        address: u64,
+        bytes: u64,
+        file: Option<(BorrowedFd<'_>, u64)>,
+    ) -> Result<(), Error> {
         let mut body = words(&[32, flags]);
         body.extend([file.map_or(0, |(_, offset)| offset), address, bytes].iter().flat_map(|long| long.to_ne_bytes()));
         let files: Vec<BorrowedFd<'_>> = file.map(|(file, _)| file).into_iter().collect();

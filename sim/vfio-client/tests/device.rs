@@ -42,7 +42,8 @@ impl Served {
     }
 
     fn sockets(&self) -> Vec<PathBuf> {
-        let others = (1..self.bridge.functions()).map(|function| self.directory.path().join(format!("{function}/cntrl")));
+        let others =
+            (1..self.bridge.functions()).map(|function| self.directory.path().join(format!("{function}/cntrl")));
         std::iter::once(self.directory.socket()).chain(others).collect()
     }
 
@@ -85,8 +86,7 @@ fn the_model_moves_data_by_messages_and_by_the_page() {
 #[test]
 fn the_hardware_moves_data() {
     let config = nvme_hw::Config::SMALL;
-    let identity =
-        Identity { functions: 1, vectors: config.io_queues as u16 + 1, address: AddressBits::Bits64 };
+    let identity = Identity { functions: 1, vectors: config.io_queues as u16 + 1, address: AddressBits::Bits64 };
     let make = move || Verilated::new(&sim_cosim::Options::new(config)).unwrap_or_else(|error| panic!("{error}"));
     let served = Served::new(identity, make);
     moves_data(&mut served.device(DoorbellPath::Page), Waiting::Interrupts, config.io_queues as u16);
@@ -123,7 +123,8 @@ fn the_controller_comes_up_again_after_resets_and_clients_that_went() {
         moves_data(&mut device, Waiting::Interrupts, 2);
         device.function_level_reset(0);
         moves_data(&mut device, Waiting::Interrupts, 2);
-        let mut driver = Driver::new(&mut device, Options { io_queues: 2, io_entries: IO_ENTRIES, ..Options::default() });
+        let mut driver =
+            Driver::new(&mut device, Options { io_queues: 2, io_entries: IO_ENTRIES, ..Options::default() });
         let identity = driver.bring_up().expect("it comes up");
         let mut buffer = sim_host::Buffer::contiguous(driver.host(), 0, 4096);
         let transfer = sim_host::IoTransfer { write: round % 2 == 0, nsid: identity.nsid, lba: 0, blocks: 8 };

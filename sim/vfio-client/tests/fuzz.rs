@@ -4,12 +4,25 @@ mod common;
 
 use common::Served;
 use proptest::prelude::*;
-use sim_vfio_client::{command, Connection};
-use std::sync::LazyLock;
+use rustix::fs::{memfd_create, MemfdFlags};
+use sim_vfio_client::{command, Connection, ERROR, NO_REPLY, REPLY};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One server for all cases: none may do it harm.
-static SERVED: LazyLock<Served> = LazyLock::new(Served::new);
+/// One server for all cases: none may do it harm. They take turns, so that what is left of one is that of no other.
+static SERVED: LazyLock<Mutex<Served>> = LazyLock::new(|| Mutex::new(Served::new()));
+
+fn served() -> MutexGuard<'static, Served> {
+    SERVED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What goes with messages that have files.
+static FILE: LazyLock<OwnedFd> = LazyLock::new(|| {
+    let file = std::fs::File::from(memfd_create("memory", MemfdFlags::CLOEXEC).expect("a memfd"));
+    file.set_len(0x10000).expect("its length"); // tidy: a length
+    file.into()
+});
 
 /// A conversation as clients have it.
 fn conversation() -> Vec<Vec<u8>> {
@@ -35,16 +48,20 @@ fn conversation() -> Vec<Vec<u8>> {
 }
 
 /// Sends it, takes what comes back until the server has nothing more to say, and lets another client look.
-fn survives(bytes: &[u8]) {
-    let connection = SERVED.open();
-    // The server may hang up at any time.
-    let _ = connection.send(bytes, &[]);
+fn survives<'m>(messages: impl IntoIterator<Item = (&'m [u8], usize)>) {
+    let served = served();
+    let connection = served.open();
+    for (bytes, files) in messages {
+        // The server may hang up at any time.
+        let _ = connection.send(bytes, &vec![FILE.as_fd(); files]);
+    }
     let _ = connection.finish();
     while let Ok(Some(_)) = connection.receive() {}
     drop(connection);
-    SERVED.client().info().expect("the next client is served");
-    assert_eq!(SERVED.serving.windows(), 0);
-    SERVED.fake.take();
+    let mut next = served.client();
+    next.info().expect("the next client is served");
+    assert_eq!(served.serving.windows(), 0);
+    served.fake.take();
 }
 
 /// What is done to a conversation.
@@ -62,8 +79,27 @@ enum Change {
     Swap(usize, usize),
 }
 
+/// A message with a length that is right, and its files.
+fn any_message() -> impl Strategy<Value = (Vec<u8>, usize)> {
+    let files = prop_oneof![4 => Just(0), 2 => Just(1), 1 => 0usize..40];
+    let body = prop::collection::vec(any::<u8>(), 0..70);
+    (any::<u16>(), 0u16..20, any::<u32>(), body, files).prop_map(|(id, command, flags, body, files)| {
+        // Flags that have a meaning.
+        (Connection::message(id, command, flags & (REPLY | NO_REPLY | ERROR), &body), files)
+    })
+}
+
 fn change() -> impl Strategy<Value = Change> {
-    let edge = prop_oneof![Just(0), Just(1), Just(15), Just(16), Just(17), Just(u32::MAX), Just(i32::MAX as u32), any::<u32>()];
+    let edge = prop_oneof![
+        Just(0),
+        Just(1),
+        Just(15),
+        Just(16),
+        Just(17),
+        Just(u32::MAX),
+        Just(i32::MAX as u32),
+        any::<u32>()
+    ];
     prop_oneof![
         (any::<usize>(), any::<usize>(), 1u8..).prop_map(|(message, at, bits)| Change::Flip(message, at, bits)),
         (any::<usize>(), any::<usize>(), edge).prop_map(|(message, at, value)| Change::Dword(message, at, value)),
@@ -104,13 +140,14 @@ fn apply(messages: &mut Vec<Vec<u8>>, change: &Change) {
 
 #[test]
 fn the_conversation_itself_is_understood() {
-    let connection = SERVED.open();
+    let served = served();
+    let connection = served.open();
     let conversation = conversation();
     connection.send(&conversation.concat(), &[]).expect("sent");
     for (id, _) in conversation.iter().enumerate() {
         assert!(connection.wait(Duration::from_secs(60)).expect("the socket"), "a reply to {id}");
         let reply = connection.receive().expect("a reply").expect("a reply");
-        assert_eq!((usize::from(reply.id), reply.flags, reply.errno), (id, sim_vfio_client::REPLY, 0));
+        assert_eq!((usize::from(reply.id), reply.flags, reply.errno), (id, REPLY, 0));
     }
 }
 
@@ -120,21 +157,19 @@ proptest! {
     #[test]
     fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..400), is_agreed in any::<bool>()) {
         let first = if is_agreed { conversation()[0].clone() } else { Vec::new() };
-        survives(&[first, bytes].concat());
+        survives([(&*first, 0), (&*bytes, 0)]);
     }
 
     #[test]
-    fn random_messages_do_no_harm(
-        messages in prop::collection::vec((any::<u16>(), 0u16..20, any::<u32>(), prop::collection::vec(any::<u8>(), 0..70)), 0..20)
-    ) {
-        let messages = messages.iter().map(|(id, command, flags, body)| Connection::message(*id, *command, flags & 0x31, body));
-        survives(&std::iter::once(conversation()[0].clone()).chain(messages).collect::<Vec<_>>().concat());
+    fn random_messages_do_no_harm(messages in prop::collection::vec(any_message(), 0..20)) {
+        let version = (conversation()[0].clone(), 0);
+        survives(std::iter::once(&version).chain(&messages).map(|(bytes, files)| (&**bytes, *files)));
     }
 
     #[test]
-    fn changed_conversations_do_no_harm(changes in prop::collection::vec(change(), 1..6)) {
+    fn changed_conversations_do_no_harm(changes in prop::collection::vec(change(), 1..6), files in prop::collection::vec(0usize..3, 20)) {
         let mut messages = conversation();
         changes.iter().for_each(|change| apply(&mut messages, change));
-        survives(&messages.concat());
+        survives(messages.iter().map(|message| &**message).zip(files));
     }
 }

@@ -35,7 +35,9 @@ fn use_everything(served: &Served) -> Client {
     }
     // Refused, with files.
     let many = vec![event.as_fd(); 253];
-    for (command, body, files) in [(77, &[][..], 16), (command::DMA_MAP, &[0; 32], 2), (command::SET_IRQS, &[0; 20], 253)] {
+    for (command, body, files) in
+        [(77, &[][..], 16), (command::DMA_MAP, &[0; 32], 2), (command::SET_IRQS, &[0; 20], 253)]
+    {
         client.request(command, body, &many[..files], &mut NoMemory).expect_err("it is refused");
     }
     let reply = Connection::message(3, command::DMA_READ, sim_vfio_client::REPLY, &[0; 64]);

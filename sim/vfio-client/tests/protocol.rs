@@ -9,7 +9,7 @@ use rustix::event::{eventfd, EventfdFlags};
 use rustix::fs::{memfd_create, MemfdFlags};
 use sim_bridge::Host;
 use sim_device::{Access, Fault, Message, Outside};
-use sim_vfio_client::{action, command, data, map, region, Client, Connection, Error, Memory, NoMemory};
+use sim_vfio_client::{action, command, data, region, Client, Connection, Error, Memory, NoMemory};
 use sim_vfio_client::{DeviceInfo, InterruptInfo, ERROR, NO_REPLY, REPLY};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -280,7 +280,9 @@ fn malformed_requests_are_refused() {
         client.info().unwrap_or_else(|error| panic!("after {what}: {error}"));
     }
     // "Header": who wants no reply gets none, whatever it is.
-    for (command, body) in [(77, vec![]), (command::GET_INFO, words(&[16, 0, 0, 0])), (command::REGION_WRITE, vec![0; 2 << 20])] {
+    for (command, body) in
+        [(77, vec![]), (command::GET_INFO, words(&[16, 0, 0, 0])), (command::REGION_WRITE, vec![0; 2 << 20])]
+    {
         client.connection().send(&Connection::message(9, command, NO_REPLY, &body), &[]).expect("sent");
     }
     let write = [access(0x14, 0, 4), vec![1, 0, 0, 0]].concat();
@@ -487,7 +489,10 @@ fn an_unmap_waits_for_the_access_under_way() {
                 client.connection().send(&unmap(100, &other), &[]).expect("sent");
                 let reply = client.connection().receive().expect("a reply").expect("a reply");
                 assert_eq!((reply.id, reply.flags), (100, REPLY), "nobody accesses this one");
-                client.connection().send(&unmap(101, &[words(&[24, 0]), longs(&[PAGE, PAGE])].concat()), &[]).expect("sent");
+                client
+                    .connection()
+                    .send(&unmap(101, &[words(&[24, 0]), longs(&[PAGE, PAGE])].concat()), &[])
+                    .expect("sent");
             }
             // Messages are taken in order: when this has its reply, the unmap has been taken.
             client.info().expect("the reply to this, and not that to the unmap");

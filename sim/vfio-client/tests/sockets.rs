@@ -17,7 +17,9 @@ fn sockets_are_for_this_user_alone() {
     let directory = Directory::new();
     let server = Server::bind(directory.path(), 3).expect("a server");
     let two = directory.path().join("2");
-    for (path, wanted) in [(directory.path(), 0o700), (&directory.socket(), 0o600), (&two, 0o700), (&two.join("cntrl"), 0o600)] {
+    for (path, wanted) in
+        [(directory.path(), 0o700), (&directory.socket(), 0o600), (&two, 0o700), (&two.join("cntrl"), 0o600)]
+    {
         assert_eq!(mode(path), wanted, "{}", path.display());
     }
     drop(server);

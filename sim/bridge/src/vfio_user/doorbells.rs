@@ -141,7 +141,6 @@ impl Drop for Watch {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,7 +52,8 @@ impl Server {
 
     /// The memory and the interrupts of the clients that come: for [`Bridge::start`](crate::Bridge::start).
     pub fn host(&self) -> VfioUserHost {
-        let function = |(_, function): &(Listener, Arc<Function>)| (Reach::new(function.memory.clone()), function.clone());
+        let function =
+            |(_, function): &(Listener, Arc<Function>)| (Reach::new(function.memory.clone()), function.clone());
         VfioUserHost { functions: self.sockets.iter().map(function).collect() }
     }
 
@@ -117,7 +118,8 @@ impl Drop for Serving {
     fn drop(&mut self) {
         drop(self.end.take());
         for Served { current, .. } in &self.functions {
-            let before = std::mem::replace(&mut *current.lock().unwrap_or_else(PoisonError::into_inner), Current::Ended);
+            let before =
+                std::mem::replace(&mut *current.lock().unwrap_or_else(PoisonError::into_inner), Current::Ended);
             if let Current::Client(link) = before {
                 link.close();
             }

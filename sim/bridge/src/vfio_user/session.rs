@@ -155,7 +155,9 @@ impl Session<'_> {
     fn interrupt_info(&self, body: &[u8]) -> Result<Answer, Errno> {
         let (asked, _) = request::<InterruptInfo>(body)?;
         let (flags, count) = match asked.index.get() {
-            interrupt::MSIX => (interrupt_flags::EVENT_FILE | interrupt_flags::MASKABLE, self.endpoint.vectors().into()),
+            interrupt::MSIX => {
+                (interrupt_flags::EVENT_FILE | interrupt_flags::MASKABLE, self.endpoint.vectors().into())
+            }
             0..interrupt::COUNT => (0, 0),
             _ => return Err(Errno::INVAL),
         };
@@ -303,7 +305,8 @@ fn pieces(range: Range<u64>, bytes_max: usize) -> impl Iterator<Item = (u64, u8)
     let mut at = range.start;
     std::iter::from_fn(move || {
         let left = range.end - at;
-        let lengths = std::iter::successors(Some(bytes_max as u64), |&bytes| Some(bytes / 2)).take_while(|&bytes| bytes > 0);
+        let lengths =
+            std::iter::successors(Some(bytes_max as u64), |&bytes| Some(bytes / 2)).take_while(|&bytes| bytes > 0);
         let bytes = lengths.into_iter().find(|&bytes| bytes <= left && at.is_multiple_of(bytes))?;
         at += bytes;
         Some((at - bytes, bytes as u8))

@@ -105,7 +105,15 @@ mod tests {
         assert_eq!(refused(&[1, 0, 0, 0]), Errno::NOTSUP);
         let deep = "[".repeat(100_000);
         for json in [
-            "{}", "\0", "{\0", "[]\0", "1\0", "{}\0\0", "{\"capabilities\":1}\0", &deep, "\u{7f}\0",
+            "{}",
+            "\0",
+            "{\0",
+            "[]\0",
+            "1\0",
+            "{}\0\0",
+            "{\"capabilities\":1}\0",
+            &deep,
+            "\u{7f}\0",
             "{\"capabilities\":{\"max_data_xfer_size\":0}}\0",
             "{\"capabilities\":{\"max_data_xfer_size\":-1}}\0",
             "{\"capabilities\":{\"max_data_xfer_size\":\"1\"}}\0",
