@@ -10,7 +10,7 @@ use nvme_spec::pci::{command, COMMAND};
 use nvme_spec::{regs, CqEntry, SqEntry, Status};
 use rustix::fs::{memfd_create, MemfdFlags};
 use rustix::time::{clock_gettime, ClockId};
-use sim_device::Random;
+use sim_device::{Random, PAGE_BYTES};
 use sim_host::{blocks_entry, create_cq_entry, create_sq_entry, identify_entry, wire_prps, Driver};
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -24,7 +24,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 pub const QUEUE_DEPTH: usize = 32;
 
 /// Bytes that each command reads: one page of memory.
-const READ_BYTES: u64 = 4096;
+const READ_BYTES: u64 = PAGE_BYTES;
 
 /// Entries of each queue: more than commands in flight.
 const ENTRIES: u16 = 64;
@@ -103,11 +103,11 @@ fn processor_time() -> Duration {
 
 /// Places in the memory: each queue has a page, at least.
 const ADMIN_SUBMISSION: u64 = 0;
-const ADMIN_COMPLETION: u64 = 0x1000;
-const IO_SUBMISSION: u64 = 0x2000;
-const IO_COMPLETION: u64 = 0x3000;
-const IDENTIFY: u64 = 0x4000;
-const DATA: u64 = 0x1_0000;
+const ADMIN_COMPLETION: u64 = PAGE_BYTES;
+const IO_SUBMISSION: u64 = 2 * PAGE_BYTES;
+const IO_COMPLETION: u64 = 3 * PAGE_BYTES;
+const IDENTIFY: u64 = 4 * PAGE_BYTES;
+const DATA: u64 = 5 * PAGE_BYTES;
 const MEMORY_BYTES: u64 = DATA + QUEUE_DEPTH as u64 * READ_BYTES;
 const _: () = assert!((ENTRIES as u64) << SQ_ENTRY_LOG2_BYTES <= ADMIN_COMPLETION);
 

@@ -20,7 +20,7 @@ fn served() -> MutexGuard<'static, Served> {
 /// What goes with messages that have files.
 static FILE: LazyLock<OwnedFd> = LazyLock::new(|| {
     let file = std::fs::File::from(memfd_create("memory", MemfdFlags::CLOEXEC).expect("a memfd"));
-    file.set_len(0x10000).expect("its length"); // tidy: a length
+    file.set_len(65536).expect("its length");
     file.into()
 });
 
