@@ -343,6 +343,23 @@ fn replies_to_nothing_are_dropped() {
     client.info().expect("the conversation goes on");
 }
 
+/// Ends a connection when its test fails, so that no device waits for an answer.
+struct EndsIfFailed(OwnedFd);
+
+impl EndsIfFailed {
+    fn new(client: &Client) -> Self {
+        Self(client.connection().as_fd().try_clone_to_owned().expect("a second descriptor"))
+    }
+}
+
+impl Drop for EndsIfFailed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+        }
+    }
+}
+
 // --- Memory ------------------------------------------------------------------------------------------------------------------------------
 
 /// Memory of the client from address 0 on, which knows how it was reached.
@@ -374,6 +391,7 @@ impl Memory for Asked {
 /// Lets the device do `work`, in a thread of its own, and the client answer what it asks for.
 fn while_serving<T: Send>(client: &mut Client, memory: &mut dyn Memory, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
+        let _end = EndsIfFailed::new(client);
         let device = scope.spawn(work);
         while !device.is_finished() {
             client.serve(std::time::Duration::from_millis(1), memory).expect("the conversation goes on");
@@ -412,7 +430,7 @@ fn memory_is_reached_through_files_and_by_messages() {
     assert_eq!(result, Ok(()));
     assert_eq!(memory.bytes[4..256], [&[0][..], &[9; 250], &[(255 / 7) as u8]].concat());
     // What must not be done.
-    assert_eq!(host.write(0, PAGE, &[1]), Err(Fault), "read-only");
+    assert_eq!(while_serving(&mut client, &mut memory, || host.write(0, PAGE, &[1])), Err(Fault), "read-only");
     assert_eq!(host.read(0, 2 * PAGE, &mut back), Err(Fault), "write-only");
     assert_eq!(host.write(0, 2 * PAGE, &[1]), Ok(()), "write-only");
     assert_eq!(host.read(0, 3 * PAGE, &mut back), Err(Fault), "nothing");
@@ -444,6 +462,7 @@ fn answers_that_do_not_fit_are_faults() {
     let mut host = served.host;
     let mut ask = |reply: &dyn Fn(u16) -> Vec<u8>| {
         std::thread::scope(|scope| {
+            let _end = EndsIfFailed::new(&client);
             let device = scope.spawn(|| {
                 let mut data = [0; 8];
                 host.read(0, 0, &mut data).map(|()| u64::from_ne_bytes(data))
@@ -479,6 +498,7 @@ fn an_unmap_waits_for_the_access_under_way() {
     let mut host = served.host;
     for all in [false, true] {
         std::thread::scope(|scope| {
+            let _end = EndsIfFailed::new(&client);
             let device = scope.spawn(|| host.read(0, PAGE + 8, &mut [0; 8]));
             let question = client.connection().receive().expect("a question").expect("a question");
             let other = [words(&[24, 0]), longs(&[0, PAGE])].concat();
@@ -552,6 +572,20 @@ fn clients_come_one_after_another() {
     assert_eq!((reply.id, reply.flags), (5, REPLY));
     assert_eq!(served.fake.take(), [Call::Reset(0)]);
     assert_eq!(served.host.read(0, 0, &mut [0]), Err(Fault));
+    served.host.interrupt(message(0));
+    assert_eq!(signals(&event), 0);
+}
+
+/// An interrupt that the device sends while its client goes reaches nobody: the files are closed before the function is reset.
+#[test]
+fn interrupts_reach_no_client_that_went() {
+    let mut served = Served::new();
+    let mut client = served.client();
+    let event = event_file();
+    client.set_interrupts(data::EVENT_FILE | action::TRIGGER, MSIX, 0..1, &[], &[event.as_fd()]).expect("a vector");
+    served.fake.take();
+    drop(client);
+    assert_eq!(served.fake.take_when(1), [Call::Reset(0)]);
     served.host.interrupt(message(0));
     assert_eq!(signals(&event), 0);
 }
