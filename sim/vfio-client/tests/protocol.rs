@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Call, Served, VECTORS};
+use common::{Call, Served, PATIENCE, VECTORS};
 use nvme_spec::pci::{COMMAND, DEVICE_CONTROL, EXTENDED_CONFIG_BYTES, ID, POWER_CONTROL};
 use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_ENTRY_BYTES, MSIX_TABLE};
 use rustix::event::{eventfd, EventfdFlags};
@@ -175,7 +175,10 @@ fn reads_that_wait_are_limited() {
         client.connection().send(&Connection::message(0, command::REGION_READ, 0, &read), &[]).expect("2048 reads");
     }
     let mut one = [0; 1];
-    assert_eq!(refused(client.read(region::BAR0, 0, &mut one, &mut NoMemory)), libc::EBUSY);
+    client.connection().send(&Connection::message(1, command::REGION_READ, 0, &read), &[]).expect("too many");
+    assert!(client.connection().wait(PATIENCE).expect("the socket"), "it is refused");
+    let refusal = client.connection().receive().expect("a reply").expect("a reply");
+    assert_eq!((refusal.id, refusal.flags, refusal.errno as i32), (1, REPLY | ERROR, libc::EBUSY));
     served.fake.held_reads(4096).into_iter().for_each(|then| then(0));
     for _ in 0..2 {
         client.connection().receive().expect("a reply").expect("a reply");
@@ -341,6 +344,13 @@ fn replies_to_nothing_are_dropped() {
         client.connection().send(&reply, &[event_file().as_fd()]).expect("sent");
     }
     client.info().expect("the conversation goes on");
+}
+
+/// What `work` returns, from a thread of its own: who never comes back fails a test instead of stopping it.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl FnOnce() -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    move || receiver.recv_timeout(PATIENCE).expect("it does not wait for ever")
 }
 
 /// Ends a connection when its test fails, so that no device waits for an answer.
@@ -531,24 +541,23 @@ fn an_unmap_waits_for_the_access_under_way() {
 /// A client that goes without an answer leaves a fault, and not a device that waits.
 #[test]
 fn an_access_fails_when_the_client_goes() {
-    let mut served = Served::new();
+    let Served { serving, mut host, directory, .. } = Served::new();
     for round in 0..3 {
-        let mut client = served.client();
+        let mut client = Client::connect(&directory.socket()).expect("a client");
         client.map(3, 0, PAGE, None).expect("messages");
-        let host = &mut served.host;
-        std::thread::scope(|scope| {
-            let device = scope.spawn(|| (host.read(0, 8, &mut [0; 8]), host.read(0, 8, &mut [0; 8])));
-            let question = client.connection().receive().expect("a question").expect("a question");
-            if round == 1 {
-                let half = Connection::message(question.id, question.command, REPLY, &longs(&[8, 8, 1]));
-                client.connection().send(&half[..20], &[]).expect("half an answer");
-            }
-            drop(client);
-            assert_eq!(device.join().expect("the device does not panic"), (Err(Fault), Err(Fault)));
-        });
-        assert_eq!(served.serving.windows(), 0);
+        let device = in_time(move || (host.read(0, 8, &mut [0; 8]), host.read(0, 8, &mut [0; 8]), host));
+        let question = client.connection().receive().expect("a question").expect("a question");
+        if round == 1 {
+            let half = Connection::message(question.id, question.command, REPLY, &longs(&[8, 8, 1]));
+            client.connection().send(&half[..20], &[]).expect("half an answer");
+        }
+        drop(client);
+        let (first, second, back) = device();
+        assert_eq!((first, second), (Err(Fault), Err(Fault)));
+        assert_eq!(serving.windows(), 0);
+        host = back;
     }
-    served.client().info().expect("the next client");
+    Client::connect(&directory.socket()).expect("the next client").info().expect("it is served");
 }
 
 // --- Clients -----------------------------------------------------------------------------------------------------------------------------
@@ -721,12 +730,12 @@ fn vectors_outlive_resets() {
 /// A client that does not take its interrupts does not stop the device.
 #[test]
 fn a_full_event_file_stops_nobody() {
-    let mut served = Served::new();
-    let mut client = served.client();
+    let Served { serving: _serving, mut host, directory, .. } = Served::new();
+    let mut client = Client::connect(&directory.socket()).expect("a client");
     let full = eventfd(0, EventfdFlags::CLOEXEC).expect("an event file that blocks");
     rustix::io::write(&full, &(u64::MAX - 1).to_ne_bytes()).expect("filled");
     client.set_interrupts(data::EVENT_FILE | action::TRIGGER, MSIX, 0..1, &[], &[full.as_fd()]).expect("a vector");
-    served.host.interrupt(message(0));
+    in_time(move || host.interrupt(message(0)))();
     client.set_interrupts(data::NONE | action::TRIGGER, MSIX, 0..1, &[], &[]).expect("a trigger");
     assert_eq!(signals(&full), u64::MAX - 1);
 }
