@@ -149,7 +149,7 @@ fn the_configuration_space_is_accessed_in_any_parts() {
 fn what_does_not_need_the_device_does_not_wait_for_it() {
     let served = Served::new();
     let mut client = served.client();
-    served.fake.hold_reads();
+    let _held = served.fake.hold_reads();
     let read = [longs(&[0x1C]), words(&[region::BAR0, 4])].concat();
     client.connection().send(&Connection::message(7, command::REGION_READ, 0, &read), &[]).expect("a read");
     client.connection().send(&Connection::message(7, command::REGION_READ, 0, &read), &[]).expect("the same id");
@@ -169,7 +169,7 @@ fn what_does_not_need_the_device_does_not_wait_for_it() {
 fn reads_that_wait_are_limited() {
     let served = Served::new();
     let mut client = served.client();
-    served.fake.hold_reads();
+    let _held = served.fake.hold_reads();
     let read = [longs(&[0]), words(&[region::BAR0, BAR0_BYTES])].concat();
     for _ in 0..2 {
         client.connection().send(&Connection::message(0, command::REGION_READ, 0, &read), &[]).expect("2048 reads");
@@ -185,6 +185,9 @@ fn reads_that_wait_are_limited() {
     }
     client.read(region::BAR0, 0, &mut one, &mut NoMemory).expect("there is room again");
 }
+
+/// What is wrong, the command, its payload and files, and the error of the refusal.
+type Malformed<'f> = (&'static str, u16, Vec<u8>, Vec<BorrowedFd<'f>>, i32);
 
 /// Each request that breaks the rules of its command is refused, changes nothing, and the next one is understood.
 #[test]
@@ -204,7 +207,7 @@ fn malformed_requests_are_refused() {
     client.map(3, 16 * PAGE, 4 * PAGE, None).expect("a window");
     use libc::{E2BIG, EEXIST, EINVAL, ENOENT, ENOTSUP};
     let trigger = data::EVENT_FILE | action::TRIGGER;
-    let mut cases: Vec<(&str, u16, Vec<u8>, Vec<BorrowedFd<'_>>, i32)> = vec![
+    let mut cases: Vec<Malformed<'_>> = vec![
         ("no command 0", 0, vec![], none(), ENOTSUP),
         ("a command of the server", command::DMA_READ, longs(&[0, 8]), none(), ENOTSUP),
         ("a command that is not offered", command::GET_REGION_IO_FDS, words(&[16, 0, 0, 0]), none(), ENOTSUP),
@@ -603,7 +606,7 @@ fn interrupts_reach_no_client_that_went() {
 fn a_reset_is_answered_when_the_device_has_taken_it() {
     let served = Served::new();
     let mut client = served.client();
-    served.fake.hold_reads();
+    let _held = served.fake.hold_reads();
     client.connection().send(&Connection::message(3, command::RESET, 0, &[]), &[]).expect("sent");
     client.info().expect("an answer before");
     assert_eq!(served.fake.take(), [Call::Reset(0)]);

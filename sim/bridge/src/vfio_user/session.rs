@@ -158,8 +158,8 @@ impl Session<'_> {
             interrupt::MSIX => {
                 (interrupt_flags::EVENT_FILE | interrupt_flags::MASKABLE, self.endpoint.vectors().into())
             }
-            0..interrupt::COUNT => (0, 0),
-            _ => return Err(Errno::INVAL),
+            interrupt::COUNT.. => return Err(Errno::INVAL),
+            _ => (0, 0),
         };
         let bytes = (size_of::<InterruptInfo>() as u32).into();
         let info =
@@ -281,8 +281,8 @@ fn region_bytes(index: u32) -> Result<u64, Errno> {
     match index {
         region::BAR0 => Ok(BAR0_BYTES.into()),
         region::CONFIG => Ok(EXTENDED_CONFIG_BYTES.into()),
-        0..region::COUNT => Ok(0),
-        _ => Err(Errno::INVAL),
+        region::COUNT.. => Err(Errno::INVAL),
+        _ => Ok(0),
     }
 }
 

@@ -7,7 +7,7 @@ use sim_device::Access;
 use sim_vfio_client::{Client, Connection};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a test waits for what must happen. It never waits so long but when it fails.
@@ -88,9 +88,10 @@ impl Fake {
         std::mem::take(&mut waited.expect("no test holds this and panics").0.calls)
     }
 
-    /// From now on, reads wait.
-    pub fn hold_reads(&self) {
+    /// From now on, reads wait, until they are asked for or the test ends.
+    pub fn hold_reads(&self) -> HeldReads<'_> {
         self.state().held = Some(Vec::new());
+        HeldReads(self)
     }
 
     /// Waits until so many reads wait, and hands them out; from now on, reads are answered.
@@ -103,6 +104,16 @@ impl Fake {
     fn called(&self, call: Call) {
         self.state().calls.push(call);
         self.called.notify_all();
+    }
+}
+
+/// Nobody waits for ever for a test that has failed.
+pub struct HeldReads<'f>(&'f Fake);
+
+impl Drop for HeldReads<'_> {
+    fn drop(&mut self) {
+        let held = self.0.state.lock().unwrap_or_else(PoisonError::into_inner).held.take();
+        drop(held);
     }
 }
 
