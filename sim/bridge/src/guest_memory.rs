@@ -72,17 +72,21 @@ impl GuestMemory {
     /// # Errors
     /// If the window is not possible, overlaps another, or its file cannot be mapped. Nothing is mapped then.
     pub fn map(&self, mapping: Mapping) -> Result<(), MapError> {
-        let Mapping { address, bytes, file, offset, is_writable } = mapping;
-        let end = address.checked_add(bytes).filter(|_| bytes > 0).ok_or(MapError::Range { address, bytes })?;
-        let length = usize::try_from(bytes).map_err(|_| MapError::Range { address, bytes })?;
-        let region =
-            map_file(file, offset, length, is_writable).map_err(|reason| MapError::File { address, reason })?;
-        let mut windows = self.write_windows();
-        let before = windows.range(..end).next_back();
-        if before.is_some_and(|(&start, window)| start + window.bytes > address) {
-            return Err(MapError::Overlap { address, bytes });
+        let (address, window) = Window::of(mapping)?;
+        insert(&mut self.write_windows(), address, window)
+    }
+
+    /// Maps these windows in place of all others, at once: an access meets the old ones or the new ones.
+    ///
+    /// # Errors
+    /// As [`map`](Self::map). The old windows stay then.
+    pub fn replace(&self, mappings: impl IntoIterator<Item = Mapping>) -> Result<(), MapError> {
+        let mut windows = BTreeMap::new();
+        for mapping in mappings {
+            let (address, window) = Window::of(mapping)?;
+            insert(&mut windows, address, window)?;
         }
-        windows.insert(address, Window { bytes, region, is_writable });
+        *self.write_windows() = windows;
         Ok(())
     }
 
@@ -132,6 +136,27 @@ impl GuestMemory {
         }
         Ok(())
     }
+}
+
+impl Window {
+    fn of(mapping: Mapping) -> Result<(u64, Self), MapError> {
+        let Mapping { address, bytes, file, offset, is_writable } = mapping;
+        let is_possible = bytes > 0 && address.checked_add(bytes).is_some();
+        let length = usize::try_from(bytes).ok().filter(|_| is_possible).ok_or(MapError::Range { address, bytes })?;
+        let region =
+            map_file(file, offset, length, is_writable).map_err(|reason| MapError::File { address, reason })?;
+        Ok((address, Self { bytes, region, is_writable }))
+    }
+}
+
+fn insert(windows: &mut BTreeMap<u64, Window>, address: u64, window: Window) -> Result<(), MapError> {
+    let bytes = window.bytes;
+    let before = windows.range(..address + bytes).next_back();
+    if before.is_some_and(|(&start, window)| start + window.bytes > address) {
+        return Err(MapError::Overlap { address, bytes });
+    }
+    windows.insert(address, window);
+    Ok(())
 }
 
 fn map_file(file: File, offset: u64, bytes: usize, is_writable: bool) -> Result<MmapRegion, String> {

@@ -540,7 +540,9 @@ mod tests {
         let mut beat = [0; 64];
         assert_eq!(memory.read_beat(0, 0x1040, &mut beat), Ok(()));
         let mut expected = [0; 64];
-        [0, 4, 5, 6, 7, 63].map(|i: usize| expected[i] = 7);
+        for i in [0, 4, 5, 6, 7, 63] {
+            expected[i] = 7;
+        }
         assert_eq!(beat, expected);
         let mut data = [0; 2];
         assert_eq!(memory.dma_read(0, 0x1004, &mut data), Ok(()));
