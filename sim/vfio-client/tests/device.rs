@@ -89,7 +89,9 @@ fn the_hardware_moves_data() {
     let identity = Identity { functions: 1, vectors: config.io_queues as u16 + 1, address: AddressBits::Bits64 };
     let make = move || Verilated::new(&sim_cosim::Options::new(config)).unwrap_or_else(|error| panic!("{error}"));
     let served = Served::new(identity, make);
-    moves_data(&mut served.device(DoorbellPath::Page), Waiting::Interrupts, config.io_queues as u16);
+    for doorbells in [DoorbellPath::Messages, DoorbellPath::Page] {
+        moves_data(&mut served.device(doorbells), Waiting::Interrupts, config.io_queues as u16);
+    }
     served.stop();
 }
 
