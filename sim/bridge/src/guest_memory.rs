@@ -143,7 +143,8 @@ impl Window {
         let Mapping { address, bytes, file, offset, is_writable } = mapping;
         let is_possible = bytes > 0 && address.checked_add(bytes).is_some();
         let length = usize::try_from(bytes).ok().filter(|_| is_possible).ok_or(MapError::Range { address, bytes })?;
-        let region = map_file(file, offset, length, is_writable).map_err(|reason| MapError::File { address, reason })?;
+        let region =
+            map_file(file, offset, length, is_writable).map_err(|reason| MapError::File { address, reason })?;
         Ok((address, Self { bytes, region, is_writable }))
     }
 }

@@ -28,6 +28,7 @@ mod guest_memory;
 pub mod mpqemu;
 mod recording;
 mod transport;
+pub mod vfio_user;
 
 pub use bridge::{Bridge, Shares, StartError, STEP_CLOCKS};
 pub use config_space::{AddressBits, ConfigSpace, Effect, Identity};

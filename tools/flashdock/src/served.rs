@@ -59,7 +59,11 @@ impl Description {
         })?;
         if description.version != env!("CARGO_PKG_VERSION") {
             return Err(Failure::new(
-                format!("the recording was made by version {}, and this is {}", description.version, env!("CARGO_PKG_VERSION")),
+                format!(
+                    "the recording was made by version {}, and this is {}",
+                    description.version,
+                    env!("CARGO_PKG_VERSION")
+                ),
                 "replay it with the version that made it",
             ));
         }
@@ -82,7 +86,9 @@ impl Description {
                 let device = ModelDevice::new(ModelConfig { blocks, seed, ..two }, HostMemory::new());
                 Ok(BackEnd::Model(Box::new(device)))
             }
-            Kind::Verilated if trace => backend::verilated(&settings, true).map(|device| BackEnd::Verilated(Box::new(device))),
+            Kind::Verilated if trace => {
+                backend::verilated(&settings, true).map(|device| BackEnd::Verilated(Box::new(device)))
+            }
             Kind::Verilated | Kind::Evaluator => BackEnd::new(&settings),
         }
     }

@@ -115,9 +115,8 @@ impl DeviceProcess {
     fn connect(&self, machine: &mut Machine, functions: u8, folder: &Path) -> Result<UnixStream> {
         let connect = |name: &str| {
             let path = folder.join(name);
-            UnixStream::connect(&path).map_err(|error| {
-                Failure::new(format!("cannot connect to {}: {error}", path.display()), "run it again")
-            })
+            UnixStream::connect(&path)
+                .map_err(|error| Failure::new(format!("cannot connect to {}: {error}", path.display()), "run it again"))
         };
         for function in 0..functions {
             let fd = machine.inherit(connect(&socket::function(function))?);
@@ -147,7 +146,8 @@ impl Drop for DeviceProcess {
 
 /// Stops the guest's clock while a busy device does not answer.
 fn dilate(monitor: Qmp, mut state: UnixStream) {
-    let mut dilation = Dilation::new(monitor, std::env::var("PAT").map_or(PATIENCE, |v| Duration::from_millis(v.parse().unwrap())));
+    let mut dilation =
+        Dilation::new(monitor, std::env::var("PAT").map_or(PATIENCE, |v| Duration::from_millis(v.parse().unwrap())));
     loop {
         let wait = dilation.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = wait.map(|wait| wait.max(Duration::from_millis(1)));

@@ -108,13 +108,17 @@ pub fn run(args: &Args) -> Result {
             scope.spawn(move || mpqemu::serve(bridge, function, &stream, &memory).map_err(|error| qemu_failed(&error)))
         };
         let threads: Vec<_> = (0..).zip(streams.into_iter().zip(memory)).map(serve).collect();
-        let ends: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("a front end does not panic")).collect();
+        let ends: Vec<_> =
+            threads.into_iter().map(|thread| thread.join().expect("a front end does not panic")).collect();
         has_ended.store(true, Ordering::Relaxed);
         ends.into_iter().collect::<Result<Vec<()>>>()
     });
     let report = report(&bridge);
     bridge.stop().map_err(|error| {
-        Failure::new(format!("the device's files could not be completed: {error}"), "make room on the disk and run it again")
+        Failure::new(
+            format!("the device's files could not be completed: {error}"),
+            "make room on the disk and run it again",
+        )
     })?;
     served?;
     if args.json {
