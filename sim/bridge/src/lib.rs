@@ -25,6 +25,7 @@
 mod bridge;
 mod config_space;
 mod guest_memory;
+mod listener;
 pub mod mpqemu;
 mod recording;
 mod transport;
@@ -33,5 +34,6 @@ pub mod vfio_user;
 pub use bridge::{Bridge, Shares, StartError, STEP_CLOCKS};
 pub use config_space::{AddressBits, ConfigSpace, Effect, Identity};
 pub use guest_memory::{GuestMemory, MapError, Mapping};
+pub use listener::{listen, BindError, Listener};
 pub use recording::{Recorder, Recording, ReplayError, Replayed};
 pub use transport::{Endpoint, Host};

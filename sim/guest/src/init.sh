@@ -13,8 +13,10 @@ mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /tmp
 
 # The list has each module after those that it needs. Loading nvme ends when the namespaces of all controllers are known, or their controller failed.
+# As modprobe does, it takes what the kernel's command line has for it: nvme_core.io_timeout=5.
 while read -r module; do
-    insmod "/lib/modules/$module"
+    name=$(basename "$module" .ko | tr - _)
+    insmod "/lib/modules/$module" $(tr ' ' '\n' </proc/cmdline | sed -n "s/^$name\.//p")
 done </lib/modules/order
 
 # The script comes as a file of QEMU's, so that the archive of this system is the same for all scripts.

@@ -3,7 +3,8 @@
 mod common;
 
 use common::Directory;
-use sim_bridge::vfio_user::{BindError, Server};
+use sim_bridge::vfio_user::Server;
+use sim_bridge::BindError;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;

@@ -27,7 +27,6 @@
 //! - No twin socket, no migration, no REGION_WRITE_MULTI, no GET_REGION_IO_FDS: none is offered, and each is refused.
 //! - A file cannot be mapped so that it ends with the last byte of the address space.
 
-mod directory;
 mod doorbells;
 mod interrupts;
 mod link;
@@ -37,5 +36,4 @@ mod session;
 mod version;
 mod wire;
 
-pub use directory::BindError;
 pub use server::{Server, Serving, VfioUserHost};

@@ -1,10 +1,10 @@
 //! The server: sockets, one client at a time on each, and what the device reaches of it.
 
-use super::directory::{listen, of_function, BindError, Listener};
 use super::interrupts::Interrupts;
 use super::link::Link;
 use super::memory::{ClientMemory, Reach};
 use super::session;
+use crate::listener::{listen, BindError, Listener};
 use crate::{Endpoint, Host};
 use nvme_spec::regs::VS;
 use rustix::event::{poll, PollFd, PollFlags};
@@ -12,7 +12,7 @@ use rustix::process::{getrlimit, setrlimit, Resource};
 use sim_device::{Access, Fault, Message, Outside};
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,6 +32,17 @@ pub(super) struct Function {
     pub interrupts: Interrupts,
 }
 
+/// The name of a socket: that which SPDK looks for.
+const SOCKET_NAME: &str = "cntrl";
+
+/// The directory of a function.
+fn of_function(directory: &Path, function: u8) -> PathBuf {
+    match function {
+        0 => directory.to_owned(),
+        number => directory.join(number.to_string()),
+    }
+}
+
 impl Server {
     /// Makes the sockets of a device with so many functions: see [the module](super).
     ///
@@ -45,7 +56,8 @@ impl Server {
         let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: files.maximum, ..files });
         let sockets = (0..functions).map(|number| {
             let function = Function { number, memory: Arc::default(), interrupts: Interrupts::new() };
-            Ok((listen(&of_function(directory, number))?, Arc::new(function)))
+            let listener = listen(&of_function(directory, number), [SOCKET_NAME])?.remove(0);
+            Ok((listener, Arc::new(function)))
         });
         Ok(Self { sockets: sockets.collect::<Result<_, BindError>>()? })
     }

@@ -4,8 +4,9 @@ use super::serve::{self, socket, Doing};
 use crate::failure::{Failure, Result};
 use crate::output;
 use crate::served;
+use nix::sys::resource::{getrusage, UsageWho};
 use rustix::termios::{self, OptionalActions, Termios};
-use sim_guest::{Dilation, Guest, Image, Machine, Outcome, Qemu, Qmp, Task, Toolchain};
+use sim_guest::{patience_of, Dilation, Guest, Machine, Outcome, Qmp, Task, Toolchain};
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 /// /dev/nvme0; nvme-cli, fio and the tools of ext4 are there. The guest's clock stands still while it waits for a slow device, so that its driver never
 /// sees a timeout.
 #[derive(clap::Args)]
+#[group(id = "linux")]
 pub struct Args {
     /// Run this shell script in the guest, print its console, and end with its status
     #[arg(long, value_name = "FILE", conflicts_with = "shell")]
@@ -38,9 +40,11 @@ pub struct Args {
     device: served::Args,
 }
 
-/// How long the guest waits for an answer of a busy device before its clock stands still: so many commands may be in front of another one without
-/// coming near to the 30 seconds after which its driver becomes impatient.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// What the guest's driver gives a command, if its command line says nothing else. Linux, `nvme_core.io_timeout`.
+const IO_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Commands that may be in front of another one: those of an I/O queue of the guest's driver.
+const COMMANDS_MAX: u32 = 1023;
 
 /// Ends a guest's prompt from outside: Ctrl-], as in telnet.
 const ESCAPE: u8 = 0x1D;
@@ -52,35 +56,69 @@ pub fn run(args: &Args) -> Result {
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display()), "name a shell script"))
     });
     let script = script.transpose()?;
-    let toolchain = Toolchain::from_env();
-    let qemu = Qemu::found(&toolchain).map_err(|error| guest_failed(&error))?;
-    let image = Image::prepared(&toolchain).map_err(|error| guest_failed(&error))?;
-    let folder = tempfile::Builder::new().prefix("flashdock-").tempdir();
-    let folder = folder.map_err(|error| output::cannot_write(&std::env::temp_dir(), &error))?;
-    let mut device = DeviceProcess::start(args, folder.path())?;
+    let task = script.as_deref().map_or(Task::Shell, Task::Script);
     let mut machine = Machine::default();
     machine.processors = args.processors;
     machine.memory_mib = args.memory;
     for argument in &args.kernel_argument {
         machine.kernel_argument(argument);
     }
-    let state = device.connect(&mut machine, args.device.functions(), folder.path())?;
-    device.wait_for(serve::READY)?;
-    let task = script.as_deref().map_or(Task::Shell, Task::Script);
-    let mut guest = Guest::start(&qemu, &image, machine, task).map_err(|error| guest_failed(&error))?;
-    let monitor = guest.take_monitor().map_err(|error| guest_failed(&error))?;
-    std::thread::spawn(move || dilate(monitor, state));
-    let outcome = match task {
-        Task::Script(_) => guest.wait(&mut std::io::stdout()),
-        Task::Shell => converse(guest),
-    };
-    device.end();
-    let Outcome { status, .. } = outcome.map_err(|error| guest_failed(&error))?;
-    match status {
+    let io_timeout = args.kernel_argument.iter().find_map(|argument| argument.strip_prefix("nvme_core.io_timeout="));
+    let io_timeout = io_timeout.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    let Ended { outcome, .. } = boot(&args.device, machine, io_timeout, task, &mut std::io::stdout())?;
+    match outcome.status {
         0 => Ok(()),
         // Its own message is on the console.
         status => std::process::exit(i32::from(status)),
     }
+}
+
+/// What a guest and its device leave.
+pub struct Ended {
+    /// How the guest ended.
+    pub outcome: Outcome,
+    /// What QEMU took of the processors.
+    pub qemu: Duration,
+    /// What the device's process says.
+    pub device: Option<serve::Report>,
+}
+
+/// Runs a guest with a device of these arguments to its end; what comes over its console is copied to `output`. `io_timeout` is that of the driver.
+pub fn boot(
+    device: &served::Args,
+    mut machine: Machine,
+    io_timeout: Option<Duration>,
+    task: Task,
+    output: &mut dyn Write,
+) -> Result<Ended> {
+    let (qemu, image) = sim_guest::prepare(&Toolchain::from_env()).map_err(|error| guest_failed(&error))?;
+    let folder = tempfile::Builder::new().prefix("flashdock-").tempdir();
+    let folder = folder.map_err(|error| output::cannot_write(&std::env::temp_dir(), &error))?;
+    // Programs that look at registers, as `nvme show-regs` does, map them while the driver has them.
+    machine.kernel_argument("iomem=relaxed");
+    let patience = patience_of(io_timeout.unwrap_or(IO_TIMEOUT), COMMANDS_MAX);
+    let mut process = DeviceProcess::start(device, folder.path())?;
+    let state = process.connect(&mut machine, device.functions(), folder.path())?;
+    process.wait_for(serve::READY)?;
+    let before = processor_time_of_children();
+    let mut guest = Guest::start(&qemu, &image, machine, task).map_err(|error| guest_failed(&error))?;
+    let monitor = guest.take_monitor().map_err(|error| guest_failed(&error))?;
+    std::thread::spawn(move || dilate(monitor, state, patience));
+    let outcome = match task {
+        Task::Script(_) => guest.wait(output),
+        Task::Shell => converse(guest, output),
+    };
+    // The device's process has not been waited for: what is new is QEMU's.
+    let qemu = processor_time_of_children() - before;
+    let device = process.end();
+    Ok(Ended { outcome: outcome.map_err(|error| guest_failed(&error))?, qemu, device })
+}
+
+/// What the processes that have been waited for took of the processors.
+fn processor_time_of_children() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("every process may ask about its own");
+    let times = [usage.user_time(), usage.system_time()];
+    times.map(|time| Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)).iter().sum()
 }
 
 /// `serve` in a process of its own: what happens to it does not happen to the guest.
@@ -90,11 +128,11 @@ struct DeviceProcess {
 }
 
 impl DeviceProcess {
-    fn start(args: &Args, folder: &Path) -> Result<Self> {
+    fn start(args: &served::Args, folder: &Path) -> Result<Self> {
         let failed = |error: &std::io::Error| Failure::new(format!("cannot start the device: {error}"), "run it again");
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let mut command = Command::new(program);
-        command.arg("serve").arg("--qemu").arg(folder).args(args.device.to_command_line());
+        command.arg("serve").arg("--qemu").arg(folder).arg("--json").args(args.to_command_line());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
         let lines = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut process = Self { child, lines };
@@ -129,10 +167,13 @@ impl DeviceProcess {
         connect(socket::STATE)
     }
 
-    /// Waits until the device has completed its files: QEMU has gone, and with it what it was connected to.
-    fn end(mut self) {
-        // Its status is its own affair: it has said what went wrong.
+    /// Waits until the device has completed its files, which it does when QEMU has gone, and returns what it says about its time. A device that was killed
+    /// says nothing; what went wrong in another one it has said itself.
+    fn end(mut self) -> Option<serve::Report> {
+        let mut rest = String::new();
+        let report = self.lines.read_to_string(&mut rest).ok().and_then(|_| serde_json::from_str(&rest).ok());
         let _ = self.child.wait();
+        report
     }
 }
 
@@ -145,9 +186,8 @@ impl Drop for DeviceProcess {
 }
 
 /// Stops the guest's clock while a busy device does not answer.
-fn dilate(monitor: Qmp, mut state: UnixStream) {
-    let mut dilation =
-        Dilation::new(monitor, std::env::var("PAT").map_or(PATIENCE, |v| Duration::from_millis(v.parse().unwrap())));
+fn dilate(monitor: Qmp, mut state: UnixStream, patience: Duration) {
+    let mut dilation = Dilation::new(monitor, patience);
     loop {
         let wait = dilation.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = wait.map(|wait| wait.max(Duration::from_millis(1)));
@@ -176,7 +216,7 @@ fn dilate(monitor: Qmp, mut state: UnixStream) {
 }
 
 /// Joins the terminal with the console of the guest.
-fn converse(guest: Guest) -> std::result::Result<Outcome, sim_guest::Error> {
+fn converse(guest: Guest, output: &mut dyn Write) -> std::result::Result<Outcome, sim_guest::Error> {
     let mut console = guest.console()?;
     let _raw = RawTerminal::new();
     std::thread::spawn(move || {
@@ -193,7 +233,7 @@ fn converse(guest: Guest) -> std::result::Result<Outcome, sim_guest::Error> {
             }
         }
     });
-    guest.wait(&mut std::io::stdout())
+    guest.wait(output)
 }
 
 /// A terminal that hands every key over, as long as this lives.

@@ -4,21 +4,30 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::served;
 use serde::{Deserialize, Serialize};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use sim_bridge::mpqemu::{self, QemuHost};
-use sim_bridge::{AddressBits, Bridge};
+use sim_bridge::vfio_user::Server;
+use sim_bridge::{listen, AddressBits, BindError, Bridge, Endpoint, Listener};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Offer the device to other programs through sockets
+///
+/// Ends on Ctrl-C or, with `--qemu`, when QEMU has gone.
 #[derive(clap::Args)]
+#[group(id = "serve")]
 pub struct Args {
-    /// For the `x-pci-proxy-dev` of stock QEMU: sockets in this folder, which is made if it is not there. `linux` uses it
+    /// For QEMU from 10.1 on (`vfio-user-pci`) and SPDK (VFIOUSER): the socket `cntrl` in this folder, for the second function in the folder `1` in it.
+    /// The folder is made if it is not there
+    #[arg(long, value_name = "DIR", required_unless_present = "qemu", conflicts_with = "qemu")]
+    vfio_user: Option<PathBuf>,
+    /// For the `x-pci-proxy-dev` of QEMU 7.2: sockets in this folder, which is made if it is not there. `linux` uses it
     #[arg(long, value_name = "DIR")]
-    qemu: PathBuf,
+    qemu: Option<PathBuf>,
     #[command(flatten)]
     device: served::Args,
     /// Print JSON at the end
@@ -85,16 +94,46 @@ pub struct Report {
 }
 
 /// How often the state is looked at.
-const STATE_PERIOD: Duration = Duration::from_millis(20);
+const STATE_PERIOD: Duration = Duration::from_millis(10);
 
-/// Serves until the other program goes.
+/// Serves until the other program goes, or until somebody ends it.
 pub fn run(args: &Args) -> Result {
-    make_folder(&args.qemu)?;
+    let report = match (&args.vfio_user, &args.qemu) {
+        (Some(folder), _) => serve_vfio_user(args, folder)?,
+        (None, Some(folder)) => serve_qemu(args, folder)?,
+        (None, None) => unreachable!("one of them is required"),
+    };
+    if args.json {
+        output::print_json(&report)
+    } else {
+        Ok(())
+    }
+}
+
+fn serve_vfio_user(args: &Args, folder: &Path) -> Result<Report> {
+    let server = Server::bind(folder, args.device.functions()).map_err(|error| no_socket(&error))?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+        .map_err(|error| Failure::new(format!("cannot wait for signals: {error}"), "run it again"))?;
+    let bridge = Arc::new(args.device.start(AddressBits::Bits64, Box::new(server.host()))?);
+    let endpoint: Arc<dyn Endpoint> = bridge.clone();
+    let serving = server.serve(&endpoint).map_err(|error| connection_failed(&error))?;
+    drop(endpoint);
+    say(READY)?;
+    signals.forever().next();
+    serving.stop();
+    let bridge = Arc::into_inner(bridge).expect("nobody is served any more");
+    let report = report(&bridge);
+    stop(bridge)?;
+    Ok(report)
+}
+
+fn serve_qemu(args: &Args, folder: &Path) -> Result<Report> {
     let functions = args.device.functions();
-    let names = (0..functions).map(socket::function).chain([socket::QTEST.to_owned(), socket::STATE.to_owned()]);
-    let listeners = names.map(|name| listen(&args.qemu.join(name))).collect::<Result<Vec<_>>>()?;
+    let names: Vec<_> = (0..functions).map(socket::function).collect();
+    let names = names.iter().map(String::as_str).chain([socket::QTEST, socket::STATE]);
+    let listeners = listen(folder, names).map_err(|error| no_socket(&error))?;
     say(LISTENING)?;
-    let mut streams = listeners.into_iter().map(Listener::accept).collect::<Result<Vec<_>>>()?;
+    let mut streams = listeners.into_iter().map(accept).collect::<Result<Vec<_>>>()?;
     let (state, qtest) = (streams.pop().expect("the last"), streams.pop().expect("the last but one"));
     let host = QemuHost::new(functions, qtest).map_err(|error| connection_failed(&error))?;
     let memory: Vec<_> = (0..functions).map(|function| host.memory(function)).collect();
@@ -108,24 +147,21 @@ pub fn run(args: &Args) -> Result {
             scope.spawn(move || mpqemu::serve(bridge, function, &stream, &memory).map_err(|error| qemu_failed(&error)))
         };
         let threads: Vec<_> = (0..).zip(streams.into_iter().zip(memory)).map(serve).collect();
-        let ends: Vec<_> =
-            threads.into_iter().map(|thread| thread.join().expect("a front end does not panic")).collect();
+        let ends: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("a front end does not panic")).collect();
         has_ended.store(true, Ordering::Relaxed);
         ends.into_iter().collect::<Result<Vec<()>>>()
     });
     let report = report(&bridge);
-    bridge.stop().map_err(|error| {
-        Failure::new(
-            format!("the device's files could not be completed: {error}"),
-            "make room on the disk and run it again",
-        )
-    })?;
+    stop(bridge)?;
     served?;
-    if args.json {
-        output::print_json(&report)
-    } else {
-        Ok(())
-    }
+    Ok(report)
+}
+
+/// Stops the device and completes its files.
+fn stop(bridge: Bridge) -> Result {
+    bridge.stop().map_err(|error| {
+        Failure::new(format!("the device's files could not be completed: {error}"), "make room on the disk and run it again")
+    })
 }
 
 fn say(line: &str) -> Result {
@@ -159,45 +195,23 @@ fn publish_state(bridge: &Bridge, mut socket: UnixStream, has_ended: &AtomicBool
     }
 }
 
-/// A socket that is removed when it is no longer listened on.
-struct Listener {
-    socket: UnixListener,
-    path: PathBuf,
+/// Waits for the one who connects.
+fn accept(listener: Listener) -> Result<UnixStream> {
+    let accepted = listener.socket.set_nonblocking(false).and_then(|()| listener.socket.accept());
+    accepted.map(|(stream, _)| stream).map_err(|error| connection_failed(&error))
 }
 
-impl Listener {
-    fn accept(self) -> Result<UnixStream> {
-        let (stream, _) = self.socket.accept().map_err(|error| connection_failed(&error))?;
-        Ok(stream)
+/// The messages say what to do behind a colon.
+fn no_socket(error: &BindError) -> Failure {
+    let message = error.to_string();
+    match message.split_once(": ") {
+        Some((what, next)) => Failure::new(what, next),
+        None => Failure::new(message, "choose another folder"),
     }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // It may be gone with its folder.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Makes a folder that nobody else can look into, or takes one that is there.
-fn make_folder(path: &Path) -> Result {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let made = std::fs::DirBuilder::new().mode(0o700).create(path);
-    made.map_err(|error| output::cannot_write(path, &error))
-}
-
-fn listen(path: &Path) -> Result<Listener> {
-    let socket = UnixListener::bind(path).map_err(|error| output::cannot_write(path, &error))?;
-    let listener = Listener { socket, path: path.to_owned() };
-    let private = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
-    private.map_err(|error| output::cannot_write(path, &error))?;
-    Ok(listener)
 }
 
 fn connection_failed(error: &std::io::Error) -> Failure {
-    Failure::new(format!("the connection to QEMU failed: {error}"), "start both again")
+    Failure::new(format!("the connection failed: {error}"), "start both again")
 }
 
 /// The messages of the front end end with a sentence that says what to do.

@@ -19,13 +19,12 @@ nvme show-regs /dev/nvme0 -H
 echo kept | dd of=/dev/nvme0n2 bs=512 conv=sync oflag=direct
 echo gone | dd of=/dev/nvme0n1 bs=512 conv=sync oflag=direct
 dd if=/dev/nvme0n1 bs=512 count=1 iflag=direct | grep gone
-nvme format /dev/nvme0n1 --lbaf=0 --force
+nvme format /dev/nvme0n1 --lbaf=0 --ses=1 --force
 test $(dd if=/dev/nvme0n1 bs=512 count=1 iflag=direct | tr -d '\000' | wc -c) = 0
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 
 nvme reset /dev/nvme0
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
-nvme subsystem-reset /dev/nvme0
 nvme reset /dev/nvme0
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 

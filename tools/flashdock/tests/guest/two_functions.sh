@@ -12,13 +12,30 @@ nvme list-subsys
 test "$(nvme list-ns /dev/nvme0 | grep -c ':0x')" = 2
 test "$(nvme list-ns /dev/nvme1 | grep -c ':0x')" = 1
 
-# The second function has one namespace, so that I/O commands may be passed through its controller.
-printf 'shared' | dd bs=512 conv=sync of=/tmp/block 2> /dev/null
-nvme io-passthru /dev/nvme1 --opcode=1 --namespace-id=2 --data-len=512 --write --input-file=/tmp/block
-nvme io-passthru /dev/nvme1 --opcode=2 --namespace-id=2 --data-len=512 --read --raw-binary | grep shared
-! nvme io-passthru /dev/nvme1 --opcode=2 --namespace-id=1 --data-len=512 --read
-
-# Without it, the first function is the only way to the same blocks.
-echo 1 > /sys/bus/pci/devices/0000:00:04.1/remove
-test ! -e /dev/nvme1
-dd if=$(ls /dev/nvme*n2) bs=512 count=1 iflag=direct | tr -d '\000' | grep shared
+# Each function alone, while the other one is gone: what was written through one is read through the other.
+shared() {
+    for block in /sys/class/block/nvme*; do
+        if test "$(cat $block/nsid 2> /dev/null)" = 2 && test -b /dev/${block##*/}; then
+            echo /dev/${block##*/}
+        fi
+    done
+}
+only() {
+    echo 1 > /sys/bus/pci/rescan
+    while ! test "$(cat /sys/bus/pci/devices/$1/nvme/nvme*/state 2> /dev/null)" = live; do
+        sleep 1
+    done
+    echo 1 > /sys/bus/pci/devices/$2/remove
+    while ! dd if=$(shared) of=/tmp/block bs=512 count=1 iflag=direct 2> /dev/null; do
+        sleep 1
+    done
+}
+first=0000:00:04.0
+second=0000:00:04.1
+only $first $second
+echo 'from the first' | dd of=$(shared) bs=512 conv=sync oflag=direct
+only $second $first
+grep 'from the first' /tmp/block
+echo 'from the second' | dd of=$(shared) bs=512 conv=sync oflag=direct
+only $first $second
+grep 'from the second' /tmp/block

@@ -1,4 +1,4 @@
-//! Where clients find a server: `DIR/cntrl` for function 0, `DIR/1/cntrl` for function 1 and so on.
+//! Sockets in a directory that only this user can write.
 
 use rustix::fs::{fchmod, flock, FlockOperation, Mode};
 use rustix::io::Errno;
@@ -9,9 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-
-/// The name of a socket: that which SPDK looks for.
-const SOCKET_NAME: &str = "cntrl";
+use std::sync::Arc;
 
 /// Clients that may wait while one is served.
 const WAITING_MAX: i32 = 16;
@@ -42,11 +40,12 @@ pub enum BindError {
 }
 
 /// A socket that clients connect to; its name goes with it.
-pub(super) struct Listener {
+pub struct Listener {
+    /// It does not wait.
     pub socket: UnixListener,
     path: PathBuf,
     /// Locked as long as the socket is served: nobody else makes a socket here meanwhile.
-    _directory: File,
+    _directory: Arc<File>,
 }
 
 impl Drop for Listener {
@@ -56,16 +55,12 @@ impl Drop for Listener {
     }
 }
 
-/// The directory of a function.
-pub(super) fn of_function(directory: &Path, function: u8) -> PathBuf {
-    match function {
-        0 => directory.to_owned(),
-        number => directory.join(number.to_string()),
-    }
-}
-
-/// Makes a socket in a directory, which is made if it is not there.
-pub(super) fn listen(directory: &Path) -> Result<Listener, BindError> {
+/// Makes sockets of these names in a directory, which is made with mode 0700 if it is not there. The sockets have mode 0600. Those of a process that has died
+/// are replaced.
+///
+/// # Errors
+/// If somebody listens there already, or the directory cannot be used.
+pub fn listen<'n>(directory: &Path, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<Listener>, BindError> {
     let system = |error: io::Error| BindError::System { path: directory.to_owned(), error };
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -80,7 +75,11 @@ pub(super) fn listen(directory: &Path) -> Result<Listener, BindError> {
         Err(Errno::WOULDBLOCK) => return Err(BindError::InUse(directory.to_owned())),
         other => other.map_err(|error| system(error.into()))?,
     }
-    let path = directory.join(SOCKET_NAME);
+    let locked = Arc::new(locked);
+    names.into_iter().map(|name| listen_at(directory.join(name), locked.clone())).collect()
+}
+
+fn listen_at(path: PathBuf, directory: Arc<File>) -> Result<Listener, BindError> {
     remove_stale(&path)?;
     let system = |error: Errno| BindError::System { path: path.clone(), error: error.into() };
     let address = address(&path)?;
@@ -89,7 +88,7 @@ pub(super) fn listen(directory: &Path) -> Result<Listener, BindError> {
     fchmod(&socket, Mode::RUSR | Mode::WUSR).map_err(system)?;
     net::bind(&socket, &address).map_err(system)?;
     net::listen(&socket, WAITING_MAX).map_err(system)?;
-    Ok(Listener { socket: socket.into(), path, _directory: locked })
+    Ok(Listener { socket: socket.into(), path, _directory: directory })
 }
 
 /// A socket that does not wait: neither for connections nor for being connected.
