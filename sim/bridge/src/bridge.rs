@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -64,9 +64,24 @@ struct Shared {
     /// Writes that wait for the device.
     posted: AtomicUsize,
     clock: AtomicU64,
-    /// Interrupt messages and accesses that have been answered: moves while the device makes headway.
-    answers: AtomicU64,
-    is_idle: std::sync::atomic::AtomicBool,
+    activity: Mutex<Activity>,
+    activity_changed: Condvar,
+}
+
+/// What a device is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// It waits for an input.
+    pub is_idle: bool,
+    /// Interrupts that it has sent and reads that it has answered: grows while it makes headway.
+    pub answers: u64,
+}
+
+impl Shared {
+    fn change(&self, change: impl FnOnce(&mut Activity)) {
+        change(&mut self.activity.lock().unwrap_or_else(PoisonError::into_inner));
+        self.activity_changed.notify_all();
+    }
 }
 
 /// A device behind PCI functions: an [`Endpoint`].
@@ -151,14 +166,17 @@ impl Bridge {
         self.shared.clock.load(Ordering::Relaxed)
     }
 
-    /// A number that changes when the device sends an interrupt, or answers a read.
-    pub fn answers(&self) -> u64 {
-        self.shared.answers.load(Ordering::Relaxed)
+    /// What the device is doing.
+    pub fn activity(&self) -> Activity {
+        *self.shared.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the device waits for an input.
-    pub fn is_idle(&self) -> bool {
-        self.shared.is_idle.load(Ordering::Relaxed)
+    /// As [`activity`](Self::activity), when it is no longer `before`, or after `time`.
+    pub fn activity_after(&self, before: Activity, time: Duration) -> Activity {
+        let Shared { activity, activity_changed, .. } = &*self.shared;
+        let now = activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = activity_changed.wait_timeout_while(now, time, |now| *now == before);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn put(&self, input: Input) {
@@ -311,9 +329,9 @@ impl<D: Device> Engine<D> {
         if let Some(recorder) = &mut self.surroundings.borrow_mut().recorder {
             recorder.flush();
         }
-        self.shared.is_idle.store(true, Ordering::Relaxed);
+        self.shared.change(|activity| activity.is_idle = true);
         let input = inputs.recv();
-        self.shared.is_idle.store(false, Ordering::Relaxed);
+        self.shared.change(|activity| activity.is_idle = false);
         Times::add(&self.shared.times.idle, since);
         input.map_err(|_| TryRecvError::Disconnected)
     }
@@ -341,7 +359,7 @@ impl<D: Device> Engine<D> {
             Input::Read(access, then) => {
                 let value = self.advance(|device| device.read(access));
                 record(self, &mut |recorder, at| recorder.read(at, access, value));
-                self.shared.answers.fetch_add(1, Ordering::Relaxed);
+                self.shared.change(|activity| activity.answers += 1);
                 then(value);
                 self.interrupt();
             }
@@ -376,7 +394,7 @@ impl<D: Device> Engine<D> {
                 recorder.interrupt(&message);
             }
             host.interrupt(message);
-            shared.answers.fetch_add(1, Ordering::Relaxed);
+            shared.change(|activity| activity.answers += 1);
         }
         Times::add(&shared.times.host, since);
     }

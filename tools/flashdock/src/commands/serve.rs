@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use sim_bridge::mpqemu::{self, QemuHost};
 use sim_bridge::vfio_user::Server;
-use sim_bridge::{listen, AddressBits, BindError, Bridge, Endpoint, Listener};
+use sim_bridge::{listen, Activity, AddressBits, BindError, Bridge, Endpoint, Listener};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -93,8 +93,11 @@ pub struct Report {
     pub bridge_share: f64,
 }
 
-/// How often the state is looked at.
-const STATE_PERIOD: Duration = Duration::from_millis(10);
+/// Letters come no faster.
+const LETTER_PERIOD: Duration = Duration::from_millis(2);
+
+/// How often somebody who waits for a change looks whether all is over.
+const END_PERIOD: Duration = Duration::from_millis(100);
 
 /// Serves until the other program goes, or until somebody ends it.
 pub fn run(args: &Args) -> Result {
@@ -178,20 +181,22 @@ fn report(bridge: &Bridge) -> Report {
 }
 
 fn publish_state(bridge: &Bridge, mut socket: UnixStream, has_ended: &AtomicBool) {
-    let (mut was_idle, mut answers) = (true, bridge.answers());
+    let mut before = Activity { is_idle: true, answers: bridge.activity().answers };
     while !has_ended.load(Ordering::Relaxed) {
-        let (is_idle, now) = (bridge.is_idle(), bridge.answers());
-        let doing = match (is_idle, now != answers) {
-            (true, _) => (!was_idle).then_some(Doing::Idle),
+        let now = bridge.activity_after(before, END_PERIOD);
+        let doing = match (now.is_idle, now.answers != before.answers) {
+            (true, _) => (!before.is_idle).then_some(Doing::Idle),
             (false, true) => Some(Doing::Answered),
-            (false, false) => was_idle.then_some(Doing::Busy),
+            (false, false) => before.is_idle.then_some(Doing::Busy),
         };
-        (was_idle, answers) = (is_idle, now);
-        // Whoever does not want to know any more has closed it.
-        if doing.is_some_and(|doing| socket.write_all(&[doing.letter()]).is_err()) {
-            return;
+        before = now;
+        if let Some(doing) = doing {
+            // Whoever does not want to know any more has closed it.
+            if socket.write_all(&[doing.letter()]).is_err() {
+                return;
+            }
+            std::thread::sleep(LETTER_PERIOD);
         }
-        std::thread::sleep(STATE_PERIOD);
     }
 }
 

@@ -39,4 +39,4 @@ done
 echo 1 > /sys/bus/pci/devices/$address/reset
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 
-! dmesg | grep -iE 'nvme.*(timeout|failed|abort)'
+! dmesg | grep -iE 'nvme nvme.*(timeout|failed|abort)'

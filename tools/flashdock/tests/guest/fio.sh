@@ -19,4 +19,4 @@ for queue in $(seq 0 $processors); do
     count=$(awk -v queue="nvme0q$queue" '$NF == queue { for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) sum += $i } END { print sum + 0 }' /proc/interrupts)
     test $count -gt 0
 done
-! dmesg | grep -iE 'nvme.*(timeout|error|abort)'
+! dmesg | grep -iE 'nvme nvme.*(timeout|error|abort)'
