@@ -5,10 +5,11 @@
 //! others. What is done to one command takes no longer the more of them there are.
 
 use nvme_spec::limits::{FIRMWARE_COMMANDS, HELD_COMMANDS};
-use nvme_spec::{DataPointer, Status};
+use nvme_spec::{SqEntry, Status};
 use soc_hal::Mmio;
 
 use crate::port::{CommandId, Completion, Port, Posted};
+use crate::request::Request;
 use crate::FUNCTIONS;
 
 /// Completions that are posted per poll.
@@ -27,14 +28,39 @@ pub(crate) struct Place(u16);
 /// No place.
 const NONE: u16 = u16::MAX;
 
+/// What a command is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// A frame for this function, which is its own.
+    Frame(u8),
+    /// The Copy commands before it.
+    Copy,
+    /// The end of an erasure.
+    Erasure,
+}
+
+impl For {
+    /// Number of the list of those that are held for this.
+    const fn list(self) -> usize {
+        match self {
+            Self::Frame(function) => function as usize,
+            Self::Copy => FUNCTIONS,
+            Self::Erasure => FUNCTIONS + 1,
+        }
+    }
+}
+
+/// Lists of what commands are held for.
+const WAITING: usize = FUNCTIONS + 2;
+
 /// Where a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Free,
     /// Something else in firmware knows the place.
     Working,
-    /// In the list of the held commands of its slot, and in that of the receivers of its function.
-    Held,
+    /// In the list of the held commands of its slot, and in that of those that wait for the same.
+    Held(For),
     /// In the list of the ended commands of its slot.
     Ended,
 }
@@ -67,14 +93,14 @@ struct Entry {
     command: CommandId,
     result: u32,
     status: Status,
-    /// Where the data of a held command goes.
-    pointer: DataPointer,
+    /// The submission queue entry of a held command.
+    entry: SqEntry,
     /// When it ended, counted in commands that ended.
     ended: u64,
     /// In a list of its slot, or in that of the free entries.
     of_slot: Links,
-    /// In the list of receivers.
-    of_function: Links,
+    /// In the list of what waits for the same.
+    of_waiting: Links,
 }
 
 impl Entry {
@@ -83,10 +109,10 @@ impl Entry {
         command: CommandId { function: 0, slot: 0, cid: 0 },
         result: 0,
         status: Status::SUCCESS,
-        pointer: DataPointer::Prp([0; 2]),
+        entry: zerocopy::transmute!([0_u8; size_of::<SqEntry>()]),
         ended: 0,
         of_slot: Links::NONE,
-        of_function: Links::NONE,
+        of_waiting: Links::NONE,
     };
 }
 
@@ -102,7 +128,7 @@ pub(crate) struct Commands {
     ends: u64,
     held_of: [Ends; SLOTS],
     ended_of: [Ends; SLOTS],
-    receivers: [Ends; FUNCTIONS],
+    waiting: [Ends; WAITING],
     /// A bit for every slot with ended commands.
     has_ended: [u64; SLOTS / 64],
     /// A bit for every slot whose completion queue had no room when it was last tried.
@@ -115,7 +141,7 @@ pub(crate) struct Commands {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum List {
     Slot,
-    Function,
+    Waiting,
 }
 
 impl Commands {
@@ -129,7 +155,7 @@ impl Commands {
             ends: 0,
             held_of: [Ends::EMPTY; SLOTS],
             ended_of: [Ends::EMPTY; SLOTS],
-            receivers: [Ends::EMPTY; FUNCTIONS],
+            waiting: [Ends::EMPTY; WAITING],
             has_ended: [0; SLOTS / 64],
             refused: [0; SLOTS / 64],
             posting: None,
@@ -167,35 +193,36 @@ impl Commands {
         self.entries[usize::from(place.0)].command
     }
 
-    /// Where the data of a held command goes.
-    pub(crate) fn pointer(&self, place: Place) -> DataPointer {
-        self.entries[usize::from(place.0)].pointer
-    }
-
-    /// Holds a command until it receives something, or until something ends it.
-    pub(crate) fn hold(&mut self, place: Place, pointer: DataPointer) -> Result<(), Status> {
+    /// Holds a command until its turn has come, or until something ends it.
+    pub(crate) fn hold(&mut self, request: &Request, purpose: For) -> Result<(), Status> {
         if self.held == HELD_COMMANDS {
             return Err(Status::HELD_COMMAND_LIMIT_EXCEEDED);
         }
-        let entry = self.entry(place.0);
+        let at = request.place.0;
+        let entry = self.entry(at);
         assert!(entry.state == State::Working, "a command is held once");
-        entry.state = State::Held;
-        entry.pointer = pointer;
-        let CommandId { function, slot, .. } = entry.command;
+        entry.state = State::Held(purpose);
+        entry.entry = request.entry;
         self.held += 1;
-        let ends = self.push(List::Slot, self.held_of[usize::from(slot)], place.0);
-        self.held_of[usize::from(slot)] = ends;
-        let ends = self.push(List::Function, self.receivers[usize::from(function)], place.0);
-        self.receivers[usize::from(function)] = ends;
+        let slot = usize::from(request.slot);
+        self.held_of[slot] = self.push(List::Slot, self.held_of[slot], at);
+        let list = purpose.list();
+        self.waiting[list] = self.push(List::Waiting, self.waiting[list], at);
         Ok(())
     }
 
-    /// The oldest command of a function that is held; it is not held any more.
-    pub(crate) fn take_receiver(&mut self, function: u8) -> Option<Place> {
-        let first = self.receivers[usize::from(function)].first;
+    /// Whether a command is held for something.
+    pub(crate) const fn has_waiting(&self, purpose: For) -> bool {
+        self.waiting[purpose.list()].first != NONE
+    }
+
+    /// The oldest command that is held for something; it is not held any more.
+    pub(crate) fn take_waiting(&mut self, purpose: For) -> Option<Request> {
+        let first = self.waiting[purpose.list()].first;
         (first != NONE).then(|| {
             self.release(first);
-            Place(first)
+            let Entry { command, entry, .. } = *self.entry(first);
+            Request { function: command.function, slot: command.slot, place: Place(first), entry }
         })
     }
 
@@ -221,7 +248,7 @@ impl Commands {
     /// Ends a command, also one that is held: its completion is the next in line.
     pub(crate) fn end(&mut self, place: Place, result: u32, status: Status) {
         let at = place.0;
-        if self.entry(at).state == State::Held {
+        if matches!(self.entry(at).state, State::Held(_)) {
             self.release(at);
         }
         let ended = self.ends;
@@ -252,12 +279,26 @@ impl Commands {
             }
             let slot = entry.command.slot;
             match entry.state {
-                State::Held => self.release(at),
+                State::Held(_) => self.release(at),
                 State::Ended => self.remove_ended(at),
                 State::Free | State::Working => {}
             }
             set(&mut self.refused, slot, false);
             self.give_back(at);
+        }
+    }
+
+    /// The commands of a function that wait for others: its life is about to end.
+    pub(crate) fn drop_waiting(&mut self, purpose: For, function: u8) {
+        let mut at = self.waiting[purpose.list()].first;
+        while at != NONE {
+            let entry = self.entry(at);
+            let next = entry.of_waiting.next;
+            if entry.command.function == function {
+                self.release(at);
+                self.give_back(at);
+            }
+            at = next;
         }
     }
 
@@ -331,7 +372,7 @@ impl Commands {
         let entry = self.entry(at);
         match list {
             List::Slot => &mut entry.of_slot,
-            List::Function => &mut entry.of_function,
+            List::Waiting => &mut entry.of_waiting,
         }
     }
 
@@ -360,11 +401,13 @@ impl Commands {
 
     /// From held to working.
     fn release(&mut self, at: u16) {
-        let CommandId { function, slot, .. } = self.entry(at).command;
-        let ends = self.unlink(List::Slot, self.held_of[usize::from(slot)], at);
-        self.held_of[usize::from(slot)] = ends;
-        let ends = self.unlink(List::Function, self.receivers[usize::from(function)], at);
-        self.receivers[usize::from(function)] = ends;
+        let State::Held(purpose) = self.entry(at).state else {
+            unreachable!("it is held");
+        };
+        let slot = usize::from(self.entry(at).command.slot);
+        self.held_of[slot] = self.unlink(List::Slot, self.held_of[slot], at);
+        let list = purpose.list();
+        self.waiting[list] = self.unlink(List::Waiting, self.waiting[list], at);
         self.held -= 1;
         self.entry(at).state = State::Working;
     }
@@ -436,9 +479,11 @@ mod tests {
     #[test]
     fn thousands_are_held_and_found() {
         let mut commands = Box::new(Commands::new());
-        let hold = |commands: &mut Commands, cid| {
-            let place = commands.take(id(1 + (cid % 3) as u8, cid));
-            (place, commands.hold(place, DataPointer::Prp([u64::from(cid), 0])))
+        let hold = |commands: &mut Commands, cid: u16| {
+            let slot = 1 + (cid % 3) as u8;
+            let place = commands.take(id(slot, cid));
+            let entry = SqEntry { cid: cid.into(), ..SqEntry::default() };
+            (place, commands.hold(&Request { function: 0, slot, place, entry }, For::Frame(0)))
         };
         for cid in 0..HELD_COMMANDS as u16 {
             assert_eq!(hold(&mut commands, cid).1, Ok(()));
@@ -451,15 +496,12 @@ mod tests {
 
         assert_eq!(commands.find_held(2, 2), None, "of another slot");
         let found = commands.find_held(3, 2).unwrap();
-        assert_eq!(commands.pointer(found), DataPointer::Prp([2, 0]));
         commands.end(found, 7, Status::ABORT_REQUESTED);
         assert_eq!(commands.find_held(3, 2), None);
-        let mut receiver = || {
-            let place = commands.take_receiver(0).unwrap();
-            commands.command(place).cid
-        };
-        let order: Vec<u16> = (0..3).map(|_| receiver()).collect();
-        assert_eq!(order, [0, 1, 3], "the oldest first, without the aborted one");
+        assert!(!commands.has_waiting(For::Copy) && commands.take_waiting(For::Frame(1)).is_none());
+        let order: Vec<_> = (0..3).map(|_| commands.take_waiting(For::Frame(0)).unwrap()).collect();
+        let order = order.iter().map(|request| (request.slot, request.entry.cid.get()));
+        assert_eq!(order.collect::<Vec<_>>(), [(1, 0), (2, 1), (1, 3)], "the oldest first, without the aborted one");
 
         commands.drop_where(|command| command.slot == 1);
         assert_eq!(commands.held_of(1), None);

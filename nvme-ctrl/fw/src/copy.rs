@@ -1,18 +1,18 @@
 //! Copy. NVM Command Set, "Copy command".
 //!
-//! Commands are copied one after the other, in the order in which they came. The source ranges of the first one are fetched and looked at; then the
-//! hardware is asked for a step at a time. Between two steps other commands have their turn: the hardware has one errand at a time, an erasure or a
-//! copy, and an Abort, the deletion of a queue or the end of a function's life waits for the end of a step, and never for more.
+//! Commands are copied one after the other, in the order in which they came; those whose turn has not come are held, as many as commands may be. The
+//! source ranges of the first one are fetched and looked at; then the hardware is asked for a step at a time. Between two steps other commands have
+//! their turn: the hardware has one errand at a time, an erasure or a copy, and an Abort, the deletion of a queue or the end of a function's life waits
+//! for the end of a step, and never for more.
 
 use nvme_spec::copy::{Copy, SourceRange};
-use nvme_spec::limits::{COPIES, COPY_UNITS_PER_STEP, MSRC};
+use nvme_spec::limits::{COPY_UNITS_PER_STEP, MSRC};
 use nvme_spec::Status;
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
-use crate::commands::Place;
+use crate::commands::{For, Place};
 use crate::erasure::{Extent, SECTORS_PER_UNIT};
-use crate::list::List;
 use crate::namespaces::Namespace;
 use crate::request::Request;
 use crate::transfer::Then;
@@ -23,6 +23,9 @@ const RANGES: usize = MSRC as usize + 1;
 
 /// Sectors that the hardware is asked to copy at a time.
 const STEP_SECTORS: u64 = COPY_UNITS_PER_STEP * SECTORS_PER_UNIT;
+
+/// Commands that wait and are refused per poll.
+const REFUSALS_PER_POLL: u32 = 64;
 
 /// The command that is being copied.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +48,6 @@ struct Active {
 
 /// What commands copy.
 pub(crate) struct Copies {
-    /// Commands whose turn has not come, oldest first.
-    waiting: List<Request, { COPIES as usize }>,
     active: Option<Active>,
     /// What is still to be copied of each range.
     sources: [Extent; RANGES],
@@ -58,15 +59,11 @@ pub(crate) struct Copies {
 impl Copies {
     pub(crate) const fn new() -> Self {
         let sources = [Extent { sector: 0, sectors: 0 }; RANGES];
-        Self { waiting: List::new(), active: None, sources, commands: 0, sectors: 0 }
+        Self { active: None, sources, commands: 0, sectors: 0 }
     }
 
     pub(crate) const fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.active.is_none()
-    }
-
-    pub(crate) const fn has_room(&self) -> bool {
-        self.waiting.room() > 0
+        self.active.is_none()
     }
 
     /// The hardware copies.
@@ -89,21 +86,18 @@ impl Copies {
         self.sectors
     }
 
-    /// Takes out a command that the hardware does not copy for, and the number of its first range that has not been copied.
-    pub(crate) fn take(&mut self, mut is_it: impl FnMut(&Request) -> bool) -> Option<(Request, u32)> {
-        if let Some(active) = self.active.filter(|active| active.step == 0 && is_it(&active.request)) {
-            self.active = None;
-            return Some((active.request, active.range));
-        }
-        let index = self.waiting.position(is_it)?;
-        Some((self.waiting.remove(index), 0))
+    /// Takes out the command that is copied, if the hardware is at no step of it, and the number of its first range that has not been copied.
+    fn take(&mut self, is_it: impl FnOnce(&Request) -> bool) -> Option<(Request, u32)> {
+        let active = self.active.filter(|active| active.step == 0 && is_it(&active.request))?;
+        self.active = None;
+        Some((active.request, active.range))
     }
 }
 
 impl<M: Mmio> Firmware<M> {
-    /// Keeps a command until its turn comes.
+    /// Holds a command until its turn comes.
     pub(crate) fn copy(&mut self, request: &Request) -> Result<Answer, Status> {
-        self.copies.waiting.push(*request);
+        self.commands.hold(request, For::Copy)?;
         Ok(Answer::Held)
     }
 
@@ -129,9 +123,16 @@ impl<M: Mmio> Firmware<M> {
     /// Goes on with copies when the hardware does nothing for them.
     pub(crate) fn poll_copies(&mut self) {
         if let Err(status) = self.sanitize.check() {
-            return self.end_copies(|_| true, status);
+            self.end_active_copy(|_| true, status);
+            for _ in 0..REFUSALS_PER_POLL {
+                let Some(waiting) = self.commands.take_waiting(For::Copy) else {
+                    break;
+                };
+                self.refuse(&waiting, status);
+            }
+            return;
         }
-        if self.copies.is_moving() || self.erasure.is_going_on() {
+        if self.copies.is_moving() {
             return;
         }
         let Some(active) = self.copies.active else {
@@ -147,20 +148,24 @@ impl<M: Mmio> Firmware<M> {
             self.copies.active = None;
             return self.refuse_with(&active.request, active.range, status);
         }
+        // The hardware has one errand at a time.
+        if self.erasure.is_going_on() {
+            return;
+        }
         let source = self.copies.sources[active.range as usize];
         let step = source.sectors.min(STEP_SECTORS);
         self.port.copy(source.sector, active.destination, step as u32);
         self.copies.active = Some(Active { step, ..active });
     }
 
-    /// Ends commands that the hardware does not copy for.
-    pub(crate) fn end_copies(&mut self, is_it: impl Fn(&Request) -> bool, status: Status) {
-        while let Some((request, range)) = self.copies.take(&is_it) {
+    /// Ends the command that is copied, if the hardware is at no step of it.
+    pub(crate) fn end_active_copy(&mut self, is_it: impl FnOnce(&Request) -> bool, status: Status) {
+        if let Some((request, range)) = self.copies.take(is_it) {
             self.refuse_with(&request, range, status);
         }
     }
 
-    /// A command that an Abort names, and that the hardware does not copy for, is not kept any longer.
+    /// The command that is copied, if an Abort names it and the hardware is at no step of it, is not kept any longer.
     pub(crate) fn abort_copy(&mut self, slot: u8, cid: u16) -> Option<(Place, u32)> {
         let aborted = self.copies.take(|request| request.slot == slot && request.entry.cid.get() == cid);
         aborted.map(|(request, range)| (request.place, range))
@@ -168,7 +173,8 @@ impl<M: Mmio> Firmware<M> {
 
     /// The function's life ends: drops its commands that the hardware does not copy for.
     pub(crate) fn drop_copies(&mut self, function: u8) {
-        while self.copies.take(|request| request.function == function).is_some() {}
+        self.copies.take(|request| request.function == function);
+        self.commands.drop_waiting(For::Copy, function);
     }
 
     /// The source ranges of the active command are in the data buffer.
@@ -202,10 +208,12 @@ impl<M: Mmio> Firmware<M> {
 
     /// The turn of the next command has come, if the data buffer is free.
     fn fetch_sources(&mut self) {
-        if self.transfer.is_some() || self.copies.waiting.is_empty() {
+        if self.transfer.is_some() || self.erasure.is_going_on() {
             return;
         }
-        let request = self.copies.waiting.remove(0);
+        let Some(request) = self.commands.take_waiting(For::Copy) else {
+            return;
+        };
         let info = self.namespaces.info(request.function, request.nsid());
         match Copy::decode(&request.entry, &info) {
             Some(Ok(copy)) => self.begin_fetch(&request, copy.bytes(), Then::Copy),
@@ -236,6 +244,7 @@ impl<M: Mmio> Firmware<M> {
     fn check_namespace(&self, active: &Active) -> Result<(), Status> {
         let was = &active.namespace;
         match self.namespaces.attached(active.request.function, active.request.nsid()) {
+            Some(now) if now.is_formatting => Err(Status::FORMAT_IN_PROGRESS),
             Some(now) if now.is_write_protected => Err(Status::NAMESPACE_WRITE_PROTECTED),
             Some(now) if (now.serial, now.lba_shift) == (was.serial, was.lba_shift) => Ok(()),
             _ => Err(Status::INVALID_NAMESPACE),

@@ -1,11 +1,15 @@
-//! Erasures of the storage for commands, of which one goes on at a time: until it has ended no command is taken from the inbox.
+//! Erasures of the storage for commands, of which one goes on at a time: commands that need another one are held until it has ended, in the order in
+//! which they came.
 //!
 //! A function's life ends when the hardware erases nothing for it any more, so that what a host writes after a reset stays: see [`AtReset`].
 
 use nvme_spec::limits::{ERASE_UNITS_PER_STEP, ERASURE_RANGES, SECTOR_BYTES, STORAGE_UNIT_BYTES};
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::Status;
 use soc_hal::Mmio;
 
+use crate::commands::For;
+use crate::life::State;
 use crate::list::List;
 use crate::request::Request;
 use crate::Firmware;
@@ -68,6 +72,11 @@ impl Erasure {
         self.is_going_on
     }
 
+    /// Whether it goes on for a command of a submission queue.
+    pub(crate) fn is_for_slot(&self, slot: u8) -> bool {
+        self.command.is_some_and(|(request, _)| request.slot == slot)
+    }
+
     /// Adds to what the next command erases.
     pub(crate) fn add(&mut self, extent: Extent) {
         assert!(!self.is_going_on, "one erasure at a time");
@@ -90,6 +99,17 @@ impl Erasure {
 }
 
 impl<M: Mmio> Firmware<M> {
+    /// Whether a command must wait for the end of an erasure.
+    pub(crate) fn waits_for_erasure(&self, request: &Request) -> bool {
+        let erases: &[u8] = if self.is_admin(request) {
+            &[admin::FORMAT_NVM, admin::NAMESPACE_MANAGEMENT, admin::SANITIZE]
+        } else {
+            &[io::DATASET_MANAGEMENT]
+        };
+        let must_wait = self.erasure.is_going_on() || self.commands.has_waiting(For::Erasure);
+        must_wait && erases.contains(&request.entry.opcode)
+    }
+
     /// Erases all of a namespace that was created for the command, which is completed then.
     pub(crate) fn begin_creation(&mut self, request: &Request, nsid: u32) {
         self.erasure.creates = Some(nsid);
@@ -106,10 +126,10 @@ impl<M: Mmio> Firmware<M> {
         self.poll_erasure();
     }
 
-    /// Goes on with an erasure.
+    /// Goes on with an erasure, or with the command that has waited longest for the end of one.
     pub(crate) fn poll_erasure(&mut self) {
         if !self.erasure.is_going_on {
-            return;
+            return self.begin_waiting();
         }
         if !self.erasure.is_erasing {
             if !self.copies.is_moving() {
@@ -121,6 +141,19 @@ impl<M: Mmio> Firmware<M> {
             None => {}
             Some(Ok(())) => self.erase_next(),
             Some(Err(status)) => self.end_erasure(Err(status)),
+        }
+    }
+
+    fn begin_waiting(&mut self) {
+        // It may need the data buffer.
+        if self.transfer.is_some() {
+            return;
+        }
+        let Some(request) = self.commands.take_waiting(For::Erasure) else {
+            return;
+        };
+        if self.of(request.function).state == State::Ready {
+            self.execute(&request);
         }
     }
 
@@ -139,6 +172,7 @@ impl<M: Mmio> Firmware<M> {
 
     fn end_erasure(&mut self, ended: Result<(), Status>) {
         let Erasure { command, creates, .. } = core::mem::replace(&mut self.erasure, Erasure::new());
+        self.end_formatting();
         if let Some(nsid) = creates.filter(|_| ended.is_err()) {
             self.namespaces.delete(nsid);
             self.write_namespace(nsid);

@@ -193,7 +193,9 @@ impl<M: Mmio> Firmware<M> {
         if abort.sqid == 0 {
             let Self { commands, functions, .. } = self;
             let events = &mut functions[usize::from(function)].events;
-            return events.remove_request(|place| commands.command(*place).cid == abort.cid).map(|place| (place, 0));
+            if let Some(request) = events.remove_request(|place| commands.command(*place).cid == abort.cid) {
+                return Some((request, 0));
+            }
         }
         let slot = self.slot_of(function, abort)?;
         let held = self.commands.find_held(slot, abort.cid).map(|place| (place, 0));
@@ -207,9 +209,9 @@ impl<M: Mmio> Firmware<M> {
         self.copies.is_moving_for(is_it)
     }
 
-    /// The slot of the I/O submission queue that an Abort names.
+    /// The slot of the submission queue that an Abort names.
     fn slot_of(&mut self, function: u8, abort: &Abort) -> Option<u8> {
-        let qid = u8::try_from(abort.sqid).ok().filter(|qid| *qid != 0)?;
+        let qid = u8::try_from(abort.sqid).ok()?;
         self.of(function).queues.sq(qid).map(|sq| sq.slot)
     }
 }

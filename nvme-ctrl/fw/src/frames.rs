@@ -4,13 +4,11 @@
 //! whatever queue it came; if there is none, a few frames wait here.
 
 use nvme_spec::limits::{FRAMES_KEPT, FRAME_BYTES_MAX};
-use nvme_spec::opcode::io;
-use nvme_spec::sgl::PSDT_SGL;
-use nvme_spec::{DataPointer, FrameCommand, SqEntry, Status};
+use nvme_spec::{FrameCommand, Status};
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
-use crate::commands::Place;
+use crate::commands::For;
 use crate::request::Request;
 use crate::transfer::Then;
 use crate::Firmware;
@@ -76,7 +74,7 @@ impl<M: Mmio> Firmware<M> {
                 self.begin_fetch(request, bytes.next_multiple_of(4), Then::ReceiveFrame { bytes });
             }
             FrameCommand::Receive => {
-                self.commands.hold(request.place, DataPointer::of(&request.entry)?)?;
+                self.commands.hold(request, For::Frame(request.function))?;
             }
         }
         Ok(Answer::Held)
@@ -88,9 +86,9 @@ impl<M: Mmio> Firmware<M> {
         let function = sender.function;
         // Frames stay in order: those that wait are older.
         let is_next = self.frames.position(function).is_none();
-        let receiver = if is_next { self.commands.take_receiver(function) } else { None };
+        let receiver = if is_next { self.commands.take_waiting(For::Frame(function)) } else { None };
         match receiver {
-            Some(receiver) => self.deliver_frame(receiver, bytes),
+            Some(receiver) => self.deliver_frame(&receiver, bytes),
             None => self.keep_frame(function, bytes),
         }
     }
@@ -115,7 +113,7 @@ impl<M: Mmio> Firmware<M> {
             let Some(position) = self.frames.position(function) else {
                 continue;
             };
-            let Some(receiver) = self.commands.take_receiver(function) else {
+            let Some(receiver) = self.commands.take_waiting(For::Frame(function)) else {
                 continue;
             };
             let frame = &self.frames.ring[(self.frames.first + position) % KEPT];
@@ -124,19 +122,13 @@ impl<M: Mmio> Firmware<M> {
                 self.port.set_buffer_word(index, word);
             }
             self.frames.remove(position);
-            return self.deliver_frame(receiver, bytes);
+            return self.deliver_frame(&receiver, bytes);
         }
     }
 
     /// Sends the frame in the data buffer to the host's memory.
-    fn deliver_frame(&mut self, receiver: Place, bytes: u32) {
-        let command = self.commands.command(receiver);
-        let mut entry = SqEntry { opcode: io::RECEIVE_FRAME, cid: command.cid.into(), ..SqEntry::default() };
-        let (halves, is_sgl) = self.commands.pointer(receiver).halves();
-        entry.prp = halves.map(Into::into);
-        entry.flags = if is_sgl { PSDT_SGL << 6 } else { 0 };
-        let request = Request { function: command.function, slot: command.slot, place: receiver, entry };
+    fn deliver_frame(&mut self, receiver: &Request, bytes: u32) {
         let rounded = bytes.next_multiple_of(4);
-        self.begin_transfer(&request, rounded, rounded, Then::Complete { result: bytes, acknowledges: None });
+        self.begin_transfer(receiver, rounded, rounded, Then::Complete { result: bytes, acknowledges: None });
     }
 }

@@ -7,6 +7,7 @@ use nvme_spec::{decode_fused, decode_io, FrameCommand, IoCommand, Limits, Namesp
 use soc_hal::Mmio;
 
 use crate::admin::Answer;
+use crate::commands::For;
 use crate::life::State;
 use crate::port::{CommandId, InboxCommand};
 use crate::request::Request;
@@ -19,11 +20,8 @@ impl<M: Mmio> Firmware<M> {
     /// Takes commands from the inbox as long as each can be answered.
     pub(crate) fn poll_inbox(&mut self) {
         for _ in 0..COMMANDS_PER_POLL {
-            // The data buffer has one owner, there is one erasure at a time, and every command needs a place, a Copy one more.
-            if self.transfer.is_some() || self.erasure.is_going_on() {
-                break;
-            }
-            if !self.commands.has_room() || !self.copies.has_room() {
+            // The data buffer has one owner, and every command needs a place.
+            if self.transfer.is_some() || !self.commands.has_room() {
                 break;
             }
             let Some(command) = self.port.pop_inbox() else {
@@ -58,11 +56,22 @@ impl<M: Mmio> Firmware<M> {
                 return;
             }
         }
-        let answer = match owner.qid {
-            0 => self.execute_admin(&request),
-            _ => self.answer_io(&request),
-        };
-        self.answer(&request, answer);
+        if self.waits_for_erasure(&request) {
+            let answer = self.commands.hold(&request, For::Erasure).map(|()| Answer::Held);
+            return self.answer(&request, answer);
+        }
+        self.execute(&request);
+    }
+
+    /// Executes a command, or begins to.
+    pub(crate) fn execute(&mut self, request: &Request) {
+        let answer = if self.is_admin(request) { self.execute_admin(request) } else { self.answer_io(request) };
+        self.answer(request, answer);
+    }
+
+    /// Whether a command came by an admin queue: those have the slots of their functions' numbers.
+    pub(crate) fn is_admin(&self, request: &Request) -> bool {
+        request.slot == request.function
     }
 
     /// Completes a command that is not held.
@@ -77,11 +86,12 @@ impl<M: Mmio> Firmware<M> {
     /// A Compare and Write that hardware does not execute: it is not valid. The two come one right after the other.
     fn refuse_fused(&mut self, compare: &Request, write: &Request) {
         let (namespace, limits) = self.bounds_of(compare);
-        let statuses = match (self.sanitize.check(), decode_fused([&compare.entry, &write.entry], &namespace, &limits))
-        {
+        let is_ready =
+            self.sanitize.check().and_then(|()| self.namespaces.check_ready(compare.function, compare.nsid()));
+        let statuses = match (is_ready, decode_fused([&compare.entry, &write.entry], &namespace, &limits)) {
             (Err(status), _) => [status; 2],
             (_, Err(statuses)) => statuses,
-            (Ok(()), Ok(_)) => [Status::INTERNAL_ERROR; 2],
+            (Ok(()), Ok(_)) => [self.namespaces.unready; 2],
         };
         for (request, status) in [compare, write].into_iter().zip(statuses) {
             self.refuse(request, status);
@@ -105,6 +115,7 @@ impl<M: Mmio> Firmware<M> {
         if let Some(command) = FrameCommand::decode(entry) {
             return self.frame_command(request, command?);
         }
+        self.namespaces.check_ready(request.function, request.nsid())?;
         let (namespace, limits) = self.bounds_of(request);
         if let Some(command) = DatasetManagement::decode(entry, &namespace).filter(|_| self.hardware.can_erase) {
             return self.dataset_management(request, command?);
@@ -117,7 +128,7 @@ impl<M: Mmio> Firmware<M> {
         match decode_io(entry, &namespace, &limits)? {
             // Without a volatile write cache, everything that was completed is on the medium.
             IoCommand::Flush if entry.nsid.get() == NSID_BROADCAST => Ok(Answer::Done(0)),
-            _ => Err(Status::INTERNAL_ERROR),
+            _ => Err(self.namespaces.unready),
         }
     }
 }

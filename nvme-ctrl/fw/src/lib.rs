@@ -47,11 +47,12 @@ pub use config::{Config, NamespaceConfig};
 
 use nvme_spec::feature::AGGREGATION_TIME_CLOCKS;
 use nvme_spec::firmware_port::{self as regs, coalescing, events as event, function_events};
+use nvme_spec::limits::FUNCTIONS_DEFAULT;
 use nvme_spec::reg::Field;
 use nvme_spec::{FatalCode, Status};
 use soc_hal::Mmio;
 
-use commands::{Commands, Place};
+use commands::{Commands, For, Place};
 use copy::Copies;
 use erasure::Erasure;
 use frames::Frames;
@@ -65,7 +66,7 @@ use slots::FirmwareSlots;
 use transfer::Transfer;
 
 /// Functions that this firmware can serve.
-pub const FUNCTIONS: usize = 2;
+pub const FUNCTIONS: usize = FUNCTIONS_DEFAULT as usize;
 
 /// The firmware of a controller with all its functions.
 pub struct Firmware<M> {
@@ -142,6 +143,8 @@ impl<M: Mmio> Firmware<M> {
             || self.sanitize.is_going_on()
             || self.erasure.is_going_on()
             || !self.copies.is_idle()
+            || self.commands.has_waiting(For::Copy)
+            || self.commands.has_waiting(For::Erasure)
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
     }
@@ -157,6 +160,10 @@ impl<M: Mmio> Firmware<M> {
         self.notice_copied();
         let events = self.port.read(&regs::EVENTS);
         let raised = |event: Field| event.get32(events) == 1;
+        // It comes before the ends of lives that it causes.
+        if raised(event::SUBSYSTEM_RESET) {
+            self.notice_subsystem_reset();
+        }
         for function in 0..FUNCTIONS as u8 {
             if event::FUNCTIONS.get32(events) >> function & 1 == 1 {
                 self.poll_function(function);

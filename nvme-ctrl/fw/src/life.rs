@@ -1,12 +1,12 @@
 //! The life of a function, from CC.EN to its reset. NVMe Base, "Controller Initialization" and "Controller Level Reset".
 
-use nvme_spec::firmware_port::{self as regs, control, status_set};
+use nvme_spec::firmware_port::{self as regs, control, events, status_set};
 use nvme_spec::limits::{ABORTS, QUEUE_ENTRIES_MAX, QUEUE_ENTRIES_MIN};
 use nvme_spec::regs::{aqa, cc};
 use nvme_spec::{FatalCode, ZeroBased};
 use soc_hal::Mmio;
 
-use crate::commands::Place;
+use crate::commands::{For, Place};
 use crate::error_log::ErrorLog;
 use crate::events::AsyncEvents;
 use crate::features::Features;
@@ -95,6 +95,7 @@ impl<M: Mmio> Firmware<M> {
     pub(crate) fn end_life(&mut self, function: u8) {
         // What is copied or erased must not reach blocks that the host writes in its next life.
         self.drop_copies(function);
+        self.commands.drop_waiting(For::Erasure, function);
         let is_moving = self.copies.is_moving_for(|request| request.function == function);
         if self.erasure.keeps_life(function) || is_moving {
             return;
@@ -111,6 +112,17 @@ impl<M: Mmio> Firmware<M> {
         self.slots.activate_pending();
         self.slots.drop_download_of(function);
         self.port.write_of(&regs::CONTROL, function, control::ACK_DISABLE.set32(0, 1));
+    }
+
+    /// A host has reset the NVM subsystem: what waits for a reset of a controller is done, and if that is a new image, CSTS.NSSRO is 0. NVMe Base,
+    /// "Offset 1Ch: CSTS - Controller Status".
+    pub(crate) fn notice_subsystem_reset(&mut self) {
+        self.port.write(&regs::EVENTS_CLEAR, events::SUBSYSTEM_RESET.mask() as u32);
+        if self.slots.activate_pending() {
+            for function in 0..self.function_count() {
+                self.port.write_of(&regs::CONTROL, function, control::CLEAR_NSSRO.set32(0, 1));
+            }
+        }
     }
 
     /// The host has set CC.EN: makes the function ready, or says why not.

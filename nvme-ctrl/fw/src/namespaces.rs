@@ -30,6 +30,8 @@ pub(crate) struct Namespace {
     /// A bit for each function.
     pub(crate) attached: u8,
     pub(crate) is_write_protected: bool,
+    /// All of it is being erased: the hardware does not know of it, so that every I/O command comes to firmware.
+    pub(crate) is_formatting: bool,
     /// How many namespaces were made before it: identifiers are used again, this is not.
     pub(crate) serial: u32,
 }
@@ -71,11 +73,21 @@ pub(crate) struct Namespaces {
     pub(crate) is_managed: bool,
     /// The hardware knows of no namespace, so that every I/O command comes to firmware.
     pub(crate) is_hidden: bool,
+    /// How a valid command ends that the hardware has not executed. It has not known of the namespace, and this is why that was so last: when the
+    /// command is taken from the inbox, the hardware may know of the namespace again.
+    pub(crate) unready: Status,
 }
 
 impl Namespaces {
     pub(crate) const fn new() -> Self {
-        Self { table: [None; COUNT], units: 0, made: 0, is_managed: false, is_hidden: false }
+        Self {
+            table: [None; COUNT],
+            units: 0,
+            made: 0,
+            is_managed: false,
+            is_hidden: false,
+            unready: Status::INTERNAL_ERROR,
+        }
     }
 
     /// The namespaces of the start.
@@ -94,6 +106,7 @@ impl Namespaces {
                 is_shared: namespace.is_shared,
                 attached: namespace.attached,
                 is_write_protected: false,
+                is_formatting: false,
                 serial: self.made,
             });
             self.made += 1;
@@ -125,6 +138,14 @@ impl Namespaces {
     /// A namespace that the function sees.
     pub(crate) fn attached(&self, function: u8, nsid: u32) -> Option<&Namespace> {
         self.get(nsid).filter(|namespace| namespace.is_attached_to(function))
+    }
+
+    /// Refuses a command for a namespace that is being erased. NVMe Base, "Format NVM command".
+    pub(crate) fn check_ready(&self, function: u8, nsid: u32) -> Result<(), Status> {
+        match self.attached(function, nsid) {
+            Some(namespace) if namespace.is_formatting => Err(Status::FORMAT_IN_PROGRESS),
+            _ => Ok(()),
+        }
     }
 
     /// Whether there can be a namespace of this identifier. NVMe Base, "Valid and Invalid NSIDs".
@@ -179,6 +200,7 @@ impl Namespaces {
             is_shared,
             attached: 0,
             is_write_protected: false,
+            is_formatting: false,
             serial: self.made,
         });
         self.made += 1;
@@ -206,7 +228,8 @@ impl Namespaces {
     /// The row of the hardware's table.
     fn row(&self, index: usize) -> NamespaceRow {
         let none = NamespaceRow { base_units: 0, blocks: 0, attached: 0, lba_shift: 0, is_write_protected: false };
-        self.table[index].filter(|_| !self.is_hidden).map_or(none, |namespace| NamespaceRow {
+        let known = self.table[index].filter(|namespace| !self.is_hidden && !namespace.is_formatting);
+        known.map_or(none, |namespace| NamespaceRow {
             base_units: namespace.base_units,
             blocks: namespace.blocks,
             attached: namespace.attached,
@@ -231,11 +254,24 @@ impl<M: Mmio> Firmware<M> {
         self.port.set_namespace(nsid - 1, &row);
     }
 
-    /// All of a namespace is erased next.
+    /// All of a namespace is erased next, and nobody reads or writes it meanwhile.
     pub(crate) fn add_namespace_to_erasure(&mut self, nsid: u32) {
-        if let Some(namespace) = self.namespaces.get(nsid) {
+        if let Some(namespace) = self.namespaces.get_mut(nsid) {
+            namespace.is_formatting = true;
             let [sector, sectors] = [namespace.base_units, namespace.units()].map(|units| units * SECTORS_PER_UNIT);
             self.erasure.add(Extent { sector, sectors });
+            self.namespaces.unready = Status::FORMAT_IN_PROGRESS;
+            self.write_namespace(nsid);
+        }
+    }
+
+    /// No namespace is being erased any more.
+    pub(crate) fn end_formatting(&mut self) {
+        for nsid in 1..=self.namespaces.highest() {
+            if let Some(namespace) = self.namespaces.get_mut(nsid).filter(|namespace| namespace.is_formatting) {
+                namespace.is_formatting = false;
+                self.write_namespace(nsid);
+            }
         }
     }
 

@@ -72,6 +72,7 @@ impl<M: Mmio> Firmware<M> {
     pub(crate) fn start_sanitize(&mut self, cdw10: u32) {
         self.sanitize = Sanitize { stage: Stage::Draining(0), status: status::IN_PROGRESS, cdw10 };
         self.namespaces.is_hidden = true;
+        self.namespaces.unready = Status::SANITIZE_IN_PROGRESS;
         self.write_namespaces();
     }
 
@@ -93,7 +94,7 @@ impl<M: Mmio> Firmware<M> {
                 return;
             }
         }
-        // The copies of commands end with this operation, which waits for the step that the hardware is at. An erasure has kept the command from coming.
+        // The copies of commands end with this operation, which waits for the step that the hardware is at. The command has waited for erasures.
         if self.copies.is_moving() {
             self.sanitize.stage = Stage::Draining(end);
             return;

@@ -193,10 +193,10 @@ impl FirmwareSlots {
         self.pending.is_some()
     }
 
-    /// A controller reset.
-    pub(crate) fn activate_pending(&mut self) {
-        if let Some(index) = self.pending {
-            self.activate(index);
-        }
+    /// A controller reset; whether another image runs now.
+    pub(crate) fn activate_pending(&mut self) -> bool {
+        let pending = self.pending;
+        pending.into_iter().for_each(|index| self.activate(index));
+        pending.is_some()
     }
 }

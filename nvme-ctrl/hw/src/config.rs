@@ -59,7 +59,7 @@ impl Config {
         Config { functions: 1, io_queues: 2, queue_entries_max: 64, lba_bytes: 4096, units: 4, slots: 4, fetches: 2 };
     /// What the demonstration and the bench run.
     pub const DEFAULT: Config = Config {
-        functions: 2,
+        functions: limits::FUNCTIONS_DEFAULT as u32,
         io_queues: limits::IO_QUEUES_DEFAULT as u32,
         queue_entries_max: limits::QUEUE_ENTRIES_MAX,
         lba_bytes: limits::LBA_BYTES,

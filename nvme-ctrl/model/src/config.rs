@@ -80,7 +80,8 @@ impl Config {
     };
 
     /// Two functions: the first sees a private and a sharable namespace, the second only the sharable one.
-    pub const TWO_FUNCTIONS: Self = Self { functions: 2, shared_blocks: 32768, ..Self::DEFAULT };
+    pub const TWO_FUNCTIONS: Self =
+        Self { functions: limits::FUNCTIONS_DEFAULT, shared_blocks: 32768, ..Self::DEFAULT };
 
     /// Whether it can work.
     pub const fn check(&self) -> Result<(), ConfigError> {

@@ -132,9 +132,19 @@ impl Controller {
         self.sideband = sideband;
     }
 
-    /// Function level reset: everything but the stored data is as after power-on.
+    /// Function level reset: everything but the stored data, and what is known of the last reset of the NVM subsystem, is as after power-on.
     pub(crate) fn reset_function(&mut self) {
         self.posted.clear();
+        self.reset_all();
+    }
+
+    /// A reset of the NVM subsystem. Writes that are posted come after it.
+    pub(crate) fn reset_with_subsystem(&mut self, has_same_image: bool) {
+        self.reset_all();
+        self.registers.set_subsystem_was_reset(has_same_image);
+    }
+
+    fn reset_all(&mut self) {
         self.drop_life();
         self.registers.reset_function();
         self.msix = Msix::new(self.config.io_queues + 1);
@@ -149,9 +159,8 @@ impl Controller {
 
     // --- BAR0 ------------------------------------------------------------------------------------------------------------------------
 
-    /// Reads `bytes` bytes of BAR0, after all posted writes.
+    /// Reads `bytes` bytes of BAR0; no writes are posted.
     pub(crate) fn read(&mut self, offset: u32, bytes: u8) -> u64 {
-        while self.take_posted_write() {}
         (0..u32::from(bytes)).fold(0, |value, i| {
             let at = offset + i;
             let byte = self.read_dword(at & !3) >> (8 * (at % 4)) & 0xFF;
@@ -176,7 +185,8 @@ impl Controller {
         }
     }
 
-    fn take_posted_write(&mut self) -> bool {
+    /// The next posted write takes effect; whether there was one.
+    pub(crate) fn take_posted_write(&mut self) -> bool {
         let Some(write) = self.posted.pop_front() else {
             return false;
         };
@@ -202,6 +212,9 @@ impl Controller {
             let was_enabled = self.registers.is_enabled();
             self.registers.write(offset, value, mask);
             self.reset_asked_for |= was_enabled && !self.registers.is_enabled();
+            if offset == regs::NSSR.offset && mask == u32::MAX && value == regs::SUBSYSTEM_RESET {
+                self.subsystem.ask_for_reset();
+            }
         } else if regs::DOORBELLS.contains(&offset) {
             // "Doorbell registers": a host writes whole doorbells.
             if mask == u32::MAX {
@@ -260,6 +273,9 @@ impl Controller {
         self.follow_subsystem();
         let moves_data = self.running.iter().any(|running| matches!(running.work, Work::Moving(_)));
         self.subsystem.go_on_sanitizing(self.function, moves_data);
+        if let Some(cid) = self.subsystem.go_on_formatting(self.function) {
+            self.finish(0, cid, Ok(0), false);
+        }
         let is_alive = matches!(self.life, Life::Ready) && !self.registers.is_failed();
         if !is_alive || !self.sideband.bus_master_enable {
             return;
@@ -334,6 +350,7 @@ impl Controller {
         self.finished.clear();
         self.admin.reset();
         self.subsystem.end_download_and_activate(self.function);
+        self.subsystem.end_formats(self.function);
         self.msix.withdraw_all();
         self.arbiter = Arbiter::default();
     }
@@ -471,8 +488,11 @@ impl Controller {
             self.end(index, Err(status));
             return;
         }
+        let is_ready = self.subsystem.check_format(self.function, entry.nsid.get());
         if let Some(write) = write {
-            match self.fused_compare([&entry, &write], host) {
+            let compare =
+                is_ready.map_err(|status| [status; 2]).and_then(|()| self.fused_compare([&entry, &write], host));
+            match compare {
                 Ok(movement) => self.running[index].work = Work::Moving(movement),
                 Err(statuses) => self.end_both(index, statuses.map(Err)),
             }
@@ -489,6 +509,10 @@ impl Controller {
                 Ok(Answer::Done(result)) => self.end(index, result),
                 Err(status) => self.end(index, Err(status)),
             }
+            return;
+        }
+        if let Err(status) = is_ready {
+            self.end(index, Err(status));
             return;
         }
         let namespace = self.subsystem.info(self.function, entry.nsid.get());

@@ -45,8 +45,22 @@ impl Model {
         self.with(function, Controller::reset_function);
     }
 
+    /// NVMe Base, "NVM Subsystem Reset": if a host has asked for one, all controllers are reset.
+    fn follow_subsystem_reset(&mut self) {
+        if !self.subsystem.take_reset() {
+            return;
+        }
+        let has_same_image = self.subsystem.next_slot.is_none();
+        for function in 0..self.controllers.len() as u8 {
+            self.with(function, |controller| controller.reset_with_subsystem(has_same_image));
+        }
+    }
+
     /// Reads `bytes` bytes of BAR0 of a function, after all its posted writes.
     pub fn read(&mut self, function: u8, offset: u32, bytes: u8) -> u64 {
+        while self.with(function, Controller::take_posted_write) {
+            self.follow_subsystem_reset();
+        }
         self.with(function, |controller| controller.read(offset, bytes))
     }
 
@@ -64,6 +78,7 @@ impl Model {
     pub fn step(&mut self, host: &mut dyn HostPort) {
         for function in 0..self.controllers.len() as u8 {
             self.with(function, |controller| controller.step(host));
+            self.follow_subsystem_reset();
         }
     }
 }

@@ -42,9 +42,11 @@ impl Registers {
         };
         let shift = 8 * (offset - reg.offset);
         let mask = (u64::from(bytes) << shift) & reg.mask_of(Access::Rw);
+        let ones = (u64::from(value & bytes) << shift) & reg.mask_of(Access::W1c);
         let merge = |old: u64| old & !mask | (u64::from(value) << shift) & mask;
         match reg.name {
             "CC" => self.cc = merge(u64::from(self.cc)) as u32,
+            "CSTS" => self.csts &= !ones as u32,
             "AQA" => self.aqa = merge(u64::from(self.aqa)) as u32,
             "ASQ" => self.asq = merge(self.asq),
             "ACQ" => self.acq = merge(self.acq),
@@ -107,11 +109,18 @@ impl Registers {
 
     /// What a controller reset leaves: AQA, ASQ and ACQ, and CC as the host wrote it. NVMe Base, "Controller Level Reset".
     pub(crate) fn reset_controller(&mut self) {
-        self.csts = 0;
+        // The NVM subsystem is not reset, so that what is known of its last reset stays.
+        self.csts &= csts::NSSRO.mask() as u32;
     }
 
-    /// What a function level reset leaves: nothing.
+    /// What a function level reset leaves: nothing else than a controller reset leaves of CSTS.
     pub(crate) fn reset_function(&mut self) {
-        *self = Self { cap: self.cap, cc: 0, csts: 0, aqa: 0, asq: 0, acq: 0 };
+        self.reset_controller();
+        *self = Self { cap: self.cap, cc: 0, csts: self.csts, aqa: 0, asq: 0, acq: 0 };
+    }
+
+    /// NVMe Base, "Offset 1Ch: CSTS": the NVM subsystem was reset, and runs the image that it had before.
+    pub(crate) fn set_subsystem_was_reset(&mut self, has_same_image: bool) {
+        self.csts = csts::NSSRO.set32(self.csts, has_same_image.into());
     }
 }

@@ -62,6 +62,18 @@ enum Sanitizing {
 /// Clocks that a sanitize operation takes.
 const SANITIZE_STEPS: u32 = 500;
 
+/// A Format that erases, and what it is about.
+struct Formatting {
+    controller: u8,
+    cid: u16,
+    namespaces: Vec<u32>,
+    /// Clocks to go.
+    clocks: u32,
+}
+
+/// Clocks that such a Format takes.
+const FORMAT_CLOCKS: u32 = 2000;
+
 /// The last sanitize operation.
 #[derive(Default)]
 pub(crate) struct Sanitize {
@@ -96,6 +108,9 @@ pub(crate) struct Subsystem {
     pub(crate) next_slot: Option<usize>,
     running: [u8; 8],
     pub(crate) sanitize: Sanitize,
+    formats: Vec<Formatting>,
+    /// A host has asked for a reset of the NVM subsystem.
+    is_reset_asked_for: bool,
 }
 
 impl Subsystem {
@@ -228,6 +243,44 @@ impl Subsystem {
 
     pub(crate) const fn controllers(&self) -> u8 {
         self.controllers
+    }
+
+    pub(crate) fn ask_for_reset(&mut self) {
+        self.is_reset_asked_for = true;
+    }
+
+    /// Whether a host has asked for a reset since this was last called.
+    pub(crate) fn take_reset(&mut self) -> bool {
+        std::mem::take(&mut self.is_reset_asked_for)
+    }
+
+    // --- Format: NVMe Base, "Format NVM command" -----------------------------------------------------------------------------------------
+
+    /// Namespaces have been erased for a command, which takes a while.
+    pub(crate) fn start_format(&mut self, controller: u8, cid: u16, namespaces: Vec<u32>) {
+        self.formats.push(Formatting { controller, cid, namespaces, clocks: FORMAT_CLOCKS });
+    }
+
+    /// A clock of a controller passes: its Format command that ends.
+    pub(crate) fn go_on_formatting(&mut self, controller: u8) -> Option<u16> {
+        let own = self.formats.iter_mut().filter(|format| format.controller == controller);
+        own.for_each(|format| format.clocks = format.clocks.saturating_sub(1));
+        let at = self.formats.iter().position(|format| format.controller == controller && format.clocks == 0)?;
+        Some(self.formats.remove(at).cid)
+    }
+
+    /// A reset of a controller: everything has been erased.
+    pub(crate) fn end_formats(&mut self, controller: u8) {
+        self.formats.retain(|format| format.controller != controller);
+    }
+
+    /// Why I/O commands for a namespace are refused.
+    pub(crate) fn check_format(&self, controller: u8, nsid: u32) -> Result<(), Status> {
+        let is_formatted = self.formats.iter().any(|format| format.namespaces.contains(&nsid));
+        if is_formatted && self.active(controller, nsid).is_some() {
+            return Err(Status::FORMAT_IN_PROGRESS);
+        }
+        Ok(())
     }
 
     // --- Sanitize operations: NVMe Base, "Sanitize Operations" -------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 //! design checks it in simulation in every clock; a formal tool proves it for all runs. The outputs of a checker are its state, for the
 //! sentences that a proof by induction needs.
 //!
-//! A checker watches one queue, one command, or one page. Which one is an input that stays: a constant in simulation, and anything in a proof, which
+//! A checker watches one queue, one command, or one dword. Which one is an input that stays: a constant in simulation, and anything in a proof, which
 //! so is about all of them.
 //!
 //! How others bind them to a controller of their own is on the page `README.md` of this crate, which is in every bundle; how they are bound to
@@ -19,7 +19,7 @@ mod completions;
 mod fetches;
 mod lives;
 mod order;
-mod pages;
+mod pointers;
 mod ring;
 
 pub use arbitration::{Arbitration, Class};
@@ -28,7 +28,7 @@ pub use completions::Completions;
 pub use fetches::Fetches;
 pub use lives::Lives;
 pub use order::Order;
-pub use pages::{Pages, PAGE_BITS};
+pub use pointers::{Pointers, DWORD_ADDRESS_BITS, DWORD_COUNT_BITS, QWORD_ADDRESS_BITS, QWORD_COUNT_BITS};
 
 use rtl_hdl::{hw_bundle, Bits, Block};
 
@@ -59,7 +59,7 @@ pub fn checkers() -> Vec<Box<dyn Block>> {
         Box::new(Lives),
         Box::new(Arbitration),
         Box::new(Order),
-        Box::new(Pages),
+        Box::new(Pointers),
     ]
 }
 
@@ -187,16 +187,22 @@ pub const PROPERTIES: &[Property] = &[
         section: "NVMe over PCIe, \"Interrupts\"",
     },
     Property {
-        checker: "nvme_pages",
+        checker: "nvme_pointers",
         name: "no_access_without_a_command",
         statement: "No data is moved without a command that is outstanding.",
-        section: "NVMe Base, \"Physical Region Page Entry and List\"",
+        section: "NVMe Base, \"Data Pointer\"",
     },
     Property {
-        checker: "nvme_pages",
-        name: "no_access_outside_the_prps",
-        statement: "Data is moved only within the pages that the PRPs of the command name.",
-        section: "NVMe Base, \"Physical Region Page Entry and List\"",
+        checker: "nvme_pointers",
+        name: "no_access_outside_the_data_pointer",
+        statement: "Data is moved only within the pages that the PRPs of the command name, those of a list one after the other, or within the data blocks of its SGL.",
+        section: "NVMe Base, \"Physical Region Page Entry and List\", \"Scatter Gather List (SGL)\"",
+    },
+    Property {
+        checker: "nvme_pointers",
+        name: "no_list_outside_the_data_pointer",
+        statement: "Lists of PRPs and segments of SGLs are read only where the command says, or the list or segment before, and not beyond their ends.",
+        section: "NVMe Base, \"Physical Region Page Entry and List\", \"Scatter Gather List (SGL)\"",
     },
 ];
 

@@ -44,6 +44,7 @@ impl Block for Lives {
         }
 
         // 5. Outputs, for what ties this state to that of a controller
+        m.output("ready_before", was_ready);
         m.output("over", over);
         m.output("reads", reads);
         m.output("writes", writes);

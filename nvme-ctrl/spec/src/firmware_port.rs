@@ -35,7 +35,7 @@ pub const PORT_BYTES: u32 = 0x2000;
 pub const ID_VALUE: u32 = u32::from_be_bytes(*b"FDNC");
 
 /// The version of this interface: it changes when a register does. Firmware refuses a version it does not know.
-pub const INTERFACE_VERSION: u32 = 5;
+pub const INTERFACE_VERSION: u32 = 6;
 
 /// Most functions of any hardware.
 pub const FUNCTIONS_MAX: u32 = 8;
@@ -122,6 +122,10 @@ pub mod events {
     /// The alarm.
     pub const ALARM: Field =
         Field::new("ALARM", 6, 1, Access::Ro).with_doc("Level: the alarm is armed, and its time has come.");
+    /// The NVM subsystem is reset.
+    pub const SUBSYSTEM_RESET: Field = Field::new("SUBSYSTEM_RESET", 7, 1, Access::Ro).with_doc(
+        "Latched until EVENTS_CLEAR: a host wrote NSSR, CSTS.NSSRO of all functions is 1; comes before their DISABLED.",
+    );
     /// Functions with an event.
     pub const FUNCTIONS: Field = Field::new("FUNCTIONS", 16, FUNCTIONS_MAX, Access::Ro)
         .with_doc("A bit for each function, the lowest for function 0: its FUNCTION_EVENTS is not zero.");
@@ -130,6 +134,7 @@ pub mod events {
     pub(super) const CLEAR: &[Field] = &[
         Field::new("TRANSFER_DONE", 4, 1, Access::W1c).with_doc("Clears EVENTS.TRANSFER_DONE."),
         Field::new("COMPLETION_ROOM", 5, 1, Access::W1c).with_doc("Clears EVENTS.COMPLETION_ROOM."),
+        Field::new("SUBSYSTEM_RESET", 7, 1, Access::W1c).with_doc("Clears EVENTS.SUBSYSTEM_RESET."),
     ];
 }
 
@@ -137,7 +142,14 @@ pub mod events {
 pub const EVENTS: Reg = with_fields(
     "EVENTS",
     0x010,
-    &[events::INBOX, events::TRANSFER_DONE, events::COMPLETION_ROOM, events::ALARM, events::FUNCTIONS],
+    &[
+        events::INBOX,
+        events::TRANSFER_DONE,
+        events::COMPLETION_ROOM,
+        events::ALARM,
+        events::SUBSYSTEM_RESET,
+        events::FUNCTIONS,
+    ],
     "What firmware has to look at; the event line is the OR of all bits.",
 );
 
@@ -820,13 +832,16 @@ pub mod control {
     /// Firmware has seen CC.SHN.
     pub const ACK_SHUTDOWN: Field = Field::new("ACK_SHUTDOWN", 1, 1, Access::W1s)
         .with_doc("Pulse: firmware reads CC.SHN next; FUNCTION_EVENTS.SHUTDOWN falls.");
+    /// The reset of the NVM subsystem is not to be told.
+    pub const CLEAR_NSSRO: Field = Field::new("CLEAR_NSSRO", 2, 1, Access::W1s)
+        .with_doc("Pulse: CSTS.NSSRO falls; the reset of the NVM subsystem has activated a new firmware image.");
 }
 
 /// Pulses; reads as zero.
 pub const CONTROL: Reg = with_fields(
     "CONTROL",
     FUNCTION_BANK + 0x08,
-    &[control::ACK_DISABLE, control::ACK_SHUTDOWN],
+    &[control::ACK_DISABLE, control::ACK_SHUTDOWN, control::CLEAR_NSSRO],
     "Pulses; reads as zero.",
 );
 

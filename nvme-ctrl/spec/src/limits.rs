@@ -6,6 +6,9 @@ pub const QUEUE_ENTRIES_MAX: u32 = 4096;
 /// Fewest entries of a queue. NVMe Base, "Queue Size".
 pub const QUEUE_ENTRIES_MIN: u32 = 2;
 
+/// Functions of the default configuration, and most that firmware serves.
+pub const FUNCTIONS_DEFAULT: u8 = 2;
+
 /// I/O queue pairs of the default configuration.
 pub const IO_QUEUES_DEFAULT: u16 = 64;
 
@@ -102,9 +105,6 @@ pub const ERASE_UNITS_PER_STEP: u64 = 1 << 14;
 
 /// Units of the storage that firmware has copied at a time: 64 KiB.
 pub const COPY_UNITS_PER_STEP: u64 = 1 << 4;
-
-/// Copy commands that firmware keeps; while there are so many, it takes no more commands.
-pub const COPIES: u32 = 64;
 
 /// Pieces of the storage that one command can have erased.
 pub const ERASURE_RANGES: u32 = 256;

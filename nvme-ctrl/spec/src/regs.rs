@@ -54,7 +54,7 @@ pub mod cap {
     pub const DSTRD: Field =
         Field::new("DSTRD", 32, 4, Access::Ro).with_doc("Doorbells are 2^(2 + DSTRD) bytes apart.");
     /// NVM Subsystem Reset Supported.
-    pub const NSSRS: Field = Field::new("NSSRS", 36, 1, Access::Ro).with_doc("NSSR is there: no.");
+    pub const NSSRS: Field = Field::new("NSSRS", 36, 1, Access::Ro).with_doc("NSSR resets the NVM subsystem: yes.");
     /// Command Sets Supported.
     pub const CSS: Field = Field::new("CSS", 37, 8, Access::Ro).with_doc("Bit 0: the NVM command set is supported.");
     /// Memory Page Size Minimum.
@@ -71,6 +71,7 @@ pub const fn cap_value(queue_entries_max: u32) -> u64 {
     let value = cap::CQR.set(value, 1);
     let value = cap::AMS.set(value, cap::WEIGHTED_ROUND_ROBIN);
     let value = cap::TO.set(value, limits::READY_TIMEOUT_500_MS as u64);
+    let value = cap::NSSRS.set(value, 1);
     cap::CSS.set(value, 1)
 }
 
@@ -178,8 +179,9 @@ pub mod csts {
     pub const SHST: Field =
         Field::new("SHST", 2, 2, Access::Ro).with_doc("0: no shutdown; 1: shutting down; 2: shutdown is complete.");
     /// NVM Subsystem Reset Occurred.
-    pub const NSSRO: Field =
-        Field::new("NSSRO", 4, 1, Access::Ro).with_doc("Always 0: NVM subsystem reset is not supported.");
+    pub const NSSRO: Field = Field::new("NSSRO", 4, 1, Access::W1c).with_doc(
+        "NSSR has reset the NVM subsystem, and no new firmware image runs since; stays through all other resets.",
+    );
     /// Processing Paused.
     pub const PP: Field = Field::new("PP", 5, 1, Access::Ro).with_doc("Always 0: commands are never paused.");
 }
@@ -204,6 +206,9 @@ pub const CSTS: Reg = Reg {
     doc: "Controller Status.",
 };
 
+/// The value of NSSR.NSSRC that resets the NVM subsystem: the letters NVMe, the first in the highest byte.
+pub const SUBSYSTEM_RESET: u32 = u32::from_be_bytes(*b"NVMe");
+
 /// NVM Subsystem Reset. NVMe Base, "Offset 20h: NSSR - NVM Subsystem Reset".
 pub const NSSR: Reg = Reg {
     name: "NSSR",
@@ -211,7 +216,7 @@ pub const NSSR: Reg = Reg {
     bytes: 4,
     reset: 0,
     fields: &[Field::new("NSSRC", 0, 32, Access::Ro)
-        .with_doc("Not supported (CAP.NSSRS = 0): reads as zero, writes are ignored.")],
+        .with_doc("Writing SUBSYSTEM_RESET resets all functions, other values do nothing; reads as zero.")],
     doc: "NVM Subsystem Reset.",
 };
 
@@ -290,7 +295,8 @@ mod tests {
             ("ACQ", 0x30),
         ];
         assert_eq!(offsets, expected);
-        assert_eq!(CAP.reset, 0x0000_0020_1403_0FFF);
+        assert_eq!(CAP.reset, 0x0000_0030_1403_0FFF);
+        assert_eq!(SUBSYSTEM_RESET, 0x4E56_4D65);
         assert_eq!(VS.reset, 0x0001_0400);
         assert_eq!(sq_tail_doorbell(0), 0x1000);
         assert_eq!(cq_head_doorbell(0), 0x1004);

@@ -26,6 +26,8 @@ pub struct Proof {
     pub jitter: bool,
     /// Covers of the frame that no run reaches, by name: streams that the configuration leaves silent.
     pub silent: Vec<String>,
+    /// If it is not empty, only the block itself and the modules of these names are asked what they assert.
+    pub asked: Vec<String>,
     /// What is asked of the block is asked of this mutant of it.
     pub mutant: Option<Mutant>,
     /// Where it is asked.
@@ -71,6 +73,7 @@ impl Proof {
             cover: 20,
             jitter: true,
             silent: vec![],
+            asked: vec![],
             mutant: None,
             source: Location::caller(),
         }
@@ -80,7 +83,16 @@ impl Proof {
     #[track_caller]
     pub fn bounded(block: impl Block + 'static, depth: u32) -> Proof {
         let (block, goal) = (Box::new(block), Goal::Bounded { depth });
-        Proof { block, goal, cover: depth, jitter: true, silent: vec![], mutant: None, source: Location::caller() }
+        Proof {
+            block,
+            goal,
+            cover: depth,
+            jitter: true,
+            silent: vec![],
+            asked: vec![],
+            mutant: None,
+            source: Location::caller(),
+        }
     }
 
     /// With synchronisers that are exact, as they are in plain simulation.
@@ -101,6 +113,14 @@ impl Proof {
     #[must_use]
     pub fn of_mutant(self, mutant: Mutant, depth: u32) -> Proof {
         Proof { mutant: Some(mutant), goal: Goal::Bounded { depth }, cover: 0, ..self }
+    }
+
+    /// Asks only what the block itself and the modules of these names inside of it assert. Rules of streams, and what other modules inside assert, are
+    /// for a proof of their own: nothing relies on them here.
+    #[must_use]
+    pub fn asking(mut self, modules: impl IntoIterator<Item = String>) -> Proof {
+        self.asked.extend(modules);
+        self
     }
 
     /// Without the cover that an item passes through this stream, which the configuration leaves silent.
@@ -134,6 +154,13 @@ impl Proof {
         let block = module.name.clone();
         let top = design.top().name.clone();
         assert_inner_assumptions(&mut design, &[&top, &block]);
+        if !self.asked.is_empty() {
+            change_modules(&mut design, |module| {
+                if module.name != block && !self.asked.contains(&module.name) {
+                    module.properties.retain(|p| p.kind != PropertyKind::Assert);
+                }
+            });
+        }
         if let Some(mutant) = &self.mutant {
             match mutation::mutant_named(&module, mutant.change) {
                 Some(changed) => design = design.with_module(changed),

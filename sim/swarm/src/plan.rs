@@ -96,6 +96,8 @@ pub enum Action {
     Bounce,
     /// Function level reset.
     FunctionReset,
+    /// A reset of the NVM subsystem, asked of any function.
+    SubsystemReset,
     /// The other function gets something to do.
     Neighbour,
     /// Function level reset of the other function.
@@ -127,6 +129,7 @@ const WEIGHTS: &[(Action, u64)] = &[
     (Action::Disable, 3),
     (Action::Bounce, 2),
     (Action::FunctionReset, 2),
+    (Action::SubsystemReset, 1),
     (Action::Neighbour, 60),
     (Action::NeighbourReset, 1),
     (Action::BusMasterOff, 1),

@@ -429,6 +429,7 @@ impl<'d> Run<'d> {
             Action::Disable => self.disable(),
             Action::Bounce => self.bounce(),
             Action::FunctionReset => self.function_reset(),
+            Action::SubsystemReset => self.subsystem_reset(),
             Action::Neighbour => {
                 if let Some(neighbour) = &mut self.neighbour {
                     neighbour.go_on(self.host.device(), &mut self.random);
@@ -1112,6 +1113,29 @@ impl<'d> Run<'d> {
         self.host.run_for(u64::from(clocks) + 1)?;
         self.take_completions()?;
         self.restart()
+    }
+
+    /// NVMe Base, "NVM Subsystem Reset": all functions end, and tell of it.
+    fn subsystem_reset(&mut self) -> Result<(), Broken> {
+        let function = self.random.below(self.plan.back_end.functions().into()) as u8;
+        let access = Access { function, ..Access::dword(regs::NSSR.offset.into()) };
+        let clocks = self.moment_soon();
+        self.host.device().after(clocks, Event::Write { access, value: regs::SUBSYSTEM_RESET.into() });
+        self.host.run_for(u64::from(clocks) + 1)?;
+        self.forget_neighbour();
+        self.take_completions()?;
+        self.restart()?;
+        // No image waits to be activated, which would clear the bit.
+        if csts::NSSRO.get32(self.host.csts()) == 0 {
+            return Err(Broken::Other("CSTS.NSSRO is 0 after a reset of the NVM subsystem".into()));
+        }
+        self.host.write32(regs::CSTS.offset, csts::NSSRO.mask() as u32);
+        Ok(())
+    }
+
+    /// The other function has been reset.
+    pub(crate) fn forget_neighbour(&mut self) {
+        self.neighbour = None;
     }
 
     /// PCI Express Base, "Command Register", Bus Master Enable: without it no request leaves. What was under way is lost.

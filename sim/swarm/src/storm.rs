@@ -44,7 +44,7 @@ impl Guard {
         u64::from(self.dwords[&(offset + 4)]) << 32 | u64::from(self.dwords[&offset])
     }
 
-    /// A function level reset has cleared the registers.
+    /// A reset of the function, or of all of them, has cleared the registers.
     fn reset(&mut self) {
         self.dwords.values_mut().for_each(|dword| *dword = 0);
     }
@@ -115,6 +115,12 @@ pub(crate) fn rage(run: &mut Run<'_>) -> Result<u64, Broken> {
             }
             5 if run.random.below(4) == 0 => {
                 run.host.device().function_level_reset(function);
+                guard.reset();
+            }
+            6 if run.random.below(4) == 0 => {
+                let access = Access { function, ..Access::dword(regs::NSSR.offset.into()) };
+                run.host.device().write(access, regs::SUBSYSTEM_RESET.into());
+                run.forget_neighbour();
                 guard.reset();
             }
             _ => write(run, &mut guard),

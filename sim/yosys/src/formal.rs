@@ -401,6 +401,38 @@ mod tests {
         assert!(matches!(known(&results, "inner.low"), Known::Failed(Failure::Broken(_))), "{results:?}");
     }
 
+    /// What a module asserts that is not asked is neither proved nor relied on.
+    #[test]
+    fn only_the_modules_that_are_asked_are() {
+        let counter = || {
+            block_fn("counter", |m: &Module| {
+                let clock = m.clock();
+                let inner = block_fn("inner", |m: &Module| {
+                    let clock = m.clock();
+                    m.assert(clock, "low", !m.input("flag", 1));
+                    m.output("nothing", lit(0u8, 1));
+                });
+                let inner = m.instance("inner", &inner);
+                inner.port("flag").set(m.input("flag", 1));
+                m.output("nothing", inner.port("nothing"));
+                m.assert(clock, "nothing_is_set", !inner.port("nothing"));
+            })
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let toolchain = toolchain(folder.path());
+        let ask = |module: &str| {
+            let proof = Proof::by_induction(counter(), 2).asking([module.into()]);
+            prove(&toolchain, &proof, folder.path()).unwrap()
+        };
+        let own = ask("other");
+        assert_eq!(
+            own.iter().map(|outcome| outcome.path.as_str()).collect::<Vec<_>>(),
+            ["proof_of_counter.block.nothing_is_set"]
+        );
+        assert!(own.iter().all(Outcome::is_good), "{own:?}");
+        assert!(matches!(known(&ask("inner"), "inner.low"), Known::Failed(Failure::Broken(_))));
+    }
+
     #[test]
     fn a_solver_that_crashes_is_an_error_with_its_output() {
         let folder = tempfile::tempdir().unwrap();

@@ -395,6 +395,49 @@ fn other_commands_go_on_during_a_copy() {
     });
 }
 
+/// However many Copies wait for one another, other commands do not wait for them, nor does the end of their queues.
+///
+/// Cases: K16, G2.
+#[test]
+fn many_copies_hold_up_no_other_command() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let identity = running.identity;
+        if !is_there(&identity) {
+            return Ok(());
+        }
+        let long = Long::submit(&mut running.host, &identity)?;
+        let (entry, buffer) = copy_entry(&mut running.host, identity.nsid, long.count, &[(0, long.count)]);
+        let host = &mut running.host;
+        let mut waiting = vec![];
+        for queue in 1..=running.queues.min(4) {
+            while !host.is_full(queue) {
+                waiting.push((queue, host.submit(queue, entry, &[])?));
+            }
+        }
+        host.identity()?;
+        let (queue, cid) = *waiting.last().expect("some wait");
+        let answer = host.execute(0, abort(queue, cid), &[])?;
+        if !host.device().name().starts_with("model") {
+            assert_eq!(answer.result & 1, 0, "aborted");
+            assert!(host.in_flight() > waiting.len() - 20, "{} of {} wait", host.in_flight(), waiting.len());
+        }
+        for queue in 1..=running.queues.min(4) {
+            host.delete_submission_queue(queue)?;
+            host.delete_completion_queue(queue)?;
+            host.create_queue_pair(queue, running.entries, Some(queue))?;
+        }
+        let ended = [Status::SUCCESS, Status::ABORT_REQUESTED, Status::ABORTED_SQ_DELETION];
+        for (queue, cid) in waiting.into_iter().chain([(1, long.cid)]) {
+            let completion = host.take_completion(queue, cid).expect("it has ended before its queue");
+            assert_ends(&completion, &ended, &format!("Copy {cid:#x} of queue {queue}"));
+        }
+        long.check(host)?;
+        buffer.free(host.host());
+        assert_works(host)
+    });
+}
+
 /// NVMe Base, "Abort command" and "Delete I/O Submission Queue command": a Copy ends, aborted or not, and after that nothing more is copied.
 ///
 /// Cases: K16, G2.

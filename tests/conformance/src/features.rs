@@ -307,11 +307,16 @@ fn event_configuration_reads_back_honestly() {
     });
 }
 
-/// NVM Command Set, "Error Recovery" and "Write Atomicity Normal".
+/// NVM Command Set, "Error Recovery" and "Write Atomicity Normal". Errors for deallocated or unwritten blocks are not there, as NSFEAT says.
+///
+/// Cases: K21.
 #[test]
 fn error_recovery_and_write_atomicity_are_kept() {
     every_back_end(|device| {
         let mut host = start(device)?;
+        assert_eq!(host.identity()?.namespace.nsfeat & 1 << 2, 0, "DAE: extend this test when it is supported");
+        let deallocated_errors = set_features(fid::ERROR_RECOVERY, 1 << 16);
+        assert_admin(&mut host, deallocated_errors, &[Status::INVALID_FIELD], "DULBE");
         set(&mut host, fid::ERROR_RECOVERY, 0x00FF);
         assert_eq!(get(&mut host, fid::ERROR_RECOVERY, 0), 0x00FF);
         set(&mut host, fid::WRITE_ATOMICITY, 1);

@@ -4,6 +4,7 @@ use nvme_spec::identify::oacs;
 use nvme_spec::image::ImageHeader;
 use nvme_spec::log::{lid, FirmwareSlotLog};
 use nvme_spec::opcode::admin;
+use nvme_spec::regs::{csts, NSSR, SUBSYSTEM_RESET};
 use nvme_spec::{SqEntry, Status};
 use sim_device::Random;
 use sim_host::{cdw, DriverError};
@@ -155,6 +156,34 @@ fn parts_of_an_image_come_in_any_order() {
             }
             commit(&mut host, slot, 0, Status::SUCCESS);
             assert_eq!(slots(&mut host)?.frs[slot as usize - 1], revision);
+        }
+        Ok(())
+    });
+}
+
+/// "Offset 1Ch: CSTS", NSSRO: a reset of the NVM subsystem activates an image, too, and is not told then.
+///
+/// Cases: A19.
+#[test]
+fn image_is_activated_by_a_subsystem_reset_which_is_not_told() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let controller = host.identity()?.controller;
+        if controller.oacs.get() & oacs::FIRMWARE == 0 {
+            return Ok(());
+        }
+        let slot = u32::from(controller.frmw >> 1 & 7);
+        for (is_new, told) in [(true, 0), (false, csts::NSSRO.mask() as u32)] {
+            if is_new {
+                download(&mut host, &image(b"7.0.2   ", 600))?;
+                commit(&mut host, slot, 1, Status::SUCCESS);
+            }
+            host.write32(NSSR.offset, SUBSYSTEM_RESET);
+            host.wait_until("CSTS.RDY = 0", |h| csts::RDY.get32(h.csts()) == 0)?;
+            host.now_disabled();
+            assert_eq!(host.csts(), told);
+            host.start()?;
+            assert_eq!(host.identity()?.controller.fr, *b"7.0.2   ");
         }
         Ok(())
     });

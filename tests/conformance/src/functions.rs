@@ -2,19 +2,25 @@
 //! namespaces attached to it. They run on the back ends that have two functions.
 
 use nvme_spec::dataset::DatasetRange;
+use nvme_spec::feature::{event_result, event_type, fid, notice, notice_event};
 use nvme_spec::identify::{
     cns, management, ControllerList, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES, NMIC_SHARED,
 };
 use nvme_spec::log::lid;
 use nvme_spec::opcode::{admin, io};
+use nvme_spec::reg::Reg;
+use nvme_spec::regs::{self, csts};
 use nvme_spec::{SqEntry, Status};
-use sim_device::{Device, PAGE_BYTES};
+use sim_device::{Access, Device, PAGE_BYTES};
 use sim_host::{cdw, identify_entry, wire_prps, Driver, DriverError, Identity, IoTransfer, Options};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::back_end::every_back_end_with_two_functions;
-use crate::expect::{admin_with_data, assert_ends, assert_works, data, flush, get_log_page, wire, Host};
+use crate::expect::{
+    admin_with_data, assert_ends, assert_works, async_event_request, data, flush, get_log_page, set_features, wire,
+    Host,
+};
 use crate::seed;
 
 fn driver<'d>(device: &'d mut (dyn Device + 'd), function: u8) -> Host<'d> {
@@ -118,23 +124,47 @@ fn reset_of_a_function_leaves_the_other_alone() {
     });
 }
 
+/// "NVM Subsystem Reset": asked of one function, it resets all of them, and each tells of it until its own host has cleared the bit.
+///
+/// Cases: A19.
+#[test]
+fn subsystem_reset_resets_all_functions() {
+    every_back_end_with_two_functions(|device| {
+        for asked in 0..2 {
+            driver(device, 0).bring_up()?;
+            let mut host = driver(device, 1);
+            host.bring_up()?;
+            // An asynchronous event request is held by firmware.
+            host.submit(0, async_event_request(), &[])?;
+            let access = |function, reg: Reg| Access { function, ..Access::dword(reg.offset.into()) };
+            device.write(access(asked, regs::NSSR), regs::SUBSYSTEM_RESET.into());
+            device.step(3000);
+            let told = csts::NSSRO.mask();
+            for function in 0..2 {
+                assert_eq!(device.read(access(function, regs::CSTS)), told, "CSTS of {function}");
+                assert_eq!(device.read(access(function, regs::CC)), 0, "CC of {function}");
+                assert_eq!(device.read(access(function, regs::AQA)), 0, "AQA of {function}");
+            }
+            device.write(access(asked, regs::CSTS), told);
+            assert_eq!(device.read(access(asked, regs::CSTS)), 0);
+            assert_eq!(device.read(access(1 - asked, regs::CSTS)), told, "that of another function");
+            device.write(access(1 - asked, regs::CSTS), told);
+        }
+        let mut host = driver(device, 1);
+        host.start()?;
+        assert_works(&mut host)
+    });
+}
+
 /// "Changed Namespace List": what another function has changed, until the list is read without Retain Asynchronous Event.
+///
+/// Cases: J6, N1.
 #[test]
 fn namespace_changes_are_listed_for_the_other_function() {
     every_back_end_with_two_functions(|device| {
         let mut host = driver(device, 0);
         host.start()?;
-        let mut list = ControllerList::new_zeroed();
-        list.count = 1.into();
-        list.identifiers[0] = 1.into();
-        let detach = SqEntry {
-            opcode: admin::NAMESPACE_ATTACHMENT,
-            nsid: 2.into(),
-            cdw10: cdw([management::DETACH, 0, 0, 0, 0, 0]),
-            ..SqEntry::default()
-        };
-        let completion = admin_with_data(&mut host, detach, list.as_bytes())?;
-        assert_ends(&completion, &[Status::SUCCESS], "detachment");
+        assert_eq!(attach(&mut host, 2, management::DETACH, &[1])?, Status::SUCCESS);
         let read = |host: &mut Host<'_>, retain| -> Result<u32, DriverError> {
             let (completion, data) = host.admin_data(get_log_page(lid::CHANGED_NAMESPACES, 4096, 0, retain), 4096)?;
             assert_ends(&completion, &[Status::SUCCESS], "Changed Namespace List");
@@ -149,6 +179,53 @@ fn namespace_changes_are_listed_for_the_other_function() {
         assert_eq!((read(&mut host, false)?, read(&mut host, false)?), (2, 0));
         assert_works(&mut host)
     });
+}
+
+/// "Namespace Attribute Changed" and "Private Namespace": a function is told when another one has changed its namespaces; one that is not sharable is
+/// attached to one controller at most.
+///
+/// Cases: G7, N1, N3.
+#[test]
+fn a_function_is_told_of_changed_namespaces() {
+    every_back_end_with_two_functions(|device| {
+        let mut host = driver(device, 0);
+        host.start()?;
+        host.turn_to(1);
+        host.start()?;
+        let wants = |bits| set_features(fid::ASYNC_EVENT_CONFIGURATION, bits);
+        let changes = [(notice::NAMESPACE_ATTRIBUTE, management::DETACH, true), (0, management::ATTACH, false)];
+        for (notices, change, is_told) in changes {
+            host.admin("Asynchronous Event Configuration", wants(notices))?;
+            let request = host.submit(0, async_event_request(), &[])?;
+            host.turn_to(0);
+            assert_eq!(attach(&mut host, 2, change, &[1])?, Status::SUCCESS);
+            assert_eq!(attach(&mut host, 1, management::ATTACH, &[1])?, Status::NAMESPACE_IS_PRIVATE);
+            host.turn_to(1);
+            host.run_for(QUIET_CLOCKS)?;
+            let told = host.take_completion(0, request).map(|completion| completion.result);
+            let event =
+                event_result(event_type::NOTICE, notice_event::NAMESPACE_ATTRIBUTE_CHANGED, lid::CHANGED_NAMESPACES);
+            assert_eq!(told, is_told.then_some(event));
+            host.admin_data(get_log_page(lid::CHANGED_NAMESPACES, 4096, 0, false), 4096)?;
+        }
+        assert_works(&mut host)
+    });
+}
+
+/// Attaches a namespace to these controllers, or detaches it.
+fn attach(host: &mut Host<'_>, nsid: u32, select: u32, controllers: &[u16]) -> Result<Status, DriverError> {
+    let mut list = ControllerList::new_zeroed();
+    list.count = (controllers.len() as u16).into();
+    for (place, controller) in list.identifiers.iter_mut().zip(controllers) {
+        *place = (*controller).into();
+    }
+    let entry = SqEntry {
+        opcode: admin::NAMESPACE_ATTACHMENT,
+        nsid: nsid.into(),
+        cdw10: cdw([select, 0, 0, 0, 0, 0]),
+        ..SqEntry::default()
+    };
+    Ok(admin_with_data(host, entry, list.as_bytes())?.status.code())
 }
 
 /// "Controller Level Reset": when CSTS.RDY is 0, nothing of the old life is erased any more, not even where another function writes.
@@ -200,11 +277,7 @@ fn make_shared_namespace_small(host: &mut Host<'_>) -> Result<(), DriverError> {
     (wanted.nsze, wanted.ncap, wanted.nmic) = (SMALL_BLOCKS.into(), SMALL_BLOCKS.into(), NMIC_SHARED);
     let created = admin_with_data(host, entry(admin::NAMESPACE_MANAGEMENT, 0, management::CREATE), wanted.as_bytes())?;
     assert_eq!((created.status, created.result), (Status::SUCCESS, 2));
-    let mut list = ControllerList::new_zeroed();
-    list.count = 2.into();
-    list.identifiers[1] = 1.into();
-    let attached = admin_with_data(host, entry(admin::NAMESPACE_ATTACHMENT, 2, management::ATTACH), list.as_bytes())?;
-    assert_ends(&attached, &[Status::SUCCESS], "attachment");
+    assert_eq!(attach(host, 2, management::ATTACH, &[0, 1])?, Status::SUCCESS);
     host.disable()
 }
 

@@ -1,6 +1,8 @@
 //! NVMe Base, "Identify command"; NVM Command Set, "Identify Namespace data structure".
 
-use nvme_spec::identify::{cns, oacs, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES};
+use nvme_spec::identify::{
+    cns, oacs, IdentifyController, IdentifyNamespace, IndependentNamespace, CSI_NVM, IDENTIFY_BYTES, NSTAT_READY,
+};
 use nvme_spec::limits::NSID_BROADCAST;
 use nvme_spec::{SqEntry, Status};
 use sim_host::{identify_entry, DriverError};
@@ -205,6 +207,36 @@ fn namespace_has_an_identifier() {
         assert!(identifiers >= 1);
         assert!(rest.iter().all(|byte| *byte == 0), "zeroes behind the last descriptor");
         Ok(())
+    });
+}
+
+/// "Identify command", CNS of I/O command sets: there is one, the NVM command set, with the same namespaces; another one is refused.
+///
+/// Cases: H8.
+#[test]
+fn data_of_the_nvm_command_set_is_there_and_of_no_other() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let sets = identify(&mut host, cns::COMMAND_SETS, 0)?;
+        assert_eq!((sets[0], sets[1..].iter().any(|byte| *byte != 0)), (1 << CSI_NVM, false), "the combinations");
+        let nsid = active_namespaces(&mut host, 0)?[0];
+        let same = identify(&mut host, cns::ACTIVE_NAMESPACES_OF_COMMAND_SET, 0)?;
+        assert_eq!(same, identify(&mut host, cns::ACTIVE_NAMESPACES, 0)?);
+        let independent: IndependentNamespace = wire(&identify(&mut host, cns::NAMESPACE_INDEPENDENT, nsid)?);
+        let namespace: IdentifyNamespace = wire(&identify(&mut host, cns::NAMESPACE, nsid)?);
+        assert_eq!((independent.nmic, independent.nstat), (namespace.nmic, NSTAT_READY));
+        for structure in
+            [cns::NAMESPACE_OF_COMMAND_SET, cns::CONTROLLER_OF_COMMAND_SET, cns::ACTIVE_NAMESPACES_OF_COMMAND_SET]
+        {
+            identify(&mut host, structure, nsid)?;
+            for set in [1, 2, 0xFF] {
+                let mut entry = identify_entry(structure, nsid);
+                entry.cdw10[1] = (set << 24).into();
+                let what = format!("CNS {structure:#04x} of command set {set}");
+                assert_admin(&mut host, entry, &[Status::INVALID_FIELD], &what);
+            }
+        }
+        assert_works(&mut host)
     });
 }
 

@@ -339,6 +339,8 @@ fn supported_log_pages_are_those_that_can_be_read() {
 }
 
 /// "Commands Supported and Effects": a command is supported exactly if it is not refused by Invalid Command Opcode.
+///
+/// Cases: J7.
 #[test]
 fn effects_log_names_the_commands_that_are_there() {
     every_back_end(|device| {

@@ -1,13 +1,15 @@
 //! NVMe Base, "Namespace Management command", "Namespace Attachment command" and "Format NVM command".
 
+use std::collections::BTreeSet;
+
 use nvme_spec::identify::{
     cns, management, oacs, ControllerList, IdentifyController, IdentifyNamespace, IDENTIFY_BYTES, NMIC_SHARED,
 };
 use nvme_spec::limits::NSID_BROADCAST;
-use nvme_spec::opcode::admin;
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::sanitize::capabilities;
 use nvme_spec::{SqEntry, Status};
-use sim_host::{cdw, identify_entry, DriverError, Identity, IoTransfer};
+use sim_host::{blocks_entry, cdw, identify_entry, DriverError, Identity, IoTransfer};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -79,6 +81,8 @@ fn with_namespace<'d>(mut running: Running<'d>, nsid: u32) -> Result<Running<'d>
 }
 
 /// "Optional Admin Command Support": a controller without the commands refuses them.
+///
+/// Cases: H9, N14.
 #[test]
 fn namespace_commands_are_there_exactly_if_announced() {
     every_back_end(|device| {
@@ -98,6 +102,8 @@ fn namespace_commands_are_there_exactly_if_announced() {
 }
 
 /// "Namespace Management": a new namespace of each format is created, attached, used, detached and deleted, and no other one notices.
+///
+/// Cases: H9, K21, N1.
 #[test]
 fn created_namespaces_hold_data_of_their_own() {
     every_back_end(|device| {
@@ -158,6 +164,8 @@ fn created_namespaces_hold_data_of_their_own() {
 }
 
 /// "Namespace Management" and "Namespace Attachment": each mistake and its status.
+///
+/// Cases: N2, N3, N4.
 #[test]
 fn mistakes_in_namespace_commands_have_their_status() {
     every_back_end(|device| {
@@ -209,11 +217,53 @@ fn mistakes_in_namespace_commands_have_their_status() {
     });
 }
 
+/// "Namespace Management": commands in flight when their namespace is deleted end, and from then on there is no such namespace.
+///
+/// Cases: N4.
+#[test]
+fn a_deletion_ends_commands_in_flight() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if !is_managed(&mut running.host)? {
+            return Ok(());
+        }
+        let nsid = running.identity.nsid;
+        for deleted in [nsid, NSID_BROADCAST] {
+            for number in 0..40 {
+                running.submit_transfer(1 + number as u16 % running.queues, 16 * number, 16, number % 2 == 0)?;
+            }
+            let deletion = running.host.submit(0, manage(deleted, management::DELETE), &[])?;
+            let ended = running.host.wait_all()?;
+            assert_eq!(ended.len(), 41);
+            for completion in ended {
+                let allowed = [Status::SUCCESS, Status::INVALID_NAMESPACE];
+                let is_deletion = (completion.queue, completion.cid) == (0, deletion);
+                assert_ends(&completion, &allowed[..if is_deletion { 1 } else { 2 }], &format!("{completion:?}"));
+            }
+            assert!(!list(&mut running.host, cns::ALLOCATED_NAMESPACES)?.contains(&nsid));
+            let completion = running.host.execute(1, flush(nsid), &[])?;
+            assert_ends(&completion, &[Status::INVALID_NAMESPACE], "Flush of what is not there");
+            // Another one in its place.
+            let blocks = running.identity.blocks;
+            let data = wanted(blocks, running.identity.namespace.flbas & 0xF);
+            assert_eq!(create(&mut running.host, &data)?.result, nsid);
+            let me = running.identity.controller.cntlid.get();
+            assert_eq!(attach(&mut running.host, nsid, management::ATTACH, &[me])?, Status::SUCCESS);
+        }
+        assert_works(&mut running.host)
+    });
+}
+
+/// Secure Erase Settings of a Format: User Data Erase.
+const USER_DATA_ERASE: u32 = 1 << 9;
+
 fn format(nsid: u32, cdw10: u32) -> SqEntry {
     SqEntry { opcode: admin::FORMAT_NVM, nsid: nsid.into(), cdw10: cdw([cdw10, 0, 0, 0, 0, 0]), ..SqEntry::default() }
 }
 
 /// "Format NVM command": every format that Identify Namespace offers, of one namespace and of all; others are refused.
+///
+/// Cases: N5, N7.
 #[test]
 fn every_offered_format_can_be_chosen() {
     every_back_end(|device| {
@@ -254,11 +304,10 @@ fn every_offered_format_can_be_chosen() {
 
 /// "Secure Erase Settings": after a format with User Data Erase nothing of the data is left.
 ///
-/// Cases: N5.
+/// Cases: N5, K21.
 #[test]
 fn a_format_erases_user_data_on_request() {
     every_back_end(|device| {
-        const USER_DATA_ERASE: u32 = 1 << 9;
         let mut running = bring_up(device)?;
         let old = running.identity;
         if !can_erase(&old) {
@@ -285,6 +334,109 @@ fn a_format_erases_user_data_on_request() {
             let mut back = vec![0xFF; new.lba_bytes as usize];
             running.host.read(&new, lba, &mut back)?;
             assert!(back.iter().all(|byte| *byte == 0), "block {lba}");
+        }
+        assert_works(&mut running.host)
+    });
+}
+
+/// "Format NVM command": meanwhile I/O commands for the namespace end with Format In Progress, or are executed before or after it. Other namespaces and
+/// the admin queue go on, and what they do is not erased.
+///
+/// Cases: N6, N7.
+#[test]
+fn commands_go_on_or_are_refused_during_a_format() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        let formatted = running.identity;
+        if !can_erase(&formatted) || !is_managed(&mut running.host)? {
+            return Ok(());
+        }
+        let me = formatted.controller.cntlid.get();
+        let other = create(&mut running.host, &wanted(64, formatted.namespace.flbas & 0xF))?.result;
+        assert_eq!(attach(&mut running.host, other, management::ATTACH, &[me])?, Status::SUCCESS);
+        running = with_namespace(running, other)?;
+        let other = running.identity;
+        let host = &mut running.host;
+        let block = crate::expect::data(1, other.lba_bytes as usize);
+        host.write(&formatted, 9, &block)?;
+        let same = u32::from(formatted.namespace.flbas & 0xF);
+        let cid = host.submit(0, format(formatted.nsid, USER_DATA_ERASE | same), &[])?;
+        let mut refused = BTreeSet::new();
+        let mut rounds = 0;
+        let ended = loop {
+            if let Some(completion) = host.take_completion(0, cid) {
+                break completion;
+            }
+            for entry in [
+                flush(formatted.nsid),
+                blocks_entry(io::VERIFY, formatted.nsid, 0, 1),
+                blocks_entry(io::WRITE_ZEROES, formatted.nsid, 9, 1),
+                SqEntry { opcode: io::COPY, ..blocks_entry(io::VERIFY, formatted.nsid, 0, 1) },
+            ] {
+                let completion = host.execute(1, entry, &[])?;
+                if completion.status.code() == Status::FORMAT_IN_PROGRESS {
+                    refused.insert(entry.opcode);
+                }
+                let allowed = [Status::SUCCESS, Status::FORMAT_IN_PROGRESS, Status::DATA_TRANSFER_ERROR];
+                let allowed = if entry.opcode == io::COPY { &allowed[..] } else { &allowed[..2] };
+                assert_ends(&completion, allowed, &format!("{entry:?}"));
+            }
+            if rounds % 64 == 0 {
+                host.write(&other, rounds, &block)?;
+                assert_works(host)?;
+            }
+            rounds = (rounds + 1) % other.blocks;
+        };
+        assert_ends(&ended, &[Status::SUCCESS], "Format NVM");
+        assert!(refused.len() >= 3, "some came in time: {refused:x?}");
+        let mut back = vec![0; block.len()];
+        host.read(&other, 0, &mut back)?;
+        assert_eq!(back, block, "the other namespace");
+        host.read(&formatted, 9, &mut back)?;
+        assert!(back.iter().all(|byte| *byte == 0), "what was in the formatted one");
+        host.write(&formatted, 9, &block)?;
+        host.read(&formatted, 9, &mut back)?;
+        assert_eq!(back, block, "it works again");
+        Ok(())
+    });
+}
+
+/// "Controller Level Reset": a Format that a reset meets has been executed as a whole or not at all, and the namespace works afterwards.
+///
+/// Cases: N6.
+#[test]
+fn a_reset_during_a_format_leaves_a_defined_state() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if !can_erase(&running.identity) {
+            return Ok(());
+        }
+        for clocks in [0, 100, 2000, 100_000] {
+            let old = running.identity;
+            let samples = [0, 77, old.blocks - 1];
+            let block = crate::expect::data(u64::from(clocks), old.lba_bytes as usize);
+            for lba in samples {
+                running.host.write(&old, lba, &block)?;
+            }
+            let number = (old.namespace.flbas & 0xF) ^ u8::from(old.namespace.nlbaf > 0);
+            running.host.submit(0, format(old.nsid, USER_DATA_ERASE | u32::from(number)), &[])?;
+            running.host.device().step(clocks);
+            running = running.restart()?;
+            let new = running.identity;
+            let bytes = old.blocks * u64::from(old.lba_bytes);
+            assert_eq!(new.blocks * u64::from(new.lba_bytes), bytes);
+            let is_formatted = new.namespace.flbas & 0xF == number;
+            for at in samples.map(|lba| lba * u64::from(old.lba_bytes)) {
+                let mut back = vec![0xFF; new.lba_bytes as usize];
+                running.host.read(&new, at / u64::from(new.lba_bytes), &mut back)?;
+                let is_as_it_was = back == block;
+                let is_erased = back.iter().all(|byte| *byte == 0);
+                assert!(
+                    if is_formatted { is_erased } else { is_as_it_was },
+                    "byte {at}, a reset after {clocks} clocks"
+                );
+            }
+            running.host.write(&new, new.blocks - 1, &crate::expect::data(7, new.lba_bytes as usize))?;
         }
         assert_works(&mut running.host)
     });

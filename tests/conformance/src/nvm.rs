@@ -11,7 +11,7 @@ use sim_host::{
 };
 
 use crate::expect::{
-    assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, transfer, wire, Host, Running,
+    assert_ends, assert_io, assert_works, bring_up, data, flush, rounds, start, transfer, wire, Host, Running,
 };
 use crate::{every_back_end, seed, Outcome};
 
@@ -721,6 +721,78 @@ fn one_of_many_compares_and_writes_succeeds() {
             host.read(&identity, 3, &mut back)?;
             assert!(back == is, "round {round}");
         }
+        Ok(())
+    });
+}
+
+/// Submission queues full of Compares and Writes share a completion queue that has hardly room for one pair, and is emptied one entry at a time: each
+/// of them makes progress, and no pair is torn.
+///
+/// Cases: B7, K18.
+#[test]
+fn pairs_on_a_small_completion_queue_all_make_progress() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        let identity = host.identity()?;
+        if !has_compare_and_write(&identity) {
+            return Ok(());
+        }
+        let granted = host.set_number_of_queues(3)?.min(3);
+        let zeroes = vec![0; identity.lba_bytes as usize];
+        let pair = fused_pair(&mut host, &identity, 3, [&zeroes, &zeroes], [0, 0]);
+        let [compare, write] = pair.each_ref().map(|(entry, _)| *entry);
+        for entries in [3, 4, 5] {
+            host.create_completion_queue(1, entries, Some(1))?;
+            for queue in 1..=granted {
+                host.create_submission_queue(queue, 16, 1)?;
+                // Pairs lie in different ways to the lines that are fetched at a time.
+                for _ in 0..queue % 2 {
+                    host.push(queue, flush(identity.nsid), &[])?;
+                }
+            }
+            host.options().release_completions = false;
+            let mut is_half = [false; 4];
+            let mut completed: BTreeMap<u16, u32> = BTreeMap::new();
+            for _ in 0..240 {
+                for queue in 1..=granted {
+                    let half = &mut is_half[usize::from(queue)];
+                    while !host.is_full(queue) {
+                        host.push(queue, if *half { write } else { compare }, &[])?;
+                        *half = !*half;
+                        // Both halves are published at once.
+                        if !*half {
+                            host.ring(queue);
+                        }
+                    }
+                }
+                host.wait_until("an entry in the full completion queue", |h| h.has_completion())?;
+                while let Some(completion) = host.next_completion() {
+                    assert_ends(&completion, &[Status::SUCCESS], &format!("{completion:?}"));
+                    *completed.entry(completion.queue).or_default() += 1;
+                }
+                host.release(1);
+            }
+            let total: u32 = completed.values().sum();
+            for queue in 1..=granted {
+                let share = completed.get(&queue).copied().unwrap_or(0);
+                assert!(
+                    share >= total / (4 * u32::from(granted)),
+                    "{entries} entries: queue {queue} had {completed:?}"
+                );
+            }
+            host.options().release_completions = true;
+            for queue in 1..=granted {
+                if is_half[usize::from(queue)] {
+                    host.wait_until("room for the other half", |h| !h.is_full(queue))?;
+                    host.push(queue, write, &[])?;
+                    host.ring(queue);
+                }
+            }
+            host.wait_all()?;
+            (1..=granted).try_for_each(|queue| host.delete_submission_queue(queue))?;
+            host.delete_completion_queue(1)?;
+        }
+        pair.into_iter().for_each(|(_, buffer)| buffer.free(host.host()));
         Ok(())
     });
 }

@@ -2,7 +2,7 @@
 //! "Controller Level Reset".
 
 use nvme_spec::reg::Access as FieldAccess;
-use nvme_spec::regs::{self, aqa, cap, cc, csts, shst, AQA, CAP, CC, CSTS, NSSR, REGS, VS};
+use nvme_spec::regs::{self, aqa, cap, cc, csts, shst, AQA, CAP, CC, CSTS, NSSR, REGS, SUBSYSTEM_RESET, VS};
 use nvme_spec::Status;
 use sim_device::{Access, Device, Random, Sideband};
 use sim_host::{Driver, Options};
@@ -435,22 +435,60 @@ fn unreadable_admin_queue_is_a_fatal_status_that_a_reset_clears() {
     });
 }
 
-/// "Offset 20h: NSSR - NVM Subsystem Reset": with CAP.NSSRS = 0, nothing is there.
+/// "Offset 20h: NSSR - NVM Subsystem Reset": "NVMe" resets the controller, registers and all, with work in flight; other values do nothing. "Offset
+/// 1Ch: CSTS", NSSRO: the reset is told until the host has cleared the bit, and no other reset changes it.
 ///
 /// Cases: A19.
 #[test]
-fn subsystem_reset_is_ignored_where_it_is_not_supported() {
+fn subsystem_reset_resets_the_controller_and_is_told() {
     every_back_end(|device| {
-        let mut host = start(device)?;
-        assert_eq!(cap::NSSRS.get(host.read64(CAP.offset)), 0, "extend this test when it is supported");
-        // "NVMe", which resets the subsystem where it is supported, and another value.
-        for value in [0x4E56_4D65, 0x1234_5678] {
+        let mut running = bring_up(device)?;
+        let host = &mut running.host;
+        assert_eq!(cap::NSSRS.get(host.read64(CAP.offset)), 1);
+        for value in [0, SUBSYSTEM_RESET ^ 1, SUBSYSTEM_RESET.swap_bytes(), u32::MAX] {
             host.write32(NSSR.offset, value);
             host.run_for(500)?;
-            assert_eq!(csts::RDY.get32(host.csts()), 1);
-            assert_eq!(csts::NSSRO.get32(host.csts()), 0);
+            assert_eq!(host.csts(), csts::RDY.mask() as u32, "{value:#x} was written");
         }
-        assert_works(&mut host)
+        assert_works(host)?;
+        for bytes in [1, 2] {
+            let offset = NSSR.offset.into();
+            host.device().write(Access { function: 0, offset, bytes }, SUBSYSTEM_RESET.into());
+        }
+        assert_eq!(host.csts(), csts::RDY.mask() as u32, "bytes of the value were written");
+
+        submit_random_reads(&mut running)?;
+        let host = &mut running.host;
+        host.run_for(100)?;
+        host.write32(NSSR.offset, SUBSYSTEM_RESET);
+        host.wait_until("CSTS.RDY = 0", |h| csts::RDY.get32(h.csts()) == 0)?;
+        host.now_disabled();
+        for reg in [CC, AQA, regs::ASQ, regs::ACQ, NSSR] {
+            let value = host.device().read(Access { function: 0, offset: reg.offset.into(), bytes: reg.bytes as u8 });
+            assert_eq!(value, 0, "{}", reg.name);
+        }
+        let vector_control = host.read32(regs::MSIX_TABLE.start + 12);
+        assert_eq!(vector_control & 1, 1, "vectors are masked after a reset");
+        let told = csts::NSSRO.mask() as u32;
+        assert_eq!(host.csts(), told);
+        let mut running = bring_up_with(running.host)?;
+        let host = &mut running.host;
+        assert_works(host)?;
+        assert_eq!(csts::NSSRO.get32(host.csts()), 1, "until it is cleared");
+        host.disable()?;
+        assert_eq!(host.csts(), told, "a controller reset leaves it");
+        host.device().function_level_reset(0);
+        host.run_for(500)?;
+        assert_eq!(host.csts(), told, "a function level reset leaves it");
+        host.write32(CSTS.offset, !told);
+        assert_eq!(host.csts(), told, "zeroes leave it");
+        host.write32(CSTS.offset, told);
+        assert_eq!(host.csts(), 0);
+        host.start()?;
+        host.disable()?;
+        assert_eq!(host.csts(), 0, "it stays cleared");
+        let mut running = bring_up_with(running.host)?;
+        assert_works(&mut running.host)
     });
 }
 
@@ -539,6 +577,30 @@ fn function_level_reset_returns_everything_to_power_on() {
         assert_eq!(vector_control & 1, 1, "vectors are masked after a reset");
         let mut running = bring_up_with(running.host)?;
         assert_works(&mut running.host)
+    });
+}
+
+/// The same, and "NVM Subsystem Reset", of a controller that is disabled, and shut down.
+///
+/// Cases: A19.
+#[test]
+fn resets_of_more_than_the_controller_end_a_shutdown() {
+    every_back_end(|device| {
+        let mut host = start(device)?;
+        for of_subsystem in [false, true] {
+            host.disable()?;
+            host.write32(CC.offset, cc::SHN.set32(0, 1));
+            host.wait_until("CSTS.SHST = 10b", |h| csts::SHST.get32(h.csts()) == shst::COMPLETE)?;
+            if of_subsystem {
+                host.write32(NSSR.offset, SUBSYSTEM_RESET);
+            } else {
+                host.device().function_level_reset(0);
+            }
+            host.run_for(500)?;
+            assert_eq!(host.csts(), csts::NSSRO.set32(0, of_subsystem.into()));
+            host.start()?;
+        }
+        assert_works(&mut host)
     });
 }
 

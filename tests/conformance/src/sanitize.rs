@@ -39,6 +39,8 @@ fn wait_for_the_end(host: &mut Host<'_>) -> Result<SanitizeLog, DriverError> {
 }
 
 /// "Sanitize command": without a capability it is refused, and so are actions that are not announced.
+///
+/// Cases: N8, N14.
 #[test]
 fn sanitize_is_there_exactly_if_announced() {
     every_back_end(|device| {
@@ -58,6 +60,8 @@ fn sanitize_is_there_exactly_if_announced() {
 }
 
 /// "Sanitize Operations": afterwards nothing of the data is left, and the log page and an event say so.
+///
+/// Cases: N8.
 #[test]
 fn block_erase_leaves_no_data() {
     every_back_end(|device| {
@@ -91,6 +95,8 @@ fn block_erase_leaves_no_data() {
 }
 
 /// "Command Restrictions": meanwhile I/O commands and those that change data or firmware end with Sanitize In Progress; a reset does not end it.
+///
+/// Cases: N9.
 #[test]
 fn commands_are_restricted_during_a_sanitize_operation() {
     every_back_end(|device| {

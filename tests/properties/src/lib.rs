@@ -6,14 +6,16 @@
 
 mod arbiter;
 mod host_port;
+mod irq;
 mod lifecycle;
 mod queues;
 mod slots;
 mod walk;
 
-use nvme_properties::{Property, COUNT_BITS, PROPERTIES};
+use nvme_hw::lifecycle::QUIET_CLOCKS;
+use nvme_properties::{Lives, Property, COUNT_BITS, PROPERTIES};
 use rtl_hdl::formal::{Goal, Mutant, Proof};
-use rtl_hdl::{Block, Module, Signal};
+use rtl_hdl::{when, zero, Block, InstanceHandle, Module, Signal};
 use std::fmt::Write as _;
 
 /// The page, from the root of the repository.
@@ -42,22 +44,54 @@ fn stays(m: &Module, name: &str) -> Signal {
     kept
 }
 
+/// What bindings and checkers assert; rules of streams, and what FIFOs and the like assert, are in the proofs of `nvme-hw` and `rtl-prim`.
+fn asked(proof: Proof) -> Proof {
+    proof.cover(0).asking(nvme_properties::checkers().iter().map(|checker| checker.name()))
+}
+
 /// By induction. What is assumed of a clock counts from the next one on, so that a step takes two.
 #[track_caller]
 fn induction(block: impl Block + 'static) -> Proof {
-    Proof { goal: Goal::Induction { base: 3, step: 2 }, ..Proof::by_induction(block, 2).cover(0) }
+    asked(Proof { goal: Goal::Induction { base: 3, step: 2 }, ..Proof::by_induction(block, 2) })
 }
+
+/// So long a block must have been quiet, in the proofs of blocks that say whether they are.
+const CALM_CLOCKS: u32 = 3;
+const _: () = assert!(CALM_CLOCKS <= QUIET_CLOCKS);
+
+/// A checker of lives beside a block with an output `quiet`, and for how many clocks that has been set, the block has been `held`, and the blocks
+/// around have been `still`. What `lifecycle` does is assumed: CSTS.RDY falls only when that has lasted. Until the next life the blocks around stay still.
+#[track_caller]
+fn lives_of(m: &Module, still: Signal, held: Signal) -> (InstanceHandle, Signal) {
+    let clock = m.found_clock();
+    let checker = m.instance("lives", &Lives);
+    for name in ["enable", "ready"] {
+        checker.port(name).set(m.input(&format!("life_{name}"), 1));
+    }
+    let falls = checker.port("ready_before") & !m.found("life_ready");
+    let calm = m.reg("calm_clocks", clock, zero(2));
+    let is_calm = m.found("quiet_held").all() & still & held;
+    when(!is_calm, || calm.set(zero(2))).else_when(calm.lt(CALM_CLOCKS), || calm.set(calm + 1));
+    m.assume(clock, "ready_falls_when_all_are_calm", falls.implies(calm.eq(CALM_CLOCKS)));
+    m.assume(clock, "who_is_around_is_still_between_lives", (falls | checker.port("over")).implies(still));
+    (checker, calm)
+}
+
+/// So many clocks the proof of `slots` looks at. All that breaks it is noticed in as many: so what can go wrong happens within them.
+const SLOTS_CLOCKS: u32 = 14;
 
 /// Every proof.
 pub fn proofs() -> Vec<Proof> {
     vec![
-        induction(queues::fetches()),
-        induction(queues::completions()),
-        Proof::bounded(slots::commands(), 14).cover(0),
+        induction(queues::fetches()).asking([queues::arbiter()]),
+        induction(queues::completions()).asking([queues::arbiter()]),
+        asked(Proof::bounded(slots::commands(), SLOTS_CLOCKS)),
         induction(lifecycle::lives()),
+        induction(host_port::lives()),
+        induction(irq::lives()),
         induction(arbiter::arbitration()),
         induction(host_port::order()),
-        Proof::bounded(walk::pages(), 8).cover(0),
+        induction(walk::pointers()),
     ]
 }
 
@@ -87,7 +121,17 @@ const ABOUT: &[About] = &[
     About {
         proof: "lifecycle_lives",
         block: "`lifecycle`",
-        assumes: "blocks that have all been quiet for `QUIET_CLOCKS` after a life reach for nothing until the next, and wait for no answer",
+        assumes: "blocks that have all been quiet for `QUIET_CLOCKS` after a life reach for nothing until the next, and wait for no answer: proved of `host_port` and `irq` as far as the next two rows say, assumed of `queues` and `mailbox`",
+    },
+    About {
+        proof: "host_port_lives",
+        block: "`host_port`, one function",
+        assumes: "a life ends only when the block has been quiet for some clocks in which the blocks inside offered nothing and had no answer to come; they offer nothing until the next; the bus answers writes that it took",
+    },
+    About {
+        proof: "irq_lives",
+        block: "`irq`, one function",
+        assumes: "a life ends with `clear`, and only when the block has been quiet for some clocks in which it was held and nothing was raised; nothing is raised until the next",
     },
     About {
         proof: "arbiter_turns",
@@ -100,9 +144,9 @@ const ABOUT: &[About] = &[
         assumes: "the entries of a line come in different places; no life ends",
     },
     About {
-        proof: "walk_pages",
+        proof: "walk_pointers",
         block: "`walk`",
-        assumes: "lines of a list come only when they were asked for; commands have at most 2 MiB, and PRPs",
+        assumes: "what `list_reader` gives out is what the host holds; commands have at most 2 MiB, and an SGL only with data",
     },
 ];
 
@@ -125,7 +169,7 @@ const fn broken(
     Break { proof, mutant: Mutant { change, checker, property }, depth }
 }
 
-/// One for each property.
+/// One for each property of a proof.
 pub const BREAKS: &[Break] = &[
     broken("queues_fetches", ["nvme_fetches", "fetches_are_of_a_queue"], "may_be_granted: sq_runs & is_granting -> is_granting", 20),
     broken("queues_fetches", ["nvme_fetches", "nothing_is_fetched_beyond_the_tail"], "possible: (limit_of_line & limit_of_room) & limit_of_available -> (limit_of_line & limit_of_room) | limit_of_available", 16),
@@ -135,18 +179,22 @@ pub const BREAKS: &[Break] = &[
     broken("queues_completions", ["nvme_completions", "no_completion_over_an_unconsumed_one"], "posted_offer if: sq_here & has_room -> sq_here", 22),
     broken("queues_completions", ["nvme_completions", "completions_follow_one_another"], "cq_tail_new: 0 -> 1", 22),
     broken("queues_completions", ["nvme_completions", "the_phase_inverts_on_each_pass"], "cq_phase_new: 1 -> 0", 22),
-    broken("slots_commands", ["nvme_commands", "no_command_is_completed_twice"], "good_in_valid if: done_good & (!send_good | send_waiting) -> done_good", 14),
-    broken("slots_commands", ["nvme_commands", "no_command_is_lost"], "over: left == ended_units -> left != ended_units", 16),
-    broken("slots_commands", ["nvme_commands", "no_command_is_forgotten_at_rest"], "in_use: in_use + 1 -> in_use + 0", 12),
+    broken("slots_commands", ["nvme_commands", "no_command_is_completed_twice"], "good_in_valid if: done_good & (!send_good | send_waiting) -> done_good", SLOTS_CLOCKS),
+    broken("slots_commands", ["nvme_commands", "no_command_is_lost"], "over: left == ended_units -> left != ended_units", SLOTS_CLOCKS),
+    broken("slots_commands", ["nvme_commands", "no_command_is_forgotten_at_rest"], "in_use: in_use + 1 -> in_use + 0", SLOTS_CLOCKS),
     broken("lifecycle_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "state if: long_quiet -> always", 24),
     broken("lifecycle_lives", ["nvme_lives", "nothing_is_under_way_when_ready_falls"], "quiet_clocks if: all(quiet) -> always", 28),
+    broken("host_port_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "quiet_held: !((.. | ..) | (data_write_full & ..)) & !any(writes_of_f0) -> !any(writes_of_f0)", 9),
+    broken("host_port_lives", ["nvme_lives", "nothing_is_under_way_when_ready_falls"], "quiet_held: !((.. | ..) | (data_write_full & ..)) & !any(writes_of_f0) -> !(((.. | ..) | (message_full & ..)) | (data_write_full & (data_write_held_function == 0)))", 9),
+    broken("irq_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "quiet_held: (sent_function & !(state == 0)) | (offered_function & !message_can_take) -> sent_function & !(state == 0)", 12),
     broken("arbiter_turns", ["nvme_arbitration", "a_turn_is_within_the_burst"], "burst_limit_f0: 1 <= burst_f0 -> 0 <= burst_f0", 16),
     broken("arbiter_turns", ["nvme_arbitration", "admin_and_urgent_queues_go_first"], "next_kind: has_admin_f0 ? 1 : (has_urgent_f0 ? 2 : ((has_high_f0 & ..) ? 3 : (.. ? 4 : ..))) -> has_urgent_f0 ? 2 : ((has_high_f0 & any(credit_high_f0)) ? 3 : ((has_medium_f0 & ..) ? 4 : (.. ? 5 : 5)))", 30),
     broken("arbiter_turns", ["nvme_arbitration", "shares_are_by_weight"], "credit_high_f0: {0, weights_f0[16..24]} -> {1, weights_f0[16..24]}", 20),
     broken("host_port_order", ["nvme_order", "data_is_before_its_completion"], "choose_entry: (may_choose & entry_waits) & (!data_write_full | head_passed) -> may_choose & entry_waits", 8),
     broken("host_port_order", ["nvme_order", "the_completion_is_before_its_interrupt"], "choose_message: !posted_full & !line_full -> !posted_full", 8),
-    broken("walk_pages", ["nvme_pages", "no_access_without_a_command"], "state if: job_valid -> always", 8),
-    broken("walk_pages", ["nvme_pages", "no_access_outside_the_prps"], "in_prp2: pages <= 2 -> pages <= 3", 10),
+    broken("walk_pointers", ["nvme_pointers", "no_access_without_a_command"], "state if: job_valid -> always", 8),
+    broken("walk_pointers", ["nvme_pointers", "no_access_outside_the_data_pointer"], "in_prp2: pages <= 2 -> pages <= 3", 10),
+    broken("walk_pointers", ["nvme_pointers", "no_list_outside_the_data_pointer"], "to_end_of_page: 512 - {0, list[0..9]} -> 513 - {0, list[0..9]}", 6),
 ];
 
 /// What `docs/properties.md` says.
@@ -162,8 +210,11 @@ pub fn page() -> String {
          | property | what must hold | section | proof | how | is broken by |\n|---|---|---|---|---|---|\n",
     );
     let proofs = proofs();
-    for Property { checker, name, statement, section } in PROPERTIES {
-        let found = BREAKS.iter().find(|found| found.mutant.property == *name).expect("each property has its break");
+    let broken = PROPERTIES.iter().flat_map(|property| {
+        let found = BREAKS.iter().filter(|found| found.mutant.property == property.name);
+        found.map(move |found| (property, found))
+    });
+    for (Property { checker, name, statement, section }, found) in broken {
         let proof = proofs.iter().find(|proof| proof.name() == found.proof).expect("a break is of a proof");
         let how = match proof.goal {
             Goal::Induction { .. } => "induction".into(),
@@ -233,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_is_not_known_of_is_noticed() {
+        is_noticed("host_port_lives");
+    }
+
+    #[test]
+    fn a_message_that_is_not_known_of_is_noticed() {
+        is_noticed("irq_lives");
+    }
+
+    #[test]
     fn an_unfair_turn_is_noticed() {
         is_noticed("arbiter_turns");
     }
@@ -243,8 +304,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_outside_of_the_prps_is_noticed() {
-        is_noticed("walk_pages");
+    fn an_access_outside_of_the_data_pointer_is_noticed() {
+        is_noticed("walk_pointers");
     }
 
     #[test]

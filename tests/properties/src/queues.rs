@@ -1,6 +1,7 @@
 //! The queue manager: what is fetched, and where completions go.
 
 use crate::{count, watched};
+use nvme_hw::arbiter::Arbiter;
 use nvme_hw::queues::{Event, QueueOperation, Queues};
 use nvme_hw::Config;
 use nvme_properties::{Completions, Fetches, QueueBegins, COUNT_BITS};
@@ -14,6 +15,11 @@ const PAGE_LOG2_BYTES: u32 = 12;
 const GRANT_ENTRIES_MAX: u32 = 8;
 /// The index of the last entry of the longest queue: sums of few bits are decided much faster, and each case of a grant is there.
 const LAST_MAX: u32 = 15;
+
+/// The arbiter inside, whose limits are numbers because it asserts that they are.
+pub fn arbiter() -> String {
+    Arbiter::new(CONFIG).name()
+}
 
 /// What there is in the queue manager, by its names.
 struct Inside<'a> {

@@ -11,7 +11,7 @@ use rtl_prim::one_hot;
 
 const CONFIG: Config = Config { slots: 2, ..Config::SMALL };
 /// So long a command takes in here.
-const CLOCKS_MAX: u32 = 6;
+const CLOCKS_MAX: u32 = 3;
 
 /// Commands of one unit.
 pub fn commands() -> impl Block {

@@ -94,8 +94,8 @@ struct Annotated {
     /// `module::function`.
     name: String,
     cases: Vec<String>,
-    /// It runs on every back end.
-    is_on_every_back_end: bool,
+    /// Where it runs, if not on every back end.
+    only: Option<&'static str>,
 }
 
 /// What was read of the repository.
@@ -175,12 +175,22 @@ fn scan(file: &Path, text: &str, tests: &mut Vec<Annotated>, findings: &mut Vec<
         match function.filter(|_| is_test) {
             Some(function) => {
                 let body = below[heads..].iter().take_while(|line| **line != "}");
-                let is_on_every_back_end = body.clone().any(|line| line.contains("every_back_end("));
+                let only = where_it_runs(body);
                 let name = format!("{module}::{function}");
-                tests.push(Annotated { file: file.to_owned(), line: at + 1, name, cases, is_on_every_back_end });
+                tests.push(Annotated { file: file.to_owned(), line: at + 1, name, cases, only });
             }
             None => findings.push(finding_at(file, at + 1, "cases are named above a test, and here is none".into())),
         }
+    }
+}
+
+/// On which back ends the test with this body runs, if not on every one.
+fn where_it_runs<'l>(body: impl Iterator<Item = &'l &'l str> + Clone) -> Option<&'static str> {
+    let calls = |call: &str| body.clone().any(|line| line.contains(call));
+    match (calls("every_back_end("), calls("every_back_end_with_two_functions(")) {
+        (true, _) => None,
+        (_, true) => Some("with two functions"),
+        _ => Some("without a back end"),
     }
 }
 
@@ -266,7 +276,7 @@ impl Matrix {
     /// The tests of a case, or why there is none.
     fn cell(&self, case: &Case) -> String {
         let text = |test: &Annotated| {
-            let only = if test.is_on_every_back_end { "" } else { " (without a back end)" };
+            let only = test.only.map_or(String::new(), |only| format!(" ({only})"));
             format!("`{}`{only}", test.name)
         };
         let elsewhere = case.tests.iter().map(|test| format!("`{test}`"));
@@ -336,6 +346,11 @@ text = "It does no harm."
         assert!(text.contains(row), "{text}");
         assert!(text.contains("| It is there. | not there: It is not. |"), "{text}");
         assert!(text.contains("| It does no harm. | **no test** |"), "{text}");
+        for (call, only) in [("every_back_end_with_two_functions(", "with two functions"), ("(", "without a back end")]
+        {
+            let text = matrix(LIST, &SOURCE.replace("every_back_end(", call)).text();
+            assert!(text.contains(&format!("`a::one` ({only}) |")), "{text}");
+        }
     }
 
     #[test]

@@ -50,10 +50,10 @@ impl<M: Mmio> Firmware<M> {
         };
         let is_in_transfer = self.transfer.is_some_and(|transfer| transfer.request.slot == sq.slot);
         let is_moving = self.copies.is_moving_for(|request| request.slot == sq.slot);
-        if is_in_transfer || is_moving || self.port.in_flight(sq.slot) != 0 {
+        if is_in_transfer || is_moving || self.erasure.is_for_slot(sq.slot) || self.port.in_flight(sq.slot) != 0 {
             return;
         }
-        self.end_copies(|request| request.slot == sq.slot, Status::ABORTED_SQ_DELETION);
+        self.end_active_copy(|request| request.slot == sq.slot, Status::ABORTED_SQ_DELETION);
         for _ in 0..ENDS_PER_POLL {
             let Some(held) = self.commands.held_of(sq.slot) else {
                 break;

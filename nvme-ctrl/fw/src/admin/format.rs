@@ -25,7 +25,8 @@ mod secure_erase {
 }
 
 impl<M: Mmio> Firmware<M> {
-    /// Gives blocks another size, and erases them if the host wants that and the hardware can. What a host writes meanwhile may be erased with the rest.
+    /// Gives blocks another size, and erases them if the host wants that and the hardware can. Until that has ended, I/O commands for the namespace end with
+    /// Format In Progress; those that are with the hardware already are not waited for: their hosts cannot know what is executed first.
     pub(super) fn format_nvm(&mut self, request: &Request) -> Result<Answer, Status> {
         let format = self.decode_format(request.cdw(10))?;
         let nsid = request.nsid();
@@ -82,9 +83,9 @@ impl<M: Mmio> Firmware<M> {
         let attached = namespace.attached;
         *namespace = Namespace { blocks, lba_shift: format.lba_shift, ..*namespace };
         self.write_namespace(nsid);
-        self.namespace_changed(nsid, attached, asked);
         if format.erases {
             self.add_namespace_to_erasure(nsid);
         }
+        self.namespace_changed(nsid, attached, asked);
     }
 }

@@ -27,7 +27,8 @@ const POLLS_TO_REST_MAX: u32 = 10_000;
 pub const DATA: u64 = 0x8_0000_0000;
 
 pub struct Bench {
-    pub firmware: Firmware<FakePort>,
+    /// It is large, and threads of tests have small stacks.
+    pub firmware: Box<Firmware<FakePort>>,
     next_cid: u16,
 }
 
@@ -58,7 +59,7 @@ impl Done {
 impl Bench {
     /// The controller was powered on.
     pub fn powered_on() -> Self {
-        Self { firmware: Firmware::new(FakePort::new(), Config::new(BLOCKS, "FD0001")), next_cid: 100 }
+        Self { firmware: Box::new(Firmware::new(FakePort::new(), Config::new(BLOCKS, "FD0001"))), next_cid: 100 }
     }
 
     /// The controller is ready, on hardware with so many functions and these capabilities. Function 0 has namespaces 1 and 2, and function 1 the
@@ -71,7 +72,7 @@ impl Bench {
 
     /// As [`Self::with`], with these namespaces.
     pub fn with_config(functions: u32, capabilities: u32, config: Config) -> Self {
-        let firmware = Firmware::new(FakePort::with(functions, capabilities), config);
+        let firmware = Box::new(Firmware::new(FakePort::with(functions, capabilities), config));
         let mut bench = Self { firmware, next_cid: 100 };
         for function in 0..functions as u8 {
             bench.enable_function(function);

@@ -3,6 +3,7 @@
 use nvme_spec::copy::SourceRange;
 use nvme_spec::firmware_port::capabilities::{NAMESPACE_BASE, NAMESPACE_FORMAT, STORAGE_COPY, STORAGE_ERASE};
 use nvme_spec::identify::{IdentifyController, IdentifyNamespace};
+use nvme_spec::limits::HELD_COMMANDS;
 use nvme_spec::log::SmartLog;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
@@ -212,18 +213,31 @@ fn copy_of(lba: u64) -> Vec<u8> {
     range.as_bytes().to_vec()
 }
 
-/// So many wait that firmware takes no more; none is lost.
+/// However many wait, other commands have their turn, and none is lost; of more than can be held the rest is refused.
 #[test]
 fn many_wait_for_their_turn() {
     let mut bench = ready();
     bench.port().host_data.insert(DATA, copy_of(7));
     let entry = command(io::COPY, 1, &[100]);
-    let cids: Vec<u16> = (0..150).map(|_| bench.submit(SLOT, entry)).collect();
-    bench.run_to_rest();
-    for cid in cids {
-        assert_eq!(bench.completions_of(SLOT, cid).len(), 1, "{cid}");
+    let mut cids: Vec<u16> = (0..HELD_COMMANDS + 5).map(|_| bench.submit(SLOT, entry)).collect();
+    // The hardware is at the first one all the time.
+    bench.port().errand_busy_reads = u32::MAX;
+    bench.polls(HELD_COMMANDS);
+    assert_eq!(bench.port().inbox_len(), 0);
+    bench.admin(identify(1, 0)).data();
+    let aborted = cids.remove(2000);
+    assert_eq!(bench.execute(0, abort(1, aborted)).ok(), 0, "aborted");
+    assert_eq!(bench.completions_of(SLOT, aborted)[0].status, Status::ABORT_REQUESTED);
+    for surplus in cids.split_off(HELD_COMMANDS as usize) {
+        assert_eq!(bench.completions_of(SLOT, surplus)[0].status, Status::HELD_COMMAND_LIMIT_EXCEEDED);
     }
-    assert_eq!(copied(&mut bench).len(), 150);
+    bench.port().end_errand();
+    bench.polls(10 * HELD_COMMANDS);
+    for cid in &cids {
+        let [done] = bench.completions_of(SLOT, *cid)[..] else { panic!("{cid} is completed once") };
+        assert_eq!(done.status, Status::SUCCESS);
+    }
+    assert_eq!(copied(&mut bench).len(), cids.len());
 }
 
 /// NVMe Base, "Abort command": what waits ends at once, and what is copied after a step.
@@ -312,9 +326,10 @@ fn copies_of_others_go_on() {
 #[test]
 fn a_namespace_that_changes_ends_its_copies() {
     type Change = (fn() -> SqEntry, Status);
-    let changes: [Change; 3] = [
+    let changes: [Change; 4] = [
         (|| SqEntry { nsid: 1.into(), ..set_features(0x84, 1) }, Status::NAMESPACE_WRITE_PROTECTED),
         (|| command(admin::FORMAT_NVM, 1, &[1]), Status::INVALID_NAMESPACE),
+        (|| command(admin::FORMAT_NVM, 1, &[1 << 9]), Status::FORMAT_IN_PROGRESS),
         (|| command(admin::NAMESPACE_MANAGEMENT, 1, &[1]), Status::INVALID_NAMESPACE),
     ];
     for (change, status) in changes {

@@ -8,7 +8,9 @@ use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::bench::{command, create_cq, create_sq, identify, Bench, CC_ENABLED, DATA, PRIVATE_BLOCKS, SHARED_BLOCKS};
+use crate::bench::{
+    abort, command, create_cq, create_sq, delete_sq, identify, Bench, CC_ENABLED, DATA, PRIVATE_BLOCKS, SHARED_BLOCKS,
+};
 
 /// The slot of I/O queue 1 of function 0.
 const SLOT: u8 = 2;
@@ -136,7 +138,7 @@ fn deallocated_blocks_are_erased() {
 
 /// Puts a command into the inbox and polls until the hardware is at its first step, which takes a while.
 fn begin(bench: &mut Bench, slot: u8, entry: SqEntry) -> u16 {
-    bench.port().errand_busy_reads = 10;
+    bench.port().errand_busy_reads = 20;
     let cid = bench.submit(slot, entry);
     while bench.port().erased.is_empty() {
         bench.polls(1);
@@ -205,6 +207,89 @@ fn a_reset_waits_for_a_format() {
     assert!(bench.completions_of(0, cid).is_empty());
 }
 
+/// A Format of namespace 1 that erases.
+fn format() -> SqEntry {
+    command(admin::FORMAT_NVM, 1, &[1 << 9])
+}
+
+fn status_of(bench: &mut Bench, slot: u8, cid: u16) -> Status {
+    let [done] = bench.completions_of(slot, cid)[..] else { panic!("{cid} of slot {slot} is completed once") };
+    done.status.code()
+}
+
+/// N6: the hardware does not know of a namespace that is being erased, and its commands end with Format In Progress; all others go on.
+#[test]
+fn commands_during_a_format_are_refused() {
+    let mut bench = ready();
+    let read = |nsid| command(io::READ, nsid, &[]);
+    let cid = begin(&mut bench, 0, format());
+    assert_eq!((bench.port().rows[0].blocks, bench.port().rows[1].blocks), (0, SHARED_BLOCKS));
+    let compare = SqEntry { opcode: io::COMPARE, flags: 1, ..read(1) };
+    let write = SqEntry { opcode: io::WRITE, flags: 2, ..read(1) };
+    let dataset = manage(&mut bench, 0, &[(0, 1)]);
+    let refused = [read(1), command(io::FLUSH, 1, &[]), command(0x7F, 1, &[]), compare, write];
+    let refused = refused.map(|entry| bench.submit(SLOT, entry));
+    let waits = bench.submit(SLOT, dataset);
+    assert_eq!(bench.execute(SLOT, command(io::FLUSH, !0, &[])).ok(), 0);
+    bench.admin(identify(1, 0)).data();
+    assert!(bench.port().is_at_errand(), "it goes on");
+    for cid in refused {
+        assert_eq!(status_of(&mut bench, SLOT, cid), Status::FORMAT_IN_PROGRESS);
+    }
+    assert!(bench.completions_of(SLOT, waits).is_empty() && bench.completions_of(0, cid).is_empty());
+    // The hardware may have handed a command over before it learned of the namespace again.
+    while bench.port().is_at_errand() {
+        bench.polls(1);
+    }
+    let late = bench.submit(SLOT, read(1));
+    bench.run_to_rest();
+    assert_eq!(status_of(&mut bench, SLOT, late), Status::FORMAT_IN_PROGRESS);
+    assert_eq!(status_of(&mut bench, SLOT, waits), Status::SUCCESS);
+    assert_eq!(status_of(&mut bench, 0, cid), Status::SUCCESS);
+    assert_eq!(bench.port().rows[0].blocks, PRIVATE_BLOCKS);
+}
+
+/// Commands that need an erasure wait for the one that goes on, in order; those of a queue or a function that ends go with it.
+#[test]
+fn one_erasure_follows_another() {
+    let mut bench = ready();
+    let first = begin(&mut bench, 0, format());
+    let aborted = bench.submit(0, format());
+    let dataset = manage(&mut bench, DEALLOCATE, &[(5, 1)]);
+    let second = bench.submit(SLOT, dataset);
+    let third = bench.submit(0, command(admin::SANITIZE, 0, &[2]));
+    let last = bench.submit(0, format());
+    assert_eq!(bench.execute(0, abort(0, aborted)).ok(), 0, "it waits, and is aborted");
+    assert_eq!(status_of(&mut bench, 0, aborted), Status::ABORT_REQUESTED);
+    assert_eq!(bench.execute(0, abort(0, first)).ok(), 1, "what is being done is not");
+    bench.run_to_rest();
+    assert_eq!(
+        erased(&mut bench),
+        [(0, PRIVATE_BLOCKS as u32), (5, 1), (0, 2 * (PRIVATE_BLOCKS + SHARED_BLOCKS) as u32)]
+    );
+    for (slot, cid) in [(0, first), (SLOT, second), (0, third)] {
+        assert_eq!(status_of(&mut bench, slot, cid), Status::SUCCESS);
+    }
+    assert_eq!(status_of(&mut bench, 0, last), Status::SANITIZE_IN_PROGRESS);
+
+    // The queue is deleted when nothing is erased for it any more.
+    let dataset = manage(&mut bench, DEALLOCATE, &[(6, 1), (7, 1)]);
+    let active = begin(&mut bench, SLOT, dataset);
+    let waiting = bench.submit(SLOT, dataset);
+    bench.polls(1);
+    bench.execute(0, delete_sq(1)).ok();
+    assert_eq!(status_of(&mut bench, SLOT, active), Status::SUCCESS);
+    assert_eq!(status_of(&mut bench, SLOT, waiting), Status::ABORTED_SQ_DELETION);
+    assert_eq!(erased(&mut bench), [(6, 1), (7, 1)]);
+
+    // What waits does not outlive its function.
+    begin(&mut bench, 0, format());
+    bench.submit(0, format());
+    bench.polls(1);
+    assert_eq!(reset_during_erasure(&mut bench), [(0, PRIVATE_BLOCKS as u32)]);
+    assert_eq!(bench.port().rows[0].blocks, PRIVATE_BLOCKS, "the namespace is there in the next life");
+}
+
 /// N1: so is what a new namespace must not show.
 #[test]
 fn a_reset_waits_for_a_creation() {
@@ -216,6 +301,9 @@ fn a_reset_waits_for_a_creation() {
     (wanted.nsze, wanted.ncap) = (u64::from(blocks).into(), u64::from(blocks).into());
     bench.port().host_data.insert(DATA, wanted.as_bytes().to_vec());
     let cid = begin(&mut bench, 0, command(admin::NAMESPACE_MANAGEMENT, 0, &[0]));
+    bench.port().host_data.insert(DATA, [&[1_u8, 0][..], &[0; 4094]].concat());
+    bench.admin(command(admin::NAMESPACE_ATTACHMENT, 3, &[0])).ok();
+    assert_eq!(bench.port().rows[2].blocks, 0, "attached, and not to be read yet");
     let end = (PRIVATE_BLOCKS + SHARED_BLOCKS) as u32;
     assert_eq!(reset_during_erasure(&mut bench), [(end, STEP), (end + STEP, 8)]);
     assert!(bench.completions_of(0, cid).is_empty());

@@ -15,7 +15,7 @@ pub const IO_QUEUES: u32 = 4;
 /// Interrupt vectors of each of its functions.
 pub const VECTORS: u32 = IO_QUEUES + 1;
 /// Functions that a fake can have.
-const FUNCTIONS_MAX: usize = 2;
+const FUNCTIONS_MAX: usize = nvme_fw::FUNCTIONS;
 /// Log2 of the entries of its largest queue.
 pub const QUEUE_ENTRIES_LOG2: u32 = 10;
 /// Entries of its largest queue.
@@ -89,6 +89,8 @@ pub struct FakePort {
     pub rows: [Row; NAMESPACES_MAX as usize],
     /// Data in host memory that transfers to the buffer find, by address.
     pub host_data: BTreeMap<u64, Vec<u8>>,
+    /// A bit for each function whose CSTS.NSSRO firmware has cleared.
+    pub nssro_cleared: u8,
     /// What was erased: first sector and number of sectors.
     pub erased: Vec<(u32, u32)>,
     /// What was copied: first sector read, first sector written, and number of sectors.
@@ -137,6 +139,12 @@ impl FakePort {
     /// The hardware is at an errand.
     pub fn is_at_errand(&self) -> bool {
         self.errand_busy > 0
+    }
+
+    /// The errand ends, and the next ones soon.
+    pub fn end_errand(&mut self) {
+        self.errand_busy_reads = 3;
+        self.errand_busy = 0;
     }
 
     fn start_errand(&mut self, start: u32) {
@@ -188,6 +196,7 @@ impl FakePort {
             }),
             rows: [Row::default(); NAMESPACES_MAX as usize],
             host_data: BTreeMap::new(),
+            nssro_cleared: 0,
             erased: Vec::new(),
             copied: Vec::new(),
             errand_status: Status::SUCCESS,
@@ -640,6 +649,7 @@ impl Mmio for FakePort {
                 if regs::control::ACK_DISABLE.get32(value) == 1 {
                     self.acknowledge_disable(function);
                 }
+                self.nssro_cleared |= (regs::control::CLEAR_NSSRO.get32(value) as u8) << function;
                 if regs::control::ACK_SHUTDOWN.get32(value) == 1 {
                     self.functions[usize::from(function)].shutdown_noticed = true;
                 }

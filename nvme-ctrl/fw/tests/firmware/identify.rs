@@ -1,13 +1,12 @@
 //! Identify: group H.
 
-use nvme_fw::{Config, Firmware};
+use nvme_fw::Config;
 use nvme_spec::identify::{IdentifyController, IdentifyNamespace, UuidDescriptor};
 use nvme_spec::limits::LBA_BYTES;
 use nvme_spec::{regs, Status};
 use zerocopy::FromBytes;
 
-use crate::bench::{identify, Bench, BLOCKS, CC_ENABLED, DATA};
-use crate::fake_port::FakePort;
+use crate::bench::{identify, Bench, BLOCKS, DATA};
 
 /// H1: the namespace.
 #[test]
@@ -49,9 +48,7 @@ fn what_is_not_there_is_refused() {
 /// H3: a namespace that is not attached.
 #[test]
 fn a_detached_namespace_is_all_zero() {
-    let mut bench = Bench::powered_on();
-    bench.firmware = Firmware::new(FakePort::new(), Config::new(0, "FD0001"));
-    bench.enable(CC_ENABLED);
+    let mut bench = Bench::with_config(1, 0, Config::new(0, "FD0001"));
     assert!(bench.admin(identify(0, 1)).data().iter().all(|byte| *byte == 0));
     assert!(bench.admin(identify(2, 0)).data().iter().all(|byte| *byte == 0));
 }

@@ -1,5 +1,6 @@
 //! Firmware images: N12 and J5.
 
+use nvme_spec::firmware_port::events;
 use nvme_spec::identify::IdentifyController;
 use nvme_spec::image::ImageHeader;
 use nvme_spec::limits::IMAGE_RANGES;
@@ -63,6 +64,24 @@ fn an_image_runs_after_the_reset() {
         bench.reset();
         assert_eq!(revision(&mut bench), old);
     }
+}
+
+/// "Offset 1Ch: CSTS", NSSRO: a reset of the NVM subsystem is told by every function, but not one that activates an image.
+#[test]
+fn an_image_runs_after_a_reset_of_the_subsystem_which_is_not_told_then() {
+    let mut bench = Bench::with(2, 0);
+    bench.port().raise(events::SUBSYSTEM_RESET);
+    bench.polls(1);
+    assert_eq!(bench.port().nssro_cleared, 0, "nothing to activate");
+    download(&mut bench, &image(b"2.0.0   ", &payload(64)), 4096);
+    assert_eq!(commit(&mut bench, 2, 1), Status::SUCCESS);
+    bench.port().raise(events::SUBSYSTEM_RESET);
+    bench.polls(1);
+    assert_eq!(bench.port().nssro_cleared, 0b11);
+    assert_eq!((revision(&mut bench), slots(&mut bench).afi), (*b"2.0.0   ", 2));
+    bench.port().nssro_cleared = 0;
+    bench.polls(3);
+    assert_eq!(bench.port().nssro_cleared, 0, "the event was cleared");
 }
 
 /// Commit Actions 0 and 3: stored, and later activated at once, which is told.

@@ -64,6 +64,23 @@ fn a_block_erase_erases_everything() {
     assert_eq!(log(&mut bench).sstat.get(), status::COMPLETED, "something was written since");
 }
 
+/// N9: so does a command that the hardware has handed over before it learned of the namespaces again.
+#[test]
+fn a_command_on_its_way_at_the_end_is_refused() {
+    let mut bench = ready();
+    bench.admin(sanitize(2)).ok();
+    while !bench.port().is_at_errand() {
+        bench.polls(1);
+    }
+    while bench.port().is_at_errand() {
+        bench.polls(1);
+    }
+    let late = bench.submit(SLOT, command(io::READ, 1, &[]));
+    bench.run_to_rest();
+    assert_eq!(bench.completions_of(SLOT, late)[0].status, Status::SANITIZE_IN_PROGRESS);
+    assert_eq!(log(&mut bench).sstat.get() & 7, status::COMPLETED);
+}
+
 /// N9: what is refused meanwhile, by Sanitize In Progress, and what is not; a reset does not end it.
 #[test]
 fn commands_are_restricted_meanwhile() {

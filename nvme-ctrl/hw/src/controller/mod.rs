@@ -125,6 +125,9 @@ impl Block for Controller {
         wires(&regs, &irq, &["window_read_function", "window_read_address"]);
         wires(&irq, &regs, &["window_read_data"]);
         regs.port("function_reset").set(function_level_reset);
+        wires(&regs, &mailbox, &["subsystem_reset"]);
+        let function_reset =
+            m.wire("function_reset", function_level_reset | regs.port("subsystem_reset").repeat(functions));
 
         // 3, 4. From grants to entries.
         m.connect(&queues, "grant", &sq_fetch, "grant");
@@ -169,7 +172,7 @@ impl Block for Controller {
         wires(&queues, &irq, &["raise", "raise_function", "raise_vector"]);
         irq.port("msix_enable").set(msix_enable);
         irq.port("function_mask").set(msix_function_mask);
-        irq.port("function_reset").set(function_level_reset);
+        irq.port("function_reset").set(function_reset);
 
         // 11. Outcomes.
         m.connect(&io_engine, "outcome", &complete, "outcome");
@@ -224,7 +227,7 @@ impl Block for Controller {
         for (number, life) in (0..).zip(&lifecycles) {
             let of_function = |name: &str| format!("{name}_f{number}");
             life.port("enable").set(regs.port(&of_function("cc")).bit(cc::EN.lsb));
-            life.port("function_reset").set(function_level_reset.bit(number));
+            life.port("function_reset").set(function_reset.bit(number));
             let quiet = [&queues, &irq, &host_port, &mailbox].map(|block| block.port("quiet").bit(number));
             life.port("quiet").set(cat(&quiet));
             wire(life, "status", &regs, &of_function("status"));
@@ -252,6 +255,8 @@ impl Block for Controller {
                 wire(&mailbox, &of_function(name), &irq, &of_function(name));
             }
         }
+        let clears: Vec<Signal> = (0..functions).rev().map(|f| mailbox.port(&format!("clear_nssro_f{f}"))).collect();
+        regs.port("clear_nssro").set(cat(&clears));
         let selects_weights = |number: u32| get(regs.port(&format!("cc_f{number}")), &cc::AMS).any();
         let weighted: Vec<Signal> = (0..functions).rev().map(selects_weights).collect();
         queues.port("weighted").set(cat(&weighted));
@@ -261,6 +266,7 @@ impl Block for Controller {
         irq.port("holding").set(draining);
         decode.port("draining").set(draining);
         decode.port("running").set(queues.port("running"));
+        queues.port("half_fetched").set(decode.port("half_fetched"));
         host_port.port("dropping").set(draining);
     }
 }

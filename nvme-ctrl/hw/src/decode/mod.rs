@@ -10,7 +10,7 @@
 //!  namespace_index -->|            |---> consumed  Consumed (to queues)
 //!    namespace_row -->|            |---> host_error
 //!         draining -->|            |
-//!          running -->|            |
+//!          running -->|            |---> half_fetched
 //!                     +------------+
 //! ```
 //! ## Theory of operation
@@ -21,7 +21,8 @@
 //!    is consumed.
 //! 3. The Compare of a Compare and Write waits in `firsts`, which has a place for each queue, until the next entry of its queue is there. If that
 //!    is the Write, both leave, one right after the other, to the I/O engine or to firmware, by the rules of [`nvme_spec::decode_fused`]. If it is
-//!    not, or if no entry has been published behind the Compare, the other one is missing, and firmware says so.
+//!    not, or if no entry has been published behind the Compare, the other one is missing, and firmware says so. `half_fetched` tells of which
+//!    queues a Compare waits.
 //! 4. One queue after the other is looked at, and a Compare is thrown away if its Write will never be fetched: its queue has been stopped
 //!    (`running`), or the life of its function has ended.
 //! 5. When the life of its function has ended (`draining`) entries are thrown away. So is an entry that could not be read, which is fatal:
@@ -34,7 +35,7 @@
 //! ## Limits
 //! Rows hold anything until they are written. An entry for firmware waits until the mailbox has room, and so do those behind it.
 //! Queues are looked at while there is no entry, one in two clocks. The Compare of a pair keeps its place in the completion queue while it
-//! waits; if Compares of other queues have all others, it waits until the host makes room or ends its queue.
+//! waits; [`queues`](crate::queues) sees to it that its Write gets one.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -334,5 +335,6 @@ impl Block for Decode {
 
         // 5. Outputs
         m.output("host_error", error);
+        m.output("half_fetched", held);
     }
 }

@@ -30,8 +30,11 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! Namespaces are not told apart. A write takes marks away when it begins, whatever becomes of it. Its reset, which is that of the
-//! device and not of a controller, takes all marks away. Force unit access makes no difference, because a write that is done is in the memory.
+//! Namespaces are not told apart. A write takes marks away when it begins, whatever becomes of it: a mark should end when a write succeeds (NVM Command
+//! Set, "Write Uncorrectable command"), so that after a Write that could not read its data from the host, blocks can be read again as they were before
+//! they were marked. To end marks at the response instead needs the page of each tag and a turn of the marks' memory for it. To put them back after an
+//! error is no way: of two Writes of a block at once, the one that fails would mark what the other one has written. The reset of this block, which is that of
+//! the device and not of a controller, takes all marks away. Force unit access makes no difference, because a write that is done is in the memory.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]

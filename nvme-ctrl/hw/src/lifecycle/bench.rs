@@ -29,6 +29,9 @@ impl Model {
                 if let Some(value) = inputs.status_write {
                     self.status = value & 0b1100;
                 }
+                if inputs.function_reset {
+                    self.status = 0;
+                }
                 if !ends {
                     self.state = State::Alive;
                 }

@@ -20,6 +20,7 @@
 //! 2. It ends when CC.EN falls or the function is reset, in whatever state. Nothing more is granted, entries on their way are thrown away
 //!    (`draining`), units in flight end. When every block has been `quiet` about this function for [`QUIET_CLOCKS`] clocks in a row, so that nothing can hide in
 //!    a register between two blocks, firmware is told (`disabled`).
+//!    Where there is no life, a reset of the function clears what is left in CSTS.
 //! 3. Firmware acknowledges: `clear` takes the function's queues and interrupts away, CSTS returns to zero, and the next life may begin.
 //!
 //! ## Timing
@@ -103,6 +104,7 @@ impl Block for Lifecycle {
                 when(status_write, || {
                     status.set(status_value & lit(status_set::SHST.mask(), STATUS_BITS));
                 });
+                when(function_reset, || status.set(zero(STATUS_BITS)));
                 when(!ends, || state.goto(State::Alive));
             }
             State::Alive => {

@@ -12,10 +12,18 @@ use std::collections::VecDeque;
 use zerocopy::{FromBytes, IntoBytes};
 
 fn write(bench: &mut Bench, address: u32, data: u64) {
+    send_write(bench, address, data);
+    wait_until_written(bench);
+}
+
+fn send_write(bench: &mut Bench, address: u32, data: u64) {
     let address = bench.fields("firmware_aw").set("addr", address).words();
     let data = bench.fields("firmware_w").set("data", data).set("strb", 0xFu8).words();
     bench.send("firmware_aw", [address]);
     bench.send("firmware_w", [data]);
+}
+
+fn wait_until_written(bench: &mut Bench) {
     bench.run_until(500, |bench| !bench.received("firmware_b").is_empty());
     bench.drain("firmware_b");
 }
@@ -261,6 +269,15 @@ fn events_are_latched_and_cleared() {
             assert_eq!(read(bench, register.offset), 0);
             assert_eq!(read(bench, port::EVENTS.offset), 0);
         }
+        pulse(bench, &[("subsystem_reset", 1)]);
+        assert_eq!(read(bench, port::EVENTS.offset), port::events::SUBSYSTEM_RESET.mask());
+        write(bench, port::EVENTS_CLEAR.offset, port::events::SUBSYSTEM_RESET.mask());
+        assert_eq!(read(bench, port::EVENTS.offset), 0);
+        send_write(bench, port::CONTROL.offset, port::control::CLEAR_NSSRO.mask());
+        bench.run_until(500, |bench| bench.peek("clear_nssro_f0") == 1);
+        bench.clock();
+        assert_eq!(bench.peek("clear_nssro_f0"), 0, "a pulse");
+        wait_until_written(bench);
         for cause in ["host_error_f0", "queue_write_error_f0"] {
             pulse(bench, &[(cause, 1)]);
             write(bench, port::FUNCTION_EVENTS_CLEAR.offset, 0xFFFF_FFFF);

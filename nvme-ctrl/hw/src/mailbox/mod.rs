@@ -12,6 +12,7 @@
 //!    transfer_done, .. --->|               |---> buffer_write, ..                  (to the I/O engine)
 //! cc_f0, aqa_f0, .. ------>|               |---> acknowledge_f0, status_write_f0, status_value (to lifecycle)
 //! alive_f0, enabling_f0, ->|               |---> namespace_write, namespace_row    (to decode)
+//!     subsystem_reset ---->|               |---> clear_nssro_f0, ..                (to regs)
 //!       errors, counts --->|               |---> arbitration_f0, coalescing_f0, ..  (to queues and irq)
 //!   clearing, window_.. -->|               |---> window_read, window_sqid, window_index (to latency)
 //!   errand_busy, .. ------>|               |---> errand_erase, ..                   (to errand)
@@ -239,6 +240,7 @@ impl Block for Mailbox {
         let [command_answered, firmware_answered] = ["command_answered", "firmware_answered"].map(input);
         let [firmware_refused, firmware_dropped] = ["firmware_refused", "firmware_dropped"].map(input);
         let firmware_room = input("firmware_room");
+        let subsystem_reset = input("subsystem_reset");
         let selected_in_flight = m.input("selected_in_flight", crate::config::INDEX_BITS);
         let transfer_done = input("transfer_done");
         let transfer_status = m.input("transfer_status", 15);
@@ -274,6 +276,7 @@ impl Block for Mailbox {
         let latch = |name: &str| m.reg(name, clock, false);
         let transfer_latch = latch("transfer_latch");
         let room_latch = latch("room_latch");
+        let subsystem_latch = latch("subsystem_latch");
 
         // 3. Conditions
         let pops = m.wire("pops", bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(port::INBOX_POP.offset / 4));
@@ -496,12 +499,13 @@ impl Block for Mailbox {
         // 4. Next state: events. A life's events end with it.
         let latches = [
             (&port::events::TRANSFER_DONE, transfer_latch, None),
-            (&port::events::COMPLETION_ROOM, room_latch, Some(firmware_room)),
+            (&port::events::COMPLETION_ROOM, room_latch, Some(firmware_room & lives.any())),
+            (&port::events::SUBSYSTEM_RESET, subsystem_latch, Some(subsystem_reset)),
         ];
         for (field, latch, cause) in latches {
             when(registers.field(&port::EVENTS_CLEAR, field), || latch.set(false));
             if let Some(cause) = cause {
-                when(cause & lives.any(), || latch.set(true));
+                when(cause, || latch.set(true));
             }
         }
         let mut function_events = vec![];
@@ -554,6 +558,7 @@ impl Block for Mailbox {
             (&port::events::TRANSFER_DONE, transfer_latch),
             (&port::events::COMPLETION_ROOM, room_latch),
             (&port::events::ALARM, alarm),
+            (&port::events::SUBSYSTEM_RESET, subsystem_latch),
             (&port::events::FUNCTIONS, cat(&function_events).zext(port::FUNCTIONS_MAX)),
         ];
         registers.show(&port::EVENTS, &events);
@@ -638,6 +643,7 @@ impl Block for Mailbox {
             let writes_status = accept & bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(status_set);
             m.output(&of("acknowledge", function), bank.field(&port::CONTROL, &port::control::ACK_DISABLE));
             m.output(&of("status_write", function), writes_status);
+            m.output(&of("clear_nssro", function), bank.field(&port::CONTROL, &port::control::CLEAR_NSSRO));
             let weights = port::ARBITRATION.fields.iter().rev().map(|field| bank.field(&port::ARBITRATION, field));
             m.output(&of("arbitration", function), cat(&weights.collect::<Vec<_>>()));
             let thresholds = port::COALESCING.fields.iter().rev().map(|field| bank.field(&port::COALESCING, field));

@@ -562,6 +562,62 @@ fn queues_with_one_completion_queue_take_turns() {
     }
 }
 
+/// Halves of pairs never have all entries of a completion queue: the last one is kept for the other half of one of them.
+#[test]
+fn halves_of_pairs_do_not_fill_a_completion_queue() {
+    let granted = |bench: &mut Bench| -> Vec<(u64, u64)> {
+        bench.run(60);
+        bench.drain_fields("grant").iter().map(|grant| (grant.get("sqid"), grant.get("count"))).collect()
+    };
+    let end = |bench: &mut Bench, queue: u64| {
+        let consumed = bench.fields("consumed").set("sqid", queue).words();
+        bench.send("consumed", [consumed]);
+        bench.run(20);
+        complete(bench, "completion", queue, 0);
+    };
+    without_stalls(&Queues::new(CONFIGS[1]), |bench| {
+        bench.poke("granting", 1);
+        change(bench, 1, CREATE_CQ, 1, 0, 0x10, 3);
+        (1..=2).for_each(|slot| change(bench, 1, CREATE_SQ, slot, 1, 0x20 + slot, 16));
+        ring(bench, (0, 1), false, 1);
+        assert_eq!(granted(bench), [(1, 1)]);
+        ring(bench, (0, 2), false, 4);
+        assert_eq!(granted(bench), [], "the last entry is not for a queue that may have a pair");
+        ring(bench, (0, 1), false, 3);
+        assert_eq!(granted(bench), [], "the other one has waited longer");
+        bench.poke("half_fetched", 1 << 1);
+        assert_eq!(granted(bench), [(1, 1)], "but not than the half of a pair");
+        assert_eq!(granted(bench), [], "which gets no more");
+        bench.poke("half_fetched", 0);
+        (0..2).for_each(|_| end(bench, 1));
+        assert_eq!(granted(bench), [], "the completion queue is full");
+        ring(bench, (0, 1), true, 1);
+        assert_eq!(granted(bench), [(2, 1)], "nothing else is on its way");
+        end(bench, 2);
+        ring(bench, (0, 1), true, 2);
+        assert_eq!(granted(bench), [(1, 1)], "now the first one has waited longer");
+        ring(bench, (0, 1), true, 0);
+        assert_eq!(granted(bench), []);
+        end(bench, 1);
+        assert_eq!(granted(bench), [(2, 1)], "the end of what was on its way wakes whoever waits for two entries");
+    });
+    without_stalls(&Queues::new(CONFIGS[1]), |bench| {
+        bench.poke("granting", 1);
+        no_burst_limit(bench, 1);
+        change(bench, 1, CREATE_CQ, 1, 0, 0x10, 5);
+        (1..=3).for_each(|slot| change(bench, 1, CREATE_SQ, slot, 1, 0x20 + slot, 16));
+        for (slot, tail, expected) in [(1, 1, vec![(1, 1)]), (3, 3, vec![(3, 3)]), (2, 8, vec![]), (1, 9, vec![])] {
+            ring(bench, (0, slot), false, tail);
+            assert_eq!(granted(bench), expected, "queue {slot}");
+        }
+        bench.poke("half_fetched", 1 << 1);
+        (0..3).for_each(|_| end(bench, 3));
+        assert_eq!(granted(bench), [], "the completion queue is full");
+        ring(bench, (0, 1), true, 3);
+        assert_eq!(granted(bench), [(1, 1), (2, 2)], "the half of a pair gets one entry, although there are three");
+    });
+}
+
 /// Each kind of room wakes a queue that waits for it, without any help of another.
 #[test]
 fn whatever_makes_room_wakes_a_waiting_queue() {

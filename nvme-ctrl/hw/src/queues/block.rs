@@ -143,6 +143,7 @@ impl Block for Queues {
         let [granting_now, clear, weighted] = ["granting", "clear", "weighted"].map(|name| m.input(name, functions));
         let arbitration: Vec<Signal> =
             (0..functions).map(|number| m.input(&format!("arbitration_f{number}"), ARBITRATION_BITS)).collect();
+        let half_fetched = m.input("half_fetched", slots);
         let select = m.input("select", 8);
         let command = Held::new::<QueueCommand>(m, clock, "command");
         let doorbell = m.stream_in::<Doorbell>("doorbell");
@@ -158,6 +159,8 @@ impl Block for Queues {
         let bits = |name: &str| m.reg(name, clock, zero(slots));
         let [sq_exists, sq_active, cq_exists] = ["sq_exists", "sq_active", "cq_exists"].map(bits);
         let [pending, remind, wanted_by_firmware] = ["pending", "remind", "wanted_by_firmware"].map(bits);
+        // Queues of half a pair that have asked for the other half since.
+        let asked_for_half = bits("asked_for_half");
         let [urgent, high, medium] = ["urgent_priority", "high_priority", "medium_priority"].map(bits);
         let last_remind_turn = bits("last_remind_turn");
         let sq_members = of_functions(m, clock, "sq_members", functions, slots);
@@ -201,6 +204,9 @@ impl Block for Queues {
         let is_first = m.reg_without_reset("is_first", clock, 1);
         // Another queue has waited longer for room in the completion queue.
         let must_wait = m.reg_without_reset("must_wait", clock, 1);
+        // Half a pair of the queue is fetched; nothing of the queue is in flight; of its completion queue nothing is reserved, or one entry.
+        let [is_half, is_idle, none_reserved, one_reserved] =
+            ["is_half", "is_idle", "none_reserved", "one_reserved"].map(flag);
         let moved = m.reg_without_reset("moved", clock, INDEX_BITS);
         let limits = |name: &str| m.reg_without_reset(name, clock, GRANT_ENTRIES_MAX);
         let [limit_of_line, limit_of_room, limit_of_available, limit_of_turn] =
@@ -234,7 +240,7 @@ impl Block for Queues {
         let (sq_head, _) = sq_table("sq_head", INDEX_BITS);
         let (available, available_read) = sq_table("available", INDEX_BITS);
         let (free, _) = sq_table("free", INDEX_BITS);
-        let (in_flight, _) = sq_table("in_flight", INDEX_BITS);
+        let (in_flight, in_flight_read) = sq_table("in_flight", INDEX_BITS);
         let (cq_page, _) = cq_table("cq_page", 52);
         let (cq_identity, cq_identity_read) = cq_table("cq_identity", functions + 16);
         let (cq_last, cq_last_read) = cq_table("cq_last", INDEX_BITS);
@@ -244,7 +250,7 @@ impl Block for Queues {
         let (cq_phase, _) = cq_table("cq_phase", 1);
         let (cq_head, cq_head_read) = cq_table("cq_head", INDEX_BITS);
         let (room, room_read) = cq_table("room", INDEX_BITS);
-        let (occupied, _) = cq_table("occupied", INDEX_BITS);
+        let (occupied, occupied_read) = cq_table("occupied", INDEX_BITS);
         let (waiters, waiters_read) = cq_table("waiters", slots);
         let (first_waiter, first_waiter_read) = cq_table("first_waiter", 1 + slot_bits);
 
@@ -296,7 +302,9 @@ impl Block for Queues {
         let head_is_legal = m.wire("head_is_legal", in_range & moved.le(occupied.now));
         let has_moved = m.wire("has_moved", moved.any());
         let has_room = m.wire("has_room", room.now.any());
-        let may_be_granted = m.wire("may_be_granted", sq_runs & is_granting & !must_wait);
+        let needs_two =
+            m.wire("needs_two", is_idle & limit_of_available.bit(1) & !limit_of_room.bit(1) & !none_reserved);
+        let may_be_granted = m.wire("may_be_granted", sq_runs & is_granting & !must_wait & !needs_two);
         let possible = m.wire("possible", limit_of_line & limit_of_room & limit_of_available & limit_of_turn);
         let is_granted = m.wire("is_granted", possible.bit(0) & may_be_granted);
         let count = m.wire("count", highest(possible));
@@ -431,7 +439,6 @@ impl Block for Queues {
         let from = m.wire("doorbell_from", is_head.mux(cq_head_read, sq_tail_read));
         in_range.set(read_rung.value.le(last.zext(16)));
         moved.set(entries_between(from, read_rung.value.low(INDEX_BITS), last));
-        limit_of_turn.set(read_limit);
         limit_of_line.set({
             let in_last_line = sq_fetched_read.bits(3..INDEX_BITS).eq(sq_last_read.bits(3..INDEX_BITS));
             let last_in_line = in_last_line.mux(sq_last_read.low(3), lit(GRANT_ENTRIES_MAX - 1, 3));
@@ -445,7 +452,15 @@ impl Block for Queues {
             bit_at(wanted_by_firmware, read_cq).mux(one_less, possible)
         });
         is_first.set(is_first_now);
-        must_wait.set(first_waiter_read.bit(0) & !is_first_now);
+        let another_waits = m.wire("another_waits", first_waiter_read.bit(0) & !is_first_now);
+        let is_half_now = m.wire("is_half_now", bit_at(half_fetched, read_sq));
+        must_wait.set(another_waits & !is_half_now);
+        limit_of_turn.set(another_waits.mux(lit(1u8, GRANT_ENTRIES_MAX), read_limit));
+        is_half.set(is_half_now);
+        is_idle.set(!in_flight_read.any());
+        let reserved = m.wire("reserved", cq_last_read - occupied_read - room_read);
+        none_reserved.set(!reserved.any());
+        one_reserved.set(reserved.eq(1));
         limit_of_available.set(reaches(available_read));
         someone_waits.set(waiters_read.any());
         much_available.set(available_read.gt(GRANT_ENTRIES_MAX));
@@ -460,7 +475,10 @@ impl Block for Queues {
             ["pending_set", "pending_clear", "remind_set", "remind_clear"].map(mask);
         let sq_gone = m.wire("sq_gone", one_hot_select(clear, &sq_members));
         let cq_gone = m.wire("cq_gone", one_hot_select(clear, &cq_members));
-        pending.set(((pending & !pending_clear) | pending_set) & !sq_gone);
+        let asks_for_half = m.wire("asks_for_half", half_fetched & !asked_for_half);
+        pending.set(((pending & !pending_clear) | pending_set | asks_for_half) & !sq_gone);
+        let has_asked = m.wire("has_asked", event.is(Event::Granted) & is_half);
+        asked_for_half.set((asked_for_half | (this_sq & has_asked.repeat(slots))) & half_fetched);
         remind.set(((remind & !remind_clear) | remind_set) & !cq_gone);
         sq_exists.set(sq_exists & !sq_gone);
         sq_active.set(sq_active & !sq_gone);
@@ -557,6 +575,11 @@ impl Block for Queues {
             Event::Posted => {
                 leave_flight();
                 post();
+                // Whoever has waited for room for two may have the last entry now.
+                when(one_reserved, || {
+                    pending_set.set(waiters.now);
+                    waiters.write_zero();
+                });
             }
             Event::FirmwarePosted => {
                 when(sq_here & has_room, || {

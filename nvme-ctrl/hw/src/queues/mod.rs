@@ -15,7 +15,7 @@
 //! granting, clear,  --->|                      |---> selected_in_flight
 //! weighted, select,     |                      |---> quiet       (a bit of each function)
 //! arbitration_f0, ..    |                      |
-//!                       |                      |---> running     (a bit of each slot, to decode)
+//!  half_fetched ------->| from decode          |---> running     (a bit of each slot, to decode)
 //!                       +----------------------+
 //! ```
 //! ## Theory of operation
@@ -43,6 +43,10 @@
 //! 2. A queue with available entries has its bit in `pending`. If its completion queue has no room, the bit moves to `waiters` of the
 //!    completion queue, and comes back with whatever makes room. So a full completion queue costs the other queues nothing. The first that waits
 //!    (`first_waiter`) is the next that gets room: whoever asks before it waits too.
+//!    The Compare of a Compare and Write may be fetched alone, and keeps its entry of the completion queue until its Write has one, too
+//!    (`half_fetched`). So that Compares of several queues never have all entries: a queue of which nothing is in flight, and which has more than one
+//!    entry to fetch, begins only if there is room for two, or if nothing else is reserved; and a queue that waits for a Write waits for no
+//!    `first_waiter`, but gets one entry at a time then.
 //! 3. A completion of hardware turns its reservation into an occupied entry. A command that firmware has taken gives its reservation back.
 //! 4. A completion of firmware has no reservation. Without room it is refused, and the next entry that becomes free is kept for firmware
 //!    (`wanted_by_firmware`), so that a busy queue cannot starve it.

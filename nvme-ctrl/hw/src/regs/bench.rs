@@ -4,7 +4,7 @@ use super::{Regs, OFFSET_BITS};
 use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, FUNCTION_CONFIGS as CONFIGS};
 use crate::Config;
 use nvme_spec::reg::{Access, Reg};
-use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
+use nvme_spec::regs::{self, csts, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS, SUBSYSTEM_RESET};
 use rtl_bus::resp;
 use rtl_hdl::bench::{Bench, Rng};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ struct Host<'a, 'b> {
     /// What each dword of the registers holds, by address and with the function in it, and which of its bits can be written.
     dwords: BTreeMap<u64, (u64, u64)>,
     doorbells: Vec<Vec<u64>>,
+    /// Resets of the subsystem: that should have been, and seen.
+    subsystem_resets: [u32; 2],
     /// Function, address, data and strobe of writes in the window: expected, and seen.
     window: [Vec<[u64; 4]>; 2],
 }
@@ -33,11 +35,41 @@ impl<'a, 'b> Host<'a, 'b> {
                 }
             }
         }
-        Host { bench, functions: config.functions.into(), dwords, doorbells: vec![], window: [vec![], vec![]] }
+        Host {
+            bench,
+            functions: config.functions.into(),
+            dwords,
+            doorbells: vec![],
+            subsystem_resets: [0; 2],
+            window: [vec![], vec![]],
+        }
+    }
+
+    /// Sets the bits of CSTS of a function that are not NSSRO.
+    fn set_status(&mut self, function: u64, status: u64) {
+        self.bench.poke(&format!("status_f{function}"), status);
+        let (value, _) = self.csts(function);
+        *value = *value & csts::NSSRO.mask() | status;
+    }
+
+    fn csts(&mut self, function: u64) -> &mut (u64, u64) {
+        let at = function << OFFSET_BITS | u64::from(regs::CSTS.offset);
+        self.dwords.get_mut(&at).expect("it is a register")
+    }
+
+    /// Registers of a function are as after power-on, but for CSTS.
+    fn reset_registers(&mut self, function: u64) {
+        for reg in [regs::CC, regs::AQA, regs::ASQ, regs::ACQ] {
+            for dword in 0..reg.bytes / 4 {
+                let at = function << OFFSET_BITS | u64::from(reg.offset + 4 * dword);
+                self.dwords.get_mut(&at).expect("it is a register").0 = 0;
+            }
+        }
     }
 
     /// One clock, with a window behind which each dword holds its number in the BAR, one clock later.
     fn clock(&mut self) {
+        self.subsystem_resets[1] += self.bench.peek("subsystem_reset") as u32;
         if self.bench.peek("window_write") == 1 {
             let ports = ["window_function", "window_address", "window_data", "window_strobe"];
             let write = ports.map(|port| self.bench.peek(port));
@@ -67,7 +99,18 @@ impl<'a, 'b> Host<'a, 'b> {
         let dword = address & !3;
         let function = address >> OFFSET_BITS;
         let offset = dword as u32 % BAR0_BYTES;
-        if let Some((value, writable)) = self.dwords.get_mut(&dword) {
+        let is_register = |reg: &Reg| function < self.functions && offset == reg.offset;
+        if is_register(&regs::NSSR) && data == SUBSYSTEM_RESET.into() && strobe == 0xF {
+            self.subsystem_resets[0] += 1;
+            for function in 0..self.functions {
+                self.reset_registers(function);
+                self.csts(function).0 |= csts::NSSRO.mask();
+            }
+        } else if is_register(&regs::CSTS) {
+            if strobe & 1 == 1 {
+                self.csts(function).0 &= !(data & csts::NSSRO.mask());
+            }
+        } else if let Some((value, writable)) = self.dwords.get_mut(&dword) {
             let lanes: u64 = (0..4).filter(|byte| strobe >> byte & 1 == 1).map(|byte| 0xFF << (8 * byte)).sum();
             let mask = lanes & *writable;
             *value = *value & !mask | data & mask;
@@ -123,16 +166,18 @@ impl<'a, 'b> Host<'a, 'b> {
         }
         let [expected, seen] = &self.window;
         assert_eq!(expected, seen, "writes in the window");
+        assert_eq!(self.subsystem_resets[0], self.subsystem_resets[1], "resets of the subsystem");
     }
 }
 
 /// Registers, doorbells, the window, what lies beside their borders, and other functions.
 fn any_address(rng: &mut Rng) -> u64 {
     let border = *rng.pick(&[REGISTERS.end, DOORBELLS.start, DOORBELLS.end, MSIX_TABLE.start, BAR0_BYTES]);
-    let offset = match rng.below(5) {
+    let offset = match rng.below(6) {
         0 | 1 => rng.below(0x40),
         2 => rng.below(0x1000),
         3 => rng.below(BAR0_BYTES.into()),
+        4 => u64::from(DOORBELLS.start) + rng.below(0x1000),
         _ => (u64::from(border) - 4 + rng.below(8)) % u64::from(BAR0_BYTES),
     };
     let function = if rng.percent(15) { 1 << rng.below(8) } else { rng.below(2) };
@@ -145,7 +190,22 @@ fn every_dword_does_what_the_tables_say() {
         under_all_stalls(&Regs::new(config), |bench, rng| {
             let mut host = Host::new(bench, config);
             for _ in 0..900 {
-                match rng.below(20) {
+                match rng.below(22) {
+                    20 => {
+                        let function = rng.below(config.functions.into()) << OFFSET_BITS;
+                        let data = u64::from(SUBSYSTEM_RESET) ^ u64::from(rng.percent(30)) << rng.below(32);
+                        let strobe = *rng.pick(&[0xF, 0xF, 0xF, 7, 0xE]);
+                        host.write(function | u64::from(regs::NSSR.offset), data, strobe);
+                    }
+                    21 => {
+                        let functions = rng.below(1 << config.functions);
+                        host.bench.poke("clear_nssro", functions);
+                        host.clock();
+                        host.bench.poke("clear_nssro", 0);
+                        for function in (0..host.functions).filter(|function| functions >> function & 1 == 1) {
+                            host.csts(function).0 &= !csts::NSSRO.mask();
+                        }
+                    }
                     0..=8 => host.write(any_address(rng), rng.next_u64() & 0xFFFF_FFFF, rng.below(16)),
                     9..=18 => {
                         let addresses: Vec<u64> = (0..rng.range(1..4)).map(|_| any_address(rng)).collect();
@@ -154,8 +214,7 @@ fn every_dword_does_what_the_tables_say() {
                     _ => {
                         let status = rng.below(16);
                         let function = rng.below(config.functions.into());
-                        host.bench.poke(&format!("status_f{function}"), status);
-                        host.dwords.insert(function << OFFSET_BITS | u64::from(regs::CSTS.offset), (status, 0));
+                        host.set_status(function, status);
                     }
                 }
                 host.check();
@@ -167,13 +226,9 @@ fn every_dword_does_what_the_tables_say() {
                 host.bench.poke("function_reset", 1 << function);
                 host.bench.clock();
                 host.bench.poke("function_reset", 0);
-                for reg in [regs::CC, regs::AQA, regs::ASQ, regs::ACQ] {
-                    for dword in 0..reg.bytes / 4 {
-                        let at = u64::from(function) << OFFSET_BITS | u64::from(reg.offset + 4 * dword);
-                        host.dwords.get_mut(&at).expect("it is a register").0 = 0;
-                    }
-                }
+                host.reset_registers(function.into());
                 host.check();
+                host.read(&[u64::from(function) << OFFSET_BITS | u64::from(regs::CSTS.offset)]);
             }
         });
     }

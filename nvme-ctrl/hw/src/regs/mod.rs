@@ -8,7 +8,8 @@
 //!      mmio ==========|            |---> doorbell  Doorbell (to queues)
 //! status_f0, ..   --->|            |---> cc_f0, aqa_f0, asq_f0, acq_f0, ..
 //! function_reset  --->|            |---> window_write, .. (to irq)
-//! window_read_data -->|            |
+//! window_read_data -->|            |---> subsystem_reset
+//!     clear_nssro --->|            |
 //!                     +------------+
 //! ```
 //! ## Theory of operation
@@ -17,7 +18,10 @@
 //!    number of any configuration, are ignored. Doorbells read as zero.
 //! 3. A controller reset changes nothing here: CC holds what the host wrote, AQA, ASQ and ACQ keep their values. A function level reset
 //!    clears those of its function.
-//! 4. Accesses of functions that are not there read zero and write nothing.
+//! 4. A write of [`SUBSYSTEM_RESET`] to NSSR of any function clears the registers of all functions in the same clock, and `subsystem_reset` has
+//!    everything else reset. CSTS.NSSRO of all functions is 1 from then on: until the host clears it, or firmware does (`clear_nssro`), through
+//!    all other resets.
+//! 5. Accesses of functions that are not there read zero and write nothing.
 //!
 //! ## Timing
 //! A read is answered after 3 clocks, a write after 2. A doorbell is offered 1 clock after it came.
@@ -34,7 +38,7 @@ use crate::lifecycle::STATUS_BITS;
 use crate::queues::Doorbell;
 use crate::Config;
 use nvme_spec::reg::{self, Reg};
-use nvme_spec::regs::{self, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS};
+use nvme_spec::regs::{self, csts, BAR0_BYTES, DOORBELLS, MSIX_TABLE, REGISTERS, SUBSYSTEM_RESET};
 use rtl_bus::AxiLiteRegisters;
 use rtl_csr::{Access, Bus, RegisterFile};
 use rtl_hdl::{address_width, when, zero, Block, Module, Naming, Shape, Signal, Value};
@@ -88,7 +92,8 @@ impl Regs {
             let is_cap = reg.name == regs::CAP.name;
             let reset = if is_cap { regs::cap_value(self.config.queue_entries_max) } else { reg.reset };
             register_of(reg, reset, |field| match field.access {
-                reg::Access::Ro if reg.name == regs::CSTS.name => Access::Ro,
+                // What outlives a reset of its function is not in here.
+                _ if reg.name == regs::CSTS.name => Access::Ro,
                 reg::Access::Ro => Access::Constant,
                 reg::Access::Rw => Access::Rw,
                 reg::Access::W1c => Access::W1c,
@@ -118,19 +123,22 @@ impl Block for Regs {
         let functions = self.config.functions;
         let status = (0..functions).map(|f| m.input(&format!("status_f{f}"), STATUS_BITS)).collect::<Vec<_>>();
         let function_reset = m.input("function_reset", functions);
+        let clear_nssro = m.input("clear_nssro", functions);
         let window_read_data = m.input("window_read_data", 32);
         let doorbell = m.stream_out_wires("doorbell", Naming::Underscore, |make| Doorbell::declare("", make));
 
         // 2. State
         let reset = clock.reset().expect("`Module::clock` has a reset");
         let file = self.register_file();
+        let subsystem_reset = m.wire_of_width("resets_subsystem", 1);
         let properties: Vec<_> = (0..functions)
             .map(|f| {
-                let reset = m.wire(&format!("reset_f{f}"), reset | function_reset.bit(f));
+                let reset = m.wire(&format!("reset_f{f}"), reset | function_reset.bit(f) | subsystem_reset);
                 m.instance_with_clocks(&format!("properties_f{f}"), &file, &[clock.with_reset(reset)])
             })
             .collect();
         let read_settled = m.reg("read_settled", clock, false);
+        let nssro = m.reg("nssro", clock, zero(functions));
 
         // 3. Conditions
         let written = Place::of(mmio.write_address(), functions);
@@ -143,6 +151,15 @@ impl Block for Regs {
         // What is offered is in the registers of `mmio`, and stays there until it is taken.
         doorbell.valid.set(mmio.write() & write_doorbell & is_whole);
         let accept = m.wire("accept", mmio.write() & (!(write_doorbell & is_whole) | doorbell.ready));
+        // A bit for each function whose register is written with this value.
+        let writes = |reg: &Reg, value: Signal| {
+            let is_it = written.is_in(REGISTERS) & written.offset.bits(2..OFFSET_BITS).eq(reg.offset / 4);
+            function_bit(written.function, functions) & (mmio.write() & is_it & value).repeat(functions)
+        };
+        let is_signature = mmio.write_strobe().all() & mmio.write_data().eq(SUBSYSTEM_RESET);
+        subsystem_reset.set(writes(&regs::NSSR, is_signature).any());
+        let is_nssro = mmio.write_strobe().bit(csts::NSSRO.lsb / 8) & mmio.write_data().bit(csts::NSSRO.lsb);
+        let clears_nssro = m.wire("clears_nssro", writes(&regs::CSTS, is_nssro) | clear_nssro);
         let write_window = m.wire("write_window", written.is_in(MSIX_TABLE.start..BAR0_BYTES));
         let read_window = m.wire("read_window", read.is_in(MSIX_TABLE.start..BAR0_BYTES));
 
@@ -160,10 +177,12 @@ impl Block for Regs {
             file.port("write_data").set(mmio.write_data());
             file.port("write_strobe").set(mmio.write_strobe());
             file.port("read_address").set(read.offset.low(PROPERTY_BITS));
+            let status = status.zext(32) | placed(nssro.bit(number), csts::NSSRO.lsb, 32);
             for field in regs::CSTS.fields {
-                file.port(&port_name(&regs::CSTS, field)).set(get(status.zext(32), field));
+                file.port(&port_name(&regs::CSTS, field)).set(get(status, field));
             }
         }
+        nssro.set((nssro & !clears_nssro) | subsystem_reset.repeat(functions));
         // Registers and window answer one clock after their address.
         read_settled.set(mmio.read() & !read_settled);
         let reader = function_bit(read.function, functions);
@@ -184,6 +203,7 @@ impl Block for Regs {
             m.output(&format!("asq_f{number}"), page(&regs::ASQ));
             m.output(&format!("acq_f{number}"), page(&regs::ACQ));
         }
+        m.output("subsystem_reset", subsystem_reset);
         m.output("window_write", mmio.write() & write_window);
         m.output("window_function", written.function);
         m.output("window_address", window_address(written.offset));

@@ -125,7 +125,7 @@ impl Controller {
             admin::GET_FEATURES => self.get_features(entry, host),
             admin::NAMESPACE_MANAGEMENT => self.namespace_management(entry, host),
             admin::NAMESPACE_ATTACHMENT => self.namespace_attachment(entry, host),
-            admin::FORMAT_NVM => self.format_nvm(entry),
+            admin::FORMAT_NVM => return self.format_nvm(entry).unwrap_or_else(|status| Answer::Done(Err(status))),
             admin::FIRMWARE_IMAGE_DOWNLOAD => self.firmware_image_download(entry, host),
             admin::FIRMWARE_COMMIT => self.firmware_commit(entry),
             admin::KEEP_ALIVE => {

@@ -8,6 +8,7 @@ use nvme_spec::sanitize::action;
 use nvme_spec::{SqEntry, Status};
 use zerocopy::FromBytes;
 
+use super::Answer;
 use crate::controller::Controller;
 use crate::host::HostPort;
 
@@ -118,7 +119,8 @@ impl Controller {
         Ok(0)
     }
 
-    pub(super) fn format_nvm(&mut self, entry: &SqEntry) -> Result<u32, Status> {
+    /// What is erased is erased at once; the command ends later.
+    pub(super) fn format_nvm(&mut self, entry: &SqEntry) -> Result<Answer, Status> {
         let wanted = entry.cdw(10);
         // Secure Erase Settings: nothing, or User Data Erase.
         let erases = match wanted >> 9 & 7 {
@@ -142,8 +144,8 @@ impl Controller {
         if chosen.iter().any(|nsid| self.subsystem.namespaces[nsid].is_write_protected) {
             return Err(Status::NAMESPACE_WRITE_PROTECTED);
         }
-        for nsid in chosen {
-            let Some(namespace) = self.subsystem.namespaces.get_mut(&nsid) else {
+        for nsid in &chosen {
+            let Some(namespace) = self.subsystem.namespaces.get_mut(nsid) else {
                 continue;
             };
             let bytes = namespace.blocks * u64::from(namespace.lba_bytes);
@@ -153,8 +155,12 @@ impl Controller {
             if erases {
                 self.subsystem.storage.erase(at, bytes);
             }
-            self.subsystem.namespace_changed(nsid, &attached, self.function);
+            self.subsystem.namespace_changed(*nsid, &attached, self.function);
         }
-        Ok(0)
+        if erases {
+            self.subsystem.start_format(self.function, entry.cid.get(), chosen);
+            return Ok(Answer::Held);
+        }
+        Ok(Answer::Done(Ok(0)))
     }
 }

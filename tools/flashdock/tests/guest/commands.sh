@@ -25,6 +25,9 @@ dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 
 nvme reset /dev/nvme0
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
+nvme subsystem-reset /dev/nvme0
+nvme reset /dev/nvme0
+dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 nvme reset /dev/nvme0
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 
