@@ -2,6 +2,7 @@
 
 use crate::recording::Recorder;
 use crate::{ConfigSpace, Effect, Endpoint, Host, Identity};
+use rustix::time::{clock_gettime, ClockId};
 use sim_device::{Access, Device, Fault, Message, Outside, Sideband};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,10 +13,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Clocks that the device steps between two looks at its inputs: the most that an input waits.
-pub const STEP_CLOCKS: u32 = 64;
+pub const STEP_CLOCKS: u32 = 128;
 
 /// Inputs that are taken between two steps, so that a host which never stops does not stop the clock.
-const INPUTS_PER_STEP: u32 = 16;
+const INPUTS_PER_STEP: u32 = 32;
 
 /// Posted writes that may wait for the device. Software that waits for the answer to each access never has more than one for each of its threads.
 const POSTED_MAX: usize = 1 << 16;
@@ -262,6 +263,26 @@ struct Surroundings {
     host: Box<dyn Host>,
     recorder: Option<Recorder>,
     shared: Arc<Shared>,
+    /// Accesses to the host's memory.
+    accesses: u64,
+}
+
+/// Of so many accesses the time of one is taken, because a look at the clock takes as long as an access.
+const TIMED_PART: u64 = 16;
+
+impl Surroundings {
+    /// Lets the host be accessed, and adds the time of it.
+    fn access<T>(&mut self, access: impl FnOnce(&mut dyn Host, Option<&mut Recorder>) -> T) -> T {
+        let Self { host, recorder, shared, accesses } = self;
+        *accesses += 1;
+        let since = (*accesses % TIMED_PART == 0).then(Instant::now);
+        let result = access(&mut **host, recorder.as_mut());
+        if let Some(since) = since {
+            let nanos = TIMED_PART * since.elapsed().as_nanos() as u64;
+            shared.times.host.fetch_add(nanos, Ordering::Relaxed);
+        }
+        result
+    }
 }
 
 /// The device's way out.
@@ -269,26 +290,30 @@ struct WayOut(Rc<RefCell<Surroundings>>);
 
 impl Outside for WayOut {
     fn read(&mut self, function: u8, address: u64, data: &mut [u8]) -> Result<(), Fault> {
-        let Surroundings { host, recorder, shared } = &mut *self.0.borrow_mut();
-        let since = Instant::now();
-        let result = host.read(function, address, data);
-        if let Some(recorder) = recorder {
-            recorder.dma_read(result.map(|()| &*data));
-        }
-        Times::add(&shared.times.host, since);
-        result
+        self.0.borrow_mut().access(|host, recorder| {
+            let result = host.read(function, address, data);
+            if let Some(recorder) = recorder {
+                recorder.dma_read(result.map(|()| &*data));
+            }
+            result
+        })
     }
 
     fn write(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
-        let Surroundings { host, recorder, shared } = &mut *self.0.borrow_mut();
-        let since = Instant::now();
-        let result = host.write(function, address, data);
-        if let Some(recorder) = recorder {
-            recorder.dma_write(function, address, data, result);
-        }
-        Times::add(&shared.times.host, since);
-        result
+        self.0.borrow_mut().access(|host, recorder| {
+            let result = host.write(function, address, data);
+            if let Some(recorder) = recorder {
+                recorder.dma_write(function, address, data, result);
+            }
+            result
+        })
     }
+}
+
+/// What this thread has taken of a processor.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 struct Engine<D> {
@@ -299,7 +324,7 @@ struct Engine<D> {
 
 impl<D: Device> Engine<D> {
     fn new(mut device: D, host: Box<dyn Host>, recorder: Option<Recorder>, shared: Arc<Shared>) -> Self {
-        let surroundings = Surroundings { host, recorder, shared: shared.clone() };
+        let surroundings = Surroundings { host, recorder, shared: shared.clone(), accesses: 0 };
         let surroundings = Rc::new(RefCell::new(surroundings));
         device.host().set_outside(Some(Box::new(WayOut(surroundings.clone()))));
         Self { device, surroundings, shared }
@@ -336,12 +361,12 @@ impl<D: Device> Engine<D> {
         input.map_err(|_| TryRecvError::Disconnected)
     }
 
-    /// Lets time pass for the device.
+    /// Lets time pass for the device. What its thread takes of a processor for it is the device's, but for what the host takes.
     fn advance<T>(&mut self, work: impl FnOnce(&mut D) -> T) -> T {
         let host_before = self.shared.times.host.load(Ordering::Relaxed);
-        let since = Instant::now();
+        let since = processor_time();
         let result = work(&mut self.device);
-        let all = since.elapsed().as_nanos() as u64;
+        let all = (processor_time() - since).as_nanos() as u64;
         let host = self.shared.times.host.load(Ordering::Relaxed) - host_before;
         self.shared.times.device.fetch_add(all.saturating_sub(host), Ordering::Relaxed);
         self.shared.clock.store(self.device.clock(), Ordering::Relaxed);
@@ -387,7 +412,7 @@ impl<D: Device> Engine<D> {
         if messages.is_empty() {
             return;
         }
-        let Surroundings { host, recorder, shared } = &mut *self.surroundings.borrow_mut();
+        let Surroundings { host, recorder, shared, .. } = &mut *self.surroundings.borrow_mut();
         let since = Instant::now();
         for message in messages {
             if let Some(recorder) = recorder {

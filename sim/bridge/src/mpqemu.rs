@@ -12,7 +12,7 @@ use nvme_spec::pci;
 use rustix::net::{recvmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use sim_device::{Access, Fault, Message, Outside};
 use std::fs::File;
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -82,46 +82,74 @@ impl Incoming {
     }
 }
 
-/// Receives exactly `data`; false if the peer has gone before its first byte.
-fn receive(socket: &UnixStream, data: &mut [u8], files: &mut Vec<OwnedFd>) -> io::Result<bool> {
-    let mut done = 0;
-    while done < data.len() {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(WINDOWS_MAX))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(&mut data[done..])];
-        let received = match recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(rustix::io::Errno::INTR) => continue,
-            other => other?,
-        };
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = message {
-                files.extend(received);
-            }
-        }
-        match (received.bytes, done) {
-            (0, 0) => return Ok(false),
-            (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            (bytes, _) => done += bytes,
-        }
-    }
-    Ok(true)
+/// What comes from QEMU, message by message. An access comes with one call of the system.
+struct Messages<'s> {
+    socket: &'s UnixStream,
+    /// Bytes that no message has taken.
+    bytes: Vec<u8>,
+    /// Files that no message has taken: those of the next one that has any.
+    files: Vec<OwnedFd>,
 }
 
-fn next_message(socket: &UnixStream) -> Result<Option<Incoming>, Error> {
-    let (mut header, mut files) = ([0; HEADER_BYTES], Vec::new());
-    if !receive(socket, &mut header, &mut files)? {
-        return Ok(None);
+/// Bytes that are taken at once.
+const PIECE_BYTES: usize = 256;
+
+impl Messages<'_> {
+    /// The next message; none if QEMU has gone.
+    fn next(&mut self) -> Result<Option<Incoming>, Error> {
+        loop {
+            if let Some(message) = self.take()? {
+                return Ok(Some(message));
+            }
+            match (self.receive()?, self.bytes.is_empty()) {
+                (false, true) => return Ok(None),
+                (false, false) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                (true, _) => {}
+            }
+        }
     }
-    let command = u32::from_le_bytes(header[..4].try_into().expect("four bytes"));
-    let bytes = u64::from_le_bytes(header[8..].try_into().expect("eight bytes"));
-    if bytes > BODY_BYTES_MAX {
-        return Err(Error::Protocol(format!("command {command} with {bytes} bytes")));
+
+    /// A message that is there as a whole.
+    fn take(&mut self) -> Result<Option<Incoming>, Error> {
+        let Some(header) = self.bytes.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+        let command = u32::from_le_bytes(header[..4].try_into().expect("four bytes"));
+        let bytes = u64::from_le_bytes(header[8..].try_into().expect("eight bytes"));
+        if bytes > BODY_BYTES_MAX {
+            return Err(Error::Protocol(format!("command {command} with {bytes} bytes")));
+        }
+        let end = HEADER_BYTES + bytes as usize;
+        if self.bytes.len() < end {
+            return Ok(None);
+        }
+        let body = self.bytes[HEADER_BYTES..end].to_vec();
+        self.bytes.drain(..end);
+        let files = match command {
+            SYNC_SYSMEM | SET_IRQFD => std::mem::take(&mut self.files),
+            _ => Vec::new(),
+        };
+        Ok(Some(Incoming { command, body, files }))
     }
-    let mut body = vec![0; bytes as usize];
-    if !receive(socket, &mut body, &mut files)? {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+
+    /// Takes what there is; false if there is nothing any more.
+    fn receive(&mut self) -> io::Result<bool> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(WINDOWS_MAX))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut piece = [0; PIECE_BYTES];
+        let received = loop {
+            let mut parts = [IoSliceMut::new(&mut piece)];
+            match recvmsg(self.socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other?,
+            }
+        };
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(files) = message {
+                self.files.extend(files);
+            }
+        }
+        self.bytes.extend_from_slice(&piece[..received.bytes]);
+        Ok(received.bytes > 0)
     }
-    Ok(Some(Incoming { command, body, files }))
 }
 
 fn answer(mut socket: &UnixStream, value: u64) -> io::Result<()> {
@@ -137,7 +165,8 @@ fn answer(mut socket: &UnixStream, value: u64) -> io::Result<()> {
 /// # Errors
 /// If the connection fails or QEMU sends what cannot be understood: nothing more can be read from it then.
 pub fn serve(endpoint: &dyn Endpoint, function: u8, socket: &UnixStream, memory: &GuestMemory) -> Result<(), Error> {
-    while let Some(message) = next_message(socket)? {
+    let mut messages = Messages { socket, bytes: Vec::new(), files: Vec::new() };
+    while let Some(message) = messages.next()? {
         match message.command {
             SYNC_SYSMEM => map_memory(message, memory)?,
             PCI_CONFIG_WRITE => {
@@ -197,22 +226,17 @@ pub struct QemuHost {
     /// Of each function.
     memory: Vec<GuestMemory>,
     qtest: UnixStream,
+    /// Commands of `qtest` whose answers may still be in the socket.
+    unanswered: u32,
 }
+
+/// Answers of `qtest` that may lie in its socket: QEMU waits when it is full, at some hundreds.
+const UNANSWERED_MAX: u32 = 32;
 
 impl QemuHost {
     /// A guest with so many functions, which answers `qtest` commands on this socket.
-    ///
-    /// # Errors
-    /// If no thread can be started.
-    pub fn new(functions: u8, qtest: UnixStream) -> io::Result<Self> {
-        let mut answers = qtest.try_clone()?;
-        // QEMU stops when nobody takes its answers. They say "OK", and end with the socket.
-        let drain = move || {
-            let mut text = [0; 4096];
-            while answers.read(&mut text).is_ok_and(|bytes| bytes > 0) {}
-        };
-        std::thread::Builder::new().name("qtest".to_owned()).spawn(drain)?;
-        Ok(Self { memory: (0..functions).map(|_| GuestMemory::default()).collect(), qtest })
+    pub fn new(functions: u8, qtest: UnixStream) -> Self {
+        Self { memory: (0..functions).map(|_| GuestMemory::default()).collect(), qtest, unanswered: 0 }
     }
 
     /// The memory as seen by a function: for [`serve`].
@@ -233,6 +257,13 @@ impl Outside for QemuHost {
 
 impl Host for QemuHost {
     fn interrupt(&mut self, message: Message) {
+        if self.unanswered >= UNANSWERED_MAX {
+            self.unanswered = 0;
+            // They say "OK", and nothing else.
+            let mut answers = [0; PIECE_BYTES];
+            while rustix::net::recv(&self.qtest, &mut answers, RecvFlags::DONTWAIT).is_ok_and(|(bytes, _)| bytes > 0) {}
+        }
+        self.unanswered += 1;
         // A QEMU that has gone needs no interrupts; its other sockets tell.
         let _ = self.qtest.write_all(format!("writel {:#x} {:#x}\n", message.address, message.data).as_bytes());
     }

@@ -95,6 +95,12 @@ impl Description {
 }
 
 impl Args {
+    /// A device as it is without arguments, but for its back end.
+    pub const fn of(back_end: Kind) -> Self {
+        let size = backend::NAMESPACE_BYTES_MIN >> 20;
+        Self { back_end, functions: 1, size, image: None, record: None, seed: 1 }
+    }
+
     /// Functions that are offered.
     pub const fn functions(&self) -> u8 {
         self.functions

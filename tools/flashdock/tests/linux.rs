@@ -92,7 +92,8 @@ fn sources() -> Vec<u8> {
 /// A script that has `archive` on its standard input: the only way into the guest is its script.
 fn with_input(archive: &[u8], text: &str) -> String {
     let octal: String = archive.iter().map(|byte| format!("\\0{byte:03o}")).collect();
-    let lines: Vec<&str> = octal.as_bytes().chunks(5 * 800).map(|part| std::str::from_utf8(part).expect("digits")).collect();
+    let lines: Vec<&str> =
+        octal.as_bytes().chunks(5 * 800).map(|part| std::str::from_utf8(part).expect("digits")).collect();
     let prints: String = lines.iter().map(|line| format!("printf '%b' '{line}'\n")).collect();
     format!("{{\n{prints}}} > /tmp/input\nexec < /tmp/input\n{text}")
 }
@@ -120,7 +121,8 @@ fn a_device_that_dies_ends_io_with_errors() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let script = script(folder.path(), include_str!("guest/device_dies.sh"));
-    let mut guest = flashdock(&["linux", "--script", &script]).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut guest =
+        flashdock(&["linux", "--script", &script]).stdout(Stdio::piped()).spawn().expect("the program starts");
     let mut console = BufReader::new(guest.stdout.take().expect("it is piped"));
     let mut text = String::new();
     while !text.contains("the device may die now") {
@@ -149,7 +151,10 @@ fn what_linux_did_is_replayed_clock_by_clock() {
     let folder = tempfile::tempdir().expect("a folder");
     let recording = folder.path().join("inputs");
     let recording = recording.to_str().expect("a path in UTF-8");
-    linux(&["--record", recording], "set -e\ndd if=/dev/urandom of=/dev/nvme0n1 bs=64k count=8 oflag=direct\nnvme reset /dev/nvme0\n");
+    linux(
+        &["--record", recording],
+        "set -e\ndd if=/dev/urandom of=/dev/nvme0n1 bs=64k count=8 oflag=direct\nnvme reset /dev/nvme0\n",
+    );
     let replayed = flashdock(&["replay-inputs", recording]).output().expect("the program starts");
     let errors = String::from_utf8_lossy(&replayed.stderr);
     assert!(replayed.status.success(), "{errors}");

@@ -118,7 +118,10 @@ pub fn boot(
 fn processor_time_of_children() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("every process may ask about its own");
     let times = [usage.user_time(), usage.system_time()];
-    times.map(|time| Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)).iter().sum()
+    times
+        .map(|time| Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64))
+        .iter()
+        .sum()
 }
 
 /// `serve` in a process of its own: what happens to it does not happen to the guest.

@@ -121,11 +121,12 @@ fn serve_vfio_user(args: &Args, folder: &Path) -> Result<Report> {
     let endpoint: Arc<dyn Endpoint> = bridge.clone();
     let serving = server.serve(&endpoint).map_err(|error| connection_failed(&error))?;
     drop(endpoint);
+    let ready = processor_time();
     say(READY)?;
     signals.forever().next();
     serving.stop();
     let bridge = Arc::into_inner(bridge).expect("nobody is served any more");
-    let report = report(&bridge);
+    let report = report(&bridge, ready);
     stop(bridge)?;
     Ok(report)
 }
@@ -138,9 +139,10 @@ fn serve_qemu(args: &Args, folder: &Path) -> Result<Report> {
     say(LISTENING)?;
     let mut streams = listeners.into_iter().map(accept).collect::<Result<Vec<_>>>()?;
     let (state, qtest) = (streams.pop().expect("the last"), streams.pop().expect("the last but one"));
-    let host = QemuHost::new(functions, qtest).map_err(|error| connection_failed(&error))?;
+    let host = QemuHost::new(functions, qtest);
     let memory: Vec<_> = (0..functions).map(|function| host.memory(function)).collect();
     let bridge = args.device.start(AddressBits::Bits32, Box::new(host))?;
+    let ready = processor_time();
     say(READY)?;
     let has_ended = AtomicBool::new(false);
     let served = std::thread::scope(|scope| {
@@ -150,11 +152,12 @@ fn serve_qemu(args: &Args, folder: &Path) -> Result<Report> {
             scope.spawn(move || mpqemu::serve(bridge, function, &stream, &memory).map_err(|error| qemu_failed(&error)))
         };
         let threads: Vec<_> = (0..).zip(streams.into_iter().zip(memory)).map(serve).collect();
-        let ends: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("a front end does not panic")).collect();
+        let ends: Vec<_> =
+            threads.into_iter().map(|thread| thread.join().expect("a front end does not panic")).collect();
         has_ended.store(true, Ordering::Relaxed);
         ends.into_iter().collect::<Result<Vec<()>>>()
     });
-    let report = report(&bridge);
+    let report = report(&bridge, ready);
     stop(bridge)?;
     served?;
     Ok(report)
@@ -163,7 +166,10 @@ fn serve_qemu(args: &Args, folder: &Path) -> Result<Report> {
 /// Stops the device and completes its files.
 fn stop(bridge: Bridge) -> Result {
     bridge.stop().map_err(|error| {
-        Failure::new(format!("the device's files could not be completed: {error}"), "make room on the disk and run it again")
+        Failure::new(
+            format!("the device's files could not be completed: {error}"),
+            "make room on the disk and run it again",
+        )
     })
 }
 
@@ -171,13 +177,19 @@ fn say(line: &str) -> Result {
     output::print(&format!("{line}\n"))
 }
 
-/// The time of this process, parted.
-fn report(bridge: &Bridge) -> Report {
-    let all = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let all = all.tv_sec as f64 + all.tv_nsec as f64 / 1e9;
+/// The time of this process since its device was ready, parted.
+fn report(bridge: &Bridge, ready: Duration) -> Report {
+    let all = (processor_time() - ready).as_secs_f64();
     let device_seconds = bridge.shares().device.as_secs_f64().min(all);
     let bridge_seconds = all - device_seconds;
-    Report { clocks: bridge.clock(), device_seconds, bridge_seconds, bridge_share: bridge_seconds / all }
+    let bridge_share = if all > 0.0 { bridge_seconds / all } else { 0.0 };
+    Report { clocks: bridge.clock(), device_seconds, bridge_seconds, bridge_share }
+}
+
+/// What this process has taken of the processors.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn publish_state(bridge: &Bridge, mut socket: UnixStream, has_ended: &AtomicBool) {

