@@ -45,7 +45,8 @@ mod transfer;
 
 pub use config::{Config, NamespaceConfig};
 
-use nvme_spec::firmware_port::{self as regs, events as event, function_events};
+use nvme_spec::feature::AGGREGATION_TIME_CLOCKS;
+use nvme_spec::firmware_port::{self as regs, coalescing, events as event, function_events};
 use nvme_spec::limits::FUNCTIONS_DEFAULT;
 use nvme_spec::reg::Field;
 use nvme_spec::{FatalCode, Status};
@@ -146,6 +147,12 @@ impl<M: Mmio> Firmware<M> {
             || self.commands.has_waiting(For::Erasure)
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
+    }
+
+    /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".
+    pub fn aggregation_clocks_max(&self) -> u64 {
+        let time = |function: &Function| coalescing::TIME.get32(function.features.interrupt_coalescing.current);
+        u64::from(self.functions.iter().map(time).max().unwrap_or(0)) * AGGREGATION_TIME_CLOCKS
     }
 
     /// Looks at everything once, in a fixed order, and does a bounded amount of work.

@@ -152,6 +152,11 @@ impl Controller {
         self.reset_asked_for = false;
     }
 
+    /// Whether a command is being worked on, or an interrupt waits for others.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.posted.is_empty() || !self.running.is_empty() || self.msix.is_aggregating()
+    }
+
     // --- BAR0 ------------------------------------------------------------------------------------------------------------------------
 
     /// Reads `bytes` bytes of BAR0; no writes are posted.

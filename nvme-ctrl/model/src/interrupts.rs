@@ -102,6 +102,11 @@ impl Msix {
         }
     }
 
+    /// Whether a request waits for others.
+    pub(crate) fn is_aggregating(&self) -> bool {
+        self.vectors.iter().any(|vector| vector.waiting > 0)
+    }
+
     /// What has waited long enough waits no longer.
     pub(crate) fn announce_late(&mut self, clock: u64) {
         for vector in self.vectors.iter_mut().filter(|vector| vector.waiting > 0 && vector.late_at <= clock) {

@@ -69,6 +69,11 @@ impl Model {
         self.with(function, |controller| controller.write(offset, bytes, value));
     }
 
+    /// Whether something is under way that takes its time without an access to host memory.
+    pub fn is_busy(&self) -> bool {
+        self.subsystem.is_sanitizing() || self.controllers.iter().any(Controller::is_busy)
+    }
+
     /// Lets one clock pass.
     pub fn step(&mut self, host: &mut dyn HostPort) {
         for function in 0..self.controllers.len() as u8 {

@@ -312,6 +312,11 @@ impl Subsystem {
     // --- Sanitize operations: NVMe Base, "Sanitize Operations" -------------------------------------------------------------------------
 
     /// Why commands that have to do with data are refused.
+    /// Whether a sanitize operation is going on.
+    pub(crate) const fn is_sanitizing(&self) -> bool {
+        self.sanitize.going_on.is_some()
+    }
+
     pub(crate) const fn check_sanitize(&self) -> Result<(), Status> {
         match self.sanitize.status {
             status::IN_PROGRESS => Err(Status::SANITIZE_IN_PROGRESS),

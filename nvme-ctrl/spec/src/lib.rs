@@ -22,6 +22,7 @@ pub mod image;
 pub mod limits;
 pub mod log;
 pub mod opcode;
+pub mod pci;
 pub mod reg;
 pub mod regs;
 pub mod sanitize;

@@ -89,6 +89,12 @@ pub enum Error {
 /// Identify Controller, SN.
 const SERIAL_NUMBER: &str = "SIMULATED-0";
 
+/// No block goes so long from one access of a port to the next, but to wait for its host or for the time of an interrupt.
+const QUIET_CLOCKS: u64 = 2000;
+
+/// After so many clocks from power-on on, nothing is swept or cleared any more without an access to a port: the longest are the marks of `direct`.
+const SWEPT_CLOCKS: u64 = 100_000;
+
 /// The hardware with hosted firmware, run by a simulator.
 pub struct Hardware<S> {
     name: &'static str,
@@ -268,6 +274,11 @@ impl<S: Simulator> Device for Hardware<S> {
 
     fn clock(&self) -> u64 {
         self.machine().clock
+    }
+
+    fn is_idle(&self) -> bool {
+        let quiet_clocks = QUIET_CLOCKS + self.firmware.aggregation_clocks_max();
+        self.clock() >= SWEPT_CLOCKS && self.machine().quiet_clocks() >= quiet_clocks && !self.firmware.is_busy()
     }
 
     fn host(&mut self) -> &mut HostMemory {

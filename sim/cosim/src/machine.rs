@@ -28,6 +28,8 @@ pub(crate) struct Machine<S> {
     pub schedule: Schedule,
     /// The reset wire of the function is up for this clock.
     is_resetting: bool,
+    /// The last clock in which a port was in use, or firmware was asked for.
+    last_activity: u64,
     pub monitors: Option<Monitors>,
     /// Clocks that a register access of firmware takes beyond those of the bus, at most.
     firmware_clocks_max: u32,
@@ -68,6 +70,7 @@ impl<S: Simulator> Machine<S> {
             random: Random::new(seed),
             schedule: Schedule::default(),
             is_resetting: false,
+            last_activity: 0,
             monitors: None,
             firmware_clocks_max,
         };
@@ -114,6 +117,28 @@ impl<S: Simulator> Machine<S> {
             monitors.look(&self.model);
         }
         self.model.step();
+        if !self.is_quiet() {
+            self.last_activity = self.clock;
+        }
+    }
+
+    /// Clocks since a port was in use, or firmware was asked for.
+    pub fn quiet_clocks(&self) -> u64 {
+        // What was put in line since the last clock is no part of it.
+        if self.is_quiet() {
+            self.clock - self.last_activity
+        } else {
+            0
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.mmio.is_idle()
+            && self.firmware.is_idle()
+            && self.host_bus.is_idle()
+            && self.memory_bus.is_idle()
+            && self.schedule.is_empty()
+            && !self.event()
     }
 
     /// Lets the events happen whose clock has come.

@@ -496,7 +496,8 @@ impl Bus {
                 write.address
             );
             if beat.last {
-                let write = self.writes.pop_front().expect("the loop's condition saw it");
+                let mut write = self.writes.pop_front().expect("the loop's condition saw it");
+                write.error |= memory.end_burst().is_err();
                 self.respond(&write);
             }
         }
@@ -540,6 +541,9 @@ impl Bus {
         for beat in self.settling.drain(..front.beats as usize) {
             let result = memory.write_beat(beat.function, beat.address, &beat.data, beat.strobe);
             front.response.error |= result.is_err();
+        }
+        if front.beats > 0 {
+            front.response.error |= memory.end_burst().is_err();
         }
         front.beats = 0;
         self.response_offered = true;

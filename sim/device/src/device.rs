@@ -78,6 +78,11 @@ impl Schedule {
         self.asked += 1;
     }
 
+    /// Whether none is in line.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// The next event whose clock has come.
     pub fn due(&mut self, clock: u64) -> Option<Event> {
         // Nearly always there is none: this is asked in every clock.
@@ -104,6 +109,10 @@ pub trait Device {
 
     /// Clocks since power-on.
     fn clock(&self) -> u64;
+
+    /// Whether nothing will happen from now on, however long the clock steps, until there is an input. Who waits for inputs need not step a device
+    /// that is idle. A time that firmware keeps does not count: it stands still with the clock.
+    fn is_idle(&self) -> bool;
 
     /// The memory that the device reaches by DMA.
     fn host(&mut self) -> &mut HostMemory;
@@ -165,6 +174,10 @@ impl<T: Around> Device for T {
 
     fn clock(&self) -> u64 {
         self.inner().clock()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.inner().is_idle()
     }
 
     fn host(&mut self) -> &mut HostMemory {

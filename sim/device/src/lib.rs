@@ -18,8 +18,10 @@
 mod bus;
 mod device;
 mod faults;
+mod image;
 mod memory;
 mod model_device;
+mod outside;
 mod pages;
 mod ram;
 mod random;
@@ -28,8 +30,10 @@ mod tamper;
 pub use bus::{Bus, BusTiming, Clocks, ReadBeat, ReadRequest, Stalls, WriteRequest, WriteResponse};
 pub use device::{Access, Around, Device, Event, Schedule, Sideband};
 pub use faults::{Chance, Fault, Faults};
+pub use image::{Image, ImageError};
 pub use memory::{AccessKind, AccessRecord, CanaryError, HostMemory, Message, MESSAGE_WINDOW};
 pub use model_device::ModelDevice;
+pub use outside::Outside;
 pub use pages::PAGE_BYTES;
 pub use ram::Ram;
 pub use random::{seed_from_env_or, Random};
@@ -48,4 +52,9 @@ pub trait Memory {
 
     /// Writes the bytes of `data` whose bit in `strobe` is set.
     fn write_beat(&mut self, function: u8, address: u64, data: &Beat, strobe: u64) -> Result<(), Fault>;
+
+    /// The beats of a burst have been written: it is answered next.
+    fn end_burst(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::pages::{copy_strobed, Pages};
-use crate::{Beat, DeviceWrite, Fault, Faults, Memory, Tamper, BEAT_BYTES, PAGE_BYTES};
+use crate::{Beat, DeviceWrite, Fault, Faults, Memory, Outside, Tamper, BEAT_BYTES, PAGE_BYTES};
 
 /// Writes of a device into this range are interrupt messages, as on a PC.
 pub const MESSAGE_WINDOW: Range<u64> = soc_map::MSI_WINDOW.range();
@@ -91,6 +91,7 @@ pub struct HostMemory {
     log: Vec<AccessRecord>,
     messages: Vec<Message>,
     tamper: Option<Box<dyn Tamper>>,
+    outside: Option<Box<dyn Outside>>,
     /// Where and how often the device's accesses fail.
     pub faults: Faults,
 }
@@ -123,6 +124,7 @@ impl HostMemory {
             log: Vec::new(),
             messages: Vec::new(),
             tamper: None,
+            outside: None,
             faults: Faults::none(0),
         }
     }
@@ -211,6 +213,11 @@ impl HostMemory {
     /// Puts a hand into the path of the device's accesses: for tests of those who watch a device.
     pub fn set_tamper(&mut self, tamper: Option<Box<dyn Tamper>>) {
         self.tamper = tamper;
+    }
+
+    /// Joins the memory of somebody else: what the device accesses where nothing is allocated here is asked of `outside`.
+    pub fn set_outside(&mut self, outside: Option<Box<dyn Outside>>) {
+        self.outside = outside;
     }
 
     /// Makes memory exist at a fixed place, filled with zeroes, outside of the allocator: for front ends with an address map of their own.
@@ -307,13 +314,17 @@ impl HostMemory {
 
     /// Reads as `function` of the device.
     pub fn dma_read(&mut self, function: u8, address: u64, data: &mut [u8]) -> Result<(), Fault> {
-        let result = self.faults.read(address, data.len()).and_then(|()| self.exists(address, data.len()));
-        if result.is_ok() {
-            self.pages.read(address, data);
+        let result = self.faults.read(address, data.len()).and_then(|()| {
+            if self.pages.contains(address, data.len() as u64) {
+                self.pages.read(address, data);
+            } else {
+                self.outside.as_mut().ok_or(Fault)?.read(function, address, data)?;
+            }
             if let Some(tamper) = &mut self.tamper {
                 tamper.read(address, data);
             }
-        }
+            Ok(())
+        });
         self.record(AccessKind::Read, function, address, data.len(), result.is_err());
         result
     }
@@ -335,20 +346,15 @@ impl HostMemory {
         if MESSAGE_WINDOW.contains(&address) {
             return self.message(function, address, data);
         }
-        let result = self.faults.write(address, data.len()).and_then(|()| self.exists(address, data.len()));
-        if result.is_ok() {
-            self.pages.write(address, data);
-        }
+        let result = self.faults.write(address, data.len()).and_then(|()| {
+            if self.pages.contains(address, data.len() as u64) {
+                self.pages.write(address, data);
+                return Ok(());
+            }
+            self.outside.as_mut().ok_or(Fault)?.write(function, address, data)
+        });
         self.record(AccessKind::Write, function, address, data.len(), result.is_err());
         result
-    }
-
-    fn exists(&self, address: u64, bytes: usize) -> Result<(), Fault> {
-        if self.pages.contains(address, bytes as u64) {
-            Ok(())
-        } else {
-            Err(Fault)
-        }
     }
 
     fn message(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
@@ -363,8 +369,10 @@ impl HostMemory {
 impl Memory for HostMemory {
     fn read_beat(&mut self, function: u8, address: u64, data: &mut Beat) -> Result<(), Fault> {
         let result = self.faults.read(address, BEAT_BYTES).and_then(|()| {
-            let tail = self.pages.tail(address).ok_or(Fault)?;
-            data.copy_from_slice(&tail[..BEAT_BYTES]);
+            match self.pages.tail(address) {
+                Some(tail) => data.copy_from_slice(&tail[..BEAT_BYTES]),
+                None => self.outside.as_mut().ok_or(Fault)?.read(function, address, data)?,
+            }
             if let Some(tamper) = &mut self.tamper {
                 tamper.read(address, data);
             }
@@ -389,13 +397,26 @@ impl Memory for HostMemory {
             return self.message(function, start, &data[first..end]);
         }
         let result = self.faults.write(start, end - first).and_then(|()| {
-            let tail = self.pages.tail_mut(address).ok_or(Fault)?;
-            copy_strobed(tail, data, strobe);
-            Ok(())
+            if let Some(tail) = self.pages.tail_mut(address) {
+                copy_strobed(tail, data, strobe);
+                return Ok(());
+            }
+            let outside = self.outside.as_mut().ok_or(Fault)?;
+            strobed_runs(strobe).try_for_each(|run| outside.write(function, address + run.start as u64, &data[run]))
         });
         self.record(AccessKind::Write, function, start, end - first, result.is_err());
         result
     }
+}
+
+/// The bytes whose bit in `strobe` is set, as ranges.
+fn strobed_runs(mut strobe: u64) -> impl Iterator<Item = Range<usize>> {
+    std::iter::from_fn(move || {
+        let start = (strobe != 0).then(|| strobe.trailing_zeros())?;
+        let end = start + (strobe >> start).trailing_ones();
+        strobe &= u64::MAX.checked_shl(end).unwrap_or(0);
+        Some(start as usize..end as usize)
+    })
 }
 
 fn canaries(address: u64, bytes: u64) -> [Range<u64>; 2] {
@@ -488,6 +509,47 @@ mod tests {
         let at = address - 1;
         memory.store(at, &[!canary(at)]);
         assert_eq!(memory.check_canaries().map_err(|e| e.address), Err(at));
+    }
+
+    /// Memory of somebody else from 0x1000 to 0x1100.
+    struct Neighbour(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+    impl Outside for Neighbour {
+        fn read(&mut self, _function: u8, address: u64, data: &mut [u8]) -> Result<(), Fault> {
+            let start = address.checked_sub(0x1000).ok_or(Fault)? as usize;
+            data.copy_from_slice(self.0.borrow().get(start..start + data.len()).ok_or(Fault)?);
+            Ok(())
+        }
+
+        fn write(&mut self, _function: u8, address: u64, data: &[u8]) -> Result<(), Fault> {
+            let start = address.checked_sub(0x1000).ok_or(Fault)? as usize;
+            self.0.borrow_mut().get_mut(start..start + data.len()).ok_or(Fault)?.copy_from_slice(data);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_not_here_is_asked_of_the_memory_outside() {
+        let bytes = std::rc::Rc::new(std::cell::RefCell::new(vec![0; 0x100]));
+        let mut memory = HostMemory::new();
+        let own = memory.alloc(64, 64);
+        memory.set_outside(Some(Box::new(Neighbour(bytes.clone()))));
+        assert_eq!(memory.dma_write(0, 0x1004, &[1, 2]), Ok(()));
+        assert_eq!(memory.write_beat(0, 0x1040, &[7; 64], 0x8000_0000_0000_00F1), Ok(()));
+        assert_eq!(memory.dma_write(0, own, &[9]), Ok(()));
+        let mut beat = [0; 64];
+        assert_eq!(memory.read_beat(0, 0x1040, &mut beat), Ok(()));
+        let mut expected = [0; 64];
+        for i in [0, 4, 5, 6, 7, 63] {
+            expected[i] = 7;
+        }
+        assert_eq!(beat, expected);
+        let mut data = [0; 2];
+        assert_eq!(memory.dma_read(0, 0x1004, &mut data), Ok(()));
+        assert_eq!((data, memory.load_array(own)), ([1, 2], [9]));
+        assert_eq!(memory.dma_read(0, 0x10FF, &mut data), Err(Fault));
+        assert_eq!(memory.write_beat(0, 0x1100, &beat, 1), Err(Fault));
+        assert_eq!(bytes.borrow()[4..6], [1, 2]);
     }
 
     #[test]

@@ -10,12 +10,17 @@ pub struct ModelDevice {
     host: HostMemory,
     clock: u64,
     schedule: Schedule,
+    /// The clock of the last input or access to host memory.
+    last_activity: u64,
 }
+
+/// Every step of the model comes after a few dozen clocks at most. A device that did nothing for so long waits for its host.
+const QUIET_CLOCKS: u64 = 2000;
 
 impl ModelDevice {
     /// A device after power-on.
     pub fn new(config: Config, host: HostMemory) -> Self {
-        Self { model: Model::new(config), host, clock: 0, schedule: Schedule::default() }
+        Self { model: Model::new(config), host, clock: 0, schedule: Schedule::default(), last_activity: 0 }
     }
 }
 
@@ -30,10 +35,12 @@ impl Device for ModelDevice {
     }
 
     fn read(&mut self, access: Access) -> u64 {
+        self.last_activity = self.clock;
         offset_of(access).map_or(0, |offset| self.model.read(access.function, offset, access.bytes))
     }
 
     fn write(&mut self, access: Access, value: u64) {
+        self.last_activity = self.clock;
         if let Some(offset) = offset_of(access) {
             self.model.write(access.function, offset, access.bytes, value);
         }
@@ -50,7 +57,11 @@ impl Device for ModelDevice {
                     Event::FunctionLevelReset { function } => self.function_level_reset(function),
                 }
             }
-            self.model.step(&mut Port(&mut self.host));
+            let mut port = Port { host: &mut self.host, was_used: false };
+            self.model.step(&mut port);
+            if port.was_used {
+                self.last_activity = self.clock;
+            }
         }
     }
 
@@ -58,11 +69,16 @@ impl Device for ModelDevice {
         self.clock
     }
 
+    fn is_idle(&self) -> bool {
+        self.clock - self.last_activity >= QUIET_CLOCKS && self.schedule.is_empty() && !self.model.is_busy()
+    }
+
     fn host(&mut self) -> &mut HostMemory {
         &mut self.host
     }
 
     fn set_sideband(&mut self, function: u8, sideband: Sideband) {
+        self.last_activity = self.clock;
         self.model.set_sideband(
             function,
             nvme_model::Sideband {
@@ -74,6 +90,7 @@ impl Device for ModelDevice {
     }
 
     fn function_level_reset(&mut self, function: u8) {
+        self.last_activity = self.clock;
         self.model.reset_function(function);
     }
 
@@ -84,14 +101,19 @@ impl Device for ModelDevice {
     fn set_host_timing(&mut self, _timing: BusTiming) {}
 }
 
-struct Port<'m>(&'m mut HostMemory);
+struct Port<'m> {
+    host: &'m mut HostMemory,
+    was_used: bool,
+}
 
 impl HostPort for Port<'_> {
     fn read(&mut self, function: u8, address: u64, data: &mut [u8]) -> Result<(), HostError> {
-        self.0.dma_read(function, address, data).map_err(|_| HostError)
+        self.was_used = true;
+        self.host.dma_read(function, address, data).map_err(|_| HostError)
     }
 
     fn write(&mut self, function: u8, address: u64, data: &[u8]) -> Result<(), HostError> {
-        self.0.dma_write(function, address, data).map_err(|_| HostError)
+        self.was_used = true;
+        self.host.dma_write(function, address, data).map_err(|_| HostError)
     }
 }

@@ -4,11 +4,12 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use nvme_model::Config as ModelConfig;
 use sim_cosim::{Evaluated, Options as HardwareOptions, Verilated};
-use sim_device::{Around, BusTiming, Device, HostMemory, ModelDevice};
+use sim_device::{Around, BusTiming, Device, HostMemory, ModelDevice, Ram};
 use std::time::Duration;
 
 /// What the device is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The hardware, simulated clock by clock, with its firmware
     Verilated,
@@ -102,6 +103,15 @@ impl BackEnd {
         }
     }
 
+    /// The device's memory, by the back door. The model has none.
+    pub fn memory(&mut self) -> Option<&mut Ram> {
+        match self {
+            Self::Model(_) => None,
+            Self::Verilated(device) => Some(device.ram()),
+            Self::Evaluated(device) => Some(device.ram()),
+        }
+    }
+
     /// Starts measuring the time inside of the Verilated model.
     pub fn start_profiling(&mut self) {
         if let Self::Verilated(device) = self {
@@ -123,7 +133,8 @@ pub fn verilated_with_waveform(seed: u64) -> Result<Verilated> {
     verilated(&Settings::new(Kind::Verilated, seed), true)
 }
 
-fn verilated(settings: &Settings, trace: bool) -> Result<Verilated> {
+/// The hardware under Verilator, built so that it can write waveforms, or not.
+pub fn verilated(settings: &Settings, trace: bool) -> Result<Verilated> {
     Verilated::new(&options(settings, trace)).map_err(no_device)
 }
 

@@ -1,6 +1,6 @@
 //! The command line: which command there is, and what is wrong with one that is not.
 
-use crate::commands::{bench, decode, demo, emit, map, run, trace};
+use crate::commands::{bench, decode, demo, emit, linux, map, replay_inputs, run, serve, trace};
 use crate::failure::{Failure, Result};
 use crate::output;
 use clap::error::ErrorKind;
@@ -19,6 +19,9 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Bench(bench::Args),
+    Linux(linux::Args),
+    Serve(serve::Args),
+    ReplayInputs(replay_inputs::Args),
     Trace(trace::Args),
     Decode(decode::Args),
     Map(map::Args),
@@ -32,6 +35,9 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Run(args) => run::run(&args),
             Command::Bench(args) => bench::run(&args),
+            Command::Linux(args) => linux::run(&args),
+            Command::Serve(args) => serve::run(&args),
+            Command::ReplayInputs(args) => replay_inputs::run(&args),
             Command::Trace(args) => trace::run(&args),
             Command::Decode(args) => decode::run(&args),
             Command::Map(args) => map::run(&args),

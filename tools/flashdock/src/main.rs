@@ -17,6 +17,7 @@ mod link;
 mod output;
 mod progress;
 mod report;
+mod served;
 mod stats;
 mod waveform;
 mod workload;

@@ -25,7 +25,7 @@ struct Arguments {
 enum Task {
     /// Fetch what the tests need, then run every test
     Test(Rest),
-    /// tidy, fmt, clippy and the tests that need no Verilator
+    /// tidy, fmt, clippy and the tests that need neither Verilator nor a Linux guest
     Check,
     /// tidy, fmt and clippy
     Lint,

@@ -12,6 +12,9 @@ use crate::workspace::{cargo, Workspace};
 /// The crate whose models need Verilator and a C++ compiler.
 const NEEDS_VERILATOR: &str = "sim-verilator";
 
+/// The crate whose tests boot Linux, which takes packages of Debian and some seconds for each.
+const NEEDS_GUEST: &str = "sim-guest";
+
 /// The tasks of the workbench that are built for speed: one measures it, one runs for long.
 const BUILT_FOR_SPEED: [&str; 2] = ["hdl-reference", "swarm"];
 
@@ -26,13 +29,14 @@ pub fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// Everything that takes less than two minutes.
 pub fn check(workspace: &Workspace) -> Result<()> {
     lint(workspace)?;
-    let slow = workspace.dependents(NEEDS_VERILATOR);
+    let mut slow = workspace.dependents(NEEDS_VERILATOR);
+    slow.extend(workspace.dependents(NEEDS_GUEST));
     let mut command = cargo();
     command.args(["test", "--quiet"]);
     for krate in workspace.crates.iter().filter(|krate| !slow.contains(krate.name.as_str())) {
         command.args(["--package", &krate.name]);
     }
-    step(workspace, "test what needs no Verilator", &mut command)
+    step(workspace, "test what needs neither Verilator nor a guest", &mut command)
 }
 
 /// How cargo runs a task of the program that contains the hardware: as the tests build it, so that it is not built twice.

@@ -207,7 +207,7 @@ proptest! {
             manager.run(&reads, &writes);
             manager
         };
-        let manager = run();
+        let mut manager = run();
 
         let mut expected: BTreeMap<u8, VecDeque<(u64, bool)>> = BTreeMap::new();
         for r in &reads {

@@ -1,5 +1,6 @@
 //! `bench`: the figures of the project, under names that do not change.
 
+use super::bench_hosts;
 use crate::backend::{latency, BackEnd, Kind, Settings};
 use crate::comparison::{self, Throughput};
 use crate::failure::{Failure, Result};
@@ -18,7 +19,10 @@ use std::time::{Duration, Instant};
 /// Everything is counted in clocks of the device, in the steady state: the commands that warm it up are left out, and every queue stays
 /// full until the last measured command has completed.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Only this figure
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -42,6 +46,12 @@ pub struct Args {
     /// Write the throughputs beside links and other controllers as a plot (SVG)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+}
+
+/// Figures that are measured apart.
+#[derive(clap::Subcommand)]
+enum Part {
+    Hosts(bench_hosts::Args),
 }
 
 /// A run on the device.
@@ -232,6 +242,9 @@ impl Measured {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result {
+    if let Some(Part::Hosts(args)) = &args.part {
+        return bench_hosts::run(args);
+    }
     let wanted = wanted(args.only.as_deref())?;
     let mut measured = Vec::new();
     if !wanted.is_empty() {

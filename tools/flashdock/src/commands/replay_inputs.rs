@@ -1,0 +1,58 @@
+//! `replay-inputs`: a recorded device runs again.
+
+use crate::backend::{BackEnd, Kind};
+use crate::failure::{Failure, Result};
+use crate::output;
+use crate::served::Description;
+use sim_bridge::{Recording, ReplayError};
+use std::path::{Path, PathBuf};
+
+/// Run a recorded device again, clock by clock
+///
+/// A recording has everything that reached a device: register accesses, resets, and what it read from its host. The same device does the same with
+/// it; that it does is checked. Record with `--record FILE` of `linux` and `serve`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The recording
+    file: PathBuf,
+    /// Write a waveform of the whole run (.vcd or .fst): of the Verilated hardware
+    #[arg(long, value_name = "FILE")]
+    waveform: Option<PathBuf>,
+}
+
+/// Replays.
+pub fn run(args: &Args) -> Result {
+    let failed = |error: &ReplayError| replay_failed(&args.file, error);
+    if let Some(path) = &args.waveform {
+        output::check_replaceable(path)?;
+    }
+    let recording = Recording::open(&args.file).map_err(|error| failed(&error))?;
+    let description = Description::parse(&recording.device)?;
+    if args.waveform.is_some() && description.back_end() != Kind::Verilated {
+        return Err(Failure::new("only the Verilated hardware has waveforms", "leave `--waveform` out"));
+    }
+    let mut device = description.make(args.waveform.is_some())?;
+    if let (Some(path), BackEnd::Verilated(device)) = (&args.waveform, &mut device) {
+        device.trace_open(path).map_err(|error| output::cannot_write(path, &error))?;
+    }
+    let replayed = recording.replay(&mut device);
+    if let (Some(_), BackEnd::Verilated(device)) = (&args.waveform, &mut device) {
+        device.trace_close();
+    }
+    let replayed = replayed.map_err(|error| failed(&error))?;
+    let end = if replayed.is_complete { "" } else { "; the recording was cut there, its process did not end in order" };
+    output::print(&format!(
+        "{} in {} ran again as recorded{end}\n",
+        output::count_text(replayed.inputs, "input"),
+        output::count_text(replayed.clocks, "clock"),
+    ))
+}
+
+/// The messages end with a sentence that says what to do, but for those of the system.
+fn replay_failed(path: &Path, error: &ReplayError) -> Failure {
+    let message = error.to_string();
+    match message.rsplit_once(". ") {
+        Some((what, next)) => Failure::new(format!("{}: {what}", path.display()), output::uncapitalized(next)),
+        None => Failure::new(format!("{}: {message}", path.display()), "name a file that `--record` has written"),
+    }
+}

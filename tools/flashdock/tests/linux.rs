@@ -1,0 +1,163 @@
+//! An unmodified Linux drives the device: its kernel, nvme-cli, ext4 and fio, in QEMU. The scripts in `guest` run in the guest; `set -e` makes each of their
+//! lines a test.
+
+use flate2::write::GzEncoder;
+use flate2::Compression;
+use sim_guest::{prepare, Toolchain};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Whether there is a guest on this machine; says why if there is none.
+fn has_guest() -> bool {
+    match prepare(&Toolchain::from_env()) {
+        Ok(_) => true,
+        Err(error) if error.is_unavailable() => {
+            eprintln!("skipped: an unmodified Linux on the device. {error}");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn flashdock(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flashdock"));
+    command.args(arguments);
+    command
+}
+
+/// The path of a script for the guest, which begins with what all have.
+fn script(folder: &Path, text: &str) -> String {
+    let path = folder.join("script.sh");
+    std::fs::write(&path, text).expect("a script");
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+/// Runs a script in a guest and returns its console. The device is the Verilated hardware, if the arguments say nothing else.
+fn linux(arguments: &[&str], text: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = script(folder.path(), text);
+    let output = flashdock(&["linux", "--script", &script]).args(arguments).output().expect("the program starts");
+    let console = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}\n{console}", output.status);
+    console
+}
+
+#[test]
+fn nvme_cli_and_every_kind_of_reset() {
+    if has_guest() {
+        linux(&[], include_str!("guest/commands.sh"));
+    }
+}
+
+#[test]
+fn fio_finds_no_error_on_any_queue() {
+    if has_guest() {
+        linux(&[], include_str!("guest/fio.sh"));
+    }
+}
+
+#[test]
+fn resets_under_load_are_recovered_from() {
+    if has_guest() {
+        linux(&[], include_str!("guest/reset_under_load.sh"));
+    }
+}
+
+#[test]
+fn both_functions_are_bound() {
+    if has_guest() {
+        linux(&["--functions", "2"], include_str!("guest/two_functions.sh"));
+    }
+}
+
+#[test]
+fn a_slow_device_is_no_timeout_of_the_driver() {
+    if has_guest() {
+        linux(&["--kernel-argument", "nvme_core.io_timeout=2"], include_str!("guest/slow_device.sh"));
+    }
+}
+
+/// The sources of this project's hardware as an archive.
+fn sources() -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
+    for folder in ["rtl", "nvme-ctrl"] {
+        archive.append_dir_all(folder, root.join(folder)).expect("the sources");
+    }
+    archive.into_inner().and_then(GzEncoder::finish).expect("an archive")
+}
+
+/// A script that has `archive` on its standard input: the only way into the guest is its script.
+fn with_input(archive: &[u8], text: &str) -> String {
+    let octal: String = archive.iter().map(|byte| format!("\\0{byte:03o}")).collect();
+    let lines: Vec<&str> =
+        octal.as_bytes().chunks(5 * 800).map(|part| std::str::from_utf8(part).expect("digits")).collect();
+    let prints: String = lines.iter().map(|line| format!("printf '%b' '{line}'\n")).collect();
+    format!("{{\n{prints}}} > /tmp/input\nexec < /tmp/input\n{text}")
+}
+
+/// A process that is gone and another one are the same device, by its image.
+#[test]
+fn a_file_system_outlives_the_device() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image");
+    let image = image.to_str().expect("a path in UTF-8");
+    let count = |console: &str| console.lines().find_map(|line| line.strip_suffix(" files")?.parse::<u32>().ok());
+    let written = linux(&["--image", image], &with_input(&sources(), include_str!("guest/files_write.sh")));
+    let found = linux(&["--image", image], include_str!("guest/files_check.sh"));
+    assert!(count(&written) > Some(300), "{written}");
+    assert_eq!(count(&written), count(&found), "{found}");
+}
+
+#[test]
+fn a_device_that_dies_ends_io_with_errors() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = script(folder.path(), include_str!("guest/device_dies.sh"));
+    let mut guest =
+        flashdock(&["linux", "--script", &script]).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut console = BufReader::new(guest.stdout.take().expect("it is piped"));
+    let mut text = String::new();
+    while !text.contains("the device may die now") {
+        assert!(console.read_line(&mut text).expect("the console") > 0, "{text}");
+    }
+    // The device is the only child that is this program again.
+    let children = format!("/proc/{0}/task/{0}/children", guest.id());
+    let children = std::fs::read_to_string(children).expect("the kernel lists children");
+    let is_device = |child: &&str| {
+        let line = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).any(|word| word == b"serve")
+    };
+    let device = children.split_whitespace().find(is_device).expect("the device has a process");
+    let killed = Command::new("kill").args(["-9", device]).status().expect("kill starts");
+    assert!(killed.success());
+    console.read_to_string(&mut text).expect("the console");
+    assert!(guest.wait().expect("it ends").success(), "{text}");
+    assert!(text.contains("an error after"), "{text}");
+}
+
+#[test]
+fn what_linux_did_is_replayed_clock_by_clock() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording = folder.path().join("inputs");
+    let recording = recording.to_str().expect("a path in UTF-8");
+    linux(
+        &["--record", recording],
+        "set -e\ndd if=/dev/urandom of=/dev/nvme0n1 bs=64k count=8 oflag=direct\nnvme reset /dev/nvme0\n",
+    );
+    let replayed = flashdock(&["replay-inputs", recording]).output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&replayed.stderr);
+    assert!(replayed.status.success(), "{errors}");
+    let text = String::from_utf8_lossy(&replayed.stdout);
+    assert!(text.ends_with("ran again as recorded\n"), "{text}");
+}
