@@ -373,7 +373,7 @@ fn every_offered_format_can_be_chosen() {
 ///
 /// Cases: N5, K21.
 #[test]
-fn a_format_erases_user_data_on_request() {
+fn a_format_erases_user_data() {
     every_back_end(|device| {
         let mut running = bring_up(device)?;
         let old = running.identity;
@@ -390,17 +390,20 @@ fn a_format_erases_user_data_on_request() {
             &[Status::INVALID_FIELD],
             "Cryptographic Erase",
         );
-        for lba in [0, 100, old.blocks - 1] {
-            running.host.write(&old, lba, &crate::expect::data(lba, old.lba_bytes as usize))?;
-        }
-        running.host.admin("Format NVM", format(old.nsid, USER_DATA_ERASE | u32::from(last)))?;
-        running = with_namespace(running, old.nsid)?;
-        let new = running.identity;
-        let ratio = u64::from(new.lba_bytes) / u64::from(old.lba_bytes).min(new.lba_bytes.into());
-        for lba in [0, 100 / ratio, new.blocks - 1] {
-            let mut back = vec![0xFF; new.lba_bytes as usize];
-            running.host.read(&new, lba, &mut back)?;
-            assert!(back.iter().all(|byte| *byte == 0), "block {lba}");
+        for settings in [USER_DATA_ERASE, 0] {
+            let old = running.identity;
+            for lba in [0, 100, old.blocks - 1] {
+                running.host.write(&old, lba, &crate::expect::data(lba, old.lba_bytes as usize))?;
+            }
+            running.host.admin("Format NVM", format(old.nsid, settings | u32::from(last)))?;
+            running = with_namespace(running, old.nsid)?;
+            let new = running.identity;
+            let ratio = u64::from(new.lba_bytes / old.lba_bytes).max(1);
+            for lba in [0, 100 / ratio, new.blocks - 1] {
+                let mut back = vec![0xFF; new.lba_bytes as usize];
+                running.host.read(&new, lba, &mut back)?;
+                assert!(back.iter().all(|byte| *byte == 0), "block {lba}, settings {settings:#x}");
+            }
         }
         assert_works(&mut running.host)
     });

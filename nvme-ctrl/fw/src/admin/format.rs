@@ -18,14 +18,14 @@ struct Format {
 
 /// Values of Secure Erase Settings, dword 10 bits 11:9.
 mod secure_erase {
-    /// What is in the blocks afterwards is not said.
+    /// Nothing is said of how. That no data is returned which was there before holds all the same.
     pub(super) const NONE: u32 = 0;
-    /// User Data Erase: all blocks read as zero afterwards.
+    /// User Data Erase.
     pub(super) const USER_DATA: u32 = 1;
 }
 
 impl<M: Mmio> Firmware<M> {
-    /// Gives blocks another size, and erases them if the host wants that and the hardware can. I/O commands for the namespace that are with the hardware
+    /// Gives blocks another size, and erases them if the hardware can: all read as zero afterwards. I/O commands for the namespace that are with the hardware
     /// are waited for; those that come until all has ended end with Format In Progress.
     pub(super) fn format_nvm(&mut self, request: &Request) -> Result<Answer, Status> {
         let format = self.decode_format(request.cdw(10))?;
@@ -59,7 +59,8 @@ impl<M: Mmio> Firmware<M> {
         let [format, metadata_at_end, protection, erase] =
             [cdw10 & 0xF, cdw10 >> 4 & 1, cdw10 >> 5 & 7, cdw10 >> 9 & 7];
         let erases = match erase {
-            secure_erase::NONE => false,
+            // "After the Format NVM command successfully completes, the controller shall not return any user data that was previously contained [there]."
+            secure_erase::NONE => self.hardware.can_erase,
             secure_erase::USER_DATA if self.hardware.can_erase => true,
             _ => return Err(Status::INVALID_FIELD),
         };

@@ -122,9 +122,9 @@ impl Controller {
     /// What is erased is erased at once; the command ends later. Commands that are under way in the namespace end with an error.
     pub(super) fn format_nvm(&mut self, entry: &SqEntry) -> Result<Answer, Status> {
         let wanted = entry.cdw(10);
-        // Secure Erase Settings: nothing, or User Data Erase.
+        // Secure Erase Settings: nothing, or User Data Erase. What was there is not returned either way, where that is possible.
         let erases = match wanted >> 9 & 7 {
-            0 => false,
+            0 => self.config.can_erase,
             1 if self.config.can_erase => true,
             _ => return Err(Status::INVALID_FIELD),
         };

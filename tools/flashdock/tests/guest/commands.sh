@@ -19,7 +19,7 @@ nvme show-regs /dev/nvme0 -H
 echo kept | dd of=/dev/nvme0n2 bs=512 conv=sync oflag=direct
 echo gone | dd of=/dev/nvme0n1 bs=512 conv=sync oflag=direct
 dd if=/dev/nvme0n1 bs=512 count=1 iflag=direct | grep gone
-nvme format /dev/nvme0n1 --lbaf=0 --ses=1 --force
+nvme format /dev/nvme0n1 --lbaf=0 --force
 test $(dd if=/dev/nvme0n1 bs=512 count=1 iflag=direct | tr -d '\000' | wc -c) = 0
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 
