@@ -181,7 +181,7 @@ pub const BREAKS: &[Break] = &[
     broken("queues_completions", ["nvme_completions", "the_phase_inverts_on_each_pass"], "cq_phase_new: 1 -> 0", 22),
     broken("slots_commands", ["nvme_commands", "no_command_is_completed_twice"], "good_in_valid if: done_good & (!send_good | send_waiting) -> done_good", SLOTS_CLOCKS),
     broken("slots_commands", ["nvme_commands", "no_command_is_lost"], "over: left == ended_units -> left != ended_units", SLOTS_CLOCKS),
-    broken("slots_commands", ["nvme_commands", "no_command_is_forgotten_at_rest"], "in_use: in_use + 1 -> in_use + 0", SLOTS_CLOCKS),
+    broken("slots_commands", ["nvme_commands", "no_command_is_forgotten_at_rest"], "in_use_next: in_use + 1 -> in_use + 0", SLOTS_CLOCKS),
     broken("lifecycle_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "state if: long_quiet -> always", 24),
     broken("lifecycle_lives", ["nvme_lives", "nothing_is_under_way_when_ready_falls"], "quiet_clocks if: all(quiet) -> always", 28),
     broken("host_port_lives", ["nvme_lives", "no_access_after_ready_has_fallen"], "quiet_held: !((.. | ..) | (data_write_full & ..)) & !any(writes_of_f0) -> !any(writes_of_f0)", 9),
