@@ -171,6 +171,11 @@ impl Guest {
         self.console.try_clone().map_err(|error| stream_error("open", error))
     }
 
+    /// QEMU's process, for somebody who wants to end it while another one waits: it ends the guest at once.
+    pub fn process_id(&self) -> u32 {
+        self.qemu.0.id()
+    }
+
     /// The monitor. There is one: who takes it has it.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use flate2::Compression;
 use sim_guest::{prepare, Toolchain};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Whether there is a guest on this machine; says why if there is none.
 fn has_guest() -> bool {
@@ -114,6 +114,35 @@ fn a_file_system_outlives_the_device() {
     assert_eq!(count(&written), count(&found), "{found}");
 }
 
+/// A guest on whose console `line` has come: its process, and the rest of the console.
+fn guest_that_says(script: &str, line: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut guest =
+        flashdock(&["linux", "--script", script]).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut console = BufReader::new(guest.stdout.take().expect("it is piped"));
+    let mut text = String::new();
+    while !text.contains(line) {
+        assert!(console.read_line(&mut text).expect("the console") > 0, "{text}");
+    }
+    (guest, console)
+}
+
+/// The children of a process, with their command lines.
+fn children(process: u32) -> Vec<(String, String)> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let line = |child| {
+        String::from_utf8_lossy(&std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default()).into_owned()
+    };
+    children
+        .expect("the kernel lists children")
+        .split_whitespace()
+        .map(|child| (child.to_owned(), line(child)))
+        .collect()
+}
+
+fn kill(signal: &str, process: &str) {
+    assert!(Command::new("kill").args([signal, process]).status().expect("kill starts").success());
+}
+
 #[test]
 fn a_device_that_dies_ends_io_with_errors() {
     if !has_guest() {
@@ -121,26 +150,32 @@ fn a_device_that_dies_ends_io_with_errors() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let script = script(folder.path(), include_str!("guest/device_dies.sh"));
-    let mut guest =
-        flashdock(&["linux", "--script", &script]).stdout(Stdio::piped()).spawn().expect("the program starts");
-    let mut console = BufReader::new(guest.stdout.take().expect("it is piped"));
+    let (mut guest, mut console) = guest_that_says(&script, "the device may die now");
+    let children = children(guest.id());
+    let (device, _) = children.iter().find(|(_, line)| line.contains("\0serve\0")).expect("the device has a process");
+    kill("-9", device);
     let mut text = String::new();
-    while !text.contains("the device may die now") {
-        assert!(console.read_line(&mut text).expect("the console") > 0, "{text}");
-    }
-    // The device is the only child that is this program again.
-    let children = format!("/proc/{0}/task/{0}/children", guest.id());
-    let children = std::fs::read_to_string(children).expect("the kernel lists children");
-    let is_device = |child: &&str| {
-        let line = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-        line.split(|&byte| byte == 0).any(|word| word == b"serve")
-    };
-    let device = children.split_whitespace().find(is_device).expect("the device has a process");
-    let killed = Command::new("kill").args(["-9", device]).status().expect("kill starts");
-    assert!(killed.success());
     console.read_to_string(&mut text).expect("the console");
     assert!(guest.wait().expect("it ends").success(), "{text}");
     assert!(text.contains("an error after"), "{text}");
+}
+
+#[test]
+fn who_ends_the_command_ends_guest_and_device() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = script(folder.path(), "echo it runs\nsleep 100000\n");
+    let (mut guest, mut console) = guest_that_says(&script, "it runs");
+    let children = children(guest.id());
+    assert_eq!(children.len(), 2, "QEMU and the device: {children:?}");
+    kill("-TERM", &guest.id().to_string());
+    console.read_to_string(&mut String::new()).expect("the console ends");
+    assert!(!guest.wait().expect("it ends").success());
+    for (child, line) in children {
+        assert!(!Path::new(&format!("/proc/{child}")).exists(), "{line} lives on");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::output;
 use crate::served;
 use nix::sys::resource::{getrusage, UsageWho};
 use rustix::termios::{self, OptionalActions, Termios};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sim_guest::{patience_of, Dilation, Guest, Machine, Outcome, Qmp, Task, Toolchain};
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -48,6 +49,9 @@ const COMMANDS_MAX: u32 = 1023;
 
 /// Ends a guest's prompt from outside: Ctrl-], as in telnet.
 const ESCAPE: u8 = 0x1D;
+
+/// Ctrl-D: the end of what a terminal has for a program.
+const END_OF_TRANSMISSION: u8 = 0x04;
 
 /// Runs the guest; the status of its script is that of this process.
 pub fn run(args: &Args) -> Result {
@@ -104,6 +108,7 @@ pub fn boot(
     let mut guest = Guest::start(&qemu, &image, machine, task).map_err(|error| guest_failed(&error))?;
     let monitor = guest.take_monitor().map_err(|error| guest_failed(&error))?;
     std::thread::spawn(move || dilate(monitor, state, patience));
+    end_with_signal(guest.process_id())?;
     let outcome = match task {
         Task::Script(_) => guest.wait(output),
         Task::Shell => converse(guest, output),
@@ -112,6 +117,24 @@ pub fn boot(
     let qemu = processor_time_of_children() - before;
     let device = process.end();
     Ok(Ended { outcome: outcome.map_err(|error| guest_failed(&error))?, qemu, device })
+}
+
+/// Ends QEMU when somebody ends this process, so that no guest is left behind: what waits for it goes on then.
+fn end_with_signal(qemu: u32) -> Result {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::new(format!("cannot wait for signals: {error}"), "run it again"))?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            end_process(qemu);
+        }
+    });
+    Ok(())
+}
+
+fn end_process(id: u32) {
+    let id = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
+    // It may have ended.
+    let _ = id.map(|id| rustix::process::kill_process(id, rustix::process::Signal::KILL));
 }
 
 /// What the processes that have been waited for took of the processors.
@@ -221,15 +244,19 @@ fn dilate(monitor: Qmp, mut state: UnixStream, patience: Duration) {
 /// Joins the terminal with the console of the guest.
 fn converse(guest: Guest, output: &mut dyn Write) -> std::result::Result<Outcome, sim_guest::Error> {
     let mut console = guest.console()?;
+    let qemu = guest.process_id();
     let _raw = RawTerminal::new();
     std::thread::spawn(move || {
         let mut typed = [0; 256];
         let mut stdin = std::io::stdin().lock();
         while let Ok(count) = stdin.read(&mut typed) {
-            if count == 0 || typed[..count].contains(&ESCAPE) {
-                // Both ends of the console close, and the guest goes with them.
-                let _ = console.shutdown(std::net::Shutdown::Both);
+            if count == 0 {
+                // No more is typed: the shell ends when it has done what was.
+                let _ = console.write_all(&[END_OF_TRANSMISSION]);
                 return;
+            }
+            if typed[..count].contains(&ESCAPE) {
+                return end_process(qemu);
             }
             if console.write_all(&typed[..count]).is_err() {
                 return;
