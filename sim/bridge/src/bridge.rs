@@ -34,34 +34,12 @@ enum Input {
     Stop,
 }
 
-/// Where the time of the device's thread has gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shares {
-    /// In the device: its back end, firmware and buses.
-    pub device: Duration,
-    /// In the memory and the interrupts of the host.
-    pub host: Duration,
-    /// Waiting for an input.
-    pub idle: Duration,
-}
-
-/// Nanoseconds of each share.
-#[derive(Default)]
-struct Times {
-    device: AtomicU64,
-    host: AtomicU64,
-    idle: AtomicU64,
-}
-
-impl Times {
-    fn add(counter: &AtomicU64, since: Instant) {
-        counter.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
-    }
-}
-
 #[derive(Default)]
 struct Shared {
-    times: Times,
+    /// Nanoseconds in the device: its back end, firmware and buses.
+    device_time: AtomicU64,
+    /// Nanoseconds in the memory and the interrupts of the host.
+    host_time: AtomicU64,
     /// Writes that wait for the device.
     posted: AtomicUsize,
     clock: AtomicU64,
@@ -155,11 +133,9 @@ impl Bridge {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Where the time of the device's thread has gone so far.
-    pub fn shares(&self) -> Shares {
-        let time = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
-        let Times { device, host, idle } = &self.shared.times;
-        Shares { device: time(device), host: time(host), idle: time(idle) }
+    /// What the device has taken of a processor so far: its back end, firmware and buses, without the memory and the interrupts of the host.
+    pub fn device_time(&self) -> Duration {
+        Duration::from_nanos(self.shared.device_time.load(Ordering::Relaxed))
     }
 
     /// The device's clock, as of its last step.
@@ -279,7 +255,7 @@ impl Surroundings {
         let result = access(&mut **host, recorder.as_mut());
         if let Some(since) = since {
             let nanos = TIMED_PART * since.elapsed().as_nanos() as u64;
-            shared.times.host.fetch_add(nanos, Ordering::Relaxed);
+            shared.host_time.fetch_add(nanos, Ordering::Relaxed);
         }
         result
     }
@@ -350,25 +326,23 @@ impl<D: Device> Engine<D> {
         if !matches!(now, Err(TryRecvError::Empty)) || !self.device.is_idle() {
             return now;
         }
-        let since = Instant::now();
         if let Some(recorder) = &mut self.surroundings.borrow_mut().recorder {
             recorder.flush();
         }
         self.shared.change(|activity| activity.is_idle = true);
         let input = inputs.recv();
         self.shared.change(|activity| activity.is_idle = false);
-        Times::add(&self.shared.times.idle, since);
         input.map_err(|_| TryRecvError::Disconnected)
     }
 
     /// Lets time pass for the device. What its thread takes of a processor for it is the device's, but for what the host takes.
     fn advance<T>(&mut self, work: impl FnOnce(&mut D) -> T) -> T {
-        let host_before = self.shared.times.host.load(Ordering::Relaxed);
+        let host_before = self.shared.host_time.load(Ordering::Relaxed);
         let since = processor_time();
         let result = work(&mut self.device);
         let all = (processor_time() - since).as_nanos() as u64;
-        let host = self.shared.times.host.load(Ordering::Relaxed) - host_before;
-        self.shared.times.device.fetch_add(all.saturating_sub(host), Ordering::Relaxed);
+        let host = self.shared.host_time.load(Ordering::Relaxed) - host_before;
+        self.shared.device_time.fetch_add(all.saturating_sub(host), Ordering::Relaxed);
         self.shared.clock.store(self.device.clock(), Ordering::Relaxed);
         result
     }
@@ -421,7 +395,7 @@ impl<D: Device> Engine<D> {
             host.interrupt(message);
             shared.change(|activity| activity.answers += 1);
         }
-        Times::add(&shared.times.host, since);
+        shared.host_time.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
     fn finish(self) -> std::io::Result<()> {

@@ -31,7 +31,7 @@ mod recording;
 mod transport;
 pub mod vfio_user;
 
-pub use bridge::{Activity, Bridge, Shares, StartError, STEP_CLOCKS};
+pub use bridge::{Activity, Bridge, StartError, STEP_CLOCKS};
 pub use config_space::{AddressBits, ConfigSpace, Effect, Identity};
 pub use guest_memory::{GuestMemory, MapError, Mapping};
 pub use listener::{listen, BindError, Listener};

@@ -255,12 +255,12 @@ fn an_idle_device_waits_without_stepping<D: Device + 'static>(make: fn() -> Resu
     let mut rig = Rig::new(make, None);
     rig.enable();
     while !rig.bridge.activity().is_idle {}
-    let (clock, shares) = (rig.bridge.clock(), rig.bridge.shares());
+    let (clock, time) = (rig.bridge.clock(), rig.bridge.device_time());
     for _ in 0..3 {
         std::thread::yield_now();
     }
     assert!(rig.bridge.activity().is_idle);
-    assert_eq!((rig.bridge.clock(), rig.bridge.shares().device), (clock, shares.device));
+    assert_eq!((rig.bridge.clock(), rig.bridge.device_time()), (clock, time));
     rig.identify(BASE + DATA);
     rig.completion(0);
     assert!(rig.bridge.clock() > clock);

@@ -38,14 +38,20 @@ pub struct Options {
     pub monitors: bool,
 }
 
+/// Size of the sharable namespace of a device that nobody asked for another one.
+pub const SHARED_BYTES: u64 = 32 << 20;
+
+/// Bytes of the device's memory behind the namespaces, likewise.
+pub const SPARE_BYTES: u64 = 16 << 20;
+
 impl Options {
     /// The default configuration over 256 MiB, with the latencies that figures are measured with: 200 clocks to the host, 64 to the memory.
     pub fn new(config: Config) -> Self {
         Self {
             config,
             namespace_bytes: 256 << 20,
-            shared_bytes: if config.functions > 1 { 32 << 20 } else { 0 },
-            spare_bytes: 16 << 20,
+            shared_bytes: if config.functions > 1 { SHARED_BYTES } else { 0 },
+            spare_bytes: SPARE_BYTES,
             host: BusTiming::with_latency(200),
             memory: BusTiming::with_latency(64),
             firmware_clocks_max: 4,
@@ -92,8 +98,9 @@ const SERIAL_NUMBER: &str = "SIMULATED-0";
 /// No block goes so long from one access of a port to the next, but to wait for its host or for the time of an interrupt.
 const QUIET_CLOCKS: u64 = 2000;
 
-/// After so many clocks from power-on on, nothing is swept or cleared any more without an access to a port: the longest are the marks of `direct`.
-const SWEPT_CLOCKS: u64 = 100_000;
+/// After so many clocks from power-on on, nothing is swept or cleared any more without an access to a port: the longest are the marks of `direct`, of
+/// which each clock clears those of many blocks.
+const SWEPT_CLOCKS: u64 = soc_map::DRAM.bytes / nvme_spec::limits::PAGE_BYTES as u64 / 16;
 
 /// The hardware with hosted firmware, run by a simulator.
 pub struct Hardware<S> {

@@ -24,4 +24,4 @@ mod lite;
 mod machine;
 mod monitors;
 
-pub use hardware::{Error, Evaluated, Hardware, Options, Verilated};
+pub use hardware::{Error, Evaluated, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A file that keeps what a [`Ram`](crate::Ram) holds: byte for byte, sparse where nothing was ever written.
 ///
 /// The data of a write is in the file before the write is answered, by one call of the system for each burst: a process that is killed loses nothing
-/// that the device has acknowledged, and tears no burst. That it survives a power cut of the PC takes [`sync`](Self::sync).
+/// that the device has acknowledged, and tears no burst. What a power cut of the PC leaves is what its system has written back.
 #[derive(Debug)]
 pub struct Image {
     file: File,
@@ -85,13 +85,5 @@ impl Image {
             count if count == data.len() => Ok(()),
             _ => Err(ErrorKind::WriteZero.into()),
         }
-    }
-
-    /// Waits until everything is on the disk.
-    ///
-    /// # Errors
-    /// If the disk fails.
-    pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
     }
 }

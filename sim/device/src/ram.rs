@@ -23,11 +23,6 @@ impl Ram {
         self.image = Some(image);
     }
 
-    /// The file that it is kept in.
-    pub const fn image(&self) -> Option<&Image> {
-        self.image.as_ref()
-    }
-
     /// Its size.
     pub const fn bytes(&self) -> u64 {
         self.bytes
@@ -197,7 +192,7 @@ mod tests {
         for (beat, value) in [(62, 7), (63, 63)] {
             assert_eq!(first.write_beat(0, 64 * beat, &[value; 64], u64::MAX), Ok(()));
         }
-        let dirty = first.image().and_then(|image| image.dirty.clone());
+        let dirty = first.image.as_ref().and_then(|image| image.dirty.clone());
         assert_eq!(dirty.map(|dirty| dirty.bytes), Some(64 * 62..4096));
         assert_eq!(first.end_burst(), Ok(()));
         drop(first);

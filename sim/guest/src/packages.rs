@@ -266,7 +266,7 @@ mod tests {
 
         // Without a network, apt updates nothing, is content with that, and then knows no package.
         let error = fetch_error(
-            "[ $TASK = update ] && { echo \"Err:1 Temporary failure resolving 'deb.debian.org'\"; exit 0; }
+            "[ $TASK = update ] && { echo \"Err:1 Temporary failure resolving 'mirror.example'\"; exit 0; }
              echo 'E: Unable to locate package nvme-cli' >&2; exit 100",
         );
         let network = matches!(&error, Error::Toolchain(sim_toolchain::Error::Network { .. }));

@@ -6,7 +6,7 @@ use crate::output;
 use nvme_model::Config as ModelConfig;
 use serde::{Deserialize, Serialize};
 use sim_bridge::{AddressBits, Bridge, Host, Identity, Recorder, StartError};
-use sim_device::{Device, HostMemory, Image, ImageError, ModelDevice};
+use sim_device::{HostMemory, Image, ImageError, ModelDevice};
 use std::path::PathBuf;
 
 /// The functions that the device has.
@@ -27,7 +27,7 @@ pub struct Args {
         long,
         value_name = "MIB",
         default_value_t = backend::NAMESPACE_BYTES_MIN >> 20,
-        value_parser = clap::value_parser!(u64).range(backend::NAMESPACE_BYTES_MIN >> 20..=(backend::NAMESPACE_BYTES_MAX >> 20) - 64),
+        value_parser = clap::value_parser!(u64).range(backend::NAMESPACE_BYTES_MIN >> 20..=(backend::NAMESPACE_BYTES_MAX - sim_cosim::SHARED_BYTES - sim_cosim::SPARE_BYTES) >> 20),
     )]
     size: u64,
     /// Keep the blocks in this file, and find them again in the next run; made if it is not there
@@ -154,8 +154,6 @@ impl Args {
                 let opened = Image::open(path, memory.bytes()).map_err(|error| no_image(&error, memory.bytes()))?;
                 memory.set_image(opened);
             }
-            // Functions that are not offered are never touched; those that are begin without bus mastering.
-            debug_assert_eq!(device.clock(), 0);
             Ok(device)
         };
         Bridge::start(identity, make, host, recorder)

@@ -516,3 +516,56 @@ fn help_and_version_succeed() {
         assert!(stdout(command).contains("flashdock") || command.contains(&"help"), "{command:?}");
     }
 }
+
+// --- serve, linux, replay-inputs -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_served_device_is_used_and_ended_by_a_signal() {
+    use std::io::{BufRead, BufReader, Read};
+    let folder = tempfile::tempdir().expect("a folder");
+    let sockets = folder.path().join("device");
+    let arguments = ["serve", "--vfio-user", text(&sockets), "--back-end", "model", "--json"];
+    let mut server = flashdock(&arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    let figures = sim_vfio_client::benchmark(&sockets, 100).expect("reads");
+    assert_eq!(figures.commands, 100);
+    let (what, next) = error(&arguments);
+    assert!(what.contains("is served by a process that runs"), "{what}");
+    assert!(next.contains("choose another"), "{next}");
+    assert!(Command::new("kill").arg(server.id().to_string()).status().expect("kill starts").success());
+    let mut report = String::new();
+    lines.read_to_string(&mut report).expect("a report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert!(report["clocks"].as_u64() > Some(0) && report["bridge_share"].as_f64() < Some(1.0), "{report}");
+    assert!(server.wait().expect("it ends").success());
+    assert!(!sockets.join("cntrl").exists());
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("a path in UTF-8").to_owned();
+    let (sockets, image, recording) = (path("sockets"), path("image"), path("recording"));
+    let (what, next) = error(&["serve", "--vfio-user", &sockets, "--back-end", "model", "--image", &image]);
+    assert_eq!((what.as_str(), next.contains("`--image`")), ("the model keeps no image", true));
+    fs::write(&image, "no image").expect("a file");
+    let (what, _) = error(&["serve", "--vfio-user", &sockets, "--image", &image, "--record", &recording]);
+    assert!(what.contains("begins with an empty device"), "{what}");
+    let (what, next) = error(&["serve", "--vfio-user", &sockets, "--image", &image]);
+    assert!(what.contains("has 8 bytes") && next.contains("`--size`"), "{what} {next}");
+    assert_eq!(fs::read(&image).expect("the file"), b"no image");
+    let (what, _) = error(&["serve"]);
+    assert!(what.contains("--vfio-user"), "{what}");
+    let (what, _) = error(&["serve", "--qemu", &sockets, "--vfio-user", &sockets]);
+    assert!(what.contains("cannot be used with"), "{what}");
+    let (what, _) = error(&["linux", "--script", &path("missing.sh")]);
+    assert!(what.contains("missing.sh"), "{what}");
+    fs::write(&recording, "no recording").expect("a file");
+    let (what, next) = error(&["replay-inputs", &recording]);
+    assert!(what.contains("no recording of this version") && next.contains("record"), "{what} {next}");
+    let (what, _) = error(&["replay-inputs", &path("missing")]);
+    assert!(what.contains("missing"), "{what}");
+}

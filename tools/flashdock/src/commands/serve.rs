@@ -180,7 +180,7 @@ fn say(line: &str) -> Result {
 /// The time of this process since its device was ready, parted.
 fn report(bridge: &Bridge, ready: Duration) -> Report {
     let all = (processor_time() - ready).as_secs_f64();
-    let device_seconds = bridge.shares().device.as_secs_f64().min(all);
+    let device_seconds = bridge.device_time().as_secs_f64().min(all);
     let bridge_seconds = all - device_seconds;
     let bridge_share = if all > 0.0 { bridge_seconds / all } else { 0.0 };
     Report { clocks: bridge.clock(), device_seconds, bridge_seconds, bridge_share }
