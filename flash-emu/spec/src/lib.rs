@@ -18,6 +18,7 @@ extern crate std;
 pub mod command;
 pub mod geometry;
 pub mod limits;
+pub mod map;
 pub mod outcome;
 pub mod pairing;
 pub mod reliability;

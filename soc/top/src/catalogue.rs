@@ -1,6 +1,7 @@
 //! Every block of the device by name: what `flashdock emit` writes and `cargo xtask area` measures.
 
 use crate::DirectDevice;
+use flash_hw::page_map::{self, PageMap};
 use nvme_hw::arbiter::Arbiter;
 use nvme_hw::buffer::Buffer;
 use nvme_hw::complete::Complete;
@@ -77,6 +78,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "errand", make: |_| Box::new(Errand) },
     Entry { name: "latency", make: |config| Box::new(Latency::new(config)) },
     Entry { name: "host_port", make: |config| Box::new(HostPort::new(config)) },
+    Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
     Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },
     Entry { name: "round_robin", make: |_| Box::new(RoundRobin { requests: 8 }) },

@@ -1,0 +1,11 @@
+//! The flash emulator and its fast path as synthesizable blocks.
+//!
+//! Each module below is one block and begins with its front page.
+#![deny(missing_docs)]
+
+pub mod page_map;
+
+#[cfg(test)]
+mod testing;
+
+pub use page_map::PageMap;

@@ -1,0 +1,146 @@
+//! What the benches of this crate share.
+
+use crate::page_map;
+use rtl_bus::resp;
+use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
+use rtl_hdl::Block;
+use sim_verilator::test_bed::design;
+use sim_verilator::TestBed;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Bytes of a beat of a memory.
+const LINE_BYTES: u64 = 64;
+
+/// Every block that is run, in every configuration that is run.
+static BED: TestBed = TestBed::new("flash-hw", blocks);
+
+fn blocks() -> Vec<Box<dyn Block>> {
+    page_map::bench::blocks()
+}
+
+#[test]
+fn lint_is_silent() {
+    BED.assert_lint_is_silent();
+}
+
+/// Runs `body` on `block` under every stall pattern, with random numbers of its own under each.
+pub(crate) fn under_all_stalls(block: &dyn Block, mut body: impl FnMut(&mut Bench, &mut Rng)) {
+    let design = design(block);
+    let seed = Seed::from_env_or(0x5EED);
+    for stalls in Stalls::ALL {
+        let mut simulator = BED.simulator(&design);
+        let mut bench = Bench::new(&mut *simulator, &design, seed, stalls);
+        body(&mut bench, &mut seed.rng(&format!("{} under {stalls:?}", block.name())));
+    }
+}
+
+/// Runs `body` on `block` without stalls.
+pub(crate) fn without_stalls(block: &dyn Block, body: impl FnOnce(&mut Bench)) {
+    let design = design(block);
+    let mut simulator = BED.simulator(&design);
+    body(&mut Bench::new(&mut *simulator, &design, Seed::from_env_or(0x5EED), Stalls::None));
+}
+
+/// A reset in any clock leaves nothing: see [`bench::forgets_at_reset`].
+pub(crate) fn forgets_at_reset(block: &dyn Block, answers: &[&str], ignored: &[&str]) {
+    let design = design(block);
+    bench::forgets_at_reset(&mut *BED.simulator(&design), &design, Seed::from_env_or(0x5EED), answers, ignored);
+}
+
+/// A memory behind the bus `memory`: it answers reads in their order and writes in theirs, each after its own time.
+pub(crate) struct Memory {
+    bytes: BTreeMap<u64, u8>,
+    /// Whether a read of a line with this address ends with an error.
+    is_bad: fn(u64) -> bool,
+    fails_writes: bool,
+    read_latency: u64,
+    write_latency: u64,
+    /// When it is due, the address of the next beat, and beats left, of each read.
+    reads: VecDeque<(u64, u64, u64)>,
+    /// Address of the next beat of each write whose address has come, and beats left.
+    writes: VecDeque<(u64, u64)>,
+    beats: VecDeque<Fields>,
+    /// What is written, when it is due; the end of a burst is answered.
+    written: VecDeque<(u64, u64, Fields)>,
+    now: u64,
+}
+
+impl Memory {
+    /// An empty memory that answers after so many clocks.
+    pub fn new(is_bad: fn(u64) -> bool, latency: u64) -> Self {
+        let (bytes, reads, writes, beats, written) = Default::default();
+        let (read_latency, write_latency) = (latency, latency);
+        Self { bytes, is_bad, fails_writes: false, read_latency, write_latency, reads, writes, beats, written, now: 0 }
+    }
+
+    /// What is written is there after so many clocks, and not before.
+    pub fn with_write_latency(self, write_latency: u64) -> Self {
+        Self { write_latency, ..self }
+    }
+
+    /// Whether writes that end from now on are refused.
+    pub fn fail_writes(&mut self, fails: bool) {
+        self.fails_writes = fails;
+    }
+
+    /// Puts bytes there.
+    pub fn store(&mut self, address: u64, bytes: &[u8]) {
+        self.bytes.extend((address..).zip(bytes.iter().copied()));
+    }
+
+    /// What is there; zeroes where nothing was stored or written.
+    pub fn load(&self, address: u64, bytes: u64) -> Vec<u8> {
+        (address..address + bytes).map(|at| self.bytes.get(&at).copied().unwrap_or(0)).collect()
+    }
+
+    /// One clock, before that of the bench.
+    pub fn clock(&mut self, bench: &mut Bench) {
+        self.now += 1;
+        for burst in bench.drain_fields("memory_ar") {
+            self.reads.push_back((self.now + self.read_latency, burst.get("addr"), burst.get("len") + 1));
+        }
+        for burst in bench.drain_fields("memory_aw") {
+            self.writes.push_back((burst.get("addr"), burst.get("len") + 1));
+        }
+        self.beats.extend(bench.drain_fields("memory_w"));
+        while let (Some((address, left)), false) = (self.writes.front_mut(), self.beats.is_empty()) {
+            let beat = self.beats.pop_front().expect("not empty");
+            *left -= 1;
+            assert_eq!(beat.get("last") == 1, *left == 0, "WLAST of a burst with {left} beats left");
+            self.written.push_back((self.now + self.write_latency, *address, beat));
+            *address += LINE_BYTES;
+            if *left == 0 {
+                self.writes.pop_front();
+            }
+        }
+        while self.written.front().is_some_and(|(due, ..)| *due <= self.now) {
+            let (_, address, beat) = self.written.pop_front().expect("there is one");
+            let strobe = beat.get("strb");
+            let bytes = beat.get_words("data").into_iter().flat_map(u64::to_le_bytes);
+            let bytes = (address..).zip(bytes).zip(0..).filter(|(_, bit)| strobe >> bit & 1 == 1);
+            if !self.fails_writes {
+                self.bytes.extend(bytes.map(|(byte, _)| byte));
+            }
+            if beat.get("last") == 1 {
+                let resp = if self.fails_writes { resp::SLVERR } else { resp::OKAY };
+                bench.send("memory_b", [bench.fields("memory_b").set("resp", resp).words()]);
+            }
+        }
+        while bench.pending("memory_r") < 2 {
+            let Some((_, address, left)) = self.reads.front_mut().filter(|(due, ..)| *due <= self.now) else { break };
+            let at = *address;
+            *left -= 1;
+            *address += LINE_BYTES;
+            let is_last = *left == 0;
+            if is_last {
+                self.reads.pop_front();
+            }
+            let line = self.load(at, LINE_BYTES);
+            let words: Vec<u64> =
+                line.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes"))).collect();
+            let resp = if (self.is_bad)(at) { resp::SLVERR } else { resp::OKAY };
+            let item = bench.fields("memory_r").set("resp", resp).set("last", is_last).set_words("data", &words);
+            bench.send("memory_r", [item.words()]);
+        }
+    }
+}
