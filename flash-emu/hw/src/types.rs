@@ -1,0 +1,71 @@
+//! The bundles that cross the walls between blocks.
+
+use flash_spec::limits::UNIT_BYTES;
+use nvme_hw::types::BEAT_BYTES;
+use nvme_spec::limits::SECTOR_BYTES;
+use rtl_hdl::{hw_bundle, hw_enum, Bits};
+
+/// Sectors of a unit, which is a line of the cache.
+pub const UNIT_SECTORS: u32 = UNIT_BYTES / SECTOR_BYTES;
+/// Beats of a unit.
+pub const UNIT_BEATS: u32 = UNIT_BYTES / BEAT_BYTES;
+/// Beats of a sector.
+pub const SECTOR_BEATS: u32 = SECTOR_BYTES / BEAT_BYTES;
+
+hw_enum! {
+    /// What the data side of the cache does.
+    pub enum Move {
+        /// Line to host.
+        Read,
+        /// Host to line.
+        Write,
+        /// Nothing, or data of the host is thrown away; the end of a command is reported.
+        Report,
+    }
+}
+
+hw_bundle! {
+    /// A part of a storage command, of one line of the cache.
+    pub struct Burst {
+        /// Of the storage command.
+        pub tag: Bits<8>,
+        /// What moves.
+        pub operation: Move,
+        /// The line.
+        pub line: Bits<20>,
+        /// The first beat in the line.
+        pub beat: Bits<6>,
+        /// Beats of the line, or of the host, that are moved or thrown away, up to those of a line.
+        pub beats: Bits<7>,
+        /// Sectors of the line: those that are written, or those that cannot be read.
+        pub sectors: Bits<8>,
+        /// The beats go nowhere (Verify), or are made here (Write Zeroes).
+        pub without_host: Bits<1>,
+        /// The end of this burst is that of its command.
+        pub ends_command: Bits<1>,
+        /// The end of the command is not reported but goes to `persist`: it is to be on the medium first.
+        pub fua: Bits<1>,
+        /// Of a Report: the medium could not be read.
+        pub failed: Bits<1>,
+        /// Of a Report: the command is beyond the end.
+        pub refused: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// A burst no longer uses its line.
+    pub struct Released {
+        /// The line.
+        pub line: Bits<20>,
+        /// It wrote.
+        pub is_write: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// A command whose data is in the cache and is to be on the medium before its end is reported.
+    pub struct Persist {
+        /// Of the command.
+        pub tag: Bits<8>,
+    }
+}
