@@ -5,6 +5,7 @@
 
 pub mod line_port;
 pub mod page_map;
+pub mod stage;
 pub mod types;
 
 #[cfg(test)]

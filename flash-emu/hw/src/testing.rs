@@ -1,6 +1,6 @@
 //! What the benches of this crate share.
 
-use crate::{line_port, page_map};
+use crate::{line_port, page_map, stage};
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::Block;
@@ -17,6 +17,7 @@ static BED: TestBed = TestBed::new("flash-hw", blocks);
 fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks = line_port::bench::blocks();
     blocks.extend(page_map::bench::blocks());
+    blocks.extend(stage::bench::blocks());
     blocks
 }
 

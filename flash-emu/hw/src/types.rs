@@ -1,7 +1,7 @@
 //! The bundles that cross the walls between blocks.
 
 use flash_spec::limits::UNIT_BYTES;
-use nvme_hw::types::BEAT_BYTES;
+use nvme_hw::types::{Operation, BEAT_BYTES};
 use nvme_spec::limits::SECTOR_BYTES;
 use rtl_hdl::{hw_bundle, hw_enum, Bits};
 
@@ -67,5 +67,97 @@ hw_bundle! {
     pub struct Persist {
         /// Of the command.
         pub tag: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// A storage command all of whose data is there.
+    pub struct Command {
+        /// Of the storage command.
+        pub tag: Bits<8>,
+        /// What to do.
+        pub operation: Operation,
+        /// The first sector.
+        pub sector: Bits<64>,
+        /// Number of sectors.
+        pub sectors: Bits<4>,
+        /// Force unit access.
+        pub fua: Bits<1>,
+        /// Of a Write, the sectors that stay as they are, counted from its first.
+        pub missing: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// A line of the cache is to be filled with a unit from the flash.
+    pub struct Fill {
+        /// The line.
+        pub line: Bits<20>,
+        /// The unit.
+        pub unit: Bits<32>,
+        /// Whether a part of it is forwarded to the host as it comes.
+        pub forward: Bits<1>,
+        /// Of the storage command that it is forwarded to.
+        pub tag: Bits<8>,
+        /// The first sector of that part.
+        pub sector: Bits<3>,
+        /// Sectors of that part.
+        pub sectors: Bits<4>,
+    }
+}
+
+hw_bundle! {
+    /// A line of the cache is filled.
+    pub struct Filled {
+        /// The line.
+        pub line: Bits<20>,
+        /// Sectors that cannot be read.
+        pub bad: Bits<8>,
+        /// As in the request.
+        pub forward: Bits<1>,
+        /// As in the request.
+        pub tag: Bits<8>,
+        /// One of the sectors that were forwarded cannot be read.
+        pub failed: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// A line of the cache is to be written to the flash.
+    pub struct Clean {
+        /// The line.
+        pub line: Bits<20>,
+        /// The unit.
+        pub unit: Bits<32>,
+        /// Sectors that cannot be read.
+        pub bad: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// The data of a line has been read, so that the line may be written again.
+    pub struct Left {
+        /// The line.
+        pub line: Bits<20>,
+    }
+}
+
+hw_bundle! {
+    /// The data of a line is in the flash, and the map says so.
+    pub struct Cleaned {
+        /// The line.
+        pub line: Bits<20>,
+        /// It is not: it must be written again.
+        pub failed: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// All lines that were given before are in the flash, and nothing that is programmed later can destroy them.
+    pub struct Settled {
+        /// Some are not, and must be written again.
+        pub again: Bits<1>,
+        /// The flash takes no more data.
+        pub failed: Bits<1>,
     }
 }
