@@ -3,7 +3,9 @@
 //! Each module below is one block and begins with its front page.
 #![deny(missing_docs)]
 
+pub mod cache;
 pub mod line_port;
+pub mod page_cache;
 pub mod page_map;
 pub mod stage;
 pub mod types;

@@ -1,6 +1,6 @@
 //! What the benches of this crate share.
 
-use crate::{line_port, page_map, stage};
+use crate::{cache, line_port, page_map, stage};
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::Block;
@@ -15,7 +15,8 @@ const LINE_BYTES: u64 = 64;
 static BED: TestBed = TestBed::new("flash-hw", blocks);
 
 fn blocks() -> Vec<Box<dyn Block>> {
-    let mut blocks = line_port::bench::blocks();
+    let mut blocks = cache::bench::blocks();
+    blocks.extend(line_port::bench::blocks());
     blocks.extend(page_map::bench::blocks());
     blocks.extend(stage::bench::blocks());
     blocks

@@ -123,8 +123,10 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// A line of the cache is to be written to the flash.
+    /// A line of the cache is to be written to the flash; or, with `settle`, all that was given before is to be made safe.
     pub struct Clean {
+        /// Nothing is to be written: see [`Step::Settled`].
+        pub settle: Bits<1>,
         /// The line.
         pub line: Bits<20>,
         /// The unit.
@@ -134,30 +136,30 @@ hw_bundle! {
     }
 }
 
-hw_bundle! {
-    /// The data of a line has been read, so that the line may be written again.
-    pub struct Left {
-        /// The line.
-        pub line: Bits<20>,
+hw_enum! {
+    /// What has become of a line that was to be written to the flash.
+    pub enum Step {
+        /// Its data has been read, so that it may be written again.
+        Left,
+        /// Its data is in the flash, and the map says so.
+        Cleaned,
+        /// It is not: it must be given once more.
+        Failed,
+        /// No line. All that was given before `settle` is in the flash, and nothing that is programmed later can destroy it.
+        Settled,
+        /// No line. Some of what was given before `settle` has failed: once it has been given again, the flash is to settle again.
+        Unsettled,
+        /// No line. The flash takes no more data.
+        Full,
     }
 }
 
 hw_bundle! {
-    /// The data of a line is in the flash, and the map says so.
-    pub struct Cleaned {
+    /// What has become of a line: `Left`, then `Cleaned` or `Failed`. The answer to `settle` comes behind those of all lines before it.
+    pub struct Progress {
+        /// What.
+        pub step: Step,
         /// The line.
         pub line: Bits<20>,
-        /// It is not: it must be written again.
-        pub failed: Bits<1>,
-    }
-}
-
-hw_bundle! {
-    /// All lines that were given before are in the flash, and nothing that is programmed later can destroy them.
-    pub struct Settled {
-        /// Some are not, and must be written again.
-        pub again: Bits<1>,
-        /// The flash takes no more data.
-        pub failed: Bits<1>,
     }
 }

@@ -1,0 +1,757 @@
+//! # Page cache
+//!
+//! Knows which units of the host are in which lines of the cache, and what is going on with each: the decisions of a write-back cache, whose data side is
+//! [`line_port`](crate::line_port).
+//!
+//! ## Symbol
+//! ```text
+//!               +--- page_cache ---+
+//!        read ->-|                  |->- burst     to the line port
+//!       write ->-|                  |->- fill      a line is to be read from the flash
+//!    released ->-|                  |->- clean     a line is to be written to the flash, or all that was given is to be safe
+//!     persist ->-|                  |
+//!      filled ->-|                  |
+//!    progress ->-|                  |             what has become of the lines that were given
+//!                +------------------+
+//! ```
+//! ## Theory of operation
+//! 1. The cache is set-associative. A set is one word of memory: for each way the unit that its line holds, the line's state, the reads that use it, whether
+//!    a write does, and its sectors that cannot be read. One state machine does all work, one piece at a time, by reading a set, deciding, and writing it back;
+//!    so nothing can come in between.
+//! 2. A read that finds its line uses it and becomes a burst. One that does not takes a line that is clean and unused, and asks for it to be filled. The beats of
+//!    a read of one line are forwarded while it is filled, and then the read is over. Every other read that has to wait goes into a FIFO; whenever a line is
+//!    filled, released or cleaned, all of those are tried once more.
+//! 3. Writes are carried out in their order, because their data comes so. A write of a whole line needs no fill.
+//! 4. A command of two lines is done one after the other. A read holds its first line while it waits for its second, so that its beats come together. It waits only
+//!    for lines of higher numbers, so no two reads wait for each other; and there are more lines than commands.
+//! 5. While the next write waits for a line, no further read may use that line, so that reads cannot keep a write away.
+//! 6. A line that is dirty goes to the flash when there are too many of those, when its set has no other line to give, or for a Flush. While its data
+//!    is being read (`Leaving`) it is not written. Then it may be written again (`Redirtied`); the flash has the old data until it is cleaned once more.
+//! 7. A Flush, and the end of a write with FUA, walks over all sets and cleans what is dirty when it comes by. Then it settles: what has been given to
+//!    the flash is programmed with all pages that share cells with it. All that wait for that are reported together.
+//!
+//! ## Timing
+//! Five clocks for each piece of work: a read that hits takes one for the look-up and one when it is released.
+//! After reset the sets are cleared, one in each clock.
+//! No combinational path from any input to any output.
+//!
+//! ## Limits
+//! A Write with FUA of two lines, the second of which has no data that could be had, is reported before it is on the medium. The controller reports it as
+//! failed.
+//! Lines are replaced in turn, not by when they were last used.
+
+use crate::types::{
+    Burst, Clean, Command, Fill, Filled, Move, Persist, Progress, Released, Step, SECTOR_BEATS, UNIT_SECTORS,
+};
+use nvme_hw::types::Operation;
+use rtl_hdl::{
+    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
+    Shape, Signal, Value,
+};
+use rtl_prim::{fifo_bits, fifo_of, first_one, one_hot, one_hot_index, one_hot_select};
+
+/// Ways of a set.
+pub const WAYS: u32 = 4;
+/// Bits of the number of a way.
+const WAY_BITS: u32 = address_width(WAYS);
+/// Bits of the number of a line.
+const LINE_BITS: u32 = 20;
+/// Bits of the number of a sector in its unit.
+const SECTOR_BITS: u32 = UNIT_SECTORS.trailing_zeros();
+/// Of so many pieces of work one is a step of the walk, if there is one to do.
+const WALK_TURNS: u32 = 8;
+
+/// The parameters of a page cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Lines: a power of two, more than `commands` and at least two sets.
+    pub lines: u32,
+    /// Units of the host.
+    pub units: u32,
+    /// Storage commands in flight.
+    pub commands: u32,
+    /// Lines that may be dirty before some are cleaned.
+    pub dirty_max: u32,
+}
+
+impl Config {
+    /// For quick tests: sets are often full.
+    pub const SMALL: Self = Self { lines: 16, units: 100, commands: 8, dirty_max: 6 };
+    /// 64 MiB for 1 GiB.
+    pub const DEFAULT: Self = Self { lines: 1 << 14, units: 1 << 18, commands: 64, dirty_max: 1 << 13 };
+
+    const fn set_bits(&self) -> u32 {
+        address_width(self.lines / WAYS)
+    }
+
+    const fn tag_bits(&self) -> u32 {
+        let bits = address_width(self.units);
+        if bits > self.set_bits() {
+            bits - self.set_bits()
+        } else {
+            1
+        }
+    }
+}
+
+hw_enum! {
+    /// What is in a line.
+    pub enum LineState {
+        /// Nothing.
+        Invalid,
+        /// It is being read from the flash.
+        Filling,
+        /// What the flash has, too.
+        Clean,
+        /// What the flash has not.
+        Dirty,
+        /// As `Dirty`, and its data is being read for the flash.
+        Leaving,
+        /// Its data has been read and is on its way into the flash.
+        Programming,
+        /// As `Programming`, but it has been written since.
+        Redirtied,
+    }
+}
+
+hw_bundle! {
+    /// What is known of a line, besides its unit.
+    struct Line {
+        state: LineState,
+        /// Reads that use it.
+        users: Bits<7>,
+        /// A write uses it.
+        written: Bits<1>,
+        /// Sectors that cannot be read.
+        bad: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// A read that waits.
+    struct Reading {
+        tag: Bits<8>,
+        /// Its data goes nowhere.
+        is_verify: Bits<1>,
+        unit: Bits<32>,
+        sector: Bits<3>,
+        sectors: Bits<4>,
+        /// It uses its first line already: which way that is, and its sectors that cannot be read.
+        holds: Bits<1>,
+        way: Bits<2>,
+        bad: Bits<8>,
+    }
+}
+
+hw_enum! {
+    /// `Clear -> Choose -> Fetch -> Judge -> Decide -> Act -> Choose`; a read of two lines goes from `Act` to `Fetch` for its second one, and to `Pair`
+    /// for its second burst.
+    pub enum State {
+        /// After reset. Leaves when all sets are cleared.
+        Clear,
+        /// Leaves with a piece of work.
+        Choose,
+        /// The set is being read.
+        Fetch,
+        /// What is in its lines goes into registers.
+        Judge,
+        /// What is to be done goes into registers.
+        Decide,
+        /// It is done.
+        Act,
+        /// The first burst of two has been given. Leaves with the second one.
+        Pair,
+    }
+}
+
+hw_enum! {
+    /// A piece of work.
+    enum Work {
+        /// A burst has ended.
+        Release,
+        /// The data of a line has been read for the flash, or is there, or is not.
+        Progress,
+        /// The flash has settled, or not.
+        Settled,
+        /// It has come from the flash.
+        Filled,
+        /// A read.
+        Read,
+        /// The next write.
+        Write,
+        /// A step of the walk.
+        Walk,
+        /// A Flush, which from now on waits for the next walk.
+        Flush,
+        /// All that a Flush waited for is done.
+        Report,
+    }
+}
+
+hw_enum! {
+    /// `Rest -> Walk -> Settle -> Await -> Report -> Rest`, and back to `Walk` if something must be written again.
+    enum Flush {
+        /// Nobody waits.
+        Rest,
+        /// Leaves when all that was dirty has been given to the flash.
+        Walk,
+        /// Leaves when the flash has been told to settle.
+        Settle,
+        /// Leaves when it has.
+        Await,
+        /// Leaves when all that waited have been told.
+        Report,
+    }
+}
+
+/// See the [page](self) of this block.
+#[derive(Clone, Copy, Debug)]
+pub struct PageCache {
+    config: Config,
+}
+
+impl PageCache {
+    /// A cache of these parameters.
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+}
+
+impl Block for PageCache {
+    fn name(&self) -> String {
+        let Config { lines, units, commands, dirty_max } = self.config;
+        format!("page_cache_l{lines}_u{units}_n{commands}_d{dirty_max}")
+    }
+
+    fn description(&self) -> String {
+        "Which units are in which lines, and what is going on with each.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        let Config { lines, units, commands, dirty_max } = self.config;
+        let (set_bits, tag_bits) = (self.config.set_bits(), self.config.tag_bits());
+        let sets = lines / WAYS;
+        let way_width = Line::WIDTH + tag_bits;
+        let count_bits = address_width(commands + 1);
+        let dirty_bits = address_width(lines + 1);
+
+        // 1. Ports
+        let clock = m.clock();
+        let read = m.stream_in::<Command>("read");
+        let write = m.stream_in::<Command>("write");
+        let released = m.stream_in::<Released>("released");
+        let filled = m.stream_in::<Filled>("filled");
+        let progress = m.stream_in::<Progress>("progress");
+        let persist = m.stream_in::<Persist>("persist");
+        let burst = m.stream_out_single::<Burst>("burst");
+        let fill = m.stream_out_single::<Fill>("fill");
+        let clean = m.stream_out_single::<Clean>("clean");
+
+        // 2. State
+        let state = m.reg("state", clock, State::Clear);
+        let memory = m.memory("sets", WAYS * way_width, sets, MemoryStyle::Block);
+        let cleared = m.reg("cleared", clock, zero(set_bits));
+        // The piece of work: its set, and its unit or its way.
+        let work = m.reg("work", clock, Work::Release);
+        let set = m.reg_without_reset("set", clock, set_bits);
+        let unit = m.reg_without_reset("unit", clock, 32);
+        let way = m.reg_without_reset("way", clock, WAYS);
+        let fits = m.reg_without_reset("fits", clock, 1);
+        let reading = m.reg_as::<Reading>("reading", clock);
+        // The set.
+        let ways: Vec<Signal> = (0..WAYS).map(|n| m.reg_without_reset(&format!("way_{n}"), clock, way_width)).collect();
+        let of_ways = |name: &str| m.reg_without_reset(name, clock, WAYS);
+        let [holders, free, soiled, needy] = ["holders", "free", "soiled", "needy"].map(of_ways);
+        // What is to be done, to which line.
+        let at = m.reg_without_reset("at", clock, WAYS);
+        let decision = |name: &str| m.reg_without_reset(name, clock, 1);
+        let [uses, writes, allocates, cleans, reports, waits, ends_write] =
+            ["uses", "writes", "allocates", "cleans", "reports", "waits", "ends_write"].map(decision);
+        // The read has come from outside and is to be taken there.
+        let is_new = m.reg("is_new", clock, false);
+        // Reads that wait; how many, and how many of them are still to be tried once more.
+        let waiting = fifo_of::<Reading>(m, "waiting", commands);
+        let waiting_count = m.reg("waiting_count", clock, zero(count_bits));
+        let retries = m.reg("retries", clock, zero(count_bits));
+        let fills = fifo_of::<Fill>(m, "fills", commands + 1);
+        // The next write: which of its lines, and whether it waits for that.
+        let part = m.reg("part", clock, false);
+        let write_waits = m.reg("write_waits", clock, false);
+        // Somebody waits until a line can be given to the flash.
+        let clean_waits = m.reg("clean_waits", clock, false);
+        // Reads and writes take turns; and the walk has one of several.
+        let write_turn = m.reg("write_turn", clock, false);
+        let turns = m.reg("turns", clock, zero(address_width(WALK_TURNS)));
+        // The way that is given next.
+        let next_way = m.reg("next_way", clock, zero(WAY_BITS));
+        let dirty = m.reg("dirty", clock, zero(dirty_bits));
+        // The walk: its set, the lines there that it has to clean, and whether it has looked.
+        let walk_set = m.reg("walk_set", clock, zero(set_bits));
+        let need = m.reg("need", clock, zero(WAYS));
+        let has_looked = m.reg("has_looked", clock, false);
+        let flush = m.reg("flush", clock, Flush::Rest);
+        let flush_failed = m.reg("flush_failed", clock, false);
+        // Who waits for that, how many do, and for how many of them it is.
+        let persisting = fifo_bits(m, "persisting", 8, commands);
+        let persisting_count = m.reg("persisting_count", clock, zero(count_bits));
+        let served = m.reg("served", clock, zero(count_bits));
+
+        // 3. Conditions: what there is to do
+        let choosing = m.wire("choosing", state.is(State::Choose));
+        let acting = m.wire("acting", state.is(State::Act));
+        let has_room = m.wire("has_room", burst.can_take() & fills.can_push() & waiting.can_push());
+        let new_read = read.payload();
+        let new_write = write.payload();
+        let is_flush = m.wire("is_flush", new_read.operation.is(Operation::Flush));
+        let retry = m.wire("retry", retries.any() & waiting.valid());
+        let may_read = m.wire("may_read", has_room & (retry | (read.valid() & !is_flush)));
+        let may_write = m.wire("may_write", has_room & write.valid() & !write_waits);
+        let flush_walks = m.wire("flush_walks", flush.is(Flush::Walk));
+        let flush_reports = m.wire("flush_reports", flush.is(Flush::Report));
+        let may_walk = m.wire("may_walk", clean.can_take() & (flush_walks | dirty.gt(dirty_max)));
+        let walk_first = m.wire("walk_first", may_walk & turns.eq(WALK_TURNS - 1));
+        let step = progress.payload().step;
+        let is_of_line = [Step::Left, Step::Cleaned, Step::Failed].map(|of_line| step.is(of_line));
+        let is_of_line = m.wire("is_of_line", is_of_line.into_iter().reduce(|a, b| a | b).expect("there are some"));
+        let choices = [
+            (Work::Release, released.valid()),
+            (Work::Progress, progress.valid() & is_of_line),
+            (Work::Settled, progress.valid() & !is_of_line),
+            (Work::Filled, filled.valid() & burst.can_take()),
+            (Work::Report, flush_reports & persisting.valid() & burst.can_take()),
+            (Work::Flush, read.valid() & is_flush & persisting.can_push() & !retry),
+            (Work::Walk, walk_first),
+            (Work::Write, may_write & (write_turn | !may_read)),
+            (Work::Read, may_read),
+            (Work::Walk, may_walk),
+        ];
+        let all: Vec<Signal> = choices.iter().rev().map(|(_, may)| *may).collect();
+        let choice = m.wire("choice", first_one(cat(&all)));
+        let chooses = |work: Work| {
+            let these = choices.iter().zip(0..).filter(|((other, _), _)| *other == work);
+            let these: Vec<Signal> = these.map(|(_, number)| choice.bit(number)).collect();
+            choosing & cat(&these).any()
+        };
+        let chooses_read = m.wire("chooses_read", chooses(Work::Read));
+        let retries_read = m.wire("retries_read", chooses_read & retry);
+        let chooses_write = m.wire("chooses_write", chooses(Work::Write));
+        let chooses_walk = m.wire("chooses_walk", chooses(Work::Walk));
+        let wakes = m.wire("wakes", choosing & clean_waits & clean.can_take());
+
+        // Conditions: the parts of commands
+        let limit = u64::from(units) * u64::from(UNIT_SECTORS);
+        let in_range = |sector: Signal, sectors: Signal| (sector.zext(65) + sectors.zext(65)).le(limit);
+        let unit_of = |sector: Signal| sector.bits(SECTOR_BITS..SECTOR_BITS + 32);
+        let read_crosses = m.wire("read_crosses", (reading.sector.zext(5) + reading.sectors.zext(5)).gt(UNIT_SECTORS));
+        let forwards = m.wire("forwards", !read_crosses & !reading.is_verify);
+        let write_sector = new_write.sector.low(SECTOR_BITS);
+        let write_crosses =
+            m.wire("write_crosses", (write_sector.zext(5) + new_write.sectors.zext(5)).gt(UNIT_SECTORS));
+        let write_unit = m.wire("write_unit", unit_of(new_write.sector) + part.zext(32));
+        let below = |count: Signal| cat(&(0..UNIT_SECTORS).rev().map(|n| count.gt(n)).collect::<Vec<_>>());
+        let of_part = |sectors: Signal| {
+            let both = sectors.zext(2 * UNIT_SECTORS).shl(write_sector);
+            part.mux(both.bits(UNIT_SECTORS..2 * UNIT_SECTORS), both.low(UNIT_SECTORS))
+        };
+        let is_mark = m.wire("is_mark", new_write.operation.is(Operation::WriteUncorrectable));
+        let is_zeroes = m.wire("is_zeroes", new_write.operation.is(Operation::WriteZeroes));
+        // The sectors of this line that the command changes.
+        let changed = m.wire("changed", of_part(below(new_write.sectors) & !new_write.missing));
+        let room_in_first = lit(UNIT_SECTORS, 4) - write_sector.zext(4);
+        let in_first = write_crosses.mux(room_in_first, new_write.sectors);
+        let part_sectors = m.wire("part_sectors", part.mux(new_write.sectors - room_in_first, in_first));
+        let write_ends = m.wire("write_ends", !write_crosses | part | !fits);
+
+        // Conditions: the set
+        let word = memory.read(clock, "word", set);
+        let words: Vec<Signal> = (0..WAYS).map(|n| word.bits(n * way_width..(n + 1) * way_width)).collect();
+        let line_in = |way: Signal| Line::unpack(way.low(Line::WIDTH));
+        let tag_in = |way: Signal| way.bits(Line::WIDTH..way_width);
+        let unit_tag = m.wire("unit_tag", unit.zext(64).bits(set_bits..set_bits + tag_bits));
+        let by_way = |of: &dyn Fn(Signal) -> Signal| cat(&words.iter().rev().map(|way| of(*way)).collect::<Vec<_>>());
+        let is_idle = |line: &<Line as Shape>::Value| !line.users.any() & !line.written;
+        let is_one_of = |state: EnumSignal<LineState>, these: &[LineState]| {
+            these.iter().map(|this| state.is(*this)).reduce(|a, b| a | b).expect("there are some")
+        };
+
+        // Conditions: what is to be done
+        let is_read = m.wire("is_read", work.is(Work::Read));
+        let is_write = m.wire("is_write", work.is(Work::Write));
+        let is_walk = m.wire("is_walk", work.is(Work::Walk));
+        let of_unit = m.wire("of_unit", is_read | is_write | is_walk);
+        let of_line = m.wire("of_line", work.is(Work::Release) | work.is(Work::Progress) | work.is(Work::Filled));
+        let hit = m.wire("hit", holders.any() & !is_walk);
+        let found = m.wire("found", Line::unpack(one_hot_select(holders, &ways).low(Line::WIDTH)));
+        let is_wanted = m.wire("is_wanted", write_waits & unit.eq(write_unit));
+        let read_may = m.wire("read_may", is_read & fits & !is_wanted);
+        let can_use = m.wire("can_use", !found.state.is(LineState::Filling) & !found.written);
+        let changes = m.wire("changes", is_write & fits & changed.any());
+        let is_whole = m.wire("is_whole", changed.all());
+        let writable = [LineState::Clean, LineState::Dirty, LineState::Programming, LineState::Redirtied];
+        let can_write = m.wire("can_write", is_one_of(found.state, &writable) & is_idle(&found));
+        let gives = m.wire("gives", !hit & free.any());
+        let uses_now = m.wire("uses_now", read_may & hit & can_use);
+        let writes_now = m.wire("writes_now", changes & hit.mux(can_write, gives & is_whole));
+        let allocates_now = m.wire("allocates_now", gives & (read_may | (changes & !is_whole)));
+        let lacks = m.wire("lacks", !hit & !free.any() & (read_may | changes));
+        let need_now = m.wire("need_now", needy & (need | (!has_looked).repeat(WAYS)));
+        let is_step = m.wire("is_step", is_walk & flush_walks);
+        let to_clean = m.wire("to_clean", soiled & (need_now | (!is_step).repeat(WAYS)));
+        let wants_clean = m.wire("wants_clean", (is_walk | lacks) & to_clean.any());
+        let cleans_now = m.wire("cleans_now", wants_clean & clean.can_take());
+        let victim = m.wire("victim", {
+            let behind = free & lit(low_ones(WAYS), WAYS).shl(next_way);
+            first_one(behind.any().mux(behind, free))
+        });
+        let at_now = m.wire("at_now", {
+            let looked_up = hit.mux(holders, victim);
+            of_unit.mux(cleans_now.mux(first_one(to_clean), looked_up), way)
+        });
+
+        // Conditions: the line as it was and as it is to be
+        let old_way = m.wire("old_way", one_hot_select(at, &ways));
+        let old = m.wire("old", line_in(old_way));
+        let is_new_line = m.wire("is_new_line", allocates | (writes & !hit));
+        let line_number = m.wire("line_number", cat(&[set, one_hot_index(at)]).zext(LINE_BITS));
+        let state_of = |state: LineState| EnumSignal::<LineState>::of(state).signal();
+        let was_in = |state: LineState| old.state.is(state);
+        let new_state = m.wire("new_state", {
+            let must_be_again = was_in(LineState::Redirtied) | step.is(Step::Failed);
+            let cleaned_state = must_be_again.mux(state_of(LineState::Dirty), state_of(LineState::Clean));
+            let keeps_flash_waiting = !is_new_line & (was_in(LineState::Programming) | was_in(LineState::Redirtied));
+            let written = keeps_flash_waiting.mux(state_of(LineState::Redirtied), state_of(LineState::Dirty));
+            let is = |these| work.is(these);
+            let choices = [
+                (is(Work::Progress), step.is(Step::Left).mux(state_of(LineState::Programming), cleaned_state)),
+                (is(Work::Filled), state_of(LineState::Clean)),
+                (cleans, state_of(LineState::Leaving)),
+                (allocates, state_of(LineState::Filling)),
+                (writes, written),
+            ];
+            choices.iter().rev().fold(old.state.signal(), |rest, (condition, state)| condition.mux(*state, rest))
+        });
+        let releases = m.wire("releases", work.is(Work::Release));
+        let released_write = released.payload().is_write;
+        let new = Line {
+            state: EnumSignal::from_signal(new_state),
+            users: is_new_line.mux(lit(0u8, 7), old.users + uses.zext(7) - (releases & !released_write).zext(7)),
+            written: (old.written & !is_new_line & !(releases & released_write)) | (writes & !is_mark),
+            bad: {
+                let before = old.bad & (!is_new_line).repeat(UNIT_SECTORS);
+                let after_write = is_mark.mux(before | changed, before & !changed);
+                work.is(Work::Filled).mux(filled.payload().bad, writes.mux(after_write, before))
+            },
+        };
+        let new_way = m.wire("new_way", cat(&[is_new_line.mux(unit_tag, tag_in(old_way)), new.pack()]));
+        let counts_as_dirty =
+            |state: Signal| is_one_of(EnumSignal::from_signal(state), &[LineState::Dirty, LineState::Redirtied]);
+        let changes_line = of_line | uses | writes | allocates | cleans;
+        let changes_line = m.wire("changes_line", acting & changes_line);
+        let was_dirty = m.wire("was_dirty", counts_as_dirty(old.state.signal()) & !is_new_line);
+        let is_dirty = m.wire("is_dirty", counts_as_dirty(new_state));
+        let frees = m.wire("frees", acting & of_line);
+        let holds_first = m.wire("holds_first", uses & read_crosses & !reading.holds);
+        let uses_pair = m.wire("uses_pair", uses & read_crosses & reading.holds);
+        let need_left = m.wire("need_left", need_now & !(at & cleans.repeat(WAYS)));
+        let walk_goes_on = m.wire("walk_goes_on", acting & is_walk & is_step.mux(!need_left.any(), !cleans));
+        let is_last_set = m.wire("is_last_set", walk_set.all());
+        let pushes_flush = m.wire("pushes_flush", acting & work.is(Work::Flush));
+        when(persisting.can_push() & !acting, || persist.take());
+        let persists = m.wire("persists", persist.taken());
+        let reports_flush = m.wire("reports_flush", acting & work.is(Work::Report));
+        let begins_flush =
+            m.wire("begins_flush", flush.is(Flush::Rest) & persisting_count.any() & choosing & !chooses_walk);
+        let settles = m.wire("settles", flush.is(Flush::Settle) & choosing & clean.can_take());
+        let settled = m.wire("settled", acting & work.is(Work::Settled));
+
+        // 4. Next state: the piece of work
+        let line_set = |line: Signal| line.bits(WAY_BITS..WAY_BITS + set_bits);
+        let line_way = |line: Signal| one_hot(line.low(WAY_BITS), WAYS);
+        let first_read = Reading {
+            tag: new_read.tag,
+            is_verify: new_read.operation.is(Operation::Verify),
+            unit: unit_of(new_read.sector),
+            sector: new_read.sector.low(SECTOR_BITS),
+            sectors: new_read.sectors,
+            holds: lit(0u8, 1),
+            way: lit(0u8, WAY_BITS),
+            bad: lit(0u8, UNIT_SECTORS),
+        };
+        let next_read = m.wire("next_read", choose(retry, waiting.payload(), first_read));
+        let read_unit = m.wire("read_unit", next_read.unit + next_read.holds.zext(32));
+        switch(state, |s: State| match s {
+            State::Clear => {
+                cleared.set(cleared + 1);
+                when(cleared.all(), || state.goto(State::Choose));
+            }
+            State::Choose => {
+                for (which, _) in &choices {
+                    when(chooses(*which), || work.goto(*which));
+                }
+                when(choice.any(), || state.goto(State::Fetch));
+                set.set(walk_set);
+                let takes_line = |which: Work, line: Signal| {
+                    when(chooses(which), || {
+                        set.set(line_set(line));
+                        way.set(line_way(line));
+                    });
+                };
+                takes_line(Work::Release, released.payload().line);
+                takes_line(Work::Progress, progress.payload().line);
+                takes_line(Work::Filled, filled.payload().line);
+                when(chooses_read, || {
+                    reading.set(next_read);
+                    unit.set(read_unit);
+                    set.set(read_unit.low(set_bits));
+                    fits.set(retry | in_range(new_read.sector, new_read.sectors));
+                    is_new.set(!retry);
+                });
+                when(chooses_write, || {
+                    unit.set(write_unit);
+                    set.set(write_unit.low(set_bits));
+                    fits.set(in_range(new_write.sector, new_write.sectors));
+                });
+            }
+            State::Fetch => {
+                is_new.set(false);
+                state.goto(State::Judge);
+            }
+            State::Judge => {
+                for (way, word) in ways.iter().zip(&words) {
+                    way.set(*word);
+                }
+                holders.set(by_way(&|way| tag_in(way).eq(unit_tag) & !line_in(way).state.is(LineState::Invalid)));
+                free.set(by_way(&|way| {
+                    let line = line_in(way);
+                    is_one_of(line.state, &[LineState::Invalid, LineState::Clean]) & is_idle(&line)
+                }));
+                soiled.set(by_way(&|way| line_in(way).state.is(LineState::Dirty) & !line_in(way).written));
+                needy.set(by_way(&|way| is_one_of(line_in(way).state, &[LineState::Dirty, LineState::Redirtied])));
+                state.goto(State::Decide);
+            }
+            State::Decide => {
+                at.set(at_now);
+                uses.set(uses_now);
+                writes.set(writes_now);
+                allocates.set(allocates_now);
+                cleans.set(cleans_now);
+                let refused = (is_read | is_write) & !fits;
+                reports.set(refused | (is_write & !changed.any()));
+                waits.set((is_read & fits & !uses_now & !(allocates_now & forwards)) | (changes & !writes_now));
+                ends_write.set(write_ends);
+                state.goto(State::Act);
+            }
+            State::Act => {
+                when(holds_first, || {
+                    reading.holds.set(lit(1u8, 1));
+                    reading.way.set(one_hot_index(at));
+                    reading.bad.set(old.bad);
+                    unit.set(unit + 1);
+                    set.set((unit + 1).low(set_bits));
+                    state.goto(State::Fetch);
+                })
+                .else_when(uses_pair, || state.goto(State::Pair))
+                .otherwise(|| state.goto(State::Choose));
+            }
+            State::Pair => {
+                when(burst.can_take(), || state.goto(State::Choose));
+            }
+        });
+        let clears = m.wire("clears", state.is(State::Clear));
+        memory.write_lanes(
+            clock,
+            clears | changes_line,
+            clears.mux(cleared, set),
+            new_way.repeat(WAYS) & (!clears).repeat(WAYS * way_width),
+            at | clears.repeat(WAYS),
+        );
+
+        // 4. Next state: what waits
+        let waits_now = m.wire("waits_now", acting & waits);
+        when(retries_read, || waiting.take());
+        when(waits_now & is_read, || waiting.push(reading));
+        waiting_count.set(waiting_count - retries_read.zext(count_bits) + (waits_now & is_read).zext(count_bits));
+        when(retries_read, || retries.set(retries - 1));
+        when(waits_now & is_write, || write_waits.set(true));
+        when(waits_now & wants_clean & !cleans, || clean_waits.set(true));
+        when(frees | wakes, || {
+            retries.set(waiting_count);
+            write_waits.set(false);
+            clean_waits.set(false);
+        });
+        let passes_write = m.wire("passes_write", acting & is_write & (writes | reports));
+        when(passes_write, || part.set(!ends_write));
+        when(chooses_read | chooses_write, || write_turn.set(chooses_read));
+        when(choosing & choice.any(), || {
+            turns.set(turns + 1);
+            when(turns.eq(WALK_TURNS - 1) & !chooses_walk, || turns.set(turns));
+        });
+        when(acting & is_new_line, || next_way.set(next_way + 1));
+        when(changes_line, || {
+            dirty.set(dirty + (is_dirty & !was_dirty).zext(dirty_bits) - (was_dirty & !is_dirty).zext(dirty_bits))
+        });
+
+        // 4. Next state: the walk
+        when(acting & is_step, || {
+            need.set(need_left);
+            has_looked.set(need_left.any());
+        });
+        when(walk_goes_on, || walk_set.set(walk_set + 1));
+        when(begins_flush, || {
+            walk_set.set(zero(set_bits));
+            has_looked.set(false);
+            served.set(persisting_count);
+        });
+        when(pushes_flush, || persisting.push(new_read.tag));
+        when(persists, || persisting.push(persist.payload().tag));
+        when(reports_flush, || {
+            persisting.take();
+            served.set(served - 1);
+        });
+        persisting_count
+            .set(persisting_count + (pushes_flush | persists).zext(count_bits) - reports_flush.zext(count_bits));
+        switch(flush, |f: Flush| match f {
+            Flush::Rest => {
+                when(begins_flush, || flush.goto(Flush::Walk));
+            }
+            Flush::Walk => {
+                when(walk_goes_on & is_last_set, || flush.goto(Flush::Settle));
+            }
+            Flush::Settle => {
+                when(settles, || flush.goto(Flush::Await));
+            }
+            Flush::Await => {
+                when(settled, || {
+                    flush_failed.set(step.is(Step::Full));
+                    when(step.is(Step::Unsettled), || {
+                        walk_set.set(zero(set_bits));
+                        has_looked.set(false);
+                        flush.goto(Flush::Walk);
+                    })
+                    .otherwise(|| flush.goto(Flush::Report));
+                });
+            }
+            Flush::Report => {
+                when(reports_flush & served.eq(1), || flush.goto(Flush::Rest));
+            }
+        });
+
+        // 5. Outputs
+        let no = || lit(0u8, 1);
+        when(state.is(State::Fetch) & is_new, || read.take());
+        when(pushes_flush, || read.take());
+        when(passes_write & ends_write, || write.take());
+        when(acting & releases, || released.take());
+        when(acting & (work.is(Work::Progress) | work.is(Work::Settled)), || progress.take());
+        when(acting & work.is(Work::Filled), || filled.take());
+        let nothing =
+            Clean { settle: lit(1u8, 1), line: lit(0u8, LINE_BITS), unit: lit(0u8, 32), bad: lit(0u8, UNIT_SECTORS) };
+        when(settles, || clean.offer(nothing));
+        when(acting & cleans, || {
+            let unit = cat(&[tag_in(old_way), set]).zext(32);
+            clean.offer(Clean { settle: no(), line: line_number, unit, bad: old.bad });
+        });
+        when(fills.valid() & fill.can_take(), || {
+            fill.offer(fills.payload());
+            fills.take();
+        });
+        when(acting & allocates, || {
+            fills.push(Fill {
+                line: line_number,
+                unit,
+                forward: is_read & forwards,
+                tag: reading.tag,
+                sector: reading.sector,
+                sectors: reading.sectors,
+            });
+        });
+        let sector_beats = SECTOR_BEATS.trailing_zeros();
+        let beats_of = |sectors: Signal| cat(&[sectors.low(4), lit(0u8, sector_beats)]);
+        let beat_of = |sector: Signal| cat(&[sector.low(SECTOR_BITS), lit(0u8, sector_beats)]);
+        let move_of = |operation: Move| EnumSignal::<Move>::of(operation);
+        let of_read = |line: Signal, sector: Signal, sectors: Signal, bad: Signal, ends: Signal| Burst {
+            tag: reading.tag,
+            operation: move_of(Move::Read),
+            line,
+            beat: beat_of(sector),
+            beats: beats_of(sectors),
+            sectors: bad,
+            without_host: reading.is_verify,
+            ends_command: ends,
+            fua: no(),
+            failed: no(),
+            refused: no(),
+        };
+        let report = |tag: Signal, beats: Signal, ends: Signal, failed: Signal, refused: Signal| Burst {
+            tag,
+            operation: move_of(Move::Report),
+            line: lit(0u8, LINE_BITS),
+            beat: lit(0u8, 6),
+            beats,
+            sectors: lit(0u8, UNIT_SECTORS),
+            without_host: no(),
+            ends_command: ends,
+            fua: no(),
+            failed,
+            refused,
+        };
+        let first_line = cat(&[(unit - 1).low(set_bits), reading.way]).zext(LINE_BITS);
+        let in_first_line = lit(UNIT_SECTORS, 4) - reading.sector.zext(4);
+        when(acting & uses & !read_crosses, || {
+            burst.offer(of_read(line_number, reading.sector, reading.sectors, old.bad, lit(1u8, 1)));
+        });
+        when(acting & uses_pair, || {
+            burst.offer(of_read(first_line, reading.sector, in_first_line, reading.bad, no()));
+        });
+        when(state.is(State::Pair) & burst.can_take(), || {
+            burst.offer(of_read(
+                line_number,
+                lit(0u8, SECTOR_BITS),
+                reading.sectors - in_first_line,
+                old.bad,
+                lit(1u8, 1),
+            ));
+        });
+        when(acting & writes & !is_mark, || {
+            burst.offer(Burst {
+                tag: new_write.tag,
+                operation: move_of(Move::Write),
+                line: line_number,
+                beat: beat_of(part.mux(lit(0u8, SECTOR_BITS), write_sector)),
+                beats: beats_of(part_sectors),
+                sectors: changed,
+                without_host: is_zeroes,
+                ends_command: ends_write,
+                fua: new_write.fua,
+                failed: no(),
+                refused: no(),
+            });
+        });
+        when(acting & writes & is_mark, || burst.offer(report(new_write.tag, lit(0u8, 7), ends_write, no(), no())));
+        when(acting & reports & is_write, || {
+            let sectors = fits.mux(part_sectors, new_write.sectors);
+            let has_data = new_write.operation.is(Operation::Write);
+            let beats = beats_of(sectors) & has_data.repeat(7);
+            burst.offer(report(new_write.tag, beats, ends_write, no(), !fits));
+        });
+        when(acting & reports & is_read, || {
+            burst.offer(report(reading.tag, lit(0u8, 7), lit(1u8, 1), no(), lit(1u8, 1)))
+        });
+        when(acting & work.is(Work::Filled) & filled.payload().forward, || {
+            burst.offer(report(filled.payload().tag, lit(0u8, 7), lit(1u8, 1), filled.payload().failed, no()));
+        });
+        when(reports_flush, || burst.offer(report(persisting.payload(), lit(0u8, 7), lit(1u8, 1), flush_failed, no())));
+    }
+}
+
+/// So many ones.
+const fn low_ones(count: u32) -> u32 {
+    (1 << count) - 1
+}
+
+/// `then` where `condition` holds, else `otherwise`.
+fn choose<V: Value>(condition: Signal, then: V, otherwise: V) -> V {
+    let mut chosen =
+        then.leaves().into_iter().zip(otherwise.leaves()).map(|(then, otherwise)| condition.mux(then, otherwise));
+    then.rebuild(&mut chosen)
+}
