@@ -1,7 +1,11 @@
 //! Every block of the device by name: what `flashdock emit` writes and `cargo xtask area` measures.
 
 use crate::DirectDevice;
+use flash_hw::cache::Cache;
+use flash_hw::line_port::LinePort;
+use flash_hw::page_cache::{self, PageCache};
 use flash_hw::page_map::{self, PageMap};
+use flash_hw::stage::Stage;
 use nvme_hw::arbiter::Arbiter;
 use nvme_hw::buffer::Buffer;
 use nvme_hw::complete::Complete;
@@ -78,6 +82,10 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "errand", make: |_| Box::new(Errand) },
     Entry { name: "latency", make: |config| Box::new(Latency::new(config)) },
     Entry { name: "host_port", make: |config| Box::new(HostPort::new(config)) },
+    Entry { name: "cache", make: |_| Box::new(Cache { config: page_cache::Config::DEFAULT, base: 0 }) },
+    Entry { name: "stage", make: |_| Box::new(Stage { commands: page_cache::Config::DEFAULT.commands }) },
+    Entry { name: "page_cache", make: |_| Box::new(PageCache::new(page_cache::Config::DEFAULT)) },
+    Entry { name: "line_port", make: |_| Box::new(LinePort { bursts: 16, base: 0 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
     Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },
