@@ -72,7 +72,7 @@ hw_bundle! {
 
 hw_bundle! {
     /// A storage command all of whose data is there.
-    pub struct Command {
+    pub struct Staged {
         /// Of the storage command.
         pub tag: Bits<8>,
         /// What to do.

@@ -41,7 +41,7 @@
 //! Lines are replaced in turn, not by when they were last used.
 
 use crate::types::{
-    Burst, Clean, Command, Fill, Filled, Move, Persist, Progress, Released, Step, SECTOR_BEATS, UNIT_SECTORS,
+    Burst, Clean, Fill, Filled, Move, Persist, Progress, Released, Staged, Step, SECTOR_BEATS, UNIT_SECTORS,
 };
 use nvme_hw::types::Operation;
 use rtl_hdl::{
@@ -237,8 +237,8 @@ impl Block for PageCache {
 
         // 1. Ports
         let clock = m.clock();
-        let read = m.stream_in::<Command>("read");
-        let write = m.stream_in::<Command>("write");
+        let read = m.stream_in::<Staged>("read");
+        let write = m.stream_in::<Staged>("write");
         let released = m.stream_in::<Released>("released");
         let filled = m.stream_in::<Filled>("filled");
         let progress = m.stream_in::<Progress>("progress");

@@ -25,7 +25,7 @@
 //! Write.
 
 use crate::line_port::Beat;
-use crate::types::{Command, SECTOR_BEATS, UNIT_BEATS};
+use crate::types::{Staged, SECTOR_BEATS, UNIT_BEATS};
 use nvme_hw::types::{Operation, StorageCommand, StorageWrite};
 use rtl_hdl::{hw_bundle, lit, when, zero, Bits, Block, Module};
 use rtl_prim::{fifo_of, one_hot};
@@ -64,8 +64,8 @@ impl Block for Stage {
         let clock = m.clock();
         let commands = m.stream_in::<StorageCommand>("storage_command");
         let beats = m.stream_in::<StorageWrite>("storage_write");
-        let read = m.stream_out_single::<Command>("read");
-        let write = m.stream_out_single::<Command>("write");
+        let read = m.stream_out_single::<Staged>("read");
+        let write = m.stream_out_single::<Staged>("write");
         let data = m.stream_out::<Beat>("data");
 
         // 2. State
@@ -115,7 +115,7 @@ impl Block for Stage {
         when(gives_data, || staged.take());
 
         // 5. Outputs
-        let of = |command: &<StorageCommand as rtl_hdl::Shape>::Value, missing| Command {
+        let of = |command: &<StorageCommand as rtl_hdl::Shape>::Value, missing| Staged {
             tag: command.tag,
             operation: command.operation,
             sector: command.sector,
