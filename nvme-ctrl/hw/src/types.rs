@@ -145,12 +145,6 @@ pub(crate) fn is_one_of(operation: EnumSignal<Operation>, these: &[Operation]) -
     these.iter().map(|this| operation.is(*this)).reduce(|a, b| a | b).expect("there are some")
 }
 
-/// `then` where `condition` holds, else `otherwise`.
-pub(crate) fn choose<V: Value>(condition: Signal, then: V, otherwise: V) -> V {
-    let mut chosen = then.leaves().into_iter().zip(otherwise.leaves()).map(|(t, o)| condition.mux(t, o));
-    then.rebuild(&mut chosen)
-}
-
 hw_enum! {
     /// What is at the device's end of a transfer.
     pub enum Target {

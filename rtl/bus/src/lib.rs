@@ -9,6 +9,7 @@
 //! | [`AxiLite`] | the same for AXI4-Lite, 32 bits wide |
 //! | [`AxiLiteRegisters`] | a subordinate that turns accesses into "here is a write, here is a read" |
 //! | [`AxiStream`], [`AxiStreamSlice`] | AXI4-Stream, and registers in it |
+//! | [`Axi4Mux`] | several managers of one AXI4 subordinate |
 //! | [`TileLink`], [`TileLinkCached`] | TL-UL and TL-UH; TL-C |
 //! | [`TileLinkMemory`] | a memory behind TL-UL |
 //! | [`monitor`] | judges, clock by clock, whether both sides keep the protocol |
@@ -21,6 +22,7 @@ mod proofs;
 pub use proofs::proofs;
 
 mod axi4;
+pub mod axi4_mux;
 pub mod axi4_slice;
 mod axi_lite;
 pub mod axi_lite_registers;
@@ -38,6 +40,7 @@ use axi4::LEN_BITS;
 pub use axi4::{
     Address, Axi4, Axi4Config, Axi4Manager, Axi4Subordinate, ConfigError, ReadData, WriteData, WriteResponse,
 };
+pub use axi4_mux::Axi4Mux;
 pub use axi4_slice::Axi4Slice;
 pub use axi_lite::{
     AxiLite, AxiLiteManager, AxiLiteSubordinate, LiteAddress, LiteReadData, LiteWriteData, LiteWriteResponse,

@@ -1,6 +1,6 @@
 //! What the benches of this crate share.
 
-use crate::{axi4_slice, axi_lite_registers, axi_stream_slice, tile_link_memory};
+use crate::{axi4_mux, axi4_slice, axi_lite_registers, axi_stream_slice, tile_link_memory};
 use rtl_hdl::Block;
 use sim_verilator::TestBed;
 
@@ -10,7 +10,8 @@ pub(crate) use sim_verilator::test_bed::design;
 pub(crate) static BED: TestBed = TestBed::new("rtl-bus", blocks);
 
 fn blocks() -> Vec<Box<dyn Block>> {
-    let mut blocks = axi4_slice::bench::blocks();
+    let mut blocks = axi4_mux::bench::blocks();
+    blocks.extend(axi4_slice::bench::blocks());
     blocks.extend(axi_lite_registers::bench::blocks());
     blocks.extend(axi_stream_slice::bench::blocks());
     blocks.extend(tile_link_memory::bench::blocks());

@@ -1,11 +1,17 @@
 //! One-hot codes, priority, selection. All functions are combinational.
 
-use rtl_hdl::{address_width, lit, Signal};
+use rtl_hdl::{address_width, lit, Signal, Value};
 
 /// `width` bits of which bit number `index` is set; all zero if `index` is beyond them.
 #[track_caller]
 pub fn one_hot(index: Signal, width: u32) -> Signal {
     lit(1u32, width).shl(index)
+}
+
+/// `then` where `condition` holds, else `otherwise`: [`Signal::mux`] for anything that is made of signals.
+pub fn choose<V: Value>(condition: Signal, then: V, otherwise: V) -> V {
+    let mut chosen = then.leaves().into_iter().zip(otherwise.leaves()).map(|(t, o)| condition.mux(t, o));
+    then.rebuild(&mut chosen)
 }
 
 /// The lowest set bit of `bits` alone; zero if none is set.

@@ -33,7 +33,7 @@ mod testing;
 mod watched;
 
 pub use dual_port_ram::DualPortRam;
-pub use encode::{first_one, from_gray, gray, one_hot, one_hot_index, one_hot_select, priority_index};
+pub use encode::{choose, first_one, from_gray, gray, one_hot, one_hot_index, one_hot_select, priority_index};
 pub use fifo::{fifo_bits, fifo_of, Fifo, FifoHandle};
 pub use index::{advance_index, entries_between, is_index, next_index, next_index_in};
 pub use payload::Payload;

@@ -30,7 +30,7 @@ use nvme_hw::storage_mux::StorageMux;
 use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
-use rtl_bus::{Axi4Config, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory};
+use rtl_bus::{Axi4Config, Axi4Mux, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory};
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
@@ -121,6 +121,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "async_fifo", make: |_| Box::new(AsyncFifo::new(Payload::bits(EXAMPLE_BITS), 16, cdc::STAGES)) },
     Entry { name: "reset_bridge", make: |_| Box::new(ResetBridge { stages: cdc::STAGES }) },
     Entry { name: "stream_demux", make: |_| Box::new(StreamDemux::new(4, Payload::bits(EXAMPLE_BITS), "data", 0..2)) },
+    Entry { name: "axi4_mux", make: |_| Box::new(Axi4Mux { managers: 4, config: EXAMPLE_AXI4 }) },
     Entry { name: "axi4_slice", make: |_| Box::new(Axi4Slice { config: EXAMPLE_AXI4 }) },
     Entry { name: "axi_stream_slice", make: |_| Box::new(AxiStreamSlice { config: EXAMPLE_STREAM }) },
     Entry { name: "tile_link_memory", make: |_| Box::new(TileLinkMemory { config: EXAMPLE_TILE_LINK }) },

@@ -48,7 +48,7 @@ use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
     Shape, Signal, Value,
 };
-use rtl_prim::{fifo_bits, fifo_of, first_one, one_hot, one_hot_index, one_hot_select};
+use rtl_prim::{choose, fifo_bits, fifo_of, first_one, one_hot, one_hot_index, one_hot_select};
 
 /// Ways of a set.
 pub const WAYS: u32 = 4;
@@ -747,11 +747,4 @@ impl Block for PageCache {
 /// So many ones.
 const fn low_ones(count: u32) -> u32 {
     (1 << count) - 1
-}
-
-/// `then` where `condition` holds, else `otherwise`.
-fn choose<V: Value>(condition: Signal, then: V, otherwise: V) -> V {
-    let mut chosen =
-        then.leaves().into_iter().zip(otherwise.leaves()).map(|(then, otherwise)| condition.mux(then, otherwise));
-    then.rebuild(&mut chosen)
 }

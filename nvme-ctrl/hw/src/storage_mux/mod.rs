@@ -35,9 +35,10 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::dma_read::TargetWrite;
-use crate::types::{choose, is_one_of, Operation, StorageCommand, StorageRead, StorageWrite, Target};
+use crate::types::{is_one_of, Operation, StorageCommand, StorageRead, StorageWrite, Target};
 use crate::units::Start;
 use rtl_hdl::{hw_bundle, when, Bits, Block, EnumSignal, Module, Naming, Shape, Signal, StreamWires, Value};
+use rtl_prim::choose;
 
 #[cfg(test)]
 pub(crate) mod bench;

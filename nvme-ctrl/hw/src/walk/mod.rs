@@ -64,12 +64,13 @@
 use crate::buffer::DWORD_INDEX_BITS;
 use crate::list_reader::{List, ListReader};
 use crate::slots::{Job, WalkEnd, UNIT_COUNT_BITS};
-use crate::types::{choose, is_one_of, Operation, Target, BEAT_BYTES};
+use crate::types::{is_one_of, Operation, Target, BEAT_BYTES};
 use crate::units::Turn;
 use nvme_spec::{limits, sgl, Status};
 use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, Module, Signal,
 };
+use rtl_prim::choose;
 
 #[cfg(test)]
 mod bench;
