@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod line_port;
+pub mod mover;
 pub mod page_cache;
 pub mod page_map;
 pub mod stage;

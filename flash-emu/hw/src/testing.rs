@@ -1,6 +1,6 @@
 //! What the benches of this crate share.
 
-use crate::{cache, line_port, page_map, stage};
+use crate::{cache, line_port, mover, page_map, stage};
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::Block;
@@ -17,6 +17,7 @@ static BED: TestBed = TestBed::new("flash-hw", blocks);
 fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks = cache::bench::blocks();
     blocks.extend(line_port::bench::blocks());
+    blocks.extend(mover::bench::blocks());
     blocks.extend(page_map::bench::blocks());
     blocks.extend(stage::bench::blocks());
     blocks
@@ -51,8 +52,9 @@ pub(crate) fn forgets_at_reset(block: &dyn Block, answers: &[&str], ignored: &[&
     bench::forgets_at_reset(&mut *BED.simulator(&design), &design, Seed::from_env_or(0x5EED), answers, ignored);
 }
 
-/// A memory behind the bus `memory`: it answers reads in their order and writes in theirs, each after its own time.
+/// A memory behind a bus, `memory` if nothing else is said: it answers reads in their order and writes in theirs, each after its own time.
 pub(crate) struct Memory {
+    bus: &'static str,
     bytes: BTreeMap<u64, u8>,
     /// Whether a read of a line with this address ends with an error.
     is_bad: fn(u64) -> bool,
@@ -74,7 +76,24 @@ impl Memory {
     pub fn new(is_bad: fn(u64) -> bool, latency: u64) -> Self {
         let (bytes, reads, writes, beats, written) = Default::default();
         let (read_latency, write_latency) = (latency, latency);
-        Self { bytes, is_bad, fails_writes: false, read_latency, write_latency, reads, writes, beats, written, now: 0 }
+        Self {
+            bus: "memory",
+            bytes,
+            is_bad,
+            fails_writes: false,
+            read_latency,
+            write_latency,
+            reads,
+            writes,
+            beats,
+            written,
+            now: 0,
+        }
+    }
+
+    /// The memory behind another bus.
+    pub fn on(self, bus: &'static str) -> Self {
+        Self { bus, ..self }
     }
 
     /// What is written is there after so many clocks, and not before.
@@ -97,16 +116,20 @@ impl Memory {
         (address..address + bytes).map(|at| self.bytes.get(&at).copied().unwrap_or(0)).collect()
     }
 
+    fn port(&self, channel: &str) -> String {
+        format!("{}_{channel}", self.bus)
+    }
+
     /// One clock, before that of the bench.
     pub fn clock(&mut self, bench: &mut Bench) {
         self.now += 1;
-        for burst in bench.drain_fields("memory_ar") {
+        for burst in bench.drain_fields(&self.port("ar")) {
             self.reads.push_back((self.now + self.read_latency, burst.get("addr"), burst.get("len") + 1));
         }
-        for burst in bench.drain_fields("memory_aw") {
+        for burst in bench.drain_fields(&self.port("aw")) {
             self.writes.push_back((burst.get("addr"), burst.get("len") + 1));
         }
-        self.beats.extend(bench.drain_fields("memory_w"));
+        self.beats.extend(bench.drain_fields(&self.port("w")));
         while let (Some((address, left)), false) = (self.writes.front_mut(), self.beats.is_empty()) {
             let beat = self.beats.pop_front().expect("not empty");
             *left -= 1;
@@ -127,10 +150,10 @@ impl Memory {
             }
             if beat.get("last") == 1 {
                 let resp = if self.fails_writes { resp::SLVERR } else { resp::OKAY };
-                bench.send("memory_b", [bench.fields("memory_b").set("resp", resp).words()]);
+                bench.send(&self.port("b"), [bench.fields(&self.port("b")).set("resp", resp).words()]);
             }
         }
-        while bench.pending("memory_r") < 2 {
+        while bench.pending(&self.port("r")) < 2 {
             let Some((_, address, left)) = self.reads.front_mut().filter(|(due, ..)| *due <= self.now) else { break };
             let at = *address;
             *left -= 1;
@@ -143,8 +166,8 @@ impl Memory {
             let words: Vec<u64> =
                 line.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes"))).collect();
             let resp = if (self.is_bad)(at) { resp::SLVERR } else { resp::OKAY };
-            let item = bench.fields("memory_r").set("resp", resp).set("last", is_last).set_words("data", &words);
-            bench.send("memory_r", [item.words()]);
+            let item = bench.fields(&self.port("r")).set("resp", resp).set("last", is_last).set_words("data", &words);
+            bench.send(&self.port("r"), [item.words()]);
         }
     }
 }

@@ -163,3 +163,37 @@ hw_bundle! {
         pub line: Bits<20>,
     }
 }
+
+hw_bundle! {
+    /// A unit is to be copied.
+    pub struct MoveJob {
+        /// The end carries it.
+        pub tag: Bits<16>,
+        /// Address of the unit in the one memory.
+        pub source: Bits<64>,
+        /// Address of the unit in the other.
+        pub sink: Bits<64>,
+        /// There is no source: zeroes are written.
+        pub zeroes: Bits<1>,
+        /// It is known that it cannot be read: its beats carry an error, and it fails.
+        pub bad: Bits<1>,
+        /// Of the storage command to which beats are forwarded.
+        pub forward_tag: Bits<8>,
+        /// The first of these beats.
+        pub forward_beat: Bits<6>,
+        /// How many; 0: none.
+        pub forward_beats: Bits<7>,
+    }
+}
+
+hw_bundle! {
+    /// A unit has been copied.
+    pub struct Moved {
+        /// Of the job.
+        pub tag: Bits<16>,
+        /// CRC-32C of what was written.
+        pub crc: Bits<32>,
+        /// It could not be read or written.
+        pub failed: Bits<1>,
+    }
+}

@@ -3,7 +3,7 @@
 //! Every bundle here is the payload of a stream. Queue numbers, slots, tags and functions have eight bits in every configuration, so that a
 //! larger configuration changes memories and not the shapes.
 
-use rtl_hdl::{hw_bundle, hw_enum, hw_view, Bits, EnumSignal, Signal, Value};
+use rtl_hdl::{hw_bundle, hw_enum, hw_view, Bits, EnumSignal, Signal};
 
 /// Width of one beat of the `host` and `storage` ports, in bits.
 pub const BEAT_BITS: u32 = 512;

@@ -12,12 +12,14 @@
 //! | [`DualPortRam`] | block RAM and UltraRAM with two ports, lanes and clocks |
 //! | [`cdc`] | synchronisers, handshakes and FIFOs between clock domains |
 //! | [`Watched`] | what a block that keeps order must do, for its assertions |
+//! | [`crc`] | checks of wide words |
 //! | [`next_index`] and friends | ring pointers, one-hot codes, priority: functions on signals |
 //!
 //! Every block carries items of any shape: see [`Payload`].
 #![deny(missing_docs)]
 
 pub mod cdc;
+pub mod crc;
 pub mod dual_port_ram;
 mod encode;
 pub mod fifo;

@@ -3,6 +3,7 @@
 use crate::DirectDevice;
 use flash_hw::cache::Cache;
 use flash_hw::line_port::LinePort;
+use flash_hw::mover::Mover;
 use flash_hw::page_cache::{self, PageCache};
 use flash_hw::page_map::{self, PageMap};
 use flash_hw::stage::Stage;
@@ -86,6 +87,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "stage", make: |_| Box::new(Stage { commands: page_cache::Config::DEFAULT.commands }) },
     Entry { name: "page_cache", make: |_| Box::new(PageCache::new(page_cache::Config::DEFAULT)) },
     Entry { name: "line_port", make: |_| Box::new(LinePort { bursts: 16, base: 0 }) },
+    Entry { name: "mover", make: |_| Box::new(Mover { units: 8 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
     Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },

@@ -40,11 +40,12 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::types::{choose, HostWrite, HostWriteBeat, StorageRead, BEAT_BITS};
+use crate::types::{HostWrite, HostWriteBeat, StorageRead, BEAT_BITS};
 use crate::units::{UnitPlace, Written};
 use crate::walk::Place;
 use crate::Config;
 use rtl_hdl::{address_width, cat, hw_bundle, lit, when, zero, Bits, Block, MemoryStyle, Module, Shape, Signal, Value};
+use rtl_prim::choose;
 
 #[cfg(test)]
 pub(crate) mod bench;

@@ -30,10 +30,11 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::held::Held;
-use crate::types::{choose, Command, Operation, Target};
+use crate::types::{Command, Operation, Target};
 use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
 use nvme_spec::opcode::io;
 use rtl_hdl::{cat, lit, when, zero, Block, EnumSignal, Module};
+use rtl_prim::choose;
 
 #[cfg(test)]
 mod bench;

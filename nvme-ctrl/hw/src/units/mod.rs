@@ -60,7 +60,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::slots::UnitEnd;
-use crate::types::{choose, is_one_of, Operation, StorageCommand, StorageDone, StorageStatus, Target};
+use crate::types::{is_one_of, Operation, StorageCommand, StorageDone, StorageStatus, Target};
 use crate::walk::{Place, Unit};
 use crate::{
     held::{bit_at, Held},
@@ -70,7 +70,7 @@ use rtl_hdl::{
     address_width, hw_bundle, hw_enum, lit, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module, Shape, Signal,
     Value,
 };
-use rtl_prim::{one_hot, priority_index};
+use rtl_prim::{choose, one_hot, priority_index};
 
 #[cfg(test)]
 mod bench;
