@@ -31,7 +31,7 @@ impl Traffic {
     /// A number below `limit`, which is at least 1.
     pub fn below(&mut self, limit: u32) -> u32 {
         self.random = next_random(self.random);
-        (u64::from(self.random) * u64::from(limit) >> 32) as u32
+        ((u64::from(self.random) * u64::from(limit)) >> 32) as u32
     }
 
     /// The next command.
