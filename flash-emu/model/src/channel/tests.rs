@@ -412,10 +412,10 @@ fn a_flood_of_reads_lets_each_program_and_erase_have_its_turn() {
 fn a_bus_full_of_data_lets_a_program_have_its_turn() {
     let mut rig = Rig::new(Geometry::DEFAULT, config(Preset::Sim));
     let read = |index: u8| Command::new(1, Operation::Read, index % 3, 3, [2; 2], 0);
-    (0..30).for_each(|index| drop(rig.send(read(index))));
+    (0..30).for_each(|index| _ = rig.send(read(index)));
     rig.send(program(Operation::Program, 2, 3, 1, 1, 0));
     rig.channel.take_phases();
-    (0..60).for_each(|index| drop(rig.send(read(index))));
+    (0..60).for_each(|index| _ = rig.send(read(index)));
     let phases = rig.channel.take_phases();
     let turn = phases.iter().position(|phase| phase.kind == PhaseKind::Write).expect("it had its turn");
     // One more had begun when the program came.
