@@ -80,7 +80,7 @@
 
 use crate::{Array, Page};
 use flash_spec::command::status;
-use flash_spec::limits::{DIE_QUEUE_ENTRIES, READ_TURNS_MAX, SPARE_BYTES, SUSPENDS_MAX, UNITS_PER_PAGE};
+use flash_spec::limits::{DIE_QUEUE_ENTRIES, DONE_WAITING_MAX, READ_TURNS_MAX, SPARE_BYTES, SUSPENDS_MAX, UNITS_PER_PAGE};
 use flash_spec::pairing::{kind, PageKind};
 use flash_spec::reliability::RETRIES_MAX;
 use flash_spec::{Clocks, Geometry, Operation, Outcome, PageAddress, Violation};
@@ -91,8 +91,6 @@ mod tests;
 
 /// Clocks from the choice of a task to the next choice.
 pub const TASK_CLOCKS: u64 = 7;
-/// Completions that may wait to be taken while commands are taken.
-pub const DONE_WAITING_MAX: usize = 14;
 /// What a read takes beside its phases and its array: 9 clocks until its command phase, 8 from there to the array, 8 to the data phase, 7 to the end.
 pub const READ_OWN_CLOCKS: u64 = 32;
 /// The same of a program or an erase: 9, 8 and 7.
@@ -423,7 +421,7 @@ impl<D: Clone> Channel<D> {
 
     /// Whether a command is taken in this clock.
     pub fn can_take(&self) -> bool {
-        self.intake.is_none() && self.arriving.is_none() && self.done.len() <= DONE_WAITING_MAX
+        self.intake.is_none() && self.arriving.is_none() && self.done.len() <= DONE_WAITING_MAX as usize
     }
 
     /// Gives it a command in this clock.
