@@ -1,17 +1,33 @@
-//! The flash emulator and its fast path as synthesizable blocks.
+//! The emulated flash and its fast path as synthesizable blocks.
 //!
-//! Each module below is one block and begins with its front page.
+//! Each module below is one block and begins with its front page; [`types`] are the bundles that cross the walls between them.
+//!
+//! ```text
+//!                        read, write                 fill, clean
+//!  storage port --> stage ---------> page_cache ------------------> (to come) --> channel --> done
+//!                        data            | burst                        |            | ^
+//!                   storage port <-- line_port == memory          page_map, mover <--+ |
+//!                                                                    == memory   transfer, through
+//! ```
 #![deny(missing_docs)]
 
+// The cache: from the storage port to lines that are filled and cleaned.
 pub mod cache;
 pub mod line_port;
-pub mod mover;
 pub mod page_cache;
-pub mod page_map;
 pub mod stage;
+
+// Between the cache and the flash.
+pub mod mover;
+pub mod page_map;
+
+// The flash.
+pub mod channel;
+
 pub mod types;
 
 #[cfg(test)]
 mod testing;
 
+pub use channel::Channel;
 pub use page_map::PageMap;

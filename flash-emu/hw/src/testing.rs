@@ -1,6 +1,7 @@
 //! What the benches of this crate share.
 
-use crate::{cache, line_port, mover, page_map, stage};
+use crate::{cache, line_port, mover, page_map, stage, Channel};
+use flash_spec::Geometry;
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::Block;
@@ -11,11 +12,20 @@ use std::collections::{BTreeMap, VecDeque};
 /// Bytes of a beat of a memory.
 const LINE_BYTES: u64 = 64;
 
+/// The flash of one die, one plane, few blocks and the fewest pages.
+const LEAST: Geometry =
+    Geometry { channels: 1, dies_per_channel: 1, planes_per_die: 1, blocks_per_plane: 5, pages_per_block: 4 };
+
+/// The geometries under which the flash runs.
+pub(crate) const GEOMETRIES: [Geometry; 3] = [LEAST, Geometry::SMALL, Geometry::DEFAULT];
+
 /// Every block that is run, in every configuration that is run.
-static BED: TestBed = TestBed::new("flash-hw", blocks);
+pub(crate) static BED: TestBed = TestBed::new("flash-hw", blocks);
 
 fn blocks() -> Vec<Box<dyn Block>> {
-    let mut blocks = cache::bench::blocks();
+    let mut blocks: Vec<Box<dyn Block>> =
+        GEOMETRIES.iter().map(|geometry| Box::new(Channel::new(*geometry)) as Box<dyn Block>).collect();
+    blocks.extend(cache::bench::blocks());
     blocks.extend(line_port::bench::blocks());
     blocks.extend(mover::bench::blocks());
     blocks.extend(page_map::bench::blocks());

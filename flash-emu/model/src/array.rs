@@ -12,8 +12,11 @@
 
 use flash_spec::limits::SPARE_BYTES;
 use flash_spec::pairing::{kind, paired, PageKind};
-use flash_spec::reliability::{next_random, RETRIES_MAX};
+use flash_spec::reliability::{next_random, ERASES_BITS, RETRIES_MAX};
 use flash_spec::{Geometry, Outcome, PageAddress, Reliability, Violation};
+
+/// What the counter of a block's erases goes to.
+const ERASES_MAX: u32 = (1 << ERASES_BITS) - 1;
 
 /// The dies of a flash. `D` is the content of a page, bytes or anything that stands for them.
 #[derive(Clone, Debug)]
@@ -88,7 +91,11 @@ impl<D> Array<D> {
     }
 
     /// Sets how often the block of a page was erased, as if it had been used.
+    ///
+    /// # Panics
+    /// If the counter has no room for it: see [`ERASES_BITS`].
     pub fn set_erases(&mut self, address: PageAddress, erases: u32) {
+        assert!(erases <= ERASES_MAX, "a block is not erased {erases} times");
         self.block_mut(address).erases = erases;
     }
 
@@ -192,7 +199,7 @@ impl<D> Array<D> {
                 }
             }
             InProgress::Erase { outcome } => {
-                block.erases += 1;
+                block.count_erase();
                 block.next_page = 0;
                 if outcome.is_good() {
                     block.is_closed = false;
@@ -220,7 +227,7 @@ impl<D> Array<D> {
                     }
                 }
                 Some(InProgress::Erase { .. }) => {
-                    block.erases += 1;
+                    block.count_erase();
                     block.next_page = 0;
                     block.destroy(pages);
                 }
@@ -260,6 +267,10 @@ impl<D> Block<D> {
     fn start(&mut self, operation: InProgress<D>) {
         assert!(self.in_progress.is_none(), "a block does one thing at a time");
         self.in_progress = Some(operation);
+    }
+
+    fn count_erase(&mut self) {
+        self.erases = ERASES_MAX.min(self.erases + 1);
     }
 
     /// Leaves no content and nothing that could be programmed.

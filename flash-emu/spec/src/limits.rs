@@ -20,7 +20,9 @@ pub const UNITS_PER_PAGE: u32 = PAGE_BYTES / UNIT_BYTES;
 
 /// Commands that wait for a die, of those that read and of those that do not.
 pub const DIE_QUEUE_ENTRIES: u32 = 4;
-/// Reads of a channel that are given the bus while a program or an erase waits for it; then one of those has its turn.
+/// Reads that go first while a program or an erase waits: of its die, and turns of the bus. Then one of those has its turn.
 pub const READ_TURNS_MAX: u32 = 16;
 /// Times that one program or erase is suspended. Then it runs to its end, however many reads wait.
 pub const SUSPENDS_MAX: u32 = 8;
+/// Completions of a channel that may wait to be taken while it takes commands. All that is inside completes, whether or not any is taken.
+pub const DONE_WAITING_MAX: u32 = 14;

@@ -22,6 +22,9 @@ pub struct Reliability {
 /// Most repetitions of a read. What needs more is uncorrectable.
 pub const RETRIES_MAX: u32 = 7;
 
+/// Bits of the counter of a block's erases, which stays at its largest.
+pub const ERASES_BITS: u32 = 24;
+
 impl Reliability {
     /// Flash without faults, which wears as MLC of 3,000 cycles does: a repetition more every 1,024 erases.
     pub const DEFAULT: Self = Self {
