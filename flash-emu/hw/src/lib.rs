@@ -18,10 +18,12 @@ pub mod page_cache;
 pub mod stage;
 
 // Between the cache and the flash.
+pub mod fill;
 pub mod mover;
 pub mod page_map;
 
 // The flash.
+pub mod array;
 pub mod channel;
 
 pub mod types;

@@ -1,6 +1,6 @@
 //! What the benches of this crate share.
 
-use crate::{cache, line_port, mover, page_map, stage, Channel};
+use crate::{cache, fill, line_port, mover, page_map, stage, Channel};
 use flash_spec::Geometry;
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
@@ -26,6 +26,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks: Vec<Box<dyn Block>> =
         GEOMETRIES.iter().map(|geometry| Box::new(Channel::new(*geometry)) as Box<dyn Block>).collect();
     blocks.extend(cache::bench::blocks());
+    blocks.extend(fill::bench::blocks());
     blocks.extend(line_port::bench::blocks());
     blocks.extend(mover::bench::blocks());
     blocks.extend(page_map::bench::blocks());

@@ -361,3 +361,19 @@ hw_bundle! {
         pub torn: Torn,
     }
 }
+
+hw_bundle! {
+    /// The data of a channel's phase is through.
+    pub struct Through {
+        /// The channel.
+        pub channel: Bits<4>,
+    }
+}
+
+hw_bundle! {
+    /// A map page must be in memory before something can go on.
+    pub struct MapNeeded {
+        /// Its number.
+        pub map_page: Bits<16>,
+    }
+}

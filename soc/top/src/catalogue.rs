@@ -1,12 +1,15 @@
 //! Every block of the device by name: what `flashdock emit` writes and `cargo xtask area` measures.
 
 use crate::DirectDevice;
+use flash_hw::array::Array;
 use flash_hw::cache::Cache;
+use flash_hw::fill::{self, Filling};
 use flash_hw::line_port::LinePort;
 use flash_hw::mover::Mover;
 use flash_hw::page_cache::{self, PageCache};
 use flash_hw::page_map::{self, PageMap};
 use flash_hw::stage::Stage;
+use flash_spec::Geometry;
 use nvme_hw::arbiter::Arbiter;
 use nvme_hw::buffer::Buffer;
 use nvme_hw::complete::Complete;
@@ -46,6 +49,9 @@ pub struct Entry {
     /// Makes the block for a configuration.
     pub make: fn(Config) -> Box<dyn Block>,
 }
+
+/// Fills from the whole flash.
+const FILL: fill::Config = fill::Config { geometry: Geometry::DEFAULT_1_GIB, slots: 64, lines_base: 0, units_base: 0 };
 
 /// Bits of the items in the examples of `rtl-prim`, whose blocks carry anything.
 const EXAMPLE_BITS: u32 = 64;
@@ -87,8 +93,10 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "stage", make: |_| Box::new(Stage { commands: page_cache::Config::DEFAULT.commands }) },
     Entry { name: "page_cache", make: |_| Box::new(PageCache::new(page_cache::Config::DEFAULT)) },
     Entry { name: "line_port", make: |_| Box::new(LinePort { bursts: 16, base: 0 }) },
+    Entry { name: "fill", make: |_| Box::new(Filling::new(FILL)) },
     Entry { name: "mover", make: |_| Box::new(Mover { units: 8 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
+    Entry { name: "array", make: |_| Box::new(Array { geometry: Geometry::SMALL }) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
     Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },
     Entry { name: "round_robin", make: |_| Box::new(RoundRobin { requests: 8 }) },

@@ -1,0 +1,91 @@
+//! # Array
+//!
+//! All channels of the flash behind one stream of commands: wiring only.
+//!
+//! ## Symbol
+//! ```text
+//!                      +--- array ---+
+//!            command ->-|             |->- transfer
+//!            through ->-|             |->- done
+//!  times_*, faults_* -->|             |---> late_0, late_1, ..
+//!  suspends, seed_* --->|             |
+//!         power_cut --->|             |
+//!                       +-------------+
+//! ```
+//! ## Theory of operation
+//! The upper four bits of a tag are the number of the channel. They part the commands, and say in transfers and completions where they come from.
+//!
+//! Each channel draws its random numbers from a seed of its own, which is the common one and its number.
+//!
+//! ## Timing
+//! A clock more than a [channel](crate::channel) in each direction, and one more for one that has not the turn.
+//! No combinational path from any input to any output.
+//!
+//! ## Limits
+//! A command for a channel that is full holds up those behind it. What names no channel is thrown away.
+
+use crate::types::{Command, Done, Faults, Through, Times, Transfer};
+use crate::Channel;
+use flash_spec::Geometry;
+use rtl_hdl::{Block, Module, Shape};
+use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
+use std::ops::Range;
+
+/// The bits of a tag that are the number of the channel.
+pub const CHANNEL_BITS: Range<u32> = 12..16;
+
+/// See the [page](self) of this block.
+#[derive(Clone, Copy, Debug)]
+pub struct Array {
+    /// The flash.
+    pub geometry: Geometry,
+}
+
+impl Block for Array {
+    fn name(&self) -> String {
+        format!("array_c{}_{}", self.geometry.channels, Channel::new(self.geometry).name())
+    }
+
+    fn description(&self) -> String {
+        "All channels of the flash behind one stream of commands.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        let channels = self.geometry.channels;
+        m.clock();
+        let commands = StreamDemux::new(channels, Payload::of::<Command>("command"), "tag", CHANNEL_BITS);
+        let commands = m.instance("commands", &commands);
+        let merge = |payload: Payload| StreamArbiter { inputs: channels, payload, lock: Lock::Item };
+        let transfers = m.instance("transfers", &merge(Payload::of::<Transfer>("transfer")));
+        let ends = m.instance("ends", &merge(Payload::of::<Done>("done")));
+        let through = m.stream_in::<Through>("through");
+        through.take();
+        let times = m.input_as::<Times>("times");
+        let faults = m.input_as::<Faults>("faults");
+        let [suspends, seed_set, power_cut] = ["suspends", "seed_set", "power_cut"].map(|name| m.input(name, 1));
+        let seed = m.input("seed", 32);
+
+        m.export(&commands, "in", "command");
+        m.export(&transfers, "out", "transfer");
+        m.export(&ends, "out", "done");
+        for number in 0..channels {
+            let channel = m.instance(&format!("channel_{number}"), &Channel::new(self.geometry));
+            m.connect(&commands, &format!("out_{number}"), &channel, "command");
+            m.connect(&channel, "transfer", &transfers, &format!("in_{number}"));
+            m.connect(&channel, "done", &ends, &format!("in_{number}"));
+            let of_bundle = |bundle: &str, fields: Vec<(String, u32)>, leaves: Vec<rtl_hdl::Signal>| {
+                for ((field, _), leaf) in fields.iter().zip(leaves) {
+                    channel.port(&format!("{bundle}_{field}")).set(leaf);
+                }
+            };
+            of_bundle("times", Times::fields(), rtl_hdl::Value::leaves(&times));
+            of_bundle("faults", Faults::fields(), rtl_hdl::Value::leaves(&faults));
+            channel.port("suspends").set(suspends);
+            channel.port("seed").set(seed + number);
+            channel.port("seed_set").set(seed_set);
+            channel.port("power_cut").set(power_cut);
+            channel.port("through").set(through.valid() & through.payload().channel.eq(number));
+            m.output(&format!("late_{number}"), channel.port("late"));
+        }
+    }
+}

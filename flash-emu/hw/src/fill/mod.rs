@@ -1,0 +1,354 @@
+//! # Fill
+//!
+//! Fills lines of the cache from the flash: looks up where the unit lies, has it read there, and has it moved.
+//!
+//! ## Symbol
+//! ```text
+//!              +--- fill ---+
+//!       fill ->-|            |->- filled
+//!               |            |->- look_up    to the page map
+//!      found ->-|            |->- needed     a map page is not there
+//!               |            |->- command    to the array
+//!   transfer ->-|            |->- through
+//!       done ->-|            |->- job        to the mover
+//!      moved ->-|            |
+//!      retry -->|            |
+//!               +------------+
+//! ```
+//! ## Theory of operation
+//! 1. A fill gets a slot, whose number is in all tags of it. What it is goes into a memory.
+//! 2. Its unit is looked up. One that lies nowhere is filled with zeroes. If the map page is not there, the fill waits until `retry` says that one has come.
+//! 3. The number of the unit in the flash is divided into block, page, plane, die and channel, a bit of the quotient in each clock, and the channel is told to read
+//!    that unit of the page.
+//! 4. When its data goes over the bus, the mover copies it and forwards what the host waits for. The end of that is the end of the bus phase, if that is not
+//!    later.
+//! 5. When the channel has completed the read, the line is filled. A unit that cannot be corrected is moved all the same, with an error in each beat.
+//!
+//! ## Timing
+//! A fill leaves for the channel 7 clocks, and one for each bit of the number of a page, after the page map has answered.
+//! No combinational path from any input to any output.
+//!
+//! ## Limits
+//! Blocks have a power of two pages. Marks of single sectors are not kept in the flash: of a unit either all sectors can be read or none.
+
+use crate::array::CHANNEL_BITS;
+use crate::page_map::{self, Answer, Request};
+use crate::types::{
+    Command, Done, Fill, Filled, MapNeeded, MoveJob, Moved, Through, Transfer, SECTOR_BEATS, UNIT_SECTORS,
+};
+use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
+use flash_spec::map::{UNITS_PER_MAP_PAGE, UNMAPPED};
+use flash_spec::{Geometry, Operation, Outcome, PageAddress};
+use rtl_hdl::{
+    address_width, cat, hw_bundle, hw_enum, lit, select, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle,
+    Module, Shape, Signal, Value,
+};
+use rtl_prim::{fifo_bits, fifo_of};
+
+#[cfg(test)]
+pub(crate) mod bench;
+
+/// Bits of the number of a slot.
+const SLOT_BITS: u32 = 6;
+/// The bit of a tag that says that the move does not belong to a phase of a channel.
+const FILLER_BIT: u32 = 9;
+/// Bits of an address in a unit.
+const UNIT_ADDRESS_BITS: u32 = UNIT_BYTES.trailing_zeros();
+/// Bits of the number of a unit in its page.
+const PAGE_UNIT_BITS: u32 = address_width(UNITS_PER_PAGE);
+
+/// The parameters of this block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The flash. Blocks have a power of two pages.
+    pub geometry: Geometry,
+    /// Fills in flight: a power of two of at most 64.
+    pub slots: u32,
+    /// Address of the first line of the cache.
+    pub lines_base: u64,
+    /// Address of the first unit of the flash.
+    pub units_base: u64,
+}
+
+hw_bundle! {
+    /// A read for a channel, before its place is known.
+    struct Looking {
+        slot: Bits<6>,
+        entry: Bits<32>,
+    }
+}
+
+hw_bundle! {
+    /// A line to be filled without the flash.
+    struct Filler {
+        slot: Bits<6>,
+        /// It cannot be read.
+        bad: Bits<1>,
+    }
+}
+
+hw_enum! {
+    /// `Rest -> Divide -> Ask -> Rest`.
+    pub enum State {
+        /// Leaves with a place.
+        Rest,
+        /// Leaves when the number of the page is divided by that of the planes.
+        Divide,
+        /// Leaves when the channel has been told.
+        Ask,
+    }
+}
+
+/// See the [page](self) of this block.
+#[derive(Clone, Copy, Debug)]
+pub struct Filling {
+    config: Config,
+}
+
+impl Filling {
+    /// A block of these parameters.
+    ///
+    /// # Panics
+    /// If blocks have not a power of two pages, or there are too many slots.
+    pub fn new(config: Config) -> Self {
+        assert!(config.geometry.pages_per_block.is_power_of_two());
+        assert!(config.slots.is_power_of_two() && config.slots <= 1 << SLOT_BITS);
+        Self { config }
+    }
+
+    /// The number of a plane among all as plane, die and channel.
+    fn place_of(&self, plane_index: Signal) -> Signal {
+        let geometry = self.config.geometry;
+        let places: Vec<Signal> = (0..geometry.planes())
+            .map(|index| {
+                let PageAddress { channel, die, plane, .. } = geometry.page_at(index.into());
+                cat(&[lit(plane, 1), lit(die, 2), lit(channel, 4)])
+            })
+            .collect();
+        select(&places, plane_index)
+    }
+}
+
+impl Block for Filling {
+    fn name(&self) -> String {
+        let Config { geometry, slots, lines_base, units_base } = self.config;
+        let Geometry { channels, dies_per_channel, planes_per_die, blocks_per_plane, pages_per_block } = geometry;
+        let flash = format!("{channels}_{dies_per_channel}_{planes_per_die}_{blocks_per_plane}_{pages_per_block}");
+        format!("fill_{flash}_n{slots}_b{lines_base:x}_{units_base:x}")
+    }
+
+    fn description(&self) -> String {
+        "Fills lines of the cache from the flash.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        let Config { geometry, slots, lines_base, units_base } = self.config;
+        let slot_bits = address_width(slots);
+        let page_index_bits = address_width(geometry.pages() as u32);
+        let plane_index_bits = address_width(geometry.planes());
+        let page_bits = address_width(geometry.pages_per_block);
+
+        // 1. Ports
+        let clock = m.clock();
+        let fill = m.stream_in::<Fill>("fill");
+        let found = m.stream_in::<Answer>("found");
+        let transfer = m.stream_in::<Transfer>("transfer");
+        let done = m.stream_in::<Done>("done");
+        let moved = m.stream_in::<Moved>("moved");
+        let retry = m.input("retry", 1);
+        let filled = m.stream_out_single::<Filled>("filled");
+        let look_up = m.stream_out_single::<Request>("look_up");
+        let needed = m.stream_out_single::<MapNeeded>("needed");
+        let command = m.stream_out_single::<Command>("command");
+        let through = m.stream_out_single::<Through>("through");
+        let job = m.stream_out_single::<MoveJob>("job");
+
+        // 2. State
+        let state = m.reg("state", clock, State::Rest);
+        // Slots: those that were never used count up, the others wait in a FIFO.
+        let fresh = m.reg("fresh", clock, zero(slot_bits + 1));
+        let free = fifo_bits(m, "free", slot_bits, slots);
+        let fills = m.memory("fills", Fill::WIDTH, slots, MemoryStyle::Distributed);
+        let entries = m.memory("entries", 32, slots, MemoryStyle::Distributed);
+        let failures = m.memory("failures", 1, slots, MemoryStyle::Distributed);
+        // Fills whose map page is not there; how many, and how many of them are still to be looked up once more.
+        let absent = fifo_bits(m, "absent", slot_bits, slots);
+        let absent_count = m.reg("absent_count", clock, zero(slot_bits + 1));
+        let retries = m.reg("retries", clock, zero(slot_bits + 1));
+        let looking = fifo_of::<Looking>(m, "looking", slots);
+        let fillers = fifo_of::<Filler>(m, "fillers", slots);
+        // The division: what is left of the number, and the quotient, which takes its place bit by bit.
+        let left = m.reg_without_reset("left", clock, plane_index_bits + 1);
+        let quotient = m.reg_without_reset("quotient", clock, page_index_bits);
+        let bits_left = m.reg("bits_left", clock, zero(address_width(page_index_bits + 1)));
+        // Completions have every second clock, all that could meet with them the others.
+        let completion_turn = m.reg("completion_turn", clock, false);
+
+        // 3. Conditions: fills that begin, and those that are looked up once more
+        let is_fresh = m.wire("is_fresh", fresh.ne(slots));
+        let slot_waits = is_fresh | free.valid();
+        let again = m.wire("again", retries.any() & absent.valid() & look_up.can_take());
+        when(slot_waits & look_up.can_take() & !again, || fill.take());
+        let begins = m.wire("begins", fill.taken());
+        let new_slot = m.wire("new_slot", is_fresh.mux(fresh.low(slot_bits), free.payload()));
+        let again_slot = absent.payload();
+        let again_fill = Fill::unpack(fills.lookup(again_slot));
+
+        // Conditions: what the page map says
+        let answer = found.payload();
+        let can_look = looking.can_push() & fillers.can_push() & absent.can_push();
+        when(needed.can_take() & can_look & !completion_turn, || found.take());
+        let answered = m.wire("answered", found.taken());
+        let found_slot = answer.tag.low(slot_bits);
+        let is_absent = m.wire("is_absent", answer.outcome.is(page_map::Outcome::Absent));
+        let is_done = m.wire("is_done", answer.outcome.is(page_map::Outcome::Done));
+        let is_mapped = m.wire("is_mapped", answer.entry.ne(UNMAPPED));
+        let in_flash = m.wire("in_flash", answer.entry.lt((geometry.pages() * u64::from(UNITS_PER_PAGE)) as u32));
+        let is_read = m.wire("is_read", answered & is_done & in_flash);
+        let is_filler = m.wire("is_filler", answered & !is_absent & !(is_done & in_flash));
+        let found_fill = Fill::unpack(fills.lookup(found_slot));
+
+        // Conditions: the place
+        let begins_division = m.wire("begins_division", state.is(State::Rest) & looking.valid());
+        let entry = looking.payload().entry;
+        let shifted = m.wire("shifted", cat(&[left.low(plane_index_bits), quotient.bit(page_index_bits - 1)]));
+        let goes_in = m.wire("goes_in", shifted.ge(geometry.planes()));
+        let reduced = shifted - geometry.planes();
+        let asks = m.wire("asks", state.is(State::Ask) & command.can_take());
+        let place = m.wire("place", self.place_of(left.low(plane_index_bits)));
+        let [channel, die, plane] = [place.bits(0..4), place.bits(4..6), place.bit(6)];
+
+        // Conditions: jobs. Those of a channel first, because its bus waits.
+        let announced = transfer.payload();
+        when(job.can_take(), || transfer.take());
+        let announces = m.wire("announces", transfer.taken());
+        let gives_filler = m.wire("gives_filler", fillers.valid() & job.can_take() & !transfer.valid());
+        let job_slot =
+            m.wire("job_slot", announces.mux(announced.tag.low(slot_bits), fillers.payload().slot.low(slot_bits)));
+        let job_fill = m.wire("job_fill", Fill::unpack(fills.lookup(job_slot)));
+        let job_entry = entries.lookup(job_slot);
+
+        // Conditions: ends. A filler ends with its move, a read with its completion.
+        let end = moved.payload();
+        let is_end_of_filler = m.wire("is_end_of_filler", end.tag.bit(FILLER_BIT));
+        when(through.can_take() & filled.can_take() & free.can_push() & !completion_turn, || moved.take());
+        let is_moved = m.wire("is_moved", moved.taken());
+        let filler_ends = m.wire("filler_ends", is_moved & is_end_of_filler);
+        when(filled.can_take() & free.can_push() & fillers.can_push() & completion_turn, || done.take());
+        let completes = m.wire("completes", done.taken());
+        let completion = done.payload();
+        let outcome = completion.tag.bit(8).mux(completion.outcome_1, completion.outcome_0);
+        let was_refused = m.wire("was_refused", outcome.bits(4..8).eq(u64::from(REFUSED >> 4)));
+        let read_ends = m.wire("read_ends", completes & !was_refused);
+        let ends = m.wire("ends", filler_ends | read_ends);
+        let end_slot = m.wire("end_slot", filler_ends.mux(end.tag.low(slot_bits), completion.tag.low(slot_bits)));
+        let end_fill = m.wire("end_fill", Fill::unpack(fills.lookup(end_slot)));
+        let end_failed = m.wire("end_failed", filler_ends.mux(end.failed, failures.lookup(end_slot)));
+
+        // 4. Next state
+        completion_turn.set(!completion_turn);
+        when(begins & is_fresh, || fresh.set(fresh + 1));
+        when(begins & !is_fresh, || free.take());
+        fills.write(clock, begins, new_slot, fill.payload().pack());
+        when(again, || absent.take());
+        let goes_absent = m.wire("goes_absent", answered & is_absent);
+        when(goes_absent, || absent.push(found_slot));
+        absent_count.set(absent_count + goes_absent.zext(slot_bits + 1) - again.zext(slot_bits + 1));
+        when(again, || retries.set(retries - 1));
+        when(retry, || retries.set(absent_count));
+
+        entries.write(clock, answered, found_slot, answer.entry);
+        when(is_read, || looking.push(Looking { slot: found_slot.zext(SLOT_BITS), entry: answer.entry }));
+        when(is_filler, || {
+            let bad = !is_done | is_mapped;
+            fillers.push(Filler { slot: found_slot.zext(SLOT_BITS), bad });
+        });
+        switch(state, |s: State| match s {
+            State::Rest => {
+                left.set(zero(plane_index_bits + 1));
+                quotient.set(entry.bits(PAGE_UNIT_BITS..PAGE_UNIT_BITS + page_index_bits));
+                bits_left.set(page_index_bits);
+                when(begins_division, || state.goto(State::Divide));
+            }
+            State::Divide => {
+                left.set(goes_in.mux(reduced, shifted));
+                quotient.set(cat(&[quotient.low(page_index_bits - 1), goes_in]));
+                bits_left.set(bits_left - 1);
+                when(bits_left.eq(1), || state.goto(State::Ask));
+            }
+            State::Ask => {
+                when(asks, || {
+                    looking.take();
+                    state.goto(State::Rest);
+                });
+            }
+        });
+
+        when(gives_filler, || fillers.take());
+        failures.write(clock, is_moved, end.tag.low(slot_bits), end.failed);
+        when(completes & was_refused, || {
+            fillers.push(Filler { slot: completion.tag.low(slot_bits).zext(SLOT_BITS), bad: lit(1u8, 1) });
+        });
+        when(ends, || free.push(end_slot));
+
+        // 5. Outputs
+        let of_unit = |slot: Signal, unit: Signal| Request {
+            tag: slot.zext(8),
+            operation: EnumSignal::of(page_map::Operation::LookUp),
+            unit,
+            old: lit(0u8, 32),
+            new: lit(0u8, 32),
+        };
+        when(begins, || look_up.offer(of_unit(new_slot, fill.payload().unit)));
+        when(again, || look_up.offer(of_unit(again_slot, again_fill.unit)));
+        when(goes_absent, || {
+            let map_page = found_fill.unit.bits(UNITS_PER_MAP_PAGE.trailing_zeros()..32).low(16);
+            needed.offer(MapNeeded { map_page });
+        });
+        when(asks, || {
+            let stripe = quotient.zext(32);
+            let block = stripe.bits(page_bits..32).zext(32).low(16);
+            let tag = cat(&[channel, lit(0u8, 3), plane, lit(0u8, 2), looking.payload().slot]);
+            command.offer(Command {
+                tag,
+                die,
+                operation: lit(Operation::Read.code(), 3),
+                planes: cat(&[plane, !plane]),
+                block_0: block,
+                block_1: block,
+                page: stripe.low(page_bits).zext(16),
+                first_unit: entry.low(PAGE_UNIT_BITS),
+                units: lit(1u8, 3),
+            });
+        });
+        when(announces | gives_filler, || {
+            let filler_tag = cat(&[lit(1u8, 1), lit(0u8, FILLER_BIT)]).zext(16) | job_slot.zext(16);
+            let address = |number: Signal, base: u64| cat(&[number, lit(0u8, UNIT_ADDRESS_BITS)]).zext(64) + base;
+            let sector_beats = SECTOR_BEATS.trailing_zeros();
+            let beats = cat(&[job_fill.sectors, lit(0u8, sector_beats)]);
+            job.offer(MoveJob {
+                tag: announces.mux(announced.tag, filler_tag),
+                source: address(job_entry, units_base),
+                sink: address(job_fill.line, lines_base),
+                zeroes: !announces,
+                bad: announces.mux(announced.uncorrectable.any(), fillers.payload().bad),
+                forward_tag: job_fill.tag,
+                forward_beat: cat(&[job_fill.sector, lit(0u8, sector_beats)]),
+                forward_beats: beats & job_fill.forward.repeat(7),
+            });
+        });
+        when(is_moved & !is_end_of_filler, || through.offer(Through { channel: end.tag.bits(CHANNEL_BITS) }));
+        when(ends, || {
+            filled.offer(Filled {
+                line: end_fill.line,
+                bad: end_failed.repeat(UNIT_SECTORS),
+                forward: end_fill.forward,
+                tag: end_fill.tag,
+                failed: end_failed & end_fill.forward,
+            });
+        });
+    }
+}
+
+/// The code of an outcome of a command that was refused, with the violation in its lower half.
+const REFUSED: u8 = Outcome::Refused(flash_spec::Violation::OutOfRange).code();
