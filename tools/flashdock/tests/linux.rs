@@ -4,7 +4,7 @@
 use flate2::write::GzEncoder;
 use flate2::Compression;
 use sim_guest::{prepare, Toolchain};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -29,7 +29,7 @@ fn flashdock(arguments: &[&str]) -> Command {
 /// The path of a script for the guest, which begins with what all have.
 fn script(folder: &Path, text: &str) -> String {
     let path = folder.join("script.sh");
-    std::fs::write(&path, text).expect("a script");
+    std::fs::write(&path, [include_str!("guest/attempts.sh"), text].concat()).expect("a script");
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
@@ -79,6 +79,21 @@ fn a_slow_device_is_no_timeout_of_the_driver() {
     }
 }
 
+#[test]
+fn a_wait_of_a_script_has_an_end() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = script(folder.path(), "attempts_max=2\nuntil_it_succeeds test -e /never\necho it goes on\n");
+    let output =
+        flashdock(&["linux", "--back-end", "model", "--script", &script]).output().expect("the program starts");
+    let console = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(124), "{console}");
+    assert!(console.contains("given up after 2 attempts: test -e /never"), "{console}");
+    assert!(!console.contains("it goes on"), "{console}");
+}
+
 /// The sources of this project's hardware as an archive.
 fn sources() -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -112,6 +127,22 @@ fn a_file_system_outlives_the_device() {
     let found = linux(&["--image", image], include_str!("guest/files_check.sh"));
     assert!(count(&written) > Some(300), "{written}");
     assert_eq!(count(&written), count(&found), "{found}");
+}
+
+/// An image keeps blocks, and not formats: the next device has that of the start, and finds every byte where it was.
+#[test]
+fn an_image_of_a_formatted_namespace_has_its_bytes() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image");
+    let text = image.to_str().expect("a path in UTF-8");
+    linux(&["--image", text], include_str!("guest/format_write.sh"));
+    linux(&["--image", text], include_str!("guest/format_check.sh"));
+    let mut start = vec![0xFF; 1 << 20];
+    std::fs::File::open(&image).and_then(|mut file| file.read_exact(&mut start)).expect("the image");
+    assert!(start.iter().all(|byte| *byte == 0), "a format erases the image, too");
 }
 
 /// A guest on whose console `line` has come: its process, and the rest of the console.
@@ -195,4 +226,55 @@ fn what_linux_did_is_replayed_clock_by_clock() {
     assert!(replayed.status.success(), "{errors}");
     let text = String::from_utf8_lossy(&replayed.stdout);
     assert!(text.ends_with("ran again as recorded\n"), "{text}");
+}
+
+/// Commands that are typed through a pipe: the shell does them and ends with its input, with the status of the last one.
+#[test]
+fn a_shell_does_what_is_typed_and_ends_with_its_input() {
+    if !has_guest() {
+        return;
+    }
+    let mut shell = flashdock(&["linux", "--shell", "--back-end", "model"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let typed = b"echo kept | dd of=/dev/nvme0n1 bs=512 conv=sync oflag=direct\n\
+        dd if=/dev/nvme0n1 bs=5 count=1 2> /dev/null | tr k-p K-P\nsh -c 'exit 7'\n";
+    shell.stdin.take().expect("it is piped").write_all(typed).expect("it is typed");
+    let output = shell.wait_with_output().expect("it ends");
+    let console = String::from_utf8_lossy(&output.stdout);
+    assert!(console.contains("KePt"), "{console}");
+    assert_eq!(output.status.code(), Some(7), "{console}");
+}
+
+#[test]
+fn the_time_of_real_hosts_is_parted() {
+    if !has_guest() {
+        return;
+    }
+    let output = flashdock(&["bench", "hosts", "--commands", "100", "--json"]).output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&report["commands"], &report["depth"]), (&100.into(), &32.into()), "{report}");
+    for host in ["linux_fio", "vfio_user"] {
+        let figure = |name: &str| {
+            let figure = &report[host][name];
+            figure.as_f64().or(figure["measured"].as_f64()).unwrap_or_else(|| panic!("{host}, {name}: {report}"))
+        };
+        for name in ["read_4k_iops", "model_seconds", "bridge_seconds"] {
+            assert!(figure(name) > 0.0, "{host}, {name}: {report}");
+        }
+        let sum: f64 = ["model_percent", "bridge_percent", "qemu_percent"].map(figure).iter().sum();
+        assert!((sum - 100.0).abs() < 1e-6, "{host}: {sum}");
+        let of_process = 100.0 * figure("bridge_seconds") / (figure("model_seconds") + figure("bridge_seconds"));
+        assert!((of_process - figure("bridge_percent_of_device_process")).abs() < 1e-6, "{host}: {of_process}");
+        // How much it is depends on this machine; what is said of it does not.
+        for name in ["bridge_percent", "bridge_percent_of_device_process"] {
+            let limited = &report[host][name];
+            assert_eq!(limited["most"], 15.0, "{report}");
+            assert_eq!(limited["is_reached"], figure(name) <= 15.0, "{report}");
+        }
+    }
+    assert_eq!(report["vfio_user"]["qemu_seconds"], 0.0, "{report}");
 }
