@@ -2,8 +2,10 @@
 
 use crate::Channel;
 use flash_spec::Geometry;
+use rtl_hdl::sim::Simulator;
 use rtl_hdl::Block;
-use sim_verilator::TestBed;
+use sim_verilator::test_bed::design;
+use sim_verilator::{Library, Model, ModelSet, ModelSpec, TestBed};
 
 /// The flash of one die, one plane, few blocks and the fewest pages.
 const LEAST: Geometry =
@@ -22,4 +24,38 @@ pub(crate) fn blocks() -> Vec<Box<dyn Block>> {
 #[test]
 fn lint_is_silent() {
     BED.assert_lint_is_silent();
+}
+
+/// A simulator that can run for many clocks with the inputs as they are.
+pub(crate) trait Runs: Simulator {
+    /// So many edges of the clock.
+    fn run(&mut self, clocks: u64);
+}
+
+impl Runs for Box<dyn Simulator> {
+    fn run(&mut self, clocks: u64) {
+        (0..clocks).for_each(|_| self.step());
+    }
+}
+
+impl Runs for Model {
+    fn run(&mut self, clocks: u64) {
+        self.run_clocks(1, clocks);
+    }
+}
+
+/// The Verilated blocks alone, for long runs; nothing, with a line that says so, where Verilator cannot be had.
+///
+/// # Panics
+/// If they cannot be built.
+pub(crate) fn verilated() -> Option<Library> {
+    let specs = blocks().into_iter().map(|block| ModelSpec::of(&design(&*block)));
+    match specs.fold(ModelSet::new("flash-hw"), ModelSet::with).load() {
+        Ok(library) => Some(library),
+        Err(error) if error.is_unavailable() => {
+            eprintln!("skipped: long runs of the Verilated blocks. {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
 }

@@ -80,14 +80,21 @@ impl Traffic {
                 let is_cached = self.below(3) > 0;
                 Command { operation: if is_cached { Operation::CacheProgram } else { Operation::Program }, ..open }
             }
-            78..82 => Command { operation: Operation::Erase, ..any },
+            78..82 => {
+                // Not what is being written, or the block before it: what follows would only break rules.
+                let far = block + 1 + self.below(blocks_per_plane.saturating_sub(2).max(1)) as u16;
+                let blocks = [far % blocks_per_plane as u16, any.blocks[1]];
+                Command { operation: Operation::Erase, planes: 1, blocks, ..any }
+            }
             82..90 => {
                 self.open[die as usize] = next;
                 if page == 0 {
                     self.planned.push_back(Command { operation: Operation::Erase, ..open.clone() });
                 }
-                let from = Command { operation: Operation::CopybackRead, planes: open.planes, ..any };
-                self.planned.push_back(from);
+                let before = (u32::from(block) + blocks_per_plane - 1) % blocks_per_plane;
+                let (block, pages) = if page == 0 { (before as u16, pages_per_block) } else { (block, page.into()) };
+                let from = Command { planes: open.planes, ..at(die, [block; 2], self.below(pages)) };
+                self.planned.push_back(Command { operation: Operation::CopybackRead, ..from });
                 Command { operation: Operation::CopybackProgram, ..open }
             }
             90..94 => Command { operation: Operation::ReadStatus, ..any },

@@ -1,6 +1,8 @@
 //! Every block of the device by name: what `flashdock emit` writes and `cargo xtask area` measures.
 
 use crate::DirectDevice;
+use flash_hw::Channel;
+use flash_spec::Geometry;
 use nvme_hw::arbiter::Arbiter;
 use nvme_hw::buffer::Buffer;
 use nvme_hw::complete::Complete;
@@ -51,7 +53,7 @@ const EXAMPLE_STREAM: AxiStreamConfig =
 const EXAMPLE_TILE_LINK: TileLinkConfig =
     TileLinkConfig { address_bits: 10, data_bits: EXAMPLE_BITS, size_bits: 3, source_bits: 4, sink_bits: 1 };
 
-/// The whole device, the controller, its blocks in the order of a command's way, and examples of the building blocks.
+/// The whole device, the controller, its blocks in the order of a command's way, those of the flash, and examples of the building blocks.
 pub const CATALOGUE: &[Entry] = &[
     Entry { name: "direct_device", make: |config| Box::new(DirectDevice::new(config)) },
     Entry { name: "controller", make: |config| Box::new(Controller::new(config)) },
@@ -77,6 +79,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "errand", make: |_| Box::new(Errand) },
     Entry { name: "latency", make: |config| Box::new(Latency::new(config)) },
     Entry { name: "host_port", make: |config| Box::new(HostPort::new(config)) },
+    Entry { name: "channel", make: |_| Box::new(Channel::new(Geometry::DEFAULT)) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
     Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },
     Entry { name: "round_robin", make: |_| Box::new(RoundRobin { requests: 8 }) },
