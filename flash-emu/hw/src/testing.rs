@@ -3,7 +3,7 @@
 use crate::Channel;
 use flash_spec::Geometry;
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::Block;
+use rtl_hdl::{mutation, Block};
 use sim_verilator::test_bed::design;
 use sim_verilator::{Library, Model, ModelSet, ModelSpec, TestBed};
 
@@ -44,11 +44,14 @@ impl Runs for Model {
     }
 }
 
-/// The Verilated blocks alone, for long runs; nothing, with a line that says so, where Verilator cannot be had.
+/// The Verilated blocks alone, for long runs; nothing for mutants, and, with a line that says so, where Verilator cannot be had.
 ///
 /// # Panics
 /// If they cannot be built.
 pub(crate) fn verilated() -> Option<Library> {
+    if mutation::is_asked_for() {
+        return None;
+    }
     let specs = blocks().into_iter().map(|block| ModelSpec::of(&design(&*block)));
     match specs.fold(ModelSet::new("flash-hw"), ModelSet::with).load() {
         Ok(library) => Some(library),
