@@ -538,6 +538,35 @@ fn long_run_of_a_whole_flash() {
 }
 
 #[test]
+fn an_erase_that_was_cut_off_makes_no_block_bad() {
+    let fails = Reliability { erase_fail_rate: u32::MAX, ..Reliability::DEFAULT };
+    let world = World {
+        done: Pace::always(),
+        transfer: Pace::always(),
+        command: Pace::always(),
+        delay_max: 0,
+        cut_every: 0,
+        may_skip: false,
+    };
+    let sim = BED.simulator(&design(&Channel::new(Geometry::SMALL)));
+    let mut pair = Pair::new(sim, Geometry::SMALL, 0, SHORT, fails, world, Seed(1).rng("cut"));
+    let erase = |tag| Command::<u32>::new(tag, Operation::Erase, 1, 3, [2; 2], 0);
+    let run = |pair: &mut Pair<_>, command: Command<u32>, clocks: u32| {
+        let mut next = Some(command);
+        (0..clocks).for_each(|_| _ = pair.clock(&mut next));
+    };
+    run(&mut pair, erase(1), SHORT.erase / 2);
+    pair.world.cut_every = 1;
+    pair.clock(&mut None);
+    pair.world.cut_every = 0;
+    let rate = pair.sim.port("faults_erase_fail_rate");
+    pair.sim.poke_u64(rate, 0);
+    pair.array.set_reliability(Reliability::DEFAULT);
+    run(&mut pair, erase(2), 2 * SHORT.erase);
+    assert_eq!((pair.done, pair.outcomes[0]), (1, 2), "both planes are erased");
+}
+
+#[test]
 fn an_operation_that_does_not_exist_is_refused() {
     let geometry = Geometry::SMALL;
     let mut sim = BED.simulator(&design(&Channel::new(geometry)));
