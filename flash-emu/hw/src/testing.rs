@@ -4,9 +4,10 @@ use crate::{cache, fill, line_port, mover, page_map, stage, Channel};
 use flash_spec::Geometry;
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
-use rtl_hdl::Block;
+use rtl_hdl::sim::Simulator;
+use rtl_hdl::{mutation, Block};
 use sim_verilator::test_bed::design;
-use sim_verilator::TestBed;
+use sim_verilator::{Library, Model, ModelSet, ModelSpec, TestBed};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of a beat of a memory.
@@ -180,5 +181,42 @@ impl Memory {
             let item = bench.fields(&self.port("r")).set("resp", resp).set("last", is_last).set_words("data", &words);
             bench.send(&self.port("r"), [item.words()]);
         }
+    }
+}
+
+/// A simulator that can run for many clocks with the inputs as they are.
+pub(crate) trait Runs: Simulator {
+    /// So many edges of the clock.
+    fn run(&mut self, clocks: u64);
+}
+
+impl Runs for Box<dyn Simulator> {
+    fn run(&mut self, clocks: u64) {
+        (0..clocks).for_each(|_| self.step());
+    }
+}
+
+impl Runs for Model {
+    fn run(&mut self, clocks: u64) {
+        self.run_clocks(1, clocks);
+    }
+}
+
+/// The Verilated blocks alone, for long runs; nothing for mutants, and, with a line that says so, where Verilator cannot be had.
+///
+/// # Panics
+/// If they cannot be built.
+pub(crate) fn verilated() -> Option<Library> {
+    if mutation::is_asked_for() {
+        return None;
+    }
+    let specs = blocks().into_iter().map(|block| ModelSpec::of(&design(&*block)));
+    match specs.fold(ModelSet::new("flash-hw"), ModelSet::with).load() {
+        Ok(library) => Some(library),
+        Err(error) if error.is_unavailable() => {
+            eprintln!("skipped: long runs of the Verilated blocks. {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
     }
 }

@@ -80,7 +80,9 @@
 
 use crate::{Array, Page};
 use flash_spec::command::status;
-use flash_spec::limits::{DIE_QUEUE_ENTRIES, DONE_WAITING_MAX, READ_TURNS_MAX, SPARE_BYTES, SUSPENDS_MAX, UNITS_PER_PAGE};
+use flash_spec::limits::{
+    DIE_QUEUE_ENTRIES, DONE_WAITING_MAX, READ_TURNS_MAX, SPARE_BYTES, SUSPENDS_MAX, UNITS_PER_PAGE,
+};
 use flash_spec::pairing::{kind, PageKind};
 use flash_spec::reliability::RETRIES_MAX;
 use flash_spec::{Clocks, Geometry, Operation, Outcome, PageAddress, Violation};
@@ -451,6 +453,11 @@ impl<D: Clone> Channel<D> {
     /// The next completion, if there is one.
     pub fn next_done(&mut self) -> Option<Completion<D>> {
         self.done.pop_front()
+    }
+
+    /// How many completions have not been taken.
+    pub fn waiting_done(&self) -> usize {
+        self.done.len()
     }
 
     /// The next transfer that was announced, if there is one. There is none with [`Mover::InTime`].

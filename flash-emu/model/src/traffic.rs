@@ -15,6 +15,8 @@ pub struct Traffic {
     /// The block of each die that is being written, in both planes, and its next page.
     open: Vec<(u16, u16)>,
     planned: VecDeque<Command<u32>>,
+    /// Of a thousand commands so many are, beside all others, reads of one unit.
+    flood: u32,
 }
 
 impl Traffic {
@@ -25,7 +27,13 @@ impl Traffic {
     pub fn new(geometry: Geometry, seed: u32) -> Self {
         assert_ne!(seed, 0, "the sequence of 0 is 0");
         let open = vec![(0, 0); geometry.dies_per_channel as usize];
-        Self { geometry, random: seed, tag: 0, open, planned: VecDeque::new() }
+        Self { geometry, random: seed, tag: 0, open, planned: VecDeque::new(), flood: 0 }
+    }
+
+    /// The same among so many reads that programs and erases are suspended until they are no more, and wait until they have their turn.
+    #[must_use]
+    pub fn in_a_flood_of_reads(self) -> Self {
+        Self { flood: 970, ..self }
     }
 
     /// A number below `limit`, which is at least 1.
@@ -64,6 +72,10 @@ impl Traffic {
         } else {
             (block, page + 1)
         };
+        if self.flood > 0 && self.below(1000) < self.flood {
+            self.planned.push_back(Command { units: 1, ..any });
+            return;
+        }
         let command = match self.below(100) {
             0..40 => {
                 let first_unit = self.below(UNITS_PER_PAGE);
@@ -80,14 +92,21 @@ impl Traffic {
                 let is_cached = self.below(3) > 0;
                 Command { operation: if is_cached { Operation::CacheProgram } else { Operation::Program }, ..open }
             }
-            78..82 => Command { operation: Operation::Erase, ..any },
+            78..82 => {
+                // Not what is being written, or the block before it: what follows would only break rules.
+                let far = block + 1 + self.below(blocks_per_plane.saturating_sub(2).max(1)) as u16;
+                let blocks = [far % blocks_per_plane as u16, any.blocks[1]];
+                Command { operation: Operation::Erase, planes: 1, blocks, ..any }
+            }
             82..90 => {
                 self.open[die as usize] = next;
                 if page == 0 {
                     self.planned.push_back(Command { operation: Operation::Erase, ..open.clone() });
                 }
-                let from = Command { operation: Operation::CopybackRead, planes: open.planes, ..any };
-                self.planned.push_back(from);
+                let before = (u32::from(block) + blocks_per_plane - 1) % blocks_per_plane;
+                let (block, pages) = if page == 0 { (before as u16, pages_per_block) } else { (block, page.into()) };
+                let from = Command { planes: open.planes, ..at(die, [block; 2], self.below(pages)) };
+                self.planned.push_back(Command { operation: Operation::CopybackRead, ..from });
                 Command { operation: Operation::CopybackProgram, ..open }
             }
             90..94 => Command { operation: Operation::ReadStatus, ..any },

@@ -9,6 +9,7 @@ use flash_hw::mover::Mover;
 use flash_hw::page_cache::{self, PageCache};
 use flash_hw::page_map::{self, PageMap};
 use flash_hw::stage::Stage;
+use flash_hw::Channel;
 use flash_spec::Geometry;
 use nvme_hw::arbiter::Arbiter;
 use nvme_hw::buffer::Buffer;
@@ -63,7 +64,7 @@ const EXAMPLE_STREAM: AxiStreamConfig =
 const EXAMPLE_TILE_LINK: TileLinkConfig =
     TileLinkConfig { address_bits: 10, data_bits: EXAMPLE_BITS, size_bits: 3, source_bits: 4, sink_bits: 1 };
 
-/// The whole device, the controller, its blocks in the order of a command's way, and examples of the building blocks.
+/// The whole device, the controller, its blocks in the order of a command's way, those of the flash, and examples of the building blocks.
 pub const CATALOGUE: &[Entry] = &[
     Entry { name: "direct_device", make: |config| Box::new(DirectDevice::new(config)) },
     Entry { name: "controller", make: |config| Box::new(Controller::new(config)) },
@@ -97,6 +98,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "mover", make: |_| Box::new(Mover { units: 8 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
     Entry { name: "array", make: |_| Box::new(Array { geometry: Geometry::SMALL }) },
+    Entry { name: "channel", make: |_| Box::new(Channel::new(Geometry::DEFAULT)) },
     Entry { name: "fifo", make: |_| Box::new(Fifo::new(Payload::bits(EXAMPLE_BITS), 512)) },
     Entry { name: "skid_buffer", make: |_| Box::new(SkidBuffer { payload: Payload::bits(EXAMPLE_BITS) }) },
     Entry { name: "round_robin", make: |_| Box::new(RoundRobin { requests: 8 }) },

@@ -1,13 +1,14 @@
 //! The running block beside the model: every command, phase, transfer and completion in the same clock.
 
 use super::Channel;
-use crate::testing::{BED, GEOMETRIES};
-use flash_model::channel::{Command, Completion, Config, Mover, PhaseKind, Transfer};
+use crate::testing::{verilated, Runs, BED, GEOMETRIES};
+use flash_model::channel::{Command, Config, Mover, Transfer};
 use flash_model::traffic::Traffic;
 use flash_model::{channel, Array};
 use flash_spec::{Clocks, Geometry, Operation, Outcome, Preset, Reliability, Violation};
 use rtl_hdl::bench::{Pace, Rng, Seed, Stalls};
 use rtl_hdl::sim::{PortId, Simulator};
+use rtl_hdl::Block;
 use sim_verilator::test_bed::design;
 
 const CORE_HZ: u64 = 250_000_000;
@@ -24,11 +25,13 @@ struct World {
     delay_max: u64,
     /// A power cut comes in one of so many clocks; 0: never.
     cut_every: u64,
+    /// Clocks in which nothing happens are left out in the model.
+    may_skip: bool,
 }
 
 /// The block and the model, clock by clock.
-struct Pair<'a> {
-    sim: &'a mut dyn Simulator,
+struct Pair<S> {
+    sim: S,
     ports: Ports,
     model: channel::Channel<u32>,
     array: Array<u32>,
@@ -39,10 +42,13 @@ struct Pair<'a> {
     announced: Option<Transfer>,
     /// The clock in which the transfer that was taken on is through.
     through_at: Option<u64>,
-    done: Vec<Completion<u32>>,
+    done: u32,
     /// The block takes every completion at once, so that its clock is known.
     takes_at_once: bool,
-    phases: u64,
+    /// Phases of each kind.
+    phases: [u64; 6],
+    /// Completions by the upper half of their outcome; those of reads that were repeated come last.
+    outcomes: [u64; 6],
 }
 
 /// The ports of the block.
@@ -135,7 +141,7 @@ fn transfer_fields(transfer: &Transfer) -> [u64; 13] {
 }
 
 /// Pulls the reset and sets the inputs that stay.
-fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, suspends: bool, number: u8) {
+fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, number: u8) {
     let reset = sim.port("reset");
     sim.poke_u64(reset, 1);
     for port in ["command_valid", "done_ready", "transfer_ready", "through", "power_cut", "seed_set"] {
@@ -158,7 +164,7 @@ fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, s
         ("faults_uncorrectable_rate", reliability.uncorrectable_rate),
         ("faults_program_fail_rate", reliability.program_fail_rate),
         ("faults_erase_fail_rate", reliability.erase_fail_rate),
-        ("suspends", suspends.into()),
+        ("suspends", 1),
         ("seed", reliability.seed.wrapping_add(number.into())),
     ];
     for (port, value) in values {
@@ -174,32 +180,34 @@ fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, s
     sim.poke_u64(seed_set, 0);
 }
 
-impl<'a> Pair<'a> {
-    /// The block in `sim` and the model of the same channel, both new.
+impl<S: Runs> Pair<S> {
+    /// The block in `sim` and the model of the channel of this number, both new.
     fn new(
-        sim: &'a mut dyn Simulator,
+        mut sim: S,
         geometry: Geometry,
+        number: u8,
         clocks: Clocks,
         reliability: Reliability,
         world: World,
         rng: Rng,
     ) -> Self {
-        set_up(sim, &clocks, &reliability, true, 0);
+        set_up(&mut sim, &clocks, &reliability, number);
         let array = Array::new(geometry, reliability);
         let config = Config { clocks, suspends: true, mover: Mover::Outside, keeps_phases: true };
         Pair {
-            ports: Ports::new(sim),
+            ports: Ports::new(&sim),
             sim,
-            model: channel::Channel::new(0, config, &array),
+            model: channel::Channel::new(number, config, &array),
             array,
             world,
             rng,
             offered: None,
             announced: None,
             through_at: None,
-            done: Vec::new(),
+            done: 0,
             takes_at_once: true,
-            phases: 0,
+            phases: [0; 6],
+            outcomes: [0; 6],
         }
     }
 
@@ -261,7 +269,11 @@ impl<'a> Pair<'a> {
             assert_eq!(done, fields, "the completion in clock {clock}: {expected:?}");
             let at = expected.clock + DONE_CLOCKS;
             assert!(clock == at || clock > at && !self.takes_at_once, "{expected:?} is offered in clock {clock}");
-            self.done.push(expected);
+            self.done += 1;
+            for code in expected.outcomes.map(Outcome::code) {
+                let kind = if (1..16).contains(&code) { 5 } else { code >> 4 };
+                self.outcomes[usize::from(kind)] += 1;
+            }
         }
         let is_taken = self.offered.is_some() && is_ready;
         if is_taken {
@@ -275,8 +287,23 @@ impl<'a> Pair<'a> {
         }
         self.sim.step();
         self.announced = self.announced.take().or_else(|| self.model.next_transfer());
-        self.phases += self.model.take_phases().len() as u64;
+        for phase in self.model.take_phases() {
+            self.phases[phase.kind as usize] += 1;
+        }
         is_taken
+    }
+
+    /// Leaves out the clocks in which nothing happens but counting, in the model; the block runs for as many.
+    fn skip(&mut self) {
+        let is_quiet = self.announced.is_none() && self.model.waiting_done() == 0;
+        let is_stuck = self.offered.is_some() && !self.model.can_take();
+        if !is_quiet || !is_stuck {
+            return;
+        }
+        let until = self.through_at.unwrap_or(u64::MAX);
+        let clocks = self.model.skip(until.saturating_sub(self.model.clock()));
+        self.sim.poke_u64(self.ports.through, 0);
+        self.sim.run(clocks);
     }
 
     /// Runs commands of `traffic` until so many have been taken and all that are left have come to an end.
@@ -285,12 +312,19 @@ impl<'a> Pair<'a> {
         while taken < count {
             next = next.or_else(|| Some(traffic.command()));
             taken += u32::from(self.clock(&mut next));
+            if self.world.may_skip {
+                self.skip();
+            }
         }
         self.world.cut_every = 0;
-        let end = self.model.clock() + 5_000_000;
+        let end = self.model.clock() + 20_000_000;
         while !self.model.is_idle() || self.through_at.is_some() || self.announced.is_some() {
             self.clock(&mut None);
             assert!(self.model.clock() < end, "it does not come to an end");
+        }
+        while self.model.waiting_done() > 0 {
+            self.clock(&mut None);
+            assert!(self.model.clock() < end, "a completion does not come");
         }
         for _ in 0..100 {
             self.clock(&mut None);
@@ -316,6 +350,26 @@ fn unreliable() -> Reliability {
     }
 }
 
+/// Few things go wrong, so that long runs have blocks left.
+fn worn() -> Reliability {
+    Reliability {
+        retry_wear_shift: 8,
+        erases_max: 0,
+        seed: 0xBAD,
+        retry_rate: rate(0.05),
+        uncorrectable_rate: rate(0.01),
+        program_fail_rate: rate(0.01),
+        erase_fail_rate: rate(0.002),
+    }
+}
+
+/// Times so short that much happens in few clocks, of which none is a multiple of another.
+const SHORT: Clocks =
+    Clocks { read: [97, 131], program: [311, 701], erase: 1501, suspend: 17, resume: 19, command: 3, unit: 23 };
+
+/// The bus has more to carry than it can, so that reads of other dies keep a program from it.
+const SLOW_BUS: Clocks = Clocks { unit: 301, ..SHORT };
+
 fn pace(stalls: bool, rng: &mut Rng) -> Pace {
     if stalls {
         Pace::new(3, 1 + rng.below(30), rng.clone())
@@ -324,50 +378,210 @@ fn pace(stalls: bool, rng: &mut Rng) -> Pace {
     }
 }
 
-fn run_beside_the_model(
+/// One way to run: see [`World`].
+#[derive(Clone, Copy, Debug)]
+struct Run {
     geometry: Geometry,
     stalls: Stalls,
-    preset: Preset,
+    clocks: Clocks,
     reliability: Reliability,
     cut_every: u64,
     count: u32,
-) {
-    let design = design(&Channel::new(geometry));
-    let seed = Seed::from_env_or(0x5EED);
-    let mut rng = seed.rng(&format!("{geometry:?} {stalls:?} {preset:?} {cut_every}"));
-    let [inputs, outputs] = match stalls {
-        Stalls::None => [false, false],
-        Stalls::InputIdles => [true, false],
-        Stalls::OutputStalls => [false, true],
-        Stalls::Both => [true, true],
-        Stalls::Random => [rng.bool(), rng.bool()],
-    };
-    let command = if stalls == Stalls::Random { Pace::new(2, 2000, rng.clone()) } else { pace(inputs, &mut rng) };
-    let world = World {
-        done: pace(outputs, &mut rng),
-        transfer: pace(outputs, &mut rng),
-        command,
-        delay_max: if outputs { 400 } else { 20 },
-        cut_every,
-    };
-    let mut traffic = Traffic::new(geometry, 1 + rng.below(u32::MAX.into()) as u32);
-    let mut sim = BED.simulator(&design);
-    let mut pair = Pair::new(&mut *sim, geometry, preset.clocks(CORE_HZ), reliability, world, rng);
-    pair.takes_at_once = !outputs;
-    eprintln!("{}", seed.replay());
-    pair.run(&mut traffic, count);
-    if cut_every == 0 {
-        assert_eq!(pair.done.len() as u32, count);
-        assert!(pair.phases > u64::from(count) / 2);
+    /// Nearly all commands are reads.
+    floods: bool,
+}
+
+impl Run {
+    /// Runs, and says how many completions had which outcome.
+    fn beside_the_model(self) -> [u64; 6] {
+        let Run { geometry, stalls, clocks, reliability, cut_every, count, floods } = self;
+        let design = design(&Channel::new(geometry));
+        let seed = Seed::from_env_or(0x5EED);
+        println!("{}: {self:?}", seed.replay());
+        let mut rng = seed.rng(&format!("{self:?}"));
+        let [inputs, outputs] = match stalls {
+            Stalls::None => [false, false],
+            Stalls::InputIdles => [true, false],
+            Stalls::OutputStalls => [false, true],
+            Stalls::Both => [true, true],
+            Stalls::Random => [rng.bool(), rng.bool()],
+        };
+        let command = if stalls == Stalls::Random { Pace::new(2, 700, rng.clone()) } else { pace(inputs, &mut rng) };
+        let world = World {
+            done: pace(outputs, &mut rng),
+            transfer: pace(outputs, &mut rng),
+            command,
+            delay_max: if outputs { 150 } else { 20 },
+            cut_every,
+            may_skip: false,
+        };
+        let mut traffic = Traffic::new(geometry, 1 + rng.below(u32::MAX.into()) as u32);
+        if floods {
+            traffic = traffic.in_a_flood_of_reads();
+        }
+        let mut pair = Pair::new(BED.simulator(&design), geometry, 0, clocks, reliability, world, rng);
+        pair.takes_at_once = !outputs;
+        pair.run(&mut traffic, count);
+        if cut_every == 0 {
+            assert_eq!(pair.done, count);
+            assert!(pair.phases.iter().sum::<u64>() > u64::from(count) / 2, "{:?}", pair.phases);
+        }
+        pair.outcomes
     }
 }
 
 #[test]
 fn every_event_is_in_the_clock_of_the_model() {
+    let mut outcomes = [0; 6];
     for geometry in GEOMETRIES {
         for stalls in Stalls::ALL {
-            run_beside_the_model(geometry, stalls, Preset::Sim, unreliable(), 0, 60);
-            run_beside_the_model(geometry, stalls, Preset::Scm, unreliable(), 0, 300);
+            let run = Run {
+                geometry,
+                stalls,
+                clocks: SHORT,
+                reliability: unreliable(),
+                cut_every: 0,
+                count: 120,
+                floods: false,
+            };
+            let at_once = Run { clocks: Preset::Scm.clocks(CORE_HZ), count: 150, ..run };
+            for (index, count) in run.beside_the_model().into_iter().chain(at_once.beside_the_model()).enumerate() {
+                outcomes[index % 6] += count;
+            }
         }
     }
+    assert!(outcomes.iter().all(|count| *count > 10), "{outcomes:?}");
+}
+
+#[test]
+fn a_flood_of_reads_is_bounded_as_in_the_model() {
+    for (geometry, clocks) in
+        GEOMETRIES.map(|geometry| (geometry, SHORT)).into_iter().chain([(Geometry::DEFAULT, SLOW_BUS)])
+    {
+        let run =
+            Run { geometry, stalls: Stalls::None, clocks, reliability: worn(), cut_every: 0, count: 700, floods: true };
+        run.beside_the_model();
+    }
+}
+
+#[test]
+fn a_power_cut_in_any_clock_leaves_what_the_model_keeps() {
+    for geometry in GEOMETRIES {
+        for (stalls, cut_every) in
+            [(Stalls::None, 3000), (Stalls::Both, 3000), (Stalls::None, 700), (Stalls::Random, 200)]
+        {
+            let reliability = if cut_every == 700 { unreliable() } else { worn() };
+            Run { geometry, stalls, clocks: SHORT, reliability, cut_every, count: 150, floods: false }
+                .beside_the_model();
+        }
+    }
+}
+
+/// As many operations of random kinds, with suspensions, faults and violations, in the Verilated block of each channel of a flash.
+fn run_long(geometry: Geometry, preset: Preset, operations: u32) {
+    let Some(library) = verilated() else { return };
+    let seed = Seed::from_env_or(0x5EED);
+    println!("{}", seed.replay());
+    let (mut clocks, mut phases, mut outcomes) = (0, [0; 6], [0; 6]);
+    for number in 0..geometry.channels {
+        let mut rng = seed.rng(&format!("channel {number}"));
+        let world = World {
+            done: Pace::always(),
+            transfer: Pace::always(),
+            command: Pace::always(),
+            delay_max: 20,
+            cut_every: 0,
+            may_skip: true,
+        };
+        let mut traffic = Traffic::new(geometry, 1 + rng.below(u32::MAX.into()) as u32);
+        let model = library.model(&Channel::new(geometry).name());
+        let mut pair = Pair::new(model, geometry, number as u8, preset.clocks(CORE_HZ), worn(), world, rng);
+        let count = operations.div_ceil(geometry.channels);
+        pair.run(&mut traffic, count);
+        assert_eq!(pair.done, count);
+        clocks += pair.model.clock();
+        for (sum, count) in phases.iter_mut().zip(pair.phases) {
+            *sum += count;
+        }
+        for (sum, count) in outcomes.iter_mut().zip(pair.outcomes) {
+            *sum += count;
+        }
+    }
+    println!("{operations} operations on {} channels in {clocks} clocks: 0 apart", geometry.channels);
+    println!("phases (read, suspend, out, status, write, resume): {phases:?}");
+    println!("outcomes (good, uncorrectable, program failed, erase failed, refused, repeated): {outcomes:?}");
+    assert!(phases.iter().all(|count| *count > 0));
+}
+
+/// What an environment variable says, or else `default`.
+fn asked<T>(name: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> T {
+    match std::env::var(name) {
+        Ok(text) => parse(&text).unwrap_or_else(|| panic!("{name} is `{text}`, which nothing is")),
+        Err(_) => default,
+    }
+}
+
+fn operations_or(default: u32) -> u32 {
+    asked("OPERATIONS", default, |text| text.parse().ok())
+}
+
+/// The long run is `OPERATIONS=100000 cargo test -p flash-hw long_run_of_a_small_flash -- --nocapture`.
+#[test]
+fn long_run_of_a_small_flash() {
+    run_long(Geometry::SMALL, Preset::Sim, operations_or(1_000));
+}
+
+/// The long run is `OPERATIONS=2000 PRESET=simplessd-mlc cargo test -p flash-hw long_run_of_a_whole_flash -- --nocapture`.
+#[test]
+fn long_run_of_a_whole_flash() {
+    run_long(Geometry::DEFAULT, asked("PRESET", Preset::Sim, Preset::from_name), operations_or(240));
+}
+
+#[test]
+fn an_erase_that_was_cut_off_makes_no_block_bad() {
+    let fails = Reliability { erase_fail_rate: u32::MAX, ..Reliability::DEFAULT };
+    let world = World {
+        done: Pace::always(),
+        transfer: Pace::always(),
+        command: Pace::always(),
+        delay_max: 0,
+        cut_every: 0,
+        may_skip: false,
+    };
+    let sim = BED.simulator(&design(&Channel::new(Geometry::SMALL)));
+    let mut pair = Pair::new(sim, Geometry::SMALL, 0, SHORT, fails, world, Seed(1).rng("cut"));
+    let erase = |tag| Command::<u32>::new(tag, Operation::Erase, 1, 3, [2; 2], 0);
+    let run = |pair: &mut Pair<_>, command: Command<u32>, clocks: u32| {
+        let mut next = Some(command);
+        (0..clocks).for_each(|_| _ = pair.clock(&mut next));
+    };
+    run(&mut pair, erase(1), SHORT.erase / 2);
+    pair.world.cut_every = 1;
+    pair.clock(&mut None);
+    pair.world.cut_every = 0;
+    let rate = pair.sim.port("faults_erase_fail_rate");
+    pair.sim.poke_u64(rate, 0);
+    pair.array.set_reliability(Reliability::DEFAULT);
+    run(&mut pair, erase(2), 2 * SHORT.erase);
+    assert_eq!((pair.done, pair.outcomes[0]), (1, 2), "both planes are erased");
+}
+
+#[test]
+fn an_operation_that_does_not_exist_is_refused() {
+    let geometry = Geometry::SMALL;
+    let mut sim = BED.simulator(&design(&Channel::new(geometry)));
+    set_up(&mut sim, &SHORT, &Reliability::DEFAULT, 0);
+    let ports = Ports::new(&sim);
+    let read = Command::<u32>::new(77, Operation::Read, 0, 1, [0; 2], 0);
+    let mut fields = command_fields(&read);
+    fields[2] = Operation::ALL.len() as u64;
+    for (port, value) in ports.command.into_iter().zip(fields) {
+        sim.poke_u64(port, value);
+    }
+    sim.poke_u64(ports.command_valid, 1);
+    sim.step();
+    sim.poke_u64(ports.command_valid, 0);
+    sim.run(DONE_CLOCKS);
+    let code = u64::from(Outcome::Refused(Violation::OutOfRange).code());
+    assert_eq!((sim.peek_u64(ports.done_valid), ports.done.map(|port| sim.peek_u64(port))), (1, [77, code, code, 0]));
 }
