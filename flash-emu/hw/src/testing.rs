@@ -1,11 +1,12 @@
 //! What the benches of this crate share.
 
-use crate::{cache, fill, line_port, mover, page_map, stage, Channel};
-use flash_spec::Geometry;
+use crate::types::Times;
+use crate::{array, cache, fill, line_port, mover, page_cache, page_map, stage, Channel};
+use flash_spec::{Clocks, Geometry, Reliability};
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{mutation, Block};
+use rtl_hdl::{mutation, Block, Shape};
 use sim_verilator::test_bed::design;
 use sim_verilator::{Library, Model, ModelSet, ModelSpec, TestBed};
 use std::collections::{BTreeMap, VecDeque};
@@ -26,10 +27,12 @@ pub(crate) static BED: TestBed = TestBed::new("flash-hw", blocks);
 fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks: Vec<Box<dyn Block>> =
         GEOMETRIES.iter().map(|geometry| Box::new(Channel::new(*geometry)) as Box<dyn Block>).collect();
+    blocks.extend(array::bench::blocks());
     blocks.extend(cache::bench::blocks());
     blocks.extend(fill::bench::blocks());
     blocks.extend(line_port::bench::blocks());
     blocks.extend(mover::bench::blocks());
+    blocks.extend(page_cache::bench::blocks());
     blocks.extend(page_map::bench::blocks());
     blocks.extend(stage::bench::blocks());
     blocks
@@ -182,6 +185,18 @@ impl Memory {
             bench.send(&self.port("r"), [item.words()]);
         }
     }
+}
+
+/// Tells channels how long things take, and that nothing fails.
+pub(crate) fn set_times(bench: &mut Bench, clocks: &Clocks) {
+    let [read_lsb, read_msb] = clocks.read;
+    let [program_lsb, program_msb] = clocks.program;
+    let Clocks { erase, suspend, resume, command, unit, .. } = *clocks;
+    let times = [read_lsb, read_msb, program_lsb, program_msb, erase, suspend, resume, command, unit];
+    for ((field, _), clocks) in Times::fields().iter().zip(times) {
+        bench.poke(&format!("times_{field}"), clocks.into());
+    }
+    bench.poke("faults_retry_wear_shift", Reliability::DEFAULT.retry_wear_shift.into());
 }
 
 /// A simulator that can run for many clocks with the inputs as they are.

@@ -23,6 +23,9 @@
 //!
 //! ## Limits
 //! A command for a channel that is full holds up those behind it. What names no channel is thrown away.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{Command, Done, Faults, Through, Times, Transfer};
 use crate::Channel;
@@ -30,6 +33,9 @@ use flash_spec::Geometry;
 use rtl_hdl::{Block, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
 use std::ops::Range;
+
+#[cfg(test)]
+pub(crate) mod bench;
 
 /// The bits of a tag that are the number of the channel.
 pub const CHANNEL_BITS: Range<u32> = 12..16;

@@ -27,6 +27,9 @@
 //!
 //! ## Limits
 //! See [`page_cache`](crate::page_cache).
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::line_port::LinePort;
 use crate::page_cache::{self, PageCache};

@@ -4,11 +4,11 @@ use super::{Config, Filling};
 use crate::array::Array;
 use crate::mover::Mover;
 use crate::page_map::{self, Answer, PageMap, Request};
-use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, Memory};
+use crate::testing::{forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
 use crate::types::{Times, UNIT_SECTORS};
 use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::map::{ENTRY_BYTES, UNITS_PER_MAP_PAGE, UNMAPPED};
-use flash_spec::{Clocks, Geometry, Operation, PageAddress, Preset};
+use flash_spec::{Geometry, Operation, PageAddress, Preset};
 use nvme_spec::limits::CORE_HZ;
 use rtl_bus::Axi4;
 use rtl_hdl::bench::{Bench, Rng, Seed};
@@ -94,18 +94,6 @@ impl Block for Path {
             m.output(&format!("late_{number}"), array.port(&format!("late_{number}")));
         }
     }
-}
-
-/// Tells the channels how long things take.
-fn set_times(bench: &mut Bench, clocks: &Clocks) {
-    let [read_lsb, read_msb] = clocks.read;
-    let [program_lsb, program_msb] = clocks.program;
-    let Clocks { erase, suspend, resume, command, unit, .. } = *clocks;
-    let times = [read_lsb, read_msb, program_lsb, program_msb, erase, suspend, resume, command, unit];
-    for ((field, _), clocks) in Times::fields().iter().zip(times) {
-        bench.poke(&format!("times_{field}"), clocks.into());
-    }
-    bench.poke("faults_retry_wear_shift", 10);
 }
 
 /// The memories around.

@@ -30,6 +30,9 @@
 //!
 //! ## Limits
 //! Blocks have a power of two pages. Marks of single sectors are not kept in the flash: of a unit either all sectors can be read or none.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::array::CHANNEL_BITS;
 use crate::page_map::{self, Answer, Request};

@@ -27,6 +27,9 @@
 //!
 //! ## Limits
 //! That a line is not read and written at the same time is the care of the block that sends the bursts.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{Burst, Move, Persist, Released, SECTOR_BEATS, UNIT_SECTORS};
 use flash_spec::limits::UNIT_BYTES;

@@ -24,6 +24,9 @@
 //!
 //! ## Limits
 //! Addresses are multiples of 4 KiB. A unit that could not be read is written all the same: its end says that it failed.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{MoveJob, Moved, UNIT_BEATS};
 use nvme_hw::types::{StorageRead, BEAT_BITS};

@@ -39,6 +39,9 @@
 //! A Write with FUA of two lines, the second of which has no data that could be had, is reported before it is on the medium. The controller reports it as
 //! failed.
 //! Lines are replaced in turn, not by when they were last used.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{
     Burst, Clean, Fill, Filled, Move, Persist, Progress, Released, Staged, Step, SECTOR_BEATS, UNIT_SECTORS,
@@ -49,6 +52,9 @@ use rtl_hdl::{
     Shape, Signal, Value,
 };
 use rtl_prim::{choose, fifo_bits, fifo_of, first_one, one_hot, one_hot_index, one_hot_select};
+
+#[cfg(test)]
+pub(crate) mod bench;
 
 /// Ways of a set.
 pub const WAYS: u32 = 4;

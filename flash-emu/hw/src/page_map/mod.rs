@@ -33,6 +33,9 @@
 //! A swap is answered before the memory has answered its write. If that fails, which a memory with error correction does when it is broken,
 //! `lost` is set for a clock: the cache has the new entry, the memory the old one.
 //! A line that could not be read is not kept.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use flash_spec::map::{map_pages, ENTRY_BYTES, UNITS_PER_MAP_PAGE};
 use rtl_bus::{Axi4, Axi4Config, WriteData};
@@ -77,7 +80,7 @@ impl Config {
     /// For quick tests: a cache that is often too small, and two map pages.
     pub const SMALL: Self = Self { units: UNITS_PER_MAP_PAGE + 1000, lines: 8, base: 0 };
     /// A map of 1 GiB, of which the cache holds a sixteenth.
-    pub const DEFAULT: Self = Self { units: 1 << 18, lines: 1024, base: 0x4000_0000 };
+    pub const DEFAULT: Self = Self { units: 1 << 18, lines: 1024, base: 0 };
 }
 
 hw_enum! {

@@ -23,6 +23,9 @@
 //! ## Limits
 //! The FIFO holds the data of four commands of 4 KiB. The writes of a command that does not come leave no room for those of others: data comes for every
 //! Write.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::line_port::Beat;
 use crate::types::{Staged, SECTOR_BEATS, UNIT_BEATS};

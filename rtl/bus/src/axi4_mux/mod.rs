@@ -25,6 +25,9 @@
 //!
 //! ## Limits
 //! A manager that does not take its answers holds up those of the others.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::{Address, Axi4, Axi4Config, ReadData, WriteResponse};
 use rtl_hdl::{address_width, cat, when, zero, Block, Constant, Module, Signal, StreamIn};

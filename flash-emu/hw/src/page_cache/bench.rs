@@ -1,0 +1,84 @@
+//! The running block alone: what it asks for, and when. What comes of it all is tested with [`cache`](crate::cache).
+
+use super::{Config, PageCache};
+use crate::testing::{forgets_at_reset, without_stalls};
+use crate::types::{Move, Step};
+use nvme_hw::types::Operation;
+use rtl_hdl::bench::{Bench, Fields};
+use rtl_hdl::{Block, HwEnum};
+
+const CONFIG: Config = Config::SMALL;
+
+pub(crate) fn blocks() -> Vec<Box<dyn Block>> {
+    vec![Box::new(PageCache::new(CONFIG))]
+}
+
+/// Runs until an item comes, and says how many clocks that took.
+fn item_of(bench: &mut Bench, stream: &str) -> (Fields, u64) {
+    let since = bench.clocks();
+    bench.run_until(100, |bench| !bench.received(stream).is_empty());
+    let mut items = bench.drain_fields(stream);
+    assert_eq!(items.len(), 1, "items of `{stream}`");
+    (items.remove(0), bench.clocks() - since)
+}
+
+fn ask(bench: &mut Bench, stream: &str, operation: Operation, sector: u64, sectors: u8) {
+    let item = bench.fields(stream).set("operation", operation.code()).set("sector", sector).set("sectors", sectors);
+    bench.send(stream, [item.words()]);
+}
+
+fn tell(bench: &mut Bench, step: Step, line: u64) {
+    bench.send("progress", [bench.fields("progress").set("step", step.code()).set("line", line).words()]);
+}
+
+#[test]
+fn a_line_goes_its_way_from_a_miss_to_the_flash() {
+    without_stalls(&PageCache::new(CONFIG), |bench| {
+        bench.run(u64::from(CONFIG.lines));
+        ask(bench, "read", Operation::Read, 8 * 5 + 2, 3);
+        let (fill, _) = item_of(bench, "fill");
+        let line = fill.get("line");
+        assert_eq!((fill.get("unit"), fill.get("forward"), fill.get("sector"), fill.get("sectors")), (5, 1, 2, 3));
+        bench.send("filled", [bench.fields("filled").set("line", line).set("forward", true).words()]);
+        let (report, _) = item_of(bench, "burst");
+        assert_eq!(report.get("operation"), Move::Report.code(), "its beats were forwarded");
+
+        ask(bench, "read", Operation::Read, 8 * 5, 8);
+        let (burst, clocks) = item_of(bench, "burst");
+        assert_eq!((burst.get("operation"), burst.get("line"), burst.get("beats")), (Move::Read.code(), line, 64));
+        assert_eq!(clocks, 6, "five for the work, one for the output");
+        let release = bench.fields("released").set("line", line);
+        bench.send("released", [release.clone().words()]);
+
+        ask(bench, "write", Operation::Write, 8 * 5 + 7, 1);
+        let (burst, _) = item_of(bench, "burst");
+        assert_eq!((burst.get("operation"), burst.get("beat"), burst.get("beats")), (Move::Write.code(), 56, 8));
+        bench.send("released", [release.set("is_write", true).words()]);
+
+        ask(bench, "read", Operation::Flush, 0, 0);
+        let (clean, _) = item_of(bench, "clean");
+        assert_eq!((clean.get("settle"), clean.get("line"), clean.get("unit")), (0, line, 5));
+        tell(bench, Step::Left, line);
+        tell(bench, Step::Failed, line);
+        let (settle, _) = item_of(bench, "clean");
+        assert_eq!(settle.get("settle"), 1);
+        tell(bench, Step::Unsettled, 0);
+        let (clean, _) = item_of(bench, "clean");
+        assert_eq!((clean.get("settle"), clean.get("line")), (0, line), "it is given once more");
+        tell(bench, Step::Left, line);
+        tell(bench, Step::Cleaned, line);
+        let (settle, _) = item_of(bench, "clean");
+        assert_eq!(settle.get("settle"), 1);
+        tell(bench, Step::Full, 0);
+        let (report, _) = item_of(bench, "burst");
+        assert_eq!((report.get("operation"), report.get("failed")), (Move::Report.code(), 1));
+    });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    // What a fill says of a command has no meaning if it is not forwarded.
+    let ignored = ["fill_tag", "fill_sector", "fill_sectors"];
+    let answers = ["released", "persist", "filled", "progress"];
+    forgets_at_reset(&PageCache::new(CONFIG), &answers, &ignored);
+}
