@@ -388,13 +388,11 @@ impl<D: Device> Engine<D> {
         }
         let Surroundings { host, recorder, shared, .. } = &mut *self.surroundings.borrow_mut();
         let since = Instant::now();
-        for message in messages {
-            if let Some(recorder) = recorder {
-                recorder.interrupt(&message);
-            }
-            host.interrupt(message);
-            shared.change(|activity| activity.answers += 1);
+        if let Some(recorder) = recorder {
+            messages.iter().for_each(|message| recorder.interrupt(message));
         }
+        host.interrupt(&messages);
+        shared.change(|activity| activity.answers += messages.len() as u64);
         shared.host_time.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 

@@ -36,4 +36,4 @@ pub use config_space::{AddressBits, ConfigSpace, Effect, Identity};
 pub use guest_memory::{GuestMemory, MapError, Mapping};
 pub use listener::{listen, BindError, Listener};
 pub use recording::{Recorder, Recording, ReplayError, Replayed};
-pub use transport::{Endpoint, Host};
+pub use transport::{distinct, Endpoint, Host};

@@ -7,7 +7,7 @@
 //! What this protocol cannot carry is MSI-X: the table is in the device's BAR, and messages are injected through QEMU's `qtest` socket
 //! ([`QemuHost`]). INTx needs KVM and is not used.
 
-use crate::{Endpoint, GuestMemory, Host, MapError, Mapping};
+use crate::{distinct, Endpoint, GuestMemory, Host, MapError, Mapping};
 use nvme_spec::pci;
 use rustix::net::{recvmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use sim_device::{Access, Fault, Message, Outside};
@@ -226,11 +226,11 @@ pub struct QemuHost {
     /// Of each function.
     memory: Vec<GuestMemory>,
     qtest: UnixStream,
-    /// Commands of `qtest` whose answers may still be in the socket.
+    /// Commands of `qtest` whose answers have not been taken.
     unanswered: u32,
 }
 
-/// Answers of `qtest` that may lie in its socket: QEMU waits when it is full, at some hundreds.
+/// Commands of `qtest` without an answer from which on answers are taken: QEMU waits when its socket is full of them, at some hundreds.
 const UNANSWERED_MAX: u32 = 32;
 
 impl QemuHost {
@@ -242,6 +242,15 @@ impl QemuHost {
     /// The memory as seen by a function: for [`serve`].
     pub fn memory(&self, function: u8) -> GuestMemory {
         self.memory[usize::from(function)].clone()
+    }
+
+    /// Takes the answers that are there. They say "OK", and nothing else; one that QEMU has still to give counts as unanswered.
+    fn take_answers(&mut self) {
+        let mut answers = [0; PIECE_BYTES];
+        while let Ok((bytes @ 1.., _)) = rustix::net::recv(&self.qtest, &mut answers, RecvFlags::DONTWAIT) {
+            let lines = answers[..bytes].iter().filter(|&&byte| byte == b'\n').count();
+            self.unanswered = self.unanswered.saturating_sub(lines as u32);
+        }
     }
 }
 
@@ -256,15 +265,16 @@ impl Outside for QemuHost {
 }
 
 impl Host for QemuHost {
-    fn interrupt(&mut self, message: Message) {
+    fn interrupt(&mut self, messages: &[Message]) {
         if self.unanswered >= UNANSWERED_MAX {
-            self.unanswered = 0;
-            // They say "OK", and nothing else.
-            let mut answers = [0; PIECE_BYTES];
-            while rustix::net::recv(&self.qtest, &mut answers, RecvFlags::DONTWAIT).is_ok_and(|(bytes, _)| bytes > 0) {}
+            self.take_answers();
         }
-        self.unanswered += 1;
+        let mut commands = String::new();
+        for Message { address, data, .. } in distinct(messages) {
+            commands += &format!("writel {address:#x} {data:#x}\n");
+            self.unanswered += 1;
+        }
         // A QEMU that has gone needs no interrupts; its other sockets tell.
-        let _ = self.qtest.write_all(format!("writel {:#x} {:#x}\n", message.address, message.data).as_bytes());
+        let _ = self.qtest.write_all(commands.as_bytes());
     }
 }

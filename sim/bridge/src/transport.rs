@@ -38,6 +38,21 @@ pub trait Endpoint: Send + Sync {
 
 /// What a device reaches: the memory of the software that drives it, by DMA, and its interrupt controller.
 pub trait Host: Outside + Send {
-    /// An interrupt message: what the MSI-X table says is written to its address.
-    fn interrupt(&mut self, message: Message);
+    /// The interrupt messages that came up in one step of the device, in their order; at least one. Each is a write of what the MSI-X table says.
+    /// A host may deliver those that are the same once: see [`distinct`].
+    fn interrupt(&mut self, messages: &[Message]);
+}
+
+/// The messages without those that are the same as an earlier one: function, address and data.
+///
+/// A message is an edge, not a count: until software has acknowledged it, another one of the same vector may be merged with it. "If a Function sends
+/// messages with the same vector multiple times before being acknowledged by software, only one message is guaranteed to be serviced." (PCI Express
+/// Base, "MSI and MSI-X Operation", "Hardware/Software Synchronization".) Between the messages of a step nobody acknowledges anything, and the data of
+/// all of them is in memory before the first is delivered.
+pub fn distinct(messages: &[Message]) -> impl Iterator<Item = &Message> {
+    let key = |message: &Message| (message.function, message.address, message.data);
+    let is_first = move |&(index, message): &(usize, &Message)| {
+        !messages[..index].iter().any(|earlier| key(earlier) == key(message))
+    };
+    messages.iter().enumerate().filter(is_first).map(|(_, message)| message)
 }

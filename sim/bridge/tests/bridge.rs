@@ -10,6 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// Where the host has its memory, far above 4 GiB.
@@ -33,6 +34,8 @@ enum Error {
 struct TestHost {
     memory: GuestMemory,
     messages: Sender<Message>,
+    /// Most messages at once.
+    largest: Arc<Mutex<usize>>,
 }
 
 impl Outside for TestHost {
@@ -46,9 +49,11 @@ impl Outside for TestHost {
 }
 
 impl Host for TestHost {
-    fn interrupt(&mut self, message: Message) {
+    fn interrupt(&mut self, messages: &[Message]) {
+        let mut largest = self.largest.lock().expect("a lock");
+        *largest = messages.len().max(*largest);
         // A test that has seen enough listens no more.
-        let _ = self.messages.send(message);
+        messages.iter().for_each(|&message| self.messages.send(message).unwrap_or_default());
     }
 }
 
@@ -61,6 +66,7 @@ struct Rig {
     memory: GuestMemory,
     file: File,
     messages: Receiver<Message>,
+    largest: Arc<Mutex<usize>>,
     tail: u32,
 }
 
@@ -78,9 +84,10 @@ impl Rig {
         let mapping = Mapping { address: BASE, bytes: BYTES, file: again, offset: 0, is_writable: true };
         memory.map(mapping).expect("a window");
         let (sender, messages) = mpsc::channel();
-        let host = TestHost { memory: memory.clone(), messages: sender };
+        let largest = Arc::default();
+        let host = TestHost { memory: memory.clone(), messages: sender, largest: Arc::clone(&largest) };
         let bridge = Bridge::start(IDENTITY, make, Box::new(host), recorder).expect("a device");
-        Self { bridge, memory, file, messages, tail: 0 }
+        Self { bridge, memory, file, messages, largest, tail: 0 }
     }
 
     fn write(&self, offset: u32, bytes: u8, value: u64) {
@@ -107,19 +114,23 @@ impl Rig {
         }
     }
 
-    fn submit(&mut self, entry: &SqEntry) {
-        self.file.write_all_at(entry.as_bytes(), ASQ + u64::from(self.tail) * 64).expect("the submission queue");
-        self.tail = (self.tail + 1) % ENTRIES;
+    fn ring(&self) {
         self.write(regs::sq_tail_doorbell(0), 4, u64::from(self.tail));
     }
 
     fn identify(&mut self, address: u64) {
+        self.put_identify(address);
+        self.ring();
+    }
+
+    fn put_identify(&mut self, address: u64) {
         let mut entry = SqEntry::new_zeroed();
         entry.opcode = opcode::admin::IDENTIFY;
         entry.cid = 7.into();
         entry.prp[0] = address.into();
         entry.cdw10[0] = u32::from(identify::cns::CONTROLLER).into();
-        self.submit(&entry);
+        self.file.write_all_at(entry.as_bytes(), ASQ + u64::from(self.tail) * 64).expect("the submission queue");
+        self.tail = (self.tail + 1) % ENTRIES;
     }
 
     /// Waits for an interrupt and returns the completion at `index`.
@@ -245,6 +256,24 @@ fn a_recording_is_run_again_clock_by_clock() {
     }
 }
 
+/// A host may merge messages that are the same; the recording has them all, as a replay does.
+#[test]
+fn equal_messages_of_a_step_are_recorded_one_by_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("inputs");
+    let mut rig = Rig::new(model, Some(Recorder::create(&path, "the model").expect("a file")));
+    rig.enable();
+    rig.put_identify(BASE + DATA);
+    rig.put_identify(BASE + DATA);
+    rig.ring();
+    rig.completion(0);
+    rig.completion(1);
+    assert_eq!(*rig.largest.lock().expect("a lock"), 2, "both in one step");
+    rig.bridge.stop().expect("the recording is complete");
+    let recording = Recording::open(&path).expect("a recording");
+    assert!(recording.replay(&mut model().expect("a device")).expect("the same").is_complete);
+}
+
 #[test]
 fn an_idle_model_waits_without_stepping() {
     an_idle_device_waits_without_stepping(model);
@@ -274,7 +303,7 @@ fn an_idle_device_waits_without_stepping<D: Device + 'static>(make: fn() -> Resu
 fn a_device_that_cannot_be_made_is_an_error() {
     let host = || {
         let (messages, _) = mpsc::channel();
-        Box::new(TestHost { memory: GuestMemory::default(), messages })
+        Box::new(TestHost { memory: GuestMemory::default(), messages, largest: Arc::default() })
     };
     let panics = || -> Result<ModelDevice, Error> { panic!("on purpose") };
     assert!(matches!(Bridge::start(IDENTITY, panics, host(), None), Err(Error::Start(_))));

@@ -1,9 +1,9 @@
 //! The conversation with QEMU, byte by byte: what it sends, and what it never does.
 
 use rustix::net::{sendmsg, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use sim_bridge::mpqemu::{serve, Error};
-use sim_bridge::{AddressBits, ConfigSpace, Endpoint, GuestMemory, Identity};
-use sim_device::{Access, Outside};
+use sim_bridge::mpqemu::{serve, Error, QemuHost};
+use sim_bridge::{AddressBits, ConfigSpace, Endpoint, GuestMemory, Host, Identity};
+use sim_device::{Access, Message, Outside};
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -208,4 +208,43 @@ fn a_qemu_that_goes_within_a_message_is_an_error() {
         assert!(matches!(qemu.end(), Err(Error::Io(_))), "{end}");
     }
     assert!(Qemu::new().end().is_ok());
+}
+
+fn interrupt(address: u64, data: u32, clock: u64) -> Message {
+    Message { function: 0, address, data, clock }
+}
+
+/// PCI Express Base, "Hardware/Software Synchronization": of equal messages that nobody has acknowledged, one is enough.
+#[test]
+fn interrupts_of_a_step_are_one_piece_without_repetitions() {
+    let (ours, qemu) = UnixStream::pair().expect("a pair");
+    let mut host = QemuHost::new(1, ours);
+    let received = |host: &mut QemuHost, messages: &[Message]| {
+        host.interrupt(messages);
+        let mut piece = [0; 256];
+        let count = (&qemu).read(&mut piece).expect("commands");
+        String::from_utf8(piece[..count].to_vec()).expect("text")
+    };
+    let (first, second) = (0xFEE0_1000, 0xFEE0_2000);
+    let step = [interrupt(first, 33, 1), interrupt(second, 33, 2), interrupt(first, 33, 3), interrupt(first, 34, 4)];
+    let commands = "writel 0xfee01000 0x21\nwritel 0xfee02000 0x21\nwritel 0xfee01000 0x22\n";
+    assert_eq!(received(&mut host, &step), commands);
+    // Another step may come after an acknowledgment.
+    assert_eq!(received(&mut host, &step[..1]), "writel 0xfee01000 0x21\n");
+}
+
+/// QEMU writes each answer and waits when there is no room: it would never read on.
+#[test]
+fn answers_of_qemu_do_not_pile_up() {
+    let (ours, qemu) = UnixStream::pair().expect("a pair");
+    qemu.set_nonblocking(true).expect("it cannot hang");
+    let mut host = QemuHost::new(1, ours);
+    let mut commands = [0; 256];
+    for number in 0..10_000 {
+        host.interrupt(&[interrupt(0xFEE0_0000, number, 0), interrupt(0xFEE0_1000, number, 0)]);
+        let count = (&qemu).read(&mut commands).expect("two commands");
+        for _ in commands[..count].iter().filter(|&&byte| byte == b'\n') {
+            (&qemu).write_all(b"OK\n").expect("room for an answer");
+        }
+    }
 }

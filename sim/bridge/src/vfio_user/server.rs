@@ -5,7 +5,7 @@ use super::link::Link;
 use super::memory::{ClientMemory, Reach};
 use super::session;
 use crate::listener::{listen, BindError, Listener};
-use crate::{Endpoint, Host};
+use crate::{distinct, Endpoint, Host};
 use nvme_spec::regs::VS;
 use rustix::event::{poll, PollFd, PollFlags};
 use rustix::process::{getrlimit, setrlimit, Resource};
@@ -232,9 +232,11 @@ impl Outside for VfioUserHost {
 }
 
 impl Host for VfioUserHost {
-    fn interrupt(&mut self, message: Message) {
-        if let Some((_, function)) = self.functions.get(usize::from(message.function)) {
-            function.interrupts.message(&message);
+    fn interrupt(&mut self, messages: &[Message]) {
+        for message in distinct(messages) {
+            if let Some((_, function)) = self.functions.get(usize::from(message.function)) {
+                function.interrupts.message(message);
+            }
         }
     }
 }
