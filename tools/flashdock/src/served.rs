@@ -70,11 +70,6 @@ impl Description {
         Ok(description)
     }
 
-    /// Which back end it is.
-    pub const fn back_end(&self) -> Kind {
-        self.back_end
-    }
-
     /// The device after power-on. One that can write waveforms is slower.
     pub fn make(&self, trace: bool) -> Result<BackEnd> {
         let Self { back_end, namespace_bytes, seed, .. } = *self;

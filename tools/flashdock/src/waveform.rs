@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::failure::{Failure, Result};
 use crate::output;
 
 /// Nanoseconds of a clock: the unit of time of the waveform.
@@ -53,6 +54,17 @@ struct Copied {
     save_file: Option<String>,
     /// In nanoseconds.
     times: Option<Range<u64>>,
+}
+
+/// The format of a waveform that can get this name. A folder that cannot be written to is found out here, before a model is built.
+pub fn check(path: &Path) -> Result<Format> {
+    output::check_replaceable(path)?;
+    let format = Format::of(path).map_err(|_| {
+        Failure::new(format!("{} is no name of a waveform", path.display()), "end it with .fst or with .vcd")
+    })?;
+    save_file(path, format).iter().try_for_each(|path| output::check_replaceable(path))?;
+    drop(output::temporary_beside(path).map_err(|error| output::cannot_write(path, &error))?);
+    Ok(format)
 }
 
 /// The save file of GTKWave beside a waveform, if it has one.

@@ -1,10 +1,12 @@
 //! The program as people call it: what it prints, how it ends, what it leaves behind.
 
-use fst_reader::{FstFilter, FstHierarchyEntry, FstReader, FstScopeType, FstSignalValue};
+use fst_reader::{FstFilter, FstHierarchyEntry, FstReader, FstScopeType, FstSignalHandle, FstSignalValue};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 fn flashdock(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flashdock"));
@@ -519,28 +521,90 @@ fn help_and_version_succeed() {
 
 // --- serve, linux, replay-inputs -----------------------------------------------------------------------------------------------------------
 
-#[test]
-fn a_served_device_is_used_and_ended_by_a_signal() {
-    use std::io::{BufRead, BufReader, Read};
-    let folder = tempfile::tempdir().expect("a folder");
-    let sockets = folder.path().join("device");
-    let arguments = ["serve", "--vfio-user", text(&sockets), "--back-end", "model", "--json"];
-    let mut server = flashdock(&arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
+/// A device that answers, and what it still prints.
+fn serve(arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut server = flashdock(arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(server.stdout.take().expect("it is piped"));
     let mut line = String::new();
     lines.read_line(&mut line).expect("a line");
     assert_eq!(line, "ready\n");
+    (server, lines)
+}
+
+/// Ends a served device as its user does.
+fn end(mut server: Child) {
+    assert!(Command::new("kill").arg(server.id().to_string()).status().expect("kill starts").success());
+    assert!(server.wait().expect("it ends").success());
+}
+
+/// A recording of the hardware with its waveform: made by `serve`, run again by `replay-inputs`.
+#[test]
+fn a_recorded_device_is_replayed_with_its_waveform() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [sockets, recording, fst] = ["device", "inputs", "replay.fst"].map(|name| folder.path().join(name));
+    let (server, _lines) = serve(&["serve", "--vfio-user", text(&sockets), "--record", text(&recording)]);
+    sim_vfio_client::benchmark(&sockets, 10).expect("reads");
+    end(server);
+
+    let printed = stdout(&["replay-inputs", text(&recording), "--waveform", text(&fst)]);
+    assert!(printed.ends_with("ran again as recorded\n"), "{printed}");
+    let words: Vec<&str> = printed.split(' ').collect();
+    let number = |unit: &str| {
+        let at = words.iter().position(|word| word.starts_with(unit)).expect("its unit");
+        words[at - 1].replace(',', "").parse::<u64>().expect("a number")
+    };
+    // Each read rings two doorbells.
+    assert!(number("input") > 20 && number("clock") > 1000, "{printed}");
+
+    let mut reader = FstReader::open(std::io::BufReader::new(fs::File::open(&fst).unwrap())).unwrap();
+    let (mut scopes, mut clocks, mut states) = (Vec::new(), Vec::new(), Vec::new());
+    let read = reader.read_hierarchy(|entry| match entry {
+        FstHierarchyEntry::Scope { name, .. } => scopes.push(name),
+        FstHierarchyEntry::UpScope => drop(scopes.pop()),
+        FstHierarchyEntry::Var { name, handle, .. } => {
+            match (name.split(' ').next(), scopes.last().map(String::as_str)) {
+                (Some("clock"), _) => clocks.push(handle),
+                (Some("state"), Some("lifecycle_f0")) => states.push(handle),
+                _ => {}
+            }
+        }
+        _ => {}
+    });
+    read.unwrap();
+    let mut values = |handle: FstSignalHandle| {
+        let mut values = Vec::new();
+        let read = reader.read_signals::<()>(&FstFilter::filter_signals(vec![handle]), |_, _, value| {
+            if let FstSignalValue::String(bits) = value {
+                values.push(String::from_utf8(bits.to_vec()).unwrap());
+            }
+            Ok(())
+        });
+        assert!(read.is_ok());
+        values
+    };
+    let edges = values(clocks.swap_remove(0)).iter().filter(|&value| value == "1").count();
+    let states: BTreeSet<String> = values(states.pop().expect("the state of function 0")).into_iter().collect();
+    // The whole run is in it, from power-on over the life of the controller to the client's end.
+    assert_eq!(edges as u64, number("clock"), "{printed}");
+    assert!(states.len() > 2, "{states:?}");
+}
+
+#[test]
+fn a_served_device_is_used_and_ended_by_a_signal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sockets = folder.path().join("device");
+    let arguments = ["serve", "--vfio-user", text(&sockets), "--back-end", "model", "--json"];
+    let (server, mut lines) = serve(&arguments);
     let figures = sim_vfio_client::benchmark(&sockets, 100).expect("reads");
     assert_eq!(figures.commands, 100);
     let (what, next) = error(&arguments);
     assert!(what.contains("is served by a process that runs"), "{what}");
     assert!(next.contains("choose another"), "{next}");
-    assert!(Command::new("kill").arg(server.id().to_string()).status().expect("kill starts").success());
+    end(server);
     let mut report = String::new();
     lines.read_to_string(&mut report).expect("a report");
     let report: Value = serde_json::from_str(&report).expect("JSON");
-    assert!(report["clocks"].as_u64() > Some(0) && report["bridge_share"].as_f64() < Some(1.0), "{report}");
-    assert!(server.wait().expect("it ends").success());
+    assert!(report["clocks"].as_u64() > Some(0) && report["bridge_seconds"].as_f64() > Some(0.0), "{report}");
     assert!(!sockets.join("cntrl").exists());
 }
 
@@ -566,6 +630,8 @@ fn what_cannot_be_served_is_refused() {
     fs::write(&recording, "no recording").expect("a file");
     let (what, next) = error(&["replay-inputs", &recording]);
     assert!(what.contains("no recording of this version") && next.contains("record"), "{what} {next}");
+    let (what, _) = error(&["replay-inputs", &recording, "--waveform", &path("replay.txt")]);
+    assert!(what.contains("is no name of a waveform"), "{what}");
     let (what, _) = error(&["replay-inputs", &path("missing")]);
     assert!(what.contains("missing"), "{what}");
 }

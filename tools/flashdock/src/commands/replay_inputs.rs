@@ -1,10 +1,12 @@
 //! `replay-inputs`: a recorded device runs again.
 
-use crate::backend::{BackEnd, Kind};
+use crate::backend::BackEnd;
 use crate::failure::{Failure, Result};
 use crate::output;
 use crate::served::Description;
+use crate::waveform::{self, Recorder};
 use sim_bridge::{Recording, ReplayError};
+use sim_device::Device;
 use std::path::{Path, PathBuf};
 
 /// Run a recorded device again, clock by clock
@@ -20,25 +22,30 @@ pub struct Args {
     waveform: Option<PathBuf>,
 }
 
+/// More than any run has.
+const CLOCKS_MAX: u64 = 1 << 48;
+
 /// Replays.
 pub fn run(args: &Args) -> Result {
     let failed = |error: &ReplayError| replay_failed(&args.file, error);
-    if let Some(path) = &args.waveform {
-        output::check_replaceable(path)?;
-    }
+    let waveform =
+        args.waveform.as_deref().map(|path| waveform::check(path).map(|format| (path, format))).transpose()?;
     let recording = Recording::open(&args.file).map_err(|error| failed(&error))?;
     let description = Description::parse(&recording.device)?;
-    if args.waveform.is_some() && description.back_end() != Kind::Verilated {
-        return Err(Failure::new("only the Verilated hardware has waveforms", "leave `--waveform` out"));
-    }
-    let mut device = description.make(args.waveform.is_some())?;
-    if let (Some(path), BackEnd::Verilated(device)) = (&args.waveform, &mut device) {
-        device.trace_open(path).map_err(|error| output::cannot_write(path, &error))?;
-    }
-    let replayed = recording.replay(&mut device);
-    if let (Some(_), BackEnd::Verilated(device)) = (&args.waveform, &mut device) {
-        device.trace_close();
-    }
+    let mut device = description.make(waveform.is_some())?;
+    let replayed = match (waveform, &mut device) {
+        (None, device) => recording.replay(device),
+        (Some((path, format)), BackEnd::Verilated(device)) => {
+            let failed = |error| output::cannot_write(path, &error);
+            let recorder = Recorder::new(device, path, format, CLOCKS_MAX).map_err(failed)?;
+            recorder.begin(device.clock());
+            let replayed = recording.replay(&mut **device);
+            // That of a device which took another way is the most wanted of all.
+            recorder.finish(device).map_err(failed)?;
+            replayed
+        }
+        _ => return Err(Failure::new("only the Verilated hardware has waveforms", "leave `--waveform` out")),
+    };
     let replayed = replayed.map_err(|error| failed(&error))?;
     let end = if replayed.is_complete { "" } else { "; the recording was cut there, its process did not end in order" };
     output::print(&format!(

@@ -3,9 +3,8 @@
 use crate::backend;
 use crate::failure::{Failure, Result};
 use crate::output;
-use crate::waveform::{save_file, Recorder};
+use crate::waveform::{self, Recorder};
 use crate::workload::{self, Op, RandomWork, Window};
-use rtl_hdl::waveform::Format;
 use sim_cosim::Verilated;
 use sim_device::Device;
 use sim_host::{Driver, Options};
@@ -54,14 +53,8 @@ const WINDOW: Window = Window { queues: 2, depth: 8 };
 
 /// Runs the workload and writes the waveform.
 pub fn run(args: &Args) -> Result {
-    output::check_replaceable(&args.out)?;
-    let format = Format::of(&args.out).map_err(|_| {
-        Failure::new(format!("{} is no name of a waveform", args.out.display()), "end it with .fst or with .vcd")
-    })?;
-    let save_file = save_file(&args.out, format);
-    save_file.iter().try_for_each(|path| output::check_replaceable(path))?;
-    // A folder that cannot be written to is found out before the model is built.
-    drop(output::temporary_beside(&args.out).map_err(|error| output::cannot_write(&args.out, &error))?);
+    let format = waveform::check(&args.out)?;
+    let save_file = waveform::save_file(&args.out, format);
     let mut device = backend::verilated_with_waveform(args.seed)?;
     let recorder = Recorder::new(&mut device, &args.out, format, args.clocks)
         .map_err(|error| output::cannot_write(&args.out, &error))?;
