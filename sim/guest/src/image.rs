@@ -19,6 +19,9 @@ const INIT: &str = include_str!("init.sh");
 /// What the shell says first.
 const MOTD: &str = include_str!("motd.txt");
 
+/// The end of what the console shows before a shell takes what is typed. What is typed earlier is lost, in part: the kernel has not opened the line.
+pub const SHELL_BEGINS: &str = "ends the shell and powers off";
+
 /// The programs of the guest, beside those in busybox.
 const PROGRAMS: [&str; 4] = ["nvme", "fio", "mkfs.ext4", "e2fsck"];
 
@@ -213,6 +216,12 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_greeting_ends_where_the_shell_begins() {
+        assert!(MOTD.trim_end().ends_with(SHELL_BEGINS));
+        assert_eq!(MOTD.matches(SHELL_BEGINS).count(), 1);
+    }
 
     #[test]
     fn the_archive_has_each_entry_as_it_is_said() {

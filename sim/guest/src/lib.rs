@@ -54,7 +54,7 @@ pub use dilation::{patience_of, Clock, Dilation};
 pub use emulator::Qemu;
 pub use error::Error;
 pub use guest::{Guest, Machine, Outcome, Task};
-pub use image::Image;
+pub use image::{Image, SHELL_BEGINS};
 pub use packages::{PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES};
 pub use qmp::Qmp;
 pub use sim_toolchain::Toolchain;

@@ -4,7 +4,7 @@
 use flate2::write::GzEncoder;
 use flate2::Compression;
 use sim_guest::{prepare, Toolchain};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -29,7 +29,7 @@ fn flashdock(arguments: &[&str]) -> Command {
 /// The path of a script for the guest, which begins with what all have.
 fn script(folder: &Path, text: &str) -> String {
     let path = folder.join("script.sh");
-    std::fs::write(&path, text).expect("a script");
+    std::fs::write(&path, [include_str!("guest/attempts.sh"), text].concat()).expect("a script");
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
@@ -77,6 +77,21 @@ fn a_slow_device_is_no_timeout_of_the_driver() {
     if has_guest() {
         linux(&["--kernel-argument", "nvme_core.io_timeout=2"], include_str!("guest/slow_device.sh"));
     }
+}
+
+#[test]
+fn a_wait_of_a_script_has_an_end() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = script(folder.path(), "attempts_max=2\nuntil_it_succeeds test -e /never\necho it goes on\n");
+    let output =
+        flashdock(&["linux", "--back-end", "model", "--script", &script]).output().expect("the program starts");
+    let console = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(124), "{console}");
+    assert!(console.contains("given up after 2 attempts: test -e /never"), "{console}");
+    assert!(!console.contains("it goes on"), "{console}");
 }
 
 /// The sources of this project's hardware as an archive.
@@ -195,4 +210,24 @@ fn what_linux_did_is_replayed_clock_by_clock() {
     assert!(replayed.status.success(), "{errors}");
     let text = String::from_utf8_lossy(&replayed.stdout);
     assert!(text.ends_with("ran again as recorded\n"), "{text}");
+}
+
+/// Commands that are typed through a pipe: the shell does them and ends with its input, with the status of the last one.
+#[test]
+fn a_shell_does_what_is_typed_and_ends_with_its_input() {
+    if !has_guest() {
+        return;
+    }
+    let mut shell = flashdock(&["linux", "--shell", "--back-end", "model"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let typed = b"echo kept | dd of=/dev/nvme0n1 bs=512 conv=sync oflag=direct\n\
+        dd if=/dev/nvme0n1 bs=5 count=1 2> /dev/null | tr k-p K-P\nsh -c 'exit 7'\n";
+    shell.stdin.take().expect("it is piped").write_all(typed).expect("it is typed");
+    let output = shell.wait_with_output().expect("it ends");
+    let console = String::from_utf8_lossy(&output.stdout);
+    assert!(console.contains("KePt"), "{console}");
+    assert_eq!(output.status.code(), Some(7), "{console}");
 }

@@ -7,11 +7,12 @@ use crate::served;
 use nix::sys::resource::{getrusage, UsageWho};
 use rustix::termios::{self, OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use sim_guest::{patience_of, Dilation, Guest, Machine, Outcome, Qmp, Task, Toolchain};
+use sim_guest::{patience_of, Dilation, Guest, Machine, Outcome, Qmp, Task, Toolchain, SHELL_BEGINS};
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Boot an unmodified Debian Linux in QEMU whose NVMe device is the simulated one
@@ -50,8 +51,8 @@ const COMMANDS_MAX: u32 = 1023;
 /// Ends a guest's prompt from outside: Ctrl-], as in telnet.
 const ESCAPE: u8 = 0x1D;
 
-/// Ctrl-D: the end of what a terminal has for a program.
-const END_OF_TRANSMISSION: u8 = 0x04;
+/// What is typed when nothing more is: the shell ends when it has done what was, with the status of that. Ctrl-D is no end while a program runs.
+const END_OF_INPUT: &[u8] = b"\nexit\n";
 
 /// Runs the guest; the status of its script is that of this process.
 pub fn run(args: &Args) -> Result {
@@ -246,24 +247,58 @@ fn converse(guest: Guest, output: &mut dyn Write) -> std::result::Result<Outcome
     let mut console = guest.console()?;
     let qemu = guest.process_id();
     let _raw = RawTerminal::new();
+    let (keys, typed) = mpsc::channel::<Vec<u8>>();
+    let (begun, has_begun) = mpsc::channel();
+    std::thread::spawn(move || {
+        // A guest that ends before never gets what was typed.
+        let has_begun = has_begun.recv().is_ok();
+        typed.iter().take_while(|keys| has_begun && console.write_all(keys).is_ok()).for_each(drop);
+    });
     std::thread::spawn(move || {
         let mut typed = [0; 256];
         let mut stdin = std::io::stdin().lock();
         while let Ok(count) = stdin.read(&mut typed) {
-            if count == 0 {
-                // No more is typed: the shell ends when it has done what was.
-                let _ = console.write_all(&[END_OF_TRANSMISSION]);
-                return;
-            }
             if typed[..count].contains(&ESCAPE) {
                 return end_process(qemu);
             }
-            if console.write_all(&typed[..count]).is_err() {
+            let keys_of = if count == 0 { END_OF_INPUT } else { &typed[..count] };
+            if keys.send(keys_of.to_vec()).is_err() || count == 0 {
                 return;
             }
         }
     });
-    guest.wait(output)
+    guest.wait(&mut Watched { output, end: Vec::new(), begun: Some(begun) })
+}
+
+/// The console on its way to the terminal, watched for the words behind which a shell takes what is typed.
+struct Watched<'o> {
+    output: &'o mut dyn Write,
+    /// The last of what was written: the words may come in two pieces.
+    end: Vec<u8>,
+    /// Told when they have come.
+    begun: Option<mpsc::Sender<()>>,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        let count = self.output.write(piece)?;
+        if let Some(begun) = &self.begun {
+            let words = SHELL_BEGINS.as_bytes();
+            self.end.extend_from_slice(&piece[..count]);
+            if self.end.windows(words.len()).any(|window| window == words) {
+                // Who types may have gone.
+                let _ = begun.send(());
+                self.begun = None;
+            }
+            let kept = self.end.len().min(words.len());
+            self.end.drain(..self.end.len() - kept);
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.output.flush()
+    }
 }
 
 /// A terminal that hands every key over, as long as this lives.
@@ -301,4 +336,26 @@ fn guest_failed(error: &sim_guest::Error) -> Failure {
         None => Failure::new(first.trim_end_matches(':'), "run the same command again"),
     };
     failure.with_detail(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_found_across_pieces_and_told_once() {
+        for bytes in [1, 2, 7, 1000] {
+            let (begun, has_begun) = mpsc::channel();
+            let mut shown = Vec::new();
+            let mut watched = Watched { output: &mut shown, end: Vec::new(), begun: Some(begun) };
+            let console = format!("it boots\r\n    exit   {SHELL_BEGINS}\r\n~ # exit {SHELL_BEGINS}");
+            let (before, after) =
+                console.as_bytes().split_at(console.find(SHELL_BEGINS).unwrap() + SHELL_BEGINS.len() - 1);
+            before.chunks(bytes).for_each(|piece| watched.write_all(piece).unwrap());
+            assert!(has_begun.try_recv().is_err());
+            after.chunks(bytes).for_each(|piece| watched.write_all(piece).unwrap());
+            assert_eq!((has_begun.try_recv(), has_begun.try_recv().is_err()), (Ok(()), true));
+            assert_eq!(shown, console.as_bytes());
+        }
+    }
 }

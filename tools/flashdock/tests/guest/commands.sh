@@ -34,9 +34,10 @@ address=$(cat /sys/class/nvme/nvme0/address)
 echo 1 > /sys/bus/pci/devices/$address/remove
 test ! -e /dev/nvme0
 echo 1 > /sys/bus/pci/rescan
-while ! dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct 2> /dev/null | grep kept; do
-    sleep 1
-done
+keeps() {
+    dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct 2> /dev/null | grep kept
+}
+until_it_succeeds keeps
 echo 1 > /sys/bus/pci/devices/$address/reset
 dd if=/dev/nvme0n2 bs=512 count=1 iflag=direct | grep kept
 

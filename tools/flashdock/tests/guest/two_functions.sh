@@ -20,15 +20,17 @@ shared() {
         fi
     done
 }
+is_live() {
+    test "$(cat /sys/bus/pci/devices/$1/nvme/nvme*/state 2> /dev/null)" = live
+}
+is_read() {
+    dd if=$(shared) of=/tmp/block bs=512 count=1 iflag=direct 2> /dev/null
+}
 only() {
     echo 1 > /sys/bus/pci/rescan
-    while ! test "$(cat /sys/bus/pci/devices/$1/nvme/nvme*/state 2> /dev/null)" = live; do
-        sleep 1
-    done
+    until_it_succeeds is_live $1
     echo 1 > /sys/bus/pci/devices/$2/remove
-    while ! dd if=$(shared) of=/tmp/block bs=512 count=1 iflag=direct 2> /dev/null; do
-        sleep 1
-    done
+    until_it_succeeds is_read
 }
 first=0000:00:04.0
 second=0000:00:04.1
