@@ -231,3 +231,34 @@ fn a_shell_does_what_is_typed_and_ends_with_its_input() {
     assert!(console.contains("KePt"), "{console}");
     assert_eq!(output.status.code(), Some(7), "{console}");
 }
+
+#[test]
+fn the_time_of_real_hosts_is_parted() {
+    if !has_guest() {
+        return;
+    }
+    let output = flashdock(&["bench", "hosts", "--commands", "100", "--json"]).output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&report["commands"], &report["depth"]), (&100.into(), &32.into()), "{report}");
+    for host in ["linux_fio", "vfio_user"] {
+        let figure = |name: &str| {
+            let figure = &report[host][name];
+            figure.as_f64().or(figure["measured"].as_f64()).unwrap_or_else(|| panic!("{host}, {name}: {report}"))
+        };
+        for name in ["read_4k_iops", "model_seconds", "bridge_seconds"] {
+            assert!(figure(name) > 0.0, "{host}, {name}: {report}");
+        }
+        let sum: f64 = ["model_percent", "bridge_percent", "qemu_percent"].map(figure).iter().sum();
+        assert!((sum - 100.0).abs() < 1e-6, "{host}: {sum}");
+        let of_process = 100.0 * figure("bridge_seconds") / (figure("model_seconds") + figure("bridge_seconds"));
+        assert!((of_process - figure("bridge_percent_of_device_process")).abs() < 1e-6, "{host}: {of_process}");
+        // How much it is depends on this machine; what is said of it does not.
+        for name in ["bridge_percent", "bridge_percent_of_device_process"] {
+            let limited = &report[host][name];
+            assert_eq!(limited["most"], 15.0, "{report}");
+            assert_eq!(limited["is_reached"], figure(name) <= 15.0, "{report}");
+        }
+    }
+    assert_eq!(report["vfio_user"]["qemu_seconds"], 0.0, "{report}");
+}

@@ -35,8 +35,8 @@ enum Task {
     Tidy,
     /// Write generated files again
     Generate,
-    /// Measure, and write the figures into README.md
-    Readme,
+    /// Measure, and write the figures into README.md and other documents; with names (demo, figures, area, hdl-reference, hosts), only those
+    Readme(Rest),
     /// Measure area and longest path of blocks: `cargo xtask area --help`
     #[command(disable_help_flag = true)]
     Area(Rest),
@@ -94,7 +94,7 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Tidy => tidy::run(&workspace),
         Task::Generate => generated::write(&workspace),
-        Task::Readme => readme::run(&workspace),
+        Task::Readme(rest) => readme::run(&workspace, &rest.arguments),
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
         Task::Cdc(rest) => steps::workbench(&workspace, "cdc", &rest.arguments),
         Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),

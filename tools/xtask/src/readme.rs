@@ -1,4 +1,4 @@
-//! `cargo xtask readme`: writes what README.md and the guide show of measured figures, from the programs that measure them.
+//! `cargo xtask readme`: writes what documents show of measured figures, from the programs that measure them. With names, only those sections.
 //!
 //! A section stands between `<!-- name: written by ... -->` and `<!-- name: end -->`.
 
@@ -13,19 +13,39 @@ use crate::workspace::{cargo, Workspace};
 /// The plot beside the figures.
 const PLOT: &str = "docs/throughput.svg";
 
-/// Measures and writes every section, and the plot.
-pub fn run(workspace: &Workspace) -> Result<()> {
-    let sections = [
-        ("README.md", "demo", fenced(&output(workspace, "demo", &mut flashdock("demo"))?)),
-        ("README.md", "figures", fenced(&output(workspace, "bench", flashdock("bench").args(["--plot", PLOT]))?)),
-        ("README.md", "area", output(workspace, "area", &mut workbench_command("area"))?),
-        (
-            "rtl/hdl/guide/side-by-side.md",
-            "hdl-reference",
-            output(workspace, "hdl-reference", &mut workbench_command("hdl-reference"))?,
-        ),
-    ];
-    for (file, name, content) in sections {
+/// What is measured for a section.
+type Measure = fn(&Workspace) -> Result<String>;
+
+/// Sections with their files.
+const SECTIONS: [(&str, &str, Measure); 5] = [
+    ("demo", "README.md", |workspace| Ok(fenced(&output(workspace, "demo", &mut flashdock("demo"))?))),
+    ("figures", "README.md", |workspace| {
+        Ok(fenced(&output(workspace, "bench", flashdock("bench").args(["--plot", PLOT]))?))
+    }),
+    ("area", "README.md", |workspace| output(workspace, "area", &mut workbench_command("area"))),
+    ("hdl-reference", "rtl/hdl/guide/side-by-side.md", |workspace| {
+        output(workspace, "hdl-reference", &mut workbench_command("hdl-reference"))
+    }),
+    ("hosts", "docs/hosts.md", |workspace| {
+        let mut command = flashdock("bench");
+        Ok(fenced(&output(workspace, "bench hosts", command.args(["hosts", "--commands", HOSTS_COMMANDS]))?))
+    }),
+];
+
+/// Reads of each host: enough for the time of a guest that only boots, which is taken off, to matter little.
+const HOSTS_COMMANDS: &str = "10000";
+
+/// Measures and writes the sections, and the plot with the figures.
+pub fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
+    let known = SECTIONS.map(|(name, ..)| name);
+    for name in names {
+        ensure!(known.contains(&name.as_str()), "there is no section `{name}`; there are {}", known.join(", "));
+    }
+    for (name, file, measure) in SECTIONS {
+        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        let content = measure(workspace)?;
         let path = workspace.root.join(file);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = with_section(&text, name, &content).with_context(|| file.to_owned())?;

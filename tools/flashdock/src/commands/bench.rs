@@ -486,7 +486,7 @@ impl Figures {
             ("of", Align::Left),
         ]);
         for (name, value, must, about) in self.all() {
-            let verdict = must.map_or("", |must| if must.is_reached(value) { "reached" } else { "MISSED" });
+            let verdict = must.map_or("", |must| must.verdict(value));
             let must = must.map_or_else(String::new, |must| must.to_string());
             table.row([name.to_owned(), number(value), must, verdict.to_owned(), about.to_owned()]);
         }
@@ -501,13 +501,22 @@ impl Figures {
 
 /// What a figure must reach.
 #[derive(Clone, Copy, Debug)]
-enum Must {
+pub(super) enum Must {
     BeAtMost(f64),
     BeAtLeast(f64),
 }
 
 impl Must {
-    fn is_reached(self, value: f64) -> bool {
+    /// What a table says of a value.
+    pub(super) fn verdict(self, value: f64) -> &'static str {
+        if self.is_reached(value) {
+            "reached"
+        } else {
+            "MISSED"
+        }
+    }
+
+    pub(super) fn is_reached(self, value: f64) -> bool {
         match self {
             Must::BeAtMost(most) => value <= most,
             Must::BeAtLeast(least) => value >= least,

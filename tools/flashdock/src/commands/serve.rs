@@ -89,8 +89,6 @@ pub struct Report {
     pub device_seconds: f64,
     /// In everything else of this process.
     pub bridge_seconds: f64,
-    /// What the bridge takes of both.
-    pub bridge_share: f64,
 }
 
 /// Letters come no faster.
@@ -182,8 +180,7 @@ fn report(bridge: &Bridge, ready: Duration) -> Report {
     let all = (processor_time() - ready).as_secs_f64();
     let device_seconds = bridge.device_time().as_secs_f64().min(all);
     let bridge_seconds = all - device_seconds;
-    let bridge_share = if all > 0.0 { bridge_seconds / all } else { 0.0 };
-    Report { clocks: bridge.clock(), device_seconds, bridge_seconds, bridge_share }
+    Report { clocks: bridge.clock(), device_seconds, bridge_seconds }
 }
 
 /// What this process has taken of the processors.
