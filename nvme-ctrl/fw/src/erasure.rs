@@ -1,9 +1,10 @@
 //! Erasures of the storage for commands, of which one goes on at a time: commands that need another one are held until it has ended, in the order in
 //! which they came. What is about whole namespaces waits for the commands that the hardware executes, also where nothing is erased in the end: the
-//! data of a Write must not come to a namespace that was formatted or deleted meanwhile.
+//! data of a Write must not come to a namespace that was formatted, deleted or protected meanwhile.
 //!
 //! A function's life ends when the hardware erases nothing for it any more, so that what a host writes after a reset stays: see [`Scope`].
 
+use nvme_spec::feature::fid;
 use nvme_spec::limits::{ERASE_UNITS_PER_STEP, ERASURE_RANGES, SECTOR_BYTES, STORAGE_UNIT_BYTES};
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::Status;
@@ -37,7 +38,7 @@ pub(crate) enum Scope {
     /// Blocks. When the function is reset, what the hardware is not at stays as it is: the host cannot know how far a command came that has not ended.
     /// NVMe Base, "Controller Level Reset".
     Blocks,
-    /// Whole namespaces, of which the hardware does not know meanwhile. A reset waits for the end: half of a namespace must not keep what the host
+    /// Whole namespaces, of which the hardware does not know meanwhile, or that are write protected. A reset waits for the end: half of a namespace must not keep what the host
     /// wanted to be erased.
     Namespaces,
 }
@@ -119,8 +120,11 @@ impl<M: Mmio> Firmware<M> {
         } else {
             &[io::DATASET_MANAGEMENT]
         };
+        let protects = self.is_admin(request)
+            && request.entry.opcode == admin::SET_FEATURES
+            && request.cdw(10) as u8 == fid::NAMESPACE_WRITE_PROTECTION;
         let must_wait = self.erasure.is_going_on() || self.commands.has_waiting(For::Erasure);
-        must_wait && erases.contains(&request.entry.opcode)
+        must_wait && (protects || erases.contains(&request.entry.opcode))
     }
 
     /// Erases all of a namespace that was created for the command, which is completed then.

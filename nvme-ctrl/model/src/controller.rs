@@ -447,7 +447,7 @@ impl Controller {
             Work::Waiting(_) => {}
             Work::Moving(movement) => {
                 let (nsid, version) = movement.namespace;
-                let end = match self.subsystem.check_version(nsid, version) {
+                let end = match self.subsystem.check_reach(nsid, version, movement.writes()) {
                     Ok(()) => movement.advance(host, &mut self.subsystem.storage),
                     Err(status) => Some(Err(status)),
                 };

@@ -42,6 +42,11 @@ pub(crate) struct Move {
 }
 
 impl Move {
+    /// Whether it changes blocks.
+    pub(crate) fn writes(&self) -> bool {
+        self.way == Way::Write
+    }
+
     /// Moves one segment; the result when it was the last one.
     ///
     /// The blocks of a Write change only when all of its data is there: nothing is torn, whatever fails.

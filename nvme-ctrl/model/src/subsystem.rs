@@ -246,11 +246,13 @@ impl Subsystem {
         self.versions
     }
 
-    /// Why a command that was begun with this version of its namespace reaches it no longer.
-    pub(crate) fn check_version(&self, nsid: u32, version: u32) -> Result<(), Status> {
+    /// Why a command that was begun with this version of its namespace reaches it no longer. Nothing changes the blocks of a namespace that was write
+    /// protected meanwhile: what has not written them by then, never does.
+    pub(crate) fn check_reach(&self, nsid: u32, version: u32, writes: bool) -> Result<(), Status> {
         match self.namespaces.get(&nsid) {
-            Some(namespace) if namespace.version == version => Ok(()),
-            Some(_) => Err(Status::FORMAT_IN_PROGRESS),
+            Some(namespace) if namespace.version != version => Err(Status::FORMAT_IN_PROGRESS),
+            Some(namespace) if writes && namespace.is_write_protected => Err(Status::NAMESPACE_WRITE_PROTECTED),
+            Some(_) => Ok(()),
             None => Err(Status::INVALID_NAMESPACE),
         }
     }

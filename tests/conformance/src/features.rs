@@ -2,13 +2,16 @@
 
 use nvme_spec::feature::{fid, timestamp, write_protection};
 use nvme_spec::identify::oncs;
+use nvme_spec::limits::TRANSFER_BYTES_MAX;
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::{SqEntry, Status};
+use sim_device::{BusTiming, PAGE_BYTES};
 use sim_host::{cdw, IoTransfer};
 
 use crate::every_back_end;
 use crate::expect::{
-    admin_with_data, assert_admin, assert_ends, assert_works, bring_up, get_features, set_features, start, Host,
+    admin_with_data, assert_admin, assert_ends, assert_works, bring_up, data, get_features, set_features, start,
+    transfer, Host, Running,
 };
 
 /// The features that every I/O controller of the NVM command set has.
@@ -507,5 +510,57 @@ fn write_protected_namespaces_are_only_read() {
         }
         running.host.admin("Set Features, no write protection", protect(write_protection::NONE))?;
         running.host.write(&running.identity, 0, &data)
+    });
+}
+
+/// How long host memory takes to answer a read if it is slow: longer than a Set Features takes.
+const SLOW_CLOCKS: u32 = 20_000;
+
+/// "Namespace Write Protection": from the completion on that protects a namespace its blocks stay as they are, also if the host delivers the data of a Write
+/// that began before late, or it is much.
+#[test]
+fn write_protection_is_complete_when_it_is_told() {
+    every_back_end(|device| {
+        let mut running = bring_up(device)?;
+        if running.identity.controller.nwpc & 1 == 0 {
+            return Ok(());
+        }
+        let whole = TRANSFER_BYTES_MAX / 4;
+        let Running { host, identity, .. } = &mut running;
+        let protect =
+            |state| SqEntry { nsid: identity.nsid.into(), ..set_features(fid::NAMESPACE_WRITE_PROTECTION, state) };
+        for (latency, bytes, clocks) in [
+            (SLOW_CLOCKS, PAGE_BYTES as u32, 50),
+            (SLOW_CLOCKS, PAGE_BYTES as u32, 5000),
+            (1, whole, 50),
+            (1, whole, 100),
+            (1, whole, 500),
+            (1, whole, 2000),
+        ] {
+            // A read that is answered fast need not wait for those before it.
+            let timing = |clocks| BusTiming { reorder: true, ..BusTiming::with_latency(clocks) };
+            let new = data(clocks, bytes as usize);
+            let mut old = vec![0; new.len()];
+            host.read(identity, 0, &mut old)?;
+            host.device().set_host_timing(timing(latency));
+            let (entry, buffer) = transfer(host, identity, 0, bytes / identity.lba_bytes, true);
+            buffer.store(host.host(), &new);
+            let write = host.submit(1, entry, &[])?;
+            host.run_for(clocks)?;
+            host.admin("Set Features, write protect", protect(write_protection::PROTECT))?;
+            host.device().set_host_timing(timing(1));
+            let mut protected = vec![0; new.len()];
+            host.read(identity, 0, &mut protected)?;
+            let written = host.wait(1, write)?;
+            assert_ends(&written, &[Status::SUCCESS, Status::NAMESPACE_WRITE_PROTECTED], "Write");
+            let mut after = vec![0; new.len()];
+            host.read(identity, 0, &mut after)?;
+            assert!(after == protected, "{bytes} bytes {clocks} clocks before changed a protected namespace");
+            let expected = if written.status == Status::SUCCESS { &new } else { &old };
+            assert!(after == *expected, "{bytes} bytes {clocks} clocks before ended with {:?}", written.status);
+            host.admin("Set Features, no write protection", protect(write_protection::NONE))?;
+            buffer.free(host.host());
+        }
+        Ok(())
     });
 }

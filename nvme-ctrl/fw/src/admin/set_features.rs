@@ -8,6 +8,7 @@ use soc_hal::Mmio;
 
 use super::features::{host_identifier_bytes, Feature, ThresholdSelect};
 use super::Answer;
+use crate::erasure::Scope;
 use crate::events::Event;
 use crate::features::Features;
 use crate::request::Request;
@@ -51,7 +52,7 @@ impl<M: Mmio> Firmware<M> {
             Feature::Timestamp => return self.fetch(request, timestamp::BYTES),
             Feature::HostIdentifier => return self.fetch(request, host_identifier_bytes(cdw11)),
             Feature::KeepAliveTimer => self.set_keep_alive(request.function, cdw11),
-            Feature::NamespaceWriteProtection => self.set_write_protection(request, cdw11 & 7)?,
+            Feature::NamespaceWriteProtection => return self.set_write_protection(request, cdw11 & 7),
             _ => self.set_plain_feature(request.function, feature, cdw11)?,
         }
         Ok(Answer::Done(0))
@@ -76,8 +77,9 @@ impl<M: Mmio> Firmware<M> {
         Ok(())
     }
 
-    /// NVMe Base, "Namespace Write Protection Config": the states that end with power are not offered.
-    fn set_write_protection(&mut self, request: &Request, state: u32) -> Result<(), Status> {
+    /// NVMe Base, "Namespace Write Protection Config": the states that end with power are not offered. A namespace is protected when the commands have
+    /// ended that the hardware began to execute before: after the completion nothing changes its blocks.
+    fn set_write_protection(&mut self, request: &Request, state: u32) -> Result<Answer, Status> {
         if !matches!(state, write_protection::NONE | write_protection::PROTECT) {
             return Err(Status::INVALID_FIELD);
         }
@@ -92,7 +94,11 @@ impl<M: Mmio> Firmware<M> {
             self.write_namespace(nsid);
             self.namespace_changed(nsid, attached, request.function);
         }
-        Ok(())
+        if state == write_protection::NONE {
+            return Ok(Answer::Done(0));
+        }
+        self.begin_erasure(request, 0, Scope::Namespaces);
+        Ok(Answer::Held)
     }
 
     /// The value of the feature is in the data buffer.

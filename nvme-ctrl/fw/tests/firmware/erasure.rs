@@ -9,7 +9,8 @@ use nvme_spec::{SqEntry, Status};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::bench::{
-    abort, command, create_cq, create_sq, delete_sq, identify, Bench, CC_ENABLED, DATA, PRIVATE_BLOCKS, SHARED_BLOCKS,
+    abort, command, create_cq, create_sq, delete_sq, identify, set_features, Bench, CC_ENABLED, DATA, PRIVATE_BLOCKS,
+    SHARED_BLOCKS,
 };
 
 /// The slot of I/O queue 1 of function 0.
@@ -84,6 +85,32 @@ fn commands_in_flight_are_waited_for() {
         assert_eq!(bench.completions_of(0, cid)[0].status, Status::SUCCESS, "{entry:?}");
         assert_eq!((bench.port().drains, erased(&mut bench)), (1, erases), "{entry:?}");
     }
+}
+
+/// I14: a namespace is write protected when the commands have ended that were executed before, and not a command sooner; what is asked for meanwhile
+/// comes behind.
+#[test]
+fn write_protection_waits_for_commands_in_flight() {
+    let mut bench = ready();
+    bench.port().errand_busy_reads = u32::MAX;
+    let protect = |state| {
+        let mut entry = set_features(0x84, state);
+        entry.nsid = 1.into();
+        entry
+    };
+    let cids = [protect(1), protect(0), protect(1)].map(|entry| bench.submit(0, entry));
+    let other = bench.submit(0, set_features(1, 7));
+    bench.polls(20);
+    assert_eq!((bench.port().drains, bench.port().rows[0].is_write_protected), (1, true));
+    assert!(cids.iter().all(|cid| bench.completions_of(0, *cid).is_empty()));
+    assert_eq!(bench.completions_of(0, other)[0].status, Status::SUCCESS, "another feature does not wait");
+    bench.port().end_errand();
+    bench.run_to_rest();
+    for cid in cids {
+        assert_eq!(bench.completions_of(0, cid)[0].status, Status::SUCCESS);
+    }
+    assert_eq!((bench.port().drains, bench.port().rows[0].is_write_protected), (2, true), "what allows does not wait");
+    assert_eq!(erased(&mut bench), []);
 }
 
 /// Without the hardware's help nothing is erased, and nothing is announced.
