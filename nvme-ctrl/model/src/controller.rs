@@ -36,11 +36,12 @@ pub struct Sideband {
     pub msix_function_mask: bool,
 }
 
+/// A dword on its way, with the mask of its bytes that are written.
 #[derive(Clone, Copy)]
 struct PostedWrite {
     offset: u32,
-    bytes: u8,
-    value: u64,
+    value: u32,
+    mask: u32,
 }
 
 /// Where the controller is between CC.EN and CSTS.RDY. The numbers are clocks to go.
@@ -168,9 +169,22 @@ impl Controller {
         })
     }
 
-    /// Posts a write of `bytes` bytes to BAR0.
+    /// Posts a write of `bytes` bytes to BAR0. It is a write of each dword that it touches, the lowest first, as the hardware takes it: a host may access
+    /// a register in aligned parts of 32 bits, and what an access does that touches two registers is not said. NVMe PCIe, "Transport Specific Controller
+    /// Properties".
     pub(crate) fn write(&mut self, offset: u32, bytes: u8, value: u64) {
-        self.posted.push_back(PostedWrite { offset, bytes, value });
+        let mut at = offset;
+        let end = offset + u32::from(bytes);
+        while at < end {
+            let mut dword = PostedWrite { offset: at & !3, value: 0, mask: 0 };
+            while at < end && at & !3 == dword.offset {
+                let byte = (value >> (8 * (at - offset))) as u32 & 0xFF;
+                dword.value |= byte << (8 * (at % 4));
+                dword.mask |= 0xFF << (8 * (at % 4));
+                at += 1;
+            }
+            self.posted.push_back(dword);
+        }
     }
 
     fn read_dword(&self, offset: u32) -> u32 {
@@ -187,23 +201,10 @@ impl Controller {
 
     /// The next posted write takes effect; whether there was one.
     pub(crate) fn take_posted_write(&mut self) -> bool {
-        let Some(write) = self.posted.pop_front() else {
+        let Some(PostedWrite { offset, value, mask }) = self.posted.pop_front() else {
             return false;
         };
-        // A dword at a time, each with the mask of its bytes that are written.
-        let mut at = write.offset;
-        let end = write.offset + u32::from(write.bytes);
-        while at < end {
-            let dword = at & !3;
-            let (mut value, mut mask) = (0, 0);
-            while at < end && at & !3 == dword {
-                let byte = (write.value >> (8 * (at - write.offset))) as u32 & 0xFF;
-                value |= byte << (8 * (at % 4));
-                mask |= 0xFF << (8 * (at % 4));
-                at += 1;
-            }
-            self.write_dword(dword, value, mask);
-        }
+        self.write_dword(offset, value, mask);
         true
     }
 

@@ -492,6 +492,34 @@ fn subsystem_reset_resets_the_controller_and_is_told() {
     });
 }
 
+/// "Transport Specific Controller Properties": accesses that touch two registers are not supported, so that this is what ours do alike: 8 bytes over two
+/// registers of 4 are a write of each, the lower one first. What comes behind a reset of the NVM subsystem finds registers that were reset, and stays.
+///
+/// Cases: A19.
+#[test]
+fn eight_bytes_over_two_registers_are_two_writes() {
+    every_back_end(|device| {
+        let mut host = bring_up(device)?.host;
+        let (low, high) = (Access { function: 0, offset: NSSR.offset.into(), bytes: 8 }, 0x0003_0007_u32);
+        assert_eq!(NSSR.end(), AQA.offset);
+        host.disable()?;
+        // Without the value that resets, only the upper register changes.
+        host.device().write(low, u64::from(high) << 32);
+        assert_eq!(host.read32(AQA.offset), high);
+        assert_eq!(host.device().read(low), u64::from(high) << 32);
+        for aqa in [high, 0x000F_0001] {
+            host.device().write(low, u64::from(aqa) << 32 | u64::from(SUBSYSTEM_RESET));
+            host.run_for(500)?;
+            assert_eq!(csts::NSSRO.get32(host.csts()), 1, "the subsystem was reset");
+            assert_eq!(host.read64(regs::ASQ.offset), 0, "with its registers");
+            assert_eq!(host.read32(AQA.offset), aqa, "and then AQA was written");
+            host.write32(CSTS.offset, csts::NSSRO.mask() as u32);
+        }
+        let mut running = bring_up_with(host)?;
+        assert_works(&mut running.host)
+    });
+}
+
 /// "Offset 14h: CC": only EN and SHN mean something while enabled. What other changes do is undefined, but a reset recovers.
 ///
 /// Cases: A20.
