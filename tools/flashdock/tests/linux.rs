@@ -129,6 +129,22 @@ fn a_file_system_outlives_the_device() {
     assert_eq!(count(&written), count(&found), "{found}");
 }
 
+/// An image keeps blocks, and not formats: the next device has that of the start, and finds every byte where it was.
+#[test]
+fn an_image_of_a_formatted_namespace_has_its_bytes() {
+    if !has_guest() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image");
+    let text = image.to_str().expect("a path in UTF-8");
+    linux(&["--image", text], include_str!("guest/format_write.sh"));
+    linux(&["--image", text], include_str!("guest/format_check.sh"));
+    let mut start = vec![0xFF; 1 << 20];
+    std::fs::File::open(&image).and_then(|mut file| file.read_exact(&mut start)).expect("the image");
+    assert!(start.iter().all(|byte| *byte == 0), "a format erases the image, too");
+}
+
 /// A guest on whose console `line` has come: its process, and the rest of the console.
 fn guest_that_says(script: &str, line: &str) -> (Child, BufReader<ChildStdout>) {
     let mut guest =
