@@ -584,7 +584,7 @@ fn clients_come_one_after_another() {
     assert_eq!((reply.id, reply.flags), (5, REPLY));
     assert_eq!(served.fake.take(), [Call::Reset(0)]);
     assert_eq!(served.host.read(0, 0, &mut [0]), Err(Fault));
-    served.host.interrupt(message(0));
+    served.host.interrupt(&[message(0)]);
     assert_eq!(signals(&event), 0);
 }
 
@@ -598,7 +598,7 @@ fn interrupts_reach_no_client_that_went() {
     served.fake.take();
     drop(client);
     assert_eq!(served.fake.take_when(1), [Call::Reset(0)]);
-    served.host.interrupt(message(0));
+    served.host.interrupt(&[message(0)]);
     assert_eq!(signals(&event), 0);
 }
 
@@ -660,9 +660,9 @@ fn a_message_of_the_device_signals_the_file_of_its_vector() {
     client.set_interrupts(trigger, MSIX, 61..65, &[], &fds).expect("four files");
     assert_eq!(served.fake.take(), entries(61..65, false));
     for vector in [61, 64, 64, 60, 65, u32::MAX] {
-        served.host.interrupt(message(vector));
+        served.host.interrupt(&[message(vector)]);
     }
-    served.host.interrupt(Message { function: 1, ..message(61) });
+    served.host.interrupt(&[Message { function: 1, ..message(61) }]);
     let counts = || files.iter().map(signals).collect::<Vec<_>>();
     assert_eq!(counts(), [1, 0, 0, 2]);
     // Another file in the place of one; without a file, none.
@@ -670,13 +670,13 @@ fn a_message_of_the_device_signals_the_file_of_its_vector() {
     client.set_interrupts(trigger, MSIX, 63..65, &[], &[]).expect("no files");
     assert_eq!(served.fake.take(), [entry(61, false), entry(63, true), entry(64, true)].concat());
     for vector in 61..65 {
-        served.host.interrupt(message(vector));
+        served.host.interrupt(&[message(vector)]);
     }
     assert_eq!(counts(), [0, 2, 0, 0]);
     // All go.
     client.set_interrupts(data::NONE | action::TRIGGER, MSIX, 0..0, &[], &[]).expect("none any more");
     assert_eq!(served.fake.take(), entries(0..65, true));
-    served.host.interrupt(message(61));
+    served.host.interrupt(&[message(61)]);
     assert_eq!(counts(), [0; 4]);
     for index in [0, 1, 3, 4] {
         client.set_interrupts(data::NONE | action::TRIGGER, index, 0..0, &[], &[]).expect("there are none");
@@ -707,7 +707,7 @@ fn a_client_triggers_masks_and_unmasks() {
     assert_eq!(set(data::NONE | action::MASK, &[]), (entries(0..3, true), vec![0, 0, 0, 1, 1, 1, 0, 0, 0]));
     assert_eq!(set(data::BOOL | action::UNMASK, &[1, 0, 1]), (second(), vec![0, 0, 0, 0, 0, 0, 1, 0, 1]));
     assert_eq!(set(data::NONE | action::UNMASK, &[]), (open(), vec![0, 0, 0, 0, 0, 0, 1, 1, 1]));
-    served.host.interrupt(message(2));
+    served.host.interrupt(&[message(2)]);
     assert_eq!(counts(), [0, 0, 1, 0, 0, 0, 0, 0, 0]);
 }
 
@@ -738,7 +738,7 @@ fn a_full_event_file_stops_nobody() {
     let full = eventfd(0, EventfdFlags::CLOEXEC).expect("an event file that blocks");
     rustix::io::write(&full, &(u64::MAX - 1).to_ne_bytes()).expect("filled");
     client.set_interrupts(data::EVENT_FILE | action::TRIGGER, MSIX, 0..1, &[], &[full.as_fd()]).expect("a vector");
-    in_time(move || host.interrupt(message(0)))();
+    in_time(move || host.interrupt(&[message(0)]))();
     client.set_interrupts(data::NONE | action::TRIGGER, MSIX, 0..1, &[], &[]).expect("a trigger");
     assert_eq!(signals(&full), u64::MAX - 1);
 }
