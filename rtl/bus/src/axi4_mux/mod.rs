@@ -104,7 +104,7 @@ impl Block for Axi4Mux {
         let beat = |number: usize| from[number].w.payload();
         let data = (1..from.len()).fold(beat(0), |data, number| choose(from[number].w.taken(), beat(number), data));
         when(data_taken, || {
-            to.w.offer(data.clone());
+            to.w.offer(data);
             when(data.last, || order.take());
         });
 
