@@ -435,8 +435,7 @@ impl Block for Channel {
         let registers = of_die(&|die| die.copyback);
         when(step.is(Step::Draw), || {
             sums.draw[1].set(drawn(1, sums.draw[0]));
-            for plane in 0..2 {
-                let record = found[plane];
+            for (plane, record) in found.iter().enumerate() {
                 let is_torn = record.torn.is(Torn::Block)
                     | ((record.torn.is(Torn::Last) | record.torn.is(Torn::Cells)) & record.next_page.eq(sums.page_end))
                     | (record.torn.is(Torn::Cells) & sums.is_lsb & record.next_page.eq(sums.other_end));
