@@ -62,17 +62,22 @@
 //! 1. `Read`, if a read waits, `read` is `None`, `turns` is below [`READ_TURNS_MAX`], and `array` is `Suspended`, or is `Idle` with `next` `Empty`.
 //!    `Suspend`, if a read waits, `read` is `None`, `array` is `Busy`, suspension is allowed and the operation has been suspended less than
 //!    [`SUSPENDS_MAX`] times.
-//! 2. `Out`, if `read` is `Full`; else `Status`.
+//! 2. `Out`, if `read` is `Full`, but not after a copyback read; else `Status`, if one waits.
 //! 3. `Resume`, if `array` is `Suspended`, `read` is `None`, and no read waits or `turns` has reached its bound. `Write`, if one waits, `next` is `Empty`,
 //!    `read` is `None`, and `array` is `Idle`, or is `Busy` with a program while a cache program waits. A copyback read goes this way too; its phase is `Read`.
 //!
-//! After [`READ_TURNS_MAX`] grants of the first two classes to which one of the third was preferred to none, the third class comes first once.
+//! After [`READ_TURNS_MAX`] grants in a row of the first two classes, each while somebody had a wish of the third, the third class comes first once.
 //!
 //! With its grant a program is held against the rules; one that breaks one is refused, and no phase begins. Of a command with two planes either all is
 //! done or nothing: the violation is that of the first plane that has one. A program takes `program` clocks of its page, an erase `erase`, and
 //! `resume` more for each suspension.
 //!
 //! Random numbers are drawn when a read, program or erase starts, one for each of its planes.
+//!
+//! ## Power cut
+//! Nothing else happens in its clock. Programs and erases that have started and not ended are torn; all other commands are lost, but completions that are
+//! there stay. A die whose array was not `Idle` has it `Over` afterwards, until a task ends it without a completion: in the hardware it notes what is
+//! torn. A transfer that was announced is owed until the data mover says that it is through.
 //!
 //! ## What a command takes alone
 //! [`READ_OWN_CLOCKS`], [`WRITE_OWN_CLOCKS`] and [`STATUS_OWN_CLOCKS`] more than its phases and its array: from the clock in which it is taken to that
@@ -270,7 +275,7 @@ pub struct Channel<D> {
     wishes: Wishes,
     /// The die of the last grant of each class.
     last: [Option<u8>; 3],
-    /// Grants of the first two classes to which the third was preferred to none.
+    /// Grants in a row of the first two classes while somebody had a wish of the third.
     turns: u32,
     done: VecDeque<Completion<D>>,
     phases: Vec<Phase>,

@@ -16,7 +16,7 @@ pub enum Operation {
     CopybackRead = 4,
     /// The page register goes into a page of the same plane; the spare comes over the bus. "Copyback", the program.
     CopybackProgram = 5,
-    /// What the die is doing: see [`status`]. "Read Status".
+    /// What the die is doing, at any time: see [`status`]. "Read Status".
     ReadStatus = 6,
 }
 
@@ -59,7 +59,7 @@ impl Operation {
 
 /// Bits of what [`Operation::ReadStatus`] answers. ONFI, "Status Field Definition".
 pub mod status {
-    /// The last program or erase failed.
+    /// The last program or erase that has ended failed.
     pub const FAIL: u8 = 1 << 0;
     /// The one before failed (cache program).
     pub const FAILC: u8 = 1 << 1;

@@ -28,7 +28,7 @@ pub enum Violation {
     NotErased = 1,
     /// A page before it has not been programmed. Pages of a block are programmed in order.
     OutOfOrder = 2,
-    /// A copyback program without a copyback read before it, or of another plane.
+    /// A copyback program of a plane whose page register no copyback read has filled: there was none since the last program, or it found no content.
     NoPageRegister = 3,
 }
 

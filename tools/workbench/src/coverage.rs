@@ -15,8 +15,13 @@ use sim_toolchain::Toolchain;
 use sim_verilator::coverage::{read, Item, Module, FOLDER_VARIABLE};
 
 /// The crates whose hardware is counted: package and folder.
-const CRATES: [(&str, &str); 4] =
-    [("rtl-prim", "rtl/prim"), ("rtl-bus", "rtl/bus"), ("rtl-csr", "rtl/csr"), ("nvme-hw", "nvme-ctrl/hw")];
+const CRATES: [(&str, &str); 5] = [
+    ("rtl-prim", "rtl/prim"),
+    ("rtl-bus", "rtl/bus"),
+    ("rtl-csr", "rtl/csr"),
+    ("nvme-hw", "nvme-ctrl/hw"),
+    ("flash-hw", "flash-emu/hw"),
+];
 
 /// The package whose tests drive the whole Verilated device.
 const DEVICE_TESTS: &str = "conformance";

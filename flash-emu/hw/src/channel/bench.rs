@@ -27,6 +27,23 @@ struct World {
     cut_every: u64,
     /// Clocks in which nothing happens are left out in the model.
     may_skip: bool,
+    /// Reads suspend programs and erases.
+    suspends: bool,
+}
+
+impl World {
+    /// Nothing stalls, and data comes soon.
+    fn quick() -> World {
+        World {
+            done: Pace::always(),
+            transfer: Pace::always(),
+            command: Pace::always(),
+            delay_max: 20,
+            cut_every: 0,
+            may_skip: false,
+            suspends: true,
+        }
+    }
 }
 
 /// The block and the model, clock by clock.
@@ -141,7 +158,7 @@ fn transfer_fields(transfer: &Transfer) -> [u64; 13] {
 }
 
 /// Pulls the reset and sets the inputs that stay.
-fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, number: u8) {
+fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, suspends: bool, number: u8) {
     let reset = sim.port("reset");
     sim.poke_u64(reset, 1);
     for port in ["command_valid", "done_ready", "transfer_ready", "through", "power_cut", "seed_set"] {
@@ -164,7 +181,7 @@ fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, n
         ("faults_uncorrectable_rate", reliability.uncorrectable_rate),
         ("faults_program_fail_rate", reliability.program_fail_rate),
         ("faults_erase_fail_rate", reliability.erase_fail_rate),
-        ("suspends", 1),
+        ("suspends", suspends.into()),
         ("seed", reliability.seed.wrapping_add(number.into())),
     ];
     for (port, value) in values {
@@ -191,9 +208,9 @@ impl<S: Runs> Pair<S> {
         world: World,
         rng: Rng,
     ) -> Self {
-        set_up(&mut sim, &clocks, &reliability, number);
+        set_up(&mut sim, &clocks, &reliability, world.suspends, number);
         let array = Array::new(geometry, reliability);
-        let config = Config { clocks, suspends: true, mover: Mover::Outside, keeps_phases: true };
+        let config = Config { clocks, suspends: world.suspends, mover: Mover::Outside, keeps_phases: true };
         Pair {
             ports: Ports::new(&sim),
             sim,
@@ -209,6 +226,17 @@ impl<S: Runs> Pair<S> {
             phases: [0; 6],
             outcomes: [0; 6],
         }
+    }
+
+    /// A reset of the block, and a new channel before the same array.
+    fn reset(&mut self) {
+        let config = Config { clocks: SHORT, suspends: self.world.suspends, mover: Mover::Outside, keeps_phases: true };
+        set_up(&mut self.sim, &SHORT, &Reliability::DEFAULT, self.world.suspends, 0);
+        self.model = channel::Channel::new(0, config, &self.array);
+        self.offered = None;
+        self.announced = None;
+        self.through_at = None;
+        self.done = 0;
     }
 
     /// One clock. A command is offered if there is one; it returns true in the clock in which it is taken.
@@ -414,6 +442,7 @@ impl Run {
             delay_max: if outputs { 150 } else { 20 },
             cut_every,
             may_skip: false,
+            suspends: stalls != Stalls::InputIdles,
         };
         let mut traffic = Traffic::new(geometry, 1 + rng.below(u32::MAX.into()) as u32);
         if floods {
@@ -485,14 +514,7 @@ fn run_long(geometry: Geometry, preset: Preset, operations: u32) {
     let (mut clocks, mut phases, mut outcomes) = (0, [0; 6], [0; 6]);
     for number in 0..geometry.channels {
         let mut rng = seed.rng(&format!("channel {number}"));
-        let world = World {
-            done: Pace::always(),
-            transfer: Pace::always(),
-            command: Pace::always(),
-            delay_max: 20,
-            cut_every: 0,
-            may_skip: true,
-        };
+        let world = World { may_skip: true, ..World::quick() };
         let mut traffic = Traffic::new(geometry, 1 + rng.below(u32::MAX.into()) as u32);
         let model = library.model(&Channel::new(geometry).name());
         let mut pair = Pair::new(model, geometry, number as u8, preset.clocks(CORE_HZ), worn(), world, rng);
@@ -540,16 +562,8 @@ fn long_run_of_a_whole_flash() {
 #[test]
 fn an_erase_that_was_cut_off_makes_no_block_bad() {
     let fails = Reliability { erase_fail_rate: u32::MAX, ..Reliability::DEFAULT };
-    let world = World {
-        done: Pace::always(),
-        transfer: Pace::always(),
-        command: Pace::always(),
-        delay_max: 0,
-        cut_every: 0,
-        may_skip: false,
-    };
     let sim = BED.simulator(&design(&Channel::new(Geometry::SMALL)));
-    let mut pair = Pair::new(sim, Geometry::SMALL, 0, SHORT, fails, world, Seed(1).rng("cut"));
+    let mut pair = Pair::new(sim, Geometry::SMALL, 0, SHORT, fails, World::quick(), Seed(1).rng("cut"));
     let erase = |tag| Command::<u32>::new(tag, Operation::Erase, 1, 3, [2; 2], 0);
     let run = |pair: &mut Pair<_>, command: Command<u32>, clocks: u32| {
         let mut next = Some(command);
@@ -567,10 +581,34 @@ fn an_erase_that_was_cut_off_makes_no_block_bad() {
 }
 
 #[test]
+fn a_reset_in_any_clock_leaves_the_records_and_nothing_else() {
+    let geometry = Geometry::SMALL;
+    let seed = Seed::from_env_or(0x5EED);
+    let sim = BED.simulator(&design(&Channel::new(geometry)));
+    let mut pair = Pair::new(sim, geometry, 0, SHORT, Reliability::DEFAULT, World::quick(), seed.rng("delays"));
+    let mut traffic = Traffic::new(geometry, 0x5EED);
+    pair.run(&mut traffic, 150);
+    let mut rng = seed.rng("resets");
+    for _ in 0..60 {
+        // Nothing that a reset would leave half done.
+        let reads = std::iter::from_fn(|| Some(traffic.command()));
+        let mut reads = reads.filter(|command| matches!(command.operation, Operation::Read | Operation::ReadStatus));
+        let mut next = None;
+        for _ in 0..rng.below(400) {
+            next = next.or_else(|| reads.next());
+            pair.clock(&mut next);
+        }
+        pair.reset();
+    }
+    pair.run(&mut traffic, 150);
+    assert_eq!(pair.done, 150);
+}
+
+#[test]
 fn an_operation_that_does_not_exist_is_refused() {
     let geometry = Geometry::SMALL;
     let mut sim = BED.simulator(&design(&Channel::new(geometry)));
-    set_up(&mut sim, &SHORT, &Reliability::DEFAULT, 0);
+    set_up(&mut sim, &SHORT, &Reliability::DEFAULT, true, 0);
     let ports = Ports::new(&sim);
     let read = Command::<u32>::new(77, Operation::Read, 0, 1, [0; 2], 0);
     let mut fields = command_fields(&read);

@@ -18,11 +18,11 @@
 //! ## Theory of operation
 //! The machine is that of the page of `flash_model::channel`, register for register; what is said there is not said again. How it is built:
 //! 1. The intake holds a command against the geometry and writes it into `queues`, which has the places of both queues of every die.
-//! 2. Each die has its states and timers in registers, see `die.rs`, and wishes. `Choose` puts a task and its die into registers.
+//! 2. Each die has its states and timers in registers, and wishes: see `die.rs`. `Choose` puts a task and its die into registers: see `choice.rs`.
 //! 3. `Fetch` reads the command of the task: from `queues`, or from `kept`, where a command stays from its grant to its end. A die has four places
 //!    there: for its read, for its last copyback read, and two for its writes.
 //! 4. `Look` reads the `records` of its blocks, one memory for each plane, and draws the random number of plane 0; `Draw` has the records, and draws that
-//!    of plane 1; `Judge` compares, and computes the new records, the outcomes and the times; `Apply` writes all; `Settle` lets the wishes follow.
+//!    of plane 1; `Judge` compares, and computes the new records, the outcomes and the times: see `findings.rs`. `Apply` writes all; `Settle` lets the wishes follow.
 //! 5. Completions go through a FIFO with room for all that is inside, so that no task waits for it.
 //!
 //! A record says of a block how often it was erased, which page is next, whether it is closed or bad, and what is torn: nothing, the last page that was
@@ -42,23 +42,27 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+mod choice;
 mod die;
+mod findings;
 
 #[cfg(test)]
 mod bench;
 
+use self::choice::Choice;
 use self::die::{Die, Pushes, Query};
-use crate::types::{Command, Done, Faults, Phase, Record, Times, Torn, Transfer, ARRAY_TIME_BITS, BUS_TIME_BITS};
+use self::findings::{phase_of, Findings, OfDie, Subject};
+use crate::types::{Command, Done, Faults, Phase, Record, Times, Transfer, ARRAY_TIME_BITS, BUS_TIME_BITS};
 use flash_spec::limits::{
     DIES_PER_CHANNEL_MAX, DIE_QUEUE_ENTRIES, DONE_WAITING_MAX, PAGES_PER_BLOCK_MAX, READ_TURNS_MAX, UNITS_PER_PAGE,
 };
-use flash_spec::reliability::{ERASES_BITS, RETRIES_MAX};
+use flash_spec::reliability::RETRIES_MAX;
 use flash_spec::{Geometry, Operation, Outcome, Violation};
 use rtl_hdl::{
-    address_width, cases, cat, constant, hw_enum, lit, switch, when, zero, Block, Clock, Constant, EnumSignal, HwEnum,
-    MemoryStyle, Module, Shape, Signal, Value,
+    address_width, cat, hw_enum, lit, switch, when, zero, Block, Constant, EnumSignal, MemoryStyle, Module, Shape,
+    Signal, Value,
 };
-use rtl_prim::{fifo_of, one_hot_index, one_hot_select, round_robin};
+use rtl_prim::{fifo_of, one_hot_index, one_hot_select};
 
 /// Width of a place in a queue of a die.
 const DIE_QUEUE: u32 = address_width(DIE_QUEUE_ENTRIES);
@@ -192,15 +196,6 @@ impl Channel {
         let is_operation = command.operation.lt(Operation::ALL.len() as u32);
         below(command.die, dies_per_channel) & is_operation & (is(Operation::ReadStatus) | has_place)
     }
-
-    /// Whether a page is an LSB page, and where the program of the MSB page of its cells ends then.
-    fn lsb(&self, page: Signal) -> (Signal, Signal) {
-        let last = self.geometry.pages_per_block - 1;
-        let is_lsb = page.eq(0) | (page.bit(0) & page.ne(last));
-        let wide = page.zext(PAGE_END_BITS);
-        let other_end = page.eq(last - 2).mux(lit(last + 1, PAGE_END_BITS), wide + 4);
-        (is_lsb, page.eq(0).mux(lit(3u8, PAGE_END_BITS), other_end))
-    }
 }
 
 impl Block for Channel {
@@ -255,14 +250,12 @@ impl Block for Channel {
         let task = m.reg("current_task", clock, Task::EndWrite);
         let chosen = m.reg("chosen", clock, zero(dies));
         let chosen_die = m.reg("chosen_die", clock, zero(die_bits));
-        let last = ["commands", "answers", "writes"].map(|class| m.reg(&format!("last_{class}"), clock, zero(dies)));
-        let turns = m.reg("turns", clock, zero(TURNS_BITS));
         let current = m.reg_as::<Command>("current", clock);
         let source = m.reg_as::<Command>("source", clock);
         let current_query = m.reg_without_reset("current_query", clock, 16);
         let current_end = m.reg_without_reset("current_end", clock, 18);
         let current_fails = m.reg_without_reset("current_fails", clock, 2);
-        let sums = Sums::new(m, clock);
+        let findings = Findings::new(m, clock);
 
         let bus_active = m.reg("active", clock, false);
         let bus_phase = m.reg("phase", clock, Phase::Read);
@@ -275,58 +268,7 @@ impl Block for Channel {
         // 3. Conditions: wishes and the choice.
         let bus_is_free = m.wire("bus_is_free", !bus_active & !owed & transfer.can_take());
         let wishes: Vec<_> = die.iter().map(|die| die.wishes(bus_is_free, suspends)).collect();
-        let wished = |name: &str, of: &dyn Fn(&die::Wishes) -> Signal| {
-            let wish = m.reg(&format!("wish_{name}"), clock, zero(dies));
-            wish.set(cat(&wishes.iter().rev().map(of).collect::<Vec<_>>()));
-            when(power_cut, || wish.set(0));
-            wish
-        };
-        let tasks = [
-            (Task::EndWrite, wished("end_write", &|wishes| wishes.end_write)),
-            (Task::StartRead, wished("start_read", &|wishes| wishes.start_read)),
-            (Task::StartWrite, wished("start_write", &|wishes| wishes.start_write)),
-            (Task::FinishRead, wished("finish_read", &|wishes| wishes.finish_read)),
-            (Task::FinishStatus, wished("finish_status", &|wishes| wishes.finish_status)),
-        ];
-        let read_wish = wished("read", &|wishes| wishes.read);
-        let suspend_wish = wished("suspend", &|wishes| wishes.suspend);
-        let out_wish = wished("out", &|wishes| wishes.out);
-        let status_wish = wished("status", &|wishes| wishes.status);
-        let write_wish = wished("write", &|wishes| wishes.write);
-        let resume_wish = wished("resume", &|wishes| wishes.resume);
-        // Each class: its wishes, the task that is preferred in it and for whom, and the other.
-        let classes = [
-            (read_wish | suspend_wish, Task::Read, read_wish, Task::Suspend),
-            (out_wish | status_wish, Task::Out, out_wish, Task::Status),
-            (write_wish | resume_wish, Task::Resume, resume_wish, Task::Write),
-        ];
-        let code = |task: Task| lit(task.code(), Task::WIDTH);
-        let picks: Vec<(Signal, Signal, Signal)> = classes
-            .iter()
-            .zip(&last)
-            .map(|((dies, preferred, preferred_by, other), last)| {
-                let die = round_robin(*dies, *last);
-                (dies.any(), die, (die & *preferred_by).any().mux(code(*preferred), code(*other)))
-            })
-            .collect();
-        let third_is_first = turns.eq(READ_TURNS_MAX) & picks[2].0;
-        let class = [
-            m.wire("first_class", picks[0].0 & !third_is_first),
-            m.wire("second_class", picks[1].0 & !picks[0].0 & !third_is_first),
-            m.wire("third_class", picks[2].0 & (third_is_first | !(picks[0].0 | picks[1].0))),
-        ];
-        let classes_one_hot = cat(&[class[2], class[1], class[0]]);
-        let of_class = |part: &dyn Fn(&(Signal, Signal, Signal)) -> Signal| {
-            one_hot_select(classes_one_hot, &picks.iter().map(part).collect::<Vec<_>>())
-        };
-        let mut next_task = m.wire("granted_task", of_class(&|pick| pick.2));
-        let mut next_die = m.wire("granted_die", of_class(&|pick| pick.1));
-        let is_grant = m.wire("is_grant", !cat(&tasks.map(|(_, dies)| dies)).any());
-        for (task, dies) in tasks.into_iter().rev() {
-            next_task = dies.any().mux(code(task), next_task);
-            next_die = dies.any().mux(rtl_prim::first_one(dies), next_die);
-        }
-        let next_die = m.wire("next_die", next_die);
+        let choice = Choice::new(m, clock, &wishes, power_cut);
         let applies = m.wire("applies", step.is(Step::Apply) & !power_cut);
         let of_die =
             |value: &dyn Fn(&Die) -> Signal| one_hot_select(chosen, &die.iter().map(value).collect::<Vec<_>>());
@@ -366,16 +308,11 @@ impl Block for Channel {
         let place_of_write = of_die(&|die| die.next_place);
         switch(step, |s: Step| match s {
             Step::Choose => {
-                task.signal().set(next_task);
-                chosen.set(next_die);
-                chosen_die.set(one_hot_index(next_die).low(die_bits));
-                when(next_die.any(), || step.goto(Step::Fetch));
-                when(is_grant & next_die.any(), || {
-                    for (class, last) in class.iter().zip(&last) {
-                        when(*class, || last.set(next_die));
-                    }
-                    when(picks[2].0 & !class[2], || turns.set(turns + 1)).otherwise(|| turns.set(0));
-                });
+                task.signal().set(choice.task);
+                chosen.set(choice.die);
+                chosen_die.set(one_hot_index(choice.die).low(die_bits));
+                choice.follow();
+                when(choice.die.any(), || step.goto(Step::Fetch));
             }
             Step::Fetch => step.goto(Step::Look),
             Step::Look => step.goto(Step::Draw),
@@ -404,152 +341,64 @@ impl Block for Channel {
         });
 
         // Look
-        let is_program = m.wire("is_program", {
-            let programs = Operation::ALL.into_iter().filter(|operation| operation.is_program());
-            programs.map(|operation| is_operation(&current, operation)).reduce(|a, b| a | b).expect("there are three")
-        });
-        let is_copyback_read = m.wire("is_copyback_read", is_operation(&current, Operation::CopybackRead));
-        let is_copyback = m.wire("is_copyback", is_operation(&current, Operation::CopybackProgram));
-        let page = current.page.low(PAGE_BITS);
-        let blocks = [current.block_0, current.block_1];
-        let addresses = blocks.map(|block| cat(&[chosen_die, block.low(block_bits)]));
         let looks = step.is(Step::Look);
+        let addresses = [current.block_0, current.block_1].map(|block| cat(&[chosen_die, block.low(block_bits)]));
         let found = [0, 1].map(|plane| {
             let word = records[plane].read_when(clock, &format!("record_{plane}"), looks, addresses[plane]);
             m.wire(&format!("found_{plane}"), Record::unpack(word))
         });
-        let drawn = |plane: u32, before: Signal| current.planes.bit(plane).mux(next_random(before), before);
-        when(looks, || {
-            let (is_lsb, other_end) = self.lsb(page);
-            sums.is_lsb.set(is_lsb);
-            sums.other_end.set(other_end);
-            sums.page_end.set(page.zext(PAGE_END_BITS) + 1);
-            sums.draw[0].set(drawn(0, random));
-            let units = task.is(Task::Out).mux(current.units.zext(4), lit(UNITS_PER_PAGE, 4));
-            let units = current.planes.all().mux(cat(&[units.low(3), lit(0u8, 1)]), units);
-            let has_data = task.is(Task::Out) | (task.is(Task::Write) & is_program & !is_copyback);
-            sums.units.set(units & has_data.repeat(4));
-        });
+        let programs = Operation::ALL.into_iter().filter(|operation| operation.is_program());
+        let is_program = programs.map(|operation| is_operation(&current, operation)).reduce(|a, b| a | b);
+        let subject = Subject {
+            task,
+            command: current,
+            is_program: m.wire("is_program", is_program.expect("there are three")),
+            is_copyback: m.wire("is_copyback", is_operation(&current, Operation::CopybackProgram)),
+            is_copyback_read: m.wire("is_copyback_read", is_operation(&current, Operation::CopybackRead)),
+            found,
+            is_cut: m.wire("is_cut", of_die(&|die| die.is_cut)),
+        };
+        let Subject { is_program, is_copyback, is_copyback_read, .. } = subject;
+        when(looks, || findings.look(&subject, &self.geometry, random));
 
-        // Draw
-        let registers = of_die(&|die| die.copyback);
-        when(step.is(Step::Draw), || {
-            sums.draw[1].set(drawn(1, sums.draw[0]));
-            for plane in 0..2 {
-                let record = found[plane];
-                let is_torn = record.torn.is(Torn::Block)
-                    | ((record.torn.is(Torn::Last) | record.torn.is(Torn::Cells)) & record.next_page.eq(sums.page_end))
-                    | (record.torn.is(Torn::Cells) & sums.is_lsb & record.next_page.eq(sums.other_end));
-                sums.is_torn[plane].set(is_torn);
-                sums.is_written[plane].set(page.zext(PAGE_END_BITS).lt(record.next_page));
-                sums.is_next[plane].set(page.zext(PAGE_END_BITS).eq(record.next_page));
-                sums.wear[plane].set(record.erases.shr(faults.retry_wear_shift));
-                let is_worn = faults.erases_max.any() & record.erases.zext(32).ge(faults.erases_max);
-                sums.is_worn[plane].set(is_worn | record.is_bad);
-            }
-            sums.has_register.set(!(current.planes & !registers).any());
-            let unit = times.unit.zext(PHASE_TIME_BITS);
-            let parts = (0..4).map(|bit| {
-                let shifted = match bit {
-                    0 => unit,
-                    bit => cat(&[unit.low(PHASE_TIME_BITS - bit), constant(&zero(bit))]),
-                };
-                shifted & sums.units.bit(bit).repeat(PHASE_TIME_BITS)
-            });
-            sums.data_clocks.set(parts.reduce(|a, b| a + b).expect("there are four"));
-            sums.write_left.set(of_die(&|die| die.write_timer));
-        });
-
-        // Judge
-        let judged: Vec<Judged> =
-            (0..2).map(|plane| sums.judge(plane, current.planes.bit(plane as u32), &faults)).collect();
-        let violation = m.wire("violation", {
-            let of_plane = |plane: usize| {
-                let is_selected = current.planes.bit(plane as u32);
-                let is_out_of_order =
-                    is_selected & !found[plane].is_closed & !sums.is_written[plane] & !sums.is_next[plane];
-                (is_selected & (found[plane].is_closed | sums.is_written[plane]), is_out_of_order)
-            };
-            let [(closed_0, order_0), (closed_1, order_1)] = [of_plane(0), of_plane(1)];
-            let refused = |violation: Violation| lit(Outcome::Refused(violation).code(), 8);
-            let no_register = is_copyback & task.is(Task::Write) & !sums.has_register;
-            let not_erased = closed_0 | (closed_1 & !order_0);
-            let out_of_order = order_0 | (order_1 & !closed_0);
-            let code = out_of_order.mux(refused(Violation::OutOfOrder), lit(0u8, 8));
-            let code = not_erased.mux(refused(Violation::NotErased), code);
-            no_register.mux(refused(Violation::NoPageRegister), code)
-        });
-        let may_be_refused = (task.is(Task::Write) | task.is(Task::StartWrite)) & is_program;
-        let is_cut = of_die(&|die| die.is_cut);
-        let starts_write = task.is(Task::StartWrite);
-        let is_end = task.is(Task::EndWrite);
-        let phase = phase_of(m, task, is_copyback_read);
-        when(step.is(Step::Judge), || {
-            let refused = may_be_refused & violation.any();
-            sums.is_refused.set(refused);
-            let held = [current_end.bits(0..8), current_end.bits(8..16)];
-            for plane in 0..2 {
-                let fails = current_fails.bit(plane as u32);
-                let failure =
-                    is_program.mux(lit(Outcome::ProgramFailed.code(), 8), lit(Outcome::EraseFailed.code(), 8));
-                let outcome = is_end.mux(failure & fails.repeat(8), lit(0u8, 8));
-                let outcome = task.is(Task::StartRead).mux(judged[plane].outcome, outcome);
-                let outcome = task.is(Task::FinishRead).mux(held[plane], outcome);
-                sums.outcome[plane].set(refused.mux(violation, outcome));
-                let program_fails = sums.draw[plane].lt(faults.program_fail_rate);
-                let erase_fails = sums.draw[plane].lt(faults.erase_fail_rate) | sums.is_worn[plane];
-                sums.fails[plane].set(is_program.mux(program_fails, erase_fails) & current.planes.bit(plane as u32));
-                sums.new[plane].set(new_record(&found[plane], is_end, is_program, is_cut, fails, &sums));
-            }
-            let repeats = judged[0].repeats.gt(judged[1].repeats).mux(judged[0].repeats, judged[1].repeats);
-            sums.repeats.set(repeats);
-            sums.content.set(cat(&[judged[1].has_content, judged[0].has_content]));
-            let bus_command = (!task.is(Task::Out)).repeat(BUS_TIME_BITS) & times.command;
-            sums.phase_clocks.set(sums.data_clocks + bus_command.zext(PHASE_TIME_BITS));
-            let array_time = is_program.mux(sums.is_lsb.mux(times.program_lsb, times.program_msb), times.erase);
-            let resumed = sums.write_left + times.resume.zext(PROGRAM_TIME_BITS);
-            sums.write_timer.set(task.is(Task::Resume).mux(resumed, array_time.zext(PROGRAM_TIME_BITS)));
-            sums.status.set(of_die(&Die::status));
-            sums.phase.signal().set(phase);
-            sums.begins.set(
-                task.is(Task::Read)
-                    | task.is(Task::Suspend)
-                    | task.is(Task::Out)
-                    | task.is(Task::Status)
-                    | task.is(Task::Resume)
-                    | (task.is(Task::Write) & !refused),
-            );
-            sums.announces.set(task.is(Task::Out) | (task.is(Task::Write) & is_program & !refused));
-            let finishes = task.is(Task::FinishRead) | task.is(Task::FinishStatus);
-            sums.completes.set((is_end & !is_cut) | finishes | refused);
-        });
+        // Draw and Judge
+        let says = OfDie {
+            read_ends: [current_end.bits(0..8), current_end.bits(8..16)],
+            write_fails: current_fails,
+            write_timer: of_die(&|die| die.write_timer),
+            registers: of_die(&|die| die.copyback),
+            status: of_die(&Die::status),
+        };
+        when(step.is(Step::Draw), || findings.draw(&subject, &says, &times, &faults));
+        let judged = [phase_of(m, &subject), m.wire("violation", findings.violation(&subject))];
+        when(step.is(Step::Judge), || findings.judge(&subject, &says, &times, &faults, judged));
 
         // Apply
         let does = |what: Task| applies & task.is(what);
-        let starts = applies & starts_write & !sums.is_refused;
-        when(does(Task::StartRead) | starts, || random.set(sums.draw[1]));
+        let starts = does(Task::StartWrite) & !findings.is_refused;
+        when(does(Task::StartRead) | starts, || random.set(findings.draw[1]));
         when(seed_set, || random.set(seed));
         let notes = m.wire("notes", does(Task::EndWrite) | (starts & is_program));
         for plane in 0..2 {
             let enable = notes & current.planes.bit(plane as u32);
-            records[plane].write(clock, enable, addresses[plane], sums.new[plane].pack());
+            records[plane].write(clock, enable, addresses[plane], findings.new[plane].pack());
         }
-        let keeps = does(Task::Read) | (does(Task::Write) & !sums.is_refused);
+        let keeps = does(Task::Read) | (does(Task::Write) & !findings.is_refused);
         let own_place = task.is(Task::Read).mux(lit(0u8, 2), cat(&[lit(1u8, 1), place_of_write]));
         let own_place = (task.is(Task::Write) & is_copyback_read).mux(lit(COPYBACK_PLACE, 2), own_place);
         kept.write(clock, keeps, cat(&[chosen_die, own_place]), current.pack());
-        let ends = cat(&[sums.content, sums.outcome[1], sums.outcome[0]]);
+        let ends = cat(&[findings.content, findings.outcome[1], findings.outcome[0]]);
         read_ends.write(clock, does(Task::StartRead), chosen_die, ends);
-        write_ends.write(clock, starts, chosen_die, cat(&[sums.fails[1], sums.fails[0]]));
+        write_ends.write(clock, starts, chosen_die, cat(&[findings.fails[1], findings.fails[0]]));
         let tag = task.is(Task::FinishStatus).mux(current_query, current.tag);
-        let completes = m.wire("completes", applies & sums.completes);
+        let completes = m.wire("completion", applies & findings.completes);
         when(completes | refuses, || {
             let out_of_range = lit(Outcome::Refused(Violation::OutOfRange).code(), 8);
             finished.push(Done {
                 tag: refuses.mux(intake.tag, tag),
-                outcome_0: refuses.mux(out_of_range, sums.outcome[0]),
-                outcome_1: refuses.mux(out_of_range, sums.outcome[1]),
-                status: refuses.mux(lit(0u8, 8), sums.status),
+                outcome_0: refuses.mux(out_of_range, findings.outcome[0]),
+                outcome_1: refuses.mux(out_of_range, findings.outcome[1]),
+                status: refuses.mux(lit(0u8, 8), findings.status),
             });
         });
         when(done.can_take(), || {
@@ -559,7 +408,7 @@ impl Block for Channel {
         let pushed = completes | refuses;
         when(pushed & !done.taken(), || waiting.set(waiting + 1));
         when(done.taken() & !pushed, || waiting.set(waiting - 1));
-        let announces = m.wire("announces", applies & sums.announces);
+        let announces = m.wire("announcement", applies & findings.announces);
         let is_out = task.is(Task::Out);
         when(announces, || {
             let program = lit(Operation::Program.code(), 3);
@@ -589,15 +438,15 @@ impl Block for Channel {
         when(ends_phase, || bus_active.set(false));
         when(through, || owed.set(false));
         when(announces, || owed.set(true));
-        when(applies & sums.begins, || {
+        when(applies & findings.begins_phase, || {
             bus_active.set(true);
-            bus_phase.signal().set(sums.phase.signal());
+            bus_phase.signal().set(findings.phase.signal());
             bus_die.set(chosen_die);
-            bus_left.set(sums.phase_clocks);
+            bus_left.set(findings.phase_clocks);
         });
 
         // 4. Next state: the dies, and the power cut.
-        let fails = is_end & (sums.outcome[0] | sums.outcome[1]).any();
+        let fails = task.is(Task::EndWrite) & (findings.outcome[0] | findings.outcome[1]).any();
         for (number, die) in die.iter().enumerate() {
             let number = number as u32;
             let goes = moves & goes_to.bit(number);
@@ -611,24 +460,21 @@ impl Block for Channel {
             let started = Started {
                 task,
                 is_mine: applies & chosen.bit(number),
-                is_refused: sums.is_refused,
+                is_refused: findings.is_refused,
                 is_program,
                 is_copyback_read,
-                is_msb: !sums.is_lsb,
+                is_msb: !findings.is_lsb,
                 fails,
-                repeats: sums.repeats,
+                repeats: findings.repeats,
                 content: current_end.bits(16..18),
-                write_timer: sums.write_timer,
+                write_timer: findings.write_timer,
             };
             die.clock(&times, pushes, &ended, &started, power_cut);
         }
         when(power_cut, || {
             intake_full.set(false);
             step.goto(Step::Choose);
-            turns.set(0);
-            for last in last {
-                last.set(0);
-            }
+            choice.clear();
             bus_active.set(false);
         });
 
@@ -647,138 +493,8 @@ impl Block for Channel {
 /// Where the last copyback read of a die is kept.
 const COPYBACK_PLACE: u32 = 1;
 
-/// What the steps of a task find out, each in registers.
-struct Sums {
-    is_lsb: Signal,
-    other_end: Signal,
-    page_end: Signal,
-    draw: [Signal; 2],
-    units: Signal,
-    is_torn: [Signal; 2],
-    is_written: [Signal; 2],
-    is_next: [Signal; 2],
-    wear: [Signal; 2],
-    is_worn: [Signal; 2],
-    has_register: Signal,
-    data_clocks: Signal,
-    write_left: Signal,
-    is_refused: Signal,
-    outcome: [Signal; 2],
-    fails: [Signal; 2],
-    new: [Record; 2],
-    repeats: Signal,
-    content: Signal,
-    phase_clocks: Signal,
-    write_timer: Signal,
-    status: Signal,
-    phase: EnumSignal<Phase>,
-    begins: Signal,
-    announces: Signal,
-    completes: Signal,
-}
-
-/// What a read finds in a plane.
-struct Judged {
-    outcome: Signal,
-    repeats: Signal,
-    has_content: Signal,
-}
-
-impl Sums {
-    fn new(m: &Module, clock: Clock) -> Sums {
-        let reg = |name: &str, width: u32| m.reg_without_reset(name, clock, width);
-        let of_planes = |name: &str, width: u32| [0, 1].map(|plane| reg(&format!("{name}_{plane}"), width));
-        Sums {
-            is_lsb: reg("is_lsb", 1),
-            other_end: reg("other_end", PAGE_END_BITS),
-            page_end: reg("page_end", PAGE_END_BITS),
-            draw: of_planes("draw", 32),
-            units: reg("units", 4),
-            is_torn: of_planes("is_torn", 1),
-            is_written: of_planes("is_written", 1),
-            is_next: of_planes("is_next", 1),
-            wear: of_planes("wear", ERASES_BITS),
-            is_worn: of_planes("is_worn", 1),
-            has_register: reg("has_register", 1),
-            data_clocks: reg("data_clocks", PHASE_TIME_BITS),
-            write_left: reg("write_left", PROGRAM_TIME_BITS),
-            is_refused: reg("is_refused", 1),
-            outcome: of_planes("outcome", 8),
-            fails: of_planes("fails", 1),
-            new: [0, 1].map(|plane| m.reg_as::<Record>(&format!("new_{plane}"), clock)),
-            repeats: reg("repeats", 3),
-            content: reg("content", 2),
-            phase_clocks: reg("phase_clocks", PHASE_TIME_BITS),
-            write_timer: reg("new_write_timer", PROGRAM_TIME_BITS),
-            status: reg("new_status", 8),
-            phase: m.reg_as::<Phase>("new_phase", clock),
-            begins: reg("begins", 1),
-            announces: reg("does_announce", 1),
-            completes: reg("does_complete", 1),
-        }
-    }
-
-    /// How a read of a plane ends.
-    fn judge(&self, plane: usize, is_selected: Signal, faults: &Faults) -> Judged {
-        let draw = self.draw[plane];
-        let is_hopeless = draw.lt(faults.uncorrectable_rate);
-        let either = faults.uncorrectable_rate.zext(33) + faults.retry_rate.zext(33);
-        let needs_one_more = !is_hopeless & draw.zext(33).lt(either);
-        let (few, many) = (self.wear[plane].low(3), self.wear[plane].bits(3..ERASES_BITS).any());
-        let is_uncorrectable = is_hopeless | self.is_torn[plane] | many | (few.all() & needs_one_more);
-        let retries = few + needs_one_more.zext(3);
-        let good = retries.zext(8);
-        let outcome = is_uncorrectable.mux(lit(Outcome::Uncorrectable.code(), 8), good) & is_selected.repeat(8);
-        let repeats = is_uncorrectable.mux(lit(RETRIES_MAX, 3), retries) & is_selected.repeat(3);
-        let has_content = is_selected & !is_uncorrectable & self.is_written[plane];
-        Judged { outcome, repeats, has_content }
-    }
-}
-
-/// What is known of a block after a program has started, or after a program or an erase has ended or was torn.
-fn new_record(old: &Record, is_end: Signal, is_program: Signal, is_cut: Signal, fails: Signal, sums: &Sums) -> Record {
-    let torn = |torn: Torn| lit(torn.code(), Torn::WIDTH);
-    let is_bad_end = is_cut | fails;
-    let cut_page = (is_cut & !sums.is_lsb).mux(torn(Torn::Cells), torn(Torn::Last));
-    let end_torn = is_program.mux(cut_page, torn(Torn::Block)) & is_bad_end.repeat(Torn::WIDTH);
-    let program = Record { next_page: sums.page_end, ..*old };
-    let erases = old.erases + (!old.erases.all()).zext(ERASES_BITS);
-    let ended = Record {
-        erases: is_program.mux(old.erases, erases),
-        next_page: is_program.mux(old.next_page, lit(0u8, PAGE_END_BITS)),
-        is_closed: is_bad_end,
-        is_bad: old.is_bad | (!is_program & fails & !is_cut),
-        torn: EnumSignal::from_signal(end_torn),
-    };
-    Record::unpack(is_end.mux(ended.pack(), program.pack()))
-}
-
-/// The phase that a grant begins.
-fn phase_of(m: &Module, task: EnumSignal<Task>, is_copyback_read: Signal) -> Signal {
-    let phase = m.wire_of_width("granted_phase", Phase::WIDTH);
-    let set = |value: Phase| phase.set(lit(value.code(), Phase::WIDTH));
-    let read = lit(Phase::Read.code(), Phase::WIDTH);
-    let write = is_copyback_read.mux(read, lit(Phase::Write.code(), Phase::WIDTH));
-    cases(task.signal())
-        .on(Task::Suspend.code(), || set(Phase::Suspend))
-        .on(Task::Out.code(), || set(Phase::Out))
-        .on(Task::Status.code(), || set(Phase::Status))
-        .on(Task::Write.code(), || phase.set(write))
-        .on(Task::Resume.code(), || set(Phase::Resume))
-        .otherwise(|| set(Phase::Read));
-    phase
-}
-
 /// A bit for the die of this number; none if there is no such die.
 fn one_hot_of(number: Signal, dies: u32) -> Signal {
     let bits = (0..dies).rev().map(|die| number.eq(die));
     cat(&bits.collect::<Vec<_>>())
-}
-
-/// The next number of the sequence: see [`flash_spec::reliability::next_random`].
-fn next_random(state: Signal) -> Signal {
-    let left = |value: Signal, by: u32| cat(&[value.low(32 - by), constant(&zero(by))]);
-    let state = state ^ left(state, 13);
-    let state = state ^ state.bits(17..32).zext(32);
-    state ^ left(state, 5)
 }

@@ -147,6 +147,7 @@ fn gb_s(bytes: u64, clocks: u64) -> f64 {
 
 fn assert_near(what: &str, value: f64, expected: f64, percent: f64) {
     let part = (value / expected - 1.0) * 100.0;
+    println!("{what}: {value:.3}, {part:+.2} % of {expected}");
     assert!(part.abs() <= percent, "{what}: {value:.3}, {part:+.2} % of {expected}");
 }
 
