@@ -20,11 +20,14 @@ pub(crate) fn blocks() -> Vec<Box<dyn Block>> {
 /// Items by who waits for them: a manager and one of its identifiers.
 type ById = BTreeMap<(u64, u64), VecDeque<Vec<u64>>>;
 
+/// The identifier and the other fields of an address.
+type Asked = (u64, Vec<u64>);
+
 struct Traffic {
     mux: Axi4Mux,
     rng: Rng,
     /// What each manager has asked, and what must come through at `to`, without the identifier.
-    addresses: BTreeMap<(&'static str, u64), VecDeque<(u64, Vec<u64>)>>,
+    addresses: BTreeMap<(&'static str, u64), VecDeque<Asked>>,
     data: BTreeMap<u64, VecDeque<Vec<u64>>>,
     /// Reads and writes that have come through and are not answered: the identifier, and beats that are left.
     reads: Vec<(u64, u64)>,
