@@ -93,10 +93,14 @@ impl Traffic {
                 Command { operation: if is_cached { Operation::CacheProgram } else { Operation::Program }, ..open }
             }
             78..82 => {
-                // Not what is being written, or the block before it: what follows would only break rules.
+                // In one plane, and not what is being written or the block before it: what follows would only break rules.
+                let plane = self.below(planes_per_die);
                 let far = block + 1 + self.below(blocks_per_plane.saturating_sub(2).max(1)) as u16;
-                let blocks = [far % blocks_per_plane as u16, any.blocks[1]];
-                Command { operation: Operation::Erase, planes: 1, blocks, ..any }
+                let mut blocks = any.blocks;
+                blocks[plane as usize] = far % blocks_per_plane as u16;
+                let erase = Command { operation: Operation::Erase, planes: 1 << plane, blocks, ..any };
+                self.planned.push_back(erase.clone());
+                Command { operation: Operation::Program, page: 0, ..erase }
             }
             82..90 => {
                 self.open[die as usize] = next;

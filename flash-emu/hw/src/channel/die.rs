@@ -161,20 +161,22 @@ impl Die {
         let name = |what: &str| format!("{what}_d{number}");
         let flag = |what: &str| m.reg(&name(what), clock, false);
         let count = |what: &str, bits: u32| m.reg(&name(what), clock, zero(bits));
+        // What a state that is reached later sets before it is read.
+        let later = |what: &str, bits: u32| m.reg_without_reset(&name(what), clock, bits);
         Die {
             reads: Queue::new(m, clock, &name("reads")),
             writes: Queue::new(m, clock, &name("writes")),
-            caches: count("caches", DIE_QUEUE_ENTRIES),
+            caches: later("caches", DIE_QUEUE_ENTRIES),
             query: m.reg(&name("query"), clock, Query::None),
             read: m.reg(&name("read"), clock, Read::None),
-            reads_copyback: flag("reads_copyback"),
-            reads_msb: flag("reads_msb"),
-            read_timer: count("read_timer", ARRAY_TIME_BITS),
-            repeats: count("repeats", 3),
+            reads_copyback: later("reads_copyback", 1),
+            reads_msb: later("reads_msb", 1),
+            read_timer: later("read_timer", ARRAY_TIME_BITS),
+            repeats: later("repeats", 3),
             array: m.reg(&name("array"), clock, Array::Idle),
-            programs: flag("programs"),
-            write_timer: count("write_timer", PROGRAM_TIME_BITS),
-            suspends: count("suspends", address_width(SUSPENDS_MAX + 1)),
+            programs: later("programs", 1),
+            write_timer: later("write_timer", PROGRAM_TIME_BITS),
+            suspends: later("suspends", address_width(SUSPENDS_MAX + 1)),
             is_cut: flag("is_cut"),
             next: m.reg(&name("next"), clock, Next::Empty),
             next_place: flag("next_place"),

@@ -175,11 +175,11 @@ impl Findings {
         self.is_refused.set(is_refused);
         let judged = [0, 1].map(|plane| self.judge_read(plane, subject.is_selected(plane), faults));
         let code = |outcome: Outcome| lit(outcome.code(), 8);
-        for plane in 0..2 {
+        for (plane, read) in judged.iter().enumerate() {
             let fails = of_die.write_fails.bit(plane as u32);
             let failure = is_program.mux(code(Outcome::ProgramFailed), code(Outcome::EraseFailed));
             let outcome = failure & (is_end & fails).repeat(8);
-            let outcome = task.is(Task::StartRead).mux(judged[plane].outcome, outcome);
+            let outcome = task.is(Task::StartRead).mux(read.outcome, outcome);
             let outcome = task.is(Task::FinishRead).mux(of_die.read_ends[plane], outcome);
             self.outcome[plane].set(is_refused.mux(violation, outcome));
             let program_fails = self.draw[plane].lt(faults.program_fail_rate);
