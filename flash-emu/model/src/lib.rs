@@ -1,8 +1,11 @@
 //! # The reference flash
 //!
-//! [`Array`] is what all dies keep and which rules they enforce, without time.
+//! [`Array`] is what all dies keep and which rules they enforce, without time. [`reference_ftl`] says what a translation layer does to flash.
 #![deny(missing_docs)]
 
 mod array;
+mod random;
+pub mod reference_ftl;
 
 pub use array::{Array, Page};
+pub use random::Random;
