@@ -97,6 +97,11 @@ impl<D> Array<D> {
         self.block(address).pages.get(usize::from(address.page)).unwrap_or(&Page::Erased)
     }
 
+    /// What is in a page, to change it as no program does: a fault that error correction does not notice. Nothing if the whole block is erased.
+    pub fn page_mut(&mut self, address: PageAddress) -> Option<&mut Page<D>> {
+        self.block_mut(address).pages.get_mut(usize::from(address.page))
+    }
+
     /// Starts a read and says how it ends.
     ///
     /// # Errors

@@ -4,8 +4,10 @@
 #![deny(missing_docs)]
 
 mod array;
+pub mod fast_path;
 mod random;
 pub mod reference_ftl;
 
 pub use array::{Array, Page};
+pub use fast_path::{Content, FastPath, Refusal};
 pub use random::Random;

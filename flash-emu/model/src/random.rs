@@ -21,7 +21,7 @@ impl Random {
 
     /// A number below `limit`; 0 when `limit` is 0.
     pub fn below(&mut self, limit: u32) -> u32 {
-        ((self.next_u64() >> 32) * u64::from(limit) >> 32) as u32
+        (((self.next_u64() >> 32) * u64::from(limit)) >> 32) as u32
     }
 
     /// True once in `count` draws on average.

@@ -317,7 +317,7 @@ pub enum Pattern {
 impl Pattern {
     /// The unit of the next write: `random` has 64 random bits.
     pub fn unit(self, units: u32, random: u64) -> u32 {
-        let below = |limit: u32| ((random & u64::from(u32::MAX)) * u64::from(limit) >> 32) as u32;
+        let below = |limit: u32| (((random & u64::from(u32::MAX)) * u64::from(limit)) >> 32) as u32;
         let hot = units / 10;
         match self {
             Self::Uniform => below(units),
