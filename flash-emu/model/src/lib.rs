@@ -8,6 +8,6 @@ pub mod fast_path;
 mod random;
 pub mod reference_ftl;
 
-pub use array::{Array, Page};
+pub use array::{Array, Begun, Page};
 pub use fast_path::{Content, FastPath, Refusal};
 pub use random::Random;

@@ -4,11 +4,12 @@
 //! of the map and writes each into the log. Firmware hears of it by [`Event`]s and answers by [`Command`]s.
 //!
 //! ## What hardware promises
-//! - At most one program per logical unit is in flight, be it a write or a move: so the order of sequence numbers is the order of the versions of a unit.
+//! - At most one write of a logical unit is in flight, and no move of it starts meanwhile: so of two pages with the same unit the one with the greater
+//!   sequence number has the newer version.
 //! - A flush ends when all that was acknowledged before it is programmed and can no more be destroyed by a program of the same cells
 //!   ([`crate::pairing::safe_end`]), and each trim before it is in a record of the log that [`Command::LogDurable`] names.
 //! - It changes the map of no unit whose map page is absent. It asks for the page and goes on with others.
-//! - It programs nothing for the host or a move while no buffer of the log has room.
+//! - It programs nothing for the host or a move while no buffer of the log has room. Instead it programs filler, until the closed buffer is safe.
 
 use crate::limits::SPARE_BYTES;
 use crate::Outcome;
@@ -66,6 +67,13 @@ pub enum Command {
         super_block: u16,
         /// Its good blocks.
         planes: Planes,
+    },
+    /// Of the super-block that is handed out next: a block whose first pages are written, and safe.
+    StartAt {
+        /// The plane of the block.
+        plane: u8,
+        /// Its first page that is not written.
+        page: u16,
     },
     /// Reads a page, its spare or all of it.
     Read {
@@ -192,6 +200,9 @@ pub enum Event {
         entries: u32,
         /// See [`crate::record::LogHeader::covered`].
         covered: u64,
+        /// All pages that its entries name are safe when [`Register::SafeSequence`] is at least this. Only then may it be written: otherwise a mount could
+        /// find an entry whose page is destroyed, and not what was there before.
+        safe_at: u64,
     },
     /// A page of a stream could not be programmed. Its units go elsewhere, and its block gets no more.
     ProgramFailed {
@@ -218,8 +229,14 @@ pub enum Register {
     LogAppended,
     /// Entries that are in flash.
     LogDurable,
+    /// [`crate::record::LogHeader::covered`] of the last record that is in flash.
+    LogCovered,
     /// [`Self::LogAppended`] after the last trim.
     LastTrim,
+    /// [`Self::Sequence`] at the last trim. Pages before it may hold the unit: a mount must not look at them when an older version is left of it.
+    LastTrimSequence,
+    /// 1: a flush waits for a record of the log.
+    FlushWaits,
     /// Units of a super-block that the map refers to; right when all map pages are present.
     ValidUnits(u16),
     /// 1: the map page differs from what is in flash.

@@ -58,10 +58,6 @@ impl Cache {
         self.capacity
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.flushes.is_empty()
-    }
-
     /// Takes a write; false if there is no room.
     pub(super) fn write(&mut self, lpn: u32, data: u64) -> bool {
         let number = self.writes;
@@ -86,8 +82,11 @@ impl Cache {
         (!line.trimmed || line.again.is_some()).then_some(line.data)
     }
 
-    /// Drops what is not in flight.
-    pub(super) fn trim(&mut self, lpn: u32) {
+    /// Drops what is not in flight. Flushes that wait for a line that is dropped wait for the trim instead: what is older than both must not come back.
+    pub(super) fn trim(&mut self, lpn: u32, trim: Trim) {
+        if self.lines.contains_key(&lpn) {
+            self.flushes.iter_mut().for_each(|flush| flush.trim = trim);
+        }
         let Some(line) = self.lines.get_mut(&lpn) else { return };
         if line.in_flight {
             line.trimmed = true;

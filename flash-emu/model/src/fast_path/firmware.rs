@@ -17,8 +17,10 @@ impl FastPath {
     pub fn command(&mut self, command: Command) {
         match command {
             Command::Open { stream, super_block, planes } => {
-                self.write_points.push(WritePoint::new(&self.geometry, stream, super_block, planes));
+                let starts = std::mem::replace(&mut self.starts, vec![0; self.geometry.planes() as usize]);
+                self.write_points.push(WritePoint::new(starts, stream, super_block, planes));
             }
+            Command::StartAt { plane, page } => self.starts[usize::from(plane)] = page,
             Command::Read { tag, page, into } => self.read_for_firmware(tag, page, into),
             Command::Program { tag, page, from, kind, label } => {
                 self.program_for_firmware(tag, page, from, kind, label)
@@ -57,7 +59,12 @@ impl FastPath {
             Register::SafeSequence => self.safe_sequence(),
             Register::LogAppended => self.log.appended(),
             Register::LogDurable => self.log.durable(),
+            Register::LogCovered => self.log.covered(),
             Register::LastTrim => self.log.last_trim().entries,
+            Register::LastTrimSequence => self.log.last_trim().sequence,
+            Register::FlushWaits => {
+                self.cache.flushes.front().is_some_and(|flush| !self.log.is_trim_durable(flush.trim)).into()
+            }
             Register::ValidUnits(super_block) => self.valid[usize::from(super_block)].into(),
             Register::MapDirty(map_page) => self.is_dirty[usize::from(map_page)].into(),
             Register::WrittenUnits => self.written_units,

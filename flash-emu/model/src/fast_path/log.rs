@@ -24,6 +24,7 @@ struct Closed {
     /// Entries of the log up to its end.
     end: u64,
     covered: u64,
+    safe_at: u64,
 }
 
 #[derive(Debug)]
@@ -65,6 +66,11 @@ impl Log {
         self.entries + entries + FIRMWARE_ENTRIES <= LOG_ENTRIES + other
     }
 
+    /// Up to which sequence number pages must be safe before a buffer gets room.
+    pub(super) fn waits_for(&self) -> u64 {
+        self.closed.front().map_or(0, |closed| closed.safe_at)
+    }
+
     pub(super) fn appended(&self) -> u64 {
         self.appended
     }
@@ -73,12 +79,17 @@ impl Log {
         self.durable
     }
 
+    pub(super) fn covered(&self) -> u64 {
+        self.durable_covered
+    }
+
     pub(super) fn last_trim(&self) -> Trim {
         self.trim
     }
 
-    pub(super) fn note_trim(&mut self, sequence: u64) {
+    pub(super) fn note_trim(&mut self, sequence: u64) -> Trim {
         self.trim = Trim { entries: self.appended, sequence };
+        self.trim
     }
 
     pub(super) fn is_trim_durable(&self, trim: Trim) -> bool {
@@ -103,16 +114,16 @@ impl Log {
     }
 
     /// Closes the current buffer, now or when the other one is free.
-    pub(super) fn close(&mut self, covered: u64) -> Option<Event> {
+    pub(super) fn close(&mut self, covered: u64, safe_at: u64) -> Option<Event> {
         self.close_wanted = !self.closed.is_empty();
         if self.close_wanted {
             return None;
         }
         let (buffer, entries) = (self.current, self.entries);
-        self.closed.push_back(Closed { end: self.appended, covered });
+        self.closed.push_back(Closed { end: self.appended, covered, safe_at });
         self.current = (buffer + 1) % LOG_BUFFERS;
         self.entries = 0;
-        Some(Event::LogClosed { buffer, entries, covered })
+        Some(Event::LogClosed { buffer, entries, covered, safe_at })
     }
 
     /// The buffer that was closed first is in flash. Whether the current one is closed now.

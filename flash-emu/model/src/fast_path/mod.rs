@@ -144,13 +144,14 @@ pub struct FastPath {
     operations: Vec<Operation>,
     erasing: Vec<Erasing>,
     scratch: Vec<Vec<u32>>,
+    /// Where the blocks of the next super-block start.
+    starts: Vec<u16>,
     events: VecDeque<Event>,
     sequence: u64,
     settles_before: u64,
     is_read_only: bool,
     written_units: u64,
     pages: PageCounts,
-    reads: u64,
 }
 
 impl FastPath {
@@ -177,13 +178,13 @@ impl FastPath {
             operations: Vec::new(),
             erasing: Vec::new(),
             scratch: vec![vec![0; PAGE_WORDS]; usize::from(SCRATCH_BUFFERS)],
+            starts: vec![0; geometry.planes() as usize],
             events: VecDeque::new(),
             sequence: 1,
             settles_before: 0,
             is_read_only: false,
             written_units: 0,
             pages: PageCounts::default(),
-            reads: 0,
         }
     }
 
@@ -206,11 +207,6 @@ impl FastPath {
     /// Pages that were programmed.
     pub fn pages(&self) -> PageCounts {
         self.pages
-    }
-
-    /// Pages that were read.
-    pub fn reads(&self) -> u64 {
-        self.reads
     }
 
     /// Writes a unit. It is acknowledged with this, and kept for as long as there is power.
@@ -263,11 +259,11 @@ impl FastPath {
         if !self.log.has_room(self.entries_in_flight() + 1) {
             return Err(Refusal::Busy);
         }
-        self.cache.trim(lpn);
         if self.map[lpn as usize] != UNMAPPED {
             self.set_map(lpn, UNMAPPED);
         }
-        self.log.note_trim(self.sequence);
+        let trim = self.log.note_trim(self.sequence);
+        self.cache.trim(lpn, trim);
         Ok(())
     }
 
@@ -279,11 +275,6 @@ impl FastPath {
     /// A flush that has ended.
     pub fn flushed(&mut self) -> Option<u64> {
         self.cache.flushed.pop_front()
-    }
-
-    /// Whether nothing is left to be done for the host or the firmware.
-    pub fn is_idle(&self) -> bool {
-        self.operations.is_empty() && self.cache.is_empty() && self.moves.is_empty() && self.events.is_empty()
     }
 
     /// Lets something happen, if there is anything that can; says whether there was.
@@ -370,15 +361,14 @@ impl FastPath {
         if !self.can_gather(Stream::Host) {
             return false;
         }
-        let (map_present, moving) = (&self.is_present, &self.moves.in_flight);
+        let is_present = &self.is_present;
         let mut absent = None;
         let lpns = self.cache.gather(|lpn| {
-            let map_page = lpn / MAP_ENTRIES;
-            if !map_present[map_page as usize] {
+            let is_present = is_present[(lpn / MAP_ENTRIES) as usize];
+            if !is_present {
                 absent.get_or_insert(lpn);
-                return false;
             }
-            !moving.contains(&lpn)
+            is_present
         });
         if let Some(lpn) = absent {
             let _ = self.need_map(lpn);
@@ -410,9 +400,11 @@ impl FastPath {
     /// Fills cells for a flush or for firmware.
     fn fill(&mut self) -> bool {
         let limit = if self.flush_is_written() { self.sequence } else { 0 };
+        let has_room = self.log.has_room(self.entries_in_flight() + UNITS_PER_PAGE);
+        let settles_before = self.settles_before.max(if has_room { 0 } else { self.log.waits_for() });
         for index in 0..self.write_points.len() {
             let point = &mut self.write_points[index];
-            let limit = if point.stream == Stream::Host { limit.max(self.settles_before) } else { self.settles_before };
+            let limit = if point.stream == Stream::Host { limit.max(settles_before) } else { settles_before };
             if let Some(address) = point.start_filler(&self.geometry, limit) {
                 let page = self.geometry.page_index(address) as u32;
                 let spare = Spare::new(page, self.sequence, kind::FILLER, [LPN_NONE; 4], [0; 4]);
@@ -498,7 +490,7 @@ impl FastPath {
     /// Closes the buffer of the log that is being filled, as soon as there is another one.
     fn close_log(&mut self) {
         let covered = self.covered();
-        if let Some(event) = self.log.close(covered) {
+        if let Some(event) = self.log.close(covered, self.sequence) {
             self.events.push_back(event);
         }
     }
@@ -560,7 +552,6 @@ impl FastPath {
     fn read_flash(&mut self, page: u32) -> Option<(Spare, Content)> {
         let address = self.address(page);
         for _ in 0..READ_ATTEMPTS {
-            self.reads += 1;
             let outcome = self.array.read(address).expect("there is such a page");
             let Outcome::Good { retries } = outcome else { continue };
             if retries >= REFRESH_RETRIES {

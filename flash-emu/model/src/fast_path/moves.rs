@@ -1,6 +1,6 @@
 //! Units on their way from a victim to another page.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use flash_spec::fast_path::Event;
 use flash_spec::limits::UNITS_PER_PAGE;
@@ -15,14 +15,12 @@ pub(super) struct Moves {
     pages: VecDeque<(u32, u32)>,
     /// Units that were read and wait for others to fill a page.
     waiting: VecDeque<Unit>,
-    /// Units whose program is in flight.
-    pub(super) in_flight: HashSet<u32>,
     drains: bool,
 }
 
 impl Moves {
     pub(super) fn new() -> Self {
-        Self { pages: VecDeque::new(), waiting: VecDeque::new(), in_flight: HashSet::new(), drains: false }
+        Self { pages: VecDeque::new(), waiting: VecDeque::new(), drains: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -48,13 +46,11 @@ impl Moves {
             }
             !is_taken
         });
-        self.in_flight.extend(units.iter().map(|unit| unit.lpn));
         units
     }
 
     /// The program of a unit has ended.
     pub(super) fn end(&mut self, unit: &Unit, is_good: bool) {
-        self.in_flight.remove(&unit.lpn);
         if is_good {
             self.resolve(unit);
         } else {

@@ -21,9 +21,9 @@ pub(super) struct WritePoint {
 }
 
 impl WritePoint {
-    pub(super) fn new(geometry: &Geometry, stream: Stream, super_block: u16, planes: Planes) -> Self {
-        let count = geometry.planes() as usize;
-        Self { stream, super_block, planes, busy: 0, next: vec![0; count], not_safe: vec![Vec::new(); count], turn: 0 }
+    pub(super) fn new(next: Vec<u16>, stream: Stream, super_block: u16, planes: Planes) -> Self {
+        let not_safe = vec![Vec::new(); next.len()];
+        Self { stream, super_block, planes, busy: 0, next, not_safe, turn: 0 }
     }
 
     pub(super) fn is_full(&self) -> bool {
