@@ -25,7 +25,19 @@ pub struct Array<D> {
     reliability: Reliability,
     /// The last number of each channel's sequence.
     random: Vec<u32>,
+    begun: Begun,
     blocks: Vec<Block<D>>,
+}
+
+/// How much has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Reads, with those of all attempts.
+    pub reads: u64,
+    /// Programs.
+    pub programs: u64,
+    /// Erases of blocks.
+    pub erases: u64,
 }
 
 /// What is in a page.
@@ -72,7 +84,7 @@ impl<D> Array<D> {
         assert_eq!(geometry.check(), Ok(()));
         let random = (0..geometry.channels).map(|channel| reliability.seed.wrapping_add(channel)).collect();
         let blocks = (0..geometry.blocks()).map(|_| Block::new()).collect();
-        Self { geometry, reliability, random, blocks }
+        Self { geometry, reliability, random, begun: Begun::default(), blocks }
     }
 
     /// How many of what there are.
@@ -83,6 +95,11 @@ impl<D> Array<D> {
     /// Changes what goes wrong from now on; the sequences of numbers go on.
     pub fn set_reliability(&mut self, reliability: Reliability) {
         self.reliability = reliability;
+    }
+
+    /// What has begun in the arrays.
+    pub fn begun(&self) -> Begun {
+        self.begun
     }
 
     /// How often the block of a page was erased.
@@ -104,12 +121,18 @@ impl<D> Array<D> {
         self.block(address).pages.get(usize::from(address.page)).unwrap_or(&Page::Erased)
     }
 
+    /// What is in a page, to change it as no program does: a fault that error correction does not notice. Nothing if the whole block is erased.
+    pub fn page_mut(&mut self, address: PageAddress) -> Option<&mut Page<D>> {
+        self.block_mut(address).pages.get_mut(usize::from(address.page))
+    }
+
     /// Starts a read and says how it ends.
     ///
     /// # Errors
     /// If there is no such page.
     pub fn read(&mut self, address: PageAddress) -> Result<Outcome, Violation> {
         self.check(address)?;
+        self.begun.reads += 1;
         let random = self.draw(address);
         let Reliability { retry_rate, uncorrectable_rate, .. } = self.reliability;
         let is_uncorrectable = random < uncorrectable_rate;
@@ -136,6 +159,7 @@ impl<D> Array<D> {
         spare: [u8; SPARE_BYTES as usize],
     ) -> Result<(), Violation> {
         self.check_program(address)?;
+        self.begun.programs += 1;
         let fails = self.draw(address) < self.reliability.program_fail_rate;
         let page = u32::from(address.page);
         let pages = self.geometry.pages_per_block as usize;
@@ -172,6 +196,7 @@ impl<D> Array<D> {
     /// If an operation of the block is in progress.
     pub fn start_erase(&mut self, address: PageAddress) -> Result<(), Violation> {
         self.check(address)?;
+        self.begun.erases += 1;
         let Reliability { erase_fail_rate, erases_max, .. } = self.reliability;
         let is_worn = erases_max != 0 && self.erases(address) >= erases_max;
         let fails = self.draw(address) < erase_fail_rate || is_worn || self.block(address).is_bad;

@@ -16,12 +16,15 @@
 extern crate std;
 
 pub mod command;
+pub mod fast_path;
 pub mod geometry;
 pub mod limits;
 pub mod map;
 pub mod outcome;
 pub mod pairing;
+pub mod record;
 pub mod reliability;
+pub mod spare;
 pub mod timing;
 
 pub use command::Operation;

@@ -6,6 +6,8 @@ pub const CHANNELS_MAX: u32 = 12;
 pub const DIES_PER_CHANNEL_MAX: u32 = 4;
 /// Most planes of a die.
 pub const PLANES_PER_DIE_MAX: u32 = 2;
+/// Most planes of a device.
+pub const PLANES_MAX: u32 = CHANNELS_MAX * DIES_PER_CHANNEL_MAX * PLANES_PER_DIE_MAX;
 /// Most pages of a block.
 pub const PAGES_PER_BLOCK_MAX: u32 = 1024;
 

@@ -4,6 +4,8 @@
 #![no_std]
 #![deny(missing_docs)]
 
+use flash_spec::fast_path::{Buffer, Command, Event, Register};
+
 /// A block of 32-bit registers. Offsets are in bytes from the start of the block and multiples of 4.
 pub trait Mmio {
     /// Reads a register. It takes `&mut self` since a read may have effects, and in co-simulation it lets time pass.
@@ -11,6 +13,24 @@ pub trait Mmio {
 
     /// Writes a register.
     fn write32(&mut self, offset: u32, value: u32);
+}
+
+/// The fast path of the flash, as firmware sees it: `flash_spec::fast_path`.
+pub trait Flash {
+    /// Tells the hardware something.
+    fn command(&mut self, command: Command);
+
+    /// What the hardware has to tell. In simulation it lets time pass if that is nothing.
+    fn event(&mut self) -> Option<Event>;
+
+    /// Reads a number.
+    fn register(&mut self, register: Register) -> u64;
+
+    /// Reads a word of a page of shared DRAM.
+    fn read_word(&mut self, buffer: Buffer, word: u32) -> u32;
+
+    /// Writes a word of a page of shared DRAM.
+    fn write_word(&mut self, buffer: Buffer, word: u32, value: u32);
 }
 
 impl<M: Mmio + ?Sized> Mmio for &mut M {

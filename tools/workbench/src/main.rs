@@ -1,10 +1,11 @@
-//! What `cargo xtask area`, `cdc`, `coverage`, `formal`, `fuzz-hdl`, `hdl-reference`, `mutate` and `swarm` run.
+//! What `cargo xtask area`, `cdc`, `coverage`, `flash-cuts`, `flash-study`, `formal`, `fuzz-hdl`, `hdl-reference`, `mutate` and `swarm` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
 mod area;
 mod cdc;
 mod coverage;
+mod flash;
 mod formal;
 mod fuzz;
 mod mutate;
@@ -43,6 +44,10 @@ enum Task {
     },
     /// Prove what blocks assert, by induction or to a depth, with yosys-smtbmc and z3
     Formal(formal::Arguments),
+    /// Cut the power of the flash translation layer, break its flash, and see what is left
+    FlashCuts(flash::CutsArguments),
+    /// Measure write amplification and wear of the flash translation layer
+    FlashStudy(flash::StudyArguments),
     /// Run the tests of the hardware, and count the lines, branches and toggles of the Verilog that they reach
     Coverage(coverage::Arguments),
     /// Compare random hardware in the evaluator, in Verilator and as the netlist of yosys
@@ -75,6 +80,8 @@ fn run(task: Task) -> Result<()> {
         Task::Cdc { blocks } => cdc::run(&blocks),
         Task::Formal(arguments) => formal::run(&arguments),
         Task::Coverage(arguments) => coverage::run(&arguments),
+        Task::FlashCuts(arguments) => flash::run_cuts(&arguments),
+        Task::FlashStudy(arguments) => flash::run_study(&arguments),
         Task::FuzzHdl(arguments) => fuzz::run(&arguments),
         Task::Mutate(arguments) => mutate::run(&arguments),
         Task::Swarm(arguments) => swarm::run(&arguments),

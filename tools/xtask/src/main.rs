@@ -58,6 +58,12 @@ enum Task {
     /// Simulate the whole device with anything at any time, from seeds: `cargo xtask swarm --help`
     #[command(disable_help_flag = true)]
     Swarm(Rest),
+    /// Cut the power of the flash translation layer, and break its flash: `cargo xtask flash-cuts --help`
+    #[command(disable_help_flag = true)]
+    FlashCuts(Rest),
+    /// Measure write amplification and wear of the flash translation layer: `cargo xtask flash-study --help`
+    #[command(disable_help_flag = true)]
+    FlashStudy(Rest),
     /// Compare a design in the Rust HDL with the same by hand: `cargo xtask hdl-reference --help`
     #[command(disable_help_flag = true)]
     HdlReference(Rest),
@@ -99,6 +105,8 @@ fn run(task: Task) -> Result<()> {
         Task::Cdc(rest) => steps::workbench(&workspace, "cdc", &rest.arguments),
         Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),
         Task::Coverage(rest) => steps::workbench(&workspace, "coverage", &rest.arguments),
+        Task::FlashCuts(rest) => steps::workbench(&workspace, "flash-cuts", &rest.arguments),
+        Task::FlashStudy(rest) => steps::workbench(&workspace, "flash-study", &rest.arguments),
         Task::FuzzHdl(rest) => steps::workbench(&workspace, "fuzz-hdl", &rest.arguments),
         Task::Mutate(rest) => steps::workbench(&workspace, "mutate", &rest.arguments),
         Task::Swarm(rest) => steps::workbench(&workspace, "swarm", &rest.arguments),

@@ -15,8 +15,8 @@ const NEEDS_VERILATOR: &str = "sim-verilator";
 /// The crate whose tests boot Linux, which takes packages of Debian and some seconds for each.
 const NEEDS_GUEST: &str = "sim-guest";
 
-/// The tasks of the workbench that are built for speed: one measures it, one runs for long.
-const BUILT_FOR_SPEED: [&str; 2] = ["hdl-reference", "swarm"];
+/// The tasks of the workbench that are built for speed: one measures it, the others run for long.
+const BUILT_FOR_SPEED: [&str; 4] = ["flash-cuts", "flash-study", "hdl-reference", "swarm"];
 
 /// Runs every test of the workspace.
 pub fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {

@@ -1,0 +1,287 @@
+//! Checkpoints: the pages of the map that have changed, their directory, the table of super-blocks, and the anchor that makes them count.
+//!
+//! A checkpoint begins with the last record of the log. What hardware changes while the pages are written is in records after it, and making a change
+//! twice does no harm.
+
+use flash_spec::fast_path::{Buffer, Command, Register};
+use flash_spec::record::{
+    slots_per_block, Anchor, SuperBlockEntry, ANCHOR_BLOCKS_MAX, ANCHOR_MAGIC, SUPER_BLOCKS_MAX, UNMAPPED,
+};
+use soc_hal::Flash;
+use zerocopy::little_endian::{U16, U32, U64};
+
+use crate::erase::Secure;
+use crate::job::{Job, Record, RecordWriter};
+use crate::log::Detached;
+use crate::{Ftl, State};
+
+/// How far a checkpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checkpoint {
+    /// None is made.
+    Idle,
+    /// One is needed.
+    Wanted,
+    /// It is being written.
+    Going(Going),
+}
+
+/// A checkpoint that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Going {
+    /// The first record that counts after it.
+    log: RecordWriter,
+    log_number: u64,
+    /// The super-block of the map that is emptied by it.
+    emptied: Option<u16>,
+    /// The next page of the map to look at.
+    next: u32,
+    /// Where the directory and the table are.
+    directory: Option<u32>,
+    table: Option<u32>,
+    /// It may count when all pages with lower sequence numbers are safe.
+    safe_at: u64,
+    /// Something has changed since it began that must be in another one.
+    again: bool,
+}
+
+/// Where the next anchor goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnchorWriter {
+    pub(crate) plane: u32,
+    pub(crate) row: u32,
+    pub(crate) generation: u64,
+    /// The block takes no more.
+    pub(crate) is_worn: bool,
+    /// What the last anchor refers to.
+    pub(crate) directory: u32,
+    pub(crate) table: u32,
+}
+
+impl AnchorWriter {
+    /// Of flash that has no anchor: the first block is erased before it is written.
+    pub(crate) const NEW: Self = Self {
+        plane: ANCHOR_BLOCKS_MAX - 1,
+        row: 0,
+        generation: 0,
+        is_worn: true,
+        directory: UNMAPPED,
+        table: UNMAPPED,
+    };
+}
+
+impl Checkpoint {
+    /// Another one is needed.
+    pub(crate) fn want(&mut self) {
+        match self {
+            Self::Idle => *self = Self::Wanted,
+            Self::Wanted => {}
+            Self::Going(going) => going.again = true,
+        }
+    }
+
+    /// Whether it is being written.
+    pub(crate) fn is_going(&self) -> bool {
+        matches!(self, Self::Going(_))
+    }
+}
+
+impl<F: Flash> Ftl<'_, F> {
+    /// Begins a checkpoint that is needed.
+    pub(crate) fn poll_checkpoint(&mut self) {
+        if self.checkpoint != Checkpoint::Wanted || !self.is_map_complete() {
+            return;
+        }
+        if self.log.detached == Detached::Unwritten {
+            return;
+        }
+        let Some((log, log_number)) = self.log.last else {
+            self.log.record_wanted = true;
+            return;
+        };
+        let emptied = self.map_super_block_to_empty();
+        let going = Going { log, log_number, emptied, next: 0, directory: None, table: None, safe_at: 0, again: false };
+        self.checkpoint = Checkpoint::Going(going);
+    }
+
+    /// The super-block of the map with the fewest pages that count, if there are too many of them.
+    fn map_super_block_to_empty(&self) -> Option<u16> {
+        if self.count(State::Map) < self.config.map_super_blocks_max() {
+            return None;
+        }
+        let others = self.all_in(State::Map).filter(|&index| index != self.map_writer.super_block);
+        others.min_by_key(|&index| self.map_pages_in(index))
+    }
+
+    /// Pages of the map that count in a super-block.
+    fn map_pages_in(&self, super_block: u16) -> u32 {
+        let is_in = |&&page: &&u32| page != UNMAPPED && self.super_block_of(page) == super_block;
+        self.memory.directory.iter().filter(is_in).count() as u32
+    }
+
+    /// Writes the next page of the checkpoint.
+    pub(crate) fn go_on_with_checkpoint(&mut self) {
+        let Checkpoint::Going(mut going) = self.checkpoint else { return };
+        if let Some(map_page) = self.map.is_unwritten.take() {
+            return self.write_map_record(Record::Map(map_page), |map| map.is_unwritten = Some(map_page));
+        }
+        while going.next < self.config.map_pages() {
+            let map_page = going.next as u16;
+            let place = self.memory.directory[usize::from(map_page)];
+            let is_emptied = place != UNMAPPED && Some(self.super_block_of(place)) == going.emptied;
+            if is_emptied || self.flash.register(Register::MapDirty(map_page)) == 1 {
+                self.write_map_record(Record::Map(map_page), |_| {});
+                if matches!(self.job, Job::Write(_)) {
+                    going.next += 1;
+                    self.checkpoint = Checkpoint::Going(going);
+                }
+                return;
+            }
+            going.next += 1;
+            self.checkpoint = Checkpoint::Going(going);
+        }
+        if going.directory.is_none() {
+            going.safe_at = self.flash.register(Register::Sequence);
+            self.checkpoint = Checkpoint::Going(going);
+            for index in 0..self.memory.directory.len() {
+                let place = self.memory.directory[index];
+                self.flash.write_word(Buffer::Scratch(0), index as u32, place);
+            }
+            return self.write_map_record(Record::Directory, |_| {});
+        }
+        if going.table.is_none() {
+            for index in 0..SUPER_BLOCKS_MAX {
+                let block = self.memory.super_blocks.get(index as usize);
+                let entry: SuperBlockEntry = block.map_or(crate::SuperBlock::NEW, |block| *block).to_entry();
+                self.put(Buffer::Scratch(0), 0, index, &entry);
+            }
+            return self.write_map_record(Record::Table, |_| {});
+        }
+        // The pages of the map name pages that must not be destroyed any more when the anchor makes them count.
+        let safe_at = going.safe_at;
+        if self.flash.register(Register::SafeSequence) < safe_at {
+            let is_waited_for = self.log.detached != Detached::No || self.grants.is_short && self.collection.is_none();
+            let is_urgent =
+                self.is_at_rest() || is_waited_for || self.log_length() > u64::from(2 * self.config.log_records);
+            if is_urgent && self.settled < safe_at {
+                self.settled = safe_at;
+                self.flash.command(Command::Settle);
+            }
+            return;
+        }
+        self.write_anchor(&going);
+    }
+
+    /// Whether nothing more will be written that would make pages safe.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.secure != Secure::Idle || self.is_read_only
+    }
+
+    /// Writes a record of the map, or has another super-block taken for it.
+    fn write_map_record(&mut self, record: Record, otherwise: impl FnOnce(&mut crate::map::MapState)) {
+        if !self.start_record(record) {
+            otherwise(&mut self.map);
+            self.grant_map();
+        }
+    }
+
+    /// A part of the checkpoint is in flash.
+    pub(crate) fn end_checkpoint_part(&mut self, record: Record, page: u32) {
+        let Checkpoint::Going(mut going) = self.checkpoint else { return };
+        match record {
+            Record::Directory => going.directory = Some(page),
+            Record::Table => going.table = Some(page),
+            Record::Anchor => {
+                self.anchor.row += 1;
+                return self.end_checkpoint(&going);
+            }
+            Record::Log(_) | Record::Map(_) => {}
+        }
+        self.checkpoint = Checkpoint::Going(going);
+    }
+
+    fn write_anchor(&mut self, going: &Going) {
+        let is_full = self.anchor.row >= slots_per_block(self.geometry.pages_per_block);
+        if is_full || self.anchor.is_worn {
+            return self.erase_next_anchor_block();
+        }
+        self.anchor.generation += 1;
+        let geometry = self.geometry;
+        let totals = self.smart();
+        let anchor = Anchor {
+            magic: U64::new(ANCHOR_MAGIC),
+            generation: U64::new(self.anchor.generation),
+            log_number: U64::new(going.log_number),
+            written_units: U64::new(totals.written_units),
+            programmed_pages: U64::new(totals.programmed_pages),
+            units: U32::new(self.config.units),
+            directory: U32::new(going.directory.expect("it is written")),
+            table: U32::new(going.table.expect("it is written")),
+            log_slot: U32::new(going.log.slot),
+            log_super_block: U16::new(going.log.super_block),
+            erasing: U16::new((self.secure == Secure::Announcing).into()),
+            geometry: [
+                geometry.channels,
+                geometry.dies_per_channel,
+                geometry.planes_per_die,
+                geometry.blocks_per_plane,
+                geometry.pages_per_block,
+            ]
+            .map(U32::new),
+        };
+        self.put(Buffer::Scratch(0), 0, 0, &anchor);
+        self.start_record(Record::Anchor);
+    }
+
+    /// Goes to the next block for anchors. The last anchor is in another one, so that there is always one.
+    fn erase_next_anchor_block(&mut self) {
+        let blocks = ANCHOR_BLOCKS_MAX.min(self.geometry.planes());
+        let good = self.planes(0);
+        let next =
+            (1..=blocks).map(|offset| (self.anchor.plane + offset) % blocks).find(|plane| good >> plane & 1 == 1);
+        let Some(plane) = next.filter(|&plane| plane != self.anchor.plane || self.anchor.generation == 0) else {
+            // No block is left for anchors: what is in flash can be read, but nothing new would survive.
+            self.is_read_only = true;
+            self.flash.command(Command::SetReadOnly { read_only: true });
+            return;
+        };
+        self.anchor.plane = plane;
+        self.anchor.row = 0;
+        self.job = Job::EraseAnchor;
+        self.flash.command(Command::Erase { super_block: 0, planes: 1 << plane });
+    }
+
+    /// The anchor is in flash: what only the one before it needed is useless now.
+    fn end_checkpoint(&mut self, going: &Going) {
+        self.checkpoint = if going.again { Checkpoint::Wanted } else { Checkpoint::Idle };
+        self.anchor.directory = going.directory.expect("it is written");
+        self.anchor.table = going.table.expect("it is written");
+        self.log.first_number = going.log_number;
+        self.deltas = 0;
+        self.attach_log();
+        self.drop_useless(going.log.super_block);
+        if self.secure == Secure::Announcing {
+            self.secure = Secure::Announced;
+        }
+    }
+
+    /// Finds super-blocks of the map and the log that the anchor does not need; `log` has the first record that counts.
+    pub(crate) fn drop_useless(&mut self, log: u16) {
+        let checkpoint = [self.anchor.directory, self.anchor.table].map(|page| self.super_block_of(page));
+        for index in 0..self.memory.super_blocks.len() as u16 {
+            let is_useless = match self.block(index).state {
+                State::Map => {
+                    index != self.map_writer.super_block
+                        && !checkpoint.contains(&index)
+                        && !self.grants_map(index)
+                        && self.map_pages_in(index) == 0
+                }
+                State::Log => !self.log_needs(index, log),
+                _ => false,
+            };
+            if is_useless {
+                self.block(index).state = State::Useless;
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What the translation layer is told once.
+
+use flash_spec::limits::UNITS_PER_PAGE;
+use flash_spec::record::{slots_per_block, LOG_ENTRIES, MAP_ENTRIES, MAP_PAGES_MAX, SUPER_BLOCKS_MAX};
+use flash_spec::Geometry;
+
+/// Erased super-blocks that only moves, the map and the log may take: one each.
+pub(crate) const RESERVED: u32 = 3;
+/// Super-blocks that a stream holds: the one that it writes and the next one.
+pub(crate) const GRANTS_PER_STREAM: u32 = 2;
+/// Super-blocks of the log: the one that is written and those before it until the next checkpoint.
+const LOG_SUPER_BLOCKS: u32 = 2;
+/// Super-blocks that wait to be erased until what was moved is safe.
+pub(crate) const EMPTIED: u32 = 2;
+
+/// Which super-block is collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The one with the fewest valid units.
+    Greedy,
+    /// The one for which age x invalid / valid is the greatest. Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
+    /// System", ACM TOCS 10(1), 1992.
+    CostBenefit,
+}
+
+/// The configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The parts of the flash.
+    pub geometry: Geometry,
+    /// Units that the host sees. What there is beside them is spare.
+    pub units: u32,
+    /// Which super-block is collected.
+    pub policy: Policy,
+    /// Of the pages that host and moves program, the share of moves while there is no hurry, in percent: 1 to 99.
+    pub moved_percent: u8,
+    /// Records of the log after which a checkpoint is made. A mount reads at most about twice as many.
+    pub log_records: u32,
+    /// Erase counts are kept as near to each other as [`Self::wear_spread`] says.
+    pub levels_wear: bool,
+}
+
+/// A constraint that a configuration breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// The geometry breaks one of its own.
+    Geometry,
+    /// More super-blocks than [`SUPER_BLOCKS_MAX`].
+    SuperBlocks,
+    /// `units` is 0, or more than [`Config::units_max`].
+    Units,
+    /// `moved_percent` is not from 1 to 99.
+    MovedPercent,
+    /// `log_records` is 0.
+    LogRecords,
+    /// A slice of the memory has not the length that it needs.
+    Memory,
+}
+
+impl ConfigError {
+    /// One sentence for a person.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Geometry => "the geometry breaks a constraint",
+            Self::SuperBlocks => "the table of super-blocks has one page",
+            Self::Units => "units leaves no spare",
+            Self::MovedPercent => "moved_percent is a number from 1 to 99",
+            Self::LogRecords => "log_records is at least 1",
+            Self::Memory => "a slice of the memory has a wrong length",
+        }
+    }
+}
+
+impl Config {
+    /// A configuration for a flash of which the host sees `percent` of what is possible.
+    pub const fn new(geometry: Geometry, percent: u32) -> Self {
+        let possible = Self::units_possible(&geometry);
+        let units = (possible as u64 * percent as u64 / 100) as u32;
+        Self { geometry, units, policy: Policy::Greedy, moved_percent: 50, log_records: 128, levels_wear: true }
+    }
+
+    /// Names the first constraint that is broken.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub const fn check(&self) -> Result<(), ConfigError> {
+        if self.geometry.check().is_err() {
+            return Err(ConfigError::Geometry);
+        }
+        if self.geometry.blocks_per_plane > SUPER_BLOCKS_MAX {
+            return Err(ConfigError::SuperBlocks);
+        }
+        if self.units == 0 || self.units > self.units_max() || self.map_pages() > MAP_PAGES_MAX {
+            return Err(ConfigError::Units);
+        }
+        if self.moved_percent == 0 || self.moved_percent > 99 {
+            return Err(ConfigError::MovedPercent);
+        }
+        if self.log_records == 0 {
+            return Err(ConfigError::LogRecords);
+        }
+        Ok(())
+    }
+
+    /// Pages of the map.
+    pub const fn map_pages(&self) -> u32 {
+        self.units.div_ceil(MAP_ENTRIES)
+    }
+
+    /// Units of a super-block with all of its blocks.
+    pub const fn units_per_super_block(&self) -> u32 {
+        self.geometry.planes() * self.geometry.pages_per_block * UNITS_PER_PAGE
+    }
+
+    /// Most units that the host may see: what is possible, less one super-block, without which nothing could be collected.
+    pub const fn units_max(&self) -> u32 {
+        Self::units_possible(&self.geometry).saturating_sub(self.units_per_super_block())
+    }
+
+    /// Super-blocks that are no spare for units of the host: anchors, log, map, those that are being written, erased ones that are kept.
+    pub const fn overhead_super_blocks(&self) -> u32 {
+        Self::overhead(&self.geometry, self.map_pages())
+    }
+
+    /// Most super-blocks of the map: above that, one is emptied by the next checkpoint.
+    pub const fn map_super_blocks_max(&self) -> u32 {
+        Self::map_super_blocks(&self.geometry, self.map_pages())
+    }
+
+    /// Changes that a mount may find: those of twice the records of a checkpoint, of both buffers of the log and of some that were interrupted.
+    pub const fn deltas(&self) -> u32 {
+        (2 * self.log_records + 8) * LOG_ENTRIES
+    }
+
+    /// How far erase counts may be apart when they are `mean` on average: 1/32 of it, and at least 4.
+    pub const fn wear_spread(mean: u32) -> u32 {
+        if mean / 32 < 4 {
+            4
+        } else {
+            mean / 32
+        }
+    }
+
+    const fn overhead(geometry: &Geometry, map_pages: u32) -> u32 {
+        1 + LOG_SUPER_BLOCKS + Self::map_super_blocks(geometry, map_pages) + 2 * GRANTS_PER_STREAM + RESERVED + EMPTIED
+    }
+
+    /// Room for the map and its checkpoint twice: one is written while the other counts.
+    const fn map_super_blocks(geometry: &Geometry, map_pages: u32) -> u32 {
+        let slots = geometry.planes() * slots_per_block(geometry.pages_per_block);
+        1 + (2 * (map_pages + 2)).div_ceil(slots)
+    }
+
+    const fn units_possible(geometry: &Geometry) -> u32 {
+        let per_super_block = geometry.planes() * geometry.pages_per_block * UNITS_PER_PAGE;
+        let all = geometry.blocks_per_plane * per_super_block;
+        let overhead = Self::overhead(geometry, all.div_ceil(MAP_ENTRIES));
+        geometry.blocks_per_plane.saturating_sub(overhead) * per_super_block
+    }
+}
+
+const _: () = assert!(Config::new(Geometry::DEFAULT, 90).check().is_ok());
+const _: () = assert!(Config::new(Geometry::DEFAULT_1_GIB, 90).check().is_ok());
+const _: () = assert!(Config::new(Geometry::DEFAULT_4_GIB, 90).check().is_ok());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_broken_constraint_is_named() {
+        let good = Config::new(Geometry::DEFAULT_1_GIB, 80);
+        assert_eq!(good.check(), Ok(()));
+        let geometry = |blocks_per_plane| Geometry { blocks_per_plane, ..good.geometry };
+        let cases = [
+            (Config { geometry: geometry(1), ..good }, ConfigError::Geometry),
+            (Config { geometry: geometry(SUPER_BLOCKS_MAX + 1), ..good }, ConfigError::SuperBlocks),
+            (Config { units: 0, ..good }, ConfigError::Units),
+            (Config { units: good.units_max() + 1, ..good }, ConfigError::Units),
+            (Config { moved_percent: 0, ..good }, ConfigError::MovedPercent),
+            (Config { moved_percent: 100, ..good }, ConfigError::MovedPercent),
+            (Config { log_records: 0, ..good }, ConfigError::LogRecords),
+        ];
+        for (config, error) in cases {
+            assert_eq!(config.check(), Err(error), "{config:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Super-blocks for the streams and for the map: taken, written down, and then handed out.
+
+use flash_spec::fast_path::{Command, Register, Stream};
+use flash_spec::record::{entry, state};
+use soc_hal::Flash;
+
+use crate::blocks::Wear;
+use crate::checkpoint::Checkpoint;
+use crate::config::{GRANTS_PER_STREAM, RESERVED};
+use crate::log::Detached;
+use crate::{Ftl, State, Written};
+
+/// A super-block that is handed out when the log says so.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    super_block: u16,
+    /// Entries of the log up to the one about it.
+    entries: u64,
+}
+
+/// Super-blocks on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    streams: [Option<Grant>; 2],
+    map: Option<Grant>,
+    /// A stream has no super-block, and there is none for it.
+    pub(crate) is_short: bool,
+    /// The host's stream has no super-block to write.
+    pub(crate) host_waits: bool,
+}
+
+impl<F: Flash> Ftl<'_, F> {
+    /// Hands out super-blocks.
+    pub(crate) fn poll_grants(&mut self) {
+        let durable = self.durable();
+        self.grants.is_short = false;
+        for stream in Stream::ALL {
+            let held = self.held(stream);
+            let is_on_its_way = self.grants.streams[stream as usize].is_some();
+            // While units are moved, the pages before them become safe without filler.
+            let waits = held == u32::from(is_on_its_way);
+            self.log.is_urgent |= waits && is_on_its_way && self.collection.is_none();
+            if stream == Stream::Host {
+                self.grants.host_waits = waits;
+            }
+            match self.grants.streams[stream as usize] {
+                Some(grant) if grant.entries <= durable => {
+                    self.grants.streams[stream as usize] = None;
+                    let super_block = grant.super_block;
+                    let planes = self.planes(super_block);
+                    self.flash.command(Command::Open { stream, super_block, planes });
+                }
+                Some(_) => {}
+                None if held < GRANTS_PER_STREAM => self.grant(stream, held),
+                None => {}
+            }
+        }
+        // Without a log that counts, the anchor is what the super-block waits for.
+        let is_detached = self.log.detached != Detached::No;
+        if let Some(grant) = self.grants.map.filter(|grant| is_detached || grant.entries <= durable) {
+            self.grants.map = None;
+            self.begin_map_super_block(grant.super_block);
+        }
+    }
+
+    /// How many super-blocks a stream has that are not full, with the one that is on its way.
+    fn held(&self, stream: Stream) -> u32 {
+        let held = self.written.iter().flatten().filter(|written| written.end.is_none());
+        held.filter(|written| self.stream_of(written.super_block) == Some(stream)).count() as u32
+    }
+
+    /// Takes a super-block for a stream that needs one.
+    fn grant(&mut self, stream: Stream, held: u32) {
+        let free = self.free();
+        let (kept, wear) = match stream {
+            Stream::Host => (RESERVED, Wear::Least),
+            Stream::Moved if self.collection.is_none() => return,
+            Stream::Moved if held == 0 => (self.kept_for_log() + self.kept_for_map(), Wear::Most),
+            Stream::Moved => (RESERVED, Wear::Most),
+        };
+        if free <= kept {
+            self.grants.is_short |= held == 0;
+            return;
+        }
+        let Some(place) = self.written.iter().position(Option::is_none) else {
+            // The next record forgets those that are full and covered.
+            self.log.record_wanted = true;
+            return;
+        };
+        let super_block = self.take(wear, State::Open).expect("one is free");
+        self.block(super_block).closed_at = stream as u64;
+        self.written[place] = Some(Written { super_block, end: None });
+        let entries = self.write_down(super_block, state::DATA);
+        self.grants.streams[stream as usize] = Some(Grant { super_block, entries });
+    }
+
+    /// 1 if the log needs a super-block before long.
+    fn kept_for_log(&self) -> u32 {
+        (self.log_writer.slot + self.geometry.planes() >= self.slots()).into()
+    }
+
+    /// 1 if a checkpoint needs one.
+    fn kept_for_map(&self) -> u32 {
+        (self.checkpoint != Checkpoint::Idle && self.map_writer.slot >= self.slots()).into()
+    }
+
+    /// Which stream an open super-block belongs to.
+    fn stream_of(&self, super_block: u16) -> Option<Stream> {
+        let block = &self.memory.super_blocks[usize::from(super_block)];
+        (block.state == State::Open).then(|| Stream::ALL[block.closed_at as usize])
+    }
+
+    /// Takes a super-block for the map, unless one is on its way.
+    pub(crate) fn grant_map(&mut self) {
+        if self.grants.map.is_some() || self.free() <= self.kept_for_log() {
+            return;
+        }
+        if let Some(super_block) = self.take(Wear::Least, State::Map) {
+            if self.log.detached != Detached::No {
+                // No record would count. A mount notices that it is not erased.
+                return self.begin_map_super_block(super_block);
+            }
+            let entries = self.write_down(super_block, state::MAP);
+            self.grants.map = Some(Grant { super_block, entries });
+        }
+    }
+
+    /// Whether this super-block is on its way to the map.
+    pub(crate) fn grants_map(&self, super_block: u16) -> bool {
+        self.grants.map.is_some_and(|grant| grant.super_block == super_block)
+    }
+
+    fn write_down(&mut self, super_block: u16, state: u8) -> u64 {
+        self.append(entry::OPENED, u32::from(super_block) | u32::from(state) << entry::SUPER_BLOCK_BITS);
+        let entries = self.flash.register(Register::LogAppended);
+        self.log.want(entries);
+        entries
+    }
+}

@@ -1,0 +1,197 @@
+//! What firmware writes into flash for itself: the anchor, checkpoints and the log.
+//!
+//! ```text
+//! super-block 0          one of its first blocks is in use: anchor, anchor, ..   the last one counts
+//!                                                              |
+//!            +------------------+------------------+-----------+--------+
+//!            v                  v                                       v
+//! checkpoint: directory (places of the map pages), table (of super-blocks)    log: record, record, ..
+//! ```
+//! Each is a page, a record. Records lie in MSB pages only, and the LSB pages before them hold filler: so no later program can destroy a record. The
+//! slots of a super-block are numbered plane by plane within a page number: slot `s` is in plane `s % planes`, and is its MSB page `s / planes`.
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::limits::{PAGE_BYTES, PLANES_MAX, UNITS_PER_PAGE};
+use crate::Geometry;
+
+/// The place of a unit that is not there: in the map, in the log and in the directory.
+pub const UNMAPPED: u32 = u32::MAX;
+/// Entries of a page of the map.
+pub const MAP_ENTRIES: u32 = PAGE_BYTES / 4;
+/// Most pages of a map: their places fill one page.
+pub const MAP_PAGES_MAX: u32 = PAGE_BYTES / 4;
+/// Most super-blocks: their table fills one page.
+pub const SUPER_BLOCKS_MAX: u32 = PAGE_BYTES / size_of::<SuperBlockEntry>() as u32;
+/// Entries of a record of the log.
+pub const LOG_ENTRIES: u32 = (PAGE_BYTES - size_of::<LogHeader>() as u32) / size_of::<LogEntry>() as u32;
+/// Most super-blocks that a record of the log names as being written.
+pub const WRITTEN_MAX: usize = 16;
+/// Blocks of super-block 0 that may hold anchors, one after the other: those of its first planes.
+pub const ANCHOR_BLOCKS_MAX: u32 = 8;
+
+/// Which part of a checkpoint a page is: `lpns[0]` of its spare.
+pub mod part {
+    /// The places of the map pages, as page numbers.
+    pub const DIRECTORY: u32 = 0;
+    /// A [`super::SuperBlockEntry`] for each super-block.
+    pub const TABLE: u32 = 1;
+    /// An [`super::Anchor`].
+    pub const ANCHOR: u32 = 2;
+}
+
+/// The page of a slot's record within its block; the page before it is filler, unless that is a record too.
+pub const fn slot_page(row: u32, pages_per_block: u32) -> u32 {
+    let page = 2 + 2 * row;
+    if page < pages_per_block {
+        page
+    } else {
+        pages_per_block - 1
+    }
+}
+
+/// Slots of a block: its MSB pages.
+pub const fn slots_per_block(pages_per_block: u32) -> u32 {
+    pages_per_block / 2
+}
+
+/// The number of the page of a slot of a super-block.
+pub const fn slot_index(geometry: &Geometry, super_block: u32, slot: u32) -> u32 {
+    let (plane, row) = (slot % geometry.planes(), slot / geometry.planes());
+    let stripe = super_block * geometry.pages_per_block + slot_page(row, geometry.pages_per_block);
+    stripe * geometry.planes() + plane
+}
+
+/// A row of the table of super-blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SuperBlockEntry {
+    /// How often it was erased, in the lower 24 bits; one of [`state`] above.
+    pub erases_and_state: U32,
+    /// A bit for each plane whose block is bad.
+    pub bad: [U32; PLANES_MAX as usize / 32],
+}
+
+/// What a super-block holds: [`SuperBlockEntry::erases_and_state`].
+pub mod state {
+    /// Nothing: it is erased.
+    pub const FREE: u8 = 0;
+    /// Units of the host.
+    pub const DATA: u8 = 1;
+    /// Pages of the map, directories and tables.
+    pub const MAP: u8 = 2;
+    /// Records of the log.
+    pub const LOG: u8 = 3;
+    /// Anchors.
+    pub const SYSTEM: u8 = 4;
+    /// Nothing ever more: all of its blocks are bad.
+    pub const RETIRED: u8 = 5;
+}
+
+/// The head of a record of the log. Its entries follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct LogHeader {
+    /// One more than that of the record before.
+    pub number: U64,
+    /// Each change by a page with a lower sequence number is in this record or in one before it.
+    pub covered: U64,
+    /// How many entries follow.
+    pub entries: U32,
+    /// The super-block that holds the record after this one in its slot 0, or 0: the next slot of the same super-block.
+    pub next_super_block: U16,
+    /// How many of `written` there are.
+    pub written_count: U16,
+    /// Super-blocks in which there may be pages with sequence numbers of at least `covered`.
+    pub written: [U16; WRITTEN_MAX],
+    /// 0.
+    pub reserved_56: [u8; 8],
+}
+
+/// A change of the map, or one of [`entry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct LogEntry {
+    /// The logical unit.
+    pub lpn: U32,
+    /// Where it is now, or [`UNMAPPED`].
+    pub place: U32,
+}
+
+/// Log entries about super-blocks: their `lpn`, which no unit has.
+pub mod entry {
+    /// The super-block in the lower [`SUPER_BLOCK_BITS`] bits of `place` is erased; the upper bits say how often it was.
+    pub const ERASED: u32 = 0xFFFF_FFFE;
+    /// The block `place` ([`crate::Geometry::block_index`]) is bad.
+    pub const RETIRED: u32 = 0xFFFF_FFFD;
+    /// The super-block in the lower [`SUPER_BLOCK_BITS`] bits of `place` is written from now on; the upper bits are its [`super::state`].
+    pub const OPENED: u32 = 0xFFFF_FFFC;
+    /// The least of them.
+    pub const FIRST: u32 = OPENED;
+    /// Bits of the number of a super-block.
+    pub const SUPER_BLOCK_BITS: u32 = 10;
+}
+
+/// Where everything begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Anchor {
+    /// [`ANCHOR_MAGIC`].
+    pub magic: U64,
+    /// One more than that of the anchor before.
+    pub generation: U64,
+    /// The number of the record at `log_slot`.
+    pub log_number: U64,
+    /// Units that the host has written, ever.
+    pub written_units: U64,
+    /// Pages that were programmed, of every kind, ever.
+    pub programmed_pages: U64,
+    /// Units of the host's space.
+    pub units: U32,
+    /// The page of the directory.
+    pub directory: U32,
+    /// The page of the table.
+    pub table: U32,
+    /// The slot of the first record that counts.
+    pub log_slot: U32,
+    /// Its super-block.
+    pub log_super_block: U16,
+    /// 1 while all is being erased: mounting it erases again.
+    pub erasing: U16,
+    /// Channels, dies, planes, blocks and pages of the geometry that this was written in.
+    pub geometry: [U32; 5],
+}
+
+/// "FLASHDK1" as bytes.
+pub const ANCHOR_MAGIC: u64 = u64::from_le_bytes(*b"FLASHDK1");
+
+const _: () = assert!(size_of::<SuperBlockEntry>() == 16);
+const _: () = assert!(size_of::<LogHeader>() == 64);
+const _: () = assert!(size_of::<LogEntry>() == 8);
+const _: () = assert!(size_of::<Anchor>() == 80);
+const _: () = assert!(MAP_ENTRIES % UNITS_PER_PAGE == 0);
+const _: () = assert!(SUPER_BLOCKS_MAX == 1 << entry::SUPER_BLOCK_BITS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairing::{kind, PageKind};
+
+    #[test]
+    fn slots_are_the_msb_pages_in_their_order() {
+        for pages in (4..=64).step_by(2) {
+            let slots = (0..slots_per_block(pages)).map(|row| slot_page(row, pages));
+            assert!(slots.eq((0..pages).filter(|&page| kind(page, pages) == PageKind::Msb)), "{pages} pages");
+        }
+    }
+
+    #[test]
+    fn slots_are_pages_of_their_super_block() {
+        let geometry = Geometry::SMALL;
+        for slot in 0..geometry.planes() * slots_per_block(geometry.pages_per_block) {
+            let page = geometry.page_at(slot_index(&geometry, 3, slot).into());
+            assert_eq!((u32::from(page.block), geometry.plane_index(page)), (3, slot % geometry.planes()));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! # The flash translation layer on a PC
+//!
+//! The firmware of the flash over the reference fast path and the reference flash, without time. [`Drive`] is both together with a host; [`campaign`] cuts
+//! its power and breaks its flash, from seeds; [`study`] measures write amplification and wear.
+#![deny(missing_docs)]
+
+pub mod campaign;
+mod drive;
+mod oracle;
+mod port;
+pub mod study;
+
+pub use drive::{Drive, Owned, Stopped};
+pub use oracle::Oracle;
+pub use port::{Fault, Port};
