@@ -19,7 +19,6 @@ pub mod command;
 pub mod fast_path;
 pub mod geometry;
 pub mod limits;
-pub mod map;
 pub mod outcome;
 pub mod pairing;
 pub mod record;

@@ -16,10 +16,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::limits::{PAGE_BYTES, PLANES_MAX, UNITS_PER_PAGE};
 use crate::Geometry;
 
-/// The place of a unit that is not there: in the map, in the log and in the directory.
+/// The place of a unit that is not there: in the map, in the log and in the directory. Other places are numbers of units of the flash: that of the page
+/// ([`Geometry::page_index`]) times [`UNITS_PER_PAGE`], and the place in the page.
 pub const UNMAPPED: u32 = u32::MAX;
-/// Entries of a page of the map.
-pub const MAP_ENTRIES: u32 = PAGE_BYTES / 4;
+/// Bytes of an entry of the map.
+pub const MAP_ENTRY_BYTES: u32 = 4;
+/// Entries of a page of the map. Entry `n` of the map stands for unit `n` of the host; entries lie one after the other, little-endian.
+pub const MAP_ENTRIES: u32 = PAGE_BYTES / MAP_ENTRY_BYTES;
 /// Most pages of a map: their places fill one page.
 pub const MAP_PAGES_MAX: u32 = PAGE_BYTES / 4;
 /// Most super-blocks: their table fills one page.

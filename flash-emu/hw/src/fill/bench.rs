@@ -7,7 +7,7 @@ use crate::page_map::{self, Answer, PageMap, Request};
 use crate::testing::{forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
 use crate::types::{Times, UNIT_SECTORS};
 use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
-use flash_spec::map::{ENTRY_BYTES, UNITS_PER_MAP_PAGE, UNMAPPED};
+use flash_spec::record::{MAP_ENTRIES, MAP_ENTRY_BYTES, UNMAPPED};
 use flash_spec::{Geometry, Operation, PageAddress, Preset};
 use nvme_spec::limits::CORE_HZ;
 use rtl_bus::Axi4;
@@ -16,7 +16,7 @@ use rtl_hdl::{Block, HwEnum, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
 use std::collections::{BTreeMap, VecDeque};
 
-const MAP: page_map::Config = page_map::Config { units: 2 * UNITS_PER_MAP_PAGE, lines: 16, base: 0x2000_0000 };
+const MAP: page_map::Config = page_map::Config { units: 2 * MAP_ENTRIES, lines: 16, base: 0x2000_0000 };
 const UNIT: u64 = UNIT_BYTES as u64;
 
 /// What a line is filled by: this block and all that it uses.
@@ -117,7 +117,7 @@ impl Around {
     }
 
     fn attach(&mut self, bench: &mut Bench, map_page: u32) {
-        let item = bench.fields("request").set("tag", 0x80u8).set("unit", map_page * UNITS_PER_MAP_PAGE);
+        let item = bench.fields("request").set("tag", 0x80u8).set("unit", map_page * MAP_ENTRIES);
         bench.send("request", [item.set("operation", page_map::Operation::Attach.code()).words()]);
         let mut clocks = 0;
         while bench.drain("answer").is_empty() {
@@ -151,7 +151,7 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
                 map.insert(unit, if rng.percent(20) { UNMAPPED } else { place });
             }
             for (&unit, &place) in &map {
-                around.map.store(MAP.base + u64::from(unit * ENTRY_BYTES), &place.to_le_bytes());
+                around.map.store(MAP.base + u64::from(unit * MAP_ENTRY_BYTES), &place.to_le_bytes());
                 if place != UNMAPPED {
                     around.flash.store(units_base + u64::from(place) * UNIT, &content(place));
                 }
@@ -272,7 +272,7 @@ fn a_unit_takes_little_more_than_its_beats() {
         let mut rng = Seed::from_env_or(0x5EED).rng("places");
         for unit in 0..256u32 {
             let place = rng.below(path.config.geometry.pages() * u64::from(UNITS_PER_PAGE)) as u32;
-            around.map.store(MAP.base + u64::from(unit * ENTRY_BYTES), &place.to_le_bytes());
+            around.map.store(MAP.base + u64::from(unit * MAP_ENTRY_BYTES), &place.to_le_bytes());
         }
         around.attach(bench, 0);
         around.clock(bench);

@@ -40,7 +40,7 @@ use crate::types::{
     Command, Done, Fill, Filled, MapNeeded, MoveJob, Moved, Through, Transfer, SECTOR_BEATS, UNIT_SECTORS,
 };
 use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
-use flash_spec::map::{UNITS_PER_MAP_PAGE, UNMAPPED};
+use flash_spec::record::{MAP_ENTRIES, UNMAPPED};
 use flash_spec::{Geometry, Operation, Outcome, PageAddress};
 use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, select, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle,
@@ -305,7 +305,7 @@ impl Block for Filling {
         when(begins, || look_up.offer(of_unit(new_slot, fill.payload().unit)));
         when(again, || look_up.offer(of_unit(again_slot, again_fill.unit)));
         when(goes_absent, || {
-            let map_page = found_fill.unit.bits(UNITS_PER_MAP_PAGE.trailing_zeros()..32).low(16);
+            let map_page = found_fill.unit.bits(MAP_ENTRIES.trailing_zeros()..32).low(16);
             needed.offer(MapNeeded { map_page });
         });
         when(asks, || {

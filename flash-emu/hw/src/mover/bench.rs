@@ -4,9 +4,9 @@ use super::Mover;
 use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, Memory};
 use crate::types::UNIT_BEATS;
 use flash_spec::limits::UNIT_BYTES;
+use flash_spec::spare::crc32c;
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::Block;
-use rtl_prim::crc::CRC_32C;
 use std::collections::VecDeque;
 
 const MOVERS: [Mover; 2] = [Mover { units: 2 }, Mover { units: 8 }];
@@ -44,12 +44,6 @@ impl Job {
         let item = item.set("zeroes", self.zeroes).set("bad", self.bad).set("forward_tag", forward_tag);
         bench.send("job", [item.set("forward_beat", beat).set("forward_beats", beats).words()]);
     }
-}
-
-/// CRC-32C, a bit at a time.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| u32::from(byte >> bit & 1)));
-    !bits.fold(u32::MAX, |crc, bit| crc >> 1 ^ if (crc ^ bit) & 1 == 1 { CRC_32C.polynomial } else { 0 })
 }
 
 /// A beat of the fourth unit cannot be read.

@@ -2,11 +2,11 @@
 
 use super::{Config, Operation, Outcome, PageMap};
 use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, Memory};
-use flash_spec::map::{map_pages, ENTRY_BYTES, UNITS_PER_MAP_PAGE};
+use flash_spec::record::{MAP_ENTRIES, MAP_ENTRY_BYTES};
 use rtl_hdl::bench::{Bench, Rng};
 use rtl_hdl::{Block, HwEnum};
 
-const CONFIGS: [Config; 2] = [Config::SMALL, Config { base: 0x4000_0000, lines: 256, units: 3 * UNITS_PER_MAP_PAGE }];
+const CONFIGS: [Config; 2] = [Config::SMALL, Config { base: 0x4000_0000, lines: 256, units: 3 * MAP_ENTRIES }];
 
 pub(crate) fn blocks() -> Vec<Box<dyn Block>> {
     CONFIGS.iter().map(|&config| Box::new(PageMap::new(config)) as Box<dyn Block>).collect()
@@ -38,8 +38,8 @@ struct Expected {
 
 impl Expected {
     fn new(config: Config) -> Self {
-        let pages = map_pages(config.units) as usize;
-        let entries = vec![0; pages * UNITS_PER_MAP_PAGE as usize];
+        let pages = config.units.div_ceil(MAP_ENTRIES) as usize;
+        let entries = vec![0; pages * MAP_ENTRIES as usize];
         Self { config, entries, attached: vec![false; pages], changed: vec![false; pages] }
     }
 
@@ -49,7 +49,7 @@ impl Expected {
         if unit >= self.config.units {
             return refused(Outcome::Failed);
         }
-        let page = (unit / UNITS_PER_MAP_PAGE) as usize;
+        let page = (unit / MAP_ENTRIES) as usize;
         let is_attached = self.attached[page];
         if !is_attached && operation != Operation::Attach {
             return refused(Outcome::Absent);
@@ -74,13 +74,13 @@ impl Expected {
     }
 
     fn address(&self, unit: u32) -> u64 {
-        self.config.base + u64::from(unit * ENTRY_BYTES)
+        self.config.base + u64::from(unit * MAP_ENTRY_BYTES)
     }
 
     /// Writes a map page with other entries into memory, as firmware does before it attaches the page.
     fn load(&mut self, page: usize, memory: &mut Memory, rng: &mut Rng) {
-        let first = page as u32 * UNITS_PER_MAP_PAGE;
-        for unit in first..first + UNITS_PER_MAP_PAGE {
+        let first = page as u32 * MAP_ENTRIES;
+        for unit in first..first + MAP_ENTRIES {
             let entry = rng.below(3) as u32;
             self.entries[unit as usize] = entry;
             memory.store(self.address(unit), &entry.to_le_bytes());
@@ -89,20 +89,20 @@ impl Expected {
 
     fn assert_is_in(&self, memory: &Memory) {
         for (page, _) in self.attached.iter().enumerate().filter(|(_, &attached)| attached) {
-            let first = page as u32 * UNITS_PER_MAP_PAGE;
-            for unit in first..first + UNITS_PER_MAP_PAGE {
+            let first = page as u32 * MAP_ENTRIES;
+            for unit in first..first + MAP_ENTRIES {
                 let entry = self.entries[unit as usize].to_le_bytes();
-                assert_eq!(memory.load(self.address(unit), u64::from(ENTRY_BYTES)), entry, "unit {unit}");
+                assert_eq!(memory.load(self.address(unit), u64::from(MAP_ENTRY_BYTES)), entry, "unit {unit}");
             }
         }
     }
 }
 
 fn any_question(config: &Config, rng: &mut Rng) -> Question {
-    let pages = u64::from(map_pages(config.units));
+    let pages = u64::from(config.units.div_ceil(MAP_ENTRIES));
     // Few lines, of which some share a place in the cache.
     let near = rng.below(40) + 16 * u64::from(config.lines) * rng.below(3);
-    let unit = rng.below(pages) * u64::from(UNITS_PER_MAP_PAGE) + near % u64::from(UNITS_PER_MAP_PAGE);
+    let unit = rng.below(pages) * u64::from(MAP_ENTRIES) + near % u64::from(MAP_ENTRIES);
     let unit = if rng.below(50) == 0 { rng.next_u64() as u32 | 0x8000_0000 } else { unit as u32 };
     let operation = match rng.below(100) {
         0 => Operation::Detach,
@@ -151,7 +151,7 @@ fn entries_are_those_of_a_table_whatever_is_in_the_cache() {
             let mut last = [0; 4];
             for number in 0..1_500 {
                 let mut question = any_question(&config, rng);
-                let page = (question.unit / UNITS_PER_MAP_PAGE) as usize;
+                let page = (question.unit / MAP_ENTRIES) as usize;
                 if expected.attached.get(page) == Some(&false) && rng.below(4) == 0 {
                     expected.load(page, &mut memory, rng);
                     question.operation = Operation::Attach;

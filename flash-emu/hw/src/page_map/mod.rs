@@ -11,7 +11,7 @@
 //!              +----------------+
 //! ```
 //! ## Theory of operation
-//! 1. The entries lie in memory as `flash_spec::map` says. A line is 64 bytes of them. The cache is direct-mapped: a line of the map has one place in it.
+//! 1. The entries lie in memory as [`flash_spec::record`] says. A line is 64 bytes of them. The cache is direct-mapped: a line of the map has one place in it.
 //! 2. Not every map page has to be in memory. Firmware attaches a page when it has put it there and detaches it before it uses the memory for something else;
 //!    a request for a unit of a page that is not attached is answered with `Absent`.
 //! 3. A look-up reads the line if the cache has it not, and answers with the entry.
@@ -37,7 +37,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use flash_spec::map::{map_pages, ENTRY_BYTES, UNITS_PER_MAP_PAGE};
+use flash_spec::record::{MAP_ENTRIES, MAP_ENTRY_BYTES};
 use rtl_bus::{Axi4, Axi4Config, WriteData};
 use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
@@ -53,15 +53,15 @@ pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: 8 * LIN
 /// Bytes of a line.
 const LINE_BYTES: u32 = 64;
 /// Bits of an entry.
-const ENTRY_BITS: u32 = 8 * ENTRY_BYTES;
+const ENTRY_BITS: u32 = 8 * MAP_ENTRY_BYTES;
 /// Entries of a line.
-const LINE_ENTRIES: u32 = LINE_BYTES / ENTRY_BYTES;
+const LINE_ENTRIES: u32 = LINE_BYTES / MAP_ENTRY_BYTES;
 /// Bits of the place of an entry in its line.
 const LANE_BITS: u32 = address_width(LINE_ENTRIES);
 /// Lines of a map page.
-const PAGE_LINES: u32 = UNITS_PER_MAP_PAGE / LINE_ENTRIES;
+const PAGE_LINES: u32 = MAP_ENTRIES / LINE_ENTRIES;
 /// Bits of the number of a unit in its map page.
-const PAGE_UNIT_BITS: u32 = address_width(UNITS_PER_MAP_PAGE);
+const PAGE_UNIT_BITS: u32 = address_width(MAP_ENTRIES);
 /// Bits of an address in a line.
 const LINE_ADDRESS_BITS: u32 = LINE_BYTES.trailing_zeros();
 
@@ -78,7 +78,7 @@ pub struct Config {
 
 impl Config {
     /// For quick tests: a cache that is often too small, and two map pages.
-    pub const SMALL: Self = Self { units: UNITS_PER_MAP_PAGE + 1000, lines: 8, base: 0 };
+    pub const SMALL: Self = Self { units: MAP_ENTRIES + 1000, lines: 8, base: 0 };
     /// A map of 1 GiB, of which the cache holds a sixteenth.
     pub const DEFAULT: Self = Self { units: 1 << 18, lines: 1024, base: 0 };
 }
@@ -190,7 +190,7 @@ impl Block for PageMap {
 
     fn build(&self, m: &Module) {
         let Config { units, lines, base } = self.config;
-        let pages = map_pages(units).max(2);
+        let pages = units.div_ceil(MAP_ENTRIES).max(2);
         let line_bits = address_width(lines);
         let tag_bits = address_width(pages * PAGE_LINES) - line_bits;
 
@@ -331,7 +331,7 @@ impl Block for PageMap {
         when(asks, || memory.ar.offer(burst));
         when(swapped, || {
             memory.aw.offer(burst);
-            let strb = lit(0xFu64, LINE_BYTES).shl(cat(&[lane, lit(0u8, ENTRY_BYTES.trailing_zeros())]));
+            let strb = lit(0xFu64, LINE_BYTES).shl(cat(&[lane, lit(0u8, MAP_ENTRY_BYTES.trailing_zeros())]));
             memory.w.offer(WriteData { data: request.new.repeat(LINE_ENTRIES), strb, last: lit(1u8, 1) });
         });
         let outcome = |outcome: Outcome| EnumSignal::<Outcome>::of(outcome).signal();
