@@ -434,6 +434,46 @@ fn a_beat_goes_through_in_each_clock() {
     });
 }
 
+/// The line that a write waits for is read all the time, by all other commands in flight.
+#[test]
+fn reads_of_a_line_do_not_keep_a_write_of_it_away() {
+    let cache = CACHES[1];
+    without_stalls(&cache, |bench| {
+        let mut memory = Memory::new(|_| false, 40);
+        let mut flash = Flash::new(cache, false);
+        let mut rng = rtl_hdl::bench::Seed::from_env_or(0x5EED).rng("one line");
+        let versions = BTreeMap::from([(content(0), 0)]);
+        bench.run(u64::from(cache.config.lines));
+        let send = |bench: &mut Bench, tag: u64, operation: Operation, sectors: u8| {
+            let item = bench.fields("storage_command").set("tag", tag).set("operation", operation.code());
+            bench.send("storage_command", [item.set("sectors", sectors).words()]);
+        };
+        let write = u64::from(cache.config.commands) - 1;
+        (0..write).for_each(|tag| send(bench, tag, Operation::Read, 8));
+        let (mut reads, mut written) = (0, None);
+        while written.is_none() {
+            memory.clock(bench);
+            flash.clock(bench, &mut memory, &versions, &mut rng);
+            bench.clock();
+            bench.drain("storage_read");
+            for done in bench.drain_fields("storage_done") {
+                let tag = done.get("tag");
+                if tag == write {
+                    written = Some(reads);
+                    continue;
+                }
+                reads += 1;
+                // All reads are under way when the write comes.
+                if reads == 50 {
+                    send(bench, write, Operation::WriteZeroes, 1);
+                }
+                send(bench, tag, Operation::Read, 8);
+            }
+            assert!(reads < 50 + 4 * write, "{reads} reads have gone by");
+        }
+    });
+}
+
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     // What a fill says of a command has no meaning if it is not forwarded.
