@@ -3,6 +3,7 @@
 use crate::types::Times;
 use crate::{array, cache, fill, line_port, mover, page_cache, page_map, stage, Channel};
 use flash_spec::{Clocks, Geometry, Reliability};
+use nvme_hw::types::BEAT_BYTES;
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
@@ -12,7 +13,7 @@ use sim_verilator::{Library, Model, ModelSet, ModelSpec, TestBed};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of a beat of a memory.
-const LINE_BYTES: u64 = 64;
+const LINE_BYTES: u64 = BEAT_BYTES as u64;
 
 /// The flash of one die, one plane, few blocks and the fewest pages.
 const LEAST: Geometry =

@@ -4,8 +4,13 @@ use flash_spec::limits::UNIT_BYTES;
 use flash_spec::reliability::ERASES_BITS;
 use nvme_hw::types::{Operation, BEAT_BYTES};
 use nvme_spec::limits::SECTOR_BYTES;
+use rtl_bus::Axi4Config;
 use rtl_hdl::{hw_bundle, hw_enum, Bits};
 
+/// The bus of each memory.
+pub const MEMORY: Axi4Config = nvme_hw::direct::MEMORY;
+/// Width of the number of a line of the cache.
+pub const LINE_BITS: u32 = 20;
 /// Sectors of a unit, which is a line of the cache.
 pub const UNIT_SECTORS: u32 = UNIT_BYTES / SECTOR_BYTES;
 /// Beats of a unit.
@@ -33,7 +38,7 @@ hw_bundle! {
         /// What moves.
         pub operation: Move,
         /// The line.
-        pub line: Bits<20>,
+        pub line: Bits<LINE_BITS>,
         /// The first beat in the line.
         pub beat: Bits<6>,
         /// Beats of the line, or of the host, that are moved or thrown away, up to those of a line.
@@ -57,7 +62,7 @@ hw_bundle! {
     /// A burst no longer uses its line.
     pub struct Released {
         /// The line.
-        pub line: Bits<20>,
+        pub line: Bits<LINE_BITS>,
         /// It wrote.
         pub is_write: Bits<1>,
     }
@@ -93,7 +98,7 @@ hw_bundle! {
     /// A line of the cache is to be filled with a unit from the flash.
     pub struct Fill {
         /// The line.
-        pub line: Bits<20>,
+        pub line: Bits<LINE_BITS>,
         /// The unit.
         pub unit: Bits<32>,
         /// Whether a part of it is forwarded to the host as it comes.
@@ -111,7 +116,7 @@ hw_bundle! {
     /// A line of the cache is filled.
     pub struct Filled {
         /// The line.
-        pub line: Bits<20>,
+        pub line: Bits<LINE_BITS>,
         /// Sectors that cannot be read.
         pub bad: Bits<8>,
         /// As in the request.
@@ -129,7 +134,7 @@ hw_bundle! {
         /// Nothing is to be written: see [`Step::Settled`].
         pub settle: Bits<1>,
         /// The line.
-        pub line: Bits<20>,
+        pub line: Bits<LINE_BITS>,
         /// The unit.
         pub unit: Bits<32>,
         /// Sectors that cannot be read.
@@ -161,7 +166,7 @@ hw_bundle! {
         /// What.
         pub step: Step,
         /// The line.
-        pub line: Bits<20>,
+        pub line: Bits<LINE_BITS>,
     }
 }
 

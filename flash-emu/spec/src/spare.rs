@@ -88,6 +88,9 @@ impl Spare {
     }
 }
 
+/// The polynomial of Castagnoli with its bits reversed. RFC 3720, "Header Digest and Data Digest".
+pub const CRC_POLYNOMIAL: u32 = 0x82F6_3B78;
+
 /// CRC-32C, as iSCSI has it (RFC 3720, "Header Digest and Data Digest").
 ///
 /// ```
@@ -98,15 +101,13 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 const CRC_TABLE: [u32; 256] = {
-    // The polynomial of Castagnoli with its bits reversed.
-    const POLYNOMIAL: u32 = 0x82F6_3B78;
     let mut table = [0; 256];
     let mut index = 0;
     while index < 256 {
         let mut crc = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ POLYNOMIAL } else { crc >> 1 };
+            crc = if crc & 1 == 1 { crc >> 1 ^ CRC_POLYNOMIAL } else { crc >> 1 };
             bit += 1;
         }
         table[index] = crc;

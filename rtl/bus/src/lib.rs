@@ -69,6 +69,11 @@ pub mod resp {
     pub const DECERR: u8 = 3;
     /// Width of the field in bits.
     pub const BITS: u32 = 2;
+
+    /// Whether a response, as a signal, is [`SLVERR`] or [`DECERR`].
+    pub fn is_error(resp: rtl_hdl::Signal) -> rtl_hdl::Signal {
+        resp.bit(SLVERR.trailing_zeros())
+    }
 }
 
 /// Values of `awburst` and `arburst`. AMBA AXI, "Burst type".

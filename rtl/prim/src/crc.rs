@@ -9,9 +9,6 @@ pub struct Crc {
     pub polynomial: u32,
 }
 
-/// CRC-32C of Castagnoli. RFC 3720, "Header Digest and Data Digest".
-pub const CRC_32C: Crc = Crc { polynomial: 0x82F6_3B78 };
-
 /// The register after the bytes of `data`, the lowest first, if it was `register` (32 bits) before. It begins with all ones; the check is its
 /// complement.
 ///
@@ -60,6 +57,9 @@ fn rows(crc: Crc, width: u32) -> Vec<Vec<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// CRC-32C of Castagnoli. RFC 3720, "Header Digest and Data Digest".
+    const CRC_32C: Crc = Crc { polynomial: 0x82F6_3B78 };
 
     /// The register after some bytes, by what the rows say.
     fn by_rows(register: u32, bytes: &[u8]) -> u32 {

@@ -31,18 +31,15 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::types::{Burst, Move, Persist, Released, SECTOR_BEATS, UNIT_SECTORS};
+use crate::types::{Burst, Move, Persist, Released, LINE_BITS, MEMORY, SECTOR_BEATS, UNIT_SECTORS};
 use flash_spec::limits::UNIT_BYTES;
 use nvme_hw::types::{StorageDone, StorageRead, StorageStatus, BEAT_BITS, BEAT_BYTES};
-use rtl_bus::{Axi4, Axi4Config, WriteData};
+use rtl_bus::{resp, Axi4, WriteData};
 use rtl_hdl::{cat, hw_bundle, lit, when, zero, Bits, Block, EnumSignal, Module, Signal, Value};
 use rtl_prim::fifo_of;
 
 #[cfg(test)]
 pub(crate) mod bench;
-
-/// The memory bus.
-pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BITS, id_bits: 1, user_bits: 1 };
 
 /// Bits of an address in a line.
 const LINE_ADDRESS_BITS: u32 = UNIT_BYTES.trailing_zeros();
@@ -50,14 +47,12 @@ const LINE_ADDRESS_BITS: u32 = UNIT_BYTES.trailing_zeros();
 const BEAT_ADDRESS_BITS: u32 = BEAT_BYTES.trailing_zeros();
 /// Bits of the number of a beat in its sector.
 const SECTOR_BEAT_BITS: u32 = SECTOR_BEATS.trailing_zeros();
-/// Bits of the number of a line.
-const LINE_BITS: u32 = 20;
 
 hw_bundle! {
     /// A burst whose data or response is awaited.
     struct Awaited {
         tag: Bits<8>,
-        line: Bits<20>,
+        line: Bits<LINE_BITS>,
         beat: Bits<6>,
         sectors: Bits<8>,
         dropped: Bits<1>,
@@ -174,7 +169,7 @@ impl Block for LinePort {
         when(may_read, || memory.r.take());
         let beat = memory.r.payload();
         let received = m.wire("received", memory.r.taken());
-        let beat_error = m.wire("beat_error", is_error(beat.resp) | awaited.sectors.word(read_sector, 1));
+        let beat_error = m.wire("beat_error", resp::is_error(beat.resp) | awaited.sectors.word(read_sector, 1));
         let last_beat = m.wire("last_beat", beat.last & awaited.ends_command);
         when(forwarding & storage_read.can_take(), || forward.take());
         let forwarded = m.wire("forwarded", forward.taken());
@@ -185,7 +180,7 @@ impl Block for LinePort {
             (!write_over | report_write) & (!write_frees | release_write) & (!persists | persist.can_take());
         when(writes.valid() & may_respond, || memory.b.take());
         let acknowledged = m.wire("acknowledged", memory.b.taken());
-        let write_error = m.wire("write_error", write_failed | is_error(memory.b.payload().resp));
+        let write_error = m.wire("write_error", write_failed | resp::is_error(memory.b.payload().resp));
         let write_ends = m.wire("write_ends", acknowledged & responded.ends_command);
 
         // 4. Next state
@@ -291,11 +286,6 @@ impl Block for LinePort {
 }
 
 const _: () = assert!(UNIT_SECTORS == 8 && LINE_ADDRESS_BITS == 6 + BEAT_ADDRESS_BITS);
-
-/// SLVERR or DECERR.
-fn is_error(resp: Signal) -> Signal {
-    resp.bit(1)
-}
 
 fn end_of(tag: Signal, failed: Signal, refused: Signal) -> StorageDone {
     let status = |s: StorageStatus| EnumSignal::<StorageStatus>::of(s).signal();

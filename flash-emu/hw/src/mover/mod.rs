@@ -28,18 +28,16 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use crate::types::{MoveJob, Moved, UNIT_BEATS};
+use crate::types::{MoveJob, Moved, MEMORY, UNIT_BEATS};
+use flash_spec::spare::CRC_POLYNOMIAL;
 use nvme_hw::types::{StorageRead, BEAT_BITS};
-use rtl_bus::{Axi4, Axi4Config, WriteData};
+use rtl_bus::{resp, Axi4, WriteData};
 use rtl_hdl::{hw_bundle, lit, when, zero, Bits, Block, Constant, Module, Signal, Value};
-use rtl_prim::crc::{self, CRC_32C};
+use rtl_prim::crc::{self, Crc};
 use rtl_prim::fifo_of;
 
 #[cfg(test)]
 pub(crate) mod bench;
-
-/// Both memory buses.
-pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: BEAT_BITS, id_bits: 1, user_bits: 1 };
 
 /// Bits of the number of a beat.
 const BEAT_NUMBER_BITS: u32 = UNIT_BEATS.trailing_zeros();
@@ -108,14 +106,14 @@ impl Block for Mover {
         let moves = m.wire("moves", source.r.taken() | (has_room & job.zeroes));
         let beat = source.r.payload();
         let data = m.wire("data", beat.data & (!job.zeroes).repeat(BEAT_BITS));
-        let is_bad = m.wire("is_bad", job.bad | (beat.resp.bit(1) & !job.zeroes));
+        let is_bad = m.wire("is_bad", job.bad | (resp::is_error(beat.resp) & !job.zeroes));
         let failed_now = m.wire("failed_now", is_bad | (failed & !first));
         let after_first = m.wire("after_first", beat_number.ge(job.forward_beat));
         let forward_end = m.wire("forward_end", job.forward_beat.zext(7) + job.forward_beats);
         let wanted = m.wire("wanted", after_first & beat_number.zext(7).lt(forward_end));
         when(written.valid() & moved.can_take(), || sink.b.take());
         let answered = m.wire("answered", sink.b.taken());
-        let checked = m.wire("checked", crc::next(CRC_32C, check, last_data));
+        let checked = m.wire("checked", crc::next(Crc { polynomial: CRC_POLYNOMIAL }, check, last_data));
 
         // 4. Next state
         when(taken, || reading.push(jobs.payload()));
@@ -149,7 +147,7 @@ impl Block for Mover {
         });
         let end = written.payload();
         when(answered, || {
-            let failed = end.failed | sink.b.payload().resp.bit(1);
+            let failed = end.failed | resp::is_error(sink.b.payload().resp);
             moved.offer(Moved { tag: end.tag, crc: end.crc, failed });
         });
     }

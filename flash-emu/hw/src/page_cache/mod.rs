@@ -44,7 +44,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{
-    Burst, Clean, Fill, Filled, Move, Persist, Progress, Released, Staged, Step, SECTOR_BEATS, UNIT_SECTORS,
+    Burst, Clean, Fill, Filled, Move, Persist, Progress, Released, Staged, Step, LINE_BITS, SECTOR_BEATS, UNIT_SECTORS,
 };
 use nvme_hw::types::Operation;
 use rtl_hdl::{
@@ -60,8 +60,6 @@ pub(crate) mod bench;
 pub const WAYS: u32 = 4;
 /// Bits of the number of a way.
 const WAY_BITS: u32 = address_width(WAYS);
-/// Bits of the number of a line.
-const LINE_BITS: u32 = 20;
 /// Bits of the number of a sector in its unit.
 const SECTOR_BITS: u32 = UNIT_SECTORS.trailing_zeros();
 /// Of so many pieces of work one is a step of the walk, if there is one to do.

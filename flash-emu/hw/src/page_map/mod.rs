@@ -37,8 +37,10 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::types::MEMORY;
 use flash_spec::record::{MAP_ENTRIES, MAP_ENTRY_BYTES};
-use rtl_bus::{Axi4, Axi4Config, WriteData};
+use nvme_hw::types::BEAT_BYTES;
+use rtl_bus::{resp, Axi4, WriteData};
 use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
 };
@@ -47,11 +49,8 @@ use rtl_prim::one_hot;
 #[cfg(test)]
 pub(crate) mod bench;
 
-/// The memory bus.
-pub const MEMORY: Axi4Config = Axi4Config { address_bits: 64, data_bits: 8 * LINE_BYTES, id_bits: 1, user_bits: 1 };
-
-/// Bytes of a line.
-const LINE_BYTES: u32 = 64;
+/// Bytes of a line: a beat.
+const LINE_BYTES: u32 = BEAT_BYTES;
 /// Bits of an entry.
 const ENTRY_BITS: u32 = 8 * MAP_ENTRY_BYTES;
 /// Entries of a line.
@@ -247,7 +246,7 @@ impl Block for PageMap {
         when(state.is(State::Fill) & answer.can_take(), || memory.r.take());
         let beat = memory.r.payload();
         let filled = m.wire("filled", memory.r.taken());
-        let unreadable = m.wire("unreadable", filled & beat.resp.bit(1));
+        let unreadable = m.wire("unreadable", filled & resp::is_error(beat.resp));
         memory.b.take();
         let written = m.wire("written", memory.b.taken());
         let sweeps = m.wire("sweeps", state.is(State::Sweep));
@@ -322,7 +321,7 @@ impl Block for PageMap {
         attached.write(clock, sweeps | changes_page, page_at, !sweeps & !is(Operation::Detach));
         changed.write(clock, sweeps | changes_page | swapped, page_at, swapped);
         writing.set((writing & !written) | swapped);
-        lost.set(written & memory.b.payload().resp.bit(1));
+        lost.set(written & resp::is_error(memory.b.payload().resp));
 
         // 5. Outputs
         when(state.is(State::Drop), || requests.take());

@@ -44,7 +44,7 @@ use crate::types::{
 };
 use crate::Config;
 use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
-use rtl_bus::{Axi4, Axi4Config, WriteData, BOUNDARY_BYTES};
+use rtl_bus::{resp, Axi4, Axi4Config, WriteData, BOUNDARY_BYTES};
 use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
     Signal, Value,
@@ -248,12 +248,12 @@ impl Block for Direct {
         when(receive, || memory.r.take());
         let beat = memory.r.payload();
         let received = m.wire("received", memory.r.taken());
-        let beat_error = m.wire("beat_error", is_error(beat.resp) | reads.payload().uncorrectable);
+        let beat_error = m.wire("beat_error", resp::is_error(beat.resp) | reads.payload().uncorrectable);
         let last_beat = m.wire("last_beat", beat.last & reads.payload().ends_command);
 
         when(writes.valid() & (!write_over | report_write), || memory.b.take());
         let acknowledged = m.wire("acknowledged", memory.b.taken());
-        let write_error = m.wire("write_error", write_failed | is_error(memory.b.payload().resp));
+        let write_error = m.wire("write_error", write_failed | resp::is_error(memory.b.payload().resp));
 
         // 4. Next state
         fits.set(range_fits(command.sector, command.sectors, sectors_of_memory));
@@ -392,11 +392,6 @@ fn beats_of(sectors: Signal) -> Signal {
 /// The next multiple of the burst boundary.
 fn after_boundary(address: Signal) -> Signal {
     cat(&[address.bits(BOUNDARY_BITS..64) + 1, lit(0u16, BOUNDARY_BITS)])
-}
-
-/// SLVERR or DECERR.
-fn is_error(resp: Signal) -> Signal {
-    resp.bit(1)
 }
 
 fn end_of(tag: Signal, failed: Signal) -> StorageDone {

@@ -181,7 +181,7 @@ impl Block for HostPort {
         let burst = bursts.payload();
         let may_send = m.wire("may_send", bursts.valid() & (bus.w.can_take() | burst.vanishes));
         let answered = m.wire("answered", bus.b.valid());
-        let failed = m.wire("failed", answered & bus.b.payload().resp.bit(resp::SLVERR.trailing_zeros()));
+        let failed = m.wire("failed", answered & resp::is_error(bus.b.payload().resp));
 
         // 4. Next state: reads.
         when(read_leaves, || {
@@ -204,7 +204,7 @@ impl Block for HostPort {
         let from_bus = bus.r.payload();
         beat.id.set(refusing.mux(refused_id, from_bus.id));
         beat.data.set(from_bus.data);
-        beat.error.set(refusing | from_bus.resp.bit(resp::SLVERR.trailing_zeros()));
+        beat.error.set(refusing | resp::is_error(from_bus.resp));
         beat.last.set(refusing.mux(last_refused, from_bus.last));
         when(beat_leaves & !refusing, || bus.r.take());
         when(beat_leaves & refusing, || {
