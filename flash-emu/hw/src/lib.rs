@@ -26,6 +26,7 @@ pub mod page_map;
 pub mod array;
 pub mod channel;
 
+mod place;
 pub mod types;
 
 #[cfg(test)]

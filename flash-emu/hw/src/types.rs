@@ -382,3 +382,180 @@ hw_bundle! {
         pub map_page: Bits<16>,
     }
 }
+
+/// Who has told a channel to do something: these bits of a tag. The bits above them are the number of the channel, those below are the user's own.
+pub const USER_BITS: std::ops::Range<u32> = 10..12;
+
+/// The users of the array: [`USER_BITS`].
+pub mod user {
+    /// [`Filling`](crate::fill::Filling).
+    pub const FILL: u32 = 0;
+    /// `PageRead`.
+    pub const READ: u32 = 1;
+    /// `Programming`.
+    pub const PROGRAM: u32 = 2;
+    /// `Erasing`.
+    pub const ERASE: u32 = 3;
+}
+
+/// Width of the number of a page of the flash among all written, which only grows.
+pub const SEQUENCE_BITS: u32 = 48;
+/// The most units of one program: those of a page in each plane of a die.
+pub const PROGRAM_UNITS: u32 = flash_spec::limits::UNITS_PER_PAGE * flash_spec::limits::PLANES_PER_DIE_MAX;
+
+hw_bundle! {
+    /// What firmware says: see [`flash_spec::fast_path::wire`].
+    pub struct Said {
+        /// What.
+        pub code: Bits<8>,
+        /// See there.
+        pub tag: Bits<8>,
+        /// See there.
+        pub argument: Bits<16>,
+        /// See there.
+        pub first: Bits<32>,
+        /// See there.
+        pub second: Bits<32>,
+        /// See there.
+        pub third: Bits<32>,
+        /// See there.
+        pub body: Bits<128>,
+    }
+}
+
+hw_bundle! {
+    /// What firmware hears: see [`flash_spec::fast_path::wire`].
+    pub struct Heard {
+        /// What.
+        pub code: Bits<8>,
+        /// See there.
+        pub tag: Bits<8>,
+        /// See there.
+        pub argument: Bits<16>,
+        /// See there.
+        pub first: Bits<32>,
+        /// See there.
+        pub body: Bits<128>,
+    }
+}
+
+hw_enum! {
+    /// For whom a page is programmed.
+    pub enum Purpose {
+        /// The host's units.
+        Host,
+        /// Units that garbage collection moves.
+        Moved,
+        /// Filler in a super-block of a stream.
+        Filler,
+        /// What firmware wants.
+        Firmware,
+    }
+}
+
+hw_bundle! {
+    /// Where a die is programmed, and as the how manieth.
+    pub struct Place {
+        /// For whom.
+        pub purpose: Purpose,
+        /// The open super-block: see `WritePoint`. Not of firmware's.
+        pub point: Bits<2>,
+        /// The channel.
+        pub channel: Bits<4>,
+        /// The die on it.
+        pub die: Bits<2>,
+        /// The planes, a bit each.
+        pub planes: Bits<2>,
+        /// The block in each of them, which is the super-block.
+        pub super_block: Bits<16>,
+        /// The page in each of them.
+        pub page: Bits<16>,
+        /// The number of the page in the lower plane; one more is that of the page in the upper.
+        pub sequence: Bits<SEQUENCE_BITS>,
+    }
+}
+
+hw_bundle! {
+    /// A die is to be programmed. Its units come after it, as [`ProgramUnit`]s: those of the lower plane first, four to a plane, and only the last plane has
+    /// fewer.
+    pub struct ProgramPage {
+        /// Where.
+        pub place: Place,
+        /// Firmware's name of it.
+        pub tag: Bits<8>,
+        /// The kind in the spare.
+        pub kind: Bits<8>,
+        /// How many units come.
+        pub units: Bits<4>,
+    }
+}
+
+hw_bundle! {
+    /// A unit that is to be programmed.
+    pub struct ProgramUnit {
+        /// Its address in the memory it comes from, in units.
+        pub source: Bits<32>,
+        /// Its number in the spare.
+        pub lpn: Bits<32>,
+        /// The entry of the map that it replaces.
+        pub old: Bits<32>,
+        /// Sectors that cannot be read.
+        pub bad: Bits<8>,
+    }
+}
+
+hw_enum! {
+    /// What happens to a program.
+    pub enum ProgramStep {
+        /// The data of a unit has been read, so that its source may be written again.
+        Left,
+        /// A unit is programmed, or not.
+        Unit,
+        /// The program is over; its units have been told of.
+        End,
+    }
+}
+
+hw_bundle! {
+    /// A step of a program. Of each: `Left` of every unit, `Unit` of every unit, `End`.
+    pub struct ProgramResult {
+        /// What.
+        pub step: ProgramStep,
+        /// Where the program was told to be.
+        pub place: Place,
+        /// Of firmware's, as it was told.
+        pub tag: Bits<8>,
+        /// The unit.
+        pub unit: ProgramUnit,
+        /// Where it lies now: an entry of the map.
+        pub entry: Bits<32>,
+        /// `Unit`: bit 0 says that it failed. `End`: the planes that failed.
+        pub failed: Bits<2>,
+        /// `End`: an [`Outcome`](flash_spec::Outcome), that of the lowest plane.
+        pub outcome: Bits<8>,
+    }
+}
+
+hw_bundle! {
+    /// A program of an open super-block is over, and the map has changed for it.
+    pub struct Ended {
+        /// As in its place.
+        pub point: Bits<2>,
+        /// The channel.
+        pub channel: Bits<4>,
+        /// The die.
+        pub die: Bits<2>,
+        /// The planes that failed.
+        pub failed: Bits<2>,
+    }
+}
+
+hw_bundle! {
+    /// A unit that was to be moved.
+    pub struct Resolved {
+        /// Its address in memory, in units.
+        pub source: Bits<32>,
+        /// It was not programmed.
+        pub failed: Bits<1>,
+    }
+}

@@ -14,6 +14,8 @@
 use crate::limits::SPARE_BYTES;
 use crate::Outcome;
 
+pub mod wire;
+
 /// A super-block as hardware writes it: a bit for each plane that takes part.
 pub type Planes = u128;
 
@@ -42,6 +44,22 @@ pub enum Buffer {
     /// Firmware's own, below [`SCRATCH_BUFFERS`].
     Scratch(u8),
 }
+
+impl Buffer {
+    /// Its number among the pages of DRAM that firmware and hardware share: records of the log, firmware's own, pages on the move, the map.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Log(index) => index as u32,
+            Self::Scratch(index) => LOG_BUFFERS as u32 + index as u32,
+            Self::Map(index) => MAP_FIRST + index as u32,
+        }
+    }
+}
+
+/// The first of the shared pages that hold pages on the move: see [`Buffer::number`].
+pub const MOVES_FIRST: u32 = LOG_BUFFERS as u32 + SCRATCH_BUFFERS as u32;
+/// The first of the shared pages that hold the map.
+pub const MAP_FIRST: u32 = MOVES_FIRST + MOVES_MAX;
 
 /// Records of the log that hardware can hold.
 pub const LOG_BUFFERS: u8 = 2;

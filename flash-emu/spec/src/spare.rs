@@ -36,12 +36,14 @@ pub struct Spare {
     pub kind: u8,
     /// 0.
     pub reserved_25: [u8; 3],
-    /// CRC-32C of each unit.
+    /// CRC-32C of each unit. A page of units may have fewer than four: the others have no logical unit, no content, and 0 here; so have all of filler.
     pub unit_crc: [U32; UNITS_PER_PAGE as usize],
     /// The number of the page itself: [`crate::Geometry::page_index`].
     pub page: U32,
+    /// The sectors of each unit that cannot be read, a bit each.
+    pub bad_sectors: [u8; UNITS_PER_PAGE as usize],
     /// 0.
-    pub reserved_48: [u8; 12],
+    pub reserved_52: [u8; 8],
     /// CRC-32C of the bytes before it.
     pub crc: U32,
 }
@@ -50,6 +52,7 @@ const _: () = assert!(size_of::<Spare>() == SPARE_BYTES as usize);
 const _: () = assert!(core::mem::offset_of!(Spare, sequence) == 16);
 const _: () = assert!(core::mem::offset_of!(Spare, unit_crc) == 28);
 const _: () = assert!(core::mem::offset_of!(Spare, page) == 44);
+const _: () = assert!(core::mem::offset_of!(Spare, bad_sectors) == 48);
 const _: () = assert!(core::mem::offset_of!(Spare, crc) == 60);
 
 impl Spare {
@@ -62,7 +65,8 @@ impl Spare {
             reserved_25: [0; 3],
             unit_crc: unit_crc.map(U32::new),
             page: U32::new(page),
-            reserved_48: [0; 12],
+            bad_sectors: [0; 4],
+            reserved_52: [0; 8],
             crc: U32::ZERO,
         };
         spare.crc = U32::new(spare.crc_of_rest());
