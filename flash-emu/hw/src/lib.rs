@@ -22,6 +22,9 @@ pub mod fill;
 pub mod mover;
 pub mod page_map;
 
+// Between the cache and the flash, the other way.
+pub mod write_point;
+
 // The flash.
 pub mod array;
 pub mod channel;

@@ -454,6 +454,14 @@ hw_enum! {
 }
 
 hw_bundle! {
+    /// Somebody wants to program a die.
+    pub struct Want {
+        /// For whom.
+        pub purpose: Purpose,
+    }
+}
+
+hw_bundle! {
     /// Where a die is programmed, and as the how manieth.
     pub struct Place {
         /// For whom.
@@ -464,7 +472,7 @@ hw_bundle! {
         pub channel: Bits<4>,
         /// The die on it.
         pub die: Bits<2>,
-        /// The planes, a bit each.
+        /// The planes, a bit each. None: there was no place, and it is to be asked for once more.
         pub planes: Bits<2>,
         /// The block in each of them, which is the super-block.
         pub super_block: Bits<16>,
