@@ -398,6 +398,21 @@ pub mod user {
     pub const ERASE: u32 = 3;
 }
 
+/// Who has asked the page map: these bits of a tag.
+pub const MAP_USER_BITS: std::ops::Range<u32> = 6..8;
+
+/// The users of the page map: [`MAP_USER_BITS`].
+pub mod map_user {
+    /// [`Filling`](crate::fill::Filling).
+    pub const FILL: u32 = 0;
+    /// [`Gather`](crate::gather::Gather).
+    pub const GATHER: u32 = 1;
+    /// `PageRead`.
+    pub const READ: u32 = 2;
+    /// `Commit`.
+    pub const COMMIT: u32 = 3;
+}
+
 /// Width of the number of a page of the flash among all written, which only grows.
 pub const SEQUENCE_BITS: u32 = 48;
 /// The most units of one program: those of a page in each plane of a die.
@@ -565,5 +580,37 @@ hw_bundle! {
         pub source: Bits<32>,
         /// It was not programmed.
         pub failed: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// A page that is to be located.
+    pub struct PageNumber {
+        /// Its number.
+        pub page: Bits<32>,
+        /// Comes back with the answer.
+        pub carried: Bits<16>,
+    }
+}
+
+hw_bundle! {
+    /// Where a page lies.
+    pub struct Located {
+        /// Its number.
+        pub page: Bits<32>,
+        /// There is such a page; if not, no field below but the last means anything.
+        pub is_there: Bits<1>,
+        /// The channel.
+        pub channel: Bits<4>,
+        /// The die on it.
+        pub die: Bits<2>,
+        /// The plane of the die.
+        pub plane: Bits<1>,
+        /// The block of the plane.
+        pub block: Bits<16>,
+        /// The page of the block.
+        pub page_of_block: Bits<16>,
+        /// As it came.
+        pub carried: Bits<16>,
     }
 }

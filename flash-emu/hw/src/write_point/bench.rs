@@ -161,7 +161,8 @@ impl Flash {
         let dies: Vec<&Die> = points.flat_map(|point| &point.dies).collect();
         let dangers = dies.iter().flat_map(|die| &die.dangers).map(|danger| danger.sequence);
         // What goes on in a die without good planes fails.
-        let flights = dies.iter().filter(|die| die.good != 0).flat_map(|die| &die.flights).map(|flight| flight.sequence);
+        let flights =
+            dies.iter().filter(|die| die.good != 0).flat_map(|die| &die.flights).map(|flight| flight.sequence);
         (dangers.min().unwrap_or(self.sequence), flights.min().unwrap_or(self.sequence))
     }
 
@@ -176,9 +177,8 @@ impl Flash {
             let at = self.points.iter().position(|point| u64::from(point.super_block) == event.get("argument"));
             let point = self.points.remove(at.expect("it was open"));
             assert_eq!(event.get("tag"), point.stream as u64);
-            let has_ended = |die: &Die| {
-                die.flights.is_empty() && (die.good == 0 || die.next == self.geometry.pages_per_block)
-            };
+            let has_ended =
+                |die: &Die| die.flights.is_empty() && (die.good == 0 || die.next == self.geometry.pages_per_block);
             assert!(point.dies.iter().all(has_ended), "{point:?}");
         }
         let (not_safe, in_flight) = self.least(false);

@@ -253,10 +253,8 @@ impl Block for WritePoint {
         let has_found = m.wire("has_found", stream.mux(found.bit(1), found.bit(0)));
         let starts_now = m.wire("starts_now", applies & (fills | (is_place & !of_firmware & may_start & has_found)));
         let row = m.wire("row", select(&rows, point));
-        let finds = m.wire(
-            "finds",
-            applies & is_scan & may_start & is_current & !has_found & !fills & word.next.le(row),
-        );
+        let finds =
+            m.wire("finds", applies & is_scan & may_start & is_current & !has_found & !fills & word.next.le(row));
 
         // Conditions: its new word
         let good = m.wire("good", word.good & !(ended.payload().failed & is_ended.repeat(2)));
@@ -291,7 +289,10 @@ impl Block for WritePoint {
         let counts_next = m.wire("counts_next", may_start & (is_first | word.next.lt(least_next)));
         let room_so_far = m.wire("room_so_far", has_room | (any_room & !is_first));
         let flight_so_far = m.wire("flight_so_far", word.in_flight.any() | starts_now | (any_flight & !is_first));
-        let next_so_far = m.wire("next_so_far", counts_next.mux(word.next, is_first.mux(lit(low_ones(PAGE_BITS), PAGE_BITS), least_next)));
+        let next_so_far = m.wire(
+            "next_so_far",
+            counts_next.mux(word.next, is_first.mux(lit(low_ones(PAGE_BITS), PAGE_BITS), least_next)),
+        );
         let ends_point = m.wire("ends_point", applies & is_scan & is_last);
         let closes = m.wire("closes", ends_point & !room_so_far & !flight_so_far & heard.can_take());
         let other_point = m.wire("other_point", cat(&[stream, !point.bit(0)]));
@@ -313,7 +314,11 @@ impl Block for WritePoint {
         let planes_of_die = |plane: u32| {
             let first = plane * geometry.dies();
             let all: Vec<Signal> = (first..first + geometry.dies()).map(|number| told.body.bit(number)).collect();
-            if plane < geometry.planes_per_die { select(&all, index) } else { lit(0u8, 1) }
+            if plane < geometry.planes_per_die {
+                select(&all, index)
+            } else {
+                lit(0u8, 1)
+            }
         };
         let given = m.wire("given", cat(&[planes_of_die(1), planes_of_die(0)]));
         let is_level = m.wire("is_level", start[0].eq(start[1]));
@@ -398,7 +403,10 @@ impl Block for WritePoint {
             });
             when(ends_point & is_it, || rows[number as usize].set(next_so_far));
         }
-        open.set((open | (one_hot(point, POINTS) & opened_now.repeat(POINTS))) & !(one_hot(point, POINTS) & closes.repeat(POINTS)));
+        open.set(
+            (open | (one_hot(point, POINTS) & opened_now.repeat(POINTS)))
+                & !(one_hot(point, POINTS) & closes.repeat(POINTS)),
+        );
         when(turns, || current.set(current ^ one_hot(stream, 2)));
         let loses_found = (applies & is_place & !of_firmware) | turns;
         found.set((found | (one_hot(stream, 2) & finds.repeat(2))) & !(one_hot(stream, 2) & loses_found.repeat(2)));
