@@ -23,6 +23,7 @@ pub mod mover;
 pub mod page_map;
 
 // Between the cache and the flash, the other way.
+pub mod flash_port;
 pub mod gather;
 pub mod write_point;
 

@@ -1,7 +1,9 @@
 //! What the benches of this crate share.
 
 use crate::types::Times;
-use crate::{array, cache, fill, gather, line_port, mover, page_cache, page_map, stage, write_point, Channel};
+use crate::{
+    array, cache, fill, flash_port, gather, line_port, mover, page_cache, page_map, stage, write_point, Channel,
+};
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
 use rtl_bus::resp;
@@ -31,6 +33,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(array::bench::blocks());
     blocks.extend(cache::bench::blocks());
     blocks.extend(fill::bench::blocks());
+    blocks.extend(flash_port::bench::blocks());
     blocks.extend(gather::bench::blocks());
     blocks.extend(line_port::bench::blocks());
     blocks.extend(mover::bench::blocks());

@@ -13,7 +13,7 @@
 //!              said ->-|              |->- page_number   to be located
 //!           located ->-|              |->- heard
 //!     retry, drains -->|              |---> reserve
-//!      has_room, .. -->|              |---> flush_limit
+//!      has_room, .. -->|              |---> flush_limit, told_for, told_pages
 //!                     +--------------+
 //! ```
 //! ## Theory of operation
@@ -225,6 +225,8 @@ impl Block for Gather {
         let moved_turn = m.reg("moved_turn", clock, false);
         let number = m.reg("number", clock, zero(RING_BITS + 1));
         let reserve = m.reg("reserved", clock, zero(4));
+        let told_for = m.reg("told_for_now", clock, Purpose::Host);
+        let told_pages = m.reg("told_pages_now", clock, zero(2));
         // The units of the page that is told.
         let told = m.reg_without_reset("told", clock, RING_BITS + 1);
         let waited = m.reg("waited", clock, zero(patience_bits));
@@ -447,6 +449,9 @@ impl Block for Gather {
             when(over, || head.set(head + told.low(RING_BITS)));
         }
         when(is_patient & host_count.any(), || waited.set(waited + 1));
+        let both = at.planes.all() & !of_firmware;
+        told_pages.set(cat(&[both, !both]) & heads.repeat(2));
+        when(heads, || told_for.set(at.purpose));
         reserve.set(of_ring & (heads & !of_firmware & !is_filler).repeat(4));
         when(host_over | !host_count.any(), || waited.set(zero(patience_bits)));
         when(quiet.ne(DRAIN_CLOCKS), || quiet.set(quiet + 1));
@@ -525,6 +530,8 @@ impl Block for Gather {
             unit_out.offer(choose(of_firmware, of_page, ring_unit));
         });
         m.output("reserve", reserve);
+        m.output("told_for", told_for.signal());
+        m.output("told_pages", told_pages);
         m.output("flush_limit", limit & intake.is(Intake::Settle).repeat(SEQUENCE_BITS));
     }
 }

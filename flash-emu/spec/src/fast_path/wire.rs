@@ -9,45 +9,56 @@
 //!  4..7  body, the lowest word first
 //! ```
 
-use super::{Buffer, Command, Event, Planes, Stream};
+use super::{Buffer, Command, Event, Planes, Register, Stream};
 use crate::limits::SPARE_BYTES;
 use crate::Outcome;
 
 /// Words of a command or an event.
 pub const WORDS: usize = 8;
 
-/// Codes of commands.
+/// Codes of commands. The upper half says which block of the fast path it is for.
 pub mod command {
+    /// The bits of a code that name the block.
+    pub const BLOCK_BITS: core::ops::Range<u32> = 4..7;
+    /// Blocks that are told something.
+    pub const BLOCKS: u32 = 6;
+
+    // What is written next.
     /// Tag: stream. Argument: super-block. Body: planes.
-    pub const OPEN: u8 = 1;
+    pub const OPEN: u8 = 0x01;
     /// Tag: plane. Argument: page of the block.
-    pub const START_AT: u8 = 2;
-    /// Tag. First: page. Second: [`buffer`](super::buffer).
-    pub const READ: u8 = 3;
-    /// Tag. Argument: kind. First: page. Second: label. Third: [`buffer`](super::buffer).
-    pub const PROGRAM: u8 = 4;
-    /// Argument: super-block. Body: planes.
-    pub const ERASE: u8 = 5;
-    /// First: page.
-    pub const MOVE: u8 = 6;
-    /// Nothing more.
-    pub const DRAIN_MOVES: u8 = 7;
-    /// Tag: 1 if dirty. Argument: map page.
-    pub const MAP_PRESENT: u8 = 8;
-    /// First: logical unit. Second: place.
-    pub const APPEND_LOG: u8 = 9;
-    /// Nothing more.
-    pub const CLOSE_LOG: u8 = 10;
-    /// Nothing more.
-    pub const LOG_DURABLE: u8 = 11;
-    /// Nothing more.
-    pub const SETTLE: u8 = 12;
+    pub const START_AT: u8 = 0x02;
     /// First and second: the number, the lower half first.
-    pub const SET_SEQUENCE: u8 = 13;
-    /// Tag: 1 to refuse writes.
-    pub const SET_READ_ONLY: u8 = 14;
+    pub const SET_SEQUENCE: u8 = 0x03;
     /// Nothing more.
-    pub const FORGET: u8 = 15;
+    pub const SETTLE: u8 = 0x04;
+    // What is read.
+    /// Tag. First: page. Second: [`buffer`](super::buffer).
+    pub const READ: u8 = 0x11;
+    /// First: page.
+    pub const MOVE: u8 = 0x12;
+    /// Nothing more.
+    pub const DRAIN_MOVES: u8 = 0x13;
+    // Programs.
+    /// Tag. Argument: kind. First: page. Second: label. Third: [`buffer`](super::buffer).
+    pub const PROGRAM: u8 = 0x21;
+    // Erases.
+    /// Argument: super-block. Body: planes.
+    pub const ERASE: u8 = 0x31;
+    // The map and the log.
+    /// Tag: 1 if dirty. Argument: map page.
+    pub const MAP_PRESENT: u8 = 0x41;
+    /// First: logical unit. Second: place.
+    pub const APPEND_LOG: u8 = 0x42;
+    /// Nothing more.
+    pub const CLOSE_LOG: u8 = 0x43;
+    /// Nothing more.
+    pub const LOG_DURABLE: u8 = 0x44;
+    // All of it.
+    /// Tag: 1 to refuse writes.
+    pub const SET_READ_ONLY: u8 = 0x51;
+    /// Nothing more.
+    pub const FORGET: u8 = 0x52;
 }
 
 /// Codes of events; 0 is none.
@@ -72,6 +83,73 @@ pub mod event {
     pub const PROGRAM_FAILED: u8 = 9;
     /// Tag: repetitions. First: page.
     pub const READ_RETRIED: u8 = 10;
+}
+
+/// Where the registers of the fast path are: offsets in bytes. Numbers of 64 bits lie with their lower half first; reading that holds the upper half.
+pub mod register {
+    /// The words of a command. Writing the first sends it.
+    pub const COMMAND: u32 = 0x00;
+    /// 1: the last command is not yet taken.
+    pub const BUSY: u32 = 0x20;
+    /// The words of the next event; the first is 0 if there is none.
+    pub const EVENT: u32 = 0x40;
+    /// Writing it takes the event.
+    pub const EVENT_TAKE: u32 = 0x60;
+    /// [`Register::Sequence`](crate::fast_path::Register), and so on in the order of these.
+    pub const SEQUENCE: u32 = 0x80;
+    /// See [`SEQUENCE`].
+    pub const SAFE_SEQUENCE: u32 = 0x88;
+    /// See [`SEQUENCE`].
+    pub const LOG_APPENDED: u32 = 0x90;
+    /// See [`SEQUENCE`].
+    pub const LOG_DURABLE: u32 = 0x98;
+    /// See [`SEQUENCE`].
+    pub const LOG_COVERED: u32 = 0xA0;
+    /// See [`SEQUENCE`].
+    pub const LAST_TRIM: u32 = 0xA8;
+    /// See [`SEQUENCE`].
+    pub const LAST_TRIM_SEQUENCE: u32 = 0xB0;
+    /// See [`SEQUENCE`].
+    pub const FLUSH_WAITS: u32 = 0xB8;
+    /// See [`SEQUENCE`].
+    pub const WRITTEN_UNITS: u32 = 0xC0;
+    /// See [`SEQUENCE`].
+    pub const HOST_PAGES: u32 = 0xC8;
+    /// See [`SEQUENCE`].
+    pub const MOVED_PAGES: u32 = 0xD0;
+    /// See [`SEQUENCE`].
+    pub const OTHER_PAGES: u32 = 0xD8;
+    /// A word for each super-block.
+    pub const VALID_UNITS: u32 = 0x1000;
+    /// A word for each map page.
+    pub const MAP_DIRTY: u32 = 0x4000;
+    /// Bytes of all registers.
+    pub const BYTES: u32 = 0x8000;
+}
+
+/// Where a register is.
+pub const fn register_offset(register: Register) -> u32 {
+    match register {
+        Register::Sequence => register::SEQUENCE,
+        Register::SafeSequence => register::SAFE_SEQUENCE,
+        Register::LogAppended => register::LOG_APPENDED,
+        Register::LogDurable => register::LOG_DURABLE,
+        Register::LogCovered => register::LOG_COVERED,
+        Register::LastTrim => register::LAST_TRIM,
+        Register::LastTrimSequence => register::LAST_TRIM_SEQUENCE,
+        Register::FlushWaits => register::FLUSH_WAITS,
+        Register::ValidUnits(super_block) => register::VALID_UNITS + 4 * super_block as u32,
+        Register::MapDirty(map_page) => register::MAP_DIRTY + 4 * map_page as u32,
+        Register::WrittenUnits => register::WRITTEN_UNITS,
+        Register::HostPages => register::HOST_PAGES,
+        Register::MovedPages => register::MOVED_PAGES,
+        Register::OtherPages => register::OTHER_PAGES,
+    }
+}
+
+/// Whether a register has 64 bits.
+pub const fn is_wide(register: Register) -> bool {
+    !matches!(register, Register::ValidUnits(_) | Register::MapDirty(_))
 }
 
 /// A buffer, or none, as a word: 0, or one more than [`Buffer::number`].
