@@ -161,7 +161,8 @@ fn entries_are_those_of_a_table_whatever_is_in_the_cache() {
                 last[answer_to.outcome.code() as usize] += 1;
                 answer(bench, number & 0xFF, &mut memory, &answer_to, &question);
                 // A page that is there, or one that is not.
-                let peeked = if rng.percent(80) { rng.below(expected.changed.len() as u64) } else { rng.below(1 << 16) };
+                let peeked =
+                    if rng.percent(80) { rng.below(expected.changed.len() as u64) } else { rng.below(1 << 16) };
                 bench.poke("peek", peeked);
                 memory.clock(bench);
                 bench.clock();
