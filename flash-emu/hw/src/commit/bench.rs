@@ -1,6 +1,6 @@
 //! The running block with the page map: the map, the counts, the log and what is told, against a simple model of them.
 
-use super::{Commit, Config, RESERVED_MAX};
+use super::{Commit, Config, BURST_BEATS};
 use crate::page_map::{self, PageMap};
 use crate::testing::{forgets_at_reset, under_all_stalls, without_stalls, Memory};
 use crate::types::{ProgramStep, Purpose, Step};
@@ -10,7 +10,7 @@ use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{LogEntry, LogHeader, LOG_ENTRIES, MAP_ENTRIES, MAP_ENTRY_BYTES, UNMAPPED};
 use flash_spec::{Geometry, PageAddress};
 use rtl_bus::Axi4;
-use rtl_hdl::bench::{Bench, Fields, Rng};
+use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
 use rtl_hdl::{Block, HwEnum, Module};
 use std::collections::VecDeque;
 
@@ -415,10 +415,28 @@ impl<'a, 'b> World<'a, 'b> {
         self.bench.peek("peek_changed") == 1
     }
 
-    fn has_room(&self, entries: u32) -> bool {
-        let other = if self.closed.is_empty() { LOG_ENTRIES } else { 0 };
-        let reserved = self.bench.peek("host_units") as u32;
-        entries + reserved + 8 + FIRMWARE_LOG_ENTRIES <= LOG_ENTRIES + other
+    /// Entries of the buffer that is filled.
+    fn entries(&self) -> u64 {
+        self.bench.peek("appended") - self.end
+    }
+
+    fn append(&mut self, entries: u64) {
+        (0..entries).for_each(|_| self.say_append());
+        self.settle();
+    }
+
+    fn assert_room(&mut self, has_room: bool) {
+        assert_eq!(self.bench.peek("has_room") == 1, has_room, "room with {} entries", self.entries());
+    }
+
+    /// Room for eight units and the entries of firmware, of so many entries: the last step that has it, and the first that has not.
+    fn assert_bound(&mut self, entries: u64) {
+        let bound = entries - 8 - u64::from(FIRMWARE_LOG_ENTRIES);
+        self.append(bound - 1 - self.entries());
+        for has_room in [true, false] {
+            self.append(1);
+            self.assert_room(has_room);
+        }
     }
 }
 
@@ -500,4 +518,148 @@ fn what_was_programmed_is_in_the_map_the_counts_and_the_log() {
             assert!(world.is_changed(0) && !world.is_changed(2));
         });
     }
+}
+
+#[test]
+fn buffers_of_the_log_close_when_they_are_full_or_firmware_wants_it() {
+    let path = &PATHS[0];
+    under_all_stalls(path, |bench: &mut Bench, rng: &mut Rng| {
+        let mut world = World::new(path, bench, rng);
+        // One that is empty, and a second that has to wait for it.
+        world.say(command::CLOSE_LOG, 0, 0, 0, 0);
+        world.settle();
+        assert_eq!((world.closes, world.closed.len()), (1, 1));
+        world.append(3);
+        world.say(command::CLOSE_LOG, 0, 0, 0, 0);
+        world.append(2);
+        assert_eq!((world.closes, world.entries()), (1, 5));
+        world.say_durable();
+        world.settle();
+        assert_eq!((world.closes, world.entries()), (2, 0));
+        world.say_durable();
+        world.settle();
+        assert_eq!((world.closes, world.bench.peek("waits_for")), (2, 0));
+
+        // Nothing is closed: the first bound is that of both buffers, but the first of them closes on the way.
+        let both = u64::from(2 * LOG_ENTRIES);
+        let full = u64::from(LOG_ENTRIES);
+        world.append(full);
+        assert_eq!((world.closes, world.entries()), (3, 0));
+        world.assert_room(true);
+        world.assert_bound(full);
+        // What is reserved counts as what is there.
+        world.say_durable();
+        world.settle();
+        let reserved = both - 8 - u64::from(FIRMWARE_LOG_ENTRIES) - world.entries();
+        let reserved = reserved.min(1000);
+        for reserve in std::iter::repeat_n(15, reserved as usize / 15).chain([reserved % 15]) {
+            world.bench.poke("reserve", reserve);
+            world.clock();
+        }
+        assert_eq!(world.bench.peek("host_units"), reserved);
+        world.assert_room(true);
+        let left = both - 8 - u64::from(FIRMWARE_LOG_ENTRIES) - world.entries() - reserved;
+        // The buffer that is filled now closes on the way again.
+        let to_full = full - world.entries();
+        world.append(to_full);
+        assert_eq!(world.closes, 4);
+        assert!(left > to_full);
+        world.append(left - to_full);
+        world.assert_room(true);
+        world.append(1);
+        world.assert_room(false);
+
+        // With both full, a unit waits for firmware; other results do not.
+        world.say_present(0, false, 0);
+        world.append(full - world.entries());
+        world.expected.is_there[0] = true;
+        assert_eq!((world.closes, world.entries()), (4, full));
+        let at = PageAddress { channel: 1, die: 0, plane: 0, block: 3, page: 2 };
+        let (purpose, failed) = (Purpose::Filler, 2);
+        let filler = Program { purpose, at, tag: 0, point: 1, failed, outcome: 0x20 };
+        world.end(&filler, &[]);
+        world.settle();
+        let host = Program { purpose: Purpose::Host, failed: 0, ..filler };
+        let unit = Unit { source: 7, lpn: 5, old: 0, entry: 9, failed: false };
+        world.end(&host, &[unit]);
+        world.run(1_000);
+        assert_eq!((world.expected.progress.len(), world.bench.peek("host_units")), (1, reserved));
+        world.say_durable();
+        world.settle();
+        assert_eq!((world.closes, world.entries(), world.bench.peek("host_units")), (5, 1, reserved - 1));
+    });
+}
+
+/// Whoever waits for a result does not wait for a map page.
+#[test]
+fn times_are_those_of_the_front_page() {
+    for path in &PATHS {
+        without_stalls(path, |bench: &mut Bench| {
+            let mut rng = Seed::from_env_or(0x5EED).rng("times");
+            let mut world = World::new(path, bench, &mut rng);
+            let quotient_clocks: u64 = if path.config.geometry.blocks_per_plane > 64 { 3 } else { 2 };
+            let start = world.bench.clocks();
+            world.say_present(0, false, 100);
+            world.run_until(40_000, |world| world.bench.pending("said") == 0);
+            let clocks = world.bench.clocks() - start;
+            let most = (4 + quotient_clocks) * u64::from(MAP_ENTRIES) + 16 * (LATENCY + u64::from(BURST_BEATS) + 5);
+            assert!(clocks < most && most < 40_000, "{clocks} clocks of {most}");
+            world.expected.is_there[0] = true;
+            world.run(300);
+
+            let at = PageAddress { channel: 1, die: 0, plane: 0, block: 3, page: 2 };
+            let program = Program { purpose: Purpose::Host, at, tag: 0, point: 1, failed: 0, outcome: 0 };
+            let clocks_of_unit = |world: &mut World| {
+                let unit = Unit { source: 1 << 18, lpn: 5, old: world.expected.map[5], entry: 9, failed: false };
+                world.bench.poke("reserve", 1);
+                world.run(100);
+                let start = world.bench.clocks();
+                world.end(&program, &[unit]);
+                world.run_until(1_000, |world| world.expected.ended.is_empty());
+                world.bench.clocks() - start
+            };
+            // The first is not in the cache of the page map.
+            clocks_of_unit(&mut world);
+            let alone = clocks_of_unit(&mut world);
+            // The answer of the page map, two clocks each for `Left` and `End`, and the way in and out of the bench.
+            assert_eq!(alone, 10 + 2 * quotient_clocks + 4 + 4 + 3);
+            // Each of the three results waits for no more than an entry of a map page.
+            world.say_present(1, false, 100);
+            for _ in 0..20 {
+                let clocks = clocks_of_unit(&mut world);
+                assert!(clocks <= alone + 3 * (4 + quotient_clocks), "{clocks} clocks, and {alone} alone");
+            }
+            assert_eq!(world.bench.pending("said"), 1);
+        });
+    }
+}
+
+#[test]
+fn what_the_memory_refuses_is_told() {
+    let path = &PATHS[0];
+    without_stalls(path, |bench: &mut Bench| {
+        bench.run(600);
+        let mut log = Memory::new(|address| address >> 14 & 1 == 1, LATENCY);
+        let mut lost = [0; 3];
+        let append = bench.fields("said").set("code", command::APPEND_LOG).words();
+        // A map page whose beats cannot be read.
+        let odd = u64::from(Buffer::Map(0).number() + 1) % 2;
+        let present = bench.fields("said").set("code", command::MAP_PRESENT).set("argument", odd).words();
+        for (number, item) in [append.clone(), append, present].into_iter().enumerate() {
+            log.fail_writes(number == 1);
+            bench.send("said", [item]);
+            for _ in 0..500 {
+                log.clock(bench);
+                bench.clock();
+                lost[number] += bench.peek("lost");
+            }
+        }
+        // One burst is read in that time.
+        assert_eq!(lost, [0, 1, BURST_BEATS.into()]);
+    });
+}
+
+#[test]
+fn a_reset_in_any_clock_leaves_nothing() {
+    forgets_at_reset(&Commit::new(WHOLE), &["mapped", "memory_r", "memory_b"], &[]);
 }

@@ -34,9 +34,9 @@
 //! 6. `settled` goes to `progress` unchanged, behind what is told of all results before.
 //!
 //! ## Timing
-//! A unit takes 16 clocks, 2 more for each further clock of a quotient, and the time of the page map. A map page takes 5 clocks, and one for each clock of a
-//! quotient, for each of its entries, and the latency of the memory for each sixteenth of them. A result waits for what firmware says for that many clocks of one
-//! entry, and once for a map page for three answers of the page map.
+//! A unit takes 10 clocks, one for each clock of its two quotients, and the answer of the page map; any other result 2. An entry of a map page takes 4 clocks
+//! and those of its quotient, or 2 if it is no unit of the flash; each sixteenth of the page waits for the memory once. A result waits for what firmware
+//! says as long as for such an entry, and once for each map page for the three answers of the page map at its end.
 //! `valid_units` belongs to `valid_at` three clocks later, and follows a change as fast. After reset the counts are cleared, one in each clock.
 //! No combinational path from any input to any output.
 //!
