@@ -18,6 +18,7 @@ pub mod page_cache;
 pub mod stage;
 
 // Between the cache and the flash.
+pub mod commit;
 pub mod fill;
 pub mod mover;
 pub mod page_map;

@@ -2,7 +2,7 @@
 
 use crate::types::Times;
 use crate::{
-    array, cache, fill, flash_port, gather, line_port, mover, page_cache, page_map, stage, write_point, Channel,
+    array, cache, commit, fill, flash_port, gather, line_port, mover, page_cache, page_map, stage, write_point, Channel,
 };
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
@@ -32,6 +32,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
         GEOMETRIES.iter().map(|geometry| Box::new(Channel::new(*geometry)) as Box<dyn Block>).collect();
     blocks.extend(array::bench::blocks());
     blocks.extend(cache::bench::blocks());
+    blocks.extend(commit::bench::blocks());
     blocks.extend(fill::bench::blocks());
     blocks.extend(flash_port::bench::blocks());
     blocks.extend(gather::bench::blocks());

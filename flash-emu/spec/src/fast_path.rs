@@ -63,6 +63,8 @@ pub const MAP_FIRST: u32 = MOVES_FIRST + MOVES_MAX;
 
 /// Records of the log that hardware can hold.
 pub const LOG_BUFFERS: u8 = 2;
+/// Entries for which hardware keeps room in the log, so that those of firmware need not wait.
+pub const FIRMWARE_LOG_ENTRIES: u32 = 256;
 /// Pages that only firmware uses.
 pub const SCRATCH_BUFFERS: u8 = 16;
 /// Most pages that hardware moves at a time.

@@ -3,6 +3,7 @@
 use crate::DirectDevice;
 use flash_hw::array::Array;
 use flash_hw::cache::Cache;
+use flash_hw::commit::{self, Commit};
 use flash_hw::fill::{self, Filling};
 use flash_hw::line_port::LinePort;
 use flash_hw::mover::Mover;
@@ -53,6 +54,8 @@ pub struct Entry {
 
 /// Fills from the whole flash.
 const FILL: fill::Config = fill::Config { geometry: Geometry::DEFAULT_1_GIB, slots: 64, lines_base: 0, units_base: 0 };
+/// Programs of the whole flash.
+const COMMIT: commit::Config = commit::Config { geometry: Geometry::DEFAULT_1_GIB, lines_base: 0, shared_base: 0 };
 
 /// Bits of the items in the examples of `rtl-prim`, whose blocks carry anything.
 const EXAMPLE_BITS: u32 = 64;
@@ -95,6 +98,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "page_cache", make: |_| Box::new(PageCache::new(page_cache::Config::DEFAULT)) },
     Entry { name: "line_port", make: |_| Box::new(LinePort { bursts: 16, base: 0 }) },
     Entry { name: "fill", make: |_| Box::new(Filling::new(FILL)) },
+    Entry { name: "commit", make: |_| Box::new(Commit::new(COMMIT)) },
     Entry { name: "mover", make: |_| Box::new(Mover { units: 8 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
     Entry { name: "array", make: |_| Box::new(Array { geometry: Geometry::SMALL }) },

@@ -12,7 +12,7 @@ use flash_spec::{Geometry, Operation, PageAddress, Preset};
 use nvme_spec::limits::CORE_HZ;
 use rtl_bus::Axi4;
 use rtl_hdl::bench::{Bench, Rng, Seed};
-use rtl_hdl::{Block, HwEnum, Module, Shape};
+use rtl_hdl::{lit, Block, HwEnum, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -89,6 +89,7 @@ impl Block for Path {
         Axi4::export(m, &map, "memory", "memory");
         Axi4::export(m, &mover, "source", "source");
         Axi4::export(m, &mover, "sink", "sink");
+        map.port("peek").set(lit(0u8, 16));
         m.output("lost", map.port("lost"));
         for number in 0..self.config.geometry.channels {
             m.output(&format!("late_{number}"), array.port(&format!("late_{number}")));

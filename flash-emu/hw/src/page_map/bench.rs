@@ -148,7 +148,7 @@ fn entries_are_those_of_a_table_whatever_is_in_the_cache() {
         under_all_stalls(&PageMap::new(config), |bench, rng| {
             let mut expected = Expected::new(config);
             let mut memory = Memory::new(is_bad, 7);
-            let mut last = [0; 4];
+            let (mut last, mut peeks) = ([0; 4], [0; 2]);
             for number in 0..1_500 {
                 let mut question = any_question(&config, rng);
                 let page = (question.unit / MAP_ENTRIES) as usize;
@@ -160,13 +160,22 @@ fn entries_are_those_of_a_table_whatever_is_in_the_cache() {
                 let answer_to = expected.answer(&question, is_bad);
                 last[answer_to.outcome.code() as usize] += 1;
                 answer(bench, number & 0xFF, &mut memory, &answer_to, &question);
+                // A page that is there, or one that is not.
+                let peeked =
+                    if rng.percent(80) { rng.below(expected.changed.len() as u64) } else { rng.below(1 << 16) };
+                bench.poke("peek", peeked);
+                memory.clock(bench);
+                bench.clock();
+                let is_changed = expected.changed.get(peeked as usize).copied().unwrap_or(false);
+                assert_eq!(bench.peek("peek_changed") == 1, is_changed, "map page {peeked} after {question:?}");
+                peeks[usize::from(is_changed)] += 1;
             }
             for _ in 0..100 {
                 memory.clock(bench);
                 bench.clock();
             }
             expected.assert_is_in(&memory);
-            assert!(last.iter().all(|&count| count > 20), "{last:?}");
+            assert!(last.iter().chain(&peeks).all(|&count| count > 20), "{last:?} {peeks:?}");
         });
     }
 }

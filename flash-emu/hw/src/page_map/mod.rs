@@ -6,6 +6,7 @@
 //! ```text
 //!              +--- page_map ---+
 //!   request ->-|                |->- answer
+//!      peek -->|                |---> peek_changed of this map page
 //!              |                |---> lost         a change did not reach the memory
 //!              |                |=== memory        AXI4 manager
 //!              +----------------+
@@ -19,6 +20,7 @@
 //!    which, and what the entry was: so hardware that has moved a unit, firmware that moves it at the same time, and a host that writes it all see what came
 //!    first.
 //! 5. A map page that was changed since it was attached or cleaned says so: firmware writes those to the flash. `Clean` takes note that it is about to.
+//!    `peek_changed` says so of the page that `peek` names at any time, and changes nothing.
 //! 6. To attach a page takes its lines out of the cache, one in each clock.
 //! 7. The memory may carry out a read before a write that was sent earlier. So a line is read only when the last write has been answered; and firmware,
 //!    which uses the memory next, gets the answer to what it asks of a map page only then.
@@ -26,13 +28,14 @@
 //! ## Timing
 //! One request at a time, every fourth clock if the cache has what is asked for; the answer leaves 3 clocks after its request was there. A line that is
 //! missing takes the latency of the memory and 4 clocks more. To attach takes 260 clocks, but the answer does not wait for the lines.
+//! `peek_changed` belongs to the `peek` of the clock before, and follows a change one clock after it.
 //! After reset the cache and the attachments are cleared, which takes a clock for each line or each map page, whichever are more.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
 //! A swap is answered before the memory has answered its write. If that fails, which a memory with error correction does when it is broken,
 //! `lost` is set for a clock: the cache has the new entry, the memory the old one.
-//! A line that could not be read is not kept.
+//! A line that could not be read is not kept. A map page that does not exist or is not attached is not changed.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -198,6 +201,7 @@ impl Block for PageMap {
         let requests = m.stream_in::<Request>("request");
         let answer = m.stream_out_single::<Answer>("answer");
         let memory = Axi4::manager(m, "memory", MEMORY);
+        let peek = m.input("peek", 16);
         let lost = m.reg("lost_now", clock, false);
         m.output("lost", lost);
         let request = requests.payload();
@@ -215,6 +219,8 @@ impl Block for PageMap {
         let [is_hit, is_attached, is_changed, is_there] =
             ["is_hit", "is_attached", "is_changed", "is_there"].map(|name| m.reg_without_reset(name, clock, 1));
         let entry = m.reg_without_reset("entry", clock, ENTRY_BITS);
+        // The page that is peeked at exists, and what is known of it is cleared.
+        let peek_is_there = m.reg("peek_is_there", clock, false);
         // A write waits for its response.
         let writing = m.reg("writing", clock, false);
 
@@ -230,6 +236,7 @@ impl Block for PageMap {
         let known = data.read(clock, "known", line);
         let page_attached = attached.read(clock, "page_attached", page);
         let page_changed = changed.read(clock, "page_changed", page);
+        let peeked = changed.read(clock, "peeked", peek.low(page.width()));
         let in_cache = m.wire("in_cache", known_tag.eq(cat(&[lit(1u8, 1), tag])));
 
         let knows = m.wire("knows", state.is(State::Know) & answer.can_take());
@@ -320,10 +327,12 @@ impl Block for PageMap {
         let page_at = sweeps.mux(counted_page, page);
         attached.write(clock, sweeps | changes_page, page_at, !sweeps & !is(Operation::Detach));
         changed.write(clock, sweeps | changes_page | swapped, page_at, swapped);
+        peek_is_there.set(peek.lt(pages) & !sweeps);
         writing.set((writing & !written) | swapped);
         lost.set(written & resp::is_error(memory.b.payload().resp));
 
         // 5. Outputs
+        m.output("peek_changed", peeked & peek_is_there);
         when(state.is(State::Drop), || requests.take());
         let offset = cat(&[request.unit.bits(LANE_BITS..32), lit(0u8, LINE_ADDRESS_BITS)]).zext(64);
         let burst = MEMORY.whole_beats(lit(0u8, 1), offset + base, lit(0u8, 8), lit(0u8, 1));

@@ -2,13 +2,10 @@
 
 use std::collections::VecDeque;
 
-use flash_spec::fast_path::{Event, LOG_BUFFERS};
+use flash_spec::fast_path::{Event, FIRMWARE_LOG_ENTRIES, LOG_BUFFERS};
 use flash_spec::record::{LogEntry, LogHeader, LOG_ENTRIES};
 
 use super::PAGE_WORDS;
-
-/// Room that is kept for the entries of firmware.
-const FIRMWARE_ENTRIES: u32 = 256;
 
 /// A trim, or several: what must be in the log for it to be durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +60,7 @@ impl Log {
 
     pub(super) fn has_room(&self, entries: u32) -> bool {
         let other = if self.closed.is_empty() { LOG_ENTRIES } else { 0 };
-        self.entries + entries + FIRMWARE_ENTRIES <= LOG_ENTRIES + other
+        self.entries + entries + FIRMWARE_LOG_ENTRIES <= LOG_ENTRIES + other
     }
 
     /// Up to which sequence number pages must be safe before a buffer gets room.
