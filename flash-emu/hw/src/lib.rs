@@ -19,6 +19,7 @@ pub mod stage;
 
 // Between the cache and the flash.
 pub mod fill;
+pub mod locate;
 pub mod mover;
 pub mod page_map;
 

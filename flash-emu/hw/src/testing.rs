@@ -1,7 +1,7 @@
 //! What the benches of this crate share.
 
 use crate::types::Times;
-use crate::{array, cache, fill, line_port, mover, page_cache, page_map, stage, Channel};
+use crate::{array, cache, fill, line_port, locate, mover, page_cache, page_map, stage, Channel};
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
 use rtl_bus::resp;
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 const LINE_BYTES: u64 = BEAT_BYTES as u64;
 
 /// The flash of one die, one plane, few blocks and the fewest pages.
-const LEAST: Geometry =
+pub(crate) const LEAST: Geometry =
     Geometry { channels: 1, dies_per_channel: 1, planes_per_die: 1, blocks_per_plane: 5, pages_per_block: 4 };
 
 /// The geometries under which the flash runs.
@@ -32,6 +32,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(cache::bench::blocks());
     blocks.extend(fill::bench::blocks());
     blocks.extend(line_port::bench::blocks());
+    blocks.extend(locate::bench::blocks());
     blocks.extend(mover::bench::blocks());
     blocks.extend(page_cache::bench::blocks());
     blocks.extend(page_map::bench::blocks());

@@ -561,3 +561,35 @@ hw_bundle! {
         pub failed: Bits<1>,
     }
 }
+
+hw_bundle! {
+    /// A page by its number.
+    pub struct PageNumber {
+        /// Its number: see [`page_index`](flash_spec::Geometry::page_index).
+        pub page: Bits<32>,
+        /// The answer carries it.
+        pub carried: Bits<16>,
+    }
+}
+
+hw_bundle! {
+    /// Where a page lies.
+    pub struct Located {
+        /// Its number.
+        pub page: Bits<32>,
+        /// There is such a page; if not, no field below but the last means anything.
+        pub is_there: Bits<1>,
+        /// The channel.
+        pub channel: Bits<4>,
+        /// The die on it.
+        pub die: Bits<2>,
+        /// The plane of the die.
+        pub plane: Bits<1>,
+        /// The block of the plane.
+        pub block: Bits<16>,
+        /// The page of the block.
+        pub page_of_block: Bits<16>,
+        /// As it came.
+        pub carried: Bits<16>,
+    }
+}
