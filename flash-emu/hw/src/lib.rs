@@ -22,6 +22,7 @@ pub mod fill;
 pub mod locate;
 pub mod mover;
 pub mod page_map;
+pub mod page_read;
 
 // The flash.
 pub mod array;

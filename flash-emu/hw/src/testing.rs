@@ -1,7 +1,7 @@
 //! What the benches of this crate share.
 
 use crate::types::Times;
-use crate::{array, cache, fill, line_port, locate, mover, page_cache, page_map, stage, Channel};
+use crate::{array, cache, fill, line_port, locate, mover, page_cache, page_map, page_read, stage, Channel};
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
 use rtl_bus::resp;
@@ -36,6 +36,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(mover::bench::blocks());
     blocks.extend(page_cache::bench::blocks());
     blocks.extend(page_map::bench::blocks());
+    blocks.extend(page_read::bench::blocks());
     blocks.extend(stage::bench::blocks());
     blocks
 }
