@@ -20,8 +20,10 @@ pub mod stage;
 // Between the cache and the flash.
 pub mod commit;
 pub mod fill;
+pub mod locate;
 pub mod mover;
 pub mod page_map;
+pub mod page_read;
 
 // Between the cache and the flash, the other way.
 pub mod flash_port;

@@ -1,7 +1,7 @@
 //! Numbers of pages and dies as signals.
 
-use flash_spec::Geometry;
-use rtl_hdl::{cat, lit, zero, Signal};
+use flash_spec::{Geometry, PageAddress};
+use rtl_hdl::{cat, lit, select, zero, Signal};
 
 /// A signal times a number, as additions; of this width.
 pub(crate) fn times(signal: Signal, number: u32, width: u32) -> Signal {
@@ -23,6 +23,17 @@ pub(crate) fn page_index(geometry: &Geometry, at: PageAt) -> Signal {
 /// The number of a die among all, channel first, 6 bits wide.
 pub(crate) fn die_index(geometry: &Geometry, die: Signal, channel: Signal) -> Signal {
     times(die, geometry.channels, 6) + channel.zext(6)
+}
+
+/// The number of a plane among all as plane, die and channel, from the highest bit on: one, two and four bits.
+pub(crate) fn place_of(geometry: &Geometry, plane_index: Signal) -> Signal {
+    let places: Vec<Signal> = (0..geometry.planes())
+        .map(|index| {
+            let PageAddress { channel, die, plane, .. } = geometry.page_at(index.into());
+            cat(&[lit(plane, 1), lit(die, 2), lit(channel, 4)])
+        })
+        .collect();
+    select(&places, plane_index)
 }
 
 /// A page by its place.

@@ -2,7 +2,8 @@
 
 use crate::types::Times;
 use crate::{
-    array, cache, commit, fill, flash_port, gather, line_port, mover, page_cache, page_map, stage, write_point, Channel,
+    array, cache, commit, fill, flash_port, gather, line_port, locate, mover, page_cache, page_map, page_read, stage,
+    write_point, Channel,
 };
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 const LINE_BYTES: u64 = BEAT_BYTES as u64;
 
 /// The flash of one die, one plane, few blocks and the fewest pages.
-const LEAST: Geometry =
+pub(crate) const LEAST: Geometry =
     Geometry { channels: 1, dies_per_channel: 1, planes_per_die: 1, blocks_per_plane: 5, pages_per_block: 4 };
 
 /// The geometries under which the flash runs.
@@ -37,9 +38,11 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(flash_port::bench::blocks());
     blocks.extend(gather::bench::blocks());
     blocks.extend(line_port::bench::blocks());
+    blocks.extend(locate::bench::blocks());
     blocks.extend(mover::bench::blocks());
     blocks.extend(page_cache::bench::blocks());
     blocks.extend(page_map::bench::blocks());
+    blocks.extend(page_read::bench::blocks());
     blocks.extend(stage::bench::blocks());
     blocks.extend(write_point::bench::blocks());
     blocks

@@ -242,6 +242,8 @@ hw_bundle! {
         pub outcome_0: Bits<8>,
         /// How it ended in plane 1.
         pub outcome_1: Bits<8>,
+        /// Of a read, the planes whose page has not been programmed since the erase of its block, a bit each; a page that is torn is none of them.
+        pub blank: Bits<2>,
         /// What the die was doing: see [`status`](flash_spec::command::status).
         pub status: Bits<8>,
     }
@@ -584,11 +586,11 @@ hw_bundle! {
 }
 
 hw_bundle! {
-    /// A page that is to be located.
+    /// A page by its number.
     pub struct PageNumber {
-        /// Its number.
+        /// Its number: see [`page_index`](flash_spec::Geometry::page_index).
         pub page: Bits<32>,
-        /// Comes back with the answer.
+        /// The answer carries it.
         pub carried: Bits<16>,
     }
 }

@@ -121,6 +121,11 @@ impl<D> Array<D> {
         self.block(address).pages.get(usize::from(address.page)).unwrap_or(&Page::Erased)
     }
 
+    /// Whether a page has not been programmed since the erase of its block. One whose program is in progress is not blank, nor is one that is torn.
+    pub fn is_blank(&self, address: PageAddress) -> bool {
+        u32::from(address.page) >= self.block(address).next_page && matches!(self.page(address), Page::Erased)
+    }
+
     /// What is in a page, to change it as no program does: a fault that error correction does not notice. Nothing if the whole block is erased.
     pub fn page_mut(&mut self, address: PageAddress) -> Option<&mut Page<D>> {
         self.block_mut(address).pages.get_mut(usize::from(address.page))

@@ -170,6 +170,8 @@ pub struct Completion<D> {
     pub tag: u16,
     /// How it ended in each plane. Of a plane that has no part in it: [`Outcome::GOOD`]; of a command that was refused: why, in both.
     pub outcomes: [Outcome; 2],
+    /// Of a read, the planes whose page [is blank](Array::is_blank), a bit each.
+    pub blank: u8,
     /// What the die was doing: see [`status`].
     pub status: u8,
     /// What a read has found in each of its planes, if it could be read.
@@ -293,6 +295,8 @@ struct Die<D> {
     read_timer: u32,
     repeats: u32,
     outcomes: [Outcome; 2],
+    /// The planes in which it finds a blank page, a bit each.
+    blank: u8,
     array: State,
     writing: Option<Command<D>>,
     write_timer: u32,
@@ -543,7 +547,7 @@ impl<D: Clone> Channel<D> {
             match decision {
                 Intake::Refuse => {
                     let outcomes = [Outcome::Refused(Violation::OutOfRange); 2];
-                    self.complete(command.tag, outcomes, 0, [None, None]);
+                    self.complete(command.tag, outcomes, 0);
                 }
                 Intake::Query => {
                     (self.dies[die].query, self.dies[die].query_tag) = (Query::Waiting, command.tag);
@@ -728,7 +732,7 @@ impl<D: Clone> Channel<D> {
                 let die = &mut self.dies[usize::from(number)];
                 die.query = Query::None;
                 let tag = die.query_tag;
-                self.complete(tag, [Outcome::GOOD; 2], status, [None, None]);
+                self.complete(tag, [Outcome::GOOD; 2], status);
             }
             Task::Grant(PhaseKind::Read) => self.grant_read(number),
             Task::Grant(PhaseKind::Suspend) => {
@@ -763,14 +767,17 @@ impl<D: Clone> Channel<D> {
         let die = &mut self.dies[usize::from(number)];
         die.has_failed_before = die.has_failed;
         die.has_failed = outcomes.iter().any(|outcome| !outcome.is_good());
-        self.complete(command.tag, outcomes, status, [None, None]);
+        self.complete(command.tag, outcomes, status);
     }
 
     fn start_read(&mut self, array: &mut Array<D>, number: u8) {
         let command = self.dies[usize::from(number)].reading.as_ref().expect("it was commanded");
         let mut outcomes = [Outcome::GOOD; 2];
+        let mut blank = 0;
         for plane in command.planes() {
-            outcomes[plane] = array.read(self.address(command, plane)).expect("the intake has looked");
+            let address = self.address(command, plane);
+            outcomes[plane] = array.read(address).expect("the intake has looked");
+            blank |= u8::from(array.is_blank(address)) << plane;
         }
         let repeats = outcomes.iter().map(|outcome| match outcome {
             Outcome::Good { retries } => u32::from(*retries),
@@ -780,6 +787,7 @@ impl<D: Clone> Channel<D> {
         let die = &mut self.dies[usize::from(number)];
         die.repeats = repeats.max().unwrap_or(0);
         die.outcomes = outcomes;
+        die.blank = blank;
         die.read_timer = clocks;
         die.read = Read::Busy;
     }
@@ -789,7 +797,7 @@ impl<D: Clone> Channel<D> {
         die.next = Next::Empty;
         let mut command = die.loaded.take().expect("it was loaded");
         if let Some(violation) = self.violation(array, &command) {
-            self.complete(command.tag, [Outcome::Refused(violation); 2], status, [None, None]);
+            self.complete(command.tag, [Outcome::Refused(violation); 2], status);
             return;
         }
         for plane in command.planes() {
@@ -815,7 +823,7 @@ impl<D: Clone> Channel<D> {
         let die = &mut self.dies[usize::from(number)];
         let command = die.reading.take().expect("it is there");
         die.read = Read::None;
-        let outcomes = die.outcomes;
+        let (outcomes, blank) = (die.outcomes, die.blank);
         let mut content = [None, None];
         for plane in command.planes().filter(|&plane| outcomes[plane].is_good()) {
             content[plane] = Some(array.page(self.address(&command, plane)).clone());
@@ -828,7 +836,7 @@ impl<D: Clone> Channel<D> {
                 _ => None,
             });
         }
-        self.complete(command.tag, outcomes, status, content);
+        self.done.push_back(Completion { clock: self.clock, tag: command.tag, outcomes, blank, status, content });
     }
 
     fn grant_read(&mut self, number: u8) {
@@ -868,7 +876,7 @@ impl<D: Clone> Channel<D> {
             _ => self.violation(array, &command),
         };
         if let Some(violation) = violation {
-            self.complete(command.tag, [Outcome::Refused(violation); 2], status, [None, None]);
+            self.complete(command.tag, [Outcome::Refused(violation); 2], status);
             return;
         }
         if command.operation.is_program() {
@@ -943,8 +951,10 @@ impl<D: Clone> Channel<D> {
         }
     }
 
-    fn complete(&mut self, tag: u16, outcomes: [Outcome; 2], status: u8, content: [Option<Page<D>>; 2]) {
-        self.done.push_back(Completion { clock: self.clock, tag, outcomes, status, content });
+    /// The end of a command that has read nothing.
+    fn complete(&mut self, tag: u16, outcomes: [Outcome; 2], status: u8) {
+        let (clock, content) = (self.clock, [None, None]);
+        self.done.push_back(Completion { clock, tag, outcomes, blank: 0, status, content });
     }
 
     fn address(&self, command: &Command<D>, plane: usize) -> PageAddress {
@@ -974,6 +984,7 @@ impl<D> Die<D> {
             read_timer: 0,
             repeats: 0,
             outcomes: [Outcome::GOOD; 2],
+            blank: 0,
             array: State::Idle,
             writing: None,
             write_timer: 0,

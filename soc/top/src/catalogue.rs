@@ -6,9 +6,11 @@ use flash_hw::cache::Cache;
 use flash_hw::commit::{self, Commit};
 use flash_hw::fill::{self, Filling};
 use flash_hw::line_port::LinePort;
+use flash_hw::locate::Locate;
 use flash_hw::mover::Mover;
 use flash_hw::page_cache::{self, PageCache};
 use flash_hw::page_map::{self, PageMap};
+use flash_hw::page_read::{self, PageRead};
 use flash_hw::stage::Stage;
 use flash_hw::Channel;
 use flash_spec::Geometry;
@@ -67,6 +69,16 @@ const EXAMPLE_STREAM: AxiStreamConfig =
 const EXAMPLE_TILE_LINK: TileLinkConfig =
     TileLinkConfig { address_bits: 10, data_bits: EXAMPLE_BITS, size_bits: 3, source_bits: 4, sink_bits: 1 };
 
+/// Reads of the whole flash.
+const PAGE_READ: page_read::Config = page_read::Config {
+    geometry: Geometry::DEFAULT_1_GIB,
+    units: page_map::Config::DEFAULT.units,
+    units_base: 0,
+    spares_base: 0,
+    shared_base: 0,
+    read_spares_base: 0,
+};
+
 /// The whole device, the controller, its blocks in the order of a command's way, those of the flash, and examples of the building blocks.
 pub const CATALOGUE: &[Entry] = &[
     Entry { name: "direct_device", make: |config| Box::new(DirectDevice::new(config)) },
@@ -99,6 +111,8 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "line_port", make: |_| Box::new(LinePort { bursts: 16, base: 0 }) },
     Entry { name: "fill", make: |_| Box::new(Filling::new(FILL)) },
     Entry { name: "commit", make: |_| Box::new(Commit::new(COMMIT)) },
+    Entry { name: "locate", make: |_| Box::new(Locate::new(Geometry::DEFAULT_1_GIB)) },
+    Entry { name: "page_read", make: |_| Box::new(PageRead::new(PAGE_READ)) },
     Entry { name: "mover", make: |_| Box::new(Mover { units: 8 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
     Entry { name: "array", make: |_| Box::new(Array { geometry: Geometry::SMALL }) },

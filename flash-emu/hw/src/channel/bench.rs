@@ -66,6 +66,8 @@ struct Pair<S> {
     phases: [u64; 6],
     /// Completions by the upper half of their outcome; those of reads that were repeated come last.
     outcomes: [u64; 6],
+    /// Planes that were read and are blank.
+    blank: u64,
 }
 
 /// The ports of the block.
@@ -73,7 +75,7 @@ struct Ports {
     command: [PortId; 9],
     command_valid: PortId,
     command_ready: PortId,
-    done: [PortId; 4],
+    done: [PortId; 5],
     done_valid: PortId,
     done_ready: PortId,
     transfer: [PortId; 13],
@@ -93,7 +95,7 @@ impl Ports {
                 .map(|field| port(&format!("command_{field}"))),
             command_valid: port("command_valid"),
             command_ready: port("command_ready"),
-            done: ["tag", "outcome_0", "outcome_1", "status"].map(|field| port(&format!("done_{field}"))),
+            done: ["tag", "outcome_0", "outcome_1", "blank", "status"].map(|field| port(&format!("done_{field}"))),
             done_valid: port("done_valid"),
             done_ready: port("done_ready"),
             transfer: [
@@ -225,6 +227,7 @@ impl<S: Runs> Pair<S> {
             takes_at_once: true,
             phases: [0; 6],
             outcomes: [0; 6],
+            blank: 0,
         }
     }
 
@@ -293,11 +296,12 @@ impl<S: Runs> Pair<S> {
                 .next_done()
                 .unwrap_or_else(|| panic!("{done:x?} completes in clock {clock}, and nothing is to"));
             let [outcome_0, outcome_1] = expected.outcomes.map(|outcome| u64::from(outcome.code()));
-            let fields = [expected.tag.into(), outcome_0, outcome_1, expected.status.into()];
+            let fields = [expected.tag.into(), outcome_0, outcome_1, expected.blank.into(), expected.status.into()];
             assert_eq!(done, fields, "the completion in clock {clock}: {expected:?}");
             let at = expected.clock + DONE_CLOCKS;
             assert!(clock == at || clock > at && !self.takes_at_once, "{expected:?} is offered in clock {clock}");
             self.done += 1;
+            self.blank += u64::from(expected.blank.count_ones());
             for code in expected.outcomes.map(Outcome::code) {
                 let kind = if (1..16).contains(&code) { 5 } else { code >> 4 };
                 self.outcomes[usize::from(kind)] += 1;
@@ -420,8 +424,8 @@ struct Run {
 }
 
 impl Run {
-    /// Runs, and says how many completions had which outcome.
-    fn beside_the_model(self) -> [u64; 6] {
+    /// Runs, and says how many completions had which outcome; the last are planes that were read and are blank.
+    fn beside_the_model(self) -> [u64; 7] {
         let Run { geometry, stalls, clocks, reliability, cut_every, count, floods } = self;
         let design = design(&Channel::new(geometry));
         let seed = Seed::from_env_or(0x5EED);
@@ -455,13 +459,14 @@ impl Run {
             assert_eq!(pair.done, count);
             assert!(pair.phases.iter().sum::<u64>() > u64::from(count) / 2, "{:?}", pair.phases);
         }
-        pair.outcomes
+        let [good, uncorrectable, program, erase, refused, repeated] = pair.outcomes;
+        [good, uncorrectable, program, erase, refused, repeated, pair.blank]
     }
 }
 
 #[test]
 fn every_event_is_in_the_clock_of_the_model() {
-    let mut outcomes = [0; 6];
+    let mut outcomes = [0; 7];
     for geometry in GEOMETRIES {
         for stalls in Stalls::ALL {
             let run = Run {
@@ -475,7 +480,7 @@ fn every_event_is_in_the_clock_of_the_model() {
             };
             let at_once = Run { clocks: Preset::Scm.clocks(CORE_HZ), count: 150, ..run };
             for (index, count) in run.beside_the_model().into_iter().chain(at_once.beside_the_model()).enumerate() {
-                outcomes[index % 6] += count;
+                outcomes[index % 7] += count;
             }
         }
     }
@@ -621,5 +626,8 @@ fn an_operation_that_does_not_exist_is_refused() {
     sim.poke_u64(ports.command_valid, 0);
     sim.run(DONE_CLOCKS);
     let code = u64::from(Outcome::Refused(Violation::OutOfRange).code());
-    assert_eq!((sim.peek_u64(ports.done_valid), ports.done.map(|port| sim.peek_u64(port))), (1, [77, code, code, 0]));
+    assert_eq!(
+        (sim.peek_u64(ports.done_valid), ports.done.map(|port| sim.peek_u64(port))),
+        (1, [77, code, code, 0, 0])
+    );
 }

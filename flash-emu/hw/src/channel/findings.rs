@@ -39,6 +39,8 @@ impl Subject {
 pub(super) struct OfDie {
     /// How its read ends in each plane.
     pub read_ends: [Signal; 2],
+    /// The planes in which its page is blank.
+    pub read_blank: Signal,
     /// Where its program or erase fails.
     pub write_fails: Signal,
     pub write_timer: Signal,
@@ -76,6 +78,8 @@ pub(super) struct Findings {
     pub repeats: Signal,
     /// The planes in which a read finds something that can be programmed elsewhere.
     pub content: Signal,
+    /// The planes in which a read finds a page that has not been programmed.
+    pub blank: Signal,
     pub phase: EnumSignal<Phase>,
     pub phase_clocks: Signal,
     pub write_timer: Signal,
@@ -90,6 +94,7 @@ struct Judged {
     outcome: Signal,
     repeats: Signal,
     has_content: Signal,
+    is_blank: Signal,
 }
 
 impl Findings {
@@ -116,6 +121,7 @@ impl Findings {
             new: [0, 1].map(|plane| m.reg_as::<Record>(&format!("new_{plane}"), clock)),
             repeats: reg("repeats", 3),
             content: reg("content", 2),
+            blank: reg("blank", 2),
             phase: m.reg_as::<Phase>("new_phase", clock),
             phase_clocks: reg("phase_clocks", PHASE_TIME_BITS),
             write_timer: reg("new_write_timer", PROGRAM_TIME_BITS),
@@ -192,6 +198,8 @@ impl Findings {
         let [first, second] = judged;
         self.repeats.set(first.repeats.gt(second.repeats).mux(first.repeats, second.repeats));
         self.content.set(cat(&[second.has_content, first.has_content]));
+        let found_blank = cat(&[second.is_blank, first.is_blank]) & task.is(Task::StartRead).repeat(2);
+        self.blank.set(task.is(Task::FinishRead).mux(of_die.read_blank, found_blank));
 
         let command_clocks = (!task.is(Task::Out)).repeat(BUS_TIME_BITS) & times.command;
         self.phase_clocks.set(self.data_clocks + command_clocks.zext(PHASE_TIME_BITS));
@@ -223,6 +231,7 @@ impl Findings {
             outcome: outcome & is_selected.repeat(8),
             repeats: repeats & is_selected.repeat(3),
             has_content: is_selected & !is_uncorrectable & self.is_written[plane],
+            is_blank: is_selected & !self.is_torn[plane] & !self.is_written[plane],
         }
     }
 

@@ -75,6 +75,8 @@ const PHASE_TIME_BITS: u32 = BUS_TIME_BITS + 4;
 /// Width of the number of a page, and of the page behind the last.
 const PAGE_BITS: u32 = address_width(PAGES_PER_BLOCK_MAX);
 const PAGE_END_BITS: u32 = PAGE_BITS + 1;
+/// How a read ends: the outcome of each plane, the planes that have something to be programmed elsewhere, and those that are blank.
+const READ_END_BITS: u32 = 8 + 8 + 2 + 2;
 /// Completions for which there is room.
 const DONE_ENTRIES: u32 = 64;
 /// The most commands inside: the intake; of each die both queues, a query, a read and two writes.
@@ -233,7 +235,7 @@ impl Block for Channel {
         let kept = m.memory("kept", Command::WIDTH, 4 << die_bits, MemoryStyle::Distributed);
         let query_tags = m.memory("query_tags", 16, 1 << die_bits, MemoryStyle::Distributed);
         // How the read and the write of each die will end.
-        let read_ends = m.memory("read_ends", 16 + 2, 1 << die_bits, MemoryStyle::Distributed);
+        let read_ends = m.memory("read_ends", READ_END_BITS, 1 << die_bits, MemoryStyle::Distributed);
         let write_ends = m.memory("write_ends", 2, 1 << die_bits, MemoryStyle::Distributed);
         let records = [0, 1].map(|plane| {
             // New flash: zeros.
@@ -253,7 +255,7 @@ impl Block for Channel {
         let current = m.reg_as::<Command>("current", clock);
         let source = m.reg_as::<Command>("source", clock);
         let current_query = m.reg_without_reset("current_query", clock, 16);
-        let current_end = m.reg_without_reset("current_end", clock, 18);
+        let current_end = m.reg_without_reset("current_end", clock, READ_END_BITS);
         let current_fails = m.reg_without_reset("current_fails", clock, 2);
         let findings = Findings::new(m, clock);
 
@@ -364,6 +366,7 @@ impl Block for Channel {
         // Draw and Judge
         let says = OfDie {
             read_ends: [current_end.bits(0..8), current_end.bits(8..16)],
+            read_blank: current_end.bits(18..20),
             write_fails: current_fails,
             write_timer: of_die(&|die| die.write_timer),
             registers: of_die(&|die| die.copyback),
@@ -387,7 +390,7 @@ impl Block for Channel {
         let own_place = task.is(Task::Read).mux(lit(0u8, 2), cat(&[lit(1u8, 1), place_of_write]));
         let own_place = (task.is(Task::Write) & is_copyback_read).mux(lit(COPYBACK_PLACE, 2), own_place);
         kept.write(clock, keeps, cat(&[chosen_die, own_place]), current.pack());
-        let ends = cat(&[findings.content, findings.outcome[1], findings.outcome[0]]);
+        let ends = cat(&[findings.blank, findings.content, findings.outcome[1], findings.outcome[0]]);
         read_ends.write(clock, does(Task::StartRead), chosen_die, ends);
         write_ends.write(clock, starts, chosen_die, cat(&[findings.fails[1], findings.fails[0]]));
         let tag = task.is(Task::FinishStatus).mux(current_query, current.tag);
@@ -398,6 +401,7 @@ impl Block for Channel {
                 tag: refuses.mux(intake.tag, tag),
                 outcome_0: refuses.mux(out_of_range, findings.outcome[0]),
                 outcome_1: refuses.mux(out_of_range, findings.outcome[1]),
+                blank: findings.blank & (!refuses).repeat(2),
                 status: refuses.mux(lit(0u8, 8), findings.status),
             });
         });

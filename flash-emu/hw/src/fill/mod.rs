@@ -36,15 +36,16 @@
 
 use crate::array::CHANNEL_BITS;
 use crate::page_map::{self, Answer, Request};
+use crate::place::place_of;
 use crate::types::{
     Command, Done, Fill, Filled, MapNeeded, MoveJob, Moved, Through, Transfer, SECTOR_BEATS, UNIT_SECTORS,
 };
 use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{MAP_ENTRIES, UNMAPPED};
-use flash_spec::{Geometry, Operation, Outcome, PageAddress};
+use flash_spec::{Geometry, Operation, Outcome};
 use rtl_hdl::{
-    address_width, cat, hw_bundle, hw_enum, lit, select, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle,
-    Module, Shape, Signal, Value,
+    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
+    Shape, Signal, Value,
 };
 use rtl_prim::{fifo_bits, fifo_of};
 
@@ -117,18 +118,6 @@ impl Filling {
         assert!(config.geometry.pages_per_block.is_power_of_two());
         assert!(config.slots.is_power_of_two() && config.slots <= 1 << SLOT_BITS);
         Self { config }
-    }
-
-    /// The number of a plane among all as plane, die and channel.
-    fn place_of(&self, plane_index: Signal) -> Signal {
-        let geometry = self.config.geometry;
-        let places: Vec<Signal> = (0..geometry.planes())
-            .map(|index| {
-                let PageAddress { channel, die, plane, .. } = geometry.page_at(index.into());
-                cat(&[lit(plane, 1), lit(die, 2), lit(channel, 4)])
-            })
-            .collect();
-        select(&places, plane_index)
     }
 }
 
@@ -218,7 +207,7 @@ impl Block for Filling {
         let goes_in = m.wire("goes_in", shifted.ge(geometry.planes()));
         let reduced = shifted - geometry.planes();
         let asks = m.wire("asks", state.is(State::Ask) & command.can_take());
-        let place = m.wire("place", self.place_of(left.low(plane_index_bits)));
+        let place = m.wire("place", place_of(&geometry, left.low(plane_index_bits)));
         let [channel, die, plane] = [place.bits(0..4), place.bits(4..6), place.bit(6)];
 
         // Conditions: jobs. Those of a channel first, because its bus waits.
