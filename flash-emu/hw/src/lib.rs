@@ -18,9 +18,11 @@ pub mod page_cache;
 pub mod stage;
 
 // Between the cache and the flash.
+pub mod erase;
 pub mod fill;
 pub mod mover;
 pub mod page_map;
+pub mod program;
 
 // The flash.
 pub mod array;

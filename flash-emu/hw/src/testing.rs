@@ -1,7 +1,7 @@
 //! What the benches of this crate share.
 
 use crate::types::Times;
-use crate::{array, cache, fill, line_port, mover, page_cache, page_map, stage, Channel};
+use crate::{array, cache, erase, fill, line_port, mover, page_cache, page_map, program, stage, Channel};
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
 use rtl_bus::resp;
@@ -30,11 +30,13 @@ fn blocks() -> Vec<Box<dyn Block>> {
         GEOMETRIES.iter().map(|geometry| Box::new(Channel::new(*geometry)) as Box<dyn Block>).collect();
     blocks.extend(array::bench::blocks());
     blocks.extend(cache::bench::blocks());
+    blocks.extend(erase::bench::blocks());
     blocks.extend(fill::bench::blocks());
     blocks.extend(line_port::bench::blocks());
     blocks.extend(mover::bench::blocks());
     blocks.extend(page_cache::bench::blocks());
     blocks.extend(page_map::bench::blocks());
+    blocks.extend(program::bench::blocks());
     blocks.extend(stage::bench::blocks());
     blocks
 }
