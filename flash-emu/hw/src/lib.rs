@@ -19,6 +19,7 @@ pub mod stage;
 
 // Between the cache and the flash.
 pub mod commit;
+pub mod erase;
 pub mod fill;
 pub mod locate;
 pub mod mover;
@@ -28,6 +29,7 @@ pub mod page_read;
 // Between the cache and the flash, the other way.
 pub mod flash_port;
 pub mod gather;
+pub mod program;
 pub mod write_point;
 
 // The flash.

@@ -2,8 +2,8 @@
 
 use crate::types::Times;
 use crate::{
-    array, cache, commit, fill, flash_port, gather, line_port, locate, mover, page_cache, page_map, page_read, stage,
-    write_point, Channel,
+    array, cache, commit, erase, fill, flash_port, gather, line_port, locate, mover, page_cache, page_map, page_read,
+    program, stage, write_point, Channel,
 };
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
@@ -34,6 +34,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(array::bench::blocks());
     blocks.extend(cache::bench::blocks());
     blocks.extend(commit::bench::blocks());
+    blocks.extend(erase::bench::blocks());
     blocks.extend(fill::bench::blocks());
     blocks.extend(flash_port::bench::blocks());
     blocks.extend(gather::bench::blocks());
@@ -43,6 +44,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(page_cache::bench::blocks());
     blocks.extend(page_map::bench::blocks());
     blocks.extend(page_read::bench::blocks());
+    blocks.extend(program::bench::blocks());
     blocks.extend(stage::bench::blocks());
     blocks.extend(write_point::bench::blocks());
     blocks
