@@ -1,14 +1,7 @@
 //! The emulated flash and its fast path as synthesizable blocks.
 //!
 //! Each module below is one block and begins with its front page; [`types`] are the bundles that cross the walls between them.
-//!
-//! ```text
-//!                        read, write                 fill, clean
-//!  storage port --> stage ---------> page_cache ------------------> (to come) --> channel --> done
-//!                        data            | burst                        |            | ^
-//!                   storage port <-- line_port == memory          page_map, mover <--+ |
-//!                                                                    == memory   transfer, through
-//! ```
+//! [`flash_path`] joins them, and its page shows how.
 #![deny(missing_docs)]
 
 // The cache: from the storage port to lines that are filled and cleaned.
@@ -17,20 +10,23 @@ pub mod line_port;
 pub mod page_cache;
 pub mod stage;
 
-// Between the cache and the flash.
-pub mod commit;
-pub mod erase;
+// From the flash to the cache, and to firmware.
 pub mod fill;
 pub mod locate;
 pub mod mover;
 pub mod page_map;
 pub mod page_read;
 
-// Between the cache and the flash, the other way.
-pub mod flash_port;
+// From the cache to the flash.
+pub mod commit;
+pub mod erase;
 pub mod gather;
 pub mod program;
 pub mod write_point;
+
+// All of it, and firmware.
+pub mod flash_path;
+pub mod flash_port;
 
 // The flash.
 pub mod array;

@@ -377,14 +377,6 @@ hw_bundle! {
     }
 }
 
-hw_bundle! {
-    /// A map page must be in memory before something can go on.
-    pub struct MapNeeded {
-        /// Its number.
-        pub map_page: Bits<16>,
-    }
-}
-
 /// Who has told a channel to do something: these bits of a tag. The bits above them are the number of the channel, those below are the user's own.
 pub const USER_BITS: std::ops::Range<u32> = 10..12;
 
@@ -392,11 +384,11 @@ pub const USER_BITS: std::ops::Range<u32> = 10..12;
 pub mod user {
     /// [`Filling`](crate::fill::Filling).
     pub const FILL: u32 = 0;
-    /// `PageRead`.
+    /// [`PageRead`](crate::page_read::PageRead).
     pub const READ: u32 = 1;
-    /// `Programming`.
+    /// [`Programming`](crate::program::Programming).
     pub const PROGRAM: u32 = 2;
-    /// `Erasing`.
+    /// [`Erasing`](crate::erase::Erasing).
     pub const ERASE: u32 = 3;
 }
 
@@ -409,9 +401,9 @@ pub mod map_user {
     pub const FILL: u32 = 0;
     /// [`Gather`](crate::gather::Gather).
     pub const GATHER: u32 = 1;
-    /// `PageRead`.
+    /// [`PageRead`](crate::page_read::PageRead).
     pub const READ: u32 = 2;
-    /// `Commit`.
+    /// [`Commit`](crate::commit::Commit).
     pub const COMMIT: u32 = 3;
 }
 
@@ -483,7 +475,7 @@ hw_bundle! {
     pub struct Place {
         /// For whom.
         pub purpose: Purpose,
-        /// The open super-block: see `WritePoint`. Not of firmware's.
+        /// The open super-block: see [`WritePoint`](crate::write_point::WritePoint). Not of firmware's.
         pub point: Bits<2>,
         /// The channel.
         pub channel: Bits<4>,

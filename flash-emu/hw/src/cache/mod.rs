@@ -8,7 +8,8 @@
 //!  storage_command ->-|               |->- fill, clean                to what moves lines between memory and flash
 //!    storage_write ->-|               |-<- filled, progress
 //!     storage_read -<-|               |-<- forward
-//!     storage_done -<-|               |=== memory                     AXI4 manager
+//!     storage_done -<-|               |---> wrote                     a unit of the host has been written
+//!                     |               |=== memory                     AXI4 manager
 //!                     +---------------+
 //! ```
 //! ## Theory of operation
@@ -75,6 +76,7 @@ impl Block for Cache {
         m.connect(&stage, "data", &line_port, "data");
         m.connect(&page_cache, "burst", &line_port, "burst");
         m.connect(&line_port, "released", &page_cache, "released");
+        m.output("wrote", page_cache.port("wrote"));
         m.connect(&line_port, "persist", &page_cache, "persist");
         for stream in ["fill", "filled", "clean", "progress"] {
             m.export(&page_cache, stream, stream);

@@ -12,7 +12,7 @@
 //!          said ->-|              |->- heard
 //!                  |              |->- map          to the page map
 //!       reserve -->|              |---> has_room, host_units
-//! next_sequence -->|              |---> waits_for
+//! next_sequence -->|              |---> waits_for, presented, host_failure
 //!       covered -->|              |---> appended, durable, durable_covered
 //!      valid_at -->|              |---> valid_units
 //!                  |              |---> lost        a write of the log, or a read of the map, has failed
@@ -51,8 +51,8 @@
 use crate::page_map::{self, Answer, Operation, Request};
 use crate::place::{page_index, PageAt};
 use crate::types::{
-    Ended, Heard, ProgramResult, ProgramStep, Progress, Purpose, Resolved, Said, Step, LINE_BITS, MEMORY,
-    PROGRAM_UNITS, SEQUENCE_BITS,
+    map_user, Ended, Heard, ProgramResult, ProgramStep, Progress, Purpose, Resolved, Said, Step, LINE_BITS,
+    MAP_USER_BITS, MEMORY, PROGRAM_UNITS, SEQUENCE_BITS,
 };
 use flash_spec::fast_path::wire::{command, event};
 use flash_spec::fast_path::{FIRMWARE_LOG_ENTRIES, LOG_BUFFERS, MAP_FIRST};
@@ -457,6 +457,13 @@ impl Block for Commit {
         let other_buffer = is_closed.mux(lit(0u8, COUNT_BITS + 2), lit(LOG_ENTRIES, COUNT_BITS + 2));
         let needed = entries.zext(COUNT_BITS + 2) + reserved.zext(COUNT_BITS + 2);
         m.output("has_room", (needed + (PROGRAM_UNITS + FIRMWARE_LOG_ENTRIES)).le(other_buffer + LOG_ENTRIES));
+        let registered = |name: &str, happens: Signal| {
+            let now = m.reg(&format!("{name}_now"), clock, false);
+            now.set(happens);
+            m.output(name, now);
+        };
+        registered("presented", tells_now & of_said & is_present);
+        registered("host_failure", tells_result & is_end & of_host & result.failed.any());
 
         when(tells_now & of_said, || commands.take());
         when(tells_result, || results.take());
@@ -495,7 +502,7 @@ impl Block for Commit {
         when(asks, || {
             let first_unit = cat(&[said.argument, lit(0u8, PAGE_ENTRY_BITS)]).zext(32);
             map.offer(Request {
-                tag: none(8),
+                tag: lit(map_user::COMMIT << MAP_USER_BITS.start, 8),
                 operation,
                 unit: of_said.mux(first_unit, result.unit.lpn),
                 old: expected,

@@ -74,7 +74,9 @@ impl Block for Path {
         m.connect(&mover, "moved", &fill, "moved");
         m.export(&fill, "fill", "fill");
         m.export(&fill, "filled", "filled");
-        m.export(&fill, "needed", "needed");
+        m.export(&fill, "heard", "heard");
+        m.output("quiet", fill.port("quiet"));
+        fill.port("epoch").set(m.input("epoch", 1));
         m.export(&mover, "forward", "forward");
         fill.port("retry").set(m.input("retry", 1));
         for (field, width) in Times::fields() {
@@ -161,6 +163,7 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
             let mut forwarded: BTreeMap<u64, VecDeque<(Vec<u8>, bool)>> = BTreeMap::new();
             let mut fills: Vec<(u32, bool, u64, u64)> = vec![];
             let (mut ended, mut needed, mut failed) = (0, 0, 0);
+            let mut waited = 0;
             let units: Vec<u32> = map.keys().copied().collect();
             let mut is_attached = false;
             let start = bench.clocks();
@@ -175,7 +178,11 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
             while ended < units.len() {
                 around.clock(bench);
                 bench.poke("retry", 0);
-                needed += bench.drain_fields("needed").iter().filter(|event| event.get("map_page") == 1).count();
+                waited += 1 - bench.peek("quiet");
+                if rng.percent(1) && bench.peek("quiet") == 1 {
+                    bench.poke("epoch", 1 - bench.peek("epoch"));
+                }
+                needed += bench.drain_fields("heard").iter().filter(|event| event.get("argument") == 1).count();
                 // Firmware comes late.
                 if needed > 0 && !is_attached && rng.percent(1) {
                     is_attached = true;
@@ -220,6 +227,12 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
                     ended += 1;
                 }
                 assert!(bench.clocks() < start + 400_000, "{ended} of {} fills ended", units.len());
+            }
+            assert!(waited > 0, "no epoch ended with reads inside");
+            for epoch in [0, 1] {
+                bench.poke("epoch", epoch);
+                bench.run(2);
+                assert_eq!(bench.peek("quiet"), 1, "reads of epoch {} are not counted off", 1 - epoch);
             }
             assert!(failed > 0 && needed > 0, "{failed} fills failed, a map page was needed {needed} times");
         });

@@ -7,12 +7,13 @@
 //!              +--- fill ---+
 //!       fill ->-|            |->- filled
 //!               |            |->- look_up    to the page map
-//!      found ->-|            |->- needed     a map page is not there
+//!      found ->-|            |->- heard      a map page is not there
 //!               |            |->- command    to the array
 //!   transfer ->-|            |->- through
 //!       done ->-|            |->- job        to the mover
 //!      moved ->-|            |
-//!      retry -->|            |
+//!      retry -->|            |---> quiet
+//!      epoch -->|            |
 //!               +------------+
 //! ```
 //! ## Theory of operation
@@ -22,7 +23,9 @@
 //!    that unit of the page.
 //! 4. When its data goes over the bus, the mover copies it and forwards what the host waits for. The end of that is the end of the bus phase, if that is not
 //!    later.
-//! 5. When the channel has completed the read, the line is filled. A unit that cannot be corrected is moved all the same, with an error in each beat.
+//! 5. Reads that were looked up before `epoch` changed, and have not ended, are counted: `quiet` says that there are none. Then what was moved before may be
+//!    erased.
+//! 6. When the channel has completed the read, the line is filled. A unit that cannot be corrected is moved all the same, with an error in each beat.
 //!
 //! ## Timing
 //! A fill leaves for the channel 7 clocks, and one for each bit of the number of a page, after the page map has answered.
@@ -37,9 +40,8 @@
 use crate::array::CHANNEL_BITS;
 use crate::page_map::{self, Answer, Request};
 use crate::place::place_of;
-use crate::types::{
-    Command, Done, Fill, Filled, MapNeeded, MoveJob, Moved, Through, Transfer, SECTOR_BEATS, UNIT_SECTORS,
-};
+use crate::types::{Command, Done, Fill, Filled, Heard, MoveJob, Moved, Through, Transfer, SECTOR_BEATS, UNIT_SECTORS};
+use flash_spec::fast_path::wire::event;
 use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{MAP_ENTRIES, UNMAPPED};
 use flash_spec::{Geometry, Operation, Outcome};
@@ -148,9 +150,10 @@ impl Block for Filling {
         let done = m.stream_in::<Done>("done");
         let moved = m.stream_in::<Moved>("moved");
         let retry = m.input("retry", 1);
+        let epoch = m.input("epoch", 1);
         let filled = m.stream_out_single::<Filled>("filled");
         let look_up = m.stream_out_single::<Request>("look_up");
-        let needed = m.stream_out_single::<MapNeeded>("needed");
+        let heard = m.stream_out_single::<Heard>("heard");
         let command = m.stream_out_single::<Command>("command");
         let through = m.stream_out_single::<Through>("through");
         let job = m.stream_out_single::<MoveJob>("job");
@@ -167,6 +170,9 @@ impl Block for Filling {
         let absent = fifo_bits(m, "absent", slot_bits, slots);
         let absent_count = m.reg("absent_count", clock, zero(slot_bits + 1));
         let retries = m.reg("retries", clock, zero(slot_bits + 1));
+        // The epoch of each look-up, and how many of each have not ended.
+        let epochs = m.memory("epochs", 1, slots, MemoryStyle::Distributed);
+        let inside = ["inside_0", "inside_1"].map(|name| m.reg(name, clock, zero(slot_bits + 1)));
         let looking = fifo_of::<Looking>(m, "looking", slots);
         let fillers = fifo_of::<Filler>(m, "fillers", slots);
         // The division: what is left of the number, and the quotient, which takes its place bit by bit.
@@ -189,7 +195,7 @@ impl Block for Filling {
         // Conditions: what the page map says
         let answer = found.payload();
         let can_look = looking.can_push() & fillers.can_push() & absent.can_push();
-        when(needed.can_take() & can_look & !completion_turn, || found.take());
+        when(heard.can_take() & can_look & !completion_turn, || found.take());
         let answered = m.wire("answered", found.taken());
         let found_slot = answer.tag.low(slot_bits);
         let is_absent = m.wire("is_absent", answer.outcome.is(page_map::Outcome::Absent));
@@ -249,6 +255,14 @@ impl Block for Filling {
         when(again, || retries.set(retries - 1));
         when(retry, || retries.set(absent_count));
 
+        let look_slot = again.mux(again_slot, new_slot);
+        epochs.write(clock, begins | again, look_slot, epoch);
+        let [found_epoch, end_epoch] = [epochs.lookup(found_slot), epochs.lookup(end_slot)];
+        for (number, inside) in (0u8..).zip(inside) {
+            let count = |happens: Signal, at: Signal| (happens & at.eq(u64::from(number))).zext(slot_bits + 1);
+            let left = inside - count(goes_absent, found_epoch) - count(ends, end_epoch);
+            inside.set(left + count(begins | again, epoch));
+        }
         entries.write(clock, answered, found_slot, answer.entry);
         when(is_read, || looking.push(Looking { slot: found_slot.zext(SLOT_BITS), entry: answer.entry }));
         when(is_filler, || {
@@ -284,6 +298,9 @@ impl Block for Filling {
         when(ends, || free.push(end_slot));
 
         // 5. Outputs
+        let quiet = m.reg("quiet_now", clock, false);
+        quiet.set(!epoch.mux(inside[0], inside[1]).any());
+        m.output("quiet", quiet);
         let of_unit = |slot: Signal, unit: Signal| Request {
             tag: slot.zext(8),
             operation: EnumSignal::of(page_map::Operation::LookUp),
@@ -294,8 +311,13 @@ impl Block for Filling {
         when(begins, || look_up.offer(of_unit(new_slot, fill.payload().unit)));
         when(again, || look_up.offer(of_unit(again_slot, again_fill.unit)));
         when(goes_absent, || {
-            let map_page = found_fill.unit.bits(MAP_ENTRIES.trailing_zeros()..32).low(16);
-            needed.offer(MapNeeded { map_page });
+            heard.offer(Heard {
+                code: lit(event::MAP_NEEDED, 8),
+                tag: lit(0u8, 8),
+                argument: found_fill.unit.bits(MAP_ENTRIES.trailing_zeros()..32).low(16),
+                first: lit(0u8, 32),
+                body: lit(0u8, 128),
+            });
         });
         when(asks, || {
             let stripe = quotient.zext(32);

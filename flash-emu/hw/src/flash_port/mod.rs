@@ -7,7 +7,7 @@
 //!                          +--- flash_port ---+
 //!  firmware (AXI4-Lite)   ==|                  |->- said_0, said_1, ..   to the blocks
 //!                 heard  ->-|                  |---> valid_at, peek
-//!  appended, durable, .. -->|                  |---> read_only, forget
+//!  appended, durable, .. -->|                  |---> read_only, forget, has_events
 //!                          +------------------+
 //! ```
 //! ## Theory of operation
@@ -161,5 +161,6 @@ impl Block for FlashPort {
         m.output("peek", address.bits(2..14).zext(16));
         m.output("read_only", read_only);
         m.output("forget", forget);
+        m.output("has_events", events.valid());
     }
 }

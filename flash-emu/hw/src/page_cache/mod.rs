@@ -12,6 +12,7 @@
 //!     persist ->-|                  |
 //!      filled ->-|                  |
 //!    progress ->-|                  |             what has become of the lines that were given
+//!                |                  |---> wrote   a write is through
 //!                +------------------+
 //! ```
 //! ## Theory of operation
@@ -299,6 +300,7 @@ impl Block for PageCache {
         let persisting = fifo_bits(m, "persisting", 8, commands);
         let persisting_count = m.reg("persisting_count", clock, zero(count_bits));
         let served = m.reg("served", clock, zero(count_bits));
+        let wrote = m.reg("wrote_now", clock, false);
 
         // 3. Conditions: what there is to do
         let choosing = m.wire("choosing", state.is(State::Choose));
@@ -640,7 +642,10 @@ impl Block for PageCache {
             }
         });
 
+        wrote.set(acting & releases & released_write);
+
         // 5. Outputs
+        m.output("wrote", wrote);
         let no = || lit(0u8, 1);
         when(state.is(State::Fetch) & is_new, || read.take());
         when(pushes_flush, || read.take());

@@ -44,8 +44,8 @@ use crate::array::CHANNEL_BITS;
 use crate::locate::Locate;
 use crate::page_map::{self, Answer, Request};
 use crate::types::{
-    user, Command, Done, Heard, Located, MoveJob, Moved, PageNumber, ProgramUnit, Resolved, Said, Through, Transfer,
-    MEMORY, USER_BITS,
+    map_user, user, Command, Done, Heard, Located, MoveJob, Moved, PageNumber, ProgramUnit, Resolved, Said, Through,
+    Transfer, MAP_USER_BITS, MEMORY, USER_BITS,
 };
 use flash_spec::fast_path::{wire, MAP_FIRST, MOVES_FIRST, MOVES_MAX, READ_ATTEMPTS, REFRESH_RETRIES, TAGS};
 use flash_spec::limits::{SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
@@ -603,7 +603,7 @@ impl Block for PageRead {
         when(is_through, || through.offer(Through { channel: current.channel }));
         when(state.is(State::Ask), || {
             look_up.offer(Request {
-                tag: lit(0u8, 8),
+                tag: lit(map_user::READ << MAP_USER_BITS.start, 8),
                 operation: EnumSignal::of(page_map::Operation::LookUp),
                 unit: word,
                 old: lit(0u8, 32),

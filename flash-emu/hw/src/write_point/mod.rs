@@ -10,6 +10,7 @@
 //!       ended ->-|                    |---> can_host, can_moved
 //! flush_limit -->|                    |---> next_sequence, safe, safe_host, covered
 //!   log_limit -->|                    |
+//! log_has_room-->|                    |
 //!                +--------------------+
 //! ```
 //! ## Theory of operation
@@ -169,6 +170,7 @@ impl Block for WritePoint {
         let ended = m.stream_in::<Ended>("ended");
         let flush_limit = m.input("flush_limit", SEQUENCE_BITS);
         let log_limit = m.input("log_limit", SEQUENCE_BITS);
+        let log_has_room = m.input("log_has_room", 1);
         let place = m.stream_out_single::<Place>("place");
         let heard = m.stream_out_single::<Heard>("heard");
 
@@ -432,7 +434,7 @@ impl Block for WritePoint {
         });
         when(hears_now & is_code(command::SETTLE), || settles_before.set(sequence));
         let greater = |a: Signal, b: Signal| a.lt(b).mux(b, a);
-        all_limit.set(greater(settles_before, log_limit));
+        all_limit.set(greater(settles_before, log_limit & (!log_has_room).repeat(SEQUENCE_BITS)));
         host_limit.set(greater(all_limit, flush_limit));
 
         // Next state: the pass
