@@ -24,4 +24,6 @@ mod lite;
 mod machine;
 mod monitors;
 
+pub use axi::AxiPort;
 pub use hardware::{Error, Evaluated, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
+pub use lite::{LitePort, Request};

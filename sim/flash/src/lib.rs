@@ -6,6 +6,7 @@
 
 pub mod campaign;
 mod drive;
+pub mod hardware;
 mod oracle;
 mod port;
 pub mod study;

@@ -4,6 +4,10 @@
 #![no_std]
 #![deny(missing_docs)]
 
+mod flash;
+
+pub use flash::{FastPath, Layout, Shared};
+
 use flash_spec::fast_path::{Buffer, Command, Event, Register};
 
 /// A block of 32-bit registers. Offsets are in bytes from the start of the block and multiples of 4.
