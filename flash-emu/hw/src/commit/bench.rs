@@ -169,6 +169,9 @@ impl<'a, 'b> World<'a, 'b> {
         };
         // Counts and attachments are cleared.
         world.run(600);
+        for output in ["appended", "durable", "durable_covered", "waits_for", "host_units", "valid_units"] {
+            assert_eq!(world.bench.peek(output), 0, "{output} at first");
+        }
         world
     }
 
