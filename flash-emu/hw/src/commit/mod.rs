@@ -266,7 +266,7 @@ impl Block for Commit {
         let result_is_ready = m.wire("result_is_ready", results.valid() & tells & (!is_unit | can_append));
         let does_say = (is_append & can_append) | (is_close & !is_closing) | is_durable | (is_present & has_beats);
         let said_is_ready = m.wire("said_is_ready", commands.valid() & does_say);
-        let passes = m.wire("passes", is_idle & !closes & settled.valid() & progress.can_take());
+        let passes = m.wire("passes", settled.valid() & progress.can_take());
         let picks = m.wire("picks", is_idle & !closes & !passes);
         let picks_said = m.wire("picks_said", picks & said_is_ready & (!of_said | !result_is_ready));
         let picks_result = m.wire("picks_result", picks & result_is_ready & !picks_said);

@@ -161,8 +161,8 @@ fn entries_are_those_of_a_table_whatever_is_in_the_cache() {
                 last[answer_to.outcome.code() as usize] += 1;
                 answer(bench, number & 0xFF, &mut memory, &answer_to, &question);
                 // A page that is there, or one that is not.
-                let peeked =
-                    if rng.percent(80) { rng.below(expected.changed.len() as u64) } else { rng.below(1 << 16) };
+                let pages = expected.changed.len() as u64;
+                let peeked = if rng.percent(80) { rng.below(pages) } else { pages + rng.below(4) };
                 bench.poke("peek", peeked);
                 memory.clock(bench);
                 bench.clock();
@@ -260,4 +260,24 @@ fn a_write_that_the_memory_refuses_is_told() {
 fn a_reset_in_any_clock_leaves_nothing() {
     // An answer that refuses has any entry.
     forgets_at_reset(&PageMap::new(Config::SMALL), &["memory_r", "memory_b"], &["answer_entry"]);
+}
+
+#[test]
+fn no_map_page_is_changed_after_a_reset() {
+    without_stalls(&PageMap::new(Config::SMALL), |bench| {
+        let mut memory = Memory::new(|_| false, 5);
+        for (tag, operation) in [Operation::Attach, Operation::Swap].into_iter().enumerate() {
+            ask(bench, tag as u64, &Question { operation, unit: 5, old: 0, new: 1 });
+        }
+        for _ in 0..600 {
+            memory.clock(bench);
+            bench.clock();
+        }
+        assert_eq!(bench.peek("peek_changed"), 1);
+        bench.reset(1);
+        for _ in 0..100 {
+            assert_eq!(bench.peek("peek_changed"), 0);
+            bench.clock();
+        }
+    });
 }
