@@ -170,7 +170,7 @@ impl Content {
         let bad: [u8; 4] = std::array::from_fn(|_| rng.next_u64() as u8);
         let mut spare = Spare { bad_sectors: bad, ..Spare::new(page, rng.next_u64(), kind, lpns, checks) };
         let mut content = Content { spare: ERASED, units, kind, lpns, bad, is_wrong: page == 1, is_damaged: page == 0 };
-        let mut defect = if page < 2 { 9 } else { rng.below(10) };
+        let defect = if page < 2 { 9 } else { rng.below(10) };
         if defect == 0 {
             spare.page = (page ^ 1 << rng.below(32)).into();
             content.is_wrong = true;
@@ -178,7 +178,6 @@ impl Content {
             let unit = rng.below(4) as usize;
             spare.unit_crc[unit] = (spare.unit_crc[unit].get() ^ 1 << rng.below(32)).into();
             content.is_damaged = has_crc(unit);
-            defect = 9;
         }
         spare.crc = crc32c(&spare.to_bytes()[..SPARE as usize - 4]).into();
         content.spare = spare.to_bytes();
@@ -241,7 +240,7 @@ impl Rig {
         let item = bench.fields("request").set("tag", 0x80u8).set("unit", unit).set("old", old).set("new", new);
         bench.send("request", [item.set("operation", operation.code()).words()]);
         self.run_until(bench, "the map", |rig, _| !rig.answers.is_empty());
-        assert_eq!(self.answers.remove(0).get("outcome"), page_map::Outcome::Done.code().into());
+        assert_eq!(self.answers.remove(0).get("outcome"), page_map::Outcome::Done.code());
     }
 
     /// Programs the first pages of the first super-block, and makes a map in which most of their units are still there.
@@ -308,7 +307,7 @@ struct Moves {
 }
 
 impl Moves {
-    /// All programmed pages, some blank ones and one that is not there.
+    /// All programmed pages, a blank one and one that is not there.
     fn new(rig: &Rig) -> Self {
         let (mut wanted, mut pages) = (BTreeMap::new(), BTreeMap::new());
         for (content, page) in rig.pages.iter().zip(0..) {
