@@ -13,7 +13,7 @@ use rtl_hdl::{Block, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Of the last geometry only some dies are wanted in a test.
+/// The last one has more blocks than eight bits count, and all the dies there may be.
 const GEOMETRIES: [Geometry; 3] = [
     Geometry::SMALL,
     Geometry { channels: 3, planes_per_die: 1, ..Geometry::SMALL },
