@@ -49,10 +49,15 @@ fn what_is_written_is_read_again() {
             let clock = ftl.flash().hardware().clock;
             println!("{done} commands, {} in flight, clock {clock}", in_flight.len());
             for register in [
-                flash_spec::fast_path::Register::Sequence, flash_spec::fast_path::Register::SafeSequence,
-                flash_spec::fast_path::Register::LogAppended, flash_spec::fast_path::Register::LogDurable,
-                flash_spec::fast_path::Register::LogCovered, flash_spec::fast_path::Register::WrittenUnits,
-                flash_spec::fast_path::Register::HostPages, flash_spec::fast_path::Register::OtherPages] {
+                flash_spec::fast_path::Register::Sequence,
+                flash_spec::fast_path::Register::SafeSequence,
+                flash_spec::fast_path::Register::LogAppended,
+                flash_spec::fast_path::Register::LogDurable,
+                flash_spec::fast_path::Register::LogCovered,
+                flash_spec::fast_path::Register::WrittenUnits,
+                flash_spec::fast_path::Register::HostPages,
+                flash_spec::fast_path::Register::OtherPages,
+            ] {
                 println!("{register:?} {}", soc_hal::Flash::register(ftl.flash(), register));
             }
         }

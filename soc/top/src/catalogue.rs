@@ -4,6 +4,7 @@ use crate::DirectDevice;
 use flash_hw::array::Array;
 use flash_hw::cache::Cache;
 use flash_hw::commit::{self, Commit};
+use flash_hw::erase::Erasing;
 use flash_hw::fill::{self, Filling};
 use flash_hw::line_port::LinePort;
 use flash_hw::locate::Locate;
@@ -11,6 +12,7 @@ use flash_hw::mover::Mover;
 use flash_hw::page_cache::{self, PageCache};
 use flash_hw::page_map::{self, PageMap};
 use flash_hw::page_read::{self, PageRead};
+use flash_hw::program::{self, Programming};
 use flash_hw::stage::Stage;
 use flash_hw::Channel;
 use flash_spec::Geometry;
@@ -56,8 +58,16 @@ pub struct Entry {
 
 /// Fills from the whole flash.
 const FILL: fill::Config = fill::Config { geometry: Geometry::DEFAULT_1_GIB, slots: 64, lines_base: 0, units_base: 0 };
-/// Programs of the whole flash.
+/// What becomes of programs of the whole flash.
 const COMMIT: commit::Config = commit::Config { geometry: Geometry::DEFAULT_1_GIB, lines_base: 0, shared_base: 0 };
+
+/// Programs of the whole flash.
+const PROGRAM: program::Config = program::Config {
+    geometry: Geometry::DEFAULT_1_GIB,
+    slots: 64,
+    units_base: 0,
+    spares_base: Geometry::DEFAULT_1_GIB.bytes(),
+};
 
 /// Bits of the items in the examples of `rtl-prim`, whose blocks carry anything.
 const EXAMPLE_BITS: u32 = 64;
@@ -113,6 +123,8 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "commit", make: |_| Box::new(Commit::new(COMMIT)) },
     Entry { name: "locate", make: |_| Box::new(Locate::new(Geometry::DEFAULT_1_GIB)) },
     Entry { name: "page_read", make: |_| Box::new(PageRead::new(PAGE_READ)) },
+    Entry { name: "program", make: |_| Box::new(Programming::new(PROGRAM)) },
+    Entry { name: "erase", make: |_| Box::new(Erasing { geometry: Geometry::DEFAULT_1_GIB }) },
     Entry { name: "mover", make: |_| Box::new(Mover { units: 8 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
     Entry { name: "array", make: |_| Box::new(Array { geometry: Geometry::SMALL }) },

@@ -202,7 +202,7 @@ impl Program {
         self.planes & (self.lost | fails(0) | fails(1))
     }
 
-    /// The number of the first unit of each page, with whether its spare is the second.
+    /// The number of the first unit of each page.
     fn pages(&self) -> Vec<usize> {
         (0..self.planes.count_ones() as usize).map(|page| page * UNITS_PER_PAGE as usize).collect()
     }

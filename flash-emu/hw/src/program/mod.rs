@@ -21,8 +21,9 @@
 //!    plane has failed if the channel says so, if one of its units could not be moved, or if its spare could not be written.
 //! 5. A channel that refuses a program asks for no data. Then each unit is `Left` at the end, so that whoever gave it sees the same steps.
 //!
-//! The block does one of these pieces of work at a time, and begins none that has to wait for somebody else but a memory. So a receiver of results that
-//! stalls does not keep jobs away from the mover; and transfers and completions are taken in any case, because those of others wait behind them.
+//! The block does one of these pieces of work at a time, and begins none that has to wait for others than a memory, or who takes `through`. So a
+//! receiver of results that stalls does not keep jobs away from the mover; and transfers and completions are taken in any case, because those of others
+//! wait behind them.
 //!
 //! ## Timing
 //! A unit takes 3 clocks on its way to the mover and 3 on its way back, a spare 32 and the answer of the memory, a result 3.
