@@ -30,7 +30,11 @@ const UNIT_SECTORS: u32 = UNIT_BYTES / SECTOR_BYTES;
 /// If a tool is missing, or the build fails.
 pub fn library(config: Config) -> Result<Library, Error> {
     let design = elaborate(&FlashPath::new(config)).unwrap_or_else(|problems| panic!("{problems}"));
-    ModelSet::new("flash-path").with(ModelSpec::of(&design)).optimize(Optimize::Run).load()
+    ModelSet::new("flash-path")
+        .with(ModelSpec::of(&design))
+        .optimize(Optimize::Run)
+        .trace(std::env::var_os("TRACE").is_some())
+        .load()
 }
 
 /// The pins of a stream.
@@ -265,6 +269,14 @@ impl Machine {
     fn poke(&mut self, port: &str, value: u64) {
         let port = self.model.port(port);
         self.model.poke_u64(port, value);
+    }
+
+    /// Writes a waveform from here on: for hardware that was built with TRACE in the environment.
+    ///
+    /// # Errors
+    /// If the file cannot be created.
+    pub fn trace_open(&mut self, path: &std::path::Path) -> std::io::Result<()> {
+        self.model.trace_open(path)
     }
 
     /// One clock.

@@ -47,6 +47,11 @@ fn what_is_written_is_read_again() {
         polls += 1;
         if polls % 200_000 == 0 {
             let clock = ftl.flash().hardware().clock;
+            if std::env::var_os("TRACE").is_some() {
+                ftl.flash().hardware().trace_open(std::path::Path::new("/tmp/hang.vcd")).unwrap();
+                (0..3000).for_each(|_| ftl.flash().hardware().tick());
+                panic!("traced");
+            }
             println!("{done} commands, {} in flight, clock {clock}", in_flight.len());
             for register in [
                 flash_spec::fast_path::Register::Sequence,

@@ -62,7 +62,7 @@ use flash_spec::record::MAP_ENTRIES;
 use flash_spec::Geometry;
 use rtl_bus::{Axi4, Axi4Mux, AxiLite};
 use rtl_hdl::{Block, InstanceHandle, Module, Shape};
-use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
+use rtl_prim::{Fifo, Lock, Payload, StreamArbiter, StreamDemux};
 
 #[cfg(test)]
 pub(crate) mod bench;
@@ -246,7 +246,11 @@ impl Block for FlashPath {
         m.connect(&jobs, "out", &mover_in, "job");
         m.connect(&mover_in, "moved", &moves, "in");
         m.connect(&program, "job", &mover_out, "job");
-        m.connect(&mover_out, "moved", &program, "moved");
+        // `program` may wait for the page map, and that for a read behind those of the mover: so the mover must not wait for `program`, which gives no
+        // jobs while it waits.
+        let ends_of_moves = m.instance("moved_out", &Fifo::new(Payload::of::<Moved>("moved"), 4 * MOVER_UNITS));
+        m.connect(&mover_out, "moved", &ends_of_moves, "in");
+        m.connect(&ends_of_moves, "out", &program, "moved");
         // Nobody waits for what goes to the flash.
         mover_out.port("forward_ready").set(rtl_hdl::lit(1u8, 1));
 
