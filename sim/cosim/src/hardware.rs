@@ -1,6 +1,7 @@
 //! The back ends.
 
-use crate::machine::{first_dword, is_inside, push_write, Machine};
+use crate::flash::{FlashFirmware, FlashOptions};
+use crate::machine::{first_dword, is_inside, push_write, FlashPins, Machine};
 use crate::monitors::Monitors;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
@@ -9,7 +10,8 @@ use rtl_hdl::waveform::Outline;
 use rtl_hdl::{elaborate, Block, Design, EvalError, Evaluator};
 use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
-use soc_top::DirectDevice;
+use soc_hal::Mmio;
+use soc_top::{DirectDevice, FlashDevice};
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,8 +28,10 @@ pub struct Options {
     pub spare_bytes: u64,
     /// The path to host memory.
     pub host: BusTiming,
-    /// The device's memory.
+    /// The device's memory, and what stands for its flash.
     pub memory: BusTiming,
+    /// The flash in which the namespaces lie; without, they lie in the device's memory.
+    pub flash: Option<FlashOptions>,
     /// Clocks that a register access of firmware takes beyond those of the bus, at most.
     pub firmware_clocks_max: u32,
     /// Seed of everything random.
@@ -54,6 +58,7 @@ impl Options {
             spare_bytes: SPARE_BYTES,
             host: BusTiming::with_latency(200),
             memory: BusTiming::with_latency(64),
+            flash: None,
             firmware_clocks_max: 4,
             seed: 1,
             trace: false,
@@ -90,6 +95,9 @@ pub enum Error {
     /// The evaluator cannot run the hardware.
     #[error(transparent)]
     Evaluate(#[from] EvalError),
+    /// The flash cannot hold the namespaces.
+    #[error("the flash cannot hold the namespaces: {0}")]
+    Flash(String),
 }
 
 /// Identify Controller, SN.
@@ -108,8 +116,22 @@ pub struct Hardware<S> {
     functions: u8,
     /// The firmware owns its register bus, and with it the machine.
     /// It is large: thousands of commands that it may hold.
-    firmware: Box<Firmware<Machine<S>>>,
+    firmware: Box<Firmware<ControllerSide<S>>>,
+    flash: Option<Box<FlashFirmware<S>>>,
     outline: Outline,
+}
+
+/// The machine, but while the firmware of the flash works.
+struct ControllerSide<S>(Option<Box<Machine<S>>>);
+
+impl<S: Simulator> Mmio for ControllerSide<S> {
+    fn read32(&mut self, offset: u32) -> u32 {
+        self.0.as_mut().expect("it is here").read32(offset)
+    }
+
+    fn write32(&mut self, offset: u32, value: u32) {
+        self.0.as_mut().expect("it is here").write32(offset, value);
+    }
 }
 
 /// The emitted hardware under Verilator.
@@ -134,8 +156,8 @@ impl Verilated {
     pub fn with_toolchain(options: &Options, toolchain: &Toolchain) -> Result<Self, Error> {
         let design = design(options)?;
         let library = model_set(options, &design).load_with(toolchain)?;
-        let model = library.model(&DirectDevice::new(options.config).name());
-        Ok(Self::around("verilated", model, options, &design))
+        let model = library.model(&block(options).name());
+        Self::around("verilated", model, options, &design)
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -177,14 +199,15 @@ impl Evaluated {
     /// If the configuration is not possible.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let design = design(options)?;
-        Ok(Self::around("evaluated", Evaluator::new(&design)?, options, &design))
+        Self::around("evaluated", Evaluator::new(&design)?, options, &design)
     }
 }
 
 impl<S: Simulator> Hardware<S> {
-    fn around(name: &'static str, model: S, options: &Options, design: &Design) -> Self {
+    fn around(name: &'static str, model: S, options: &Options, design: &Design) -> Result<Self, Error> {
         let functions = options.config.functions as u8;
-        let ram = Ram::new(options.namespace_bytes + options.shared_bytes + options.spare_bytes);
+        let storage_bytes = options.namespace_bytes + options.shared_bytes + options.spare_bytes;
+        let ram = Ram::new(options.flash.map_or(storage_bytes, |flash| flash.path.dram_bytes()));
         let mut machine = Machine::new(
             model,
             functions,
@@ -195,13 +218,36 @@ impl<S: Simulator> Hardware<S> {
             options.firmware_clocks_max,
         );
         machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
-        let firmware = Box::new(Firmware::new(machine, options.firmware_config()));
-        Self { name, functions, firmware, outline: Outline::of(design) }
+        let mut machine = Box::new(machine);
+        let mut flash = None;
+        if let Some(flash_options) = &options.flash {
+            let path = &flash_options.path;
+            let room = u64::from(path.units) * u64::from(flash_spec::limits::UNIT_BYTES);
+            if room < storage_bytes {
+                return Err(Error::Flash(format!("it has {room} bytes for them, and they need {storage_bytes}")));
+            }
+            let pins = FlashPins::new(&mut machine.model, Ram::new(path.medium_bytes()), options.memory);
+            machine.flash = Some(pins);
+            let made = FlashFirmware::new(flash_options, machine);
+            let mut firmware;
+            (firmware, machine) = made.map_err(|error| Error::Flash(error.message().into()))?;
+            let formatted;
+            (formatted, machine) = firmware.format(machine);
+            formatted.map_err(|error| Error::Flash(format!("{error:?}")))?;
+            flash = Some(Box::new(firmware));
+        }
+        let firmware = Box::new(Firmware::new(ControllerSide(Some(machine)), options.firmware_config()));
+        Ok(Self { name, functions, firmware, flash, outline: Outline::of(design) })
     }
 
     /// What the hardware description knows of the signals in a waveform.
     pub fn outline(&self) -> &Outline {
         &self.outline
+    }
+
+    /// What the flash did: clocks in which data was later than the bus of a channel, and register accesses of its firmware.
+    pub fn flash_counts(&self) -> Option<(u64, u64)> {
+        self.machine().flash.as_ref().map(|flash| (flash.late_clocks, flash.accesses))
     }
 
     /// The device's memory, by the back door.
@@ -211,6 +257,11 @@ impl<S: Simulator> Hardware<S> {
 
     /// One clock, or as many as firmware takes for one turn.
     fn advance(&mut self) {
+        if self.flash.as_ref().is_some_and(|flash| flash.is_due(self.machine())) {
+            let machine = self.firmware.mmio().0.take().expect("it is here");
+            let machine = self.flash.as_mut().expect("there is flash").poll(machine);
+            self.firmware.mmio().0 = Some(machine);
+        }
         // A poll reads at least one register, so time moves.
         if self.machine().event() || self.firmware.is_busy() {
             self.firmware.poll();
@@ -229,17 +280,25 @@ impl<S: Simulator> Hardware<S> {
     }
 
     fn machine(&self) -> &Machine<S> {
-        self.firmware.mmio_ref()
+        self.firmware.mmio_ref().0.as_ref().expect("it is here")
     }
 
     fn machine_mut(&mut self) -> &mut Machine<S> {
-        self.firmware.mmio()
+        self.firmware.mmio().0.as_mut().expect("it is here")
     }
 }
 
 fn design(options: &Options) -> Result<Design, Error> {
     options.config.check().map_err(|error| Error::Config(error.to_string()))?;
-    Ok(elaborate(&DirectDevice::new(options.config))?)
+    Ok(elaborate(&*block(options))?)
+}
+
+/// The hardware of these options.
+fn block(options: &Options) -> Box<dyn Block> {
+    match options.flash {
+        None => Box::new(DirectDevice::new(options.config)),
+        Some(flash) => Box::new(FlashDevice::new(options.config, flash.path)),
+    }
 }
 
 fn model_set(options: &Options, design: &Design) -> ModelSet {
@@ -285,7 +344,11 @@ impl<S: Simulator> Device for Hardware<S> {
 
     fn is_idle(&self) -> bool {
         let quiet_clocks = QUIET_CLOCKS + self.firmware.aggregation_clocks_max();
-        self.clock() >= SWEPT_CLOCKS && self.machine().quiet_clocks() >= quiet_clocks && !self.firmware.is_busy()
+        // Flash works for long without any access.
+        self.flash.is_none()
+            && self.clock() >= SWEPT_CLOCKS
+            && self.machine().quiet_clocks() >= quiet_clocks
+            && !self.firmware.is_busy()
     }
 
     fn host(&mut self) -> &mut HostMemory {

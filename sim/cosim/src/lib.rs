@@ -19,11 +19,13 @@
 //! clocks of the bus and a seeded number more, so that different seeds show different races; the hardware goes on meanwhile.
 
 mod axi;
+mod flash;
 mod hardware;
 mod lite;
 mod machine;
 mod monitors;
 
 pub use axi::AxiPort;
+pub use flash::FlashOptions;
 pub use hardware::{Error, Evaluated, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};

@@ -10,6 +10,44 @@ use soc_hal::Mmio;
 /// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.
 const ACCESS_CLOCKS_MAX: u32 = 10_000;
 
+/// The pins of a device with flash that others have not, and what they are joined to.
+pub(crate) struct FlashPins {
+    pub medium: Ram,
+    medium_bus: Bus,
+    medium_port: AxiPort,
+    pub registers: LitePort,
+    event: PortId,
+    late: PortId,
+    lost: PortId,
+    /// Clocks in which data was later than the bus of a channel.
+    pub late_clocks: u64,
+    /// Register accesses of the firmware of the flash.
+    pub accesses: u64,
+}
+
+impl FlashPins {
+    pub fn new<S: Simulator>(model: &mut S, medium: Ram, timing: BusTiming) -> Self {
+        Self {
+            medium,
+            medium_bus: Bus::new(timing),
+            medium_port: AxiPort::new(model, "medium"),
+            registers: LitePort::new(model, "flash"),
+            event: model.port("flash_event"),
+            late: model.port("late"),
+            lost: model.port("lost"),
+            late_clocks: 0,
+            accesses: 0,
+        }
+    }
+
+    fn drive(&mut self, model: &mut impl Simulator) {
+        self.medium_port.drive(model, &mut self.medium_bus, &mut self.medium);
+        self.registers.drive(model);
+        self.late_clocks += model.peek_u64(self.late);
+        assert_eq!(model.peek_u64(self.lost), 0, "an access to DRAM was refused");
+    }
+}
+
 pub(crate) struct Machine<S> {
     pub model: S,
     pub host: HostMemory,
@@ -21,6 +59,8 @@ pub(crate) struct Machine<S> {
     memory_port: AxiPort,
     pub mmio: LitePort,
     firmware: LitePort,
+    /// Of a device with flash.
+    pub flash: Option<FlashPins>,
     event: PortId,
     sideband: [PortId; 3],
     function_level_reset: PortId,
@@ -64,6 +104,7 @@ impl<S: Simulator> Machine<S> {
             memory_port,
             mmio,
             firmware,
+            flash: None,
             event,
             sideband,
             function_level_reset,
@@ -113,6 +154,9 @@ impl<S: Simulator> Machine<S> {
         self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
         self.mmio.drive(&mut self.model);
         self.firmware.drive(&mut self.model);
+        if let Some(flash) = &mut self.flash {
+            flash.drive(&mut self.model);
+        }
         if let Some(monitors) = &mut self.monitors {
             monitors.look(&self.model);
         }
@@ -180,6 +224,35 @@ impl<S: Simulator> Machine<S> {
             self.tick();
         }
         value
+    }
+
+    /// A register access of the firmware of the flash.
+    ///
+    /// # Panics
+    /// If there is no flash, or the hardware does not answer.
+    pub fn flash_access(&mut self, request: Request) -> u32 {
+        let address = match request {
+            Request::Read { address } | Request::Write { address, .. } => address,
+        };
+        let flash = self.flash.as_mut().expect("there is flash");
+        flash.accesses += 1;
+        flash.registers.push(request);
+        self.wait(
+            |machine| {
+                let registers = &mut machine.flash.as_mut().expect("there is flash").registers;
+                match request {
+                    Request::Read { .. } => registers.take_answer(),
+                    Request::Write { .. } => registers.is_idle().then_some(0),
+                }
+            },
+            "flash",
+            address,
+        )
+    }
+
+    /// True while the flash has something to tell its firmware.
+    pub fn flash_event(&self) -> bool {
+        self.flash.as_ref().is_some_and(|flash| self.model.peek_u64(flash.event) == 1)
     }
 
     fn wait(&mut self, done: impl Fn(&mut Self) -> Option<u32>, port: &str, address: u32) -> u32 {

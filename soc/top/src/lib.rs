@@ -15,6 +15,18 @@
 //! mmio, firmware, host, sideband ==== controller ==== (storage) ==== direct ==== memory
 //! ```
 //!
+//! ```text
+//!                        +-- flash_device --+
+//!    mmio (AXI4-Lite)   ==|                  |== host   (AXI4 manager, 512 bits)
+//! firmware (AXI4-Lite)  ==|                  |== memory (AXI4 manager, 512 bits): cache, map, log
+//!    flash (AXI4-Lite)  ==|                  |== medium (AXI4 manager, 512 bits): what stands for the flash
+//!          sideband   --->|                  |---> firmware_event, flash_event
+//!  times_*, faults_*  --->|                  |---> late, lost
+//!                        +------------------+
+//!
+//! mmio, firmware, host, sideband ==== controller ==== (storage) ==== flash_path ==== memory, medium, flash
+//! ```
+//!
 //! ## Timing
 //! See the blocks. No combinational path from any input to any output.
 //!
@@ -26,11 +38,13 @@ mod catalogue;
 
 pub use catalogue::{Entry, CATALOGUE};
 
+use flash_hw::flash_path::{self, FlashPath};
+use flash_hw::types::{Faults, Times};
 use nvme_hw::controller::Controller;
 use nvme_hw::direct::Direct;
 use nvme_hw::Config;
 use rtl_bus::{Axi4, AxiLite};
-use rtl_hdl::{Block, Module};
+use rtl_hdl::{Block, InstanceHandle, Module, Shape};
 
 /// The controller over a memory that holds the logical blocks.
 #[derive(Clone, Copy, Debug)]
@@ -59,22 +73,78 @@ impl Block for DirectDevice {
         let controller = m.instance("controller", &Controller::new(self.config));
         let direct = m.instance("direct", &Direct::new(self.config, soc_map::DRAM.bytes));
 
-        AxiLite::export(m, &controller, "mmio", "mmio");
-        AxiLite::export(m, &controller, "firmware", "firmware");
-        Axi4::export(m, &controller, "host", "host");
+        host_side(m, &controller, self.config.functions);
         Axi4::export(m, &direct, "memory", "memory");
-        for wire in ["bus_master_enable", "msix_enable", "msix_function_mask", "function_level_reset"] {
-            controller.port(wire).set(m.input(wire, self.config.functions));
-        }
-        m.output("firmware_event", controller.port("firmware_event"));
-
-        m.connect(&controller, "storage_command", &direct, "storage_command");
-        m.connect(&controller, "storage_write", &direct, "storage_write");
-        m.connect(&direct, "storage_read", &controller, "storage_read");
-        m.connect(&direct, "storage_done", &controller, "storage_done");
+        join(m, &controller, &direct);
     }
 }
 
+/// The ports of the controller.
+fn host_side(m: &Module, controller: &InstanceHandle, functions: u32) {
+    AxiLite::export(m, controller, "mmio", "mmio");
+    AxiLite::export(m, controller, "firmware", "firmware");
+    Axi4::export(m, controller, "host", "host");
+    for wire in ["bus_master_enable", "msix_enable", "msix_function_mask", "function_level_reset"] {
+        controller.port(wire).set(m.input(wire, functions));
+    }
+    m.output("firmware_event", controller.port("firmware_event"));
+}
+
+/// The `storage` port of the controller and a back end.
+fn join(m: &Module, controller: &InstanceHandle, storage: &InstanceHandle) {
+    m.connect(controller, "storage_command", storage, "storage_command");
+    m.connect(controller, "storage_write", storage, "storage_write");
+    m.connect(storage, "storage_read", controller, "storage_read");
+    m.connect(storage, "storage_done", controller, "storage_done");
+}
+
+/// The controller over the emulated flash.
+#[derive(Clone, Copy, Debug)]
+pub struct FlashDevice {
+    config: Config,
+    flash: flash_path::Config,
+}
+
+impl FlashDevice {
+    /// A device of these configurations, which must be legal: see [`Config::check`].
+    pub fn new(config: Config, flash: flash_path::Config) -> Self {
+        Self { config, flash }
+    }
+}
+
+impl Block for FlashDevice {
+    fn name(&self) -> String {
+        format!("flash_device_{}_{}", self.config.suffix(), FlashPath::new(self.flash).name())
+    }
+
+    fn description(&self) -> String {
+        "An NVMe controller whose namespaces lie in emulated flash.".into()
+    }
+
+    fn build(&self, m: &Module) {
+        m.clock();
+        let controller = m.instance("controller", &Controller::new(self.config));
+        let flash = m.instance("flash_path", &FlashPath::new(self.flash));
+        host_side(m, &controller, self.config.functions);
+        join(m, &controller, &flash);
+        AxiLite::export(m, &flash, "firmware", "flash");
+        Axi4::export(m, &flash, "dram", "memory");
+        Axi4::export(m, &flash, "medium", "medium");
+        m.output("flash_event", flash.port("has_events"));
+        let fields = |bundle: &str, fields: Vec<(String, u32)>| {
+            fields.into_iter().map(|(field, width)| (format!("{bundle}_{field}"), width)).collect::<Vec<_>>()
+        };
+        let mut inputs = fields("times", Times::fields());
+        inputs.extend(fields("faults", Faults::fields()));
+        inputs.extend([("suspends", 1), ("seed", 32), ("seed_set", 1), ("power_cut", 1)].map(|(n, w)| (n.into(), w)));
+        for (input, width) in inputs {
+            flash.port(&input).set(m.input(&input, width));
+        }
+        for output in ["read_only", "forget", "late", "lost", "log_units"] {
+            m.output(output, flash.port(output));
+        }
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,165 @@
+//! The flash of a device, and its firmware, which shares the machine with that of the controller.
+
+use crate::lite::Request;
+use crate::machine::Machine;
+use flash_fw::{Delta, Ftl, Memory, MountError, SuperBlock};
+use flash_hw::flash_path;
+use flash_hw::types::{Faults, Times};
+use flash_spec::record::MAP_ENTRIES;
+use flash_spec::{Clocks, Reliability};
+use rtl_hdl::sim::Simulator;
+use rtl_hdl::Shape;
+use soc_hal::{FastPath, Layout, Mmio, Shared};
+
+/// Clocks between two polls of the firmware when the flash has nothing to tell.
+const POLL_CLOCKS: u64 = 1000;
+
+/// The flash of a device, and how its surroundings behave.
+#[derive(Clone, Copy, Debug)]
+pub struct FlashOptions {
+    /// The hardware. `units` is that of all namespaces together.
+    pub path: flash_path::Config,
+    /// How long things take.
+    pub clocks: Clocks,
+    /// What goes wrong.
+    pub reliability: Reliability,
+}
+
+/// The machine, as long as the firmware of the flash works.
+pub(crate) struct FlashSide<S>(Option<Box<Machine<S>>>);
+
+impl<S> FlashSide<S> {
+    fn machine(&mut self) -> &mut Machine<S> {
+        self.0.as_mut().expect("it is lent to this firmware while it works")
+    }
+}
+
+impl<S: Simulator> Mmio for FlashSide<S> {
+    fn read32(&mut self, offset: u32) -> u32 {
+        self.machine().flash_access(Request::Read { address: offset })
+    }
+
+    fn write32(&mut self, offset: u32, value: u32) {
+        self.machine().flash_access(Request::Write { address: offset, value, strobe: 0xF });
+    }
+}
+
+impl<S: Simulator> Shared for FlashSide<S> {
+    fn load32(&mut self, address: u64) -> u32 {
+        let mut bytes = [0; 4];
+        self.machine().ram.load(address, &mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    fn store32(&mut self, address: u64, value: u32) {
+        self.machine().ram.store(address, &value.to_le_bytes());
+    }
+
+    fn may_have_event(&mut self) -> bool {
+        // While it waits time has to pass.
+        let has_event = self.machine().flash_event();
+        if !has_event {
+            self.machine().tick();
+        }
+        has_event
+    }
+}
+
+/// The firmware of the flash.
+pub(crate) struct FlashFirmware<S> {
+    ftl: Ftl<'static, FastPath<FlashSide<S>>>,
+    /// The clock of the next poll.
+    next_poll: u64,
+}
+
+/// The memory that the firmware works in, for as long as the program runs.
+fn memory(config: &flash_fw::Config) -> Memory<'static> {
+    fn lend<T: Clone>(value: T, count: usize) -> &'static mut [T] {
+        Vec::leak(vec![value; count])
+    }
+    Memory {
+        super_blocks: lend(SuperBlock::NEW, config.geometry.blocks_per_plane as usize),
+        directory: lend(0, config.map_pages() as usize),
+        deltas: lend(Delta::NEW, config.deltas() as usize),
+        newest: lend(0, MAP_ENTRIES as usize),
+    }
+}
+
+impl<S: Simulator> FlashFirmware<S> {
+    /// Firmware of flash that was just reset.
+    ///
+    /// # Errors
+    /// If the flash cannot hold the units of the host.
+    pub fn new(
+        options: &FlashOptions,
+        mut machine: Box<Machine<S>>,
+    ) -> Result<(Self, Box<Machine<S>>), flash_fw::ConfigError> {
+        let path = &options.path;
+        set_flash(&mut machine.model, options);
+        let config = flash_fw::Config { units: path.units, ..flash_fw::Config::new(path.geometry, 100) };
+        let layout = Layout {
+            shared_base: path.shared_base(),
+            read_spares_base: path.read_spares_base(),
+            map_pages: path.map_pages(),
+        };
+        let driver = FastPath::new(FlashSide(Some(machine)), layout);
+        let mut firmware = Self { ftl: Ftl::new(driver, config, memory(&config))?, next_poll: 0 };
+        let machine = firmware.side().0.take().expect("it was lent");
+        Ok((firmware, machine))
+    }
+
+    fn side(&mut self) -> &mut FlashSide<S> {
+        self.ftl.flash().hardware()
+    }
+
+    fn with<T>(&mut self, machine: Box<Machine<S>>, work: impl FnOnce(&mut Self) -> T) -> (T, Box<Machine<S>>) {
+        self.side().0 = Some(machine);
+        let answer = work(self);
+        (answer, self.side().0.take().expect("it is still here"))
+    }
+
+    /// Makes new flash ready.
+    pub fn format(&mut self, machine: Box<Machine<S>>) -> (Result<(), MountError>, Box<Machine<S>>) {
+        self.with(machine, |firmware| firmware.ftl.format())
+    }
+
+    /// Whether it has something to do.
+    pub fn is_due(&self, machine: &Machine<S>) -> bool {
+        machine.flash_event() || machine.clock >= self.next_poll
+    }
+
+    /// Lets it work once.
+    pub fn poll(&mut self, machine: Box<Machine<S>>) -> Box<Machine<S>> {
+        let ((), machine) = self.with(machine, |firmware| firmware.ftl.poll());
+        self.next_poll = machine.clock + POLL_CLOCKS;
+        machine
+    }
+}
+
+/// Sets the inputs that say how long things take and what goes wrong.
+fn set_flash(model: &mut impl Simulator, options: &FlashOptions) {
+    let Clocks { read, program, erase, suspend, resume, command, unit, .. } = options.clocks;
+    let times = [read[0], read[1], program[0], program[1], erase, suspend, resume, command, unit];
+    let Reliability {
+        retry_wear_shift,
+        erases_max,
+        retry_rate,
+        uncorrectable_rate,
+        program_fail_rate,
+        erase_fail_rate,
+        ..
+    } = options.reliability;
+    let retry_wear_shift = u32::from(retry_wear_shift);
+    let faults = [retry_wear_shift, erases_max, retry_rate, uncorrectable_rate, program_fail_rate, erase_fail_rate];
+    let named = |bundle: &str, fields: Vec<(String, u32)>, values: &[u32]| -> Vec<(String, u32)> {
+        let names = fields.into_iter().map(|(field, _)| format!("{bundle}_{field}"));
+        names.zip(values.iter().copied()).collect()
+    };
+    let mut inputs = named("times", Times::fields(), &times);
+    inputs.extend(named("faults", Faults::fields(), &faults));
+    inputs.push(("suspends".into(), 1));
+    for (name, value) in inputs {
+        let port = model.port(&name);
+        model.poke_u64(port, value.into());
+    }
+}
