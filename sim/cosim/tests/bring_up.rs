@@ -1,8 +1,10 @@
 //! The device comes up and moves data, under Verilator and in the evaluator, in the same clocks.
 
+use flash_hw::flash_path;
+use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::Config;
 use nvme_spec::regs;
-use sim_cosim::{Evaluated, Options, Verilated};
+use sim_cosim::{Evaluated, FlashOptions, Options, Verilated};
 use sim_device::{Access, Device, Event, HostMemory, ModelDevice};
 use sim_host::Driver;
 
@@ -30,6 +32,49 @@ fn comes_up_and_moves_data() {
         let device = Verilated::new(&Options::new(config)).unwrap_or_else(|error| panic!("{error}"));
         moves_data(device, config, 40 * 1024);
     }
+}
+
+/// A small flash, with times that are short.
+fn flash(namespace_bytes: u64) -> FlashOptions {
+    let geometry = Geometry { blocks_per_plane: 64, pages_per_block: 8, ..Geometry::SMALL };
+    let units = (namespace_bytes / u64::from(flash_spec::limits::UNIT_BYTES)) as u32;
+    FlashOptions {
+        path: flash_path::Config { geometry, units, ..flash_path::Config::SMALL },
+        clocks: Preset::Sim.clocks(nvme_spec::limits::CORE_HZ),
+        reliability: Reliability::DEFAULT,
+    }
+}
+
+#[test]
+fn a_device_with_flash_keeps_more_than_its_cache_holds() {
+    let namespace_bytes = 4 << 20;
+    let flash = flash(namespace_bytes);
+    let config = Config::SMALL;
+    let options = Options { flash: Some(flash), namespace_bytes, spare_bytes: 0, ..Options::new(config) };
+    let mut device = Verilated::new(&options).unwrap_or_else(|error| panic!("{error}"));
+    let mut driver = Driver::new(&mut device, sim_host::Options { io_queues: 2, ..Default::default() });
+    let identity = driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
+    let bytes = 64 * 1024;
+    let content = |part: u64, round: u64| -> Vec<u8> {
+        (0..bytes).map(|byte: u64| (byte * 7 + byte / 256 + part * 31 + round * 113) as u8).collect()
+    };
+    let parts = namespace_bytes / bytes;
+    for round in 0..2 {
+        for part in 0..parts {
+            driver
+                .write(&identity, part * bytes / 4096, &content(part, round))
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        driver.flush(&identity).unwrap_or_else(|error| panic!("{error}"));
+        for part in 0..parts {
+            let mut back = vec![0; bytes as usize];
+            driver.read(&identity, part * bytes / 4096, &mut back).unwrap_or_else(|error| panic!("{error}"));
+            assert!(back == content(part, round), "part {part} of round {round} came back different");
+        }
+    }
+    driver.disable().unwrap_or_else(|error| panic!("{error}"));
+    let (late, accesses) = device.flash_counts().expect("it has flash");
+    println!("{} clocks, late in {late}, {accesses} register accesses of the firmware of the flash", device.clock());
 }
 
 #[test]
