@@ -4,6 +4,7 @@
 //! its power and breaks its flash, from seeds; [`study`] measures write amplification and wear.
 #![deny(missing_docs)]
 
+pub mod array;
 pub mod campaign;
 mod drive;
 pub mod hardware;
