@@ -174,7 +174,7 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Whether nothing more will be written that would make pages safe.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.secure != Secure::Idle || self.is_read_only
+        self.secure != Secure::Idle || self.is_read_only && !self.is_tight()
     }
 
     /// Writes a record of the map, or has another super-block taken for it.

@@ -2,7 +2,7 @@
 
 use flash_spec::fast_path::{Buffer, Command};
 use flash_spec::limits::SPARE_BYTES;
-use flash_spec::record::{part, slot_page, slots_per_block};
+use flash_spec::record::{part, slot_page, slot_plane, slots_per_block};
 use flash_spec::spare::kind;
 use flash_spec::Outcome;
 use soc_hal::Flash;
@@ -122,7 +122,9 @@ impl<F: Flash> Ftl<'_, F> {
                     _ => self.map_writer,
                 };
                 let good = self.planes(writer.super_block);
-                let slot = (writer.slot..slots).find(|slot| good >> (slot % planes) & 1 == 1);
+                let plane_of = |slot: u32| slot_plane(&self.geometry, writer.super_block.into(), slot);
+                let slot = (writer.slot..slots).find(|&slot| good >> plane_of(slot) & 1 == 1);
+                let plane = slot.map_or(0, plane_of);
                 let writer = match record {
                     Record::Log(_) => &mut self.log_writer,
                     _ => &mut self.map_writer,
@@ -132,7 +134,7 @@ impl<F: Flash> Ftl<'_, F> {
                     return false;
                 };
                 writer.slot = slot + 1;
-                (writer.super_block, slot % planes, slot / planes)
+                (writer.super_block, plane, slot / planes)
             }
         };
         let last = slot_page(row, self.geometry.pages_per_block);

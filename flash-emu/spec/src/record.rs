@@ -8,7 +8,7 @@
 //! checkpoint: directory (places of the map pages), table (of super-blocks)    log: record, record, ..
 //! ```
 //! Each is a page, a record. Records lie in MSB pages only, and the LSB pages before them hold filler: so no later program can destroy a record. The
-//! slots of a super-block are numbered plane by plane within a page number: slot `s` is in plane `s % planes`, and is its MSB page `s / planes`.
+//! slots of a super-block are numbered plane by plane within a page number, from a plane that is another one in each super-block: see [`slot_plane`].
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -59,11 +59,31 @@ pub const fn slots_per_block(pages_per_block: u32) -> u32 {
     pages_per_block / 2
 }
 
+/// The plane of a slot of a super-block. The first slots of super-blocks are in different planes, so that a mount can look at all of them at the same time.
+pub const fn slot_plane(geometry: &Geometry, super_block: u32, slot: u32) -> u32 {
+    (super_block + slot) % geometry.planes()
+}
+
 /// The number of the page of a slot of a super-block.
 pub const fn slot_index(geometry: &Geometry, super_block: u32, slot: u32) -> u32 {
-    let (plane, row) = (slot % geometry.planes(), slot / geometry.planes());
+    let row = slot / geometry.planes();
     let stripe = super_block * geometry.pages_per_block + slot_page(row, geometry.pages_per_block);
-    stripe * geometry.planes() + plane
+    stripe * geometry.planes() + slot_plane(geometry, super_block, slot)
+}
+
+/// The slot of a page of a super-block, if it is one.
+pub const fn slot_of(geometry: &Geometry, page: u32) -> Option<u32> {
+    let address = geometry.page_at(page as u64);
+    let planes = geometry.planes();
+    let first = address.block as u32 % planes;
+    let mut row = 0;
+    while row < slots_per_block(geometry.pages_per_block) {
+        if slot_page(row, geometry.pages_per_block) == address.page as u32 {
+            return Some(row * planes + (geometry.plane_index(address) + planes - first) % planes);
+        }
+        row += 1;
+    }
+    None
 }
 
 /// A row of the table of super-blocks.
@@ -108,8 +128,11 @@ pub struct LogHeader {
     pub written_count: U16,
     /// Super-blocks in which there may be pages with sequence numbers of at least `covered`.
     pub written: [U16; WRITTEN_MAX],
+    /// The super-block of `written` that a mount goes on with, or 0: it may choose. What the mount that wrote this has found in the others can still be
+    /// destroyed by programs of the same cells.
+    pub resumed: U16,
     /// 0.
-    pub reserved_56: [u8; 8],
+    pub reserved_58: [u8; 6],
 }
 
 /// A change of the map, or one of [`entry`].
@@ -180,6 +203,7 @@ const _: () = assert!(SUPER_BLOCKS_MAX == 1 << entry::SUPER_BLOCK_BITS);
 mod tests {
     use super::*;
     use crate::pairing::{kind, PageKind};
+    use std::vec::Vec;
 
     #[test]
     fn slots_are_the_msb_pages_in_their_order() {
@@ -194,7 +218,21 @@ mod tests {
         let geometry = Geometry::SMALL;
         for slot in 0..geometry.planes() * slots_per_block(geometry.pages_per_block) {
             let page = geometry.page_at(slot_index(&geometry, 3, slot).into());
-            assert_eq!((u32::from(page.block), geometry.plane_index(page)), (3, slot % geometry.planes()));
+            assert_eq!((u32::from(page.block), geometry.plane_index(page)), (3, slot_plane(&geometry, 3, slot)));
+        }
+    }
+
+    #[test]
+    fn a_page_is_one_slot_or_none() {
+        let geometry = Geometry::SMALL;
+        let slots = geometry.planes() * slots_per_block(geometry.pages_per_block);
+        for super_block in 0..geometry.blocks_per_plane {
+            let first = super_block * geometry.planes() * geometry.pages_per_block;
+            let of_pages = (first..first + geometry.planes() * geometry.pages_per_block)
+                .filter_map(|page| slot_of(&geometry, page).map(|slot| (slot, page)));
+            let mut found: Vec<(u32, u32)> = of_pages.collect();
+            found.sort_unstable();
+            assert!(found.into_iter().eq((0..slots).map(|slot| (slot, slot_index(&geometry, super_block, slot)))));
         }
     }
 }

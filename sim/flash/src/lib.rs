@@ -6,10 +6,13 @@
 
 pub mod campaign;
 mod drive;
+pub mod mounts;
 mod oracle;
 mod port;
 pub mod study;
+mod time;
 
 pub use drive::{Drive, Owned, Stopped};
 pub use oracle::Oracle;
 pub use port::{Fault, Port};
+pub use time::DeviceTime;
