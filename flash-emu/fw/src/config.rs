@@ -1,7 +1,7 @@
 //! What the translation layer is told once.
 
 use flash_spec::limits::UNITS_PER_PAGE;
-use flash_spec::record::{slots_per_block, LOG_ENTRIES, MAP_ENTRIES, MAP_PAGES_MAX, SUPER_BLOCKS_MAX};
+use flash_spec::record::{slots_per_block, COPIES, LOG_ENTRIES, MAP_ENTRIES, MAP_PAGES_MAX, SUPER_BLOCKS_MAX};
 use flash_spec::Geometry;
 
 /// Erased super-blocks that only moves, the map and the log may take: one each.
@@ -148,7 +148,7 @@ impl Config {
     /// Room for the map and its checkpoint twice: one is written while the other counts.
     const fn map_super_blocks(geometry: &Geometry, map_pages: u32) -> u32 {
         let slots = geometry.planes() * slots_per_block(geometry.pages_per_block);
-        1 + (2 * (map_pages + 2)).div_ceil(slots)
+        1 + (2 * (map_pages + 2 * COPIES as u32)).div_ceil(slots)
     }
 
     const fn units_possible(geometry: &Geometry) -> u32 {

@@ -37,10 +37,9 @@ impl<F: Flash> Ftl<'_, F> {
         for stream in Stream::ALL {
             let held = self.held(stream);
             let is_on_its_way = self.grants.streams[stream as usize].is_some();
-            // While units are moved, the pages before them become safe without filler. If the moves themselves wait only the host's pages need some.
+            // While units are moved, the pages before them become safe without filler.
             let waits = held == u32::from(is_on_its_way);
-            let are_moving = self.collection.is_some() && stream != Stream::Moved;
-            self.log.is_urgent |= waits && is_on_its_way && !are_moving;
+            self.log.is_urgent |= waits && is_on_its_way && self.collection.is_none();
             self.grants.waits[stream as usize] = waits;
             match self.grants.streams[stream as usize] {
                 Some(grant) if grant.entries <= durable => {

@@ -12,12 +12,13 @@ use flash_spec::fast_path::{Buffer, Command, Event, Planes, Register, Stream, SC
 use flash_spec::limits::{CHANNELS_MAX, DIES_PER_CHANNEL_MAX, PLANES_MAX, SPARE_BYTES, UNITS_PER_PAGE};
 use flash_spec::pairing::safe_end;
 use flash_spec::record::{
-    entry, slot_index, slot_of, slot_plane, slots_per_block, Anchor, LogEntry, LogHeader, ANCHOR_BLOCKS_MAX,
-    ANCHOR_MAGIC, UNMAPPED, WRITTEN_MAX,
+    entry, part, slot_index, slot_of, slot_plane, slots_per_block, Anchor, LogEntry, LogHeader, ANCHOR_BLOCKS_MAX,
+    ANCHOR_MAGIC, COPIES, UNMAPPED, WRITTEN_MAX,
 };
 use flash_spec::spare::{kind, Spare};
 use flash_spec::{Geometry, Outcome};
 use soc_hal::Flash;
+use zerocopy::little_endian::U32;
 
 use crate::blocks::Wear;
 use crate::checkpoint::{AnchorWriter, Checkpoint};
@@ -168,11 +169,11 @@ impl<F: Flash> Ftl<'_, F> {
     /// See [`MountError`].
     pub fn mount(&mut self) -> Result<(), MountError> {
         let anchor = self.find_anchor()?;
-        self.read_table(anchor.table.get())?;
+        self.read_table(anchor.table)?;
         if anchor.erasing.get() == 1 {
             return self.start_anew();
         }
-        self.read_directory(anchor.directory.get())?;
+        self.read_directory(anchor.directory)?;
         let last = self.read_log(&anchor)?;
         let mut written = [Resumed::NONE; WRITTEN_MAX];
         let next = self.read_spares(&last, &mut written)?;
@@ -221,7 +222,7 @@ impl<F: Flash> Ftl<'_, F> {
         self.start_anew()
     }
 
-    /// Erases all super-blocks but that of the table and the anchors, and begins with an empty map.
+    /// Erases all super-blocks but those of the table and the anchors, and begins with an empty map.
     fn start_anew(&mut self) -> Result<(), MountError> {
         self.is_mounted = false;
         self.flash.command(Command::Forget);
@@ -240,9 +241,9 @@ impl<F: Flash> Ftl<'_, F> {
                 self.note_erased(super_block, failed);
             }
         }
-        let table = (self.anchor.table != UNMAPPED).then(|| self.super_block_of(self.anchor.table));
+        let tables = self.anchor.table.map(|table| (table != UNMAPPED).then(|| self.super_block_of(table)));
         for index in 1..self.memory.super_blocks.len() as u16 {
-            if Some(index) != table && self.planes(index) != 0 {
+            if !tables.contains(&Some(index)) && self.planes(index) != 0 {
                 self.erase_and_wait(index)?;
             }
         }
@@ -250,7 +251,7 @@ impl<F: Flash> Ftl<'_, F> {
         self.memory.directory.fill(UNMAPPED);
         self.map.set_all_present();
         self.block(0).state = State::System;
-        if let Some(table) = table {
+        for table in tables.into_iter().flatten() {
             self.block(table).state = State::Map;
         }
         let super_block = self.take(Wear::Least, State::Log).ok_or(MountError::Unreadable)?;
@@ -391,11 +392,11 @@ impl<F: Flash> Ftl<'_, F> {
             row,
             generation: anchor.generation.get(),
             is_worn: false,
-            directory: anchor.directory.get(),
-            table: anchor.table.get(),
+            directory: anchor.directory.map(|copy| copy.get()),
+            table: anchor.table.map(|copy| copy.get()),
         };
         // Records of the map go on behind the table; slots that were used since are refused and left out.
-        let table = anchor.table.get();
+        let table = anchor.table[COPIES - 1].get();
         if let Some(slot) = slot_of(&self.geometry, table) {
             self.map_writer = RecordWriter { super_block: self.super_block_of(table), slot: slot + 1 };
         }
@@ -404,18 +405,24 @@ impl<F: Flash> Ftl<'_, F> {
         Ok(())
     }
 
-    fn read_checkpoint(&mut self, page: u32) -> Result<(), MountError> {
+    /// Reads the first copy of a part of the checkpoint that can be read.
+    fn read_checkpoint(&mut self, copies: [U32; COPIES], part: u32) -> Result<(), MountError> {
         let mut answers = [Answer::NONE; TAGS as usize];
-        if u64::from(page) >= self.geometry.pages() {
-            return Err(MountError::Unreadable);
+        for page in copies.map(|copy| copy.get()) {
+            if u64::from(page) >= self.geometry.pages() {
+                continue;
+            }
+            self.read(&[(page, Some(Buffer::Scratch(0)))], &mut answers)?;
+            let is_it = |spare: Spare| spare.kind == kind::CHECKPOINT && spare.lpns[0].get() == part;
+            if answers[0].spare(page).is_some_and(is_it) {
+                return Ok(());
+            }
         }
-        self.read(&[(page, Some(Buffer::Scratch(0)))], &mut answers)?;
-        let spare = answers[0].spare(page).filter(|spare| spare.kind == kind::CHECKPOINT);
-        spare.map(|_| ()).ok_or(MountError::Unreadable)
+        Err(MountError::Unreadable)
     }
 
-    fn read_directory(&mut self, page: u32) -> Result<(), MountError> {
-        self.read_checkpoint(page)?;
+    fn read_directory(&mut self, copies: [U32; COPIES]) -> Result<(), MountError> {
+        self.read_checkpoint(copies, part::DIRECTORY)?;
         for index in 0..self.memory.directory.len() {
             let place = self.flash.read_word(Buffer::Scratch(0), index as u32);
             if place != UNMAPPED && u64::from(place) >= self.geometry.pages() {
@@ -426,8 +433,8 @@ impl<F: Flash> Ftl<'_, F> {
         Ok(())
     }
 
-    fn read_table(&mut self, page: u32) -> Result<(), MountError> {
-        self.read_checkpoint(page)?;
+    fn read_table(&mut self, copies: [U32; COPIES]) -> Result<(), MountError> {
+        self.read_checkpoint(copies, part::TABLE)?;
         for index in 0..self.memory.super_blocks.len() {
             let entry = self.get(Buffer::Scratch(0), 0, index as u32);
             self.memory.super_blocks[index] = SuperBlock::from_entry(&entry).ok_or(MountError::Unreadable)?;

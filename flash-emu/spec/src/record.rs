@@ -3,9 +3,9 @@
 //! ```text
 //! super-block 0          one of its first blocks is in use: anchor, anchor, ..   the last one counts
 //!                                                              |
-//!            +------------------+------------------+-----------+--------+
-//!            v                  v                                       v
-//! checkpoint: directory (places of the map pages), table (of super-blocks)    log: record, record, ..
+//!            +------------------+------------------+-----------+-------------------------------+
+//!            v                  v                                                              v
+//! checkpoint: directory (places of the map pages), table (of super-blocks), two copies of each    log: record, record, ..
 //! ```
 //! Each is a page, a record. Records lie in MSB pages only, and the LSB pages before them hold filler: so no later program can destroy a record. The
 //! slots of a super-block are numbered plane by plane within a page number, from a plane that is another one in each super-block: see [`slot_plane`].
@@ -33,6 +33,9 @@ pub const LOG_ENTRIES: u32 = (PAGE_BYTES - size_of::<LogHeader>() as u32) / size
 pub const WRITTEN_MAX: usize = 16;
 /// Blocks of super-block 0 that may hold anchors, one after the other: those of its first planes.
 pub const ANCHOR_BLOCKS_MAX: u32 = 8;
+
+/// Copies of the directory and of the table, in slots that follow each other, so that they are in different planes.
+pub const COPIES: usize = 2;
 
 /// Which part of a checkpoint a page is: `lpns[0]` of its spare.
 pub mod part {
@@ -175,10 +178,10 @@ pub struct Anchor {
     pub programmed_pages: U64,
     /// Units of the host's space.
     pub units: U32,
-    /// The page of the directory.
-    pub directory: U32,
-    /// The page of the table.
-    pub table: U32,
+    /// The pages of the directory, which has so many copies.
+    pub directory: [U32; COPIES],
+    /// The pages of the table.
+    pub table: [U32; COPIES],
     /// The slot of the first record that counts.
     pub log_slot: U32,
     /// Its super-block.
@@ -195,7 +198,7 @@ pub const ANCHOR_MAGIC: u64 = u64::from_le_bytes(*b"FLASHDK1");
 const _: () = assert!(size_of::<SuperBlockEntry>() == 16);
 const _: () = assert!(size_of::<LogHeader>() == 64);
 const _: () = assert!(size_of::<LogEntry>() == 8);
-const _: () = assert!(size_of::<Anchor>() == 80);
+const _: () = assert!(size_of::<Anchor>() == 88);
 const _: () = assert!(MAP_ENTRIES % UNITS_PER_PAGE == 0);
 const _: () = assert!(SUPER_BLOCKS_MAX == 1 << entry::SUPER_BLOCK_BITS);
 
