@@ -119,7 +119,7 @@ impl<F: Flash> Ftl<'_, F> {
         others.min_by_key(|&index| self.map_pages_in(index))
     }
 
-    /// Pages of the map that count in a super-block.
+    /// Pages of the map and of marks that count in a super-block.
     fn map_pages_in(&self, super_block: u16) -> u32 {
         let is_in = |&&page: &&u32| page != UNMAPPED && self.super_block_of(page) == super_block;
         self.memory.directory.iter().filter(is_in).count() as u32
@@ -129,6 +129,7 @@ impl<F: Flash> Ftl<'_, F> {
     pub(crate) fn go_on_with_checkpoint(&mut self) {
         let Checkpoint::Going(mut going) = self.checkpoint else { return };
         if let Some(map_page) = self.map.is_unwritten.take() {
+            self.mark(map_page);
             return self.write_map_record(Record::Map(map_page), |map| map.is_unwritten = Some(map_page));
         }
         while going.next < self.config.map_pages() {
@@ -136,6 +137,7 @@ impl<F: Flash> Ftl<'_, F> {
             let place = self.memory.directory[usize::from(map_page)];
             let is_emptied = place != UNMAPPED && Some(self.super_block_of(place)) == going.emptied;
             if is_emptied || self.flash.register(Register::MapDirty(map_page)) == 1 {
+                self.mark(map_page);
                 self.write_map_record(Record::Map(map_page), |_| {});
                 if matches!(self.job, Job::Write(_)) {
                     going.next += 1;
@@ -145,6 +147,10 @@ impl<F: Flash> Ftl<'_, F> {
             }
             going.next += 1;
             self.checkpoint = Checkpoint::Going(going);
+        }
+        if let Some(index) = self.marks_to_write(going.emptied) {
+            self.put_marks(index);
+            return self.write_map_record(Record::Marks(index), |_| {});
         }
         if going.directory.contains(&None) {
             going.safe_at = self.flash.register(Register::Sequence);
@@ -204,7 +210,7 @@ impl<F: Flash> Ftl<'_, F> {
                 self.anchor.row += 1;
                 return self.end_checkpoint(&going);
             }
-            Record::Log(_) | Record::Map(_) => {}
+            Record::Log(_) | Record::Map(_) | Record::Marks(_) => {}
         }
         self.checkpoint = Checkpoint::Going(going);
     }

@@ -1,7 +1,9 @@
 //! What the translation layer is told once.
 
 use flash_spec::limits::UNITS_PER_PAGE;
-use flash_spec::record::{slots_per_block, COPIES, LOG_ENTRIES, MAP_ENTRIES, MAP_PAGES_MAX, SUPER_BLOCKS_MAX};
+use flash_spec::record::{
+    slots_per_block, COPIES, LOG_ENTRIES, MAP_ENTRIES, MAP_PAGES_MAX, MAP_PAGES_PER_MARKS, SUPER_BLOCKS_MAX,
+};
 use flash_spec::Geometry;
 
 /// Erased super-blocks that only moves, the map and the log may take: one each.
@@ -107,6 +109,16 @@ impl Config {
         self.units.div_ceil(MAP_ENTRIES)
     }
 
+    /// Pages of marks, which say what units had a place.
+    pub const fn mark_pages(&self) -> u32 {
+        self.map_pages().div_ceil(MAP_PAGES_PER_MARKS)
+    }
+
+    /// Places in the directory: of the pages of the map, then of those of marks.
+    pub const fn directory_entries(&self) -> u32 {
+        self.map_pages() + self.mark_pages()
+    }
+
     /// Units of a super-block with all of its blocks.
     pub const fn units_per_super_block(&self) -> u32 {
         self.geometry.planes() * self.geometry.pages_per_block * UNITS_PER_PAGE
@@ -148,7 +160,8 @@ impl Config {
     /// Room for the map and its checkpoint twice: one is written while the other counts.
     const fn map_super_blocks(geometry: &Geometry, map_pages: u32) -> u32 {
         let slots = geometry.planes() * slots_per_block(geometry.pages_per_block);
-        1 + (2 * (map_pages + 2 * COPIES as u32)).div_ceil(slots)
+        let pages = map_pages + map_pages.div_ceil(MAP_PAGES_PER_MARKS) + 2 * COPIES as u32;
+        1 + (2 * pages).div_ceil(slots)
     }
 
     const fn units_possible(geometry: &Geometry) -> u32 {

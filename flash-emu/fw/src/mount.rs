@@ -249,6 +249,7 @@ impl<F: Flash> Ftl<'_, F> {
         }
         self.flash.command(Command::Forget);
         self.memory.directory.fill(UNMAPPED);
+        self.memory.marks.fill(0);
         self.map.set_all_present();
         self.block(0).state = State::System;
         for table in tables.into_iter().flatten() {

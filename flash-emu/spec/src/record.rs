@@ -5,7 +5,7 @@
 //!                                                              |
 //!            +------------------+------------------+-----------+-------------------------------+
 //!            v                  v                                                              v
-//! checkpoint: directory (places of the map pages), table (of super-blocks), two copies of each    log: record, record, ..
+//! checkpoint: directory (places of map pages and marks), table (of super-blocks), two copies of each    log: record, record, ..
 //! ```
 //! Each is a page, a record. Records lie in MSB pages only, and the LSB pages before them hold filler: so no later program can destroy a record. The
 //! slots of a super-block are numbered plane by plane within a page number, from a plane that is another one in each super-block: see [`slot_plane`].
@@ -23,8 +23,13 @@ pub const UNMAPPED: u32 = u32::MAX;
 pub const MAP_ENTRY_BYTES: u32 = 4;
 /// Entries of a page of the map. Entry `n` of the map stands for unit `n` of the host; entries lie one after the other, little-endian.
 pub const MAP_ENTRIES: u32 = PAGE_BYTES / MAP_ENTRY_BYTES;
-/// Most pages of a map: their places fill one page.
-pub const MAP_PAGES_MAX: u32 = PAGE_BYTES / 4;
+/// Most pages of a map: their places and those of the pages of marks fit one page.
+pub const MAP_PAGES_MAX: u32 = PAGE_BYTES / 4 / (MAP_PAGES_PER_MARKS + 1) * MAP_PAGES_PER_MARKS;
+/// Pages of the map to which a page of marks belongs. It has a bit for each of their entries, in their order, the least significant bit of a word first:
+/// 1 if the unit had a place when the page of the map was written. Spares tell where a unit is, but not that it was trimmed.
+pub const MAP_PAGES_PER_MARKS: u32 = 8 * PAGE_BYTES / MAP_ENTRIES;
+/// Words of a page of marks that belong to one page of the map.
+pub const MARK_WORDS: u32 = MAP_ENTRIES / u32::BITS;
 /// Most super-blocks: their table fills one page.
 pub const SUPER_BLOCKS_MAX: u32 = PAGE_BYTES / size_of::<SuperBlockEntry>() as u32;
 /// Entries of a record of the log.
@@ -39,12 +44,14 @@ pub const COPIES: usize = 2;
 
 /// Which part of a checkpoint a page is: `lpns[0]` of its spare.
 pub mod part {
-    /// The places of the map pages, as page numbers.
+    /// The places of the map pages and then those of the pages of marks, as page numbers.
     pub const DIRECTORY: u32 = 0;
     /// A [`super::SuperBlockEntry`] for each super-block.
     pub const TABLE: u32 = 1;
     /// An [`super::Anchor`].
     pub const ANCHOR: u32 = 2;
+    /// The first page of marks ([`super::MAP_PAGES_PER_MARKS`]); the others follow.
+    pub const MARKS: u32 = 3;
 }
 
 /// The page of a slot's record within its block; the page before it is filler, unless that is a record too.

@@ -163,9 +163,17 @@ fn a_page_of_the_map_that_is_damaged_is_found_again_in_spares() {
         drive.format()?;
         (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
         overwrite(drive, &mut oracle, &mut Random::new(1), 3 * config.units)?;
+        for lpn in (0..config.units).step_by(7) {
+            drive.trim(lpn)?;
+            oracle.acknowledge(lpn, None);
+        }
+        // So much that the trims are before the last checkpoint.
+        overwrite(drive, &mut oracle, &mut Random::new(2), config.units)?;
         flush(drive, &mut oracle)
     });
     assert_eq!(ended, Ok(()));
+    let trimmed = (0..config.units).filter(|&lpn| oracle.now(lpn).is_none()).count();
+    assert!(trimmed > 200, "{trimmed} units are trimmed");
     let mut damaged = 0;
     for index in 0..config.geometry.pages() {
         let Some(Page::Programmed { data: Content::Words(words), spare }) =
