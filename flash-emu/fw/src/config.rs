@@ -10,6 +10,8 @@ use flash_spec::Geometry;
 pub(crate) const RESERVED: u32 = 3;
 /// Super-blocks that a stream holds: the one that it writes and the next one.
 pub(crate) const GRANTS_PER_STREAM: u32 = 2;
+/// Those of them that it cannot do without: the next one is taken only from what is erased beside [`RESERVED`].
+const NEEDED_PER_STREAM: u32 = 1;
 /// Super-blocks of the log: the one that is written and those before it until the next checkpoint.
 const LOG_SUPER_BLOCKS: u32 = 2;
 /// Super-blocks that wait to be erased until what was moved is safe.
@@ -154,7 +156,7 @@ impl Config {
     }
 
     const fn overhead(geometry: &Geometry, map_pages: u32) -> u32 {
-        1 + LOG_SUPER_BLOCKS + Self::map_super_blocks(geometry, map_pages) + 2 * GRANTS_PER_STREAM + RESERVED + EMPTIED
+        1 + LOG_SUPER_BLOCKS + Self::map_super_blocks(geometry, map_pages) + 2 * NEEDED_PER_STREAM + RESERVED + EMPTIED
     }
 
     /// Room for the map and its checkpoint twice: one is written while the other counts.

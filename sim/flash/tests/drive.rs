@@ -81,6 +81,19 @@ fn overwrite(drive: &mut Drive, oracle: &mut Oracle, random: &mut Random, writes
     Ok(())
 }
 
+/// The flash of a drive of which all units were written, so many overwritten, and all was flushed.
+fn filled(config: Config, overwrites: u32) -> (Array<Content>, Oracle) {
+    let mut oracle = Oracle::new(config.units);
+    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
+        drive.format()?;
+        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
+        overwrite(drive, &mut oracle, &mut Random::new(1), overwrites)?;
+        flush(drive, &mut oracle)
+    });
+    assert_eq!(ended, Ok(()));
+    (array, oracle)
+}
+
 #[test]
 fn a_full_device_takes_writes_for_ever() {
     let config = tiny(100);
@@ -106,14 +119,7 @@ fn a_full_device_takes_writes_for_ever() {
 /// What happens between two moments of a drive that collects, writes records and makes checkpoints, when something fails in each of them.
 fn fail_in_each_moment(fault: Fault, stride: usize) {
     let config = tiny(90);
-    let mut oracle = Oracle::new(config.units);
-    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
-        overwrite(drive, &mut oracle, &mut Random::new(1), config.units)?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (array, oracle) = filled(config, config.units);
     let mut failed = 0;
     for moment in (0..3000).step_by(stride) {
         let mut oracle = oracle.clone();
@@ -217,13 +223,7 @@ fn last_anchor(array: &Array<Content>, geometry: &Geometry) -> Anchor {
 #[test]
 fn one_copy_of_the_directory_and_of_the_table_is_enough() {
     let config = tiny(80);
-    let mut oracle = Oracle::new(config.units);
-    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        overwrite(drive, &mut oracle, &mut Random::new(1), 3 * config.units)?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (array, oracle) = filled(config, 3 * config.units);
     let anchor = last_anchor(&array, &config.geometry);
     let places =
         [anchor.directory, anchor.table].map(|copies| copies.map(|copy| config.geometry.page_at(copy.get().into())));
@@ -255,13 +255,7 @@ fn units_left(array: &Array<Content>, geometry: &Geometry) -> usize {
 #[test]
 fn a_secure_erase_leaves_nothing_even_if_it_is_interrupted() {
     let config = tiny(80);
-    let mut oracle = Oracle::new(config.units);
-    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        overwrite(drive, &mut oracle, &mut Random::new(1), 3 * config.units)?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (array, oracle) = filled(config, 3 * config.units);
     let mut kept = 0;
     let mut erased = 0;
     for steps in (1..).map(|index| index * 13) {
@@ -358,13 +352,7 @@ fn a_worn_out_device_is_read_only_and_keeps_everything() {
 #[test]
 fn what_is_hard_to_read_is_written_anew() {
     let config = tiny(60);
-    let mut oracle = Oracle::new(config.units);
-    let (mut array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (mut array, mut oracle) = filled(config, 0);
     // A page with units: all blocks of its super-block need six repetitions.
     let holds_units = |&index: &u64| {
         matches!(array.page(config.geometry.page_at(index)), Page::Programmed { data: Content::Units(_), .. })
@@ -395,7 +383,7 @@ const LONG: Geometry =
 /// Cuts a mount in each of its steps and the next one in some step, and returns how many records the first one writes. The power went first after so many
 /// steps of a drive that collects and flushes.
 fn interrupt_mount(steps_before: u64) -> u32 {
-    let config = Config { log_records: 8, ..Config::new(LONG, 85) };
+    let config = Config { log_records: 8, units: 34_816, ..Config::new(LONG, 50) };
     let mut oracle = Oracle::new(config.units);
     let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
         drive.format()?;
@@ -446,13 +434,7 @@ fn a_mount_can_be_interrupted_anywhere() {
 #[test]
 fn a_super_block_that_counts_as_erased_and_is_not_is_erased() {
     let config = tiny(60);
-    let mut oracle = Oracle::new(config.units);
-    let (mut array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (mut array, mut oracle) = filled(config, 0);
     let mut used = 0;
     for block in 1..config.geometry.blocks_per_plane as u16 {
         let pages = u64::from(config.geometry.planes() * config.geometry.pages_per_block);
