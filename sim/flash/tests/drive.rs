@@ -352,7 +352,7 @@ fn a_worn_out_device_is_read_only_and_keeps_everything() {
 #[test]
 fn what_is_hard_to_read_is_written_anew() {
     let config = tiny(60);
-    let (mut array, mut oracle) = filled(config, 0);
+    let (mut array, oracle) = filled(config, 0);
     // A page with units: all blocks of its super-block need six repetitions.
     let holds_units = |&index: &u64| {
         matches!(array.page(config.geometry.page_at(index)), Page::Programmed { data: Content::Units(_), .. })
