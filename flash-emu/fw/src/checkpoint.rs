@@ -5,7 +5,7 @@
 
 use flash_spec::fast_path::{Buffer, Command, Register};
 use flash_spec::record::{
-    slots_per_block, Anchor, SuperBlockEntry, ANCHOR_BLOCKS_MAX, ANCHOR_MAGIC, SUPER_BLOCKS_MAX, UNMAPPED,
+    slots_per_block, Anchor, SuperBlockEntry, ANCHOR_BLOCKS_MAX, ANCHOR_MAGIC, COPIES, SUPER_BLOCKS_MAX, UNMAPPED,
 };
 use soc_hal::Flash;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -36,9 +36,9 @@ pub(crate) struct Going {
     emptied: Option<u16>,
     /// The next page of the map to look at.
     next: u32,
-    /// Where the directory and the table are.
-    directory: Option<u32>,
-    table: Option<u32>,
+    /// Where the copies of the directory and the table are.
+    directory: [Option<u32>; COPIES],
+    table: [Option<u32>; COPIES],
     /// It may count when all pages with lower sequence numbers are safe.
     safe_at: u64,
     /// Something has changed since it began that must be in another one.
@@ -54,8 +54,8 @@ pub(crate) struct AnchorWriter {
     /// The block takes no more.
     pub(crate) is_worn: bool,
     /// What the last anchor refers to.
-    pub(crate) directory: u32,
-    pub(crate) table: u32,
+    pub(crate) directory: [u32; COPIES],
+    pub(crate) table: [u32; COPIES],
 }
 
 impl AnchorWriter {
@@ -65,9 +65,14 @@ impl AnchorWriter {
         row: 0,
         generation: 0,
         is_worn: true,
-        directory: UNMAPPED,
-        table: UNMAPPED,
+        directory: [UNMAPPED; COPIES],
+        table: [UNMAPPED; COPIES],
     };
+}
+
+/// The places of what is written.
+fn written(copies: [Option<u32>; COPIES]) -> [u32; COPIES] {
+    copies.map(|copy| copy.expect("it is written"))
 }
 
 impl Checkpoint {
@@ -100,7 +105,8 @@ impl<F: Flash> Ftl<'_, F> {
             return;
         };
         let emptied = self.map_super_block_to_empty();
-        let going = Going { log, log_number, emptied, next: 0, directory: None, table: None, safe_at: 0, again: false };
+        let (directory, table) = ([None; COPIES], [None; COPIES]);
+        let going = Going { log, log_number, emptied, next: 0, directory, table, safe_at: 0, again: false };
         self.checkpoint = Checkpoint::Going(going);
     }
 
@@ -113,7 +119,7 @@ impl<F: Flash> Ftl<'_, F> {
         others.min_by_key(|&index| self.map_pages_in(index))
     }
 
-    /// Pages of the map that count in a super-block.
+    /// Pages of the map and of marks that count in a super-block.
     fn map_pages_in(&self, super_block: u16) -> u32 {
         let is_in = |&&page: &&u32| page != UNMAPPED && self.super_block_of(page) == super_block;
         self.memory.directory.iter().filter(is_in).count() as u32
@@ -123,6 +129,7 @@ impl<F: Flash> Ftl<'_, F> {
     pub(crate) fn go_on_with_checkpoint(&mut self) {
         let Checkpoint::Going(mut going) = self.checkpoint else { return };
         if let Some(map_page) = self.map.is_unwritten.take() {
+            self.mark(map_page);
             return self.write_map_record(Record::Map(map_page), |map| map.is_unwritten = Some(map_page));
         }
         while going.next < self.config.map_pages() {
@@ -130,6 +137,7 @@ impl<F: Flash> Ftl<'_, F> {
             let place = self.memory.directory[usize::from(map_page)];
             let is_emptied = place != UNMAPPED && Some(self.super_block_of(place)) == going.emptied;
             if is_emptied || self.flash.register(Register::MapDirty(map_page)) == 1 {
+                self.mark(map_page);
                 self.write_map_record(Record::Map(map_page), |_| {});
                 if matches!(self.job, Job::Write(_)) {
                     going.next += 1;
@@ -140,7 +148,11 @@ impl<F: Flash> Ftl<'_, F> {
             going.next += 1;
             self.checkpoint = Checkpoint::Going(going);
         }
-        if going.directory.is_none() {
+        if let Some(index) = self.marks_to_write(going.emptied) {
+            self.put_marks(index);
+            return self.write_map_record(Record::Marks(index), |_| {});
+        }
+        if going.directory.contains(&None) {
             going.safe_at = self.flash.register(Register::Sequence);
             self.checkpoint = Checkpoint::Going(going);
             for index in 0..self.memory.directory.len() {
@@ -149,7 +161,7 @@ impl<F: Flash> Ftl<'_, F> {
             }
             return self.write_map_record(Record::Directory, |_| {});
         }
-        if going.table.is_none() {
+        if going.table.contains(&None) {
             for index in 0..SUPER_BLOCKS_MAX {
                 let block = self.memory.super_blocks.get(index as usize);
                 let entry: SuperBlockEntry = block.map_or(crate::SuperBlock::NEW, |block| *block).to_entry();
@@ -174,7 +186,7 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Whether nothing more will be written that would make pages safe.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.secure != Secure::Idle || self.is_read_only
+        self.secure != Secure::Idle || self.is_read_only && !self.is_tight()
     }
 
     /// Writes a record of the map, or has another super-block taken for it.
@@ -188,14 +200,17 @@ impl<F: Flash> Ftl<'_, F> {
     /// A part of the checkpoint is in flash.
     pub(crate) fn end_checkpoint_part(&mut self, record: Record, page: u32) {
         let Checkpoint::Going(mut going) = self.checkpoint else { return };
+        let note = |copies: &mut [Option<u32>; COPIES]| {
+            *copies.iter_mut().find(|copy| copy.is_none()).expect("a copy was missing") = Some(page);
+        };
         match record {
-            Record::Directory => going.directory = Some(page),
-            Record::Table => going.table = Some(page),
+            Record::Directory => note(&mut going.directory),
+            Record::Table => note(&mut going.table),
             Record::Anchor => {
                 self.anchor.row += 1;
                 return self.end_checkpoint(&going);
             }
-            Record::Log(_) | Record::Map(_) => {}
+            Record::Log(_) | Record::Map(_) | Record::Marks(_) => {}
         }
         self.checkpoint = Checkpoint::Going(going);
     }
@@ -215,8 +230,8 @@ impl<F: Flash> Ftl<'_, F> {
             written_units: U64::new(totals.written_units),
             programmed_pages: U64::new(totals.programmed_pages),
             units: U32::new(self.config.units),
-            directory: U32::new(going.directory.expect("it is written")),
-            table: U32::new(going.table.expect("it is written")),
+            directory: written(going.directory).map(U32::new),
+            table: written(going.table).map(U32::new),
             log_slot: U32::new(going.log.slot),
             log_super_block: U16::new(going.log.super_block),
             erasing: U16::new((self.secure == Secure::Announcing).into()),
@@ -254,8 +269,8 @@ impl<F: Flash> Ftl<'_, F> {
     /// The anchor is in flash: what only the one before it needed is useless now.
     fn end_checkpoint(&mut self, going: &Going) {
         self.checkpoint = if going.again { Checkpoint::Wanted } else { Checkpoint::Idle };
-        self.anchor.directory = going.directory.expect("it is written");
-        self.anchor.table = going.table.expect("it is written");
+        self.anchor.directory = written(going.directory);
+        self.anchor.table = written(going.table);
         self.log.first_number = going.log_number;
         self.deltas = 0;
         self.attach_log();
@@ -267,12 +282,13 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Finds super-blocks of the map and the log that the anchor does not need; `log` has the first record that counts.
     pub(crate) fn drop_useless(&mut self, log: u16) {
-        let checkpoint = [self.anchor.directory, self.anchor.table].map(|page| self.super_block_of(page));
+        let checkpoint =
+            [self.anchor.directory, self.anchor.table].map(|copies| copies.map(|page| self.super_block_of(page)));
         for index in 0..self.memory.super_blocks.len() as u16 {
             let is_useless = match self.block(index).state {
                 State::Map => {
                     index != self.map_writer.super_block
-                        && !checkpoint.contains(&index)
+                        && !checkpoint.as_flattened().contains(&index)
                         && !self.grants_map(index)
                         && self.map_pages_in(index) == 0
                 }

@@ -1,6 +1,6 @@
 //! Garbage collection, wear levelling and refresh: the valid units of a victim are moved, in the background.
 
-use flash_spec::fast_path::{Command, Register, MOVES_MAX};
+use flash_spec::fast_path::{Command, Register, Stream, MOVES_MAX};
 use flash_spec::limits::UNITS_PER_PAGE;
 use flash_spec::Outcome;
 use soc_hal::Flash;
@@ -50,7 +50,9 @@ impl<F: Flash> Ftl<'_, F> {
     }
 
     fn start_collection(&mut self) -> bool {
-        let is_needed = self.free() < COLLECT_BELOW && self.count(State::Emptied) < EMPTIED;
+        // Of a worn device each erase may be the last.
+        let is_short = self.free() < COLLECT_BELOW && (!self.is_read_only || self.waits(Stream::Host));
+        let is_needed = is_short && self.count(State::Emptied) < EMPTIED;
         if !self.is_map_complete() || !(is_needed || self.refresh.is_some()) {
             return false;
         }
@@ -71,11 +73,16 @@ impl<F: Flash> Ftl<'_, F> {
         true
     }
 
+    /// Whether erased super-blocks are so few that what moves gain must not be lost to filler, and moves go on.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.collection.is_some() && self.free() < RESERVED && !self.waits(Stream::Moved)
+    }
+
     /// Whether moves have used less than their share of the bandwidth, or there is hurry.
     fn may_move(&mut self, collection: &Collection) -> bool {
         // A few at a time go on always, so that what an idle host leaves undone gets done, and units find others to fill a page.
         let is_little = collection.moving < UNITS_PER_PAGE;
-        if is_little || self.grants.host_waits || self.free() <= RESERVED + 1 {
+        if is_little || self.waits(Stream::Host) || self.free() <= RESERVED + 1 {
             return true;
         }
         let host = self.flash.register(Register::HostPages) - collection.host_pages;
@@ -109,7 +116,7 @@ impl<F: Flash> Ftl<'_, F> {
             }
         }
         let best = best?;
-        if !self.config.levels_wear || self.free() <= 1 {
+        if !self.config.levels_wear || is_urgent {
             return Some(best);
         }
         let used = |index: &u16| {

@@ -1,13 +1,17 @@
 //! What the translation layer is told once.
 
 use flash_spec::limits::UNITS_PER_PAGE;
-use flash_spec::record::{slots_per_block, LOG_ENTRIES, MAP_ENTRIES, MAP_PAGES_MAX, SUPER_BLOCKS_MAX};
+use flash_spec::record::{
+    slots_per_block, COPIES, LOG_ENTRIES, MAP_ENTRIES, MAP_PAGES_MAX, MAP_PAGES_PER_MARKS, SUPER_BLOCKS_MAX,
+};
 use flash_spec::Geometry;
 
 /// Erased super-blocks that only moves, the map and the log may take: one each.
 pub(crate) const RESERVED: u32 = 3;
 /// Super-blocks that a stream holds: the one that it writes and the next one.
 pub(crate) const GRANTS_PER_STREAM: u32 = 2;
+/// Those of them that it cannot do without: the next one is taken only from what is erased beside [`RESERVED`].
+const NEEDED_PER_STREAM: u32 = 1;
 /// Super-blocks of the log: the one that is written and those before it until the next checkpoint.
 const LOG_SUPER_BLOCKS: u32 = 2;
 /// Super-blocks that wait to be erased until what was moved is safe.
@@ -107,6 +111,16 @@ impl Config {
         self.units.div_ceil(MAP_ENTRIES)
     }
 
+    /// Pages of marks, which say what units had a place.
+    pub const fn mark_pages(&self) -> u32 {
+        self.map_pages().div_ceil(MAP_PAGES_PER_MARKS)
+    }
+
+    /// Places in the directory: of the pages of the map, then of those of marks.
+    pub const fn directory_entries(&self) -> u32 {
+        self.map_pages() + self.mark_pages()
+    }
+
     /// Units of a super-block with all of its blocks.
     pub const fn units_per_super_block(&self) -> u32 {
         self.geometry.planes() * self.geometry.pages_per_block * UNITS_PER_PAGE
@@ -142,13 +156,14 @@ impl Config {
     }
 
     const fn overhead(geometry: &Geometry, map_pages: u32) -> u32 {
-        1 + LOG_SUPER_BLOCKS + Self::map_super_blocks(geometry, map_pages) + 2 * GRANTS_PER_STREAM + RESERVED + EMPTIED
+        1 + LOG_SUPER_BLOCKS + Self::map_super_blocks(geometry, map_pages) + 2 * NEEDED_PER_STREAM + RESERVED + EMPTIED
     }
 
     /// Room for the map and its checkpoint twice: one is written while the other counts.
     const fn map_super_blocks(geometry: &Geometry, map_pages: u32) -> u32 {
         let slots = geometry.planes() * slots_per_block(geometry.pages_per_block);
-        1 + (2 * (map_pages + 2)).div_ceil(slots)
+        let pages = map_pages + map_pages.div_ceil(MAP_PAGES_PER_MARKS) + 2 * COPIES as u32;
+        1 + (2 * pages).div_ceil(slots)
     }
 
     const fn units_possible(geometry: &Geometry) -> u32 {

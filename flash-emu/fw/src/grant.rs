@@ -25,8 +25,8 @@ pub(crate) struct Grants {
     map: Option<Grant>,
     /// A stream has no super-block, and there is none for it.
     pub(crate) is_short: bool,
-    /// The host's stream has no super-block to write.
-    pub(crate) host_waits: bool,
+    /// A stream has no super-block to write.
+    waits: [bool; 2],
 }
 
 impl<F: Flash> Ftl<'_, F> {
@@ -40,9 +40,7 @@ impl<F: Flash> Ftl<'_, F> {
             // While units are moved, the pages before them become safe without filler.
             let waits = held == u32::from(is_on_its_way);
             self.log.is_urgent |= waits && is_on_its_way && self.collection.is_none();
-            if stream == Stream::Host {
-                self.grants.host_waits = waits;
-            }
+            self.grants.waits[stream as usize] = waits;
             match self.grants.streams[stream as usize] {
                 Some(grant) if grant.entries <= durable => {
                     self.grants.streams[stream as usize] = None;
@@ -63,6 +61,11 @@ impl<F: Flash> Ftl<'_, F> {
         }
     }
 
+    /// Whether a stream has no super-block to write.
+    pub(crate) fn waits(&self, stream: Stream) -> bool {
+        self.grants.waits[stream as usize]
+    }
+
     /// How many super-blocks a stream has that are not full, with the one that is on its way.
     fn held(&self, stream: Stream) -> u32 {
         let held = self.written.iter().flatten().filter(|written| written.end.is_none());
@@ -72,10 +75,13 @@ impl<F: Flash> Ftl<'_, F> {
     /// Takes a super-block for a stream that needs one.
     fn grant(&mut self, stream: Stream, held: u32) {
         let free = self.free();
+        let kept_for_records = self.kept_for_log() + self.kept_for_map();
         let (kept, wear) = match stream {
+            // What is left in the cache is little, and the last of what there is to write.
+            Stream::Host if self.is_read_only && held == 0 => (kept_for_records, Wear::Least),
             Stream::Host => (RESERVED, Wear::Least),
             Stream::Moved if self.collection.is_none() => return,
-            Stream::Moved if held == 0 => (self.kept_for_log() + self.kept_for_map(), Wear::Most),
+            Stream::Moved if held == 0 => (kept_for_records, Wear::Most),
             Stream::Moved => (RESERVED, Wear::Most),
         };
         if free <= kept {

@@ -2,7 +2,7 @@
 
 use flash_spec::fast_path::{Buffer, Command};
 use flash_spec::limits::SPARE_BYTES;
-use flash_spec::record::{part, slot_page, slots_per_block};
+use flash_spec::record::{part, slot_page, slot_plane, slots_per_block};
 use flash_spec::spare::kind;
 use flash_spec::Outcome;
 use soc_hal::Flash;
@@ -22,6 +22,11 @@ pub(crate) enum Job {
     /// A page of the map is read.
     Load {
         /// Its number.
+        map_page: u16,
+    },
+    /// The marks of a page of the map that cannot be read are read.
+    LoadMarks {
+        /// The number of the page of the map.
         map_page: u16,
     },
     /// A page of the map that cannot be read is found again in the spares of all pages.
@@ -51,6 +56,8 @@ pub(crate) enum Record {
     Log(ClosedBuffer),
     /// A page of the map.
     Map(u16),
+    /// A page of marks.
+    Marks(u16),
     /// The directory.
     Directory,
     /// The table of super-blocks.
@@ -65,6 +72,7 @@ impl Record {
         match self {
             Self::Log(closed) => (Buffer::Log(closed.buffer), kind::LOG, closed.number as u32),
             Self::Map(map_page) => (Buffer::Map(map_page), kind::MAP, map_page.into()),
+            Self::Marks(index) => (Buffer::Scratch(0), kind::CHECKPOINT, part::MARKS + u32::from(index)),
             Self::Directory => (Buffer::Scratch(0), kind::CHECKPOINT, part::DIRECTORY),
             Self::Table => (Buffer::Scratch(0), kind::CHECKPOINT, part::TABLE),
             Self::Anchor => (Buffer::Scratch(0), kind::CHECKPOINT, part::ANCHOR),
@@ -116,13 +124,15 @@ impl<F: Flash> Ftl<'_, F> {
         let slots = self.slots();
         let (super_block, plane, row) = match record {
             Record::Anchor => (0, self.anchor.plane, self.anchor.row),
-            Record::Log(_) | Record::Map(_) | Record::Directory | Record::Table => {
+            Record::Log(_) | Record::Map(_) | Record::Marks(_) | Record::Directory | Record::Table => {
                 let writer = match record {
                     Record::Log(_) => self.log_writer,
                     _ => self.map_writer,
                 };
                 let good = self.planes(writer.super_block);
-                let slot = (writer.slot..slots).find(|slot| good >> (slot % planes) & 1 == 1);
+                let plane_of = |slot: u32| slot_plane(&self.geometry, writer.super_block.into(), slot);
+                let slot = (writer.slot..slots).find(|&slot| good >> plane_of(slot) & 1 == 1);
+                let plane = slot.map_or(0, plane_of);
                 let writer = match record {
                     Record::Log(_) => &mut self.log_writer,
                     _ => &mut self.map_writer,
@@ -132,7 +142,7 @@ impl<F: Flash> Ftl<'_, F> {
                     return false;
                 };
                 writer.slot = slot + 1;
-                (writer.super_block, slot % planes, slot / planes)
+                (writer.super_block, plane, slot / planes)
             }
         };
         let last = slot_page(row, self.geometry.pages_per_block);
@@ -178,6 +188,7 @@ impl<F: Flash> Ftl<'_, F> {
         match write.record {
             Record::Log(closed) => self.end_log_record(&closed, write.super_block),
             Record::Map(map_page) => self.memory.directory[usize::from(map_page)] = page,
+            Record::Marks(index) => self.end_marks(index, page),
             Record::Directory | Record::Table | Record::Anchor => self.end_checkpoint_part(write.record, page),
         }
     }
@@ -189,7 +200,8 @@ impl<F: Flash> Ftl<'_, F> {
             Record::Log(closed) => self.log.give_back(closed),
             Record::Anchor => self.anchor.is_worn = true,
             Record::Map(map_page) => self.map.is_unwritten = Some(map_page),
-            Record::Directory | Record::Table => {}
+            // They are still missing.
+            Record::Marks(_) | Record::Directory | Record::Table => {}
         }
     }
 
@@ -197,6 +209,7 @@ impl<F: Flash> Ftl<'_, F> {
     pub(crate) fn end_read(&mut self, _tag: u8, outcome: Outcome, spare: &[u8; SPARE_BYTES as usize]) {
         match self.job {
             Job::Load { map_page } => self.end_load(map_page, outcome, spare),
+            Job::LoadMarks { map_page } => self.end_load_marks(map_page, outcome, spare),
             Job::Rebuild { map_page, page } => self.go_on_with_rebuild(map_page, page, outcome, spare),
             Job::Idle | Job::Write(_) | Job::EraseAnchor => {}
         }

@@ -46,7 +46,7 @@ pub use mount::{Delta, MountError};
 pub use smart::Smart;
 
 use flash_spec::fast_path::{Command, Event, Register};
-use flash_spec::record::{MAP_ENTRIES, MAP_PAGES_MAX, UNMAPPED, WRITTEN_MAX};
+use flash_spec::record::{MAP_ENTRIES, MAP_PAGES_MAX, MARK_WORDS, UNMAPPED, WRITTEN_MAX};
 use flash_spec::Geometry;
 use soc_hal::Flash;
 
@@ -64,8 +64,10 @@ const EVENTS_PER_POLL: u32 = 32;
 pub struct Memory<'m> {
     /// One for each super-block.
     pub super_blocks: &'m mut [SuperBlock],
-    /// The place of each map page.
+    /// The place of each map page, and of each page of marks: [`Config::directory_entries`].
     pub directory: &'m mut [u32],
+    /// [`MARK_WORDS`](flash_spec::record::MARK_WORDS) for each map page.
+    pub marks: &'m mut [u32],
     /// Changes that a mount finds: [`Config::deltas`].
     pub deltas: &'m mut [Delta],
     /// One for each entry of a map page.
@@ -116,7 +118,8 @@ impl<'m, F: Flash> Ftl<'m, F> {
     pub fn new(flash: F, config: Config, memory: Memory<'m>) -> Result<Self, ConfigError> {
         config.check()?;
         let fits = memory.super_blocks.len() == config.geometry.blocks_per_plane as usize
-            && memory.directory.len() == config.map_pages() as usize
+            && memory.directory.len() == config.directory_entries() as usize
+            && memory.marks.len() == (config.map_pages() * MARK_WORDS) as usize
             && memory.deltas.len() >= config.deltas() as usize
             && memory.newest.len() == MAP_ENTRIES as usize;
         if !fits {

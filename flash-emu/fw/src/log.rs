@@ -1,7 +1,7 @@
 //! The log: records of what hardware changed, and of what firmware did with super-blocks.
 
 use flash_spec::fast_path::{Buffer, Command, Register, LOG_BUFFERS};
-use flash_spec::record::{LogHeader, WRITTEN_MAX};
+use flash_spec::record::{LogHeader, LOG_ENTRIES, WRITTEN_MAX};
 use soc_hal::Flash;
 use zerocopy::little_endian::{U16, U32, U64};
 
@@ -9,6 +9,10 @@ use crate::blocks::Wear;
 use crate::checkpoint::Checkpoint;
 use crate::job::{Record, RecordWriter};
 use crate::{Ftl, State};
+
+/// Pages after which a record is written though there would be room for more changes in it: what no record covers is read by a mount. Pages with as many units
+/// as they can have fill a record sooner.
+const PAGES_PER_RECORD: u64 = 1024;
 
 /// A buffer of hardware that becomes a record.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +26,17 @@ pub(crate) struct ClosedBuffer {
     pub(crate) number: u64,
 }
 
-/// What a mount has found of a log that it goes on with: until its own changes are in the log, records say what the last one before said.
+/// Where a mount that ends with a record has to look for spares.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Inherited {
+pub(crate) struct Uncovered {
+    /// See [`LogHeader::covered`].
     pub(crate) covered: u64,
+    /// See [`LogHeader::written`].
     pub(crate) written: [u16; WRITTEN_MAX],
+    /// See [`LogHeader::written_count`].
     pub(crate) count: u16,
+    /// See [`LogHeader::resumed`].
+    pub(crate) resumed: u16,
 }
 
 /// Whether the last record can be found.
@@ -47,12 +56,15 @@ pub(crate) struct LogState {
     closed: [Option<ClosedBuffer>; LOG_BUFFERS as usize],
     /// The number of the next buffer that is closed.
     pub(crate) next_number: u64,
-    /// Entries of the log up to the last buffer that was closed.
+    /// Entries of the log up to the last buffer that was closed, and the sequence number then.
     closed_end: u64,
+    pub(crate) closed_at: u64,
     /// Entries that must be in flash soon.
     wanted: u64,
     /// Something cannot go on before the next record is in flash.
     pub(crate) is_urgent: bool,
+    /// There are so many pages since the last buffer was closed that the next one is.
+    has_many_pages: bool,
     /// The record for which all pages have been settled.
     settled: u64,
     /// A record is needed, whatever is in it.
@@ -63,7 +75,8 @@ pub(crate) struct LogState {
     pub(crate) last: Option<(RecordWriter, u64)>,
     /// The super-block that the record being written leads to.
     next_super_block: Option<u16>,
-    pub(crate) inherited: Option<Inherited>,
+    /// What a mount has found of a log that it goes on with: until its own changes are in the log, records say what the last one before said.
+    pub(crate) inherited: Option<Uncovered>,
     /// No slot was left for a record: it is in another super-block, to which nothing leads before the next anchor. Until then none is durable.
     pub(crate) detached: Detached,
     /// The number of the first record that a mount would read.
@@ -76,8 +89,10 @@ impl LogState {
             closed: [None; LOG_BUFFERS as usize],
             next_number: 1,
             closed_end: 0,
+            closed_at: 0,
             wanted: 0,
             is_urgent: false,
+            has_many_pages: false,
             settled: 0,
             record_wanted: false,
             is_closing: false,
@@ -94,6 +109,7 @@ impl LogState {
         let closed = ClosedBuffer { number: self.next_number, ..closed };
         self.next_number += 1;
         self.closed_end += u64::from(closed.entries);
+        self.closed_at = closed.safe_at;
         self.is_closing = false;
         self.record_wanted = false;
         let place = self.closed.iter_mut().find(|place| place.is_none());
@@ -110,11 +126,6 @@ impl LogState {
         self.wanted = self.wanted.max(entries);
     }
 
-    /// Whether hardware has an open buffer and one more.
-    pub(crate) fn has_room(&self) -> bool {
-        self.closed[0].is_none()
-    }
-
     /// Whether nothing waits for a record.
     pub(crate) fn is_quiet(&self) -> bool {
         self.closed[0].is_none() && !self.is_closing && !self.record_wanted && self.wanted <= self.closed_end
@@ -122,9 +133,11 @@ impl LogState {
 }
 
 impl<F: Flash> Ftl<'_, F> {
-    /// Has a buffer closed if something waits for what is in it.
+    /// Has a buffer closed if something waits for what is in it, or a mount would have to look at too many pages that it does not cover.
     pub(crate) fn poll_log(&mut self) {
-        let is_wanted = self.log.record_wanted || self.log.wanted > self.log.closed_end;
+        let pages = self.flash.register(Register::Sequence).saturating_sub(self.log.closed_at);
+        self.log.has_many_pages = pages >= PAGES_PER_RECORD;
+        let is_wanted = self.log.record_wanted || self.log.wanted > self.log.closed_end || self.log.has_many_pages;
         if is_wanted && !self.log.is_closing {
             self.log.is_closing = true;
             self.flash.command(Command::CloseLog);
@@ -153,7 +166,9 @@ impl<F: Flash> Ftl<'_, F> {
             return false;
         }
         if self.flash.register(Register::SafeSequence) < closed.safe_at {
-            let is_urgent = self.log.is_urgent || self.flash.register(Register::FlushWaits) == 1;
+            // What is moved makes the pages before it safe, in time.
+            let is_waited_for = self.flash.register(Register::FlushWaits) == 1 || self.log.has_many_pages;
+            let is_urgent = self.log.is_urgent || is_waited_for && !self.is_tight();
             if is_urgent && self.log.settled < closed.number {
                 self.log.settled = closed.number;
                 self.flash.command(Command::Settle);
@@ -167,15 +182,16 @@ impl<F: Flash> Ftl<'_, F> {
                 self.block(next).closed_at = closed.number + 1;
             }
         }
-        let (covered, written, written_count) = self.written_header(closed.covered);
+        let Uncovered { covered, written, count, resumed } = self.uncovered(closed.covered);
         let header = LogHeader {
             number: U64::new(closed.number),
             covered: U64::new(covered),
             entries: U32::new(closed.entries),
             next_super_block: U16::new(self.log.next_super_block.unwrap_or(0)),
-            written_count: U16::new(written_count),
+            written_count: U16::new(count),
             written: written.map(U16::new),
-            reserved_56: [0; 8],
+            resumed: U16::new(resumed),
+            reserved_58: [0; 6],
         };
         self.put(Buffer::Log(closed.buffer), 0, 0, &header);
         self.start_record(Record::Log(closed)) || self.detach_log(&closed)
@@ -208,22 +224,22 @@ impl<F: Flash> Ftl<'_, F> {
         self.flash.command(Command::LogDurable);
     }
 
-    /// Where a mount that ends with a record has to look for spares.
-    fn written_header(&mut self, covered: u64) -> (u64, [u16; WRITTEN_MAX], u16) {
+    /// What a record says that covers pages with sequence numbers below `covered`.
+    fn uncovered(&mut self, covered: u64) -> Uncovered {
         if let Some(inherited) = self.log.inherited {
-            return (inherited.covered, inherited.written, inherited.count);
+            return inherited;
         }
-        let (mut numbers, mut count) = ([0; WRITTEN_MAX], 0);
+        let mut uncovered = Uncovered { covered, written: [0; WRITTEN_MAX], count: 0, resumed: 0 };
         for place in &mut self.written {
             if place.is_some_and(|written| written.end.is_some_and(|end| end <= covered)) {
                 *place = None;
             }
             if let Some(written) = place {
-                numbers[count] = written.super_block;
-                count += 1;
+                uncovered.written[usize::from(uncovered.count)] = written.super_block;
+                uncovered.count += 1;
             }
         }
-        (covered, numbers, count as u16)
+        uncovered
     }
 
     /// A record is in flash.
@@ -249,6 +265,11 @@ impl<F: Flash> Ftl<'_, F> {
     pub(crate) fn log_needs(&self, super_block: u16, first: u16) -> bool {
         let number = |index: u16| self.memory.super_blocks[usize::from(index)].closed_at;
         number(super_block) >= number(first)
+    }
+
+    /// Whether the buffer that is being filled takes another entry. It may be full and not closed yet, while the one before it is written.
+    pub(crate) fn log_has_room(&mut self) -> bool {
+        self.flash.register(Register::LogAppended) - self.durable() < u64::from(LOG_ENTRIES)
     }
 
     /// Entries that are in flash.

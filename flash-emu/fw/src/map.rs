@@ -1,8 +1,8 @@
 //! Pages of the map: loaded when something needs them, then in the background; found again in spares when they cannot be read.
 
 use flash_spec::fast_path::{Buffer, Command};
-use flash_spec::limits::{SPARE_BYTES, UNITS_PER_PAGE};
-use flash_spec::record::{MAP_ENTRIES, MAP_PAGES_MAX, UNMAPPED};
+use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE};
+use flash_spec::record::{part, MAP_ENTRIES, MAP_PAGES_MAX, MAP_PAGES_PER_MARKS, MARK_WORDS, UNMAPPED};
 use flash_spec::spare::{kind, Spare};
 use flash_spec::Outcome;
 use soc_hal::Flash;
@@ -10,7 +10,7 @@ use soc_hal::Flash;
 use crate::job::Job;
 use crate::{Ftl, State};
 
-const WORDS: usize = MAP_PAGES_MAX as usize / 64;
+const WORDS: usize = MAP_PAGES_MAX.div_ceil(64) as usize;
 
 #[derive(Debug)]
 pub(crate) struct MapState {
@@ -19,13 +19,15 @@ pub(crate) struct MapState {
     /// A page whose record could not be written.
     pub(crate) is_unwritten: Option<u16>,
     present: [u64; WORDS],
+    /// A bit for each page of marks that differs from what is in flash.
+    marks_dirty: u128,
     /// All pages before it are present.
     first_absent: u32,
 }
 
 impl MapState {
     pub(crate) const fn new() -> Self {
-        Self { wanted: None, is_unwritten: None, present: [0; WORDS], first_absent: 0 }
+        Self { wanted: None, is_unwritten: None, present: [0; WORDS], marks_dirty: 0, first_absent: 0 }
     }
 
     pub(crate) fn is_present(&self, map_page: u16) -> bool {
@@ -56,6 +58,7 @@ impl<F: Flash> Ftl<'_, F> {
         let page = self.memory.directory[usize::from(map_page)];
         if page == UNMAPPED {
             (0..MAP_ENTRIES).for_each(|word| self.flash.write_word(Buffer::Map(map_page), word, UNMAPPED));
+            self.memory.marks[Self::marks_of(map_page)].fill(0);
             return self.present(map_page, false);
         }
         self.job = Job::Load { map_page };
@@ -64,15 +67,98 @@ impl<F: Flash> Ftl<'_, F> {
 
     pub(crate) fn end_load(&mut self, map_page: u16, outcome: Outcome, spare: &[u8; SPARE_BYTES as usize]) {
         self.job = Job::Idle;
+        let marks_dirty = self.map.marks_dirty;
         let page = self.memory.directory[usize::from(map_page)];
         let is_it = |spare: Spare| spare.kind == kind::MAP && spare.lpns[0].get() == u32::from(map_page);
         if outcome.is_good() && Spare::check(spare, page).is_some_and(is_it) {
+            self.mark(map_page);
+            // That is what the marks in flash say.
+            self.map.marks_dirty = marks_dirty;
             return self.present(map_page, false);
         }
         self.smart.rebuilt_map_pages += 1;
+        let page = self.memory.directory[self.marks_entry(map_page / MAP_PAGES_PER_MARKS as u16)];
+        self.job = Job::LoadMarks { map_page };
+        if page == UNMAPPED {
+            // Those of a map in which no unit has ever had a place are not written.
+            self.memory.marks[Self::marks_of(map_page)].fill(0);
+            return self.start_rebuild(map_page);
+        }
+        self.flash.command(Command::Read { tag: 0, page, into: Some(Buffer::Scratch(0)) });
+    }
+
+    /// The marks of a page of the map have been read. If that has failed, all units may have a place, and what was trimmed is there again.
+    pub(crate) fn end_load_marks(&mut self, map_page: u16, outcome: Outcome, spare: &[u8; SPARE_BYTES as usize]) {
+        let index = map_page / MAP_PAGES_PER_MARKS as u16;
+        let page = self.memory.directory[self.marks_entry(index)];
+        let label = part::MARKS + u32::from(index);
+        let is_it = |spare: Spare| spare.kind == kind::CHECKPOINT && spare.lpns[0].get() == label;
+        let is_good = outcome.is_good() && Spare::check(spare, page).is_some_and(is_it);
+        let first_word = u32::from(map_page) % MAP_PAGES_PER_MARKS * MARK_WORDS;
+        for (word, place) in (first_word..).zip(Self::marks_of(map_page)) {
+            self.memory.marks[place] = if is_good { self.flash.read_word(Buffer::Scratch(0), word) } else { u32::MAX };
+        }
+        if !is_good {
+            self.map.marks_dirty |= 1 << index;
+        }
+        self.start_rebuild(map_page);
+    }
+
+    fn start_rebuild(&mut self, map_page: u16) {
         self.memory.newest.fill(0);
         (0..MAP_ENTRIES).for_each(|word| self.flash.write_word(Buffer::Map(map_page), word, UNMAPPED));
         self.read_next_spare(map_page, 0);
+    }
+
+    /// Where the place of a page of marks is in the directory.
+    fn marks_entry(&self, index: u16) -> usize {
+        self.config.map_pages() as usize + usize::from(index)
+    }
+
+    /// Where the marks of a page of the map are in `memory.marks`.
+    fn marks_of(map_page: u16) -> core::ops::Range<usize> {
+        let first = usize::from(map_page) * MARK_WORDS as usize;
+        first..first + MARK_WORDS as usize
+    }
+
+    /// Writes down which units of a page of the map have a place.
+    pub(crate) fn mark(&mut self, map_page: u16) {
+        for (word, place) in (0..MAP_ENTRIES).step_by(u32::BITS as usize).zip(Self::marks_of(map_page)) {
+            let mut marks = 0;
+            for bit in 0..u32::BITS {
+                let is_there = self.flash.read_word(Buffer::Map(map_page), word + bit) != UNMAPPED;
+                marks |= u32::from(is_there) << bit;
+            }
+            if self.memory.marks[place] != marks {
+                self.memory.marks[place] = marks;
+                self.map.marks_dirty |= 1 << (map_page / MAP_PAGES_PER_MARKS as u16);
+            }
+        }
+    }
+
+    /// A page of marks that the checkpoint needs: one that has changed, or is in the super-block that is emptied.
+    pub(crate) fn marks_to_write(&self, emptied: Option<u16>) -> Option<u16> {
+        (0..self.config.mark_pages() as u16).find(|&index| {
+            let place = self.memory.directory[self.marks_entry(index)];
+            let is_emptied = place != UNMAPPED && Some(self.super_block_of(place)) == emptied;
+            is_emptied || self.map.marks_dirty >> index & 1 == 1
+        })
+    }
+
+    /// Puts a page of marks where it is written from.
+    pub(crate) fn put_marks(&mut self, index: u16) {
+        let words = PAGE_BYTES / 4;
+        for word in 0..words {
+            let marks = self.memory.marks.get((u32::from(index) * words + word) as usize).copied();
+            self.flash.write_word(Buffer::Scratch(0), word, marks.unwrap_or(0));
+        }
+    }
+
+    /// A page of marks is in flash.
+    pub(crate) fn end_marks(&mut self, index: u16, page: u32) {
+        let entry = self.marks_entry(index);
+        self.memory.directory[entry] = page;
+        self.map.marks_dirty &= !(1 << index);
     }
 
     /// Reads the next spare of a super-block that may have units.
@@ -93,8 +179,7 @@ impl<F: Flash> Ftl<'_, F> {
         self.present(map_page, true);
     }
 
-    /// Of each unit the page with the greatest sequence number has the newest version: see `flash_spec::fast_path`. Trims before the
-    /// checkpoint are forgotten, so that such units have their old content again.
+    /// Of each unit that is marked the page with the greatest sequence number has the newest version: see `flash_spec::fast_path`.
     pub(crate) fn go_on_with_rebuild(
         &mut self,
         map_page: u16,
@@ -109,6 +194,7 @@ impl<F: Flash> Ftl<'_, F> {
                 let entry = lpn % MAP_ENTRIES;
                 if lpn < self.config.units
                     && lpn / MAP_ENTRIES == u32::from(map_page)
+                    && self.is_marked(map_page, entry)
                     && self.memory.newest[entry as usize] < sequence
                 {
                     self.memory.newest[entry as usize] = sequence;
@@ -117,6 +203,10 @@ impl<F: Flash> Ftl<'_, F> {
             }
         }
         self.read_next_spare(map_page, page + 1);
+    }
+
+    fn is_marked(&self, map_page: u16, entry: u32) -> bool {
+        self.memory.marks[Self::marks_of(map_page)][(entry / u32::BITS) as usize] >> (entry % u32::BITS) & 1 == 1
     }
 
     /// Makes the changes since the checkpoint, and gives the page to the hardware.

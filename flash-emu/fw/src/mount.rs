@@ -2,33 +2,38 @@
 //!
 //! A mount reads the last anchor (found by a binary search in one of a few blocks), the directory and the table, the records of the log, and in the
 //! super-blocks that the last record names the spares of pages that it does not cover: for each of their blocks a binary search for its end, and from there
-//! backwards. Each of these has a bound that does not depend on the capacity. Pages of the map come later, when something needs them.
+//! backwards, in all dies at the same time. Each of these has a bound that does not depend on the capacity: a checkpoint is made after so many records, and a
+//! record is written after so many pages. Pages of the map come later, when something needs them.
+//!
+//! What spares have told is written into the log. One of the super-blocks is written on; what a mount has found in the others may be in cells that a later
+//! program would destroy, so records name the one until then.
 
-use flash_spec::fast_path::{Buffer, Command, Event, Planes, Stream, SCRATCH_BUFFERS, TAGS};
-use flash_spec::limits::{PLANES_MAX, SPARE_BYTES, UNITS_PER_PAGE};
+use flash_spec::fast_path::{Buffer, Command, Event, Planes, Register, Stream, SCRATCH_BUFFERS, TAGS};
+use flash_spec::limits::{CHANNELS_MAX, DIES_PER_CHANNEL_MAX, PLANES_MAX, SPARE_BYTES, UNITS_PER_PAGE};
 use flash_spec::pairing::safe_end;
 use flash_spec::record::{
-    entry, slot_index, slot_page, slots_per_block, Anchor, LogEntry, LogHeader, ANCHOR_BLOCKS_MAX, ANCHOR_MAGIC,
-    UNMAPPED, WRITTEN_MAX,
+    entry, part, slot_index, slot_of, slot_plane, slots_per_block, Anchor, LogEntry, LogHeader, ANCHOR_BLOCKS_MAX,
+    ANCHOR_MAGIC, COPIES, UNMAPPED, WRITTEN_MAX,
 };
 use flash_spec::spare::{kind, Spare};
 use flash_spec::{Geometry, Outcome};
 use soc_hal::Flash;
+use zerocopy::little_endian::U32;
 
 use crate::blocks::Wear;
 use crate::checkpoint::{AnchorWriter, Checkpoint};
 use crate::erase::Secure;
 use crate::grant::Grants;
 use crate::job::{Job, RecordWriter};
-use crate::log::{Detached, Inherited, LogState};
+use crate::log::{Detached, LogState, Uncovered};
 use crate::map::MapState;
 use crate::{Ftl, State, SuperBlock, Written};
 
 /// How often hardware is asked for an event before it is given up.
 const POLLS_MAX: u32 = 100_000;
 
-/// Most pages of filler behind a page, so that nothing can destroy it any more: see [`safe_end`].
-const FILLERS_MAX: u32 = 3;
+/// Most dies of a device.
+const DIES_MAX: usize = (CHANNELS_MAX * DIES_PER_CHANNEL_MAX) as usize;
 
 /// Changes of spares are newer than those of the log.
 const OF_SPARE: u64 = 1 << 63;
@@ -88,14 +93,53 @@ struct Resumed {
 
 impl Resumed {
     const NONE: Self = Self { super_block: 0, next: [0; PLANES_MAX as usize], closed: 0 };
+}
 
-    /// Pages that can still be written.
-    fn room(&self, geometry: &Geometry) -> u32 {
-        if self.super_block == 0 {
-            return 0;
+/// The search in a block for its end, and from there backwards for pages that no record covers.
+#[derive(Clone, Copy, Debug)]
+struct Search {
+    /// The row that is read next.
+    row: Option<u32>,
+    /// Rows below `least` are programmed, those from `most` on are not.
+    least: u32,
+    most: u32,
+    has_end: bool,
+    /// The spare of the row before `least`.
+    top: Option<Spare>,
+    /// After a program that was interrupted or has failed there is none before the next erase.
+    is_closed: bool,
+}
+
+impl Search {
+    const fn new(pages_per_block: u32) -> Self {
+        // The first row first: many super-blocks that may be written are not yet.
+        Self { row: Some(0), least: 0, most: pages_per_block, has_end: false, top: None, is_closed: false }
+    }
+
+    /// Takes the spare of the row that was read, if it has one. Returns the next one on the way back.
+    fn note(&mut self, is_erased: bool, spare: Option<Spare>, covered: u64) -> Option<Spare> {
+        let mut row = self.row.take().expect("it was read");
+        let mut found = spare;
+        if !self.has_end {
+            if is_erased {
+                self.most = row;
+            } else {
+                (self.least, self.top) = (row + 1, spare);
+            }
+            if self.least < self.most {
+                self.row = Some((self.least + self.most) / 2);
+                return None;
+            }
+            self.has_end = true;
+            if self.least == 0 {
+                return None;
+            }
+            self.is_closed = self.top.is_none();
+            (row, found) = (self.least - 1, self.top);
         }
-        let open = (0..geometry.planes()).filter(|plane| self.closed >> plane & 1 == 0);
-        open.map(|plane| geometry.pages_per_block - u32::from(self.next[plane as usize])).sum()
+        let is_covered = found.is_some_and(|spare| spare.sequence.get() < covered);
+        self.row = (row > 0 && !is_covered).then(|| row - 1);
+        found
     }
 }
 
@@ -125,24 +169,27 @@ impl<F: Flash> Ftl<'_, F> {
     /// See [`MountError`].
     pub fn mount(&mut self) -> Result<(), MountError> {
         let anchor = self.find_anchor()?;
-        self.read_table(anchor.table.get())?;
+        self.read_table(anchor.table)?;
         if anchor.erasing.get() == 1 {
             return self.start_anew();
         }
-        self.read_directory(anchor.directory.get())?;
+        self.read_directory(anchor.directory)?;
         let last = self.read_log(&anchor)?;
         let mut written = [Resumed::NONE; WRITTEN_MAX];
         let next = self.read_spares(&last, &mut written)?;
         self.check_free()?;
         self.flash.command(Command::SetSequence { next });
-        // All of them, and before a record names what was found in them: a later mount may go on with another one.
-        for written in &mut written {
-            self.make_safe(written)?;
+        self.log.closed_at = next;
+        let mut resumed = self.choose_resumed(&last, &written);
+        if let Some(resumed) = &mut resumed {
+            // Before a record names what was found in it.
+            self.make_safe(resumed)?;
+            self.take_up(resumed);
         }
         self.merge_deltas();
-        self.write_down_spares(&last)?;
-        if let Some(resumed) = written.iter().max_by_key(|written| written.room(&self.geometry)) {
-            self.resume(resumed);
+        self.write_down_spares(&last, resumed.map_or(0, |resumed| resumed.super_block))?;
+        if let Some(resumed) = &resumed {
+            self.hand_out(resumed);
         }
         self.drop_useless(anchor.log_super_block.get());
         self.is_mounted = true;
@@ -175,7 +222,7 @@ impl<F: Flash> Ftl<'_, F> {
         self.start_anew()
     }
 
-    /// Erases all super-blocks but that of the table and the anchors, and begins with an empty map.
+    /// Erases all super-blocks but those of the table and the anchors, and begins with an empty map.
     fn start_anew(&mut self) -> Result<(), MountError> {
         self.is_mounted = false;
         self.flash.command(Command::Forget);
@@ -194,17 +241,18 @@ impl<F: Flash> Ftl<'_, F> {
                 self.note_erased(super_block, failed);
             }
         }
-        let table = (self.anchor.table != UNMAPPED).then(|| self.super_block_of(self.anchor.table));
+        let tables = self.anchor.table.map(|table| (table != UNMAPPED).then(|| self.super_block_of(table)));
         for index in 1..self.memory.super_blocks.len() as u16 {
-            if Some(index) != table && self.planes(index) != 0 {
+            if !tables.contains(&Some(index)) && self.planes(index) != 0 {
                 self.erase_and_wait(index)?;
             }
         }
         self.flash.command(Command::Forget);
         self.memory.directory.fill(UNMAPPED);
+        self.memory.marks.fill(0);
         self.map.set_all_present();
         self.block(0).state = State::System;
-        if let Some(table) = table {
+        for table in tables.into_iter().flatten() {
             self.block(table).state = State::Map;
         }
         let super_block = self.take(Wear::Least, State::Log).ok_or(MountError::Unreadable)?;
@@ -345,34 +393,37 @@ impl<F: Flash> Ftl<'_, F> {
             row,
             generation: anchor.generation.get(),
             is_worn: false,
-            directory: anchor.directory.get(),
-            table: anchor.table.get(),
+            directory: anchor.directory.map(|copy| copy.get()),
+            table: anchor.table.map(|copy| copy.get()),
         };
         // Records of the map go on behind the table; slots that were used since are refused and left out.
-        let table = self.geometry.page_at(anchor.table.get().into());
-        let row = (0..slots_per_block(geometry.pages_per_block))
-            .find(|&row| slot_page(row, geometry.pages_per_block) == u32::from(table.page));
-        if let Some(row) = row {
-            let slot = row * geometry.planes() + geometry.plane_index(table) + 1;
-            self.map_writer = RecordWriter { super_block: table.block, slot };
+        let table = anchor.table[COPIES - 1].get();
+        if let Some(slot) = slot_of(&self.geometry, table) {
+            self.map_writer = RecordWriter { super_block: self.super_block_of(table), slot: slot + 1 };
         }
         self.smart.written_units = anchor.written_units.get();
         self.smart.programmed_pages = anchor.programmed_pages.get();
         Ok(())
     }
 
-    fn read_checkpoint(&mut self, page: u32) -> Result<(), MountError> {
+    /// Reads the first copy of a part of the checkpoint that can be read.
+    fn read_checkpoint(&mut self, copies: [U32; COPIES], part: u32) -> Result<(), MountError> {
         let mut answers = [Answer::NONE; TAGS as usize];
-        if u64::from(page) >= self.geometry.pages() {
-            return Err(MountError::Unreadable);
+        for page in copies.map(|copy| copy.get()) {
+            if u64::from(page) >= self.geometry.pages() {
+                continue;
+            }
+            self.read(&[(page, Some(Buffer::Scratch(0)))], &mut answers)?;
+            let is_it = |spare: Spare| spare.kind == kind::CHECKPOINT && spare.lpns[0].get() == part;
+            if answers[0].spare(page).is_some_and(is_it) {
+                return Ok(());
+            }
         }
-        self.read(&[(page, Some(Buffer::Scratch(0)))], &mut answers)?;
-        let spare = answers[0].spare(page).filter(|spare| spare.kind == kind::CHECKPOINT);
-        spare.map(|_| ()).ok_or(MountError::Unreadable)
+        Err(MountError::Unreadable)
     }
 
-    fn read_directory(&mut self, page: u32) -> Result<(), MountError> {
-        self.read_checkpoint(page)?;
+    fn read_directory(&mut self, copies: [U32; COPIES]) -> Result<(), MountError> {
+        self.read_checkpoint(copies, part::DIRECTORY)?;
         for index in 0..self.memory.directory.len() {
             let place = self.flash.read_word(Buffer::Scratch(0), index as u32);
             if place != UNMAPPED && u64::from(place) >= self.geometry.pages() {
@@ -383,8 +434,8 @@ impl<F: Flash> Ftl<'_, F> {
         Ok(())
     }
 
-    fn read_table(&mut self, page: u32) -> Result<(), MountError> {
-        self.read_checkpoint(page)?;
+    fn read_table(&mut self, copies: [U32; COPIES]) -> Result<(), MountError> {
+        self.read_checkpoint(copies, part::TABLE)?;
         for index in 0..self.memory.super_blocks.len() {
             let entry = self.get(Buffer::Scratch(0), 0, index as u32);
             self.memory.super_blocks[index] = SuperBlock::from_entry(&entry).ok_or(MountError::Unreadable)?;
@@ -497,152 +548,150 @@ impl<F: Flash> Ftl<'_, F> {
         let mut next = covered;
         let count = usize::from(last.written_count.get()).min(WRITTEN_MAX);
         for (found, number) in written.iter_mut().zip(&last.written[..count]) {
-            let super_block = number.get();
-            if u32::from(super_block) >= self.geometry.blocks_per_plane {
+            found.super_block = number.get();
+            if u32::from(found.super_block) >= self.geometry.blocks_per_plane {
                 return Err(MountError::Unreadable);
             }
-            found.super_block = super_block;
-            next = next.max(self.read_spares_of(super_block, covered, found)?);
         }
-        Ok(next)
-    }
-
-    fn read_spares_of(&mut self, super_block: u16, covered: u64, found: &mut Resumed) -> Result<u64, MountError> {
-        let mut answers = [Answer::NONE; TAGS as usize];
-        let planes = self.geometry.planes();
-        let pages_per_block = self.geometry.pages_per_block;
-        let page_of = |plane: u32, page: u32| (u32::from(super_block) * pages_per_block + page) * planes + plane;
-        let mut next = covered;
-        for first_plane in (0..planes).step_by(TAGS.into()) {
-            let group = (planes - first_plane).min(TAGS.into()) as usize;
-            // How many pages of each block are programmed.
-            let mut least = [0; TAGS as usize];
-            let mut most = [pages_per_block; TAGS as usize];
-            for _ in 0..u32::BITS - pages_per_block.leading_zeros() {
-                let mut pages = [(0, None); TAGS as usize];
-                for index in 0..group {
-                    let middle = ((least[index] + most[index]) / 2).min(pages_per_block - 1);
-                    pages[index].0 = page_of(first_plane + index as u32, middle);
-                }
-                self.read(&pages[..group], &mut answers)?;
-                for index in 0..group {
-                    let middle = (least[index] + most[index]) / 2;
-                    if least[index] < most[index] && answers[index].is_erased() {
-                        most[index] = middle;
-                    } else if least[index] < most[index] {
-                        least[index] = middle + 1;
-                    }
-                }
-            }
-            for (plane, &page) in (first_plane..).zip(&least[..group]) {
-                found.next[plane as usize] = page as u16;
-            }
-            // From there backwards, those that are not covered.
-            let mut open = least;
-            for _ in 0..pages_per_block {
-                let mut pages = [(0, None); TAGS as usize];
-                let mut planes_of = [0; TAGS as usize];
-                let mut count = 0;
-                for (index, open) in open[..group].iter().enumerate().filter(|(_, &open)| open > 0) {
-                    pages[count].0 = page_of(first_plane + index as u32, open - 1);
-                    planes_of[count] = index;
-                    count += 1;
-                }
-                if count == 0 {
-                    break;
-                }
-                self.read(&pages[..count], &mut answers)?;
-                for slot in 0..count {
-                    let (page, index) = (pages[slot].0, planes_of[slot]);
-                    open[index] -= 1;
-                    let Some(spare) = answers[slot].spare(page) else {
-                        // After a program that was interrupted or has failed there is none before the next erase.
-                        if open[index] + 1 == least[index] {
-                            found.closed |= 1 << (first_plane + index as u32);
-                        }
-                        continue;
-                    };
+        let Geometry { pages_per_block, planes_per_die, .. } = self.geometry;
+        let (dies, planes) = (self.geometry.dies(), self.geometry.planes());
+        // The blocks of a die are looked at one after the other.
+        let blocks = count as u32 * planes_per_die;
+        let mut searches = [Search::new(pages_per_block); DIES_MAX];
+        let mut done = [0; DIES_MAX];
+        self.work_in_dies(|ftl, die, answer| {
+            let (search, done) = (&mut searches[die as usize], &mut done[die as usize]);
+            let block = |done: u32| ((done / planes_per_die) as usize, die + done % planes_per_die * dies);
+            if let Some(answer) = answer {
+                let (index, plane) = block(*done);
+                let row = search.row.expect("it was read");
+                let page = (u32::from(written[index].super_block) * pages_per_block + row) * planes + plane;
+                if let Some(spare) = search.note(answer.is_erased(), answer.spare(page), covered) {
                     let sequence = spare.sequence.get();
                     next = next.max(sequence + 1);
-                    if sequence < covered {
-                        open[index] = 0;
-                    } else if spare.kind == kind::USER {
-                        for (place, lpn) in (page * UNITS_PER_PAGE..).zip(spare.lpns) {
-                            self.add_delta(Delta { lpn: lpn.get(), place, order: OF_SPARE | sequence })?;
+                    if sequence >= covered && spare.kind == kind::USER {
+                        for (place, lpn) in (spare.page.get() * UNITS_PER_PAGE..).zip(spare.lpns) {
+                            ftl.add_delta(Delta { lpn: lpn.get(), place, order: OF_SPARE | sequence })?;
                         }
                     }
                 }
+                if search.row.is_none() {
+                    written[index].next[plane as usize] = search.least as u16;
+                    written[index].closed |= Planes::from(search.is_closed) << plane;
+                    (*search, *done) = (Search::new(pages_per_block), *done + 1);
+                }
             }
-        }
+            let row = search.row.filter(|_| *done < blocks);
+            Ok(row.map(|row| {
+                let (index, plane) = block(*done);
+                let page = (u32::from(written[index].super_block) * pages_per_block + row) * planes + plane;
+                Command::Read { tag: die as u8, page, into: None }
+            }))
+        })?;
         Ok(next)
     }
 
-    /// Fills the cells that the pages of a super-block share with pages that are not written: then writing goes on behind them without danger.
-    fn make_safe(&mut self, resumed: &mut Resumed) -> Result<(), MountError> {
-        let pages_per_block = self.geometry.pages_per_block;
-        let planes = self.geometry.planes();
-        if resumed.super_block == 0 {
-            return Ok(());
+    /// Has each die do one thing after the other, all dies at the same time. `next` hears how what a die did has ended, and says what it does next: a read or
+    /// a program whose tag is the number of the die.
+    fn work_in_dies(
+        &mut self,
+        mut next: impl FnMut(&mut Self, u32, Option<&Answer>) -> Result<Option<Command>, MountError>,
+    ) -> Result<(), MountError> {
+        let mut left = 0;
+        for die in 0..self.geometry.dies() {
+            if let Some(command) = next(self, die, None)? {
+                self.flash.command(command);
+                left += 1;
+            }
         }
-        let ends = resumed.next.map(|next| safe_end(next.into(), pages_per_block));
-        for _ in 0..FILLERS_MAX {
-            for first in (0..planes).step_by(TAGS.into()) {
-                let group = first..planes.min(first + u32::from(TAGS));
-                let needs = |plane: &u32| {
-                    let is_open = resumed.closed >> plane & 1 == 0;
-                    is_open && u32::from(resumed.next[*plane as usize]) < ends[*plane as usize]
-                };
-                let mut count = 0;
-                let mut planes_of = [0; TAGS as usize];
-                for plane in group.filter(needs) {
-                    let page = u32::from(resumed.next[plane as usize]);
-                    let stripe = u32::from(resumed.super_block) * pages_per_block + page;
-                    let (tag, page) = (count as u8, stripe * planes + plane);
-                    self.flash.command(Command::Program { tag, page, from: None, kind: kind::FILLER, label: 0 });
-                    planes_of[count] = plane;
-                    count += 1;
+        let mut polls = 0;
+        while left > 0 {
+            let (die, answer) = match self.flash.event() {
+                Some(Event::ReadDone { tag, outcome, spare }) => (tag, Answer { outcome, spare }),
+                Some(Event::ProgramDone { tag, outcome }) => (tag, Answer { outcome, ..Answer::NONE }),
+                Some(event) => {
+                    self.handle(event);
+                    continue;
                 }
-                for _ in 0..count {
-                    let (tag, outcome) = self.wait_for_program()?;
-                    let plane = planes_of[usize::from(tag)];
-                    resumed.next[plane as usize] += 1;
-                    if !outcome.is_good() {
-                        resumed.closed |= 1 << plane;
-                    }
+                None if polls == POLLS_MAX => return Err(MountError::NoAnswer),
+                None => {
+                    polls += 1;
+                    continue;
                 }
+            };
+            left -= 1;
+            if let Some(command) = next(self, die.into(), Some(&answer))? {
+                self.flash.command(command);
+                left += 1;
             }
         }
         Ok(())
     }
 
-    fn wait_for_program(&mut self) -> Result<(u8, Outcome), MountError> {
-        for _ in 0..POLLS_MAX {
-            match self.flash.event() {
-                Some(Event::ProgramDone { tag, outcome }) => return Ok((tag, outcome)),
-                Some(event) => self.handle(event),
-                None => {}
-            }
-        }
-        Err(MountError::NoAnswer)
+    /// The super-block that moves go on in: a mount that was interrupted may have chosen it already, or else the one with the most room.
+    fn choose_resumed(&self, last: &LogHeader, written: &[Resumed]) -> Option<Resumed> {
+        let may_be = |resumed: &&Resumed| {
+            let chosen = last.resumed.get();
+            let block = &self.memory.super_blocks[usize::from(resumed.super_block)];
+            (chosen == 0 || resumed.super_block == chosen) && block.state == State::Closed && self.room(resumed) > 0
+        };
+        written.iter().filter(may_be).max_by_key(|resumed| self.room(resumed)).copied()
     }
 
-    /// Hands out a super-block that was being written when the power went, so that power cuts do not use up what is erased. Records name it as being written
-    /// already.
-    fn resume(&mut self, resumed: &Resumed) {
-        let super_block = resumed.super_block;
-        if resumed.room(&self.geometry) == 0 || self.block(super_block).state != State::Closed {
-            return;
-        }
-        let mut planes = self.planes(super_block) & !resumed.closed;
-        for (plane, &page) in (0..self.geometry.planes() as u8).zip(&resumed.next) {
-            if u32::from(page) == self.geometry.pages_per_block {
-                planes &= !(1 << plane);
+    /// Blocks of a super-block that was being written that have room.
+    fn open_planes(&self, resumed: &Resumed) -> Planes {
+        let is_full = |plane: &u32| u32::from(resumed.next[*plane as usize]) == self.geometry.pages_per_block;
+        let full = (0..self.geometry.planes()).filter(is_full).fold(0, |planes, plane| planes | 1 << plane);
+        self.planes(resumed.super_block) & !resumed.closed & !full
+    }
+
+    /// Pages that can still be written.
+    fn room(&self, resumed: &Resumed) -> u32 {
+        let open = self.open_planes(resumed);
+        let pages = |plane: u32| self.geometry.pages_per_block - u32::from(resumed.next[plane as usize]);
+        (0..self.geometry.planes()).filter(|plane| open >> plane & 1 == 1).map(pages).sum()
+    }
+
+    /// Fills the cells that the pages of a super-block share with pages that are not written: then writing goes on behind them without danger.
+    fn make_safe(&mut self, resumed: &mut Resumed) -> Result<(), MountError> {
+        let Geometry { pages_per_block, planes_per_die, .. } = self.geometry;
+        let (dies, planes) = (self.geometry.dies(), self.geometry.planes());
+        let ends = resumed.next.map(|next| safe_end(next.into(), pages_per_block));
+        let to_fill = |ftl: &Self, resumed: &Resumed, die: u32| {
+            let open = ftl.open_planes(resumed);
+            let needs =
+                |plane: u32| open >> plane & 1 == 1 && u32::from(resumed.next[plane as usize]) < ends[plane as usize];
+            (0..planes_per_die).map(|index| die + index * dies).find(|&plane| needs(plane))
+        };
+        self.work_in_dies(|ftl, die, ended| {
+            if let (Some(answer), Some(plane)) = (ended, to_fill(ftl, resumed, die)) {
+                resumed.next[plane as usize] += 1;
+                resumed.closed |= Planes::from(!answer.outcome.is_good()) << plane;
             }
+            Ok(to_fill(ftl, resumed, die).map(|plane| {
+                let stripe = u32::from(resumed.super_block) * pages_per_block + u32::from(resumed.next[plane as usize]);
+                let page = stripe * planes + plane;
+                Command::Program { tag: die as u8, page, from: None, kind: kind::FILLER, label: 0 }
+            }))
+        })
+    }
+
+    /// Counts a super-block that was being written when the power went as open, so that power cuts do not use up what is erased.
+    fn take_up(&mut self, resumed: &Resumed) {
+        self.written[0] = Some(Written { super_block: resumed.super_block, end: None });
+        let block = self.block(resumed.super_block);
+        (block.state, block.closed_at) = (State::Open, Stream::Moved as u64);
+    }
+
+    /// Hands it out. Records name it as being written already.
+    fn hand_out(&mut self, resumed: &Resumed) {
+        let (super_block, planes) = (resumed.super_block, self.open_planes(resumed));
+        if planes == 0 {
+            return self.note_closed(super_block);
+        }
+        for (plane, &page) in (0..self.geometry.planes() as u8).zip(&resumed.next) {
             self.flash.command(Command::StartAt { plane, page });
         }
-        self.written[0] = Some(Written { super_block, end: None });
-        let block = self.block(super_block);
-        (block.state, block.closed_at) = (State::Open, Stream::Moved as u64);
         self.flash.command(Command::Open { stream: Stream::Moved, super_block, planes });
     }
 
@@ -656,7 +705,7 @@ impl<F: Flash> Ftl<'_, F> {
             let mut free = [0; TAGS as usize];
             let mut found = 0;
             for index in (first..count.min(first + u16::from(TAGS))).filter(|&index| self.is_free(index)) {
-                pages[found].0 = u32::from(index) * per_super_block + self.planes(index).trailing_zeros();
+                pages[found].0 = u32::from(index) * per_super_block + self.first_plane(index);
                 free[found] = index;
                 found += 1;
             }
@@ -668,6 +717,13 @@ impl<F: Flash> Ftl<'_, F> {
             }
         }
         Ok(())
+    }
+
+    /// The plane of the first slot of a super-block.
+    fn first_plane(&self, super_block: u16) -> u32 {
+        let good = self.planes(super_block);
+        let mut planes = (0..self.geometry.planes()).map(|slot| slot_plane(&self.geometry, super_block.into(), slot));
+        planes.find(|plane| good >> plane & 1 == 1).unwrap_or(0)
     }
 
     fn is_free(&self, super_block: u16) -> bool {
@@ -691,23 +747,24 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Writes into the log what was found in spares, so that the next mount need not look there. Until all of it is in flash, records say what the last one
     /// said.
-    fn write_down_spares(&mut self, last: &LogHeader) -> Result<(), MountError> {
-        self.log.inherited = Some(Inherited {
+    fn write_down_spares(&mut self, last: &LogHeader, resumed: u16) -> Result<(), MountError> {
+        self.log.inherited = Some(Uncovered {
             covered: last.covered.get(),
             written: last.written.map(|number| number.get()),
             count: last.written_count.get().min(WRITTEN_MAX as u16),
+            resumed,
         });
         for index in 0..self.deltas {
             let delta = self.memory.deltas[index];
             if delta.order & OF_SPARE != 0 {
+                self.wait(|ftl| ftl.log_has_room() || ftl.log.detached != Detached::No)?;
                 self.append(delta.lpn, delta.place);
-                self.wait(|ftl| ftl.log.has_room() || ftl.log.detached != Detached::No)?;
             }
             if self.log.detached != Detached::No {
                 break;
             }
         }
-        let appended = self.flash.register(flash_spec::fast_path::Register::LogAppended);
+        let appended = self.flash.register(Register::LogAppended);
         self.log.want(appended);
         // If the log has no room for it the checkpoint will have all of it.
         self.wait(|ftl| {
@@ -719,5 +776,5 @@ impl<F: Flash> Ftl<'_, F> {
     }
 }
 
-const _: () = assert!(PLANES_MAX <= 2 * TAGS as u32);
+const _: () = assert!(DIES_MAX <= TAGS as usize);
 const _: () = assert!(ANCHOR_BLOCKS_MAX <= SCRATCH_BUFFERS as u32);

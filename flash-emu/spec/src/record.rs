@@ -3,12 +3,12 @@
 //! ```text
 //! super-block 0          one of its first blocks is in use: anchor, anchor, ..   the last one counts
 //!                                                              |
-//!            +------------------+------------------+-----------+--------+
-//!            v                  v                                       v
-//! checkpoint: directory (places of the map pages), table (of super-blocks)    log: record, record, ..
+//!            +------------------+------------------+-----------+-------------------------------+
+//!            v                  v                                                              v
+//! checkpoint: directory (places of map pages and marks), table (of super-blocks), two copies of each    log: record, record, ..
 //! ```
 //! Each is a page, a record. Records lie in MSB pages only, and the LSB pages before them hold filler: so no later program can destroy a record. The
-//! slots of a super-block are numbered plane by plane within a page number: slot `s` is in plane `s % planes`, and is its MSB page `s / planes`.
+//! slots of a super-block are numbered plane by plane within a page number, from a plane that is another one in each super-block: see [`slot_plane`].
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -23,8 +23,13 @@ pub const UNMAPPED: u32 = u32::MAX;
 pub const MAP_ENTRY_BYTES: u32 = 4;
 /// Entries of a page of the map. Entry `n` of the map stands for unit `n` of the host; entries lie one after the other, little-endian.
 pub const MAP_ENTRIES: u32 = PAGE_BYTES / MAP_ENTRY_BYTES;
-/// Most pages of a map: their places fill one page.
-pub const MAP_PAGES_MAX: u32 = PAGE_BYTES / 4;
+/// Most pages of a map: their places and those of the pages of marks fit one page.
+pub const MAP_PAGES_MAX: u32 = PAGE_BYTES / 4 / (MAP_PAGES_PER_MARKS + 1) * MAP_PAGES_PER_MARKS;
+/// Pages of the map to which a page of marks belongs. It has a bit for each of their entries, in their order, the least significant bit of a word first:
+/// 1 if the unit had a place when the page of the map was written. Spares tell where a unit is, but not that it was trimmed.
+pub const MAP_PAGES_PER_MARKS: u32 = 8 * PAGE_BYTES / MAP_ENTRIES;
+/// Words of a page of marks that belong to one page of the map.
+pub const MARK_WORDS: u32 = MAP_ENTRIES / u32::BITS;
 /// Most super-blocks: their table fills one page.
 pub const SUPER_BLOCKS_MAX: u32 = PAGE_BYTES / size_of::<SuperBlockEntry>() as u32;
 /// Entries of a record of the log.
@@ -34,14 +39,19 @@ pub const WRITTEN_MAX: usize = 16;
 /// Blocks of super-block 0 that may hold anchors, one after the other: those of its first planes.
 pub const ANCHOR_BLOCKS_MAX: u32 = 8;
 
+/// Copies of the directory and of the table, in slots that follow each other, so that they are in different planes.
+pub const COPIES: usize = 2;
+
 /// Which part of a checkpoint a page is: `lpns[0]` of its spare.
 pub mod part {
-    /// The places of the map pages, as page numbers.
+    /// The places of the map pages and then those of the pages of marks, as page numbers.
     pub const DIRECTORY: u32 = 0;
     /// A [`super::SuperBlockEntry`] for each super-block.
     pub const TABLE: u32 = 1;
     /// An [`super::Anchor`].
     pub const ANCHOR: u32 = 2;
+    /// The first page of marks ([`super::MAP_PAGES_PER_MARKS`]); the others follow.
+    pub const MARKS: u32 = 3;
 }
 
 /// The page of a slot's record within its block; the page before it is filler, unless that is a record too.
@@ -59,11 +69,31 @@ pub const fn slots_per_block(pages_per_block: u32) -> u32 {
     pages_per_block / 2
 }
 
+/// The plane of a slot of a super-block. The first slots of super-blocks are in different planes, so that a mount can look at all of them at the same time.
+pub const fn slot_plane(geometry: &Geometry, super_block: u32, slot: u32) -> u32 {
+    (super_block + slot) % geometry.planes()
+}
+
 /// The number of the page of a slot of a super-block.
 pub const fn slot_index(geometry: &Geometry, super_block: u32, slot: u32) -> u32 {
-    let (plane, row) = (slot % geometry.planes(), slot / geometry.planes());
+    let row = slot / geometry.planes();
     let stripe = super_block * geometry.pages_per_block + slot_page(row, geometry.pages_per_block);
-    stripe * geometry.planes() + plane
+    stripe * geometry.planes() + slot_plane(geometry, super_block, slot)
+}
+
+/// The slot of a page of a super-block, if it is one.
+pub const fn slot_of(geometry: &Geometry, page: u32) -> Option<u32> {
+    let address = geometry.page_at(page as u64);
+    let planes = geometry.planes();
+    let first = address.block as u32 % planes;
+    let mut row = 0;
+    while row < slots_per_block(geometry.pages_per_block) {
+        if slot_page(row, geometry.pages_per_block) == address.page as u32 {
+            return Some(row * planes + (geometry.plane_index(address) + planes - first) % planes);
+        }
+        row += 1;
+    }
+    None
 }
 
 /// A row of the table of super-blocks.
@@ -108,8 +138,11 @@ pub struct LogHeader {
     pub written_count: U16,
     /// Super-blocks in which there may be pages with sequence numbers of at least `covered`.
     pub written: [U16; WRITTEN_MAX],
+    /// The super-block of `written` that a mount goes on with, or 0: it may choose. What the mount that wrote this has found in the others can still be
+    /// destroyed by programs of the same cells.
+    pub resumed: U16,
     /// 0.
-    pub reserved_56: [u8; 8],
+    pub reserved_58: [u8; 6],
 }
 
 /// A change of the map, or one of [`entry`].
@@ -152,10 +185,10 @@ pub struct Anchor {
     pub programmed_pages: U64,
     /// Units of the host's space.
     pub units: U32,
-    /// The page of the directory.
-    pub directory: U32,
-    /// The page of the table.
-    pub table: U32,
+    /// The pages of the directory, which has so many copies.
+    pub directory: [U32; COPIES],
+    /// The pages of the table.
+    pub table: [U32; COPIES],
     /// The slot of the first record that counts.
     pub log_slot: U32,
     /// Its super-block.
@@ -172,7 +205,7 @@ pub const ANCHOR_MAGIC: u64 = u64::from_le_bytes(*b"FLASHDK1");
 const _: () = assert!(size_of::<SuperBlockEntry>() == 16);
 const _: () = assert!(size_of::<LogHeader>() == 64);
 const _: () = assert!(size_of::<LogEntry>() == 8);
-const _: () = assert!(size_of::<Anchor>() == 80);
+const _: () = assert!(size_of::<Anchor>() == 88);
 const _: () = assert!(MAP_ENTRIES % UNITS_PER_PAGE == 0);
 const _: () = assert!(SUPER_BLOCKS_MAX == 1 << entry::SUPER_BLOCK_BITS);
 
@@ -180,6 +213,7 @@ const _: () = assert!(SUPER_BLOCKS_MAX == 1 << entry::SUPER_BLOCK_BITS);
 mod tests {
     use super::*;
     use crate::pairing::{kind, PageKind};
+    use std::vec::Vec;
 
     #[test]
     fn slots_are_the_msb_pages_in_their_order() {
@@ -194,7 +228,21 @@ mod tests {
         let geometry = Geometry::SMALL;
         for slot in 0..geometry.planes() * slots_per_block(geometry.pages_per_block) {
             let page = geometry.page_at(slot_index(&geometry, 3, slot).into());
-            assert_eq!((u32::from(page.block), geometry.plane_index(page)), (3, slot % geometry.planes()));
+            assert_eq!((u32::from(page.block), geometry.plane_index(page)), (3, slot_plane(&geometry, 3, slot)));
+        }
+    }
+
+    #[test]
+    fn a_page_is_one_slot_or_none() {
+        let geometry = Geometry::SMALL;
+        let slots = geometry.planes() * slots_per_block(geometry.pages_per_block);
+        for super_block in 0..geometry.blocks_per_plane {
+            let first = super_block * geometry.planes() * geometry.pages_per_block;
+            let of_pages = (first..first + geometry.planes() * geometry.pages_per_block)
+                .filter_map(|page| slot_of(&geometry, page).map(|slot| (slot, page)));
+            let mut found: Vec<(u32, u32)> = of_pages.collect();
+            found.sort_unstable();
+            assert!(found.into_iter().eq((0..slots).map(|slot| (slot, slot_index(&geometry, super_block, slot)))));
         }
     }
 }

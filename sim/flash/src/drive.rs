@@ -2,7 +2,7 @@
 
 use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
 use flash_model::{Array, Content, FastPath, Refusal};
-use flash_spec::record::MAP_ENTRIES;
+use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
 
 use crate::port::Port;
 
@@ -14,6 +14,7 @@ const POLLS_MAX: u32 = 1_000_000;
 pub struct Owned {
     super_blocks: Vec<SuperBlock>,
     directory: Vec<u32>,
+    marks: Vec<u32>,
     deltas: Vec<Delta>,
     newest: Vec<u64>,
 }
@@ -23,7 +24,8 @@ impl Owned {
     pub fn new(config: &Config) -> Self {
         Self {
             super_blocks: vec![SuperBlock::NEW; config.geometry.blocks_per_plane as usize],
-            directory: vec![0; config.map_pages() as usize],
+            directory: vec![0; config.directory_entries() as usize],
+            marks: vec![0; (config.map_pages() * MARK_WORDS) as usize],
             deltas: vec![Delta::NEW; config.deltas() as usize],
             newest: vec![0; MAP_ENTRIES as usize],
         }
@@ -34,6 +36,7 @@ impl Owned {
         Memory {
             super_blocks: &mut self.super_blocks,
             directory: &mut self.directory,
+            marks: &mut self.marks,
             deltas: &mut self.deltas,
             newest: &mut self.newest,
         }

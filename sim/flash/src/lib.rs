@@ -8,10 +8,13 @@ pub mod array;
 pub mod campaign;
 mod drive;
 pub mod hardware;
+pub mod mounts;
 mod oracle;
 mod port;
 pub mod study;
+mod time;
 
 pub use drive::{Drive, Owned, Stopped};
 pub use oracle::Oracle;
 pub use port::{Fault, Port};
+pub use time::DeviceTime;

@@ -1,9 +1,11 @@
 //! The fast path as firmware sees it.
 
 use flash_model::{FastPath, Random};
-use flash_spec::fast_path::{Buffer, Command, Event, Register};
-use flash_spec::Reliability;
+use flash_spec::fast_path::{Buffer, Command, Event, Register, TAGS};
+use flash_spec::{Preset, Reliability};
 use soc_hal::Flash;
+
+use crate::time::DeviceTime;
 
 /// What fails, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +30,29 @@ pub struct Port {
     moments: u64,
     /// What fails in which moment.
     fault: Option<(u64, Fault)>,
+    time: DeviceTime,
+    /// When the read of each tag ends, and the program, if it has not ended in the model.
+    read_ends: [u64; TAGS as usize],
+    program_ends: [Option<u64>; TAGS as usize],
+    /// What has ended in the model: firmware hears of it in the order of time.
+    ended: Vec<(u64, Event)>,
 }
 
 impl Port {
     /// Hardware whose power goes after so many steps.
     pub fn new(path: FastPath, seed: u64, steps: u64) -> Self {
-        Self { path, random: Random::new(seed), steps_left: steps, moments: 0, fault: None }
+        let time = DeviceTime::new(*path.array().geometry(), Preset::SimplessdMlc.timing());
+        Self {
+            path,
+            random: Random::new(seed),
+            steps_left: steps,
+            moments: 0,
+            fault: None,
+            time,
+            read_ends: [0; TAGS as usize],
+            program_ends: [None; TAGS as usize],
+            ended: Vec::new(),
+        }
     }
 
     /// Whether there is power.
@@ -49,6 +68,11 @@ impl Port {
     /// Steps and commands so far.
     pub fn moments(&self) -> u64 {
         self.moments
+    }
+
+    /// The time that firmware has waited for the flash, with the times of the default preset.
+    pub fn time(&self) -> &DeviceTime {
+        &self.time
     }
 
     /// What starts in the first moment after this many, in which something of the kind starts, fails.
@@ -85,16 +109,36 @@ impl Port {
 
 impl Flash for Port {
     fn command(&mut self, command: Command) {
-        if self.has_power() {
-            self.moment(|port| port.path.command(command));
+        if !self.has_power() {
+            return;
         }
+        match command {
+            Command::Read { tag, page, into } => {
+                self.read_ends[usize::from(tag)] = self.time.read(page, into.is_some());
+            }
+            Command::Program { tag, page, .. } => self.program_ends[usize::from(tag)] = Some(self.time.program(page)),
+            _ => {}
+        }
+        self.moment(|port| port.path.command(command));
     }
 
     fn event(&mut self) -> Option<Event> {
         if !self.has_power() {
             return None;
         }
-        if let Some(event) = self.path.event() {
+        while let Some(event) = self.path.event() {
+            let end = match event {
+                Event::ReadDone { tag, .. } => Some(self.read_ends[usize::from(tag)]),
+                Event::ProgramDone { tag, .. } => self.program_ends[usize::from(tag)].take(),
+                _ => return Some(event),
+            };
+            self.ended.push((end.expect("it was started"), event));
+        }
+        let first = (0..self.ended.len()).min_by_key(|&index| self.ended[index].0);
+        let others = self.program_ends.iter().flatten().min();
+        if let Some(first) = first.filter(|&first| others.is_none_or(|&other| self.ended[first].0 <= other)) {
+            let (end, event) = self.ended.swap_remove(first);
+            self.time.wait_until(end);
             return Some(event);
         }
         self.moment(|port| port.path.step(&mut port.random));

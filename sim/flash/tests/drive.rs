@@ -4,10 +4,12 @@ use flash_fw::{Config, MountError};
 
 use flash_model::{Array, Content, Page, Random};
 use flash_spec::fast_path::Register;
+use flash_spec::record::{slot_plane, Anchor, COPIES};
 use flash_spec::spare::{kind, Spare};
-use flash_spec::{Geometry, PageAddress, Reliability};
+use flash_spec::{Geometry, Reliability};
 use proptest::prelude::*;
 use sim_flash::{Drive, Fault, Oracle, Owned, Stopped};
+use zerocopy::FromBytes;
 
 /// 32 super-blocks of 32 pages.
 const TINY: Geometry =
@@ -79,6 +81,19 @@ fn overwrite(drive: &mut Drive, oracle: &mut Oracle, random: &mut Random, writes
     Ok(())
 }
 
+/// The flash of a drive of which all units were written, so many overwritten, and all was flushed.
+fn filled(config: Config, overwrites: u32) -> (Array<Content>, Oracle) {
+    let mut oracle = Oracle::new(config.units);
+    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
+        drive.format()?;
+        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
+        overwrite(drive, &mut oracle, &mut Random::new(1), overwrites)?;
+        flush(drive, &mut oracle)
+    });
+    assert_eq!(ended, Ok(()));
+    (array, oracle)
+}
+
 #[test]
 fn a_full_device_takes_writes_for_ever() {
     let config = tiny(100);
@@ -104,14 +119,7 @@ fn a_full_device_takes_writes_for_ever() {
 /// What happens between two moments of a drive that collects, writes records and makes checkpoints, when something fails in each of them.
 fn fail_in_each_moment(fault: Fault, stride: usize) {
     let config = tiny(90);
-    let mut oracle = Oracle::new(config.units);
-    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
-        overwrite(drive, &mut oracle, &mut Random::new(1), config.units)?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (array, oracle) = filled(config, config.units);
     let mut failed = 0;
     for moment in (0..3000).step_by(stride) {
         let mut oracle = oracle.clone();
@@ -161,9 +169,20 @@ fn a_page_of_the_map_that_is_damaged_is_found_again_in_spares() {
         drive.format()?;
         (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
         overwrite(drive, &mut oracle, &mut Random::new(1), 3 * config.units)?;
+        for lpn in (0..config.units).step_by(7) {
+            drive.trim(lpn)?;
+            oracle.acknowledge(lpn, None);
+        }
+        // A record for each flush that waits for a trim, so that the trims are before the last checkpoint; what was trimmed is still in flash.
+        for _ in 0..8 * config.log_records {
+            drive.trim(0)?;
+            flush(drive, &mut oracle)?;
+        }
         flush(drive, &mut oracle)
     });
     assert_eq!(ended, Ok(()));
+    let trimmed = (0..config.units).filter(|&lpn| oracle.now(lpn).is_none()).count();
+    assert!(trimmed > 200, "{trimmed} units are trimmed");
     let mut damaged = 0;
     for index in 0..config.geometry.pages() {
         let Some(Page::Programmed { data: Content::Words(words), spare }) =
@@ -188,6 +207,45 @@ fn a_page_of_the_map_that_is_damaged_is_found_again_in_spares() {
     assert_eq!(ended, Ok(()));
 }
 
+/// The last anchor in flash.
+fn last_anchor(array: &Array<Content>, geometry: &Geometry) -> Anchor {
+    let pages = u64::from(geometry.planes() * geometry.pages_per_block);
+    let anchors = (0..pages).filter_map(|index| match array.page(geometry.page_at(index)) {
+        Page::Programmed { data: Content::Words(words), .. } => {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            Anchor::read_from_prefix(&bytes).ok().map(|(anchor, _)| anchor)
+        }
+        _ => None,
+    });
+    anchors.max_by_key(|anchor| anchor.generation.get()).expect("it was formatted")
+}
+
+#[test]
+fn one_copy_of_the_directory_and_of_the_table_is_enough() {
+    let config = tiny(80);
+    let (array, oracle) = filled(config, 3 * config.units);
+    let anchor = last_anchor(&array, &config.geometry);
+    let places =
+        [anchor.directory, anchor.table].map(|copies| copies.map(|copy| config.geometry.page_at(copy.get().into())));
+    for lost in 0..1 << (2 * COPIES) {
+        let mut array = array.clone();
+        for (_, &place) in places.as_flattened().iter().enumerate().filter(|(index, _)| lost >> index & 1 == 1) {
+            *array.page_mut(place).expect("it is written") = Page::Destroyed;
+        }
+        let (_, ended) = life(config, array, u64::MAX, |drive| {
+            drive.mount()?;
+            check_found(drive, &mut oracle.clone());
+            Ok(())
+        });
+        let is_left = [lost & 3, lost >> 2].into_iter().all(|copies| copies != 3);
+        let expected = if is_left { Ok(()) } else { Err(Stopped::Mount(MountError::Unreadable)) };
+        assert_eq!(ended, expected, "lost: {lost:#b}");
+    }
+    for [first, second] in places {
+        assert_ne!((first.channel, first.die), (second.channel, second.die), "both copies are in one die");
+    }
+}
+
 fn units_left(array: &Array<Content>, geometry: &Geometry) -> usize {
     let holds_units =
         |index| matches!(array.page(geometry.page_at(index)), Page::Programmed { data: Content::Units(_), .. });
@@ -197,13 +255,7 @@ fn units_left(array: &Array<Content>, geometry: &Geometry) -> usize {
 #[test]
 fn a_secure_erase_leaves_nothing_even_if_it_is_interrupted() {
     let config = tiny(80);
-    let mut oracle = Oracle::new(config.units);
-    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        overwrite(drive, &mut oracle, &mut Random::new(1), 3 * config.units)?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (array, oracle) = filled(config, 3 * config.units);
     let mut kept = 0;
     let mut erased = 0;
     for steps in (1..).map(|index| index * 13) {
@@ -300,13 +352,7 @@ fn a_worn_out_device_is_read_only_and_keeps_everything() {
 #[test]
 fn what_is_hard_to_read_is_written_anew() {
     let config = tiny(60);
-    let mut oracle = Oracle::new(config.units);
-    let (mut array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (mut array, oracle) = filled(config, 0);
     // A page with units: all blocks of its super-block need six repetitions.
     let holds_units = |&index: &u64| {
         matches!(array.page(config.geometry.page_at(index)), Page::Programmed { data: Content::Units(_), .. })
@@ -330,64 +376,49 @@ fn what_is_hard_to_read_is_written_anew() {
     assert_eq!(ended, Ok(()));
 }
 
-/// Pages that a mount reads of a drive of this geometry that was full and being written.
-fn mount_reads(geometry: Geometry) -> u64 {
-    let mut config = Config::new(geometry, 85);
-    config.log_records = 32;
-    let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        (0..config.units).try_for_each(|lpn| drive.write(lpn, lpn.into()))?;
-        let mut random = Random::new(1);
-        (0..config.units / 4).try_for_each(|_| drive.write(random.below(config.units), 0))
-    });
-    assert_eq!(ended, Ok(()));
-    let mut reads = 0;
-    let (_, ended) = life(config, array, u64::MAX, |drive| {
-        let before = drive.path().array().begun().reads;
-        drive.mount()?;
-        reads = drive.path().array().begun().reads - before;
-        drive.read(0).map(|_| ())
-    });
-    assert_eq!(ended, Ok(()));
-    reads
-}
-
-#[test]
-fn a_mount_of_four_times_the_capacity_reads_not_much_more() {
-    let small =
-        Geometry { channels: 4, dies_per_channel: 1, planes_per_die: 2, blocks_per_plane: 64, pages_per_block: 8 };
-    let large = Geometry { pages_per_block: 32, ..small };
-    let [small, large] = [small, large].map(mount_reads);
-    assert!(large * 2 <= small * 3, "{large} pages are more than 1.5 x {small}");
-}
-
 /// Super-blocks of 1,024 pages, so that more changes than a record has are not in the log.
 const LONG: Geometry =
     Geometry { channels: 2, dies_per_channel: 2, planes_per_die: 1, blocks_per_plane: 24, pages_per_block: 256 };
 
-/// Cuts a mount in each of its steps, and returns how many it has. The power went first after so many steps of a drive that collects now and then.
+/// Cuts a mount in each of its steps and the next one in some step, and returns how many records the first one writes. The power went first after so many
+/// steps of a drive that collects and flushes.
 fn interrupt_mount(steps_before: u64) -> u32 {
-    let config = Config { log_records: 8, ..Config::new(LONG, 60) };
+    let config = Config { log_records: 8, units: 34_816, ..Config::new(LONG, 50) };
     let mut oracle = Oracle::new(config.units);
     let (array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
         drive.format()?;
         (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
         flush(drive, &mut oracle)?;
         drive.port().cut_after(steps_before);
-        let mut random = Random::new(1);
-        (0..).try_for_each(|_| write(drive, &mut oracle, random.below(config.units)))
+        overwrite(drive, &mut oracle, &mut Random::new(1), u32::MAX)
     });
     assert_eq!(ended, Err(Stopped::NoPower));
+    let records = |array: &Array<Content>| {
+        let is_log = |&index: &u64| {
+            let page = array.page(config.geometry.page_at(index));
+            matches!(page, Page::Programmed { spare, .. } if Spare::check(spare, index as u32).is_some_and(|spare| spare.kind == kind::LOG))
+        };
+        (0..config.geometry.pages()).filter(is_log).count() as u32
+    };
+    let before = records(&array);
+    let mut random = Random::new(steps_before);
     for steps in 1.. {
-        let (array, first) = life(config, array.clone(), steps, |drive| drive.mount());
-        let (_, second) = life(config, array, u64::MAX, |drive| {
+        let (first_array, first) = life(config, array.clone(), steps, |drive| drive.mount());
+        let second_steps = u64::from(random.below(2 * steps as u32)) + 1;
+        let written = records(&first_array) - before;
+        let (array, _) = life(config, first_array, second_steps, |drive| drive.mount());
+        let (_, third) = life(config, array, u64::MAX, |drive| {
             drive.mount()?;
             check_found(drive, &mut oracle.clone());
             Ok(())
         });
-        assert_eq!(second, Ok(()), "after {steps_before} steps and a cut in step {steps} of the mount");
+        assert_eq!(
+            third,
+            Ok(()),
+            "after {steps_before} steps, and cuts in steps {steps} and {second_steps} of two mounts"
+        );
         if first == Ok(()) {
-            return steps as u32;
+            return written;
         }
     }
     unreachable!("a mount ends")
@@ -395,25 +426,21 @@ fn interrupt_mount(steps_before: u64) -> u32 {
 
 #[test]
 fn a_mount_can_be_interrupted_anywhere() {
-    let steps = (50..60).map(|index| interrupt_mount(index * 400));
-    let steps: Vec<u32> = steps.collect();
-    assert!(steps.iter().all(|&steps| steps > 5), "a mount writes what it has found into records: {steps:?}");
+    // Moments in which much is not in the log, so that a mount has more than one record to write, and some others.
+    let records: Vec<u32> = [47, 50, 56, 68, 85, 93, 117, 120].map(|index| interrupt_mount(index * 401)).into();
+    assert!(records.iter().any(|&records| records > 1), "what is found in spares does not fit one record: {records:?}");
 }
 
 #[test]
 fn a_super_block_that_counts_as_erased_and_is_not_is_erased() {
     let config = tiny(60);
-    let mut oracle = Oracle::new(config.units);
-    let (mut array, ended) = life(config, new_flash(&config), u64::MAX, |drive| {
-        drive.format()?;
-        (0..config.units).try_for_each(|lpn| write(drive, &mut oracle, lpn))?;
-        flush(drive, &mut oracle)
-    });
-    assert_eq!(ended, Ok(()));
+    let (mut array, mut oracle) = filled(config, 0);
     let mut used = 0;
     for block in 1..config.geometry.blocks_per_plane as u16 {
-        let first = PageAddress { channel: 0, die: 0, plane: 0, block, page: 0 };
         let pages = u64::from(config.geometry.planes() * config.geometry.pages_per_block);
+        // The filler before a record in the first slot: only records can be where nothing tells of them.
+        let plane = slot_plane(&config.geometry, block.into(), 0);
+        let first = config.geometry.page_at(u64::from(block) * pages + u64::from(plane));
         let all = (0..pages).map(|page| config.geometry.page_at(u64::from(block) * pages + page));
         if all.into_iter().all(|page| array.page(page) == &Page::Erased) {
             array.start_program(first, Content::Nothing, [0; 64]).expect("it is erased");

@@ -7,9 +7,10 @@ use std::time::Instant;
 use anyhow::{anyhow, bail, Result};
 use flash_fw::Config;
 use flash_model::reference_ftl::{self, FtlConfig, Pattern};
-use flash_spec::Geometry;
+use flash_spec::{Geometry, Preset};
 use rtl_hdl::bench::Seed;
 use sim_flash::campaign::{run, seeds, Failure, Plan, Tally};
+use sim_flash::mounts;
 use sim_flash::study::{study, with_spare};
 
 /// What is studied.
@@ -27,6 +28,9 @@ pub struct StudyArguments {
     /// Capacities to write for wear, nine of ten writes to a tenth of the units
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     wear_capacities: u32,
+    /// Power cuts after which the firmware mounts flash of 1 and 4 GiB
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    mount_cuts: u32,
     /// Study the firmware over the model of the hardware instead of the reference: slow, so that it wants fewer capacities
     #[arg(long)]
     firmware: bool,
@@ -56,7 +60,7 @@ fn seed(text: &str) -> Result<Seed, String> {
     Seed::parse(text).ok_or_else(|| "a seed is a number, such as 24301 or 0x5eed".into())
 }
 
-/// Prints write amplification and wear.
+/// Prints write amplification and wear, and how long the firmware mounts.
 pub fn run_study(arguments: &StudyArguments) -> Result<()> {
     if arguments.firmware {
         study_firmware(arguments)
@@ -96,7 +100,7 @@ fn study_reference(arguments: &StudyArguments) {
 }
 
 fn study_firmware(arguments: &StudyArguments) -> Result<()> {
-    let StudyArguments { blocks, capacities, wear_capacities, seed, .. } = *arguments;
+    let StudyArguments { blocks, capacities, wear_capacities, mount_cuts, seed, .. } = *arguments;
     let geometry =
         Geometry { channels: 2, dies_per_channel: 2, planes_per_die: 1, blocks_per_plane: blocks, pages_per_block: 64 };
     let stopped = |stopped| anyhow!("the drive stopped: {stopped:?}");
@@ -117,6 +121,16 @@ fn study_firmware(arguments: &StudyArguments) -> Result<()> {
         "  {} erases between the least and the most worn super-block, {share:.1} % of the mean of {:.1}",
         found.erases_spread, found.erases_mean
     );
+    println!("the longest of {mount_cuts} mounts, preset {}:", Preset::SimplessdMlc.name());
+    for (name, geometry) in [("mount_ms_1_gib", Geometry::DEFAULT_1_GIB), ("mount_ms_4_gib", Geometry::DEFAULT_4_GIB)] {
+        let found = mounts::study(Config::new(geometry, 85), mount_cuts, seed.0).map_err(stopped)?;
+        println!(
+            "  {name} {:.1}: at most {} pages read, {} programmed",
+            found.ms_max(),
+            found.reads_max,
+            found.programs_max
+        );
+    }
     Ok(())
 }
 

@@ -142,6 +142,8 @@ pub struct FastPath {
     moves: Moves,
     write_points: Vec<WritePoint>,
     operations: Vec<Operation>,
+    /// The page of units whose changes are being made: a buffer of the log may be full after some of them.
+    ending: Option<u64>,
     erasing: Vec<Erasing>,
     scratch: Vec<Vec<u32>>,
     /// Where the blocks of the next super-block start.
@@ -176,6 +178,7 @@ impl FastPath {
             moves: Moves::new(),
             write_points: Vec::new(),
             operations: Vec::new(),
+            ending: None,
             erasing: Vec::new(),
             scratch: vec![vec![0; PAGE_WORDS]; usize::from(SCRATCH_BUFFERS)],
             starts: vec![0; geometry.planes() as usize],
@@ -296,7 +299,11 @@ impl FastPath {
         }
         let index = random.below(self.operations.len() as u32) as usize;
         match self.operations.swap_remove(index) {
-            Operation::Units { stream, page, units, .. } => self.end_units(stream, page, &units),
+            Operation::Units { stream, page, sequence, units } => {
+                self.ending = Some(sequence);
+                self.end_units(stream, page, &units);
+                self.ending = None;
+            }
             Operation::Filler { page, .. } => {
                 self.end_program(page);
             }
@@ -501,7 +508,7 @@ impl FastPath {
             Operation::Units { sequence, .. } => Some(*sequence),
             _ => None,
         });
-        units.min().unwrap_or(self.sequence)
+        units.chain(self.ending).min().unwrap_or(self.sequence)
     }
 
     /// Entries that the log will get from what is in flight.
