@@ -2,10 +2,10 @@
 
 use crate::lite::Request;
 use crate::machine::Machine;
-use flash_fw::{Delta, Ftl, Memory, MountError, SuperBlock};
+use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
 use flash_hw::flash_path;
 use flash_hw::types::{Faults, Times};
-use flash_spec::record::MAP_ENTRIES;
+use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
 use flash_spec::{Clocks, Reliability};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::Shape;
@@ -72,16 +72,37 @@ pub(crate) struct FlashFirmware<S> {
     next_poll: u64,
 }
 
-/// The memory that the firmware works in, for as long as the program runs.
-fn memory(config: &flash_fw::Config) -> Memory<'static> {
-    fn lend<T: Clone>(value: T, count: usize) -> &'static mut [T] {
-        Vec::leak(vec![value; count])
+/// The memory that the firmware of a flash works in.
+#[derive(Debug)]
+pub struct Owned {
+    super_blocks: Vec<SuperBlock>,
+    directory: Vec<u32>,
+    marks: Vec<u32>,
+    deltas: Vec<Delta>,
+    newest: Vec<u64>,
+}
+
+impl Owned {
+    /// As much as a configuration needs.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            super_blocks: vec![SuperBlock::NEW; config.geometry.blocks_per_plane as usize],
+            directory: vec![0; config.directory_entries() as usize],
+            marks: vec![0; (config.map_pages() * MARK_WORDS) as usize],
+            deltas: vec![Delta::NEW; config.deltas() as usize],
+            newest: vec![0; MAP_ENTRIES as usize],
+        }
     }
-    Memory {
-        super_blocks: lend(SuperBlock::NEW, config.geometry.blocks_per_plane as usize),
-        directory: lend(0, config.map_pages() as usize),
-        deltas: lend(Delta::NEW, config.deltas() as usize),
-        newest: lend(0, MAP_ENTRIES as usize),
+
+    /// Lends it to the firmware.
+    pub fn lend(&mut self) -> Memory<'_> {
+        Memory {
+            super_blocks: &mut self.super_blocks,
+            directory: &mut self.directory,
+            marks: &mut self.marks,
+            deltas: &mut self.deltas,
+            newest: &mut self.newest,
+        }
     }
 }
 
@@ -96,14 +117,16 @@ impl<S: Simulator> FlashFirmware<S> {
     ) -> Result<(Self, Box<Machine<S>>), flash_fw::ConfigError> {
         let path = &options.path;
         set_flash(&mut machine.model, options);
-        let config = flash_fw::Config { units: path.units, ..flash_fw::Config::new(path.geometry, 100) };
+        let config = Config { units: path.units, ..Config::new(path.geometry, 100) };
         let layout = Layout {
             shared_base: path.shared_base(),
             read_spares_base: path.read_spares_base(),
             map_pages: path.map_pages(),
         };
         let driver = FastPath::new(FlashSide(Some(machine)), layout);
-        let mut firmware = Self { ftl: Ftl::new(driver, config, memory(&config))?, next_poll: 0 };
+        // A device is there for as long as the program runs.
+        let mut firmware =
+            Self { ftl: Ftl::new(driver, config, Box::leak(Box::new(Owned::new(&config))).lend())?, next_poll: 0 };
         let machine = firmware.side().0.take().expect("it was lent");
         Ok((firmware, machine))
     }

@@ -26,6 +26,6 @@ mod machine;
 mod monitors;
 
 pub use axi::AxiPort;
-pub use flash::FlashOptions;
+pub use flash::{FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};

@@ -9,8 +9,9 @@ use flash_fw::{Config, Policy};
 use flash_model::{Array, Random};
 use flash_spec::{Geometry, Reliability};
 
-use crate::drive::{Drive, Owned, Stopped};
+use crate::drive::{Drive, Stopped};
 use crate::oracle::Oracle;
+use crate::Owned;
 
 /// What a run is made of.
 #[derive(Clone, Copy, Debug)]

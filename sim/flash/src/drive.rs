@@ -1,47 +1,12 @@
 //! A host with its drive.
 
-use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
+use flash_fw::{Config, Ftl, Memory, MountError};
 use flash_model::{Array, Content, FastPath, Refusal};
-use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
 
 use crate::port::Port;
 
 /// Polls of the firmware after which an operation has to be taken.
 const POLLS_MAX: u32 = 1_000_000;
-
-/// The memory of the firmware.
-#[derive(Debug)]
-pub struct Owned {
-    super_blocks: Vec<SuperBlock>,
-    directory: Vec<u32>,
-    marks: Vec<u32>,
-    deltas: Vec<Delta>,
-    newest: Vec<u64>,
-}
-
-impl Owned {
-    /// As much as a configuration needs.
-    pub fn new(config: &Config) -> Self {
-        Self {
-            super_blocks: vec![SuperBlock::NEW; config.geometry.blocks_per_plane as usize],
-            directory: vec![0; config.directory_entries() as usize],
-            marks: vec![0; (config.map_pages() * MARK_WORDS) as usize],
-            deltas: vec![Delta::NEW; config.deltas() as usize],
-            newest: vec![0; MAP_ENTRIES as usize],
-        }
-    }
-
-    /// Lends it to the firmware.
-    pub fn lend(&mut self) -> Memory<'_> {
-        Memory {
-            super_blocks: &mut self.super_blocks,
-            directory: &mut self.directory,
-            marks: &mut self.marks,
-            deltas: &mut self.deltas,
-            newest: &mut self.newest,
-        }
-    }
-}
 
 /// Why an operation has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,8 @@ mod port;
 pub mod study;
 mod time;
 
-pub use drive::{Drive, Owned, Stopped};
+pub use drive::{Drive, Stopped};
 pub use oracle::Oracle;
 pub use port::{Fault, Port};
+pub use sim_cosim::Owned;
 pub use time::DeviceTime;

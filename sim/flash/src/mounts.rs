@@ -4,7 +4,8 @@ use flash_fw::Config;
 use flash_model::{Array, Content, Random};
 use flash_spec::Reliability;
 
-use crate::drive::{Drive, Owned, Stopped};
+use crate::drive::{Drive, Stopped};
+use crate::Owned;
 
 /// Lines of the cache.
 const LINES: usize = 1024;

@@ -6,7 +6,8 @@ use flash_model::{Array, Random};
 use flash_spec::limits::UNITS_PER_PAGE;
 use flash_spec::Reliability;
 
-use crate::drive::{Drive, Owned, Stopped};
+use crate::drive::{Drive, Stopped};
+use crate::Owned;
 
 /// Writes between two looks at the super-blocks.
 const SAMPLE: u32 = 64;
