@@ -6,13 +6,17 @@ use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
 use flash_hw::flash_path;
 use flash_hw::types::{Faults, Times};
 use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
-use flash_spec::{Clocks, Reliability};
+use flash_spec::{Clocks, Preset, Reliability};
+use nvme_spec::limits::CORE_HZ;
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::Shape;
 use soc_hal::{FastPath, Layout, Mmio, Shared};
 
 /// Clocks between two polls of the firmware when the flash has nothing to tell.
 const POLL_CLOCKS: u64 = 1000;
+
+/// Clocks after which a flash without array and bus times has done all that it was told.
+const SETTLE_CLOCKS: u32 = 10_000;
 
 /// The flash of a device, and how its surroundings behave.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +120,7 @@ impl<S: Simulator> FlashFirmware<S> {
         mut machine: Box<Machine<S>>,
     ) -> Result<(Self, Box<Machine<S>>), flash_fw::ConfigError> {
         let path = &options.path;
-        set_flash(&mut machine.model, options);
+        set_faults(&mut machine.model, &options.reliability);
         let config = Config { units: path.units, ..Config::new(path.geometry, 100) };
         let layout = Layout {
             shared_base: path.shared_base(),
@@ -141,9 +145,18 @@ impl<S: Simulator> FlashFirmware<S> {
         (answer, self.side().0.take().expect("it is still here"))
     }
 
-    /// Makes new flash ready.
-    pub fn format(&mut self, machine: Box<Machine<S>>) -> (Result<(), MountError>, Box<Machine<S>>) {
-        self.with(machine, |firmware| firmware.ftl.format())
+    /// Makes new flash ready, as in a factory: without waiting for it. From then on things take their time.
+    pub fn format(
+        &mut self,
+        mut machine: Box<Machine<S>>,
+        clocks: &Clocks,
+    ) -> (Result<(), MountError>, Box<Machine<S>>) {
+        set_clocks(&mut machine.model, &Preset::Scm.clocks(CORE_HZ));
+        let (formatted, mut machine) = self.with(machine, |firmware| firmware.ftl.format());
+        // Nothing may be in progress when the times change.
+        (0..SETTLE_CLOCKS).for_each(|_| machine.tick());
+        set_clocks(&mut machine.model, clocks);
+        (formatted, machine)
     }
 
     /// Whether it has something to do.
@@ -159,10 +172,19 @@ impl<S: Simulator> FlashFirmware<S> {
     }
 }
 
-/// Sets the inputs that say how long things take and what goes wrong.
-fn set_flash(model: &mut impl Simulator, options: &FlashOptions) {
-    let Clocks { read, program, erase, suspend, resume, command, unit, .. } = options.clocks;
-    let times = [read[0], read[1], program[0], program[1], erase, suspend, resume, command, unit];
+/// Sets the inputs that say how long things take.
+pub(crate) fn set_clocks(model: &mut impl Simulator, clocks: &Clocks) {
+    let Clocks { read, program, erase, suspend, resume, command, unit, .. } = *clocks;
+    set_all(
+        model,
+        "times",
+        Times::fields(),
+        &[read[0], read[1], program[0], program[1], erase, suspend, resume, command, unit],
+    );
+}
+
+/// Sets the inputs that say what goes wrong.
+fn set_faults(model: &mut impl Simulator, reliability: &Reliability) {
     let Reliability {
         retry_wear_shift,
         erases_max,
@@ -171,18 +193,17 @@ fn set_flash(model: &mut impl Simulator, options: &FlashOptions) {
         program_fail_rate,
         erase_fail_rate,
         ..
-    } = options.reliability;
+    } = *reliability;
     let retry_wear_shift = u32::from(retry_wear_shift);
     let faults = [retry_wear_shift, erases_max, retry_rate, uncorrectable_rate, program_fail_rate, erase_fail_rate];
-    let named = |bundle: &str, fields: Vec<(String, u32)>, values: &[u32]| -> Vec<(String, u32)> {
-        let names = fields.into_iter().map(|(field, _)| format!("{bundle}_{field}"));
-        names.zip(values.iter().copied()).collect()
-    };
-    let mut inputs = named("times", Times::fields(), &times);
-    inputs.extend(named("faults", Faults::fields(), &faults));
-    inputs.push(("suspends".into(), 1));
-    for (name, value) in inputs {
-        let port = model.port(&name);
+    set_all(model, "faults", Faults::fields(), &faults);
+    let suspends = model.port("suspends");
+    model.poke_u64(suspends, 1);
+}
+
+fn set_all(model: &mut impl Simulator, bundle: &str, fields: Vec<(String, u32)>, values: &[u32]) {
+    for ((field, _), &value) in fields.iter().zip(values) {
+        let port = model.port(&format!("{bundle}_{field}"));
         model.poke_u64(port, value.into());
     }
 }

@@ -1,8 +1,9 @@
 //! The back ends.
 
-use crate::flash::{FlashFirmware, FlashOptions};
+use crate::flash::{set_clocks, FlashFirmware, FlashOptions};
 use crate::machine::{first_dword, is_inside, push_write, FlashPins, Machine};
 use crate::monitors::Monitors;
+use flash_spec::Clocks;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
 use rtl_hdl::sim::Simulator;
@@ -121,6 +122,15 @@ pub struct Hardware<S> {
     outline: Outline,
 }
 
+/// What has happened in the flash of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlashCounts {
+    /// Clocks in which its firmware was asked for.
+    pub event_clocks: u64,
+    /// Clocks in which data was later than the bus of a channel.
+    pub late_clocks: u64,
+}
+
 /// The machine, but while the firmware of the flash works.
 struct ControllerSide<S>(Option<Box<Machine<S>>>);
 
@@ -232,7 +242,7 @@ impl<S: Simulator> Hardware<S> {
             let mut firmware;
             (firmware, machine) = made.map_err(|error| Error::Flash(error.message().into()))?;
             let formatted;
-            (formatted, machine) = firmware.format(machine);
+            (formatted, machine) = firmware.format(machine, &flash_options.clocks);
             formatted.map_err(|error| Error::Flash(format!("{error:?}")))?;
             flash = Some(Box::new(firmware));
         }
@@ -245,9 +255,15 @@ impl<S: Simulator> Hardware<S> {
         &self.outline
     }
 
-    /// What the flash did: clocks in which data was later than the bus of a channel, and register accesses of its firmware.
-    pub fn flash_counts(&self) -> Option<(u64, u64)> {
-        self.machine().flash.as_ref().map(|flash| (flash.late_clocks, flash.accesses))
+    /// Of a device with flash: clocks in which its firmware was asked for, and in which data was later than the bus of a channel.
+    pub fn flash_counts(&self) -> Option<FlashCounts> {
+        let flash = self.machine().flash.as_ref()?;
+        Some(FlashCounts { event_clocks: flash.event_clocks, late_clocks: flash.late_clocks })
+    }
+
+    /// Sets how long things take in the flash, in which nothing may be in progress.
+    pub fn set_flash_clocks(&mut self, clocks: &Clocks) {
+        set_clocks(&mut self.machine_mut().model, clocks);
     }
 
     /// The device's memory, by the back door.

@@ -27,5 +27,5 @@ mod monitors;
 
 pub use axi::AxiPort;
 pub use flash::{FlashOptions, Owned};
-pub use hardware::{Error, Evaluated, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
+pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};

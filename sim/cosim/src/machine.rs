@@ -21,8 +21,8 @@ pub(crate) struct FlashPins {
     lost: PortId,
     /// Clocks in which data was later than the bus of a channel.
     pub late_clocks: u64,
-    /// Register accesses of the firmware of the flash.
-    pub accesses: u64,
+    /// Clocks in which its firmware was asked for.
+    pub event_clocks: u64,
 }
 
 impl FlashPins {
@@ -36,7 +36,7 @@ impl FlashPins {
             late: model.port("late"),
             lost: model.port("lost"),
             late_clocks: 0,
-            accesses: 0,
+            event_clocks: 0,
         }
     }
 
@@ -44,6 +44,7 @@ impl FlashPins {
         self.medium_port.drive(model, &mut self.medium_bus, &mut self.medium);
         self.registers.drive(model);
         self.late_clocks += model.peek_u64(self.late);
+        self.event_clocks += model.peek_u64(self.event);
         assert_eq!(model.peek_u64(self.lost), 0, "an access to DRAM was refused");
     }
 }
@@ -235,7 +236,6 @@ impl<S: Simulator> Machine<S> {
             Request::Read { address } | Request::Write { address, .. } => address,
         };
         let flash = self.flash.as_mut().expect("there is flash");
-        flash.accesses += 1;
         flash.registers.push(request);
         self.wait(
             |machine| {

@@ -73,8 +73,7 @@ fn a_device_with_flash_keeps_more_than_its_cache_holds() {
         }
     }
     driver.disable().unwrap_or_else(|error| panic!("{error}"));
-    let (late, accesses) = device.flash_counts().expect("it has flash");
-    println!("{} clocks, late in {late}, {accesses} register accesses of the firmware of the flash", device.clock());
+    assert!(device.flash_counts().expect("it has flash").event_clocks > 0, "its firmware had nothing to do");
 }
 
 #[test]
