@@ -221,11 +221,23 @@ pub struct RandomWork {
     op: Op,
     blocks: u32,
     place: Place,
+    order: Order,
     window: Window,
     remaining: u64,
     random: Random,
     free: Vec<Slot>,
     progress: Progress,
+}
+
+/// Which piece is next.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Random,
+    /// So many further than the last one, round about; the next one.
+    Strided {
+        stride: u64,
+        next: u64,
+    },
 }
 
 /// Where the commands go.
@@ -251,12 +263,26 @@ impl RandomWork {
             op,
             blocks,
             place,
+            order: Order::Random,
             window,
             remaining: commands,
             random: Random::new(seed),
             free: Vec::new(),
             progress: Progress::new("commands", commands),
         }
+    }
+
+    /// The same in the first `bytes` of the namespace.
+    #[must_use]
+    pub fn within(mut self, bytes: u64) -> Self {
+        self.place.pieces = bytes / u64::from(self.blocks * self.place.lba_bytes);
+        self
+    }
+
+    /// The same with each piece so many further than the last one, round about: each once, if the two have no common divisor.
+    #[must_use]
+    pub fn strided(self, stride: u64) -> Self {
+        Self { order: Order::Strided { stride, next: 0 }, ..self }
     }
 }
 
@@ -283,7 +309,15 @@ impl Work for RandomWork {
             Op::Write => true,
             Op::Mixed => self.random.below(2) == 1,
         };
-        let lba = self.random.below(self.place.pieces) * u64::from(self.blocks);
+        let piece = match &mut self.order {
+            Order::Random => self.random.below(self.place.pieces),
+            Order::Strided { stride, next } => {
+                let piece = *next;
+                *next = (piece + *stride) % self.place.pieces;
+                piece
+            }
+        };
+        let lba = piece * u64::from(self.blocks);
         let transfer = IoTransfer { write, nsid: self.place.nsid, lba, blocks: self.blocks };
         Ok(Some(Request { transfer, slot }))
     }

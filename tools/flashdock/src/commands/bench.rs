@@ -1,6 +1,6 @@
 //! `bench`: the figures of the project, under names that do not change.
 
-use super::bench_hosts;
+use super::{bench_flash, bench_hosts};
 use crate::backend::{latency, BackEnd, Kind, Settings};
 use crate::comparison::{self, Throughput};
 use crate::failure::{Failure, Result};
@@ -51,6 +51,7 @@ pub struct Args {
 /// Figures that are measured apart.
 #[derive(clap::Subcommand)]
 enum Part {
+    Flash(bench_flash::Args),
     Hosts(bench_hosts::Args),
 }
 
@@ -242,8 +243,10 @@ impl Measured {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result {
-    if let Some(Part::Hosts(args)) = &args.part {
-        return bench_hosts::run(args);
+    match &args.part {
+        Some(Part::Flash(args)) => return bench_flash::run(args),
+        Some(Part::Hosts(args)) => return bench_hosts::run(args),
+        None => {}
     }
     let wanted = wanted(args.only.as_deref())?;
     let mut measured = Vec::new();
@@ -504,6 +507,8 @@ impl Figures {
 pub(super) enum Must {
     BeAtMost(f64),
     BeAtLeast(f64),
+    /// So many percent from it at most.
+    BeNear(f64, f64),
 }
 
 impl Must {
@@ -520,6 +525,7 @@ impl Must {
         match self {
             Must::BeAtMost(most) => value <= most,
             Must::BeAtLeast(least) => value >= least,
+            Must::BeNear(wanted, percent) => (value / wanted - 1.0).abs() * 100.0 <= percent,
         }
     }
 }
@@ -529,11 +535,12 @@ impl std::fmt::Display for Must {
         match *self {
             Must::BeAtMost(most) => write!(f, "<= {most}"),
             Must::BeAtLeast(least) => write!(f, ">= {}", number(least)),
+            Must::BeNear(wanted, percent) => write!(f, "{wanted} +- {percent} %"),
         }
     }
 }
 
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value {
         _ if value < 1.0 => format!("{value:.4}"),
         _ if value < 2.0 => format!("{value:.2}"),

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod bench;
+pub mod bench_flash;
 pub mod bench_hosts;
 pub mod decode;
 pub mod demo;
