@@ -57,7 +57,13 @@ pub struct Entry {
 }
 
 /// Fills from the whole flash.
-const FILL: fill::Config = fill::Config { geometry: Geometry::DEFAULT_1_GIB, slots: 64, lines_base: 0, units_base: 0 };
+const FILL: fill::Config = fill::Config {
+    geometry: Geometry::DEFAULT_1_GIB,
+    slots: 64,
+    lines_base: 0,
+    units_base: 0,
+    patience: fill::PATIENCE,
+};
 /// What becomes of programs of the whole flash.
 const COMMIT: commit::Config = commit::Config { geometry: Geometry::DEFAULT_1_GIB, lines_base: 0, shared_base: 0 };
 

@@ -1,17 +1,18 @@
 //! The running block with the page map, the mover and the array: lines hold what the flash holds.
 
-use super::{Config, Filling};
+use super::{Config, Filling, PATIENCE, REFUSED, SLOT_BITS};
 use crate::array::Array;
 use crate::mover::Mover;
 use crate::page_map::{self, Answer, PageMap, Request};
 use crate::testing::{forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
 use crate::types::{Times, UNIT_SECTORS};
 use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
+use flash_spec::pairing::{self, PageKind};
 use flash_spec::record::{MAP_ENTRIES, MAP_ENTRY_BYTES, UNMAPPED};
-use flash_spec::{Geometry, Operation, PageAddress, Preset};
+use flash_spec::{Geometry, Operation, Outcome, PageAddress, Preset};
 use nvme_spec::limits::CORE_HZ;
 use rtl_bus::Axi4;
-use rtl_hdl::bench::{Bench, Rng, Seed};
+use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
 use rtl_hdl::{lit, Block, HwEnum, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
 use std::collections::{BTreeMap, VecDeque};
@@ -25,23 +26,26 @@ struct Path {
 }
 
 const PATHS: [Path; 2] = [
-    Path { config: Config { geometry: Geometry::SMALL, slots: 4, lines_base: 0, units_base: 0 } },
+    Path { config: Config { geometry: Geometry::SMALL, slots: 4, lines_base: 0, units_base: 0, patience: PATIENCE } },
     Path {
         config: Config {
             geometry: Geometry { channels: 3, planes_per_die: 1, ..Geometry::SMALL },
             slots: 64,
             lines_base: 0x1000_0000,
             units_base: 0x4000_0000,
+            patience: PATIENCE,
         },
     },
 ];
 
 /// All of the flash.
-const WHOLE: Config = Config { geometry: Geometry::DEFAULT_1_GIB, slots: 64, lines_base: 0, units_base: 0 };
+const WHOLE: Config =
+    Config { geometry: Geometry::DEFAULT_1_GIB, slots: 64, lines_base: 0, units_base: 0, patience: PATIENCE };
+const IMPATIENT: Config = Config { patience: 0, ..WHOLE };
 
 pub(crate) fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks: Vec<Box<dyn Block>> = PATHS.map(|path| Box::new(path) as Box<dyn Block>).into();
-    blocks.push(Box::new(Filling::new(WHOLE)));
+    blocks.extend([WHOLE, IMPATIENT].map(|config| Box::new(Filling::new(config)) as Box<dyn Block>));
     blocks
 }
 
@@ -93,6 +97,8 @@ impl Block for Path {
         Axi4::export(m, &mover, "sink", "sink");
         map.port("peek").set(lit(0u8, 16));
         m.output("lost", map.port("lost"));
+        m.output("read_given", fill.port("command_valid") & array.port("command_ready"));
+        m.output("read_units", fill.port("command_units"));
         for number in 0..self.config.geometry.channels {
             m.output(&format!("late_{number}"), array.port(&format!("late_{number}")));
         }
@@ -104,18 +110,23 @@ struct Around {
     map: Memory,
     flash: Memory,
     lines: Memory,
+    /// Reads that the array was told, and their units.
+    reads: u64,
+    units: u64,
 }
 
 impl Around {
     fn new() -> Self {
         let new = || Memory::new(|_| false, 12);
-        Self { map: new(), flash: new().on("source"), lines: new().on("sink") }
+        Self { map: new(), flash: new().on("source"), lines: new().on("sink"), reads: 0, units: 0 }
     }
 
     fn clock(&mut self, bench: &mut Bench) {
         for memory in [&mut self.map, &mut self.flash, &mut self.lines] {
             memory.clock(bench);
         }
+        self.reads += bench.peek("read_given");
+        self.units += bench.peek("read_given") * bench.peek("read_units");
         bench.clock();
     }
 
@@ -129,6 +140,42 @@ impl Around {
             assert!(clocks < 10_000, "the map page is not attached");
         }
     }
+}
+
+/// Units one after the other: often one alone, at times more than a page has.
+fn run_length(rng: &mut Rng) -> u32 {
+    if rng.bool() {
+        1
+    } else {
+        2 + rng.below(5) as u32
+    }
+}
+
+/// Fills, from line `line` on, of units that lie at these places; returns the slot of each.
+fn fill_from(bench: &mut Bench, line: u64, places: &[u32]) -> Vec<u64> {
+    for number in 0..places.len() as u64 {
+        let item = bench.fields("fill").set("line", line + number).set("tag", number).set("forward", number & 1);
+        bench.send("fill", [item.words()]);
+    }
+    bench.run_until(2_000, |bench| bench.received("look_up").len() == places.len());
+    let slots: Vec<u64> = bench.drain_fields("look_up").iter().map(|request| request.get("tag")).collect();
+    for (&slot, &place) in slots.iter().zip(places) {
+        let item = bench.fields("found").set("tag", slot).set("outcome", page_map::Outcome::Done.code());
+        bench.send("found", [item.set("entry", place).words()]);
+    }
+    slots
+}
+
+/// The place of a command's first unit.
+fn place_told(geometry: &Geometry, command: &Fields) -> u32 {
+    let page = geometry.page_index(PageAddress {
+        channel: (command.get("tag") >> 12) as u8,
+        die: command.get("die") as u8,
+        plane: (command.get("planes") >> 1) as u8,
+        block: command.get(if command.get("planes") == 1 { "block_0" } else { "block_1" }) as u16,
+        page: command.get("page") as u16,
+    });
+    page as u32 * UNITS_PER_PAGE + command.get("first_unit") as u32
 }
 
 /// What a unit of the flash holds.
@@ -149,9 +196,12 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
             bench.run(600);
             let places = geometry.pages() as u32 * UNITS_PER_PAGE;
             let mut map: BTreeMap<u32, u32> = BTreeMap::new();
-            for _ in 0..60 {
-                let (unit, place) = (rng.below(MAP.units.into()) as u32, rng.below(places.into()) as u32);
-                map.insert(unit, if rng.percent(20) { UNMAPPED } else { place });
+            while map.len() < 60 {
+                let run = run_length(rng);
+                let (unit, place) = (rng.below((MAP.units - run).into()), rng.below((places - run).into()));
+                let is_mapped = rng.percent(80);
+                let entries = (0..run).map(|n| if is_mapped { place as u32 + n } else { UNMAPPED });
+                map.extend((unit as u32..).zip(entries));
             }
             for (&unit, &place) in &map {
                 around.map.store(MAP.base + u64::from(unit * MAP_ENTRY_BYTES), &place.to_le_bytes());
@@ -228,6 +278,9 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
                 }
                 assert!(bench.clocks() < start + 400_000, "{ended} of {} fills ended", units.len());
             }
+            let read = map.values().filter(|&&place| place != UNMAPPED).count() as u64;
+            assert_eq!(around.units, read, "each unit is read once");
+            assert!(around.reads < read, "no unit was read with another");
             assert!(waited > 0, "no epoch ended with reads inside");
             for epoch in [0, 1] {
                 bench.poke("epoch", epoch);
@@ -245,29 +298,138 @@ fn the_channel_is_told_the_page_of_the_place() {
         let geometry = WHOLE.geometry;
         let last = geometry.pages() as u32 * UNITS_PER_PAGE - 1;
         let places: Vec<u32> = (0..40).map(|_| rng.below(last.into()) as u32).chain([0, last]).collect();
-        for _ in &places {
-            bench.send("fill", [bench.fields("fill").words()]);
-        }
-        bench.run_until(1_000, |bench| bench.received("look_up").len() == places.len());
-        for (place, look_up) in places.into_iter().zip(bench.drain_fields("look_up")) {
-            let tag = look_up.get("tag");
-            let item = bench.fields("found").set("tag", tag).set("outcome", page_map::Outcome::Done.code());
-            bench.send("found", [item.set("entry", place).words()]);
+        for place in places {
+            fill_from(bench, 0, &[place]);
             bench.run_until(1_000, |bench| !bench.received("command").is_empty());
             let command = bench.drain_fields("command").remove(0);
-            let address = geometry.page_at((place / UNITS_PER_PAGE).into());
-            let got = PageAddress {
-                channel: (command.get("tag") >> 12) as u8,
-                die: command.get("die") as u8,
-                plane: (command.get("planes") >> 1) as u8,
-                block: command.get(if command.get("planes") == 1 { "block_0" } else { "block_1" }) as u16,
-                page: command.get("page") as u16,
-            };
-            assert_eq!(got, address, "place {place:#x}");
-            assert_eq!((command.get("first_unit"), command.get("units")), ((place % UNITS_PER_PAGE).into(), 1));
+            assert_eq!(place_told(&geometry, &command), place, "place {place:#x}");
+            assert_eq!(command.get("units"), 1);
             assert_eq!(command.get("operation"), Operation::Read.code().into());
         }
     });
+}
+
+/// Each read of neighbours is told once, moves in order, is through with its last unit, and ends for all: as it should, uncorrectable, or refused.
+#[test]
+fn neighbours_that_come_back_to_back_are_one_read() {
+    under_all_stalls(&Filling::new(WHOLE), |bench: &mut Bench, rng: &mut Rng| {
+        let geometry = WHOLE.geometry;
+        let units = geometry.pages() as u32 * UNITS_PER_PAGE;
+        let mut sizes = [0; 1 + UNITS_PER_PAGE as usize];
+        // Slots are used again from the second round on.
+        for first_line in (0..4).map(|round| 100 * round) {
+            let mut places: Vec<u32> = vec![];
+            while places.len() < 40 {
+                let run = run_length(rng);
+                let first = rng.below((units - run).into()) as u32;
+                places.extend(first..first + run);
+            }
+            let slots = fill_from(bench, first_line, &places);
+            let mut reads: Vec<Vec<usize>> = vec![];
+            for (number, &place) in places.iter().enumerate() {
+                match reads.last_mut() {
+                    Some(read) if places[read[0]] / UNITS_PER_PAGE == place / UNITS_PER_PAGE => read.push(number),
+                    _ => reads.push(vec![number]),
+                }
+            }
+            bench.run_until(10_000, |bench| bench.received("command").len() >= reads.len());
+            bench.run(2 * u64::from(PATIENCE));
+            let commands = bench.drain_fields("command");
+            assert_eq!(commands.len(), reads.len(), "reads of {places:x?}");
+            let mut told: Vec<_> = commands.into_iter().zip(reads).collect();
+            for (command, read) in &told {
+                let got = (place_told(&geometry, command), command.get("units") as usize);
+                assert_eq!(got, (places[read[0]], read.len()));
+                assert_eq!(command.get("tag") & ((1 << SLOT_BITS) - 1), slots[read[0]]);
+                sizes[read.len()] += 1;
+            }
+            rng.shuffle(&mut told);
+            for (command, read) in told {
+                let tag = command.get("tag");
+                let (is_refused, is_bad) = (rng.percent(20), rng.percent(20));
+                let done = |bench: &mut Bench, outcome: u8, of_other_plane: u8| {
+                    let (plane, other) =
+                        [("outcome_0", "outcome_1"), ("outcome_1", "outcome_0")][(tag >> 8 & 1) as usize];
+                    let item = bench.fields("done").set("tag", tag).set(plane, outcome).set(other, of_other_plane);
+                    bench.send("done", [item.words()]);
+                };
+                if is_refused {
+                    done(bench, REFUSED, Outcome::Good { retries: 0 }.code());
+                } else {
+                    let planes = if is_bad { command.get("planes") } else { 0 };
+                    let item = bench.fields("transfer").set("tag", tag).set("uncorrectable", planes);
+                    bench.send("transfer", [item.words()]);
+                }
+                bench.run_until(1_000, |bench| bench.received("job").len() == read.len());
+                let jobs = bench.drain_fields("job");
+                let mut failures = vec![];
+                for (position, (job, &number)) in jobs.iter().zip(&read).enumerate() {
+                    assert_eq!(job.get("sink"), (first_line + number as u64) * UNIT);
+                    assert_eq!((job.get("zeroes") == 1, job.get("bad") == 1), (is_refused, is_refused | is_bad));
+                    assert!(is_refused || job.get("source") == u64::from(places[number]) * UNIT);
+                    // What is bad fails; of what is not, one unit fails for itself.
+                    failures.push(is_refused | is_bad | rng.percent(20));
+                    let item = bench.fields("moved").set("tag", job.get("tag")).set("failed", failures[position]);
+                    if position + 1 == jobs.len() {
+                        bench.run(30);
+                        assert!(
+                            bench.received("through").is_empty(),
+                            "through before the last of {} units",
+                            jobs.len()
+                        );
+                    }
+                    bench.send("moved", [item.words()]);
+                }
+                if !is_refused {
+                    bench.run_until(1_000, |bench| !bench.received("through").is_empty());
+                    assert!(bench.received("filled").is_empty(), "filled before the end of the read");
+                    let outcome = if is_bad { Outcome::Uncorrectable } else { Outcome::Good { retries: 0 } };
+                    done(bench, outcome.code(), REFUSED);
+                }
+                bench.run_until(1_000, |bench| bench.received("filled").len() == read.len());
+                bench.run(30);
+                let throughs: Vec<u64> = bench.drain_fields("through").iter().map(|item| item.get("channel")).collect();
+                assert_eq!(throughs, if is_refused { vec![] } else { vec![tag >> 12] });
+                let filled = bench.drain_fields("filled");
+                assert_eq!(filled.len(), read.len(), "a line is filled twice");
+                for ((filled, &number), failed) in filled.iter().zip(&read).zip(failures) {
+                    let forward = number as u64 & 1;
+                    assert_eq!(filled.get("line"), first_line + number as u64);
+                    assert_eq!(filled.get("bad"), if failed { (1 << UNIT_SECTORS) - 1 } else { 0 });
+                    assert_eq!((filled.get("forward"), filled.get("tag")), (forward, number as u64));
+                    assert_eq!(filled.get("failed"), u64::from(failed) & forward);
+                }
+            }
+        }
+        assert!(sizes[1..].iter().all(|&reads| reads > 0), "reads of one to four units: {sizes:?}");
+        for epoch in [0, 1] {
+            bench.poke("epoch", epoch);
+            bench.run(2);
+            assert_eq!(bench.peek("quiet"), 1, "all reads are counted off");
+        }
+    });
+}
+
+#[test]
+fn a_unit_waits_only_while_another_one_may_follow() {
+    let clocks = |config: Config, places: &[u32]| {
+        let mut clocks = 0;
+        without_stalls(&Filling::new(config), |bench| {
+            fill_from(bench, 0, places);
+            let since = bench.clocks();
+            bench.run_until(1_000, |bench| !bench.received("command").is_empty());
+            clocks = bench.clocks() - since;
+        });
+        clocks
+    };
+    let last = UNITS_PER_PAGE - 1;
+    let prompt = clocks(WHOLE, &[last]);
+    let alone = clocks(WHOLE, &[0]);
+    assert!((prompt + 1..=u64::from(PATIENCE) + 10).contains(&alone), "{alone} clocks alone, {prompt} at once");
+    assert_eq!(clocks(WHOLE, &[0, 2]), prompt, "with another unit of the page behind that does not follow");
+    assert_eq!(clocks(WHOLE, &[0, UNITS_PER_PAGE]), prompt, "with a unit of the next page behind");
+    assert_eq!(clocks(WHOLE, &[last, UNITS_PER_PAGE]), prompt, "with the next unit behind, which is in the next page");
+    assert_eq!(clocks(IMPATIENT, &[0]), prompt, "without patience");
 }
 
 #[test]
@@ -306,5 +468,49 @@ fn a_unit_takes_little_more_than_its_beats() {
         }
         let clocks = (bench.clocks() - since) as f64 / FILLS as f64;
         assert!(clocks < 80.0, "{clocks} clocks for a unit");
+    });
+}
+
+/// Four units of a page cost one array time, and their bus time each.
+#[test]
+fn a_page_takes_one_array_time() {
+    let path = &PATHS[1];
+    let geometry = path.config.geometry;
+    without_stalls(path, |bench| {
+        let mut around = Around::new();
+        let times = Preset::SimplessdMlc.clocks(CORE_HZ);
+        set_times(bench, &times);
+        bench.run(600);
+        let page_of = |kind| {
+            let page =
+                (0..geometry.pages_per_block).find(|&page| pairing::kind(page, geometry.pages_per_block) == kind);
+            let page = page.expect("there are both") as u16;
+            geometry.page_index(PageAddress { channel: 1, die: 1, plane: 0, block: 3, page }) as u32
+        };
+        let pages = [PageKind::Lsb, PageKind::Msb].map(page_of);
+        for (unit, place) in
+            (0u32..).zip(pages.iter().flat_map(|page| (0..UNITS_PER_PAGE).map(move |n| page * UNITS_PER_PAGE + n)))
+        {
+            around.map.store(MAP.base + u64::from(unit * MAP_ENTRY_BYTES), &place.to_le_bytes());
+        }
+        around.attach(bench, 0);
+        around.clock(bench);
+        bench.run(300);
+        for (number, array) in (0u32..).zip(times.read) {
+            for unit in number * UNITS_PER_PAGE..(number + 1) * UNITS_PER_PAGE {
+                bench.send("fill", [bench.fields("fill").set("line", unit).set("unit", unit).words()]);
+            }
+            let since = bench.clocks();
+            let mut ended = 0;
+            while ended < UNITS_PER_PAGE as usize {
+                around.clock(bench);
+                ended += bench.drain("filled").len();
+                assert!(bench.clocks() < since + 100_000, "{ended} units are filled");
+            }
+            let clocks = bench.clocks() - since;
+            let flash = u64::from(times.command + array + UNITS_PER_PAGE * times.unit);
+            assert!((flash..flash + 150).contains(&clocks), "{clocks} clocks, of which {flash} are the flash's");
+        }
+        assert_eq!((around.reads, around.units), (2, 2 * u64::from(UNITS_PER_PAGE)));
     });
 }

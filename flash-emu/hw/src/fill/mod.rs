@@ -19,16 +19,19 @@
 //! ## Theory of operation
 //! 1. A fill gets a slot, whose number is in all tags of it. What it is goes into a memory.
 //! 2. Its unit is looked up. One that lies nowhere is filled with zeroes. If the map page is not there, the fill waits until `retry` says that one has come.
-//! 3. The number of the unit in the flash is divided into block, page, plane, die and channel, a bit of the quotient in each clock, and the channel is told to read
-//!    that unit of the page.
-//! 4. When its data goes over the bus, the mover copies it and forwards what the host waits for. The end of that is the end of the bus phase, if that is not
-//!    later.
-//! 5. Reads that were looked up before `epoch` changed, and have not ended, are counted: `quiet` says that there are none. Then what was moved before may be
+//! 3. The number of the unit in the flash is divided into block, page, plane, die and channel, a bit of the quotient in each clock. Meanwhile, and up to `patience`
+//!    clocks after the last, the next unit of the same page may join: an array time is paid once for all of them. What does not follow ends the waiting.
+//! 4. The channel is told to read these units of the page. The tag has the slot of the first; each slot knows the one that follows.
+//! 5. When the data goes over the bus, the mover copies the units in their order and forwards what the host waits for. The end of the last is the end of the bus
+//!    phase, if that is not later.
+//! 6. Reads that were looked up before `epoch` changed, and have not ended, are counted: `quiet` says that there are none. Then what was moved before may be
 //!    erased.
-//! 6. When the channel has completed the read, the line is filled. A unit that cannot be corrected is moved all the same, with an error in each beat.
+//! 7. When the channel has completed the read, the lines are filled, one after the other. What cannot be corrected is moved all the same, with an error in each
+//!    beat.
 //!
 //! ## Timing
-//! A fill leaves for the channel 7 clocks, and one for each bit of the number of a page, after the page map has answered.
+//! A fill leaves for the channel 7 clocks, and one for each bit of the number of a page, after the page map has answered, if another one is behind it or it is
+//! the last unit of its page; if it is alone, that or 7 and `patience`, whichever is longer.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
@@ -58,10 +61,16 @@ pub(crate) mod bench;
 const SLOT_BITS: u32 = 6;
 /// The bit of a tag that says that the move does not belong to a phase of a channel.
 const FILLER_BIT: u32 = 9;
+/// The bit of the tag of a move that says that it is the last of its phase.
+const LAST_BIT: u32 = 7;
 /// Bits of an address in a unit.
 const UNIT_ADDRESS_BITS: u32 = UNIT_BYTES.trailing_zeros();
 /// Bits of the number of a unit in its page.
 const PAGE_UNIT_BITS: u32 = address_width(UNITS_PER_PAGE);
+
+/// Clocks that a unit waits for the next of its page, with which it is read: more than the page map needs from one answer to the next, and less than a
+/// hundredth of an array time.
+pub const PATIENCE: u32 = 48;
 
 /// The parameters of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +83,12 @@ pub struct Config {
     pub lines_base: u64,
     /// Address of the first unit of the flash.
     pub units_base: u64,
+    /// Clocks that a unit waits for the next of its page; 0: only those that come during the division are read with it.
+    pub patience: u32,
 }
 
 hw_bundle! {
-    /// A read for a channel, before its place is known.
+    /// A unit to be read, before its place is known.
     struct Looking {
         slot: Bits<6>,
         entry: Bits<32>,
@@ -94,13 +105,13 @@ hw_bundle! {
 }
 
 hw_enum! {
-    /// `Rest -> Divide -> Ask -> Rest`.
+    /// `Rest -> Divide -> Ask -> Rest`. In the last two the next unit of the page may join.
     pub enum State {
-        /// Leaves with a place.
+        /// Leaves with a unit.
         Rest,
         /// Leaves when the number of the page is divided by that of the planes.
         Divide,
-        /// Leaves when the channel has been told.
+        /// Leaves when no other unit is waited for, and the channel has been told.
         Ask,
     }
 }
@@ -125,10 +136,10 @@ impl Filling {
 
 impl Block for Filling {
     fn name(&self) -> String {
-        let Config { geometry, slots, lines_base, units_base } = self.config;
+        let Config { geometry, slots, lines_base, units_base, patience } = self.config;
         let Geometry { channels, dies_per_channel, planes_per_die, blocks_per_plane, pages_per_block } = geometry;
         let flash = format!("{channels}_{dies_per_channel}_{planes_per_die}_{blocks_per_plane}_{pages_per_block}");
-        format!("fill_{flash}_n{slots}_b{lines_base:x}_{units_base:x}")
+        format!("fill_{flash}_n{slots}_b{lines_base:x}_{units_base:x}_p{patience}")
     }
 
     fn description(&self) -> String {
@@ -136,7 +147,7 @@ impl Block for Filling {
     }
 
     fn build(&self, m: &Module) {
-        let Config { geometry, slots, lines_base, units_base } = self.config;
+        let Config { geometry, slots, lines_base, units_base, patience } = self.config;
         let slot_bits = address_width(slots);
         let page_index_bits = address_width(geometry.pages() as u32);
         let plane_index_bits = address_width(geometry.planes());
@@ -175,11 +186,29 @@ impl Block for Filling {
         let inside = ["inside_0", "inside_1"].map(|name| m.reg(name, clock, zero(slot_bits + 1)));
         let looking = fifo_of::<Looking>(m, "looking", slots);
         let fillers = fifo_of::<Filler>(m, "fillers", slots);
+        // The read that is being put together: its page, its first unit and the one that would follow its last (that behind the page never comes), the slots
+        // of both, and for how long it waits.
+        let page = m.reg_without_reset("page", clock, 32 - PAGE_UNIT_BITS);
+        let first_unit = m.reg_without_reset("first_unit", clock, PAGE_UNIT_BITS);
+        let next_unit = m.reg_without_reset("next_unit", clock, PAGE_UNIT_BITS + 1);
+        let first_slot = m.reg_without_reset("first_slot", clock, slot_bits);
+        let last_slot = m.reg_without_reset("last_slot", clock, slot_bits);
+        let patience_left = m.reg("patience_left", clock, zero(address_width(patience + 1)));
+        // Of each slot that is read, whether another one follows in the same read, and which.
+        let successors = m.memory("successors", 1 + slot_bits, slots, MemoryStyle::Distributed);
         // The division: what is left of the number, and the quotient, which takes its place bit by bit.
         let left = m.reg_without_reset("left", clock, plane_index_bits + 1);
         let quotient = m.reg_without_reset("quotient", clock, page_index_bits);
         let bits_left = m.reg("bits_left", clock, zero(address_width(page_index_bits + 1)));
-        // Completions have every second clock, all that could meet with them the others.
+        // The read whose jobs are being given, and the read that ends: the slot whose turn it is.
+        let gives = m.reg("gives", clock, false);
+        let giving_slot = m.reg_without_reset("giving_slot", clock, slot_bits);
+        let giving_tag = m.reg_without_reset("giving_tag", clock, 16);
+        let giving_bad = m.reg_without_reset("giving_bad", clock, 1);
+        let ending = m.reg("ending", clock, false);
+        let ending_slot = m.reg_without_reset("ending_slot", clock, slot_bits);
+        let ending_refused = m.reg_without_reset("ending_refused", clock, 1);
+        // The ends of reads have every second clock, all that could meet with them the others.
         let completion_turn = m.reg("completion_turn", clock, false);
 
         // 3. Conditions: fills that begin, and those that are looked up once more
@@ -206,40 +235,52 @@ impl Block for Filling {
         let is_filler = m.wire("is_filler", answered & !is_absent & !(is_done & in_flash));
         let found_fill = Fill::unpack(fills.lookup(found_slot));
 
+        // Conditions: which units are read together
+        let unit = looking.payload();
+        let unit_page = unit.entry.bits(PAGE_UNIT_BITS..32);
+        let unit_of_page = unit.entry.low(PAGE_UNIT_BITS);
+        let begins_read = m.wire("begins_read", state.is(State::Rest) & looking.valid());
+        let follows = m.wire("follows", unit_page.eq(page) & unit_of_page.zext(PAGE_UNIT_BITS + 1).eq(next_unit));
+        let joins = m.wire("joins", !state.is(State::Rest) & looking.valid() & follows);
+        let is_full = next_unit.eq(UNITS_PER_PAGE);
+        let waits = m.wire("waits", patience_left.any() & !looking.valid() & !is_full);
+
         // Conditions: the place
-        let begins_division = m.wire("begins_division", state.is(State::Rest) & looking.valid());
-        let entry = looking.payload().entry;
         let shifted = m.wire("shifted", cat(&[left.low(plane_index_bits), quotient.bit(page_index_bits - 1)]));
         let goes_in = m.wire("goes_in", shifted.ge(geometry.planes()));
         let reduced = shifted - geometry.planes();
-        let asks = m.wire("asks", state.is(State::Ask) & command.can_take());
+        let asks = m.wire("asks", state.is(State::Ask) & command.can_take() & !joins & !waits);
         let place = m.wire("place", place_of(&geometry, left.low(plane_index_bits)));
         let [channel, die, plane] = [place.bits(0..4), place.bits(4..6), place.bit(6)];
 
         // Conditions: jobs. Those of a channel first, because its bus waits.
         let announced = transfer.payload();
-        when(job.can_take(), || transfer.take());
+        when(!gives, || transfer.take());
         let announces = m.wire("announces", transfer.taken());
-        let gives_filler = m.wire("gives_filler", fillers.valid() & job.can_take() & !transfer.valid());
-        let job_slot =
-            m.wire("job_slot", announces.mux(announced.tag.low(slot_bits), fillers.payload().slot.low(slot_bits)));
+        let gives_read = m.wire("gives_read", gives & job.can_take());
+        let gives_filler = m.wire("gives_filler", fillers.valid() & job.can_take() & !gives);
+        let job_slot = m.wire("job_slot", gives.mux(giving_slot, fillers.payload().slot.low(slot_bits)));
         let job_fill = m.wire("job_fill", Fill::unpack(fills.lookup(job_slot)));
         let job_entry = entries.lookup(job_slot);
+        let giving_successor = m.wire("giving_successor", successors.lookup(giving_slot));
+        let gives_last = m.wire("gives_last", !giving_successor.bit(slot_bits));
 
-        // Conditions: ends. A filler ends with its move, a read with its completion.
+        // Conditions: ends. A filler ends with its move, the units of a read one by one after its completion.
         let end = moved.payload();
         let is_end_of_filler = m.wire("is_end_of_filler", end.tag.bit(FILLER_BIT));
         when(through.can_take() & filled.can_take() & free.can_push() & !completion_turn, || moved.take());
         let is_moved = m.wire("is_moved", moved.taken());
         let filler_ends = m.wire("filler_ends", is_moved & is_end_of_filler);
-        when(filled.can_take() & free.can_push() & fillers.can_push() & completion_turn, || done.take());
+        when(!ending, || done.take());
         let completes = m.wire("completes", done.taken());
         let completion = done.payload();
         let outcome = completion.tag.bit(8).mux(completion.outcome_1, completion.outcome_0);
-        let was_refused = m.wire("was_refused", outcome.bits(4..8).eq(u64::from(REFUSED >> 4)));
-        let read_ends = m.wire("read_ends", completes & !was_refused);
+        let has_room = filled.can_take() & free.can_push() & fillers.can_push();
+        let unit_ends = m.wire("unit_ends", ending & has_room & completion_turn);
+        let read_ends = m.wire("read_ends", unit_ends & !ending_refused);
+        let ending_successor = m.wire("ending_successor", successors.lookup(ending_slot));
         let ends = m.wire("ends", filler_ends | read_ends);
-        let end_slot = m.wire("end_slot", filler_ends.mux(end.tag.low(slot_bits), completion.tag.low(slot_bits)));
+        let end_slot = m.wire("end_slot", filler_ends.mux(end.tag.low(slot_bits), ending_slot));
         let end_fill = m.wire("end_fill", Fill::unpack(fills.lookup(end_slot)));
         let end_failed = m.wire("end_failed", filler_ends.mux(end.failed, failures.lookup(end_slot)));
 
@@ -269,12 +310,23 @@ impl Block for Filling {
             let bad = !is_done | is_mapped;
             fillers.push(Filler { slot: found_slot.zext(SLOT_BITS), bad });
         });
+        when(patience_left.any(), || patience_left.set(patience_left - 1));
+        when(begins_read | joins, || {
+            looking.take();
+            last_slot.set(unit.slot.low(slot_bits));
+            next_unit.set(unit_of_page.zext(PAGE_UNIT_BITS + 1) + 1);
+            patience_left.set(patience);
+        });
+        successors.write(clock, joins | asks, last_slot, cat(&[joins, unit.slot.low(slot_bits)]));
         switch(state, |s: State| match s {
             State::Rest => {
+                page.set(unit_page);
+                first_unit.set(unit_of_page);
+                first_slot.set(unit.slot.low(slot_bits));
                 left.set(zero(plane_index_bits + 1));
-                quotient.set(entry.bits(PAGE_UNIT_BITS..PAGE_UNIT_BITS + page_index_bits));
+                quotient.set(unit_page.low(page_index_bits));
                 bits_left.set(page_index_bits);
-                when(begins_division, || state.goto(State::Divide));
+                when(begins_read, || state.goto(State::Divide));
             }
             State::Divide => {
                 left.set(goes_in.mux(reduced, shifted));
@@ -283,17 +335,33 @@ impl Block for Filling {
                 when(bits_left.eq(1), || state.goto(State::Ask));
             }
             State::Ask => {
-                when(asks, || {
-                    looking.take();
-                    state.goto(State::Rest);
-                });
+                when(asks, || state.goto(State::Rest));
             }
         });
 
+        when(announces, || {
+            gives.set(true);
+            giving_slot.set(announced.tag.low(slot_bits));
+            giving_tag.set(announced.tag);
+            giving_bad.set(announced.uncorrectable.any());
+        });
+        when(gives_read, || {
+            gives.set(!gives_last);
+            giving_slot.set(giving_successor.low(slot_bits));
+        });
         when(gives_filler, || fillers.take());
         failures.write(clock, is_moved, end.tag.low(slot_bits), end.failed);
-        when(completes & was_refused, || {
-            fillers.push(Filler { slot: completion.tag.low(slot_bits).zext(SLOT_BITS), bad: lit(1u8, 1) });
+        when(completes, || {
+            ending.set(true);
+            ending_slot.set(completion.tag.low(slot_bits));
+            ending_refused.set(outcome.bits(4..8).eq(u64::from(REFUSED >> 4)));
+        });
+        when(unit_ends, || {
+            ending.set(ending_successor.bit(slot_bits));
+            ending_slot.set(ending_successor.low(slot_bits));
+        });
+        when(unit_ends & ending_refused, || {
+            fillers.push(Filler { slot: ending_slot.zext(SLOT_BITS), bad: lit(1u8, 1) });
         });
         when(ends, || free.push(end_slot));
 
@@ -322,7 +390,7 @@ impl Block for Filling {
         when(asks, || {
             let stripe = quotient.zext(32);
             let block = stripe.bits(page_bits..32).zext(32).low(16);
-            let tag = cat(&[channel, lit(0u8, 3), plane, lit(0u8, 2), looking.payload().slot]);
+            let tag = cat(&[channel, lit(0u8, 3), plane, lit(0u8, 2), first_slot.zext(SLOT_BITS)]);
             command.offer(Command {
                 tag,
                 die,
@@ -331,27 +399,31 @@ impl Block for Filling {
                 block_0: block,
                 block_1: block,
                 page: stripe.low(page_bits).zext(16),
-                first_unit: entry.low(PAGE_UNIT_BITS),
-                units: lit(1u8, 3),
+                first_unit,
+                units: next_unit - first_unit.zext(PAGE_UNIT_BITS + 1),
             });
         });
-        when(announces | gives_filler, || {
+        when(gives_read | gives_filler, || {
+            let of_phase = giving_tag.bits(LAST_BIT + 1..16);
+            let read_tag = cat(&[of_phase, gives_last, lit(0u8, LAST_BIT - slot_bits), giving_slot]);
             let filler_tag = cat(&[lit(1u8, 1), lit(0u8, FILLER_BIT)]).zext(16) | job_slot.zext(16);
             let address = |number: Signal, base: u64| cat(&[number, lit(0u8, UNIT_ADDRESS_BITS)]).zext(64) + base;
             let sector_beats = SECTOR_BEATS.trailing_zeros();
             let beats = cat(&[job_fill.sectors, lit(0u8, sector_beats)]);
             job.offer(MoveJob {
-                tag: announces.mux(announced.tag, filler_tag),
+                tag: gives.mux(read_tag, filler_tag),
                 source: address(job_entry, units_base),
                 sink: address(job_fill.line, lines_base),
-                zeroes: !announces,
-                bad: announces.mux(announced.uncorrectable.any(), fillers.payload().bad),
+                zeroes: !gives,
+                bad: gives.mux(giving_bad, fillers.payload().bad),
                 forward_tag: job_fill.tag,
                 forward_beat: cat(&[job_fill.sector, lit(0u8, sector_beats)]),
                 forward_beats: beats & job_fill.forward.repeat(7),
             });
         });
-        when(is_moved & !is_end_of_filler, || through.offer(Through { channel: end.tag.bits(CHANNEL_BITS) }));
+        when(is_moved & !is_end_of_filler & end.tag.bit(LAST_BIT), || {
+            through.offer(Through { channel: end.tag.bits(CHANNEL_BITS) })
+        });
         when(ends, || {
             filled.offer(Filled {
                 line: end_fill.line,

@@ -171,7 +171,7 @@ impl Block for FlashPath {
         let cache = m.instance("cache", &cache);
         let page_map = page_map::Config { units, lines: map_lines, base: map_base };
         let page_map = m.instance("page_map", &PageMap::new(page_map));
-        let fill = fill::Config { geometry, slots: FILLS, lines_base, units_base };
+        let fill = fill::Config { geometry, slots: FILLS, lines_base, units_base, patience: fill::PATIENCE };
         let fill = m.instance("fill", &Filling::new(fill));
         let gather = gather::Config { geometry, lines_base, shared_base, patience };
         let gather = m.instance("gather", &Gather::new(gather));

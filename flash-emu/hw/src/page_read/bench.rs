@@ -15,7 +15,7 @@ use flash_spec::{Geometry, Operation, Outcome, PageAddress, Preset, Violation};
 use nvme_spec::limits::CORE_HZ;
 use rtl_bus::Axi4;
 use rtl_hdl::bench::{Bench, Fields, Rng};
-use rtl_hdl::{Block, HwEnum, Module, Shape};
+use rtl_hdl::{lit, Block, HwEnum, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
 use std::collections::BTreeMap;
 
@@ -72,6 +72,7 @@ impl Block for Path {
         m.clock();
         let reader = m.instance("page_read", &PageRead::new(self.config));
         let map = m.instance("page_map", &PageMap::new(MAP));
+        map.port("peek").set(lit(0u8, 16));
         let mover = m.instance("mover", &Mover { units: 4 });
         let array = m.instance("array", &Array { geometry: self.config.geometry });
         let merge = |payload: Payload| StreamArbiter { inputs: 2, payload, lock: Lock::Item };
