@@ -1,6 +1,6 @@
 //! What the benches of this crate share.
 
-use crate::types::Times;
+use crate::types::{Door, Times};
 use crate::{
     array, cache, commit, erase, fill, flash_port, gather, line_port, locate, mover, page_cache, page_map, page_read,
     program, stage, write_point, Channel,
@@ -10,7 +10,7 @@ use nvme_hw::types::BEAT_BYTES;
 use rtl_bus::resp;
 use rtl_hdl::bench::{self, Bench, Fields, Rng, Seed, Stalls};
 use rtl_hdl::sim::Simulator;
-use rtl_hdl::{mutation, Block, Shape};
+use rtl_hdl::{constant, lit, mutation, zero, Block, InstanceHandle, Shape};
 use sim_verilator::test_bed::design;
 use sim_verilator::{Library, Model, ModelSet, ModelSpec, TestBed};
 use std::collections::{BTreeMap, VecDeque};
@@ -209,6 +209,15 @@ pub(crate) fn set_times(bench: &mut Bench, clocks: &Clocks) {
         bench.poke(&format!("times_{field}"), clocks.into());
     }
     bench.poke("faults_retry_wear_shift", Reliability::DEFAULT.retry_wear_shift.into());
+}
+
+/// Nobody comes through the door of an array.
+pub(crate) fn close_door(array: &InstanceHandle) {
+    for (field, width) in Door::fields() {
+        array.port(&format!("door_{field}")).set(constant(&zero(width)));
+    }
+    array.port("door_valid").set(constant(&zero(1)));
+    array.port("door_record_ready").set(lit(1u8, 1));
 }
 
 /// A simulator that can run for many clocks with the inputs as they are.

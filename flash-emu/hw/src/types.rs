@@ -1,5 +1,6 @@
 //! What crosses the walls of the blocks: of the cache, and of the channels. Codes of the flash are those of `flash-spec`.
 
+use flash_spec::block::{NEXT_PAGE_BITS, RECORD_BITS};
 use flash_spec::limits::UNIT_BYTES;
 use flash_spec::reliability::ERASES_BITS;
 use nvme_hw::types::{Operation, BEAT_BYTES};
@@ -342,7 +343,7 @@ hw_enum! {
 }
 
 hw_enum! {
-    /// Which pages of a block have been destroyed since its last erase.
+    /// Which pages of a block have been destroyed since its last erase: the twin of [`flash_spec::Torn`].
     pub(crate) enum Torn {
         /// None.
         Nothing,
@@ -356,16 +357,42 @@ hw_enum! {
 }
 
 hw_bundle! {
-    /// What is known of a block.
+    /// What is known of a block: the twin of [`BlockRecord`](flash_spec::BlockRecord).
     pub(crate) struct Record {
         pub erases: Bits<ERASES_BITS>,
         /// The page that is programmed next.
-        pub next_page: Bits<11>,
+        pub next_page: Bits<NEXT_PAGE_BITS>,
         /// Nothing is programmed before the next erase.
         pub is_closed: Bits<1>,
         /// No erase succeeds.
         pub is_bad: Bits<1>,
         pub torn: Torn,
+    }
+}
+
+hw_bundle! {
+    /// Somebody asks for the record of a block, or puts one there. It names a block that is there.
+    pub struct Door {
+        /// The channel. A channel does not look at it.
+        pub channel: Bits<4>,
+        /// The die on it.
+        pub die: Bits<2>,
+        /// The plane of the die.
+        pub plane: Bits<1>,
+        /// The block of the plane.
+        pub block: Bits<16>,
+        /// `record` is put there.
+        pub is_write: Bits<1>,
+        /// A [`BlockRecord`](flash_spec::BlockRecord).
+        pub record: Bits<RECORD_BITS>,
+    }
+}
+
+hw_bundle! {
+    /// What is known of a block, or was until another record was put there.
+    pub struct DoorRecord {
+        /// A [`BlockRecord`](flash_spec::BlockRecord).
+        pub record: Bits<RECORD_BITS>,
     }
 }
 

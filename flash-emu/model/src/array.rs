@@ -13,7 +13,7 @@
 use flash_spec::limits::SPARE_BYTES;
 use flash_spec::pairing::{kind, paired, PageKind};
 use flash_spec::reliability::{next_random, ERASES_BITS, RETRIES_MAX};
-use flash_spec::{Geometry, Outcome, PageAddress, Reliability, Violation};
+use flash_spec::{BlockRecord, Geometry, Outcome, PageAddress, Reliability, Torn, Violation};
 
 /// What the counter of a block's erases goes to.
 const ERASES_MAX: u32 = (1 << ERASES_BITS) - 1;
@@ -114,6 +114,64 @@ impl<D> Array<D> {
     pub fn set_erases(&mut self, address: PageAddress, erases: u32) {
         assert!(erases <= ERASES_MAX, "a block is not erased {erases} times");
         self.block_mut(address).erases = erases;
+    }
+
+    /// What is known of the block of a page beside what its pages hold. While a program is in progress its page counts as programmed.
+    pub fn block_record(&self, address: PageAddress) -> BlockRecord {
+        let pages = self.geometry.pages_per_block;
+        let block = self.block(address);
+        let is_destroyed = |page: u32| matches!(block.pages.get(page as usize), Some(Page::Destroyed));
+        let torn = match block.next_page.checked_sub(1) {
+            None if is_destroyed(0) => Torn::Block,
+            Some(last) if is_destroyed(last) => match kind(last, pages) {
+                PageKind::Msb if is_destroyed(paired(last, pages)) => Torn::Cells,
+                _ => Torn::Last,
+            },
+            _ => Torn::Nothing,
+        };
+        let Block { erases, next_page, is_closed, is_bad, .. } = *block;
+        BlockRecord { erases, next_page: next_page as u16, is_closed, is_bad, torn }
+    }
+
+    /// Makes the block of a page one with this record, as if it had been used; `content` says what is in each of its pages that was programmed and is not torn.
+    ///
+    /// # Panics
+    /// If [no block can have](BlockRecord::is_possible) this record, or an operation of the block is in progress.
+    pub fn set_block_record(
+        &mut self,
+        address: PageAddress,
+        record: BlockRecord,
+        mut content: impl FnMut(u16) -> (D, [u8; SPARE_BYTES as usize]),
+    ) {
+        let pages = self.geometry.pages_per_block;
+        assert!(record.is_possible(pages), "no block can have {record:?}");
+        let BlockRecord { erases, next_page, is_closed, is_bad, torn } = record;
+        let block = self.block_mut(address);
+        assert!(block.in_progress.is_none(), "a block that is in use does not change");
+        *block = Block { erases, next_page: next_page.into(), is_closed, is_bad, ..Block::new() };
+        if torn == Torn::Block {
+            block.destroy(pages);
+        }
+        if next_page == 0 {
+            return;
+        }
+        block.pages.resize_with(pages as usize, || Page::Erased);
+        let last = u32::from(next_page) - 1;
+        for page in 0..next_page {
+            let is_last = u32::from(page) == last;
+            let is_torn = match torn {
+                Torn::Nothing => false,
+                Torn::Last => is_last,
+                Torn::Cells => is_last || u32::from(page) == paired(last, pages),
+                Torn::Block => true,
+            };
+            block.pages[usize::from(page)] = if is_torn {
+                Page::Destroyed
+            } else {
+                let (data, spare) = content(page);
+                Page::Programmed { data, spare }
+            };
+        }
     }
 
     /// What is in a page, whether or not it could be read.
@@ -417,6 +475,60 @@ mod tests {
         array.set_reliability(Reliability::DEFAULT);
         assert_eq!(erase(&mut array, at(0, 0)), Outcome::EraseFailed);
         assert_eq!(program(&mut array, at(0, 0)), Err(Violation::NotErased));
+    }
+
+    #[test]
+    fn a_record_says_what_has_happened_to_a_block() {
+        let mut array = new();
+        let record = |array: &Array<u16>| array.block_record(at(0, 0));
+        assert_eq!(record(&array), BlockRecord::default());
+        let open = |next_page| BlockRecord { next_page, ..BlockRecord::default() };
+        let cut = |next_page, torn| BlockRecord { is_closed: true, torn, ..open(next_page) };
+        for page in 0..2 {
+            program(&mut array, at(0, page)).expect("it is in order");
+        }
+        assert_eq!(record(&array), open(2));
+        let mut other = array.clone();
+        other.start_program(at(0, 2), 0, SPARE).expect("it is in order");
+        assert_eq!(record(&other), open(3), "it is in progress");
+        other.cut();
+        assert_eq!(record(&other), cut(3, Torn::Cells));
+        program(&mut array, at(0, 2)).expect("it is in order");
+        array.start_program(at(0, 3), 0, SPARE).expect("it is in order");
+        array.cut();
+        assert_eq!(record(&array), cut(4, Torn::Last));
+        array.start_erase(at(0, 0)).expect("a block");
+        array.cut();
+        assert_eq!(record(&array), BlockRecord { erases: 1, ..cut(0, Torn::Block) });
+        array.set_reliability(Reliability { erase_fail_rate: u32::MAX, ..Reliability::DEFAULT });
+        erase(&mut array, at(0, 0));
+        assert_eq!(record(&array), BlockRecord { erases: 2, is_bad: true, ..cut(0, Torn::Block) });
+    }
+
+    proptest! {
+        #[test]
+        fn a_block_with_the_record_of_another_behaves_as_that(bits in any::<u64>(), page in 0..PAGES) {
+            let record = BlockRecord::from_bits(bits);
+            let record = BlockRecord { erases: record.erases >> 11, next_page: record.next_page % (PAGES + 1), ..record };
+            prop_assume!(record.is_possible(PAGES.into()));
+            let mut array = new();
+            array.set_block_record(at(0, 0), record, |page| (page, SPARE));
+            prop_assert_eq!(array.block_record(at(0, 0)), record);
+            let (page, last, pages) = (u32::from(page), u32::from(record.next_page).wrapping_sub(1), u32::from(PAGES));
+            let is_torn = match record.torn {
+                Torn::Nothing => false,
+                Torn::Last => page == last,
+                Torn::Cells => page == last || page == pairing::paired(last, pages),
+                Torn::Block => true,
+            };
+            let is_written = page < record.next_page.into();
+            let at_page = at(0, page as u16);
+            prop_assert_eq!(is_there(&array, at_page), is_written && !is_torn);
+            prop_assert_eq!(array.is_blank(at_page), !is_written && !is_torn);
+            let is_next = page == record.next_page.into() && !record.is_closed;
+            prop_assert_eq!(program(&mut array, at_page).is_ok(), is_next);
+            prop_assert_eq!(erase(&mut array, at_page).is_good(), !record.is_bad);
+        }
     }
 
     #[test]

@@ -157,6 +157,12 @@ impl Geometry {
         address.block as u32 * self.planes() + self.plane_index(address)
     }
 
+    /// The first page of the block of a number below [`blocks`](Self::blocks).
+    pub const fn block_at(&self, index: u32) -> PageAddress {
+        let (super_block, plane) = (index / self.planes(), index % self.planes());
+        self.page_at((super_block as u64 * self.pages_per_block as u64) * self.planes() as u64 + plane as u64)
+    }
+
     /// The number of a page among all; its data lies at this multiple of [`PAGE_BYTES`] in the memory of the flash. The pages of the same number of a
     /// super-block are neighbours, in the order in which they are written.
     pub const fn page_index(&self, address: PageAddress) -> u64 {
@@ -210,7 +216,9 @@ mod tests {
             let address = geometry.page_at(number);
             prop_assert!(geometry.contains(address));
             prop_assert_eq!(geometry.page_index(address), number);
-            prop_assert!(geometry.block_index(address) < geometry.blocks());
+            let block = geometry.block_index(address);
+            prop_assert!(block < geometry.blocks());
+            prop_assert_eq!(geometry.block_at(block), PageAddress { page: 0, ..address });
         }
     }
 

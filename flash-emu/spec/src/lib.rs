@@ -15,6 +15,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod block;
 pub mod command;
 pub mod fast_path;
 pub mod geometry;
@@ -26,6 +27,7 @@ pub mod reliability;
 pub mod spare;
 pub mod timing;
 
+pub use block::{BlockRecord, Torn};
 pub use command::Operation;
 pub use geometry::{Geometry, GeometryError, PageAddress};
 pub use outcome::{Outcome, Violation};

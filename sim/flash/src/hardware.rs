@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use flash_hw::flash_path::{Config, FlashPath};
 use flash_hw::types::{Faults, Times};
 use flash_spec::limits::UNIT_BYTES;
-use flash_spec::{Preset, Reliability};
+use flash_spec::{BlockRecord, Geometry, PageAddress, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus, BEAT_BYTES};
 use nvme_spec::limits::{CORE_HZ, SECTOR_BYTES};
 use rtl_hdl::sim::{PortId, Simulator};
@@ -19,6 +19,8 @@ use soc_hal::{Layout, Mmio, Shared};
 const MEMORY_CLOCKS: u32 = 30;
 /// Clocks after which a register access is given up as hung: a defect of the hardware.
 const ACCESS_CLOCKS_MAX: u32 = 100_000;
+/// Clocks after which flash that is to come to rest is given up as hung: a defect of the hardware.
+const DOOR_CLOCKS_MAX: u32 = 1_000_000;
 /// Words of a beat.
 const BEAT_WORDS: usize = BEAT_BYTES as usize / 8;
 /// Sectors of a unit.
@@ -35,6 +37,43 @@ pub fn library(config: Config) -> Result<Library, Error> {
         .optimize(Optimize::Run)
         .trace(std::env::var_os("TRACE").is_some())
         .load()
+}
+
+/// What survives a power cut: the emulated medium.
+pub struct Medium {
+    /// The units, and the spares behind them.
+    pub ram: Ram,
+    /// What is known of each block: see [`block_index`](flash_spec::Geometry::block_index). Those behind the last are new.
+    pub records: Vec<BlockRecord>,
+}
+
+impl From<Ram> for Medium {
+    /// New flash, whatever the memory that stands for it holds.
+    fn from(ram: Ram) -> Self {
+        Self { ram, records: Vec::new() }
+    }
+}
+
+/// The pins of the door to the records of the blocks.
+struct Door {
+    door: Stream,
+    fields: [PortId; 6],
+    answer: Stream,
+    record: PortId,
+}
+
+impl Door {
+    fn new(model: &mut Model) -> Self {
+        let fields = ["channel", "die", "plane", "block", "is_write", "record"];
+        let door = Self {
+            door: Stream::new(model, "door"),
+            fields: fields.map(|field| model.port(&format!("door_{field}"))),
+            answer: Stream::new(model, "door_record"),
+            record: model.port("door_record_record"),
+        };
+        model.poke_u64(door.answer.ready, 1);
+        door
+    }
 }
 
 /// The pins of a stream.
@@ -178,6 +217,8 @@ pub struct Machine {
     medium_port: AxiPort,
     registers: LitePort,
     host: Host,
+    door: Door,
+    geometry: Geometry,
     has_events: PortId,
     late: PortId,
     lost: PortId,
@@ -193,11 +234,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Hardware that has just been reset, over a medium.
-    pub fn new(library: &Library, config: Config, medium: Ram) -> Self {
+    /// Hardware that has just been reset, over a medium, whose records are loaded through the door.
+    ///
+    /// # Panics
+    /// If the medium has more blocks than the flash.
+    pub fn new(library: &Library, config: Config, medium: impl Into<Medium>) -> Self {
+        let Medium { ram: medium, records } = medium.into();
         let mut model = library.model(&rtl_hdl::Block::name(&FlashPath::new(config)));
         let timing = BusTiming::with_latency(MEMORY_CLOCKS);
         let host = Host::new(&mut model);
+        let door = Door::new(&mut model);
         let mut machine = Self {
             dram: Ram::new(config.dram_bytes()),
             medium,
@@ -207,6 +253,8 @@ impl Machine {
             medium_port: AxiPort::new(&model, "medium"),
             registers: LitePort::new(&mut model, "firmware"),
             host,
+            door,
+            geometry: config.geometry,
             has_events: model.port("has_events"),
             late: model.port("late"),
             lost: model.port("lost"),
@@ -221,7 +269,56 @@ impl Machine {
         machine.model.poke_u64(reset, 1);
         (0..4).for_each(|_| machine.model.step());
         machine.model.poke_u64(reset, 0);
+        assert!(records.len() <= config.geometry.blocks() as usize, "{} blocks", records.len());
+        // Hardware that has just been made has the records of new blocks.
+        let used = records.into_iter().enumerate().filter(|(_, record)| *record != BlockRecord::default());
+        for (block, record) in used {
+            machine.visit(block as u32, Some(record));
+        }
         machine
+    }
+
+    /// The record of a block, by its number, and another one for it, if there is one: once the flash has nothing to do.
+    ///
+    /// # Panics
+    /// If the flash does not come to rest.
+    fn visit(&mut self, block: u32, new: Option<BlockRecord>) -> BlockRecord {
+        let PageAddress { channel, die, plane, block, .. } = self.geometry.block_at(block);
+        let record = new.map_or(0, BlockRecord::to_bits);
+        let values = [channel.into(), die.into(), plane.into(), block.into(), new.is_some().into(), record];
+        for (pin, value) in self.door.fields.into_iter().zip(values) {
+            self.model.poke_u64(pin, value);
+        }
+        self.model.poke_u64(self.door.door.valid, 1);
+        for _ in 0..DOOR_CLOCKS_MAX {
+            let [enters, leaves] = [&self.door.door, &self.door.answer].map(|stream| stream.is_taken(&self.model));
+            let record = self.model.peek_u64(self.door.record);
+            self.tick();
+            if enters {
+                self.model.poke_u64(self.door.door.valid, 0);
+            }
+            if leaves {
+                return BlockRecord::from_bits(record);
+            }
+        }
+        panic!("the flash does not come to rest within {DOOR_CLOCKS_MAX} clocks: {block} of channel {channel} does not answer");
+    }
+
+    /// Cuts the power of everything and says what is left of it.
+    ///
+    /// The flash is cut in this clock, and takes no command after it. All around goes on, but can change nothing that counts: each channel has promised at most
+    /// one transfer, and answers at the door only when that is through. What it writes to the medium then is the page, with its spare, of a program that has
+    /// not started: the record says that the page is blank, and whoever reads it does not look at the medium. A program that has started has been through
+    /// before. So no bus is stopped, and no beat is half written.
+    ///
+    /// # Panics
+    /// If the flash does not come to rest.
+    pub fn cut_power(mut self) -> Medium {
+        self.poke("power_cut", 1);
+        self.tick();
+        self.poke("power_cut", 0);
+        let records = (0..self.geometry.blocks()).map(|block| self.visit(block, None)).collect();
+        Medium { ram: self.medium, records }
     }
 
     /// Sets times and faults; nothing may be in progress in the flash.

@@ -2,14 +2,21 @@
 
 use super::Channel;
 use crate::testing::{verilated, Runs, BED, GEOMETRIES};
+use crate::types::{self as hardware, Record};
 use flash_model::channel::{Command, Config, Mover, Transfer};
 use flash_model::traffic::Traffic;
 use flash_model::{channel, Array};
-use flash_spec::{Clocks, Geometry, Operation, Outcome, Preset, Reliability, Violation};
+use flash_spec::block::{RECORD_BITS, TORN_BITS};
+use flash_spec::limits::SPARE_BYTES;
+use flash_spec::reliability::ERASES_BITS;
+use flash_spec::{
+    BlockRecord, Clocks, Geometry, Operation, Outcome, PageAddress, Preset, Reliability, Torn, Violation,
+};
 use rtl_hdl::bench::{Pace, Rng, Seed, Stalls};
 use rtl_hdl::sim::{PortId, Simulator};
-use rtl_hdl::Block;
+use rtl_hdl::{Block, HwEnum, Shape};
 use sim_verilator::test_bed::design;
+use std::collections::VecDeque;
 
 const CORE_HZ: u64 = 250_000_000;
 
@@ -29,6 +36,8 @@ struct World {
     may_skip: bool,
     /// Reads suspend programs and erases.
     suspends: bool,
+    /// Somebody comes to the door in one of so many clocks; 0: never.
+    visit_every: u64,
 }
 
 impl World {
@@ -42,14 +51,23 @@ impl World {
             cut_every: 0,
             may_skip: false,
             suspends: true,
+            visit_every: 0,
         }
     }
+}
+
+/// What somebody wants at the door: the record of a block, or another one for it.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    block: PageAddress,
+    new: Option<BlockRecord>,
 }
 
 /// The block and the model, clock by clock.
 struct Pair<S> {
     sim: S,
     ports: Ports,
+    number: u8,
     model: channel::Channel<u32>,
     array: Array<u32>,
     world: World,
@@ -68,6 +86,14 @@ struct Pair<S> {
     outcomes: [u64; 6],
     /// Planes that were read and are blank.
     blank: u64,
+    /// Draws what comes to the door.
+    door_rng: Rng,
+    /// Who waits at the door.
+    visit: Option<Visit>,
+    /// What is to be answered.
+    answers: VecDeque<(Visit, BlockRecord)>,
+    /// Answers so far.
+    answered: u32,
 }
 
 /// The ports of the block.
@@ -85,6 +111,12 @@ struct Ports {
     power_cut: PortId,
     bus: [PortId; 3],
     late: PortId,
+    door: [PortId; 6],
+    door_valid: PortId,
+    door_ready: PortId,
+    record: PortId,
+    record_valid: PortId,
+    record_ready: PortId,
 }
 
 impl Ports {
@@ -120,6 +152,13 @@ impl Ports {
             power_cut: port("power_cut"),
             bus: ["bus_active", "bus_phase", "bus_die"].map(port),
             late: port("late"),
+            door: ["channel", "die", "plane", "block", "is_write", "record"]
+                .map(|field| port(&format!("door_{field}"))),
+            door_valid: port("door_valid"),
+            door_ready: port("door_ready"),
+            record: port("door_record_record"),
+            record_valid: port("door_record_valid"),
+            record_ready: port("door_record_ready"),
         }
     }
 }
@@ -163,7 +202,8 @@ fn transfer_fields(transfer: &Transfer) -> [u64; 13] {
 fn set_up(sim: &mut dyn Simulator, clocks: &Clocks, reliability: &Reliability, suspends: bool, number: u8) {
     let reset = sim.port("reset");
     sim.poke_u64(reset, 1);
-    for port in ["command_valid", "done_ready", "transfer_ready", "through", "power_cut", "seed_set"] {
+    let idle = ["command_valid", "done_ready", "transfer_ready", "through", "power_cut", "seed_set"];
+    for port in idle.into_iter().chain(["door_valid", "door_record_ready"]) {
         let port = sim.port(port);
         sim.poke_u64(port, 0);
     }
@@ -216,9 +256,11 @@ impl<S: Runs> Pair<S> {
         Pair {
             ports: Ports::new(&sim),
             sim,
+            number,
             model: channel::Channel::new(number, config, &array),
             array,
             world,
+            door_rng: rng.clone(),
             rng,
             offered: None,
             announced: None,
@@ -228,6 +270,9 @@ impl<S: Runs> Pair<S> {
             phases: [0; 6],
             outcomes: [0; 6],
             blank: 0,
+            visit: None,
+            answers: VecDeque::new(),
+            answered: 0,
         }
     }
 
@@ -261,6 +306,7 @@ impl<S: Runs> Pair<S> {
         self.sim.poke_u64(self.ports.through, is_through.into());
         let is_cut = self.world.cut_every > 0 && self.rng.below(self.world.cut_every) == 0;
         self.sim.poke_u64(self.ports.power_cut, is_cut.into());
+        let takes_record = self.drive_door();
         self.sim.settle();
 
         // Outputs.
@@ -307,6 +353,7 @@ impl<S: Runs> Pair<S> {
                 self.outcomes[usize::from(kind)] += 1;
             }
         }
+        self.observe_door(takes_record);
         let is_taken = self.offered.is_some() && is_ready;
         if is_taken {
             self.model.take(self.offered.take().expect("it is offered"));
@@ -323,6 +370,68 @@ impl<S: Runs> Pair<S> {
             self.phases[phase.kind as usize] += 1;
         }
         is_taken
+    }
+
+    /// The inputs at the door; it says whether an answer is taken.
+    fn drive_door(&mut self) -> bool {
+        let rng = &mut self.door_rng;
+        if self.visit.is_none() && self.world.visit_every > 0 && rng.below(self.world.visit_every) == 0 {
+            let block = any_block(self.array.geometry(), self.number, rng);
+            let new = rng.percent(30).then(|| any_record(self.array.geometry(), rng));
+            self.visit = Some(Visit { block, new });
+        }
+        let fields = match self.visit {
+            Some(Visit { block, new }) => [
+                rng.below(16),
+                block.die.into(),
+                block.plane.into(),
+                block.block.into(),
+                new.is_some().into(),
+                new.map_or_else(|| rng.below(1 << RECORD_BITS), BlockRecord::to_bits),
+            ],
+            None => std::array::from_fn(|_| rng.below(2)),
+        };
+        for (port, value) in self.ports.door.into_iter().zip(fields) {
+            self.sim.poke_u64(port, value);
+        }
+        self.sim.poke_u64(self.ports.door_valid, self.visit.is_some().into());
+        let takes_record = self.takes_at_once || rng.percent(20);
+        self.sim.poke_u64(self.ports.record_ready, takes_record.into());
+        takes_record
+    }
+
+    /// What happens at the door: whoever comes in sees what the model has in this clock.
+    fn observe_door(&mut self, takes_record: bool) {
+        if self.sim.peek_u64(self.ports.record_valid) == 1 && takes_record {
+            let record = BlockRecord::from_bits(self.sim.peek_u64(self.ports.record));
+            let (visit, expected) = self.answers.pop_front().expect("nobody has asked");
+            assert_eq!(record, expected, "{visit:?} in clock {}", self.model.clock());
+            self.answered += 1;
+        }
+        if self.sim.peek_u64(self.ports.door_ready) == 1 {
+            let Some(visit) = self.visit.take() else { return };
+            self.answers.push_back((visit, self.array.block_record(visit.block)));
+            if let Some(new) = visit.new {
+                self.array.set_block_record(visit.block, new, |page| (page.into(), [0; SPARE_BYTES as usize]));
+            }
+        }
+    }
+
+    /// Goes through the door to every block of the channel, and puts other records there if `ages`.
+    fn visit_all(&mut self, ages: bool) {
+        let geometry = *self.array.geometry();
+        let before = self.answered;
+        for index in 0..geometry.blocks() / geometry.channels {
+            let block = block_of(&geometry, self.number, index);
+            let new = ages.then(|| any_record(&geometry, &mut self.door_rng));
+            self.visit = Some(Visit { block, new });
+            let end = self.model.clock() + 200;
+            while self.visit.is_some() || !self.answers.is_empty() {
+                self.clock(&mut None);
+                assert!(self.model.clock() < end, "{:?} waits at the door of a channel that does nothing", self.visit);
+            }
+        }
+        assert_eq!(self.answered - before, geometry.blocks() / geometry.channels);
     }
 
     /// Leaves out the clocks in which nothing happens but counting, in the model; the block runs for as many.
@@ -354,14 +463,44 @@ impl<S: Runs> Pair<S> {
             self.clock(&mut None);
             assert!(self.model.clock() < end, "it does not come to an end");
         }
-        while self.model.waiting_done() > 0 {
+        self.world.visit_every = 0;
+        while self.model.waiting_done() > 0 || self.visit.is_some() || !self.answers.is_empty() {
             self.clock(&mut None);
-            assert!(self.model.clock() < end, "a completion does not come");
+            assert!(self.model.clock() < end, "a completion or an answer does not come");
         }
         for _ in 0..100 {
             self.clock(&mut None);
         }
         assert_eq!(self.sim.peek_u64(self.ports.done_valid), 0);
+    }
+}
+
+/// One of the blocks of a channel.
+fn block_of(geometry: &Geometry, channel: u8, index: u32) -> PageAddress {
+    let Geometry { planes_per_die, blocks_per_plane, .. } = *geometry;
+    let (of_plane, block) = (index / blocks_per_plane, (index % blocks_per_plane) as u16);
+    let (die, plane) = ((of_plane / planes_per_die) as u8, (of_plane % planes_per_die) as u8);
+    PageAddress { channel, die, plane, block, page: 0 }
+}
+
+fn any_block(geometry: &Geometry, channel: u8, rng: &mut Rng) -> PageAddress {
+    block_of(geometry, channel, rng.below(u64::from(geometry.blocks() / geometry.channels)) as u32)
+}
+
+/// A record that a block can have: of one that is little worn, mostly.
+fn any_record(geometry: &Geometry, rng: &mut Rng) -> BlockRecord {
+    loop {
+        let erases_end = if rng.percent(90) { 16 } else { 1 << ERASES_BITS };
+        let erases = rng.below(erases_end) as u32;
+        let next_page = rng.below(u64::from(geometry.pages_per_block) + 1) as u16;
+        let torn =
+            if rng.bool() { Torn::Nothing } else { [Torn::Last, Torn::Cells, Torn::Block][rng.below(3) as usize] };
+        let next_page = if torn == Torn::Block { 0 } else { next_page };
+        let is_closed = torn != Torn::Nothing || rng.percent(20);
+        let record = BlockRecord { erases, next_page, is_closed, is_bad: rng.percent(10), torn };
+        if record.is_possible(geometry.pages_per_block) {
+            return record;
+        }
     }
 }
 
@@ -447,6 +586,7 @@ impl Run {
             cut_every,
             may_skip: false,
             suspends: stalls != Stalls::InputIdles,
+            visit_every: 0,
         };
         let mut traffic = Traffic::new(geometry, 1 + rng.below(u32::MAX.into()) as u32);
         if floods {
@@ -509,6 +649,55 @@ fn a_power_cut_in_any_clock_leaves_what_the_model_keeps() {
                 .beside_the_model();
         }
     }
+}
+
+#[test]
+fn the_door_gives_and_takes_what_the_model_has_and_disturbs_no_time() {
+    for geometry in GEOMETRIES {
+        let mut in_traffic = 0;
+        for (number, (idles, cut_every)) in [(false, 700), (true, 3000), (true, 0)].into_iter().enumerate() {
+            let seed = Seed::from_env_or(0x5EED);
+            println!("{}", seed.replay());
+            let mut rng = seed.rng(&format!("door {number} of {geometry:?}"));
+            let command = if idles { Pace::new(1, 6000, rng.clone()) } else { Pace::always() };
+            let world = World { command, visit_every: 50, ..World::quick() };
+            let mut traffic = Traffic::new(geometry, 1 + rng.below(u32::MAX.into()) as u32);
+            let sim = BED.simulator(&design(&Channel::new(geometry)));
+            let mut pair = Pair::new(sim, geometry, 0, SHORT, unreliable(), world, rng);
+            pair.takes_at_once = !idles;
+            for _ in 0..2 {
+                (pair.world.cut_every, pair.world.visit_every) = (cut_every, 50);
+                pair.run(&mut traffic, 60);
+                in_traffic += pair.answered;
+                pair.visit_all(false);
+                pair.visit_all(true);
+                pair.answered = 0;
+            }
+            pair.run(&mut traffic, 60);
+            pair.visit_all(false);
+        }
+        assert!(in_traffic > 50, "{in_traffic} have come in while there was something to do");
+    }
+}
+
+#[test]
+fn a_record_has_the_same_bits_for_the_hardware_and_the_pc() {
+    assert_eq!((Record::WIDTH, hardware::Torn::WIDTH), (RECORD_BITS, TORN_BITS));
+    let fields = [
+        ("erases", BlockRecord { erases: u32::MAX, ..BlockRecord::default() }),
+        ("next_page", BlockRecord { next_page: u16::MAX, ..BlockRecord::default() }),
+        ("is_closed", BlockRecord { is_closed: true, ..BlockRecord::default() }),
+        ("is_bad", BlockRecord { is_bad: true, ..BlockRecord::default() }),
+        ("torn", BlockRecord { torn: Torn::Block, ..BlockRecord::default() }),
+    ];
+    let mut at = 0;
+    for ((field, width), (name, record)) in Record::fields().into_iter().zip(fields) {
+        assert_eq!((field.as_str(), record.to_bits()), (name, ((1 << width) - 1) << at), "the bits of {name}");
+        at += width;
+    }
+    let codes = hardware::Torn::VARIANTS.iter().map(|torn| format!("{torn:?} {}", torn.code()));
+    let named = [Torn::Nothing, Torn::Last, Torn::Cells, Torn::Block].map(|torn| format!("{torn:?} {}", torn as u8));
+    assert!(codes.eq(named));
 }
 
 /// As many operations of random kinds, with suspensions, faults and violations, in the Verilated block of each channel of a flash.

@@ -214,6 +214,13 @@ impl Die {
         self.array.is(Array::Busy) & self.programs
     }
 
+    /// It has nothing to do and nothing to note.
+    pub fn is_quiet(&self) -> Signal {
+        let is_free = self.read.is(Read::None) & self.array.is(Array::Idle) & self.next.is(Next::Empty);
+        let has_commands = self.reads.count.any() | self.writes.count.any() | !self.query.is(Query::None);
+        is_free & !has_commands
+    }
+
     /// The status byte.
     pub fn status(&self) -> Signal {
         let is_reading = self.read.is(Read::Latched) | self.read.is(Read::Busy);

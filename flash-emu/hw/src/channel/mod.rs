@@ -13,7 +13,8 @@
 //!  suspends         -->|             |
 //!  seed, seed_set   -->|             |
 //!  power_cut        -->|             |
-//!                      +-------------+
+//!  door             -->|             |---> door_record   DoorRecord (stream)
+//!    Door (stream)     +-------------+
 //! ```
 //! ## Theory of operation
 //! The machine is that of the page of `flash_model::channel`, register for register; what is said there is not said again. How it is built:
@@ -31,13 +32,18 @@
 //! `power_cut`, in any clock, loses everything but the records, the random number, completions that were there, and a transfer that was announced, for
 //! which `through` must still come. Programs and erases in progress are torn: each die that had one keeps it until a task has noted that.
 //!
+//! `door` reads the record of a block, or puts one there and answers with the one that was there before: so that flash is aged, saved and restored. It is
+//! opened only while nothing is inside or in progress, nothing is left to be noted, and no transfer is owed; then the `records` have nothing else to do
+//! until after the answer. So it changes no time, and what it says is final: after a power cut an answer means that all that was torn is in the records.
+//!
 //! ## Timing
 //! As on the page of the model. `done` offers a completion three clocks after it has come about. `through` may come from the clock after the transfer was
-//! taken on. No combinational path from any input to any output.
+//! taken on. `door_record` offers a record three clocks after `door` was taken. No combinational path from any input to any output.
 //!
 //! ## Limits
 //! Times and faults may change while no command is inside. The times of the array have 24 bits, those of the bus 16. A reset is for the start, when the
-//! records are those of new flash: it loses what is in progress and tears nothing.
+//! records are those of new flash: it loses what is in progress and tears nothing. `door` waits as long as commands come, and looks neither at whether
+//! there is such a block nor at whether a block can have such a record. The random number is not among the records: it follows from `seed`.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -52,7 +58,9 @@ mod bench;
 use self::choice::Choice;
 use self::die::{Die, Pushes, Query};
 use self::findings::{phase_of, Findings, OfDie, Subject};
-use crate::types::{Command, Done, Faults, Phase, Record, Times, Transfer, ARRAY_TIME_BITS, BUS_TIME_BITS};
+use crate::types::{
+    Command, Done, Door, DoorRecord, Faults, Phase, Record, Times, Transfer, ARRAY_TIME_BITS, BUS_TIME_BITS,
+};
 use flash_spec::limits::{
     DIES_PER_CHANNEL_MAX, DIE_QUEUE_ENTRIES, DONE_WAITING_MAX, PAGES_PER_BLOCK_MAX, READ_TURNS_MAX, UNITS_PER_PAGE,
 };
@@ -225,6 +233,8 @@ impl Block for Channel {
         let seed = m.input("seed", 32);
         let seed_set = m.input("seed_set", 1);
         let power_cut = m.input("power_cut", 1);
+        let door = m.stream_in::<Door>("door");
+        let door_record = m.stream_out_single::<DoorRecord>("door_record");
         let done = m.stream_out::<Done>("done");
         let transfer = m.stream_out_single::<Transfer>("transfer");
 
@@ -266,6 +276,13 @@ impl Block for Channel {
         // A transfer has been announced that is not through.
         let owed = m.reg("owed", clock, false);
         let late = m.reg("late_clocks", clock, zero(32));
+
+        // Whether it was quiet in the clock before.
+        let was_quiet = m.reg("was_quiet", clock, false);
+        let visit = m.reg_as::<Door>("visit", clock);
+        // In the first clock of a visit the record is read, in the second it is there.
+        let visit_looks = m.reg("visit_looks", clock, false);
+        let visit_ends = m.reg("visit_ends", clock, false);
 
         // 3. Conditions: wishes and the choice.
         let bus_is_free = m.wire("bus_is_free", !bus_active & !owed & transfer.can_take());
@@ -344,9 +361,13 @@ impl Block for Channel {
 
         // Look
         let looks = step.is(Step::Look);
-        let addresses = [current.block_0, current.block_1].map(|block| cat(&[chosen_die, block.low(block_bits)]));
+        let visits = m.wire("visits", visit_looks | visit_ends);
+        let visited = cat(&[visit.die.low(die_bits), visit.block.low(block_bits)]);
+        let addresses = [current.block_0, current.block_1]
+            .map(|block| visits.mux(visited, cat(&[chosen_die, block.low(block_bits)])));
         let found = [0, 1].map(|plane| {
-            let word = records[plane].read_when(clock, &format!("record_{plane}"), looks, addresses[plane]);
+            let enable = looks | visit_looks;
+            let word = records[plane].read_when(clock, &format!("record_{plane}"), enable, addresses[plane]);
             m.wire(&format!("found_{plane}"), Record::unpack(word))
         });
         let programs = Operation::ALL.into_iter().filter(|operation| operation.is_program());
@@ -382,9 +403,13 @@ impl Block for Channel {
         when(does(Task::StartRead) | starts, || random.set(findings.draw[1]));
         when(seed_set, || random.set(seed));
         let notes = m.wire("notes", does(Task::EndWrite) | (starts & is_program));
+        // What registers hold before the first reset writes no record.
+        let is_running = !clock.reset().expect("the clock has a reset");
         for plane in 0..2 {
-            let enable = notes & current.planes.bit(plane as u32);
-            records[plane].write(clock, enable, addresses[plane], findings.new[plane].pack());
+            let notes = notes & current.planes.bit(plane as u32);
+            let puts = visit_ends & visit.is_write & visit.plane.eq(plane as u32);
+            let record = visits.mux(visit.record, findings.new[plane].pack());
+            records[plane].write(clock, (notes | puts) & is_running, addresses[plane], record);
         }
         let keeps = does(Task::Read) | (does(Task::Write) & !findings.is_refused);
         let own_place = task.is(Task::Read).mux(lit(0u8, 2), cat(&[lit(1u8, 1), place_of_write]));
@@ -432,6 +457,21 @@ impl Block for Channel {
                 from_block_1: source.block_1,
                 from_page: source.page,
             });
+        });
+
+        // 4. Next state: the door. A command that comes now looks at records five clocks later.
+        let dies_are_quiet = die.iter().map(Die::is_quiet).reduce(|a, b| a & b).expect("there are some");
+        was_quiet.set(dies_are_quiet & !intake_full & step.is(Step::Choose) & !bus_active & !owed);
+        let opens = m.wire("opens", was_quiet & !visits & door_record.can_take());
+        visit_looks.set(false);
+        visit_ends.set(visit_looks);
+        when(opens, || {
+            door.take();
+            visit_looks.set(door.valid());
+            visit.set(door.payload());
+        });
+        when(visit_ends, || {
+            door_record.offer(DoorRecord { record: visit.plane.mux(found[1].pack(), found[0].pack()) });
         });
 
         // 4. Next state: the bus.
@@ -490,6 +530,8 @@ impl Block for Channel {
 
         // 6. Properties
         m.assert(clock, "completions_have_room", pushed.implies(finished.can_push()));
+        let uses_records = looks | step.is(Step::Draw) | notes;
+        m.assert(clock, "a_visit_is_alone", visits.implies(!uses_records & door_record.can_take()));
         m.assert(clock, "one_die_is_chosen", (chosen & (chosen - 1)).eq(0));
     }
 }

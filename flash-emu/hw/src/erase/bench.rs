@@ -2,7 +2,7 @@
 
 use super::Erasing;
 use crate::array::Array;
-use crate::testing::{forgets_at_reset, set_times, under_all_stalls};
+use crate::testing::{close_door, forgets_at_reset, set_times, under_all_stalls};
 use crate::types::{user, Command, Done, Faults, Times, USER_BITS};
 use flash_spec::fast_path::wire::event;
 use flash_spec::fast_path::Planes;
@@ -41,6 +41,7 @@ impl Block for Path {
         m.clock();
         let erase = m.instance("erase", &Erasing { geometry: self.geometry });
         let array = m.instance("array", &Array { geometry: self.geometry });
+        close_door(&array);
         let commands = StreamArbiter { inputs: 2, payload: Payload::of::<Command>("command"), lock: Lock::Item };
         let commands = m.instance("commands", &commands);
         let ends = StreamDemux::new(4, Payload::of::<Done>("done"), "tag", USER_BITS);

@@ -4,7 +4,7 @@ use super::{Config, Filling, PATIENCE, REFUSED, SLOT_BITS};
 use crate::array::Array;
 use crate::mover::Mover;
 use crate::page_map::{self, Answer, PageMap, Request};
-use crate::testing::{forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
+use crate::testing::{close_door, forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
 use crate::types::{Times, UNIT_SECTORS};
 use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::pairing::{self, PageKind};
@@ -60,6 +60,7 @@ impl Block for Path {
         let map = m.instance("page_map", &PageMap::new(MAP));
         let mover = m.instance("mover", &Mover { units: 4 });
         let array = m.instance("array", &Array { geometry: self.config.geometry });
+        close_door(&array);
         let requests = StreamArbiter { inputs: 2, payload: Payload::of::<Request>("request"), lock: Lock::Item };
         let requests = m.instance("requests", &requests);
         // The tags of the bench have their highest bit set.

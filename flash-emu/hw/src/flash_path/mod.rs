@@ -11,6 +11,7 @@
 //!   times_*, faults_*  -->|                  |---> read_only, forget, has_events
 //!   suspends, seed_*   -->|                  |---> late, lost
 //!           power_cut  -->|                  |
+//!                door ->-|                  |->- door_record
 //!                        +------------------+
 //! ```
 //! ## Theory of operation
@@ -235,6 +236,9 @@ impl Block for FlashPath {
         m.connect(&array, "transfer", &transfers, "in");
         m.connect(&array, "done", &ends, "in");
         m.connect(&throughs, "out", &array, "through");
+
+        m.export(&array, "door", "door");
+        m.export(&array, "door_record", "door_record");
 
         // Data
         let jobs = merge(m, "jobs", 2, Payload::of::<MoveJob>("job"));

@@ -5,7 +5,7 @@ use super::{Config, PageRead};
 use crate::array::{Array, CHANNEL_BITS};
 use crate::mover::Mover;
 use crate::page_map::{self, Answer, PageMap, Request};
-use crate::testing::{forgets_at_reset, set_times, under_all_stalls, Memory};
+use crate::testing::{close_door, forgets_at_reset, set_times, under_all_stalls, Memory};
 use crate::types::{user, Command, Done, Faults, Through, Times, Transfer, USER_BITS};
 use flash_spec::fast_path::{wire, Buffer, MOVES_FIRST, MOVES_MAX, READ_ATTEMPTS, REFRESH_RETRIES};
 use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
@@ -75,6 +75,7 @@ impl Block for Path {
         map.port("peek").set(lit(0u8, 16));
         let mover = m.instance("mover", &Mover { units: 4 });
         let array = m.instance("array", &Array { geometry: self.config.geometry });
+        close_door(&array);
         let merge = |payload: Payload| StreamArbiter { inputs: 2, payload, lock: Lock::Item };
         let requests = m.instance("requests", &merge(Payload::of::<Request>("request")));
         let commands = m.instance("commands", &merge(Payload::of::<Command>("command")));
@@ -88,6 +89,7 @@ impl Block for Path {
         m.connect(&reader, "look_up", &requests, "in_0");
         m.export(&requests, "in_1", "request");
         m.connect(&requests, "out", &map, "request");
+        map.port("peek").set(lit(0u8, 16));
         m.connect(&map, "answer", &answers, "in");
         m.connect(&answers, "out_0", &reader, "found");
         m.export(&answers, "out_1", "answer");

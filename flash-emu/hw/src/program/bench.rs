@@ -3,7 +3,7 @@
 use super::{Config, Programming, SLOT_BITS};
 use crate::array::Array;
 use crate::mover::Mover;
-use crate::testing::{forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
+use crate::testing::{close_door, forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
 use crate::types::{user, Faults, ProgramStep, Purpose, Times, PROGRAM_UNITS, USER_BITS};
 use flash_spec::limits::{SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::spare::{crc32c, kind, Spare, LPN_NONE};
@@ -59,6 +59,7 @@ impl Block for Path {
         let program = m.instance("programming", &Programming::new(self.config));
         let mover = m.instance("mover", &Mover { units: 8 });
         let array = m.instance("array", &Array { geometry: self.config.geometry });
+        close_door(&array);
         m.connect(&program, "command", &array, "command");
         m.connect(&array, "transfer", &program, "transfer");
         m.connect(&array, "done", &program, "done");
