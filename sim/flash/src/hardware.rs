@@ -228,6 +228,8 @@ pub struct Machine {
     pub late_clocks: u64,
     /// Register accesses of firmware.
     pub accesses: u64,
+    /// The clock in which the power goes: from then on nothing happens, and registers read as zero.
+    pub power_ends: Option<u64>,
     free_tags: Vec<u8>,
     /// What each tag in flight does.
     operations: HashMap<u8, Operation>,
@@ -261,6 +263,7 @@ impl Machine {
             clock: 0,
             late_clocks: 0,
             accesses: 0,
+            power_ends: None,
             free_tags: (0..config.commands as u8).rev().collect(),
             operations: HashMap::new(),
             model,
@@ -314,6 +317,7 @@ impl Machine {
     /// # Panics
     /// If the flash does not come to rest.
     pub fn cut_power(mut self) -> Medium {
+        self.power_ends = None;
         self.poke("power_cut", 1);
         self.tick();
         self.poke("power_cut", 0);
@@ -376,8 +380,16 @@ impl Machine {
         self.model.trace_open(path)
     }
 
+    /// Whether there is power.
+    pub fn has_power(&self) -> bool {
+        self.power_ends.is_none_or(|end| self.clock < end)
+    }
+
     /// One clock.
     pub fn tick(&mut self) {
+        if !self.has_power() {
+            return;
+        }
         self.clock += 1;
         self.dram_port.drive(&mut self.model, &mut self.dram_bus, &mut self.dram);
         self.medium_port.drive(&mut self.model, &mut self.medium_bus, &mut self.medium);
@@ -394,6 +406,9 @@ impl Machine {
         self.accesses += 1;
         self.registers.push(request);
         for _ in 0..ACCESS_CLOCKS_MAX {
+            if !self.has_power() {
+                return 0;
+            }
             self.tick();
             match request {
                 Request::Read { .. } => {
@@ -466,7 +481,7 @@ impl Shared for Machine {
         if !has_events {
             self.tick();
         }
-        has_events
+        has_events && self.has_power()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod array;
 pub mod campaign;
 mod drive;
 pub mod hardware;
+pub mod hardware_cuts;
 pub mod mounts;
 mod oracle;
 mod port;

@@ -47,6 +47,14 @@ impl Oracle {
         unit.since.push((self.operations, value));
     }
 
+    /// A write with force unit access was acknowledged: it is durable already.
+    pub fn acknowledge_durable(&mut self, lpn: u32, value: Value) {
+        self.operations += 1;
+        let unit = &mut self.units[lpn as usize];
+        unit.flushed = value;
+        unit.since.clear();
+    }
+
     /// The number of the last operation: a flush that starts now makes all until then durable.
     pub fn operations(&self) -> u64 {
         self.operations

@@ -8,6 +8,7 @@ use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus};
 use sim_device::Ram;
 use sim_flash::hardware::{layout, library, Machine};
+use sim_flash::hardware_cuts::{Campaign, Plan};
 use sim_flash::Owned;
 use soc_hal::FastPath;
 
@@ -36,7 +37,6 @@ fn what_is_written_is_read_again() {
     let driver = FastPath::new(machine, layout(&path));
     let mut ftl = Ftl::new(driver, config, memory.lend()).expect("the configuration is legal");
     ftl.format().expect("it is formatted");
-    println!("formatted after {} clocks", ftl.flash().hardware().clock);
     let mut random = Random::new(1);
     let mut versions = vec![0u64; config.units as usize];
     let mut in_flight: Vec<(u8, u64, Operation)> = Vec::new();
@@ -45,27 +45,6 @@ fn what_is_written_is_read_again() {
     let mut polls = 0;
     while done < total {
         polls += 1;
-        if polls % 200_000 == 0 {
-            let clock = ftl.flash().hardware().clock;
-            if std::env::var_os("TRACE").is_some() {
-                ftl.flash().hardware().trace_open(std::path::Path::new("/tmp/hang.vcd")).unwrap();
-                (0..3000).for_each(|_| ftl.flash().hardware().tick());
-                panic!("traced");
-            }
-            println!("{done} commands, {} in flight, clock {clock}", in_flight.len());
-            for register in [
-                flash_spec::fast_path::Register::Sequence,
-                flash_spec::fast_path::Register::SafeSequence,
-                flash_spec::fast_path::Register::LogAppended,
-                flash_spec::fast_path::Register::LogDurable,
-                flash_spec::fast_path::Register::LogCovered,
-                flash_spec::fast_path::Register::WrittenUnits,
-                flash_spec::fast_path::Register::HostPages,
-                flash_spec::fast_path::Register::OtherPages,
-            ] {
-                println!("{register:?} {}", soc_hal::Flash::register(ftl.flash(), register));
-            }
-        }
         assert!(polls < POLLS_MAX, "it hangs after {done} commands: {in_flight:?}");
         ftl.poll();
         let machine = ftl.flash().hardware();
@@ -101,8 +80,13 @@ fn what_is_written_is_read_again() {
             machine.ask(tag, operation, unit, false, &words);
             in_flight.push((tag, unit, operation));
         }
-        if done % 1000 == 0 && polls == 0 {
-            println!("{done} commands after {} clocks, {} accesses", machine.clock, machine.accesses);
-        }
     }
+}
+
+#[test]
+fn nothing_that_was_durable_is_lost_in_a_power_cut() {
+    let campaign = Campaign::new().expect("it can be built");
+    let plan = Plan { seed: 0x5EED, cuts: 6, life_clocks: 300_000 };
+    let report = campaign.run(&plan, |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.cuts_of_mounts > 0 && report.flushes > 0, "{report:?}");
 }

@@ -22,6 +22,7 @@
 //!    flash (AXI4-Lite)  ==|                  |== medium (AXI4 manager, 512 bits): what stands for the flash
 //!          sideband   --->|                  |---> firmware_event, flash_event
 //!  times_*, faults_*  --->|                  |---> late, lost
+//!               door  ->--|                  |->-- door_record
 //!                        +------------------+
 //!
 //! mmio, firmware, host, sideband ==== controller ==== (storage) ==== flash_path ==== memory, medium, flash
@@ -139,6 +140,9 @@ impl Block for FlashDevice {
         inputs.extend([("suspends", 1), ("seed", 32), ("seed_set", 1), ("power_cut", 1)].map(|(n, w)| (n.into(), w)));
         for (input, width) in inputs {
             flash.port(&input).set(m.input(&input, width));
+        }
+        for stream in ["door", "door_record"] {
+            m.export(&flash, stream, stream);
         }
         for output in ["read_only", "forget", "late", "lost", "log_units"] {
             m.output(output, flash.port(output));

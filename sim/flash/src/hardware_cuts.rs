@@ -1,0 +1,282 @@
+//! Power cuts of the Verilated flash path under its firmware: in any clock, under mixed load, and while it mounts.
+
+use std::collections::BTreeSet;
+
+use flash_fw::{Config, Ftl};
+use flash_hw::flash_path;
+use flash_model::Random;
+use flash_spec::limits::UNIT_BYTES;
+use flash_spec::{Geometry, Preset, Reliability};
+use nvme_hw::types::{Operation, StorageStatus};
+use sim_device::Ram;
+use sim_verilator::{Error, Library};
+use soc_hal::FastPath;
+
+use crate::hardware::{layout, library, Machine, Medium};
+use crate::{Oracle, Owned};
+
+/// 64 super-blocks of 32 pages.
+pub const GEOMETRY: Geometry =
+    Geometry { channels: 2, dies_per_channel: 1, planes_per_die: 2, blocks_per_plane: 64, pages_per_block: 8 };
+/// The times of `sim` divided by so much.
+const DIVISOR: u32 = 8;
+/// Commands in flight.
+const DEPTH: usize = 16;
+/// Clocks after which a command, or a mount, must have ended.
+const CLOCKS_MAX: u64 = 40_000_000;
+/// Words of a unit.
+const WORDS: u64 = UNIT_BYTES as u64 / 8;
+
+/// What a campaign does.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Power cuts.
+    pub cuts: u32,
+    /// Clocks that a life has at most before its power goes.
+    pub life_clocks: u32,
+}
+
+/// What a campaign came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Power cuts.
+    pub cuts: u32,
+    /// Of these, while the flash was mounted.
+    pub cuts_of_mounts: u32,
+    /// Commands of the host.
+    pub commands: u64,
+    /// Of these, flushes.
+    pub flushes: u64,
+    /// Units that garbage collection moved, at least.
+    pub moved_pages: u64,
+    /// Clocks of all lives.
+    pub clocks: u64,
+}
+
+/// A command in flight.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    tag: u8,
+    operation: Operation,
+    lpn: u32,
+    data: u64,
+    fua: bool,
+    /// Of a flush: the operations that it makes durable.
+    operations: u64,
+}
+
+/// The hardware and what is expected of it.
+pub struct Campaign {
+    library: Library,
+    path: flash_path::Config,
+    config: Config,
+}
+
+/// The words of a unit that holds a number.
+fn words(data: u64) -> Vec<u64> {
+    (0..WORDS).map(|word| data ^ word.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect()
+}
+
+/// The number that a unit holds: nothing if it is all zeroes.
+fn number(read: &[u64]) -> Result<Option<u64>, String> {
+    if read.iter().all(|&word| word == 0) {
+        return Ok(None);
+    }
+    if read != words(read[0]) {
+        return Err("it is torn".into());
+    }
+    Ok(Some(read[0]))
+}
+
+impl Campaign {
+    /// Builds the hardware.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn new() -> Result<Self, Error> {
+        let config = Config::new(GEOMETRY, 85);
+        let config = Config { units: config.units.min(config.units_max()), log_records: 8, ..config };
+        let lines = 64;
+        let path = flash_path::Config { geometry: GEOMETRY, units: config.units, lines, ..flash_path::Config::SMALL };
+        Ok(Self { library: library(path)?, path, config })
+    }
+
+    /// Cuts the power as often as the plan says; `progress` hears of each cut.
+    ///
+    /// # Errors
+    /// What was lost, and in which life.
+    pub fn run(&self, plan: &Plan, mut progress: impl FnMut(&Report)) -> Result<Report, String> {
+        let mut random = Random::new(plan.seed);
+        let mut oracle = Oracle::new(self.config.units);
+        let mut touched = BTreeSet::new();
+        let mut report = Report::default();
+        let mut medium = Medium::from(Ram::new(self.path.medium_bytes()));
+        let mut is_new = true;
+        while report.cuts < plan.cuts {
+            let number = report.cuts;
+            let named = |error: String| format!("life {number}: {error}");
+            let mut machine = Machine::new(&self.library, self.path, medium);
+            machine.set_flash(&Preset::Sim, DIVISOR, Reliability::DEFAULT);
+            let cuts_mount = !is_new && random.one_in(3);
+            if cuts_mount {
+                machine.power_ends = Some(machine.clock + u64::from(1 + random.below(150_000)));
+            }
+            let mut memory = Owned::new(&self.config);
+            let driver = FastPath::new(machine, layout(&self.path));
+            let ftl = Ftl::new(driver, self.config, memory.lend()).map_err(|error| error.message().to_owned())?;
+            let mut life = Life { ftl, in_flight: Vec::new() };
+            let is_mounted = life.start(is_new).map_err(named)?;
+            if is_mounted {
+                life.machine().power_ends = None;
+                life.check(&mut oracle, &touched).map_err(named)?;
+                let clocks = u64::from(1 + random.below(plan.life_clocks));
+                let machine = life.machine();
+                machine.power_ends = Some(machine.clock + clocks);
+                life.work(&mut random, &mut oracle, &mut touched, &mut report).map_err(named)?;
+            } else {
+                report.cuts_of_mounts += 1;
+            }
+            is_new = false;
+            report.cuts += 1;
+            let machine = life.ftl.into_flash().into_hardware();
+            report.clocks += machine.clock;
+            medium = machine.cut_power();
+            progress(&report);
+        }
+        Ok(report)
+    }
+}
+
+/// From a power-up to a power cut.
+struct Life<'m> {
+    ftl: Ftl<'m, FastPath<Machine>>,
+    in_flight: Vec<Flight>,
+}
+
+impl Life<'_> {
+    fn machine(&mut self) -> &mut Machine {
+        self.ftl.flash().hardware()
+    }
+
+    /// Whether it is mounted: not if the power goes before.
+    fn start(&mut self, is_new: bool) -> Result<bool, String> {
+        let ended = if is_new { self.ftl.format() } else { self.ftl.mount() };
+        if !self.machine().has_power() {
+            return Ok(false);
+        }
+        ended.map_err(|error| format!("it is not mounted: {error:?}"))?;
+        Ok(true)
+    }
+
+    /// Reads all units that were ever written.
+    fn check(&mut self, oracle: &mut Oracle, touched: &BTreeSet<u32>) -> Result<(), String> {
+        let mut left: Vec<u32> = touched.iter().rev().copied().collect();
+        let mut found = 0;
+        let end = self.machine().clock + CLOCKS_MAX;
+        while found < touched.len() {
+            if self.machine().clock > end {
+                return Err(format!("{} reads do not end", self.in_flight.len()));
+            }
+            if self.in_flight.len() < DEPTH {
+                if let Some(lpn) = left.pop() {
+                    self.ask(Operation::Read, lpn, 0, false, 0);
+                }
+            }
+            self.ftl.poll();
+            while let Some((flight, status, read)) = self.ended() {
+                found += 1;
+                if status != StorageStatus::Good {
+                    return Err(format!("unit {} cannot be read: {status:?}", flight.lpn));
+                }
+                let value = number(&read).map_err(|error| format!("unit {}: {error}", flight.lpn))?;
+                oracle.found(flight.lpn, value)?;
+            }
+        }
+        oracle.all_found();
+        Ok(())
+    }
+
+    /// Mixed load until the power goes.
+    fn work(
+        &mut self,
+        random: &mut Random,
+        oracle: &mut Oracle,
+        touched: &mut BTreeSet<u32>,
+        report: &mut Report,
+    ) -> Result<(), String> {
+        let (mut last_end, mut next_data) = (self.machine().clock, oracle.next_data(0) & u64::from(u32::MAX));
+        while self.machine().has_power() {
+            if self.in_flight.len() < DEPTH {
+                let lpn = random.below(oracle.units());
+                let is_free =
+                    self.in_flight.iter().all(|flight| flight.lpn != lpn || flight.operation == Operation::Flush);
+                let operation = match random.below(100) {
+                    0..4 => Operation::Flush,
+                    4..75 => Operation::Write,
+                    _ => Operation::Read,
+                };
+                if operation == Operation::Flush {
+                    self.ask(operation, 0, 0, false, oracle.operations());
+                } else if is_free && operation == Operation::Write {
+                    next_data += 1;
+                    touched.insert(lpn);
+                    self.ask(operation, lpn, u64::from(lpn) << 32 | next_data, random.below(20) == 0, 0);
+                } else if is_free {
+                    self.ask(operation, lpn, 0, false, 0);
+                }
+            }
+            self.ftl.poll();
+            while let Some((flight, status, read)) = self.ended() {
+                last_end = self.machine().clock;
+                report.commands += 1;
+                if status != StorageStatus::Good {
+                    return Err(format!("{flight:?} ends with {status:?}"));
+                }
+                match flight.operation {
+                    Operation::Write if flight.fua => oracle.acknowledge_durable(flight.lpn, Some(flight.data)),
+                    Operation::Write => oracle.acknowledge(flight.lpn, Some(flight.data)),
+                    Operation::Flush => {
+                        report.flushes += 1;
+                        oracle.flushed(flight.operations);
+                    }
+                    _ => {
+                        let value = number(&read).map_err(|error| format!("unit {}: {error}", flight.lpn))?;
+                        if value != oracle.now(flight.lpn) {
+                            let right = oracle.now(flight.lpn);
+                            return Err(format!("unit {} reads as {value:x?}, not {right:x?}", flight.lpn));
+                        }
+                    }
+                }
+            }
+            if self.machine().clock > last_end + CLOCKS_MAX {
+                return Err(format!("nothing ends: {:?}", self.in_flight));
+            }
+        }
+        // Writes in flight may have happened.
+        for flight in &self.in_flight {
+            if flight.operation == Operation::Write {
+                oracle.acknowledge(flight.lpn, Some(flight.data));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, operation: Operation, lpn: u32, data: u64, fua: bool, operations: u64) {
+        let machine = self.machine();
+        let tag = machine.take_tag().expect("fewer are in flight than there are tags");
+        let words = if operation == Operation::Write { words(data) } else { Vec::new() };
+        machine.ask(tag, operation, lpn.into(), fua, &words);
+        self.in_flight.push(Flight { tag, operation, lpn, data, fua, operations });
+    }
+
+    fn ended(&mut self) -> Option<(Flight, StorageStatus, Vec<u64>)> {
+        if !self.machine().has_power() {
+            return None;
+        }
+        let (tag, status, words) = self.machine().ended()?;
+        let at = self.in_flight.iter().position(|flight| flight.tag == tag).expect("it is in flight");
+        Some((self.in_flight.swap_remove(at), status, words))
+    }
+}
