@@ -13,7 +13,7 @@ use flash_spec::{Geometry, Operation, Outcome, PageAddress, Preset};
 use nvme_spec::limits::CORE_HZ;
 use rtl_bus::Axi4;
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
-use rtl_hdl::{lit, Block, HwEnum, Module, Shape};
+use rtl_hdl::{address_width, lit, Block, HwEnum, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -426,11 +426,27 @@ fn a_unit_waits_only_while_another_one_may_follow() {
     let last = UNITS_PER_PAGE - 1;
     let prompt = clocks(WHOLE, &[last]);
     let alone = clocks(WHOLE, &[0]);
-    assert!((prompt + 1..=u64::from(PATIENCE) + 10).contains(&alone), "{alone} clocks alone, {prompt} at once");
+    // From the clock before the answer is taken to that after the command is offered.
+    let page_bits = u64::from(address_width(WHOLE.geometry.pages() as u32));
+    assert_eq!((prompt, alone), (5 + page_bits, 5 + u64::from(PATIENCE)), "clocks at once, and alone");
     assert_eq!(clocks(WHOLE, &[0, 2]), prompt, "with another unit of the page behind that does not follow");
     assert_eq!(clocks(WHOLE, &[0, UNITS_PER_PAGE]), prompt, "with a unit of the next page behind");
     assert_eq!(clocks(WHOLE, &[last, UNITS_PER_PAGE]), prompt, "with the next unit behind, which is in the next page");
     assert_eq!(clocks(IMPATIENT, &[0]), prompt, "without patience");
+    // The second unit comes within the patience, or late; the third has the patience anew.
+    for (config, gap, units) in
+        [(WHOLE, PATIENCE - 8, vec![3]), (WHOLE, PATIENCE + 8, vec![1; 3]), (IMPATIENT, 30, vec![1; 3])]
+    {
+        without_stalls(&Filling::new(config), |bench| {
+            for place in 0..3 {
+                fill_from(bench, 0, &[place]);
+                bench.run(gap.into());
+            }
+            bench.run(2 * u64::from(PATIENCE));
+            let told: Vec<u64> = bench.drain_fields("command").iter().map(|command| command.get("units")).collect();
+            assert_eq!(told, units, "units that come {gap} clocks apart, with patience {}", config.patience);
+        });
+    }
 }
 
 #[test]

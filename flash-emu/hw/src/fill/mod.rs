@@ -30,8 +30,8 @@
 //!    beat.
 //!
 //! ## Timing
-//! A fill leaves for the channel 7 clocks, and one for each bit of the number of a page, after the page map has answered, if another one is behind it or it is
-//! the last unit of its page; if it is alone, that or 7 and `patience`, whichever is longer.
+//! A fill leaves for the channel 4 clocks, and one for each bit of the number of a page, after its answer from the page map was taken, if one that does not
+//! follow is behind it or it is the last unit of its page; if it is alone, 4 clocks and `patience`, if that is longer. Answers are taken in every second clock.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
