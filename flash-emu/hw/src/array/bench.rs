@@ -54,3 +54,39 @@ fn commands_of_all_channels_end_once_and_their_data_goes_over_the_bus_of_their_c
         assert!(late > 0, "a bus waited for its data");
     });
 }
+
+#[test]
+fn each_channel_keeps_its_own_records_and_a_power_cut_closes_all_but_the_door() {
+    under_all_stalls(&ARRAY, |bench: &mut Bench, _: &mut Rng| {
+        let channels = u64::from(ARRAY.geometry.channels);
+        let visit = |bench: &mut Bench, channel: u64, record: Option<u64>| {
+            let item = bench.fields("door").set("channel", channel).set("die", 1u8).set("plane", 1u8).set("block", 5u8);
+            let item = item.set("is_write", record.is_some()).set("record", record.unwrap_or(0));
+            bench.send("door", [item.words()]);
+            for _ in 0..1000 {
+                bench.clock();
+                if let Some(answer) = bench.drain_fields("door_record").first() {
+                    return answer.get("record");
+                }
+            }
+            panic!("channel {channel} does not answer");
+        };
+        for channel in 0..channels {
+            assert_eq!(visit(bench, channel, Some(100 + channel)), 0, "the block is new");
+        }
+        bench.poke("power_cut", 1);
+        bench.clock();
+        bench.poke("power_cut", 0);
+        let item =
+            bench.fields("command").set("operation", Operation::Read.code()).set("planes", 1u8).set("units", 1u8);
+        bench.send("command", [item.words()]);
+        for channel in 0..channels {
+            assert_eq!(visit(bench, channel, None), 100 + channel);
+        }
+        bench.run(1000);
+        assert!(
+            bench.drain_fields("done").is_empty() && bench.drain_fields("transfer").is_empty(),
+            "there is no power"
+        );
+    });
+}
