@@ -66,7 +66,9 @@ impl fmt::Display for ImageError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign => formatter.write_str("it does not begin as an image of a drive does"),
-            Self::Version(version) => write!(formatter, "it has version {version} of the format; this program knows {VERSION}"),
+            Self::Version(version) => {
+                write!(formatter, "it has version {version} of the format; this program knows {VERSION}")
+            }
             Self::Length { found, expected } if found < expected => {
                 write!(formatter, "it is cut off: {found} of {expected} bytes are there")
             }
@@ -314,7 +316,9 @@ impl PageFrame {
             DataFrame::Nothing => Content::Nothing,
         };
         let spare = match spare {
-            SpareFrame::Regular { sequence, kind, lpns } => Spare::new(index, sequence, kind, lpns, data.crc()).to_bytes(),
+            SpareFrame::Regular { sequence, kind, lpns } => {
+                Spare::new(index, sequence, kind, lpns, data.crc()).to_bytes()
+            }
             SpareFrame::Other(bytes) => <[u8; SPARE_BYTES as usize]>::try_from(bytes)
                 .map_err(|bytes| impossible(format!("a spare of {} bytes", bytes.len())))?,
         };
