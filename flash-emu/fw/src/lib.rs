@@ -38,12 +38,14 @@ mod log;
 mod map;
 mod mount;
 mod smart;
+mod view;
 mod words;
 
 pub use blocks::SuperBlock;
 pub use config::{Config, ConfigError, Policy};
 pub use mount::{Delta, MountError};
 pub use smart::Smart;
+pub use view::{Purpose, SuperBlockView};
 
 use flash_spec::fast_path::{Command, Event, Register};
 use flash_spec::record::{MAP_ENTRIES, MAP_PAGES_MAX, MARK_WORDS, UNMAPPED, WRITTEN_MAX};

@@ -10,6 +10,10 @@
 //! - After a program that failed the block must be erased before it is programmed again; its other pages are as they were. After an erase that failed
 //!   the block can no more be programmed.
 
+mod saved;
+
+pub use saved::{NotSaved, SavedBlock};
+
 use flash_spec::limits::SPARE_BYTES;
 use flash_spec::pairing::{kind, paired, PageKind};
 use flash_spec::reliability::{next_random, ERASES_BITS, RETRIES_MAX};

@@ -12,6 +12,6 @@ mod random;
 pub mod reference_ftl;
 pub mod traffic;
 
-pub use array::{Array, Begun, Page};
+pub use array::{Array, Begun, NotSaved, Page, SavedBlock};
 pub use fast_path::{Content, FastPath, Refusal};
 pub use random::Random;

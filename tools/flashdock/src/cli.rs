@@ -1,6 +1,9 @@
 //! The command line: which command there is, and what is wrong with one that is not.
 
-use crate::commands::{bench, decode, demo, emit, linux, map, replay_inputs, run, serve, trace};
+use crate::commands::{
+    age, bench, checkpoint, decode, demo, emit, flash_map, linux, map, replay, replay_inputs, run, serve, smart, sweep,
+    trace,
+};
 use crate::failure::{Failure, Result};
 use crate::output;
 use clap::error::ErrorKind;
@@ -22,6 +25,13 @@ enum Command {
     Linux(linux::Args),
     Serve(serve::Args),
     ReplayInputs(replay_inputs::Args),
+    Age(age::Args),
+    Replay(replay::Args),
+    Sweep(sweep::Args),
+    Smart(smart::Args),
+    FlashMap(flash_map::Args),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Restore(checkpoint::RestoreArgs),
     Trace(trace::Args),
     Decode(decode::Args),
     Map(map::Args),
@@ -38,6 +48,13 @@ impl Cli {
             Command::Linux(args) => linux::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::ReplayInputs(args) => replay_inputs::run(&args),
+            Command::Age(args) => age::run(&args),
+            Command::Replay(args) => replay::run(&args),
+            Command::Sweep(args) => sweep::run(&args),
+            Command::Smart(args) => smart::run(&args),
+            Command::FlashMap(args) => flash_map::run(&args),
+            Command::Checkpoint(args) => checkpoint::checkpoint(&args),
+            Command::Restore(args) => checkpoint::restore(&args),
             Command::Trace(args) => trace::run(&args),
             Command::Decode(args) => decode::run(&args),
             Command::Map(args) => map::run(&args),

@@ -7,18 +7,22 @@
 //! and exit code 1.
 
 mod backend;
+mod block_trace;
 mod bundle;
 mod cli;
 mod commands;
 mod comparison;
 mod failure;
 mod file_work;
+mod flash;
+mod flash_picture;
 mod link;
 mod output;
 mod progress;
 mod report;
 mod served;
 mod stats;
+mod sweep_plan;
 mod waveform;
 mod workload;
 

@@ -133,6 +133,17 @@ impl Paint {
         }
     }
 
+    /// Colours everywhere.
+    #[cfg(test)]
+    pub const fn always() -> Self {
+        Self { on: true }
+    }
+
+    /// Something in a colour of the terminal: the number of a graphic rendition of ECMA-48.
+    pub fn coloured(self, code: &str, text: impl Display) -> String {
+        self.wrap(code, text)
+    }
+
     /// A heading.
     pub fn strong(self, text: impl Display) -> String {
         self.wrap("1", text)

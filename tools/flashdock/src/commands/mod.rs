@@ -1,14 +1,20 @@
 //! The commands, one file each.
 
+pub mod age;
 pub mod bench;
 pub mod bench_flash;
 pub mod bench_hosts;
+pub mod checkpoint;
 pub mod decode;
 pub mod demo;
 pub mod emit;
+pub mod flash_map;
 pub mod linux;
 pub mod map;
+pub mod replay;
 pub mod replay_inputs;
 pub mod run;
 pub mod serve;
+pub mod smart;
+pub mod sweep;
 pub mod trace;
