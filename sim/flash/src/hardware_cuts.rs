@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use flash_fw::{Config, Ftl};
 use flash_hw::flash_path;
 use flash_model::Random;
+use flash_spec::fast_path::Register;
 use flash_spec::limits::UNIT_BYTES;
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus};
 use sim_device::Ram;
 use sim_verilator::{Error, Library};
-use soc_hal::FastPath;
+use soc_hal::{FastPath, Flash};
 
 use crate::hardware::{layout, library, Machine, Medium};
 use crate::{Oracle, Owned};
@@ -49,7 +50,7 @@ pub struct Report {
     pub commands: u64,
     /// Of these, flushes.
     pub flushes: u64,
-    /// Units that garbage collection moved, at least.
+    /// Pages that were programmed for garbage collection.
     pub moved_pages: u64,
     /// Clocks of all lives.
     pub clocks: u64,
@@ -135,6 +136,8 @@ impl Campaign {
                 let machine = life.machine();
                 machine.power_ends = Some(machine.clock + clocks);
                 life.work(&mut random, &mut oracle, &mut touched, &mut report).map_err(named)?;
+                life.machine().power_ends = None;
+                report.moved_pages += life.ftl.flash().register(Register::MovedPages);
             } else {
                 report.cuts_of_mounts += 1;
             }

@@ -10,6 +10,7 @@ use flash_model::reference_ftl::{self, FtlConfig, Pattern};
 use flash_spec::{Geometry, Preset};
 use rtl_hdl::bench::Seed;
 use sim_flash::campaign::{run, seeds, Failure, Plan, Tally};
+use sim_flash::hardware_cuts::{self, Campaign};
 use sim_flash::mounts;
 use sim_flash::study::{study, with_spare};
 
@@ -48,7 +49,14 @@ pub struct CutsArguments {
     /// How many power cuts, over all runs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cuts: Option<u64>,
+    /// Cut the Verilated hardware under its firmware, in any clock, instead of the reference: slow, 200 cuts unless it is said how many
+    #[arg(long)]
+    hardware: bool,
 }
+
+/// Power cuts of a campaign on the hardware, likewise, and clocks of a life at most.
+const HARDWARE_CUTS: u64 = 200;
+const HARDWARE_LIFE_CLOCKS: u32 = 400_000;
 
 /// Power cuts of a campaign that does not say how many.
 const CUTS: u64 = 10_000;
@@ -136,6 +144,9 @@ fn study_firmware(arguments: &StudyArguments) -> Result<()> {
 
 /// Runs the seeds that are asked for, and says what they found.
 pub fn run_cuts(arguments: &CutsArguments) -> Result<()> {
+    if arguments.hardware {
+        return cut_hardware(arguments);
+    }
     let first = arguments.seed.unwrap_or(Seed(0x5EED)).0;
     let wanted = match (arguments.cuts, arguments.seed) {
         (Some(cuts), _) => cuts,
@@ -183,4 +194,24 @@ pub fn run_cuts(arguments: &CutsArguments) -> Result<()> {
         0 => Ok(()),
         count => bail!("{count} runs failed"),
     }
+}
+
+/// Cuts the power of the Verilated hardware.
+fn cut_hardware(arguments: &CutsArguments) -> Result<()> {
+    let seed = arguments.seed.unwrap_or(Seed(0x5EED)).0;
+    let cuts = u32::try_from(arguments.cuts.unwrap_or(HARDWARE_CUTS))?;
+    let start = Instant::now();
+    let campaign = Campaign::new()?;
+    let plan = hardware_cuts::Plan { seed, cuts, life_clocks: HARDWARE_LIFE_CLOCKS };
+    let report = campaign.run(&plan, |report| {
+        if report.cuts % 10 == 0 {
+            eprintln!("{} cuts, {} commands, {:.0} s", report.cuts, report.commands, start.elapsed().as_secs_f64());
+        }
+    });
+    let report = report.map_err(|failure| anyhow!("seed {seed:#x}, {cuts} cuts: {failure}"))?;
+    println!(
+        "{} power cuts of the Verilated hardware, {} of them during a mount: {} commands, {} flushes, {} pages moved, {} clocks",
+        report.cuts, report.cuts_of_mounts, report.commands, report.flushes, report.moved_pages, report.clocks
+    );
+    Ok(())
 }
