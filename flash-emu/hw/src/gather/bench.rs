@@ -73,8 +73,15 @@ impl Around {
         bench.clock();
         for question in bench.drain_fields("look_up") {
             let unit = question.get("unit") as u32;
+            // What is no unit any more is checked once more when the others may be in flight.
+            if unit == LPN_NONE {
+                bench.send("found", [bench.fields("found").set("outcome", Outcome::Failed.code()).words()]);
+                continue;
+            }
             let is_clean = question.get("operation") == page_map::Operation::Clean.code();
-            let is_present = is_clean || self.present[(unit / MAP_ENTRIES) as usize];
+            // Nothing is moved before its map page is there.
+            let is_moved = self.moved.iter().any(|&(_, moved)| moved == u64::from(unit));
+            let is_present = is_clean || is_moved || self.present[(unit / MAP_ENTRIES) as usize];
             let outcome = if is_present { Outcome::Done } else { Outcome::Absent };
             let answer = bench.fields("found").set("outcome", outcome.code()).set("entry", old_of(unit));
             bench.send("found", [answer.words()]);
@@ -239,9 +246,12 @@ fn what_is_given_is_programmed_once() {
                     given += 1;
                 } else {
                     let unit = if rng.bool() { unit } else { around.host_sequences.last().map_or(1, |last| last.0) };
-                    let moved = bench.fields("moved").set("source", line).set("lpn", unit);
+                    // Some have another place by now.
+                    let is_stale = rng.percent(20);
+                    let old = if is_stale { 1 } else { old_of(unit as u32) };
+                    let moved = bench.fields("moved").set("source", line).set("lpn", unit).set("old", old);
                     bench.send("moved", [moved.words()]);
-                    around.moved.push_back((line, unit));
+                    around.moved.push_back((line, if is_stale { LPN_NONE.into() } else { unit }));
                 }
             }
             if rng.percent(70) {
@@ -295,7 +305,9 @@ fn nothing_is_issued_without_room() {
             let clean = bench.fields("clean").set("line", line).set("unit", line).set("bad", line);
             bench.send("clean", [clean.words()]);
             around.host.insert((line, line));
-            bench.send("moved", [bench.fields("moved").set("source", line).set("lpn", 9 + line).words()]);
+            let moved =
+                bench.fields("moved").set("source", line).set("lpn", 9 + line).set("old", old_of(9 + line as u32));
+            bench.send("moved", [moved.words()]);
             around.moved.push_back((line, 9 + line));
         }
         (0..3000).for_each(|_| around.clock(bench, rng));

@@ -22,8 +22,9 @@
 //! 2. Lines and moved units wait in rings of eight. A ring that has the units of a page in each plane goes out; one with fewer does if somebody settles, if
 //!    moves are to be drained, or if its units have waited long enough.
 //! 3. At most one page is on its way to a place, so that places are used in their order. Filler comes without being asked for, and is passed on.
-//! 4. A unit that is moved must not get a greater sequence than a write of the host that may be in flight: the last sequence of the host's units is kept
-//!    for each hash of a unit, and must be covered.
+//! 4. A unit that is moved must not get a greater sequence than a write of the host, or a mount would take it for the newer version. So before a page of them
+//!    asks for its place, no write of one of them may be in flight: the last sequence of the host's units is kept for each hash of a unit, and must be
+//!    covered. And the map must still refer to what is moved: a unit that has another place by now goes out as no unit, which the commit says has failed.
 //! 5. To settle, all units before are programmed; then the sequence of the next page is the limit up to which the write point fills. It is over when all below
 //!    is covered, which is to say in the map, and safe.
 //! 6. A program of firmware is located, its map page is marked as clean, and then it takes its place between the others.
@@ -112,12 +113,14 @@ hw_enum! {
 }
 
 hw_enum! {
-    /// `Rest -> Check -> Want -> Await -> Sort -> Head -> Units -> Rest`.
+    /// `Rest -> (Check -> Answer) for each unit -> Want -> Await -> Sort -> Head -> Units -> Rest`; only units that are moved are checked.
     enum Issue {
         /// Leaves with a page, or with filler.
         Rest,
-        /// Are units that are moved in flight? Leaves with the last, or with the first that may be.
+        /// Is the unit in flight? Leaves when the map is asked for it, or if it may be.
         Check,
+        /// Is it still there? Leaves with the answer.
+        Answer,
         /// Leaves when a place is asked for.
         Want,
         /// Leaves with a place, which may be for filler.
@@ -252,8 +255,9 @@ impl Block for Gather {
         // Not before lines that wait for a map page.
         let settles = m.wire("settles", takes_new & clean.payload().settle & !absent_count.any());
         let waits = m.wire("waits", intake.is(Intake::Wait));
-        when(waits & heard.can_take() & absent.can_push(), || found.take());
-        let answered = m.wire("answered", found.taken());
+        let checks_answer = m.wire("checks_answer", issue.is(Issue::Answer));
+        when((waits & heard.can_take() & absent.can_push()) | checks_answer, || found.take());
+        let answered = m.wire("answered", found.taken() & waits);
         let answer = found.payload();
         let of_line = m.wire("of_line", !question.is(Question::Map));
         let is_absent = m.wire("is_absent", answered & of_line & answer.outcome.is(page_map::Outcome::Absent));
@@ -267,6 +271,7 @@ impl Block for Gather {
         let is_empty = m.wire("is_empty", !host_count.any() & issue_rests);
         let empties = m.wire("empties", intake.is(Intake::Empty));
         let is_through = covered.ge(limit) & safe_host.ge(limit) & settled.can_take();
+        let asks = m.wire("asks", intake.is(Intake::Ask) & look_up.can_take() & !checks_answer);
         let settles_now = m.wire("settles_now", intake.is(Intake::Settle) & is_through);
 
         // Conditions: what is issued
@@ -302,6 +307,10 @@ impl Block for Gather {
         let unit_hash = m.wire("unit_hash", hash(ring_unit.lpn));
         let may_be_in_flight = m.wire("may_be_in_flight", recent.lookup(unit_hash).ge(covered));
         let is_checked = m.wire("is_checked", (number + 1).eq(moved_count));
+        let may_ask = m.wire("may_ask", look_up.can_take() & !intake.is(Intake::Ask) & !waits);
+        let checks = m.wire("checks", issue.is(Issue::Check) & !may_be_in_flight & may_ask);
+        let checked = m.wire("checked", found.taken() & checks_answer);
+        let is_stale = m.wire("is_stale", checked & !(is_known & answer.entry.eq(ring_unit.old)));
         let is_over = m.wire("is_over", (heads & !units_now.any()) | (gives & is_last));
         // The host's units have the turn at the memory.
         let takes_moved = m.wire("takes_moved", moved_count.ne(PROGRAM_UNITS) & issue_rests & !waits);
@@ -329,7 +338,7 @@ impl Block for Gather {
                 });
             }
             Intake::Ask => {
-                when(look_up.can_take(), || intake.goto(Intake::Wait));
+                when(asks, || intake.goto(Intake::Wait));
             }
             Intake::Wait => {
                 when(answered, || {
@@ -394,9 +403,15 @@ impl Block for Gather {
                 when(issues_moved | issues_host, || moved_turn.set(issues_host));
             }
             Issue::Check => {
-                number.set(number + 1);
-                when(is_checked, || issue.goto(Issue::Want));
+                when(checks, || issue.goto(Issue::Answer));
                 when(may_be_in_flight, || issue.goto(Issue::Rest));
+            }
+            Issue::Answer => {
+                when(checked, || {
+                    number.set(number + 1);
+                    issue.goto(Issue::Check);
+                    when(is_checked, || issue.goto(Issue::Want));
+                });
             }
             Issue::Want => {
                 number.set(zero(RING_BITS + 1));
@@ -438,7 +453,10 @@ impl Block for Gather {
             old: is_known.mux(answer.entry, lit(UNMAPPED, 32)),
             bad: asked.bad,
         };
-        units.write(clock, pushes, push_at, choose(pushes_moved, moved.payload(), new_unit).pack());
+        let stale_unit = ProgramUnit { lpn: lit(LPN_NONE, 32), ..ring_unit };
+        let pushed_unit = choose(pushes_moved, moved.payload(), new_unit);
+        let write_at = is_stale.mux(ring_at, push_at);
+        units.write(clock, pushes | is_stale, write_at, choose(is_stale, stale_unit, pushed_unit).pack());
         let host_gives = m.wire("host_gives", ring_gives & !of_moved);
         let host_over = m.wire("host_over", host_gives & is_last);
         let moved_over = m.wire("moved_over", ring_gives & of_moved & is_last);
@@ -469,13 +487,13 @@ impl Block for Gather {
         when(firmware.is(Firmware::Rest) & said.valid() & page_number.can_take(), || {
             page_number.offer(PageNumber { page: program.first, carried: lit(0u8, 16) });
         });
-        when(intake.is(Intake::Ask) & look_up.can_take(), || {
+        when(asks | checks, || {
             let operation = |operation| EnumSignal::<page_map::Operation>::of(operation).signal();
             let operation = of_line.mux(operation(page_map::Operation::LookUp), operation(page_map::Operation::Clean));
             look_up.offer(Request {
                 tag: lit(map_user::GATHER << MAP_USER_BITS.start, 8),
                 operation: EnumSignal::from_signal(operation),
-                unit: asked.unit,
+                unit: checks.mux(ring_unit.lpn, asked.unit),
                 old: lit(0u8, 32),
                 new: lit(0u8, 32),
             });

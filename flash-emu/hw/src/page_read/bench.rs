@@ -6,7 +6,7 @@ use crate::array::{Array, CHANNEL_BITS};
 use crate::mover::Mover;
 use crate::page_map::{self, Answer, PageMap, Request};
 use crate::testing::{close_door, forgets_at_reset, set_times, under_all_stalls, Memory};
-use crate::types::{user, Command, Done, Faults, Through, Times, Transfer, USER_BITS};
+use crate::types::{map_user, user, Command, Done, Faults, Through, Times, Transfer, MAP_USER_BITS, USER_BITS};
 use flash_spec::fast_path::{wire, Buffer, MOVES_FIRST, MOVES_MAX, READ_ATTEMPTS, REFRESH_RETRIES};
 use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{MAP_ENTRIES, MAP_ENTRY_BYTES, UNMAPPED};
@@ -80,8 +80,9 @@ impl Block for Path {
         let requests = m.instance("requests", &merge(Payload::of::<Request>("request")));
         let commands = m.instance("commands", &merge(Payload::of::<Command>("command")));
         let phases = m.instance("phases", &merge(Payload::of::<Through>("through")));
-        // The tags of the bench have their highest bit set; its programs are those of `Programming`.
-        let answers = m.instance("answers", &StreamDemux::new(2, Payload::of::<Answer>("answer"), "tag", 7..8));
+        // The bench asks as the first user of the page map would; its programs are those of `Programming`.
+        let answers = StreamDemux::new(3, Payload::of::<Answer>("answer"), "tag", MAP_USER_BITS);
+        let answers = m.instance("answers", &answers);
         let users = user::PROGRAM + 1;
         let transfers = StreamDemux::new(users, Payload::of::<Transfer>("transfer"), "tag", USER_BITS);
         let transfers = m.instance("transfers", &transfers);
@@ -89,10 +90,10 @@ impl Block for Path {
         m.connect(&reader, "look_up", &requests, "in_0");
         m.export(&requests, "in_1", "request");
         m.connect(&requests, "out", &map, "request");
-        map.port("peek").set(lit(0u8, 16));
         m.connect(&map, "answer", &answers, "in");
-        m.connect(&answers, "out_0", &reader, "found");
-        m.export(&answers, "out_1", "answer");
+        m.connect(&answers, &format!("out_{}", map_user::READ), &reader, "found");
+        m.export(&answers, "out_0", "answer");
+        m.export(&answers, "out_1", "answer_of_nobody");
         m.connect(&reader, "command", &commands, "in_0");
         m.export(&commands, "in_1", "command");
         m.connect(&commands, "out", &array, "command");
@@ -240,7 +241,7 @@ impl Rig {
     }
 
     fn ask_map(&mut self, bench: &mut Bench, operation: page_map::Operation, unit: u32, old: u32, new: u32) {
-        let item = bench.fields("request").set("tag", 0x80u8).set("unit", unit).set("old", old).set("new", new);
+        let item = bench.fields("request").set("unit", unit).set("old", old).set("new", new);
         bench.send("request", [item.set("operation", operation.code()).words()]);
         self.run_until(bench, "the map", |rig, _| !rig.answers.is_empty());
         assert_eq!(self.answers.remove(0).get("outcome"), page_map::Outcome::Done.code());
