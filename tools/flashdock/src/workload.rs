@@ -7,8 +7,8 @@ use crate::stats::Sample;
 use sim_device::{Device, HostMemory, Random};
 use sim_host::{Buffer, Driver, DriverError, Identity, IoTransfer, ListPlacement, Waiting};
 
-/// Clocks without a completion after which a device is taken to hang.
-const SILENCE_CLOCKS_MAX: u64 = 1_000_000;
+/// Clocks without a completion after which a device is taken to hang. Flash that has to collect garbage first may be silent for long.
+const SILENCE_CLOCKS_MAX: u64 = 10_000_000;
 
 /// A data buffer with its PRPs.
 pub struct Slot {

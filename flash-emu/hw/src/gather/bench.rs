@@ -91,8 +91,9 @@ impl Around {
                 self.needed.insert(event.get("argument"));
             } else {
                 assert_eq!(event.get("code"), u64::from(wire::event::PROGRAM_DONE));
-                let program = self.programs.pop_front();
-                let Some(Command::Program { tag, page, .. }) = program else { panic!("{program:?}") };
+                let program = self.program(event.get("tag"));
+                self.forget(event.get("tag"));
+                let Command::Program { tag, page, .. } = program else { panic!("{program:?}") };
                 assert_eq!((event.get("tag"), event.get("argument")), (tag.into(), 0x40));
                 assert!(u64::from(page) >= Geometry::SMALL.pages());
             }
@@ -165,7 +166,7 @@ impl Around {
             self.fillers -= 1;
             assert_eq!((page.get("units"), page.get("kind")), (0, kind::FILLER.into()));
         } else if purpose == Purpose::Firmware.code() {
-            let program = *self.programs.front().expect("one was said");
+            let program = self.program(page.get("tag"));
             let Command::Program { tag, page: number, from, kind, .. } = program else { panic!("{program:?}") };
             let at = Geometry::SMALL.page_at(number.into());
             let fields = ["tag", "place_channel", "place_die", "place_planes", "place_super_block", "place_page"];
@@ -175,7 +176,7 @@ impl Around {
             let right = if from.is_some() { (4, kind) } else { (0, kind::FILLER) };
             assert_eq!((page.get("units"), page.get("kind") as u8), right);
             if from.is_none() {
-                self.programs.pop_front();
+                self.forget(page.get("tag"));
             }
         } else {
             let most = 4 * u64::from(page.get("place_planes").count_ones());
@@ -201,18 +202,29 @@ impl Around {
                 assert!(!self.host_sequences.iter().any(is_in_flight), "the host may be writing it");
             }
             _ => {
-                let program = *self.programs.front().expect("one was said");
+                let program = self.program(page.get("tag"));
                 let Command::Program { from: Some(buffer), label, .. } = program else { panic!("{program:?}") };
                 let first = 0x800 + u64::from(buffer.number()) * 4;
                 let right = if self.units == 0 { u64::from(label) } else { LPN_NONE.into() };
                 assert_eq!((source, lpn), (first + self.units, right));
                 if left == 1 {
-                    self.programs.pop_front();
+                    self.forget(page.get("tag"));
                 }
             }
         }
         self.units += 1;
         self.page = (left > 1).then_some((page, left - 1));
+    }
+
+    /// The program that firmware has said under this name. What becomes of programs comes by several streams, which do not keep step.
+    fn program(&self, name: u64) -> Command {
+        let has_name = |program: &&Command| matches!(program, Command::Program { tag, .. } if u64::from(*tag) == name);
+        *self.programs.iter().find(has_name).unwrap_or_else(|| panic!("program {name} was not said"))
+    }
+
+    fn forget(&mut self, name: u64) {
+        let program = self.program(name);
+        self.programs.retain(|other| *other != program);
     }
 
     fn is_done(&self) -> bool {
