@@ -70,9 +70,9 @@ impl<M: Mmio + Shared> FastPath<M> {
     fn send(&mut self, command: Command) {
         self.wait();
         let words = wire::encode(command);
-        for index in 1..WORDS {
-            if self.sent[index] != words[index] {
-                self.hardware.write32(register::COMMAND + 4 * index as u32, words[index]);
+        for ((offset, word), sent) in (register::COMMAND..).step_by(4).zip(words).zip(self.sent).skip(1) {
+            if word != sent {
+                self.hardware.write32(offset, word);
             }
         }
         self.sent = words;
@@ -122,8 +122,8 @@ impl<M: Mmio + Shared> Flash for FastPath<M> {
         }
         words[1] = self.hardware.read32(register::EVENT + 4);
         if code == event::ERASE_DONE || code == event::LOG_CLOSED {
-            for word in 4..WORDS {
-                words[word] = self.hardware.read32(register::EVENT + 4 * word as u32);
+            for (offset, word) in (register::EVENT..).step_by(4).zip(&mut words).skip(4) {
+                *word = self.hardware.read32(offset);
             }
         }
         let event = wire::decode(words, |tag| self.spare(tag));

@@ -508,7 +508,7 @@ pub(super) enum Must {
     BeAtMost(f64),
     BeAtLeast(f64),
     /// So many percent from it at most.
-    BeNear(f64, f64),
+    LieNear(f64, f64),
 }
 
 impl Must {
@@ -525,7 +525,7 @@ impl Must {
         match self {
             Must::BeAtMost(most) => value <= most,
             Must::BeAtLeast(least) => value >= least,
-            Must::BeNear(wanted, percent) => (value / wanted - 1.0).abs() * 100.0 <= percent,
+            Must::LieNear(wanted, percent) => (value / wanted - 1.0).abs() * 100.0 <= percent,
         }
     }
 }
@@ -535,7 +535,7 @@ impl std::fmt::Display for Must {
         match *self {
             Must::BeAtMost(most) => write!(f, "<= {most}"),
             Must::BeAtLeast(least) => write!(f, ">= {}", number(least)),
-            Must::BeNear(wanted, percent) => write!(f, "{wanted} +- {percent} %"),
+            Must::LieNear(wanted, percent) => write!(f, "{wanted} +- {percent} %"),
         }
     }
 }

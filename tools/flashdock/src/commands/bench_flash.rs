@@ -140,7 +140,7 @@ fn array(args: &Args) -> Result<Vec<Figure>> {
     ];
     for (name, operation, planes, count, wanted, about) in runs {
         let pages = new(true)?.steady_pages_per_clock(geometry.channels, count, at(operation, planes));
-        figures.push((name, gigabytes_per_second(pages), Some(Must::BeNear(wanted, 2.0)), about));
+        figures.push((name, gigabytes_per_second(pages), Some(Must::LieNear(wanted, 2.0)), about));
     }
     let reads = args.tail_reads as usize;
     let tail = |suspends| -> Result<f64> {
@@ -231,7 +231,7 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
     figures.push((
         "qd1_read_16k_us",
         all - own,
-        Some(Must::BeNear(93.5, 1.0)),
+        Some(Must::LieNear(93.5, 1.0)),
         "mean of 16 KiB reads, less the next line",
     ));
     figures.push((
