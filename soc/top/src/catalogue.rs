@@ -6,6 +6,8 @@ use flash_hw::cache::Cache;
 use flash_hw::commit::{self, Commit};
 use flash_hw::erase::Erasing;
 use flash_hw::fill::{self, Filling};
+use flash_hw::flash_port::FlashPort;
+use flash_hw::gather::{self, Gather};
 use flash_hw::line_port::LinePort;
 use flash_hw::locate::Locate;
 use flash_hw::mover::Mover;
@@ -14,6 +16,7 @@ use flash_hw::page_map::{self, PageMap};
 use flash_hw::page_read::{self, PageRead};
 use flash_hw::program::{self, Programming};
 use flash_hw::stage::Stage;
+use flash_hw::write_point::WritePoint;
 use flash_hw::Channel;
 use flash_spec::Geometry;
 use nvme_hw::arbiter::Arbiter;
@@ -66,6 +69,10 @@ const FILL: fill::Config = fill::Config {
 };
 /// What becomes of programs of the whole flash.
 const COMMIT: commit::Config = commit::Config { geometry: Geometry::DEFAULT_1_GIB, lines_base: 0, shared_base: 0 };
+
+/// Units of the whole flash, that wait for 100 us.
+const GATHER: gather::Config =
+    gather::Config { geometry: Geometry::DEFAULT_1_GIB, lines_base: 0, shared_base: 0, patience: 25_000 };
 
 /// Programs of the whole flash.
 const PROGRAM: program::Config = program::Config {
@@ -130,6 +137,9 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "locate", make: |_| Box::new(Locate::new(Geometry::DEFAULT_1_GIB)) },
     Entry { name: "page_read", make: |_| Box::new(PageRead::new(PAGE_READ)) },
     Entry { name: "program", make: |_| Box::new(Programming::new(PROGRAM)) },
+    Entry { name: "gather", make: |_| Box::new(Gather::new(GATHER)) },
+    Entry { name: "write_point", make: |_| Box::new(WritePoint { geometry: Geometry::DEFAULT_1_GIB }) },
+    Entry { name: "flash_port", make: |_| Box::new(FlashPort) },
     Entry { name: "erase", make: |_| Box::new(Erasing { geometry: Geometry::DEFAULT_1_GIB }) },
     Entry { name: "mover", make: |_| Box::new(Mover { units: 8 }) },
     Entry { name: "page_map", make: |_| Box::new(PageMap::new(page_map::Config::DEFAULT)) },
