@@ -88,7 +88,8 @@ pub enum Command {
         /// Its good blocks.
         planes: Planes,
     },
-    /// Of the super-block that is handed out next: a block whose first pages are written, and safe.
+    /// Of the super-block that is handed out next: a block whose first pages are written, and safe. Where a die is programmed in all its planes at once, those
+    /// that do not start at the same page as its first one get nothing more.
     StartAt {
         /// The plane of the block.
         plane: u8,

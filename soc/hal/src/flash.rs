@@ -32,6 +32,9 @@ pub struct Layout {
 }
 
 /// The fast path behind its registers and the shared DRAM.
+///
+/// `Forget` is for hardware that was just reset: there is nothing in it to be forgotten but the map, which is made empty. What erases a flash that has been
+/// in use resets the fast path before.
 #[derive(Debug)]
 pub struct FastPath<M> {
     hardware: M,

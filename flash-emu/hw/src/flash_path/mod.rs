@@ -35,7 +35,9 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it.
+//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `read_only` and `forget` are only reported. Sectors that cannot be
+//! read are in the spares, but a line that is filled from the flash has no marks of single sectors: Write Uncorrectable is forgotten when its line leaves the
+//! cache. There is no command that trims. A program that the array refuses because one before it has failed counts as failed in both planes.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
