@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use flash_fw::{Config, Ftl};
 use flash_hw::flash_path;
 use flash_model::Random;
-use flash_spec::fast_path::Register;
 use flash_spec::limits::UNIT_BYTES;
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus};
 use sim_device::Ram;
 use sim_verilator::{Error, Library};
-use soc_hal::{FastPath, Flash};
+use soc_hal::FastPath;
 
 use crate::hardware::{layout, library, Machine, Medium};
 use crate::{Oracle, Owned};
@@ -50,8 +49,6 @@ pub struct Report {
     pub commands: u64,
     /// Of these, flushes.
     pub flushes: u64,
-    /// Pages that were programmed for garbage collection.
-    pub moved_pages: u64,
     /// Clocks of all lives.
     pub clocks: u64,
 }
@@ -136,8 +133,6 @@ impl Campaign {
                 let machine = life.machine();
                 machine.power_ends = Some(machine.clock + clocks);
                 life.work(&mut random, &mut oracle, &mut touched, &mut report).map_err(named)?;
-                life.machine().power_ends = None;
-                report.moved_pages += life.ftl.flash().register(Register::MovedPages);
             } else {
                 report.cuts_of_mounts += 1;
             }

@@ -210,8 +210,8 @@ fn cut_hardware(arguments: &CutsArguments) -> Result<()> {
     });
     let report = report.map_err(|failure| anyhow!("seed {seed:#x}, {cuts} cuts: {failure}"))?;
     println!(
-        "{} power cuts of the Verilated hardware, {} of them during a mount: {} commands, {} flushes, {} pages moved, {} clocks",
-        report.cuts, report.cuts_of_mounts, report.commands, report.flushes, report.moved_pages, report.clocks
+        "{} power cuts of the Verilated hardware, {} of them during a mount: {} commands, {} flushes, {} clocks",
+        report.cuts, report.cuts_of_mounts, report.commands, report.flushes, report.clocks
     );
     Ok(())
 }

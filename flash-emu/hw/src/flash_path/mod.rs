@@ -60,7 +60,7 @@ use crate::types::{
 };
 use crate::write_point::WritePoint;
 use flash_spec::fast_path::{MAP_FIRST, TAGS};
-use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNIT_BYTES};
+use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::MAP_ENTRIES;
 use flash_spec::Geometry;
 use rtl_bus::{Axi4, Axi4Mux, AxiLite};
@@ -247,16 +247,21 @@ impl Block for FlashPath {
         let moves = m.instance("moves", &StreamDemux::new(2, Payload::of::<Moved>("moved"), "tag", USER_BITS));
         for (number, block) in [(user::FILL, &fill), (user::READ, &page_read)] {
             m.connect(block, "job", &jobs, &format!("in_{number}"));
-            m.connect(&moves, &format!("out_{number}"), block, "moved");
         }
+        let ends_of_reads = Fifo::new(Payload::of::<Moved>("moved"), page_read::TRANSFERS * UNITS_PER_PAGE);
+        let ends_of_reads = m.instance("ends_of_reads", &ends_of_reads);
+        m.connect(&moves, &format!("out_{}", user::FILL), &fill, "moved");
+        m.connect(&moves, &format!("out_{}", user::READ), &ends_of_reads, "in");
+        m.connect(&ends_of_reads, "out", &page_read, "moved");
         m.connect(&jobs, "out", &mover_in, "job");
         m.connect(&mover_in, "moved", &moves, "in");
         m.connect(&program, "job", &mover_out, "job");
-        // `program` may wait for the page map, and that for a read behind those of the mover: so the mover must not wait for `program`, which gives no
-        // jobs while it waits.
-        let ends_of_moves = m.instance("moved_out", &Fifo::new(Payload::of::<Moved>("moved"), 4 * MOVER_UNITS));
-        m.connect(&mover_out, "moved", &ends_of_moves, "in");
-        m.connect(&ends_of_moves, "out", &program, "moved");
+        // `program` may wait for the page map, and that for a read behind those of the mover; `page_read` for a spare behind units that are moved for others. So
+        // no mover waits for them: there is room for the ends of all of their jobs.
+        let ends_of_programs = Fifo::new(Payload::of::<Moved>("moved"), program::MOVES_MAX);
+        let ends_of_programs = m.instance("ends_of_programs", &ends_of_programs);
+        m.connect(&mover_out, "moved", &ends_of_programs, "in");
+        m.connect(&ends_of_programs, "out", &program, "moved");
         // Nobody waits for what goes to the flash.
         mover_out.port("forward_ready").set(rtl_hdl::lit(1u8, 1));
 

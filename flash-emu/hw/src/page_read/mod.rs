@@ -87,7 +87,7 @@ const SPARE_BITS: u32 = 8 * SPARE_BYTES;
 const WORD_BITS: u32 = 32;
 const WORDS: u32 = SPARE_BITS / WORD_BITS;
 /// Transfers that are under way: one of each channel.
-const TRANSFERS: u32 = 16;
+pub const TRANSFERS: u32 = 16;
 
 /// The parameters of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

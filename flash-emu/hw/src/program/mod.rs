@@ -93,6 +93,10 @@ mod word {
     pub(super) const CRC: u32 = of(offset_of!(Spare, crc));
 }
 
+/// Jobs that a mover may have whose ends have not been taken. Whoever has room for so many ends keeps the mover from waiting for this block, which may itself wait for
+/// somebody whose memory is behind that of the mover.
+pub const MOVES_MAX: u32 = 32;
+
 /// The parameters of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -237,6 +241,8 @@ impl Block for Programming {
         // The step of the oldest completed program that is told next, and its unit.
         let step = m.reg("step", clock, ProgramStep::Left);
         let step_index = m.reg("step_index", clock, zero(count_bits));
+        // Jobs whose ends have not been taken.
+        let moving = m.reg("moving", clock, zero(address_width(MOVES_MAX + 1)));
         // The spare: its next word, the words before, and their check, in which the last of them is not.
         let word_number = m.reg("word_number", clock, zero(address_width(SPARE_WORDS)));
         let spare = m.reg_without_reset("spare", clock, SPARE_WORDS * WORD_BITS);
@@ -247,7 +253,7 @@ impl Block for Programming {
         let is_told = m.wire("is_told", step.is(ProgramStep::Left));
         let is_given = m.wire("is_given", giving_index.eq(giving_end));
         let is_fresh = m.wire("is_fresh", fresh.ne(slots));
-        let can_give = m.wire("can_give", !is_given & job.can_take());
+        let can_give = m.wire("can_give", !is_given & job.can_take() & moving.ne(MOVES_MAX));
         let can_keep = m.wire("can_keep", moved.valid() & result.can_take() & is_told);
         let can_open = m.wire("can_open", announced.valid() & is_given);
         let can_report = m.wire("can_report", completed.valid() & result.can_take());
@@ -452,6 +458,7 @@ impl Block for Programming {
         });
         pages.write(clock, begins, slot, pages_in.payload().pack());
         units.write(clock, units_in.taken(), cat(&[coming_slot, coming_index]), units_in.payload().pack());
+        moving.set(moving + gives.zext(moving.width()) - keeps.zext(moving.width()));
         checks.write(clock, keeps, unit_address, end.crc);
         when(transfer.taken(), || announced.push(transfer.payload().tag.low(slot_bits)));
         when(done.taken(), || {
