@@ -24,6 +24,8 @@ const DIVISOR: u32 = 8;
 const DEPTH: usize = 16;
 /// Clocks after which a command, or a mount, must have ended.
 const CLOCKS_MAX: u64 = 40_000_000;
+/// A mount takes about so many clocks.
+const MOUNT_CLOCKS: u32 = 30_000;
 /// Words of a unit.
 const WORDS: u64 = UNIT_BYTES as u64 / 8;
 
@@ -117,9 +119,9 @@ impl Campaign {
             let named = |error: String| format!("life {number}: {error}");
             let mut machine = Machine::new(&self.library, self.path, medium);
             machine.set_flash(&Preset::Sim, DIVISOR, Reliability::DEFAULT);
-            let cuts_mount = !is_new && random.one_in(3);
+            let cuts_mount = !is_new && random.one_in(2);
             if cuts_mount {
-                machine.power_ends = Some(machine.clock + u64::from(1 + random.below(150_000)));
+                machine.power_ends = Some(machine.clock + u64::from(1 + random.below(MOUNT_CLOCKS)));
             }
             let mut memory = Owned::new(&self.config);
             let driver = FastPath::new(machine, layout(&self.path));

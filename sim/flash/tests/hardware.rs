@@ -86,7 +86,7 @@ fn what_is_written_is_read_again() {
 #[test]
 fn nothing_that_was_durable_is_lost_in_a_power_cut() {
     let campaign = Campaign::new().expect("it can be built");
-    let plan = Plan { seed: 0x5EED, cuts: 6, life_clocks: 300_000 };
+    let plan = Plan { seed: 0x5EED, cuts: 8, life_clocks: 200_000 };
     let report = campaign.run(&plan, |_| {}).unwrap_or_else(|error| panic!("{error}"));
     assert!(report.cuts_of_mounts > 0 && report.flushes > 0, "{report:?}");
 }
