@@ -15,6 +15,8 @@ use soc_hal::{FastPath, Layout, Mmio, Shared};
 /// Clocks between two polls of the firmware when the flash has nothing to tell.
 const POLL_CLOCKS: u64 = 1000;
 
+/// Clocks from one look for events to the next, at most.
+const LOOK_CLOCKS: u32 = 16;
 /// Clocks after which a flash without array and bus times has done all that it was told.
 const SETTLE_CLOCKS: u32 = 10_000;
 
@@ -60,12 +62,14 @@ impl<S: Simulator> Shared for FlashSide<S> {
     }
 
     fn may_have_event(&mut self) -> bool {
-        // While it waits time has to pass.
-        let has_event = self.machine().flash_event();
-        if !has_event {
+        // While it waits time has to pass, and a processor takes some from one look to the next.
+        for _ in 0..LOOK_CLOCKS {
+            if self.machine().flash_event() {
+                return true;
+            }
             self.machine().tick();
         }
-        has_event
+        false
     }
 }
 

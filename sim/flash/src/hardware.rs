@@ -21,6 +21,8 @@ const MEMORY_CLOCKS: u32 = 30;
 const ACCESS_CLOCKS_MAX: u32 = 100_000;
 /// Clocks after which flash that is to come to rest is given up as hung: a defect of the hardware.
 const DOOR_CLOCKS_MAX: u32 = 1_000_000;
+/// Clocks from one look for events to the next, at most.
+const LOOK_CLOCKS: u32 = 64;
 /// Words of a beat.
 const BEAT_WORDS: usize = BEAT_BYTES as usize / 8;
 /// Sectors of a unit.
@@ -477,11 +479,14 @@ impl Shared for Machine {
     }
 
     fn may_have_event(&mut self) -> bool {
-        let has_events = self.model.peek_u64(self.has_events) == 1;
-        if !has_events {
+        // A processor takes its time from one look to the next.
+        for _ in 0..LOOK_CLOCKS {
+            if self.model.peek_u64(self.has_events) == 1 {
+                return self.has_power();
+            }
             self.tick();
         }
-        has_events && self.has_power()
+        false
     }
 }
 

@@ -50,8 +50,10 @@ const ONE: Window = Window { queues: 1, depth: 1 };
 const GEOMETRY: Geometry = Geometry::DEFAULT_1_GIB;
 const CACHE_BYTES: u64 = 4 << 20;
 const NAMESPACE_BYTES: u64 = 64 << 20;
-/// What is read from flash: the rest of the namespace is written after it, and stays in the cache.
-const READ_BYTES: u64 = NAMESPACE_BYTES - 2 * CACHE_BYTES;
+/// What is written before anything is measured.
+const FILLED_BYTES: u64 = 32 << 20;
+/// What is read from flash: the rest of that is written after it, and stays in the cache.
+const READ_BYTES: u64 = FILLED_BYTES - 2 * CACHE_BYTES;
 /// What is written before each Flush, so that neighbours come to lie in one page.
 const WRITTEN_TOGETHER_BYTES: u64 = 1 << 20;
 /// A prime: pieces this far apart share no page.
@@ -305,14 +307,14 @@ impl Bench {
         Ok(nanoseconds(clocks as f64 / samples.len() as f64) / 1000.0)
     }
 
-    /// Writes the namespace, so that neighbouring units lie in one page, and reads what is to be in the cache.
+    /// Writes what is measured, so that neighbouring units lie in one page, and reads what is to be in the cache.
     fn fill(&mut self) -> Result {
         let options = Options { io_queues: 1, ..Options::default() };
         let mut driver = Driver::new(&mut self.device, options);
         let identity = driver.bring_up().map_err(workload::device_failed)?;
-        let mut progress = crate::progress::Progress::new("writes", NAMESPACE_BYTES / WRITTEN_TOGETHER_BYTES);
+        let mut progress = crate::progress::Progress::new("writes", FILLED_BYTES / WRITTEN_TOGETHER_BYTES);
         let data = vec![0xA5; WRITTEN_TOGETHER_BYTES as usize];
-        for start in (0..NAMESPACE_BYTES).step_by(WRITTEN_TOGETHER_BYTES as usize) {
+        for start in (0..FILLED_BYTES).step_by(WRITTEN_TOGETHER_BYTES as usize) {
             let block = start / u64::from(identity.lba_bytes);
             driver.write(&identity, block, &data).map_err(workload::device_failed)?;
             driver.flush(&identity).map_err(workload::device_failed)?;
