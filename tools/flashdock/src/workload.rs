@@ -279,10 +279,10 @@ impl RandomWork {
         self
     }
 
-    /// The same with each piece so many further than the last one, round about: each once, if the two have no common divisor.
+    /// The same from a piece on, each so many further than the last one, round about: each once, if the two have no common divisor.
     #[must_use]
-    pub fn strided(self, stride: u64) -> Self {
-        Self { order: Order::Strided { stride, next: 0 }, ..self }
+    pub fn strided(self, first: u64, stride: u64) -> Self {
+        Self { order: Order::Strided { stride, next: first }, ..self }
     }
 }
 
