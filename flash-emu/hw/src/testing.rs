@@ -2,8 +2,8 @@
 
 use crate::types::{Door, Times};
 use crate::{
-    array, cache, commit, erase, fill, flash_port, gather, line_port, locate, mover, page_cache, page_map, page_read,
-    program, stage, write_point, Channel,
+    array, cache, commit, erase, fill, flash_path, flash_port, gather, line_port, locate, mover, page_cache, page_map,
+    page_read, program, stage, write_point, Channel,
 };
 use flash_spec::{Clocks, Geometry, Reliability};
 use nvme_hw::types::BEAT_BYTES;
@@ -36,6 +36,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(commit::bench::blocks());
     blocks.extend(erase::bench::blocks());
     blocks.extend(fill::bench::blocks());
+    blocks.extend(flash_path::bench::blocks());
     blocks.extend(flash_port::bench::blocks());
     blocks.extend(gather::bench::blocks());
     blocks.extend(line_port::bench::blocks());

@@ -176,8 +176,8 @@ impl<S: Simulator> FlashFirmware<S> {
     }
 }
 
-/// Sets the inputs that say how long things take.
-pub(crate) fn set_clocks(model: &mut impl Simulator, clocks: &Clocks) {
+/// Sets the inputs of an array, or of what has one, that say how long things take. Nothing may be in progress.
+pub fn set_clocks(model: &mut impl Simulator, clocks: &Clocks) {
     let Clocks { read, program, erase, suspend, resume, command, unit, .. } = *clocks;
     set_all(
         model,
@@ -187,8 +187,8 @@ pub(crate) fn set_clocks(model: &mut impl Simulator, clocks: &Clocks) {
     );
 }
 
-/// Sets the inputs that say what goes wrong.
-fn set_faults(model: &mut impl Simulator, reliability: &Reliability) {
+/// Sets the inputs that say what goes wrong, and lets reads suspend programs and erases.
+pub fn set_faults(model: &mut impl Simulator, reliability: &Reliability) {
     let Reliability {
         retry_wear_shift,
         erases_max,

@@ -26,6 +26,6 @@ mod machine;
 mod monitors;
 
 pub use axi::AxiPort;
-pub use flash::{FlashOptions, Owned};
+pub use flash::{set_clocks, set_faults, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};

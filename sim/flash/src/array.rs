@@ -3,11 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use flash_hw::array::{Array, CHANNEL_BITS};
-use flash_hw::types::Times;
 use flash_spec::limits::UNITS_PER_PAGE;
-use flash_spec::{Clocks, Geometry, Operation};
+use flash_spec::{Clocks, Geometry, Operation, Reliability};
 use rtl_hdl::sim::{PortId, Simulator};
-use rtl_hdl::{elaborate, Block, Shape};
+use rtl_hdl::{elaborate, Block};
+use sim_cosim::{set_clocks, set_faults};
 use sim_verilator::{Error, Model, ModelSet, ModelSpec, Optimize};
 
 /// A command for a die.
@@ -70,23 +70,15 @@ impl VerilatedArray {
         let pins = |stream: &str, pins: &[&str]| -> Vec<PortId> {
             pins.iter().map(|pin| model.port(&format!("{stream}_{pin}"))).collect()
         };
-        let array = |pins: Vec<PortId>| pins;
-        let fields = array(pins("command", &FIELDS));
+        let fields = pins("command", &FIELDS);
         let command = pins("command", &["valid", "ready"]).try_into().expect("two");
         let transfer = pins("transfer", &["valid", "ready", "tag"]).try_into().expect("three");
         let through = pins("through", &["valid", "channel"]).try_into().expect("two");
         let done = pins("done", &["valid", "ready", "tag", "outcome_0"]).try_into().expect("four");
-        let [read_lsb, read_msb] = clocks.read;
-        let [program_lsb, program_msb] = clocks.program;
-        let Clocks { erase, suspend, resume, command: cycles, unit, .. } = *clocks;
-        let times = [read_lsb, read_msb, program_lsb, program_msb, erase, suspend, resume, cycles, unit];
-        for ((field, _), clocks) in Times::fields().iter().zip(times) {
-            let port = model.port(&format!("times_{field}"));
-            model.poke_u64(port, clocks.into());
-        }
-        let (suspends_port, shift) = (model.port("suspends"), model.port("faults_retry_wear_shift"));
+        set_clocks(&mut model, clocks);
+        set_faults(&mut model, &Reliability::DEFAULT);
+        let suspends_port = model.port("suspends");
         model.poke_u64(suspends_port, suspends.into());
-        model.poke_u64(shift, flash_spec::Reliability::DEFAULT.retry_wear_shift.into());
         let reset = model.port("reset");
         model.poke_u64(reset, 1);
         (0..4).for_each(|_| model.step());

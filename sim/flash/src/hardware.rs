@@ -3,14 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use flash_hw::flash_path::{Config, FlashPath};
-use flash_hw::types::{Faults, Times};
 use flash_spec::limits::UNIT_BYTES;
 use flash_spec::{BlockRecord, Geometry, PageAddress, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus, BEAT_BYTES};
 use nvme_spec::limits::{CORE_HZ, SECTOR_BYTES};
 use rtl_hdl::sim::{PortId, Simulator};
-use rtl_hdl::{elaborate, HwEnum, Shape};
-use sim_cosim::{AxiPort, LitePort, Request};
+use rtl_hdl::{elaborate, HwEnum};
+use sim_cosim::{set_clocks, set_faults, AxiPort, LitePort, Request};
 use sim_device::{Bus, BusTiming, Ram};
 use sim_verilator::{Error, Library, Model, ModelSet, ModelSpec, Optimize};
 use soc_hal::{Layout, Mmio, Shared};
@@ -34,11 +33,7 @@ const UNIT_SECTORS: u32 = UNIT_BYTES / SECTOR_BYTES;
 /// If a tool is missing, or the build fails.
 pub fn library(config: Config) -> Result<Library, Error> {
     let design = elaborate(&FlashPath::new(config)).unwrap_or_else(|problems| panic!("{problems}"));
-    ModelSet::new("flash-path")
-        .with(ModelSpec::of(&design))
-        .optimize(Optimize::Run)
-        .trace(std::env::var_os("TRACE").is_some())
-        .load()
+    ModelSet::new("flash-path").with(ModelSpec::of(&design)).optimize(Optimize::Run).load()
 }
 
 /// What survives a power cut: the emulated medium.
@@ -222,14 +217,9 @@ pub struct Machine {
     door: Door,
     geometry: Geometry,
     has_events: PortId,
-    late: PortId,
     lost: PortId,
     /// Clocks since power-up.
     pub clock: u64,
-    /// Clocks in which data was later than the bus of a channel.
-    pub late_clocks: u64,
-    /// Register accesses of firmware.
-    pub accesses: u64,
     /// The clock in which the power goes: from then on nothing happens, and registers read as zero.
     pub power_ends: Option<u64>,
     free_tags: Vec<u8>,
@@ -260,11 +250,8 @@ impl Machine {
             door,
             geometry: config.geometry,
             has_events: model.port("has_events"),
-            late: model.port("late"),
             lost: model.port("lost"),
             clock: 0,
-            late_clocks: 0,
-            accesses: 0,
             power_ends: None,
             free_tags: (0..config.commands as u8).rev().collect(),
             operations: HashMap::new(),
@@ -329,57 +316,13 @@ impl Machine {
 
     /// Sets times and faults; nothing may be in progress in the flash.
     pub fn set_flash(&mut self, preset: &Preset, divided: u32, reliability: Reliability) {
-        let clocks = preset.clocks(CORE_HZ).divided(divided);
-        let [read_lsb, read_msb] = clocks.read;
-        let [program_lsb, program_msb] = clocks.program;
-        let times = [
-            read_lsb,
-            read_msb,
-            program_lsb,
-            program_msb,
-            clocks.erase,
-            clocks.suspend,
-            clocks.resume,
-            clocks.command,
-            clocks.unit,
-        ];
-        for ((field, _), clocks) in Times::fields().iter().zip(times) {
-            self.poke(&format!("times_{field}"), clocks.into());
-        }
-        let Reliability {
-            retry_wear_shift,
-            erases_max,
-            retry_rate,
-            uncorrectable_rate,
-            program_fail_rate,
-            erase_fail_rate,
-            ..
-        } = reliability;
-        let faults = [
-            u32::from(retry_wear_shift),
-            erases_max,
-            retry_rate,
-            uncorrectable_rate,
-            program_fail_rate,
-            erase_fail_rate,
-        ];
-        for ((field, _), value) in Faults::fields().iter().zip(faults) {
-            self.poke(&format!("faults_{field}"), value.into());
-        }
-        self.poke("suspends", 1);
+        set_clocks(&mut self.model, &preset.clocks(CORE_HZ).divided(divided));
+        set_faults(&mut self.model, &reliability);
     }
 
     fn poke(&mut self, port: &str, value: u64) {
         let port = self.model.port(port);
         self.model.poke_u64(port, value);
-    }
-
-    /// Writes a waveform from here on: for hardware that was built with TRACE in the environment.
-    ///
-    /// # Errors
-    /// If the file cannot be created.
-    pub fn trace_open(&mut self, path: &std::path::Path) -> std::io::Result<()> {
-        self.model.trace_open(path)
     }
 
     /// Whether there is power.
@@ -398,14 +341,12 @@ impl Machine {
         self.registers.drive(&mut self.model);
         self.host.drive(&mut self.model);
         let taken = self.host.observe(&mut self.model);
-        self.late_clocks += self.model.peek_u64(self.late);
         assert_eq!(self.model.peek_u64(self.lost), 0, "an access to DRAM was refused");
         self.model.step();
         self.host.after(taken, &mut self.model);
     }
 
     fn access(&mut self, request: Request) -> u32 {
-        self.accesses += 1;
         self.registers.push(request);
         for _ in 0..ACCESS_CLOCKS_MAX {
             if !self.has_power() {

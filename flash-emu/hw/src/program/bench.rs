@@ -1,6 +1,6 @@
 //! The running block: alone, with an array and a mover that do anything they may, and with the real ones between two memories.
 
-use super::{Config, Programming, SLOT_BITS};
+use super::{Config, Programming, MOVES_MAX, SLOT_BITS};
 use crate::array::Array;
 use crate::mover::Mover;
 use crate::testing::{close_door, forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
@@ -628,6 +628,32 @@ fn the_mover_is_kept_busy() {
         let clocks = (bench.clocks() - since) as f64 / (PROGRAMS * u64::from(PROGRAM_UNITS)) as f64;
         println!("{clocks:.1} clocks for a unit");
         assert!(clocks < 80.0, "{clocks} clocks for a unit");
+    });
+}
+
+/// So that room for as many ends keeps the mover from waiting.
+#[test]
+fn no_more_jobs_are_given_than_ends_have_room() {
+    under_all_stalls(&Programming::new(WHOLE), |bench: &mut Bench, _| {
+        let pages = 8u64;
+        for channel in 0..pages {
+            let page = bench.fields("page").set("units", 8u8).set("place_planes", 3u8).set("place_channel", channel);
+            bench.send("page", [page.words()]);
+            for lpn in 0..8u64 {
+                bench.send("unit", [bench.fields("unit").set("lpn", lpn).words()]);
+            }
+        }
+        bench.run_until(20_000, |bench| bench.received("command").len() as u64 == pages);
+        for command in bench.drain_fields("command") {
+            bench.send("transfer", [bench.fields("transfer").set("tag", command.get("tag")).words()]);
+        }
+        bench.run(5000);
+        assert_eq!(bench.received("job").len(), MOVES_MAX as usize, "nothing has been moved yet");
+        for job in bench.drain_fields("job").into_iter().take(3) {
+            bench.send("moved", [bench.fields("moved").set("tag", job.get("tag")).words()]);
+        }
+        bench.run(2000);
+        assert_eq!(bench.received("job").len(), 3, "three ends have been taken");
     });
 }
 
