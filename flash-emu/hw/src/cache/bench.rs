@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 const CACHES: [Cache; 2] = [
     Cache { config: Config::SMALL, base: 0 },
-    Cache { config: Config { lines: 64, units: 1000, commands: 16, dirty_max: 30 }, base: 0x8000_0000 },
+    Cache { config: Config { lines: 64, units: 1000, commands: 16 }, base: 0x8000_0000 },
 ];
 
 pub(crate) fn blocks() -> Vec<Box<dyn Block>> {

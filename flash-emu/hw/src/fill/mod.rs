@@ -68,9 +68,9 @@ const UNIT_ADDRESS_BITS: u32 = UNIT_BYTES.trailing_zeros();
 /// Bits of the number of a unit in its page.
 const PAGE_UNIT_BITS: u32 = address_width(UNITS_PER_PAGE);
 
-/// Clocks that a unit waits for the next of its page, with which it is read: more than the page map needs from one answer to the next, and less than a
-/// hundredth of an array time.
-pub const PATIENCE: u32 = 48;
+/// Clocks that a unit waits for the next of its page, with which it is read: those of a command come one by one, and the controller reads the list of PRPs
+/// after the first, which takes it 210 clocks from a host that answers in 200. A second array time costs 10,000.
+pub const PATIENCE: u32 = 256;
 
 /// The parameters of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -169,8 +169,7 @@ impl Block for FlashPath {
         let map_base = shared_base + u64::from(MAP_FIRST) * u64::from(PAGE_BYTES);
         m.clock();
 
-        let cache =
-            Cache { config: page_cache::Config { lines, units, commands, dirty_max: lines / 2 }, base: lines_base };
+        let cache = Cache { config: page_cache::Config { lines, units, commands }, base: lines_base };
         let cache = m.instance("cache", &cache);
         let page_map = page_map::Config { units, lines: map_lines, base: map_base };
         let page_map = m.instance("page_map", &PageMap::new(page_map));

@@ -75,6 +75,54 @@ fn a_line_goes_its_way_from_a_miss_to_the_flash() {
     });
 }
 
+/// Writes a whole unit, and says what line it went to.
+fn write_unit(bench: &mut Bench, unit: u64) -> u64 {
+    ask(bench, "write", Operation::Write, 8 * unit, 8);
+    let (burst, _) = item_of(bench, "burst");
+    let line = burst.get("line");
+    bench.send("released", [bench.fields("released").set("line", line).set("is_write", true).words()]);
+    bench.run(20);
+    line
+}
+
+#[test]
+fn a_crowded_set_gives_the_neighbour_of_what_was_given_last_and_no_write_goes_on_before() {
+    without_stalls(&PageCache::new(CONFIG), |bench| {
+        bench.run(u64::from(CONFIG.lines));
+        let sets = u64::from(CONFIG.lines / super::WAYS);
+        // Of each set three lines are written, in another order in every second one, so that the oldest is not always the neighbour.
+        let mut given = Vec::new();
+        for set in 0..sets {
+            let laps = if set % 2 == 0 { [0, 1, 2] } else { [1, 0, 2] };
+            for (lap, nth) in laps.into_iter().zip(1..) {
+                write_unit(bench, lap * sets + set);
+                let cleans = bench.drain_fields("clean");
+                assert_eq!(
+                    cleans.len(),
+                    usize::from(nth > super::DIRTY_MAX),
+                    "lines given after write {nth} of set {set}"
+                );
+                given.extend(cleans.iter().map(|clean| clean.get("unit")));
+            }
+        }
+        let lap = given[0] / sets;
+        assert!(given.iter().copied().eq((0..sets).map(|set| lap * sets + set)), "{given:?} are no neighbours");
+
+        // As long as nobody takes the line that a set has to give, no further write is done, and reads are.
+        bench.hold("clean", true);
+        let line = write_unit(bench, 3 * sets);
+        write_unit(bench, 9 * sets + 1);
+        ask(bench, "write", Operation::Write, 8 * (3 * sets + 2), 8);
+        bench.run(100);
+        assert!(bench.received("burst").is_empty(), "a write went on before a crowded set");
+        ask(bench, "read", Operation::Read, 8 * 3 * sets, 8);
+        assert_eq!(item_of(bench, "burst").0.get("line"), line);
+        bench.hold("clean", false);
+        assert_eq!(item_of(bench, "burst").0.get("operation"), Move::Write.code());
+        assert!(bench.drain_fields("clean").len() >= 2);
+    });
+}
+
 #[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     // What a fill says of a command has no meaning if it is not forwarded.

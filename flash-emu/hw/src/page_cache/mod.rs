@@ -26,8 +26,10 @@
 //! 4. A command of two lines is done one after the other. A read holds its first line while it waits for its second, so that its beats come together. It waits only
 //!    for lines of higher numbers, so no two reads wait for each other; and there are more lines than commands.
 //! 5. While the next write waits for a line, no further read may use that line, so that reads cannot keep a write away.
-//! 6. A line that is dirty goes to the flash when there are too many of those, when its set has no other line to give, or for a Flush. While its data
+//! 6. A line that is dirty goes to the flash when its set has too many of those, when its set has no other line to give, or for a Flush. While its data
 //!    is being read (`Leaving`) it is not written. Then it may be written again (`Redirtied`); the flash has the old data until it is cleaned once more.
+//!    No write goes on before a crowded set has given one. So each set has lines that are clean or on their way, and a write never waits for a line that
+//!    nobody has sent. Of several lines a set gives the neighbour of the one that was given last: what was written in a row comes to lie in one page.
 //! 7. A Flush, and the end of a write with FUA, walks over all sets and cleans what is dirty when it comes by. Then it settles: what has been given to
 //!    the flash is programmed with all pages that share cells with it. All that wait for that are reported together.
 //!
@@ -63,6 +65,8 @@ pub const WAYS: u32 = 4;
 const WAY_BITS: u32 = address_width(WAYS);
 /// Bits of the number of a sector in its unit.
 const SECTOR_BITS: u32 = UNIT_SECTORS.trailing_zeros();
+/// Lines of a set that may be dirty before one is cleaned.
+const DIRTY_MAX: u32 = WAYS / 2;
 /// Of so many pieces of work one is a step of the walk, if there is one to do.
 const WALK_TURNS: u32 = 8;
 
@@ -75,15 +79,13 @@ pub struct Config {
     pub units: u32,
     /// Storage commands in flight.
     pub commands: u32,
-    /// Lines that may be dirty before some are cleaned.
-    pub dirty_max: u32,
 }
 
 impl Config {
     /// For quick tests: sets are often full.
-    pub const SMALL: Self = Self { lines: 16, units: 100, commands: 8, dirty_max: 6 };
+    pub const SMALL: Self = Self { lines: 16, units: 100, commands: 8 };
     /// 64 MiB for 1 GiB.
-    pub const DEFAULT: Self = Self { lines: 1 << 14, units: 1 << 18, commands: 64, dirty_max: 1 << 13 };
+    pub const DEFAULT: Self = Self { lines: 1 << 14, units: 1 << 18, commands: 64 };
 
     const fn set_bits(&self) -> u32 {
         address_width(self.lines / WAYS)
@@ -184,6 +186,8 @@ hw_enum! {
         Read,
         /// The next write.
         Write,
+        /// A line of a crowded set is given to the flash.
+        Thin,
         /// A step of the walk.
         Walk,
         /// A Flush, which from now on waits for the next walk.
@@ -224,8 +228,8 @@ impl PageCache {
 
 impl Block for PageCache {
     fn name(&self) -> String {
-        let Config { lines, units, commands, dirty_max } = self.config;
-        format!("page_cache_l{lines}_u{units}_n{commands}_d{dirty_max}")
+        let Config { lines, units, commands } = self.config;
+        format!("page_cache_l{lines}_u{units}_n{commands}")
     }
 
     fn description(&self) -> String {
@@ -233,12 +237,11 @@ impl Block for PageCache {
     }
 
     fn build(&self, m: &Module) {
-        let Config { lines, units, commands, dirty_max } = self.config;
+        let Config { lines, units, commands } = self.config;
         let (set_bits, tag_bits) = (self.config.set_bits(), self.config.tag_bits());
         let sets = lines / WAYS;
         let way_width = Line::WIDTH + tag_bits;
         let count_bits = address_width(commands + 1);
-        let dirty_bits = address_width(lines + 1);
 
         // 1. Ports
         let clock = m.clock();
@@ -266,7 +269,8 @@ impl Block for PageCache {
         // The set.
         let ways: Vec<Signal> = (0..WAYS).map(|n| m.reg_without_reset(&format!("way_{n}"), clock, way_width)).collect();
         let of_ways = |name: &str| m.reg_without_reset(name, clock, WAYS);
-        let [holders, free, soiled, needy] = ["holders", "free", "soiled", "needy"].map(of_ways);
+        let [holders, free, soiled, needy, neighbours] =
+            ["holders", "free", "soiled", "needy", "neighbours"].map(of_ways);
         // What is to be done, to which line.
         let at = m.reg_without_reset("at", clock, WAYS);
         let decision = |name: &str| m.reg_without_reset(name, clock, 1);
@@ -289,7 +293,11 @@ impl Block for PageCache {
         let turns = m.reg("turns", clock, zero(address_width(WALK_TURNS)));
         // The way that is given next.
         let next_way = m.reg("next_way", clock, zero(WAY_BITS));
-        let dirty = m.reg("dirty", clock, zero(dirty_bits));
+        // A set with too many dirty lines, before whose next write one of them has to go.
+        let is_crowded = m.reg("is_crowded", clock, false);
+        let crowded_set = m.reg_without_reset("crowded_set", clock, set_bits);
+        // The tag of the line that was given to the flash last.
+        let given_tag = m.reg("given_tag", clock, zero(tag_bits));
         // The walk: its set, the lines there that it has to clean, and whether it has looked.
         let walk_set = m.reg("walk_set", clock, zero(set_bits));
         let need = m.reg("need", clock, zero(WAYS));
@@ -311,10 +319,10 @@ impl Block for PageCache {
         let is_flush = m.wire("is_flush", new_read.operation.is(Operation::Flush));
         let retry = m.wire("retry", retries.any() & waiting.valid());
         let may_read = m.wire("may_read", has_room & (retry | (read.valid() & !is_flush)));
-        let may_write = m.wire("may_write", has_room & write.valid() & !write_waits);
+        let may_write = m.wire("may_write", has_room & write.valid() & !write_waits & !is_crowded);
         let flush_walks = m.wire("flush_walks", flush.is(Flush::Walk));
         let flush_reports = m.wire("flush_reports", flush.is(Flush::Report));
-        let may_walk = m.wire("may_walk", clean.can_take() & (flush_walks | dirty.gt(dirty_max)));
+        let may_walk = m.wire("may_walk", clean.can_take() & flush_walks);
         let walk_first = m.wire("walk_first", may_walk & turns.eq(WALK_TURNS - 1));
         let step = progress.payload().step;
         let is_of_line = [Step::Left, Step::Cleaned, Step::Failed].map(|of_line| step.is(of_line));
@@ -326,6 +334,7 @@ impl Block for PageCache {
             (Work::Filled, filled.valid() & burst.can_take()),
             (Work::Report, flush_reports & persisting.valid() & burst.can_take()),
             (Work::Flush, read.valid() & is_flush & persisting.can_push() & !retry),
+            (Work::Thin, is_crowded & clean.can_take()),
             (Work::Walk, walk_first),
             (Work::Write, may_write & (write_turn | !may_read)),
             (Work::Read, may_read),
@@ -384,9 +393,10 @@ impl Block for PageCache {
         let is_read = m.wire("is_read", work.is(Work::Read));
         let is_write = m.wire("is_write", work.is(Work::Write));
         let is_walk = m.wire("is_walk", work.is(Work::Walk));
-        let of_unit = m.wire("of_unit", is_read | is_write | is_walk);
+        let is_thin = m.wire("is_thin", work.is(Work::Thin));
+        let of_unit = m.wire("of_unit", is_read | is_write | is_walk | is_thin);
         let of_line = m.wire("of_line", work.is(Work::Release) | work.is(Work::Progress) | work.is(Work::Filled));
-        let hit = m.wire("hit", holders.any() & !is_walk);
+        let hit = m.wire("hit", holders.any() & (is_read | is_write));
         let found = m.wire("found", Line::unpack(one_hot_select(holders, &ways).low(Line::WIDTH)));
         let is_wanted = m.wire("is_wanted", write_waits & unit.eq(write_unit));
         let read_may = m.wire("read_may", is_read & fits & !is_wanted);
@@ -401,9 +411,10 @@ impl Block for PageCache {
         let allocates_now = m.wire("allocates_now", gives & (read_may | (changes & !is_whole)));
         let lacks = m.wire("lacks", !hit & !free.any() & (read_may | changes));
         let need_now = m.wire("need_now", needy & (need | (!has_looked).repeat(WAYS)));
-        let is_step = m.wire("is_step", is_walk & flush_walks);
-        let to_clean = m.wire("to_clean", soiled & (need_now | (!is_step).repeat(WAYS)));
-        let wants_clean = m.wire("wants_clean", (is_walk | lacks) & to_clean.any());
+        let to_clean = m.wire("to_clean", soiled & (need_now | (!is_walk).repeat(WAYS)));
+        let neighbours_to_clean = m.wire("neighbours_to_clean", to_clean & neighbours);
+        let cleaned = m.wire("cleaned", neighbours_to_clean.any().mux(neighbours_to_clean, to_clean));
+        let wants_clean = m.wire("wants_clean", (is_walk | is_thin | lacks) & to_clean.any());
         let cleans_now = m.wire("cleans_now", wants_clean & clean.can_take());
         let victim = m.wire("victim", {
             let behind = free & lit(low_ones(WAYS), WAYS).shl(next_way);
@@ -411,7 +422,7 @@ impl Block for PageCache {
         });
         let at_now = m.wire("at_now", {
             let looked_up = hit.mux(holders, victim);
-            of_unit.mux(cleans_now.mux(first_one(to_clean), looked_up), way)
+            of_unit.mux(cleans_now.mux(first_one(cleaned), looked_up), way)
         });
 
         // Conditions: the line as it was and as it is to be
@@ -453,13 +464,17 @@ impl Block for PageCache {
             |state: Signal| is_one_of(EnumSignal::from_signal(state), &[LineState::Dirty, LineState::Redirtied]);
         let changes_line = of_line | uses | writes | allocates | cleans;
         let changes_line = m.wire("changes_line", acting & changes_line);
-        let was_dirty = m.wire("was_dirty", counts_as_dirty(old.state.signal()) & !is_new_line);
         let is_dirty = m.wire("is_dirty", counts_as_dirty(new_state));
+        let now_dirty = m.wire("now_dirty", (needy & !at) | (at & is_dirty.repeat(WAYS)));
+        let is_soiled = new_state.eq(state_of(LineState::Dirty)) & !new.written;
+        let now_soiled = m.wire("now_soiled", (soiled & !at) | (at & is_soiled.repeat(WAYS)));
+        let has_too_many = m.wire("has_too_many", count_ones(now_dirty).gt(DIRTY_MAX) & now_soiled.any());
+        let crowds = m.wire("crowds", changes_line & is_dirty & has_too_many);
         let frees = m.wire("frees", acting & of_line);
         let holds_first = m.wire("holds_first", uses & read_crosses & !reading.holds);
         let uses_pair = m.wire("uses_pair", uses & read_crosses & reading.holds);
         let need_left = m.wire("need_left", need_now & !(at & cleans.repeat(WAYS)));
-        let walk_goes_on = m.wire("walk_goes_on", acting & is_walk & is_step.mux(!need_left.any(), !cleans));
+        let walk_goes_on = m.wire("walk_goes_on", acting & is_walk & !need_left.any());
         let is_last_set = m.wire("is_last_set", walk_set.all());
         let pushes_flush = m.wire("pushes_flush", acting & work.is(Work::Flush));
         when(persisting.can_push() & !acting, || persist.take());
@@ -502,6 +517,7 @@ impl Block for PageCache {
                         way.set(line_way(line));
                     });
                 };
+                when(chooses(Work::Thin), || set.set(crowded_set));
                 takes_line(Work::Release, released.payload().line);
                 takes_line(Work::Progress, progress.payload().line);
                 takes_line(Work::Filled, filled.payload().line);
@@ -532,6 +548,7 @@ impl Block for PageCache {
                     is_one_of(line.state, &[LineState::Invalid, LineState::Clean]) & is_idle(&line)
                 }));
                 soiled.set(by_way(&|way| line_in(way).state.is(LineState::Dirty) & !line_in(way).written));
+                neighbours.set(by_way(&|way| tag_in(way).eq(given_tag)));
                 needy.set(by_way(&|way| is_one_of(line_in(way).state, &[LineState::Dirty, LineState::Redirtied])));
                 state.goto(State::Decide);
             }
@@ -593,12 +610,15 @@ impl Block for PageCache {
             when(turns.eq(WALK_TURNS - 1) & !chooses_walk, || turns.set(turns));
         });
         when(acting & is_new_line, || next_way.set(next_way + 1));
-        when(changes_line, || {
-            dirty.set(dirty + (is_dirty & !was_dirty).zext(dirty_bits) - (was_dirty & !is_dirty).zext(dirty_bits))
+        when(acting & cleans, || given_tag.set(tag_in(old_way)));
+        when(acting & is_thin, || is_crowded.set((wants_clean & !cleans) | (cleans & has_too_many)));
+        when(crowds & !is_crowded, || {
+            is_crowded.set(true);
+            crowded_set.set(set);
         });
 
         // 4. Next state: the walk
-        when(acting & is_step, || {
+        when(acting & is_walk, || {
             need.set(need_left);
             has_looked.set(need_left.any());
         });
@@ -751,6 +771,13 @@ impl Block for PageCache {
         });
         when(reports_flush, || burst.offer(report(persisting.payload(), lit(0u8, 7), lit(1u8, 1), flush_failed, no())));
     }
+}
+
+/// How many bits of `word` are set.
+fn count_ones(word: Signal) -> Signal {
+    let width = address_width(word.width() + 1);
+    let bits = (0..word.width()).map(|number| word.bit(number).zext(width));
+    bits.reduce(|sum, bit| sum + bit).expect("there are bits")
 }
 
 /// So many ones.

@@ -54,8 +54,8 @@ const NAMESPACE_BYTES: u64 = 64 << 20;
 const FILLED_BYTES: u64 = 32 << 20;
 /// What is read from flash: the rest of that is written after it, and stays in the cache.
 const READ_BYTES: u64 = FILLED_BYTES - 2 * CACHE_BYTES;
-/// What is written before each Flush, so that neighbours come to lie in one page.
-const WRITTEN_TOGETHER_BYTES: u64 = 1 << 20;
+/// What is written and read at a time.
+const STEP_BYTES: u64 = 1 << 20;
 /// A prime: pieces this far apart share no page.
 const STRIDE: u64 = 1009;
 /// Commands of the warm-up, twice what is in flight.
@@ -227,15 +227,16 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
     let page = |identity: &Identity, all, first| {
         RandomWork::new(identity, Op::Read, PAGE_BYTES, ONE, all, 1).within(READ_BYTES).strided(first, STRIDE)
     };
-    let own = bench.mean_us(|identity, all| page(identity, all, 0))?;
+    let own = mean(&bench.latencies_us(|identity, all| page(identity, all, 0))?);
     bench.settle();
     bench.device.set_flash_clocks(&clocks(Preset::SimplessdMlc));
-    let all = bench.mean_us(|identity, all| page(identity, all, 1))?;
+    let latencies = bench.latencies_us(|identity, all| page(identity, all, 1))?;
+    let all = mean_of_both_kinds(&latencies);
     figures.push((
         "qd1_read_16k_us",
         all - own,
         Some(Must::LieNear(93.5, 1.0)),
-        "mean of 16 KiB reads, less the next line",
+        "16 KiB reads, mean of LSB and MSB pages, less the next line",
     ));
     figures.push((
         "qd1_read_16k_controller_us",
@@ -265,6 +266,18 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
         "in which data was later than the bus of a channel",
     ));
     Ok(figures)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The mean of the mean of LSB pages and that of MSB pages, whose array times differ by far more than anything else: as if there had been as many of both.
+fn mean_of_both_kinds(latencies: &[f64]) -> f64 {
+    let least = latencies.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = latencies.iter().copied().fold(0.0, f64::max);
+    let (lsb, msb): (Vec<f64>, Vec<f64>) = latencies.iter().partition(|&&latency| latency < (least + most) / 2.0);
+    (mean(&lsb) + mean(&msb)) / 2.0
 }
 
 impl Bench {
@@ -300,29 +313,29 @@ impl Bench {
         Ok(Summary::steady(&samples, WARM_UP as usize, self.commands as usize))
     }
 
-    /// The mean latency of commands one at a time, from the doorbell to the interrupt.
-    fn mean_us(&mut self, work: impl Fn(&Identity, u64) -> RandomWork) -> Result<f64> {
+    /// The latencies of commands one at a time, from the doorbell to the interrupt.
+    fn latencies_us(&mut self, work: impl Fn(&Identity, u64) -> RandomWork) -> Result<Vec<f64>> {
         let commands = self.commands / 10;
         let samples = self.drive(ONE, |identity| work(identity, commands))?;
-        let clocks: u64 = samples.iter().map(|sample| sample.completed_at - sample.announced_at).sum();
-        Ok(nanoseconds(clocks as f64 / samples.len() as f64) / 1000.0)
+        let clocks = samples.iter().map(|sample| sample.completed_at - sample.announced_at);
+        Ok(clocks.map(|clocks| nanoseconds(clocks as f64) / 1000.0).collect())
     }
 
-    /// Writes what is measured, so that neighbouring units lie in one page, and reads what is to be in the cache.
+    /// Writes what is measured, and reads what is to be in the cache.
     fn fill(&mut self) -> Result {
         let options = Options { io_queues: 1, ..Options::default() };
         let mut driver = Driver::new(&mut self.device, options);
         let identity = driver.bring_up().map_err(workload::device_failed)?;
-        let mut progress = crate::progress::Progress::new("writes", FILLED_BYTES / WRITTEN_TOGETHER_BYTES);
-        let data = vec![0xA5; WRITTEN_TOGETHER_BYTES as usize];
-        for start in (0..FILLED_BYTES).step_by(WRITTEN_TOGETHER_BYTES as usize) {
+        let mut progress = crate::progress::Progress::new("writes", FILLED_BYTES / STEP_BYTES);
+        let data = vec![0xA5; STEP_BYTES as usize];
+        for start in (0..FILLED_BYTES).step_by(STEP_BYTES as usize) {
             let block = start / u64::from(identity.lba_bytes);
             driver.write(&identity, block, &data).map_err(workload::device_failed)?;
-            driver.flush(&identity).map_err(workload::device_failed)?;
             progress.advance(1);
         }
+        driver.flush(&identity).map_err(workload::device_failed)?;
         // The first quarter of what the cache holds is read again.
-        let mut back = vec![0; WRITTEN_TOGETHER_BYTES as usize];
+        let mut back = vec![0; STEP_BYTES as usize];
         driver.read(&identity, 0, &mut back).map_err(workload::device_failed)?;
         driver.disable().map_err(workload::device_failed)
     }
