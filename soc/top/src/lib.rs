@@ -37,7 +37,7 @@
 
 mod catalogue;
 
-pub use catalogue::{Entry, CATALOGUE};
+pub use catalogue::{Entry, CATALOGUE, TOPS};
 
 use flash_hw::flash_path::{self, FlashPath};
 use flash_hw::types::{Faults, Times};

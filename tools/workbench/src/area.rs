@@ -7,10 +7,7 @@ use nvme_hw::Config;
 use rtl_hdl::{elaborate, emit, Block};
 use sim_toolchain::Toolchain;
 use sim_yosys::area::{Area, Measured};
-use soc_top::CATALOGUE;
-
-/// The top that is not measured unless it is asked for: it only joins two others that are.
-const NOT_BY_ITSELF: &str = "direct_device";
+use soc_top::{CATALOGUE, TOPS};
 
 /// How a measurement is printed.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +42,7 @@ fn chosen(names: &[String]) -> Result<Vec<(&'static str, Box<dyn Block>)>> {
         bail!("there is no block `{unknown}`; there are: {}", known.join(", "));
     }
     let wanted = |name: &str| match names {
-        [] => name != NOT_BY_ITSELF,
+        [] => !TOPS.contains(&name),
         names => names.iter().any(|other| other == name),
     };
     let chosen = CATALOGUE.iter().filter(|entry| wanted(entry.name));
@@ -54,7 +51,10 @@ fn chosen(names: &[String]) -> Result<Vec<(&'static str, Box<dyn Block>)>> {
 
 fn measure_all(blocks: &[(&'static str, Box<dyn Block>)]) -> Result<Vec<(String, Measured)>> {
     let sources = blocks.iter().map(|(_, block)| verilog(&**block)).collect::<Result<Vec<_>>>()?;
-    eprintln!("measuring {} block(s) with yosys; the whole controller takes a minute", blocks.len());
+    eprintln!(
+        "measuring {} block(s) with yosys; the whole controller takes a minute, the whole flash many",
+        blocks.len()
+    );
     let measured = sim_yosys::area::measure_all(&Toolchain::from_env(), &sources)?;
     Ok(blocks.iter().map(|(name, _)| (*name).to_owned()).zip(measured).collect())
 }

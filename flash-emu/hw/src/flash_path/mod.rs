@@ -98,6 +98,15 @@ impl Config {
     /// Two channels of two dies, for quick tests.
     pub const SMALL: Self =
         Self { geometry: Geometry::SMALL, units: 3000, lines: 128, commands: 64, map_lines: 64, patience: 5000 };
+    /// All dies, 512 MiB for the host, and a cache of 64 MiB.
+    pub const DEFAULT: Self = Self {
+        geometry: Geometry::DEFAULT_1_GIB,
+        units: 1 << 17,
+        lines: page_cache::Config::DEFAULT.lines,
+        commands: 64,
+        map_lines: page_map::Config::DEFAULT.lines,
+        patience: 25_000,
+    };
 
     /// Pages of the map.
     pub const fn map_pages(&self) -> u32 {

@@ -26,7 +26,7 @@
 //! 4. A command of two lines is done one after the other. A read holds its first line while it waits for its second, so that its beats come together. It waits only
 //!    for lines of higher numbers, so no two reads wait for each other; and there are more lines than commands.
 //! 5. While the next write waits for a line, no further read may use that line, so that reads cannot keep a write away.
-//! 6. A line that is dirty goes to the flash when its set has too many of those, when its set has no other line to give, or for a Flush. While its data
+//! 6. A line that is dirty goes to the flash when its set has too many of those, when it has no others at all, or for a Flush. While its data
 //!    is being read (`Leaving`) it is not written. Then it may be written again (`Redirtied`); the flash has the old data until it is cleaned once more.
 //!    No write goes on before a crowded set has given one. So each set has lines that are clean or on their way, and a write never waits for a line that
 //!    nobody has sent. Of several lines a set gives the neighbour of the one that was given last: what was written in a row comes to lie in one page.
@@ -414,7 +414,7 @@ impl Block for PageCache {
         let to_clean = m.wire("to_clean", soiled & (need_now | (!is_walk).repeat(WAYS)));
         let neighbours_to_clean = m.wire("neighbours_to_clean", to_clean & neighbours);
         let cleaned = m.wire("cleaned", neighbours_to_clean.any().mux(neighbours_to_clean, to_clean));
-        let wants_clean = m.wire("wants_clean", (is_walk | is_thin | lacks) & to_clean.any());
+        let wants_clean = m.wire("wants_clean", to_clean.any() & (is_walk | is_thin | (lacks & soiled.all())));
         let cleans_now = m.wire("cleans_now", wants_clean & clean.can_take());
         let victim = m.wire("victim", {
             let behind = free & lit(low_ones(WAYS), WAYS).shl(next_way);

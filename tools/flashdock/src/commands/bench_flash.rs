@@ -54,7 +54,7 @@ const NAMESPACE_BYTES: u64 = 64 << 20;
 const FILLED_BYTES: u64 = 32 << 20;
 /// What is read from flash: the rest of that is written after it, and stays in the cache.
 const READ_BYTES: u64 = FILLED_BYTES - 2 * CACHE_BYTES;
-/// What is written and read at a time.
+/// What is written before each Flush, and less than makes the cache give lines by itself: so each aligned piece of 16 KiB comes to lie in one page.
 const STEP_BYTES: u64 = 1 << 20;
 /// A prime: pieces this far apart share no page.
 const STRIDE: u64 = 1009;
@@ -331,9 +331,9 @@ impl Bench {
         for start in (0..FILLED_BYTES).step_by(STEP_BYTES as usize) {
             let block = start / u64::from(identity.lba_bytes);
             driver.write(&identity, block, &data).map_err(workload::device_failed)?;
+            driver.flush(&identity).map_err(workload::device_failed)?;
             progress.advance(1);
         }
-        driver.flush(&identity).map_err(workload::device_failed)?;
         // The first quarter of what the cache holds is read again.
         let mut back = vec![0; STEP_BYTES as usize];
         driver.read(&identity, 0, &mut back).map_err(workload::device_failed)?;
