@@ -20,7 +20,8 @@
 //! 1. A fill gets a slot, whose number is in all tags of it. What it is goes into a memory.
 //! 2. Its unit is looked up. One that lies nowhere is filled with zeroes. If the map page is not there, the fill waits until `retry` says that one has come.
 //! 3. The number of the unit in the flash is divided into block, page, plane, die and channel, a bit of the quotient in each clock. Meanwhile, and up to `patience`
-//!    clocks after the last, the next unit of the same page may join: an array time is paid once for all of them. What does not follow ends the waiting.
+//!    clocks after the last, a later unit of the same page may join: an array time is paid once for all of them. A unit between them that the cache has
+//!    goes over the bus and nowhere else. What does not follow ends the waiting.
 //! 4. The channel is told to read these units of the page. The tag has the slot of the first; each slot knows the one that follows.
 //! 5. When the data goes over the bus, the mover copies the units in their order and forwards what the host waits for. The end of the last is the end of the bus
 //!    phase, if that is not later.
@@ -240,7 +241,7 @@ impl Block for Filling {
         let unit_page = unit.entry.bits(PAGE_UNIT_BITS..32);
         let unit_of_page = unit.entry.low(PAGE_UNIT_BITS);
         let begins_read = m.wire("begins_read", state.is(State::Rest) & looking.valid());
-        let follows = m.wire("follows", unit_page.eq(page) & unit_of_page.zext(PAGE_UNIT_BITS + 1).eq(next_unit));
+        let follows = m.wire("follows", unit_page.eq(page) & unit_of_page.zext(PAGE_UNIT_BITS + 1).ge(next_unit));
         let joins = m.wire("joins", !state.is(State::Rest) & looking.valid() & follows);
         let is_full = next_unit.eq(UNITS_PER_PAGE);
         let waits = m.wire("waits", patience_left.any() & !looking.valid() & !is_full);

@@ -223,14 +223,15 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
         "clocks in which reads asked for firmware of the flash",
     ));
 
-    // The second time other pages, since the first ones are in the cache.
-    let page = |identity: &Identity, all, first| {
-        RandomWork::new(identity, Op::Read, PAGE_BYTES, ONE, all, 1).within(READ_BYTES).strided(first, STRIDE)
+    let page = |identity: &Identity, all| {
+        RandomWork::new(identity, Op::Read, PAGE_BYTES, ONE, all, 1).within(READ_BYTES).strided(0, STRIDE)
     };
-    let own = mean(&bench.latencies_us(|identity, all| page(identity, all, 0))?);
+    bench.forget()?;
+    let own = mean(&bench.latencies_us(page)?);
+    bench.forget()?;
     bench.settle();
     bench.device.set_flash_clocks(&clocks(Preset::SimplessdMlc));
-    let latencies = bench.latencies_us(|identity, all| page(identity, all, 1))?;
+    let latencies = bench.latencies_us(page)?;
     let all = mean_of_both_kinds(&latencies);
     figures.push((
         "qd1_read_16k_us",
@@ -245,6 +246,7 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
         "the same without array and bus times: controller, cache, map, memories",
     ));
 
+    bench.forget()?;
     let read = bench.throughput(|identity, all| {
         RandomWork::new(identity, Op::Read, PAGE_BYTES, FULL, all, 1).within(READ_BYTES).strided(0, STRIDE)
     })?;
@@ -319,6 +321,19 @@ impl Bench {
         let samples = self.drive(ONE, |identity| work(identity, commands))?;
         let clocks = samples.iter().map(|sample| sample.completed_at - sample.announced_at);
         Ok(clocks.map(|clocks| nanoseconds(clocks as f64) / 1000.0).collect())
+    }
+
+    /// Reads so much else that the cache has nothing of what is measured.
+    fn forget(&mut self) -> Result {
+        let mut driver = Driver::new(&mut self.device, Options { io_queues: 1, ..Options::default() });
+        let identity = driver.bring_up().map_err(workload::device_failed)?;
+        let mut back = vec![0; STEP_BYTES as usize];
+        for start in (READ_BYTES..FILLED_BYTES).step_by(STEP_BYTES as usize) {
+            driver
+                .read(&identity, start / u64::from(identity.lba_bytes), &mut back)
+                .map_err(workload::device_failed)?;
+        }
+        driver.disable().map_err(workload::device_failed)
     }
 
     /// Writes what is measured, and reads what is to be in the cache.
