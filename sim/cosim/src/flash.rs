@@ -1,5 +1,6 @@
 //! The flash of a device, and its firmware, which shares the machine with that of the controller.
 
+use crate::door::Medium;
 use crate::lite::Request;
 use crate::machine::Machine;
 use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
@@ -29,6 +30,21 @@ pub struct FlashOptions {
     pub clocks: Clocks,
     /// What goes wrong.
     pub reliability: Reliability,
+}
+
+/// What is in the flash of a device when it is powered up.
+pub struct FlashContents {
+    /// What its firmware is told. The geometry is that of the hardware; there may be fewer units.
+    pub config: Config,
+    /// Flash that has been in use, which is mounted; without, it is new, and formatted.
+    pub medium: Option<Medium>,
+}
+
+impl FlashContents {
+    /// New flash with as many units as its hardware has.
+    pub fn new(path: &flash_path::Config) -> Self {
+        Self { config: Config { units: path.units, ..Config::new(path.geometry, 100) }, medium: None }
+    }
 }
 
 /// The machine, as long as the firmware of the flash works.
@@ -121,11 +137,11 @@ impl<S: Simulator> FlashFirmware<S> {
     /// If the flash cannot hold the units of the host.
     pub fn new(
         options: &FlashOptions,
+        config: Config,
         mut machine: Box<Machine<S>>,
     ) -> Result<(Self, Box<Machine<S>>), flash_fw::ConfigError> {
         let path = &options.path;
         set_faults(&mut machine.model, &options.reliability);
-        let config = Config { units: path.units, ..Config::new(path.geometry, 100) };
         let layout = Layout {
             shared_base: path.shared_base(),
             read_spares_base: path.read_spares_base(),
@@ -149,18 +165,20 @@ impl<S: Simulator> FlashFirmware<S> {
         (answer, self.side().0.take().expect("it is still here"))
     }
 
-    /// Makes new flash ready, as in a factory: without waiting for it. From then on things take their time.
-    pub fn format(
+    /// Makes new flash ready, as in a factory, or mounts flash that has been in use: without waiting for it. From then on things take their time.
+    pub fn start(
         &mut self,
         mut machine: Box<Machine<S>>,
+        is_new: bool,
         clocks: &Clocks,
     ) -> (Result<(), MountError>, Box<Machine<S>>) {
         set_clocks(&mut machine.model, &Preset::Scm.clocks(CORE_HZ));
-        let (formatted, mut machine) = self.with(machine, |firmware| firmware.ftl.format());
+        let (started, mut machine) =
+            self.with(machine, |firmware| if is_new { firmware.ftl.format() } else { firmware.ftl.mount() });
         // Nothing may be in progress when the times change.
         (0..SETTLE_CLOCKS).for_each(|_| machine.tick());
         set_clocks(&mut machine.model, clocks);
-        (formatted, machine)
+        (started, machine)
     }
 
     /// Whether it has something to do.

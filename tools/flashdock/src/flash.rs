@@ -6,7 +6,7 @@ use flash_fw::{Config, Policy};
 use flash_model::reference_ftl::Pattern;
 use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::Geometry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sim_flash::image::{ImageError, MAGIC};
 use sim_flash::{Drive, FlashDrive, Image, Owned, Stopped, Use};
 use std::fs;
@@ -14,7 +14,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How large the flash is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Size {
     /// 128 MiB in 2 x 2 dies, for a look
     Small,
