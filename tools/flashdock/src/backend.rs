@@ -56,6 +56,8 @@ pub struct Settings {
     pub namespace_bytes: u64,
     /// The flash in which the namespaces lie; without, they lie in the device's memory. The model has none.
     pub flash: Option<Flash>,
+    /// All is the private namespace of function 0: there is no sharable one, and nothing is unallocated. The model has its own.
+    pub is_private: bool,
     /// The path to the host's memory. The model has none.
     pub host: BusTiming,
     /// The path to the device's memory. The model has none.
@@ -72,6 +74,7 @@ impl Settings {
             config: nvme_hw::Config::DEFAULT,
             namespace_bytes: NAMESPACE_BYTES_MIN,
             flash: None,
+            is_private: false,
             host: BusTiming::with_latency(latency::HOST),
             memory: BusTiming::with_latency(latency::MEMORY),
             seed,
@@ -153,7 +156,7 @@ pub fn verilated(settings: &Settings, trace: bool) -> Result<Verilated> {
 }
 
 fn options(settings: &Settings, trace: bool) -> HardwareOptions {
-    HardwareOptions {
+    let mut options = HardwareOptions {
         namespace_bytes: settings.namespace_bytes,
         host: settings.host,
         memory: settings.memory,
@@ -161,7 +164,11 @@ fn options(settings: &Settings, trace: bool) -> HardwareOptions {
         seed: settings.seed,
         trace,
         ..HardwareOptions::new(settings.config)
+    };
+    if settings.is_private {
+        (options.shared_bytes, options.spare_bytes) = (0, 0);
     }
+    options
 }
 
 /// A device whose flash is no drive, or the messages of the tool chain, which end with a sentence that says what to do, or go on with those of a compiler.

@@ -130,7 +130,7 @@ pub fn config(size: Size, spare_percent: u32, policy: Collection) -> Option<Conf
 #[derive(clap::Args)]
 pub struct Source {
     /// The image of the drive, as `age` or `restore` has written it [default: a new drive]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["size", "spare", "policy"])]
+    #[arg(long, visible_alias = "from", value_name = "FILE", conflicts_with_all = ["size", "spare", "policy"])]
     pub image: Option<PathBuf>,
     #[command(flatten)]
     new: NewDrive,

@@ -2,7 +2,7 @@
 
 use crate::backend;
 use crate::failure::{Failure, Result};
-use crate::flash::{self, Collection, Size};
+use crate::flash::{self, Collection, Size, Start};
 use crate::output;
 use flash_fw::Config;
 use flash_hw::flash_path;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sim_cosim::{FlashContents, FlashOptions, SHARED_BYTES, SPARE_BYTES};
 use sim_flash::Image;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What holds the blocks.
@@ -79,6 +79,8 @@ pub struct Flash {
     pub times: Times,
     /// How large it is.
     size: Size,
+    /// What its firmware is told.
+    config: Config,
     /// What is in it.
     image: Option<Arc<Image>>,
 }
@@ -92,7 +94,8 @@ pub struct NewFlash {
 
 impl From<NewFlash> for Flash {
     fn from(NewFlash { times, size }: NewFlash) -> Self {
-        Self { times, size, image: None }
+        let config = flash::config(size, SPARE_PERCENT, Collection::Greedy).expect("every size has that much");
+        Self { times, size, config, image: None }
     }
 }
 
@@ -126,12 +129,9 @@ impl Args {
         let Some(path) = &self.from else {
             let size = self.flash_size.unwrap_or(Size::Memory1);
             check_size(size, "give `--flash-size 4g`, or less")?;
-            return Ok(Some(Flash { times, size, image: None }));
+            return Ok(Some(NewFlash { times, size }.into()));
         };
-        let image = flash::load(path)?;
-        let size = size_of(&image.config.geometry, path)?;
-        check_size(size, "age a drive with `--size 4g`, or less")?;
-        Ok(Some(Flash { times, size, image: Some(Arc::new(image)) }))
+        Flash::of(Start::Used(flash::load(path)?), times).map(Some)
     }
 
     /// These arguments again, for another process.
@@ -147,12 +147,12 @@ impl Args {
 }
 
 /// Hardware is made for these sizes alone.
-fn size_of(geometry: &Geometry, path: &Path) -> Result<Size> {
+fn size_of(geometry: &Geometry) -> Result<Size> {
     let sizes = <Size as clap::ValueEnum>::value_variants();
     sizes.iter().copied().find(|size| size.geometry() == *geometry).ok_or_else(|| {
         Failure::new(
-            format!("{}: its flash has none of the sizes that a device has", path.display()),
-            format!("age a drive with `{}`", output::command("age --size SIZE")),
+            "the flash of the image has none of the sizes that a device has",
+            format!("`{}` makes an image of one that has", output::command("age --size SIZE --image FILE")),
         )
     })
 }
@@ -186,12 +186,21 @@ pub const fn hardware(geometry: Geometry, units: u32) -> flash_path::Config {
 }
 
 impl Flash {
-    /// What its firmware is told.
-    pub fn config(&self) -> Config {
-        match &self.image {
-            Some(image) => image.config,
-            None => flash::config(self.size, SPARE_PERCENT, Collection::Greedy).expect("every size has that much"),
-        }
+    /// The flash of a drive that the model has been powered up with until now.
+    pub fn of(start: Start, times: Times) -> Result<Self> {
+        let config = start.config();
+        let size = size_of(&config.geometry)?;
+        check_size(size, "give `--size 4g`, or less, to `age` or here")?;
+        let image = match start {
+            Start::New(_) => None,
+            Start::Used(image) => Some(Arc::new(image)),
+        };
+        Ok(Self { times, size, config, image })
+    }
+
+    /// What the host sees of it, in bytes.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.config.units) * u64::from(UNIT_BYTES)
     }
 
     /// What it is made of, and how it behaves. The hardware is the same, however much of it is spare.
@@ -212,14 +221,13 @@ impl Flash {
     pub fn contents(&self) -> FlashContents {
         match &self.image {
             Some(image) => image.contents(&self.options().path),
-            None => FlashContents { config: self.config(), medium: None },
+            None => FlashContents { config: self.config, medium: None },
         }
     }
 
     /// The largest private namespace, in bytes: whole MiB of what the sharable one and what is unallocated leave.
     pub fn namespace_bytes_max(&self) -> u64 {
-        let all = u64::from(self.config().units) * u64::from(UNIT_BYTES);
-        all.saturating_sub(SHARED_BYTES + SPARE_BYTES) >> 20 << 20
+        self.bytes().saturating_sub(SHARED_BYTES + SPARE_BYTES) >> 20 << 20
     }
 
     /// As a recording has it: only if it is new.
@@ -255,7 +263,7 @@ mod tests {
         for size in Size::value_variants() {
             let flash = Flash::from(NewFlash { times: Times::Sim, size: *size });
             assert_eq!(check_size(*size, "").is_err(), *size == Size::Full);
-            assert!(flash.config().units <= flash.options().path.units);
+            assert!(flash.config.units <= flash.options().path.units);
             assert!(flash.namespace_bytes_max() >= 32 << 20, "{size:?}");
         }
     }
