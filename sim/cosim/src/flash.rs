@@ -6,15 +6,20 @@ use crate::machine::Machine;
 use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
 use flash_hw::flash_path;
 use flash_hw::types::{Faults, Times};
+use flash_spec::limits::UNIT_BYTES;
 use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
 use flash_spec::{Clocks, Preset, Reliability};
-use nvme_spec::limits::CORE_HZ;
+use nvme_fw::MediumHealth;
+use nvme_spec::limits::{CORE_HZ, SECTOR_BYTES};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::Shape;
 use soc_hal::{FastPath, Layout, Mmio, Shared};
 
 /// Clocks between two polls of the firmware when the flash has nothing to tell.
 const POLL_CLOCKS: u64 = 1000;
+
+/// Clocks from one time that the firmware of the controller is told of the health of the flash to the next: 0.4 ms.
+const HEALTH_CLOCKS: u64 = 100_000;
 
 /// Clocks from one look for events to the next, at most.
 const LOOK_CLOCKS: u32 = 16;
@@ -94,6 +99,10 @@ pub(crate) struct FlashFirmware<S> {
     ftl: Ftl<'static, FastPath<FlashSide<S>>>,
     /// The clock of the next poll.
     next_poll: u64,
+    /// The clock in which its figures are asked for next.
+    next_health: u64,
+    /// Units that hosts had written before this power-on.
+    units_written_before: u64,
 }
 
 /// The memory that the firmware of a flash works in.
@@ -149,8 +158,8 @@ impl<S: Simulator> FlashFirmware<S> {
         };
         let driver = FastPath::new(FlashSide(Some(machine)), layout);
         // A device is there for as long as the program runs.
-        let mut firmware =
-            Self { ftl: Ftl::new(driver, config, Box::leak(Box::new(Owned::new(&config))).lend())?, next_poll: 0 };
+        let ftl = Ftl::new(driver, config, Box::leak(Box::new(Owned::new(&config))).lend())?;
+        let mut firmware = Self { ftl, next_poll: 0, next_health: 0, units_written_before: 0 };
         let machine = firmware.side().0.take().expect("it was lent");
         Ok((firmware, machine))
     }
@@ -175,6 +184,9 @@ impl<S: Simulator> FlashFirmware<S> {
         set_clocks(&mut machine.model, &Preset::Scm.clocks(CORE_HZ));
         let (started, mut machine) =
             self.with(machine, |firmware| if is_new { firmware.ftl.format() } else { firmware.ftl.mount() });
+        let smart;
+        (smart, machine) = self.with(machine, |firmware| firmware.ftl.smart());
+        self.units_written_before = smart.written_units;
         // Nothing may be in progress when the times change.
         (0..SETTLE_CLOCKS).for_each(|_| machine.tick());
         set_clocks(&mut machine.model, clocks);
@@ -191,6 +203,25 @@ impl<S: Simulator> FlashFirmware<S> {
         let ((), machine) = self.with(machine, |firmware| firmware.ftl.poll());
         self.next_poll = machine.clock + POLL_CLOCKS;
         machine
+    }
+}
+
+impl<S: Simulator> FlashFirmware<S> {
+    /// Now and then, what the firmware of the controller is to know of the health of the flash. This is all that the two tell each other.
+    pub fn health(&mut self, machine: Box<Machine<S>>) -> (Option<MediumHealth>, Box<Machine<S>>) {
+        if machine.clock < self.next_health {
+            return (None, machine);
+        }
+        self.next_health = machine.clock + HEALTH_CLOCKS;
+        let (smart, machine) = self.with(machine, |firmware| firmware.ftl.smart());
+        let health = MediumHealth {
+            available_spare: smart.available_spare(),
+            percentage_used: smart.percentage_used(),
+            is_read_only: self.ftl.is_read_only(),
+            media_errors: smart.unreadable_pages.into(),
+            sectors_written_before: self.units_written_before * u64::from(UNIT_BYTES / SECTOR_BYTES),
+        };
+        (Some(health), machine)
     }
 }
 

@@ -319,8 +319,13 @@ impl<S: Simulator> Hardware<S> {
     fn advance(&mut self) {
         if self.flash.as_ref().is_some_and(|flash| flash.is_due(self.machine())) {
             let machine = self.firmware.mmio().0.take().expect("it is here");
-            let machine = self.flash.as_mut().expect("there is flash").poll(machine);
+            let flash = self.flash.as_mut().expect("there is flash");
+            let machine = flash.poll(machine);
+            let (health, machine) = flash.health(machine);
             self.firmware.mmio().0 = Some(machine);
+            if let Some(health) = health {
+                self.firmware.set_medium_health(health);
+            }
         }
         // A poll reads at least one register, so time moves.
         if self.machine().event() || self.firmware.is_busy() {

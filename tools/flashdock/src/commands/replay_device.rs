@@ -12,14 +12,15 @@ use crate::workload::{self, Slot};
 use nvme_spec::dataset::{DatasetRange, DEALLOCATE};
 use nvme_spec::decode::FORCE_UNIT_ACCESS;
 use nvme_spec::limits::{CORE_HZ, PAGE_BYTES};
-use nvme_spec::opcode::io;
+use nvme_spec::log::{lid, SmartLog, DATA_UNIT_BYTES};
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::SqEntry;
 use serde::Serialize;
 use sim_device::Device;
 use sim_host::{blocks_entry, cdw, wire_prps, Buffer, Driver, Identity, ListPlacement, Options};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// I/O queues of the host, and entries of each: more than a device has in flight.
 const QUEUES: u16 = 8;
@@ -47,6 +48,17 @@ pub struct Latencies {
     max_us: f64,
 }
 
+/// What the log page SMART / Health Information says of the medium when all has ended.
+#[derive(Serialize)]
+struct Smart {
+    available_spare: u8,
+    percentage_used: u8,
+    critical_warning: u8,
+    /// Thousands of 512 bytes, in the life of the drive.
+    data_units_written: u64,
+    media_errors: u64,
+}
+
 #[derive(Serialize)]
 struct Report {
     device: DeviceReport,
@@ -60,6 +72,7 @@ struct Report {
     flushes: OfKind,
     /// From the time of the first request to the last completion.
     clocks: u64,
+    smart: Smart,
 }
 
 /// What a trace is replayed on, and how.
@@ -94,6 +107,7 @@ pub fn run(plan: &Plan<'_>, requests: &[Request]) -> Result {
     host.run()?;
     let (latencies, clocks) = (host.latencies, host.last_completion - host.start);
     driver.check_canaries().map_err(workload::device_failed)?;
+    let smart = Smart::of(&mut driver)?;
     driver.disable().map_err(workload::device_failed)?;
     let of_kind = |op: Op| {
         let mut of_kind = OfKind::default();
@@ -116,11 +130,51 @@ pub fn run(plan: &Plan<'_>, requests: &[Request]) -> Result {
         trims: of_kind(Op::Trim),
         flushes: of_kind(Op::Flush),
         clocks,
+        smart,
     };
     if plan.json {
         return output::print_json(&report);
     }
     output::print(&report.text())
+}
+
+impl Smart {
+    fn of(driver: &mut Driver<'_, BackEnd>) -> Result<Self> {
+        let bytes = size_of::<SmartLog>();
+        let dwords = bytes as u32 / 4 - 1;
+        let entry = SqEntry {
+            opcode: admin::GET_LOG_PAGE,
+            cdw10: cdw([u32::from(lid::SMART) | dwords << 16, 0, 0, 0, 0, 0]),
+            ..SqEntry::default()
+        };
+        let (completion, data) = driver.admin_data(entry, bytes).map_err(workload::device_failed)?;
+        let page = SmartLog::read_from_bytes(&data).ok().filter(|_| completion.status.is_success());
+        let page = page.ok_or_else(|| {
+            Failure::new(
+                format!("Get Log Page failed with {}", completion.status),
+                "this is a defect of the device, and comes again: report it",
+            )
+        })?;
+        Ok(Self {
+            available_spare: page.available_spare,
+            percentage_used: page.percentage_used,
+            critical_warning: page.critical_warning,
+            data_units_written: page.data_units_written.get() as u64,
+            media_errors: page.media_errors.get() as u64,
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut table = Table::new(&[Align::Left, Align::Left]);
+        let row = |table: &mut Table, name: &str, value: String| table.row([name.to_owned(), value]);
+        row(&mut table, "available spare", format!("{} %", self.available_spare));
+        row(&mut table, "percentage used", format!("{} %", self.percentage_used));
+        row(&mut table, "critical warning", format!("{:#04x}", self.critical_warning));
+        let bytes = output::bytes_text(self.data_units_written * DATA_UNIT_BYTES);
+        row(&mut table, "data units written", format!("{}: {bytes}", output::thousands(self.data_units_written)));
+        row(&mut table, "media errors", output::thousands(self.media_errors));
+        format!("{}\n{}", Paint::stdout().strong("SMART / Health Information"), table.text(2))
+    }
 }
 
 /// A command that waits for a place in a queue.
@@ -191,10 +245,6 @@ impl<'h, 'd, 'r> Host<'h, 'd, 'r> {
             while next < self.requests.len() && self.due(next) <= now {
                 let commands = commands(&self.requests[next], next, &self.identity);
                 self.open[next] = commands.len() as u32;
-                if commands.is_empty() {
-                    self.latencies[next] = Some(0);
-                    progress.advance(1);
-                }
                 self.waiting.extend(commands);
                 next += 1;
             }
@@ -294,7 +344,7 @@ fn clocks_after(first: &Request, request: &Request, faster: u32) -> u64 {
     (ns * u128::from(CORE_HZ) / 1_000_000_000 / u128::from(faster)) as u64
 }
 
-/// The commands of a request: none if it has no sectors and does not flush. Transfers are no longer than the device takes, and what reaches beyond the end
+/// The commands of a request. Transfers are no longer than the device takes, and what reaches beyond the end
 /// of the namespace goes on at its beginning.
 fn commands(request: &Request, number: usize, identity: &Identity) -> Vec<Command> {
     let lba_bytes = u64::from(identity.lba_bytes);
@@ -385,10 +435,11 @@ impl Report {
             None => "the drive was new, and is not kept".to_owned(),
         };
         format!(
-            "{}\n{title}\n  {faster}; {} of the device, {ms:.3} ms\n{}\n{kept}\n",
+            "{}\n{title}\n  {faster}; {} of the device, {ms:.3} ms\n{}\n{}\n{kept}\n",
             self.device.text(),
             output::count_text(self.clocks, "clock"),
-            table.text(2)
+            table.text(2),
+            self.smart.text()
         )
     }
 }
