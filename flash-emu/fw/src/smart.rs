@@ -21,7 +21,7 @@ pub struct Smart {
     pub erases: u64,
     /// Blocks that went bad since power-up.
     pub retired_blocks: u32,
-    /// Pages with valid units that could not be read when they were to be moved, since power-up.
+    /// Pages that could not be read when those of their super-block were moved, since power-up: also such as a power cut has destroyed, which hold nothing valid.
     pub unreadable_pages: u32,
     /// Super-blocks that are kept because they cannot be read.
     pub stuck_super_blocks: u32,

@@ -218,7 +218,8 @@ impl<S: Simulator> FlashFirmware<S> {
             available_spare: smart.available_spare(),
             percentage_used: smart.percentage_used(),
             is_read_only: self.ftl.is_read_only(),
-            media_errors: smart.unreadable_pages.into(),
+            // Pages that cannot be read may have been destroyed by a power cut before anything in them counted; these super-blocks hold what is lost.
+            media_errors: smart.stuck_super_blocks.into(),
             sectors_written_before: self.units_written_before * u64::from(UNIT_BYTES / SECTOR_BYTES),
         };
         (Some(health), machine)
