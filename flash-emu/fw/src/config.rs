@@ -136,6 +136,12 @@ impl Config {
         Self::overhead(&self.geometry, self.map_pages())
     }
 
+    /// What is spare of new flash, in units.
+    pub const fn spare_units(&self) -> u32 {
+        let for_units = self.geometry.blocks_per_plane.saturating_sub(self.overhead_super_blocks());
+        (for_units * self.units_per_super_block()).saturating_sub(self.units)
+    }
+
     /// Most super-blocks of the map: above that, one is emptied by the next checkpoint.
     pub const fn map_super_blocks_max(&self) -> u32 {
         Self::map_super_blocks(&self.geometry, self.map_pages())

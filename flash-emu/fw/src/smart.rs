@@ -1,6 +1,7 @@
 //! What the device tells about its health.
 
 use flash_spec::fast_path::Register;
+use flash_spec::reliability::RATED_ERASES;
 use soc_hal::Flash;
 
 use crate::{Ftl, State};
@@ -20,7 +21,7 @@ pub struct Smart {
     pub erases: u64,
     /// Blocks that went bad since power-up.
     pub retired_blocks: u32,
-    /// Pages with valid units that could not be read when they were to be moved, since power-up.
+    /// Pages that could not be read when those of their super-block were moved, since power-up: also such as a power cut has destroyed, which hold nothing valid.
     pub unreadable_pages: u32,
     /// Super-blocks that are kept because they cannot be read.
     pub stuck_super_blocks: u32,
@@ -30,6 +31,22 @@ pub struct Smart {
     pub full_super_blocks: u32,
     /// What is left of the spare, in units.
     pub spare_units: u32,
+    /// What it was when the flash was new.
+    pub spare_units_of_new: u32,
+}
+
+impl Smart {
+    /// What is left of the spare of new flash, in percent.
+    pub fn available_spare(&self) -> u8 {
+        let percent = u64::from(self.spare_units) * 100 / u64::from(self.spare_units_of_new.max(1));
+        percent.min(100) as u8
+    }
+
+    /// How much of the erases that a block is made for the most erased one has had, in percent: more than 255 count as that.
+    pub fn percentage_used(&self) -> u8 {
+        let percent = u64::from(self.erases_most) * 100 / u64::from(RATED_ERASES);
+        percent.min(u8::MAX.into()) as u8
+    }
 }
 
 impl<F: Flash> Ftl<'_, F> {
@@ -48,7 +65,25 @@ impl<F: Flash> Ftl<'_, F> {
             erases: blocks.map(u64::from).sum(),
             full_super_blocks: self.count(State::Closed) + self.count(State::Victim),
             spare_units: self.spare_units().max(0) as u32,
+            spare_units_of_new: self.config.spare_units(),
             ..self.smart
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percents_are_of_new_flash_and_of_rated_erases() {
+        let of = |spare_units, erases_most| {
+            let smart = Smart { spare_units, spare_units_of_new: 400, erases_most, ..Smart::default() };
+            (smart.available_spare(), smart.percentage_used())
+        };
+        assert_eq!(of(400, 0), (100, 0));
+        assert_eq!(of(39, RATED_ERASES / 2 + 1), (9, 50));
+        assert_eq!(of(0, 3 * RATED_ERASES), (0, 255));
+        assert_eq!(Smart::default().available_spare(), 0);
     }
 }

@@ -25,8 +25,11 @@ pub const RETRIES_MAX: u32 = 7;
 /// Bits of the counter of a block's erases, which stays at its largest.
 pub const ERASES_BITS: u32 = 24;
 
+/// Erases that a block is made for: those of MLC flash. Nothing happens to one that has more, but what [`Reliability`] says.
+pub const RATED_ERASES: u32 = 3000;
+
 impl Reliability {
-    /// Flash without faults, which wears as MLC of 3,000 cycles does: a repetition more every 1,024 erases.
+    /// Flash without faults, which wears as MLC of [`RATED_ERASES`] does: a repetition more every 1,024 erases.
     pub const DEFAULT: Self = Self {
         retry_wear_shift: 10,
         erases_max: 0,

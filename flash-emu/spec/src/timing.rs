@@ -78,13 +78,17 @@ impl Preset {
         }
     }
 
-    /// Its times in clocks of `core_hz`.
-    pub const fn clocks(self, core_hz: u64) -> Clocks {
-        let clocks = self.timing().clocks(core_hz);
+    /// What [`clocks`](Self::clocks) divides its times by.
+    pub const fn divisor(self) -> u32 {
         match self {
-            Self::Sim => clocks.divided(32),
-            Self::SimplessdMlc | Self::Scm => clocks,
+            Self::Sim => 32,
+            Self::SimplessdMlc | Self::Scm => 1,
         }
+    }
+
+    /// Its times in clocks of `core_hz`, divided by its [`divisor`](Self::divisor).
+    pub const fn clocks(self, core_hz: u64) -> Clocks {
+        self.timing().clocks(core_hz).divided(self.divisor())
     }
 }
 

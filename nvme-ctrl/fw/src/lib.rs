@@ -34,6 +34,7 @@ mod inbox;
 mod keep_alive;
 mod life;
 mod list;
+mod medium;
 mod namespaces;
 mod port;
 mod queues;
@@ -44,6 +45,7 @@ mod slots;
 mod transfer;
 
 pub use config::{Config, NamespaceConfig};
+pub use medium::MediumHealth;
 
 use nvme_spec::feature::AGGREGATION_TIME_CLOCKS;
 use nvme_spec::firmware_port::{self as regs, coalescing, events as event, function_events};
@@ -93,6 +95,8 @@ pub struct Firmware<M> {
     erasure: Erasure,
     /// What is copied for commands.
     copies: Copies,
+    /// Of a medium that wears, as it was told last.
+    medium: Option<MediumHealth>,
 }
 
 impl<M: Mmio> Firmware<M> {
@@ -116,7 +120,13 @@ impl<M: Mmio> Firmware<M> {
             written_at_sanitize: 0,
             erasure: Erasure::new(),
             copies: Copies::new(),
+            medium: None,
         }
+    }
+
+    /// Says how the medium is, for the log page SMART / Health Information: as often as it is to be up to date. Who never does has a medium that does not wear.
+    pub fn set_medium_health(&mut self, health: MediumHealth) {
+        self.medium = Some(health);
     }
 
     /// The register bus.

@@ -36,7 +36,7 @@ impl DatasetRange {
 }
 
 /// Command dword 11: Attribute - Deallocate.
-const DEALLOCATE: u32 = 1 << 2;
+pub const DEALLOCATE: u32 = 1 << 2;
 
 /// The command: firmware executes it. Blocks that are deallocated read as zero. All ranges are looked at before anything is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -139,9 +139,16 @@ const _: () = assert!(offset_of!(SmartLog, warning_temperature_time) == 192);
 
 /// Bits of SMART, Critical Warning.
 pub mod critical_warning {
+    /// Available Spare is below its threshold.
+    pub const SPARE: u8 = 1 << 0;
+    /// The medium takes no more writes.
+    pub const READ_ONLY: u8 = 1 << 3;
     /// A temperature is at or beyond a threshold.
     pub const TEMPERATURE: u8 = 1 << 1;
 }
+
+/// Available Spare Threshold in percent, of a medium that has spare.
+pub const AVAILABLE_SPARE_THRESHOLD: u8 = 10;
 
 /// Bytes of the unit that Data Units Read and Written count.
 pub const DATA_UNIT_BYTES: u64 = 512 * 1000;

@@ -1,19 +1,25 @@
 //! The flash of a device, and its firmware, which shares the machine with that of the controller.
 
+use crate::door::Medium;
 use crate::lite::Request;
 use crate::machine::Machine;
 use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
 use flash_hw::flash_path;
 use flash_hw::types::{Faults, Times};
+use flash_spec::limits::UNIT_BYTES;
 use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
 use flash_spec::{Clocks, Preset, Reliability};
-use nvme_spec::limits::CORE_HZ;
+use nvme_fw::MediumHealth;
+use nvme_spec::limits::{CORE_HZ, SECTOR_BYTES};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::Shape;
 use soc_hal::{FastPath, Layout, Mmio, Shared};
 
 /// Clocks between two polls of the firmware when the flash has nothing to tell.
 const POLL_CLOCKS: u64 = 1000;
+
+/// Clocks from one time that the firmware of the controller is told of the health of the flash to the next: 0.4 ms.
+const HEALTH_CLOCKS: u64 = 100_000;
 
 /// Clocks from one look for events to the next, at most.
 const LOOK_CLOCKS: u32 = 16;
@@ -29,6 +35,21 @@ pub struct FlashOptions {
     pub clocks: Clocks,
     /// What goes wrong.
     pub reliability: Reliability,
+}
+
+/// What is in the flash of a device when it is powered up.
+pub struct FlashContents {
+    /// What its firmware is told. The geometry is that of the hardware; there may be fewer units.
+    pub config: Config,
+    /// Flash that has been in use, which is mounted; without, it is new, and formatted.
+    pub medium: Option<Medium>,
+}
+
+impl FlashContents {
+    /// New flash with as many units as its hardware has.
+    pub fn new(path: &flash_path::Config) -> Self {
+        Self { config: Config { units: path.units, ..Config::new(path.geometry, 100) }, medium: None }
+    }
 }
 
 /// The machine, as long as the firmware of the flash works.
@@ -78,6 +99,10 @@ pub(crate) struct FlashFirmware<S> {
     ftl: Ftl<'static, FastPath<FlashSide<S>>>,
     /// The clock of the next poll.
     next_poll: u64,
+    /// The clock in which its figures are asked for next.
+    next_health: u64,
+    /// Units that hosts had written before this power-on.
+    units_written_before: u64,
 }
 
 /// The memory that the firmware of a flash works in.
@@ -121,11 +146,11 @@ impl<S: Simulator> FlashFirmware<S> {
     /// If the flash cannot hold the units of the host.
     pub fn new(
         options: &FlashOptions,
+        config: Config,
         mut machine: Box<Machine<S>>,
     ) -> Result<(Self, Box<Machine<S>>), flash_fw::ConfigError> {
         let path = &options.path;
         set_faults(&mut machine.model, &options.reliability);
-        let config = Config { units: path.units, ..Config::new(path.geometry, 100) };
         let layout = Layout {
             shared_base: path.shared_base(),
             read_spares_base: path.read_spares_base(),
@@ -133,8 +158,8 @@ impl<S: Simulator> FlashFirmware<S> {
         };
         let driver = FastPath::new(FlashSide(Some(machine)), layout);
         // A device is there for as long as the program runs.
-        let mut firmware =
-            Self { ftl: Ftl::new(driver, config, Box::leak(Box::new(Owned::new(&config))).lend())?, next_poll: 0 };
+        let ftl = Ftl::new(driver, config, Box::leak(Box::new(Owned::new(&config))).lend())?;
+        let mut firmware = Self { ftl, next_poll: 0, next_health: 0, units_written_before: 0 };
         let machine = firmware.side().0.take().expect("it was lent");
         Ok((firmware, machine))
     }
@@ -149,18 +174,23 @@ impl<S: Simulator> FlashFirmware<S> {
         (answer, self.side().0.take().expect("it is still here"))
     }
 
-    /// Makes new flash ready, as in a factory: without waiting for it. From then on things take their time.
-    pub fn format(
+    /// Makes new flash ready, as in a factory, or mounts flash that has been in use: without waiting for it. From then on things take their time.
+    pub fn start(
         &mut self,
         mut machine: Box<Machine<S>>,
+        is_new: bool,
         clocks: &Clocks,
     ) -> (Result<(), MountError>, Box<Machine<S>>) {
         set_clocks(&mut machine.model, &Preset::Scm.clocks(CORE_HZ));
-        let (formatted, mut machine) = self.with(machine, |firmware| firmware.ftl.format());
+        let (started, mut machine) =
+            self.with(machine, |firmware| if is_new { firmware.ftl.format() } else { firmware.ftl.mount() });
+        let smart;
+        (smart, machine) = self.with(machine, |firmware| firmware.ftl.smart());
+        self.units_written_before = smart.written_units;
         // Nothing may be in progress when the times change.
         (0..SETTLE_CLOCKS).for_each(|_| machine.tick());
         set_clocks(&mut machine.model, clocks);
-        (formatted, machine)
+        (started, machine)
     }
 
     /// Whether it has something to do.
@@ -173,6 +203,26 @@ impl<S: Simulator> FlashFirmware<S> {
         let ((), machine) = self.with(machine, |firmware| firmware.ftl.poll());
         self.next_poll = machine.clock + POLL_CLOCKS;
         machine
+    }
+}
+
+impl<S: Simulator> FlashFirmware<S> {
+    /// Now and then, what the firmware of the controller is to know of the health of the flash. This is all that the two tell each other.
+    pub fn health(&mut self, machine: Box<Machine<S>>) -> (Option<MediumHealth>, Box<Machine<S>>) {
+        if machine.clock < self.next_health {
+            return (None, machine);
+        }
+        self.next_health = machine.clock + HEALTH_CLOCKS;
+        let (smart, machine) = self.with(machine, |firmware| firmware.ftl.smart());
+        let health = MediumHealth {
+            available_spare: smart.available_spare(),
+            percentage_used: smart.percentage_used(),
+            is_read_only: self.ftl.is_read_only(),
+            // Pages that cannot be read may have been destroyed by a power cut before anything in them counted; these super-blocks hold what is lost.
+            media_errors: smart.stuck_super_blocks.into(),
+            sectors_written_before: self.units_written_before * u64::from(UNIT_BYTES / SECTOR_BYTES),
+        };
+        (Some(health), machine)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The back ends.
 
-use crate::flash::{set_clocks, FlashFirmware, FlashOptions};
+use crate::door::{Door, Medium};
+use crate::flash::{set_clocks, FlashContents, FlashFirmware, FlashOptions};
 use crate::machine::{first_dword, is_inside, push_write, FlashPins, Machine};
 use crate::monitors::Monitors;
 use flash_spec::Clocks;
@@ -99,6 +100,9 @@ pub enum Error {
     /// The flash cannot hold the namespaces.
     #[error("the flash cannot hold the namespaces: {0}")]
     Flash(String),
+    /// What is in the flash belongs to other hardware, or is no drive.
+    #[error("the flash does not come up: {0}")]
+    Contents(String),
 }
 
 /// Identify Controller, SN.
@@ -159,15 +163,27 @@ impl Verilated {
         Self::with_toolchain(options, &Toolchain::from_env())
     }
 
+    /// As [`new`](Self::new), with this in its flash, of which [`Options::flash`] says what it is made of.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if the contents are not those of such flash.
+    pub fn with_contents(options: &Options, contents: FlashContents) -> Result<Self, Error> {
+        Self::build(options, &Toolchain::from_env(), Some(contents))
+    }
+
     /// As [`new`](Self::new), with these tools.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_toolchain(options: &Options, toolchain: &Toolchain) -> Result<Self, Error> {
+        Self::build(options, toolchain, None)
+    }
+
+    fn build(options: &Options, toolchain: &Toolchain, contents: Option<FlashContents>) -> Result<Self, Error> {
         let design = design(options)?;
         let library = model_set(options, &design).load_with(toolchain)?;
         let model = library.model(&block(options).name());
-        Self::around("verilated", model, options, &design)
+        Self::around("verilated", model, options, &design, contents)
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -208,13 +224,31 @@ impl Evaluated {
     /// # Errors
     /// If the configuration is not possible.
     pub fn new(options: &Options) -> Result<Self, Error> {
+        Self::build(options, None)
+    }
+
+    /// As [`new`](Self::new), with this in its flash, of which [`Options::flash`] says what it is made of.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if the contents are not those of such flash.
+    pub fn with_contents(options: &Options, contents: FlashContents) -> Result<Self, Error> {
+        Self::build(options, Some(contents))
+    }
+
+    fn build(options: &Options, contents: Option<FlashContents>) -> Result<Self, Error> {
         let design = design(options)?;
-        Self::around("evaluated", Evaluator::new(&design)?, options, &design)
+        Self::around("evaluated", Evaluator::new(&design)?, options, &design, contents)
     }
 }
 
 impl<S: Simulator> Hardware<S> {
-    fn around(name: &'static str, model: S, options: &Options, design: &Design) -> Result<Self, Error> {
+    fn around(
+        name: &'static str,
+        model: S,
+        options: &Options,
+        design: &Design,
+        contents: Option<FlashContents>,
+    ) -> Result<Self, Error> {
         let functions = options.config.functions as u8;
         let storage_bytes = options.namespace_bytes + options.shared_bytes + options.spare_bytes;
         let ram = Ram::new(options.flash.map_or(storage_bytes, |flash| flash.path.dram_bytes()));
@@ -230,20 +264,30 @@ impl<S: Simulator> Hardware<S> {
         machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
         let mut machine = Box::new(machine);
         let mut flash = None;
+        if contents.is_some() && options.flash.is_none() {
+            return Err(Error::Contents("there is none".to_owned()));
+        }
         if let Some(flash_options) = &options.flash {
             let path = &flash_options.path;
-            let room = u64::from(path.units) * u64::from(flash_spec::limits::UNIT_BYTES);
+            let FlashContents { config, medium } = contents.unwrap_or_else(|| FlashContents::new(path));
+            if config.geometry != path.geometry || config.units > path.units {
+                return Err(Error::Contents("it was made for other hardware".to_owned()));
+            }
+            let room = u64::from(config.units) * u64::from(flash_spec::limits::UNIT_BYTES);
             if room < storage_bytes {
                 return Err(Error::Flash(format!("it has {room} bytes for them, and they need {storage_bytes}")));
             }
-            let pins = FlashPins::new(&mut machine.model, Ram::new(path.medium_bytes()), options.memory);
-            machine.flash = Some(pins);
-            let made = FlashFirmware::new(flash_options, machine);
+            let is_new = medium.is_none();
+            let Medium { ram, records } = medium.unwrap_or_else(|| Ram::new(path.medium_bytes()).into());
+            machine.flash = Some(FlashPins::new(&mut machine.model, ram, options.memory));
+            let door = Door::new(&mut machine.model);
+            door.load(&mut *machine, &path.geometry, &records);
+            let made = FlashFirmware::new(flash_options, config, machine);
             let mut firmware;
-            (firmware, machine) = made.map_err(|error| Error::Flash(error.message().into()))?;
-            let formatted;
-            (formatted, machine) = firmware.format(machine, &flash_options.clocks);
-            formatted.map_err(|error| Error::Flash(format!("{error:?}")))?;
+            (firmware, machine) = made.map_err(|error| Error::Contents(error.message().into()))?;
+            let started;
+            (started, machine) = firmware.start(machine, is_new, &flash_options.clocks);
+            started.map_err(|error| Error::Contents(error.message().into()))?;
             flash = Some(Box::new(firmware));
         }
         let firmware = Box::new(Firmware::new(ControllerSide(Some(machine)), options.firmware_config()));
@@ -275,8 +319,13 @@ impl<S: Simulator> Hardware<S> {
     fn advance(&mut self) {
         if self.flash.as_ref().is_some_and(|flash| flash.is_due(self.machine())) {
             let machine = self.firmware.mmio().0.take().expect("it is here");
-            let machine = self.flash.as_mut().expect("there is flash").poll(machine);
+            let flash = self.flash.as_mut().expect("there is flash");
+            let machine = flash.poll(machine);
+            let (health, machine) = flash.health(machine);
             self.firmware.mmio().0 = Some(machine);
+            if let Some(health) = health {
+                self.firmware.set_medium_health(health);
+            }
         }
         // A poll reads at least one register, so time moves.
         if self.machine().event() || self.firmware.is_busy() {

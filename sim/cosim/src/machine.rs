@@ -1,6 +1,7 @@
 //! The hardware with everything that its pins are joined to.
 
 use crate::axi::AxiPort;
+use crate::door::HasDoor;
 use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
 use rtl_hdl::sim::{PortId, Simulator};
@@ -263,6 +264,18 @@ impl<S: Simulator> Machine<S> {
             }
         }
         panic!("the hardware did not answer an access to {address:#x} of the port `{port}` within {ACCESS_CLOCKS_MAX} clocks");
+    }
+}
+
+impl<S: Simulator> HasDoor for Machine<S> {
+    type Model = S;
+
+    fn model(&mut self) -> &mut S {
+        &mut self.model
+    }
+
+    fn tick(&mut self) {
+        self.tick();
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use flash_hw::flash_path::{Config, FlashPath};
 use flash_spec::limits::UNIT_BYTES;
-use flash_spec::{BlockRecord, Geometry, PageAddress, Preset, Reliability};
+use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus, BEAT_BYTES};
 use nvme_spec::limits::{CORE_HZ, SECTOR_BYTES};
 use rtl_hdl::sim::{PortId, Simulator};
 use rtl_hdl::{elaborate, HwEnum};
-use sim_cosim::{set_clocks, set_faults, AxiPort, LitePort, Request};
+pub use sim_cosim::Medium;
+use sim_cosim::{set_clocks, set_faults, AxiPort, Door, HasDoor, LitePort, Request};
 use sim_device::{Bus, BusTiming, Ram};
 use sim_verilator::{Error, Library, Model, ModelSet, ModelSpec, Optimize};
 use soc_hal::{Layout, Mmio, Shared};
@@ -18,8 +19,6 @@ use soc_hal::{Layout, Mmio, Shared};
 const MEMORY_CLOCKS: u32 = 30;
 /// Clocks after which a register access is given up as hung: a defect of the hardware.
 const ACCESS_CLOCKS_MAX: u32 = 100_000;
-/// Clocks after which flash that is to come to rest is given up as hung: a defect of the hardware.
-const DOOR_CLOCKS_MAX: u32 = 1_000_000;
 /// Clocks from one look for events to the next, at most.
 const LOOK_CLOCKS: u32 = 64;
 /// Words of a beat.
@@ -34,43 +33,6 @@ const UNIT_SECTORS: u32 = UNIT_BYTES / SECTOR_BYTES;
 pub fn library(config: Config) -> Result<Library, Error> {
     let design = elaborate(&FlashPath::new(config)).unwrap_or_else(|problems| panic!("{problems}"));
     ModelSet::new("flash-path").with(ModelSpec::of(&design)).optimize(Optimize::Run).load()
-}
-
-/// What survives a power cut: the emulated medium.
-pub struct Medium {
-    /// The units, and the spares behind them.
-    pub ram: Ram,
-    /// What is known of each block: see [`block_index`](flash_spec::Geometry::block_index). Those behind the last are new.
-    pub records: Vec<BlockRecord>,
-}
-
-impl From<Ram> for Medium {
-    /// New flash, whatever the memory that stands for it holds.
-    fn from(ram: Ram) -> Self {
-        Self { ram, records: Vec::new() }
-    }
-}
-
-/// The pins of the door to the records of the blocks.
-struct Door {
-    door: Stream,
-    fields: [PortId; 6],
-    answer: Stream,
-    record: PortId,
-}
-
-impl Door {
-    fn new(model: &mut Model) -> Self {
-        let fields = ["channel", "die", "plane", "block", "is_write", "record"];
-        let door = Self {
-            door: Stream::new(model, "door"),
-            fields: fields.map(|field| model.port(&format!("door_{field}"))),
-            answer: Stream::new(model, "door_record"),
-            record: model.port("door_record_record"),
-        };
-        model.poke_u64(door.answer.ready, 1);
-        door
-    }
 }
 
 /// The pins of a stream.
@@ -261,39 +223,8 @@ impl Machine {
         machine.model.poke_u64(reset, 1);
         (0..4).for_each(|_| machine.model.step());
         machine.model.poke_u64(reset, 0);
-        assert!(records.len() <= config.geometry.blocks() as usize, "{} blocks", records.len());
-        // Hardware that has just been made has the records of new blocks.
-        let used = records.into_iter().enumerate().filter(|(_, record)| *record != BlockRecord::default());
-        for (block, record) in used {
-            machine.visit(block as u32, Some(record));
-        }
+        door.load(&mut machine, &config.geometry, &records);
         machine
-    }
-
-    /// The record of a block, by its number, and another one for it, if there is one: once the flash has nothing to do.
-    ///
-    /// # Panics
-    /// If the flash does not come to rest.
-    fn visit(&mut self, block: u32, new: Option<BlockRecord>) -> BlockRecord {
-        let PageAddress { channel, die, plane, block, .. } = self.geometry.block_at(block);
-        let record = new.map_or(0, BlockRecord::to_bits);
-        let values = [channel.into(), die.into(), plane.into(), block.into(), new.is_some().into(), record];
-        for (pin, value) in self.door.fields.into_iter().zip(values) {
-            self.model.poke_u64(pin, value);
-        }
-        self.model.poke_u64(self.door.door.valid, 1);
-        for _ in 0..DOOR_CLOCKS_MAX {
-            let [enters, leaves] = [&self.door.door, &self.door.answer].map(|stream| stream.is_taken(&self.model));
-            let record = self.model.peek_u64(self.door.record);
-            self.tick();
-            if enters {
-                self.model.poke_u64(self.door.door.valid, 0);
-            }
-            if leaves {
-                return BlockRecord::from_bits(record);
-            }
-        }
-        panic!("the flash does not come to rest within {DOOR_CLOCKS_MAX} clocks: {block} of channel {channel} does not answer");
     }
 
     /// Cuts the power of everything and says what is left of it.
@@ -310,7 +241,9 @@ impl Machine {
         self.poke("power_cut", 1);
         self.tick();
         self.poke("power_cut", 0);
-        let records = (0..self.geometry.blocks()).map(|block| self.visit(block, None)).collect();
+        let (door, geometry) = (self.door, self.geometry);
+        let records =
+            (0..geometry.blocks()).map(|block| door.visit(&mut self, geometry.block_at(block), None)).collect();
         Medium { ram: self.medium, records }
     }
 
@@ -395,6 +328,18 @@ impl Machine {
         self.host.ended.pop_front();
         self.free_tags.push(tag);
         Some((tag, status, self.host.words.remove(&tag).unwrap_or_default()))
+    }
+}
+
+impl HasDoor for Machine {
+    type Model = Model;
+
+    fn model(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
+    fn tick(&mut self) {
+        self.tick();
     }
 }
 

@@ -2,19 +2,29 @@
 
 use flash_fw::{Config, Ftl};
 use flash_hw::flash_path;
+use flash_model::reference_ftl::Pattern;
 use flash_model::Random;
 use flash_spec::limits::UNIT_BYTES;
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus};
+use sim_cosim::FlashContents;
 use sim_device::Ram;
+use sim_flash::age::{age, Ageing};
 use sim_flash::hardware::{layout, library, Machine};
 use sim_flash::hardware_cuts::{Campaign, Plan};
-use sim_flash::Owned;
+use sim_flash::{unit_bytes, Drive, Fault, Image, Owned};
 use soc_hal::FastPath;
 
 /// 64 super-blocks of 64 pages.
 const GEOMETRY: Geometry =
     Geometry { channels: 2, dies_per_channel: 2, planes_per_die: 2, blocks_per_plane: 64, pages_per_block: 8 };
+
+/// Spare of the drives, and their hardware.
+fn drive() -> (Config, flash_path::Config) {
+    let config = Config::new(GEOMETRY, 80);
+    let config = Config { units: config.units.min(config.units_max()), ..config };
+    (config, flash_path::Config { geometry: GEOMETRY, units: config.units, ..flash_path::Config::SMALL })
+}
 
 /// Polls of the firmware after which a command has to have ended.
 const POLLS_MAX: u32 = 3_000_000;
@@ -27,9 +37,7 @@ fn content(unit: u64, version: u64) -> Vec<u64> {
 
 #[test]
 fn what_is_written_is_read_again() {
-    let mut config = Config::new(GEOMETRY, 28);
-    config.units = config.units.min(config.units_max());
-    let path = flash_path::Config { geometry: GEOMETRY, units: config.units, ..flash_path::Config::SMALL };
+    let (config, path) = drive();
     let library = library(path).expect("it can be built");
     let mut machine = Machine::new(&library, path, Ram::new(path.medium_bytes()));
     machine.set_flash(&Preset::Sim, 1, Reliability::DEFAULT);
@@ -81,6 +89,83 @@ fn what_is_written_is_read_again() {
             in_flight.push((tag, unit, operation));
         }
     }
+}
+
+/// A drive of the model that was overwritten, with wear, trimmed units, a bad block and a program that a power cut has destroyed, works on in hardware.
+#[test]
+fn an_aged_drive_of_the_model_goes_on_in_hardware() {
+    let (config, path) = drive();
+    // The hardware may have more units than its firmware is told.
+    let config = Config { units: config.units - 100, ..config };
+    let mut memory = Owned::new(&config);
+    let mut aged = Drive::formatted(config, &mut memory, 1).expect("it is new");
+    let ageing = Ageing { fill_percent: 90, rounds: Some(3), pattern: Pattern::HotCold, seed: 2 };
+    age(&mut aged, &ageing, || {}).expect("it works");
+    let moments = aged.port().moments();
+    aged.port().fail_at(moments, Fault::Erase);
+    age(&mut aged, &ageing, || {}).expect("it works");
+    aged.trim(3).expect("it works");
+    aged.flush().expect("it works");
+    let words_of = |number: Option<u64>| -> Vec<u64> {
+        let bytes = number.map_or_else(|| vec![0; UNIT_BYTES as usize], unit_bytes);
+        bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight"))).collect()
+    };
+    let numbers: Vec<Option<u64>> = (0..config.units).map(|unit| aged.read(unit).expect("it works")).collect();
+    assert!(numbers[3].is_none() && numbers[4].is_some() && numbers[config.units as usize - 1].is_none());
+    let mut expected: Vec<Vec<u64>> = numbers.into_iter().map(words_of).collect();
+    let before = aged.ftl.smart();
+    // What is overwritten now is lost, or not.
+    let unsafe_units = 4..12;
+    let unsafe_number = |unit: u64| 1_000_000 + unit;
+    unsafe_units.clone().for_each(|unit| aged.write(unit as u32, unsafe_number(unit)).expect("it works"));
+    let image = Image { config, array: aged.cut() };
+    let records = image.contents(&path).medium.expect("it is used").records;
+    assert!(records.iter().any(|record| record.is_bad), "no block is bad");
+    let image = Image::from_bytes(&image.to_bytes()).expect("it was written");
+
+    let library = library(path).expect("it can be built");
+    let FlashContents { config, medium } = image.contents(&path);
+    let medium = medium.expect("it is used");
+    assert_eq!(medium.records, records, "they go through the file");
+    let mut machine = Machine::new(&library, path, medium);
+    machine.set_flash(&Preset::Sim, 1, Reliability::DEFAULT);
+    let mut memory = Owned::new(&config);
+    let mut ftl = Ftl::new(FastPath::new(machine, layout(&path)), config, memory.lend()).expect("it is legal");
+    ftl.mount().expect("it mounts");
+    for (unit, right) in (0..).zip(&mut expected) {
+        let words = run(&mut ftl, Operation::Read, unit, &[]);
+        let is_new = unsafe_units.contains(&unit) && words == words_of(Some(unsafe_number(unit)));
+        assert!(words == *right || is_new, "unit {unit} is not what it was");
+        if unit % 3 == 0 || is_new {
+            *right = content(unit, 7);
+        }
+        if *right == content(unit, 7) {
+            run(&mut ftl, Operation::Write, unit, right);
+        }
+    }
+    run(&mut ftl, Operation::Flush, 0, &[]);
+    for (unit, right) in (0..).zip(&expected) {
+        assert!(run(&mut ftl, Operation::Read, unit, &[]) == *right, "unit {unit} is not what was written");
+    }
+    let after = ftl.smart();
+    assert_eq!((after.unreadable_pages, after.stuck_super_blocks), (0, 0), "{after:?}");
+    // Figures since the last checkpoint are lost in a power cut, but for erases.
+    assert!(after.erases >= before.erases, "{before:?} {after:?}");
+}
+
+/// A command, and what it reads.
+fn run(ftl: &mut Ftl<'_, FastPath<Machine>>, operation: Operation, unit: u64, words: &[u64]) -> Vec<u64> {
+    let machine = ftl.flash().hardware();
+    let tag = machine.take_tag().expect("nothing is in flight");
+    machine.ask(tag, operation, unit, false, words);
+    for _ in 0..POLLS_MAX {
+        ftl.poll();
+        if let Some((_, status, words)) = ftl.flash().hardware().ended() {
+            assert_eq!(status, StorageStatus::Good, "{operation:?} of unit {unit}");
+            return words;
+        }
+    }
+    panic!("{operation:?} of unit {unit} does not end");
 }
 
 #[test]

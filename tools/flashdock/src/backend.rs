@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::output;
+use crate::storage::Flash;
 use nvme_model::Config as ModelConfig;
 use sim_cosim::{Evaluated, Options as HardwareOptions, Verilated};
 use sim_device::{Around, BusTiming, Device, HostMemory, ModelDevice, Ram};
@@ -53,6 +54,10 @@ pub struct Settings {
     pub config: nvme_hw::Config,
     /// Size of the namespace.
     pub namespace_bytes: u64,
+    /// The flash in which the namespaces lie; without, they lie in the device's memory. The model has none.
+    pub flash: Option<Flash>,
+    /// All is the private namespace of function 0: there is no sharable one, and nothing is unallocated. The model has its own.
+    pub is_private: bool,
     /// The path to the host's memory. The model has none.
     pub host: BusTiming,
     /// The path to the device's memory. The model has none.
@@ -68,6 +73,8 @@ impl Settings {
             kind,
             config: nvme_hw::Config::DEFAULT,
             namespace_bytes: NAMESPACE_BYTES_MIN,
+            flash: None,
+            is_private: false,
             host: BusTiming::with_latency(latency::HOST),
             memory: BusTiming::with_latency(latency::MEMORY),
             seed,
@@ -97,13 +104,18 @@ impl BackEnd {
             }
             Kind::Verilated => Ok(Self::Verilated(Box::new(verilated(settings, false)?))),
             Kind::Evaluator => {
-                let device = Evaluated::new(&options(settings, false)).map_err(no_device)?;
+                let options = options(settings, false);
+                let device = match &settings.flash {
+                    Some(flash) => Evaluated::with_contents(&options, flash.contents()),
+                    None => Evaluated::new(&options),
+                };
+                let device = device.map_err(no_device)?;
                 Ok(Self::Evaluated(Box::new(device)))
             }
         }
     }
 
-    /// The device's memory, by the back door. The model has none.
+    /// The device's memory, by the back door: the blocks, if they do not lie in flash. The model has none.
     pub fn memory(&mut self) -> Option<&mut Ram> {
         match self {
             Self::Model(_) => None,
@@ -135,23 +147,36 @@ pub fn verilated_with_waveform(seed: u64) -> Result<Verilated> {
 
 /// The hardware under Verilator, built so that it can write waveforms, or not.
 pub fn verilated(settings: &Settings, trace: bool) -> Result<Verilated> {
-    Verilated::new(&options(settings, trace)).map_err(no_device)
+    let options = options(settings, trace);
+    let device = match &settings.flash {
+        Some(flash) => Verilated::with_contents(&options, flash.contents()),
+        None => Verilated::new(&options),
+    };
+    device.map_err(no_device)
 }
 
 fn options(settings: &Settings, trace: bool) -> HardwareOptions {
-    HardwareOptions {
+    let mut options = HardwareOptions {
         namespace_bytes: settings.namespace_bytes,
         host: settings.host,
         memory: settings.memory,
+        flash: settings.flash.as_ref().map(Flash::options),
         seed: settings.seed,
         trace,
         ..HardwareOptions::new(settings.config)
+    };
+    if settings.is_private {
+        (options.shared_bytes, options.spare_bytes) = (0, 0);
     }
+    options
 }
 
-/// The messages of the tool chain end with a sentence that says what to do, or go on with those of a compiler.
+/// A device whose flash is no drive, or the messages of the tool chain, which end with a sentence that says what to do, or go on with those of a compiler.
 fn no_device(error: sim_cosim::Error) -> Failure {
     let message = error.to_string();
+    if matches!(error, sim_cosim::Error::Flash(_) | sim_cosim::Error::Contents(_)) {
+        return Failure::new(message, "go back to a checkpoint, or leave `--from` out");
+    }
     if let Some((first, rest)) = message.split_once('\n') {
         let next = "correct that and run the same command again; `--back-end model` needs no tools";
         return Failure::new(first.trim_end_matches(':'), next).with_detail(rest);

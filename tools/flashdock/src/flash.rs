@@ -6,7 +6,7 @@ use flash_fw::{Config, Policy};
 use flash_model::reference_ftl::Pattern;
 use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::Geometry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sim_flash::image::{ImageError, MAGIC};
 use sim_flash::{Drive, FlashDrive, Image, Owned, Stopped, Use};
 use std::fs;
@@ -14,7 +14,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How large the flash is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Size {
     /// 128 MiB in 2 x 2 dies, for a look
     Small,
@@ -129,7 +130,7 @@ pub fn config(size: Size, spare_percent: u32, policy: Collection) -> Option<Conf
 #[derive(clap::Args)]
 pub struct Source {
     /// The image of the drive, as `age` or `restore` has written it [default: a new drive]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["size", "spare", "policy"])]
+    #[arg(long, visible_alias = "from", value_name = "FILE", conflicts_with_all = ["size", "spare", "policy"])]
     pub image: Option<PathBuf>,
     #[command(flatten)]
     new: NewDrive,

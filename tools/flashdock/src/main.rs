@@ -22,6 +22,7 @@ mod progress;
 mod report;
 mod served;
 mod stats;
+mod storage;
 mod sweep_plan;
 mod waveform;
 mod workload;

@@ -3,6 +3,7 @@
 use crate::backend::Kind;
 use crate::output::{self, Align, Paint, Table};
 use crate::stats::Summary;
+use crate::storage::Flash;
 use nvme_spec::limits::CORE_HZ;
 use serde::Serialize;
 use sim_host::Identity;
@@ -11,6 +12,9 @@ use sim_host::Identity;
 #[derive(Serialize)]
 pub struct DeviceReport {
     back_end: &'static str,
+    /// Where the blocks lie, if not in the memory of the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flash: Option<String>,
     model: String,
     serial: String,
     firmware: String,
@@ -31,6 +35,7 @@ impl DeviceReport {
         let version = controller.ver.get();
         Self {
             back_end: kind.description(),
+            flash: None,
             model: text(&controller.mn),
             serial: text(&controller.sn),
             firmware: text(&controller.fr),
@@ -44,6 +49,12 @@ impl DeviceReport {
         }
     }
 
+    /// The same for a device whose blocks lie in this flash.
+    #[must_use]
+    pub fn with_flash(self, flash: Option<&Flash>) -> Self {
+        Self { flash: flash.map(Flash::text), ..self }
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let mut table = Table::new(&[Align::Left, Align::Left]);
@@ -51,6 +62,9 @@ impl DeviceReport {
         let capacity = format!("{}: {blocks} blocks of {} B", output::bytes_text(self.namespace_bytes), self.lba_bytes);
         let queues = format!("{} I/O queue pairs of {} entries", self.io_queues, self.io_queue_entries);
         table.row(["made of", self.back_end]);
+        if let Some(flash) = &self.flash {
+            table.row(["blocks lie in", flash]);
+        }
         table.row(["model", &self.model]);
         table.row(["serial number", &self.serial]);
         table.row(["firmware", &self.firmware]);

@@ -3,6 +3,7 @@
 use crate::backend::{self, BackEnd, Kind, Settings};
 use crate::failure::{Failure, Result};
 use crate::output;
+use crate::storage::{self, Flash, NewFlash};
 use nvme_model::Config as ModelConfig;
 use serde::{Deserialize, Serialize};
 use sim_bridge::{AddressBits, Bridge, Host, Identity, Recorder, StartError};
@@ -22,14 +23,15 @@ pub struct Args {
     /// PCI functions that are offered: the second sees the sharable namespace alone
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(FUNCTIONS)))]
     functions: u8,
-    /// Size of the private namespace in MiB; what nobody wrote takes no room
+    /// Size of the private namespace in MiB; what nobody wrote takes no room [default: 256, or all that the flash has room for]
     #[arg(
         long,
         value_name = "MIB",
-        default_value_t = backend::NAMESPACE_BYTES_MIN >> 20,
-        value_parser = clap::value_parser!(u64).range(backend::NAMESPACE_BYTES_MIN >> 20..=(backend::NAMESPACE_BYTES_MAX - sim_cosim::SHARED_BYTES - sim_cosim::SPARE_BYTES) >> 20),
+        value_parser = clap::value_parser!(u64).range(1..=(backend::NAMESPACE_BYTES_MAX - sim_cosim::SHARED_BYTES - sim_cosim::SPARE_BYTES) >> 20),
     )]
-    size: u64,
+    size: Option<u64>,
+    #[command(flatten)]
+    storage: storage::Args,
     /// Keep the blocks in this file, and find them again in the next run; made if it is not there
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
@@ -48,6 +50,8 @@ pub struct Description {
     version: String,
     back_end: Kind,
     namespace_bytes: u64,
+    #[serde(default)]
+    flash: Option<NewFlash>,
     seed: u64,
 }
 
@@ -72,8 +76,12 @@ impl Description {
 
     /// The device after power-on. One that can write waveforms is slower.
     pub fn make(&self, trace: bool) -> Result<BackEnd> {
+        self.make_with(self.flash.map(Flash::from), trace)
+    }
+
+    fn make_with(&self, flash: Option<Flash>, trace: bool) -> Result<BackEnd> {
         let Self { back_end, namespace_bytes, seed, .. } = *self;
-        let settings = Settings { namespace_bytes, ..Settings::new(back_end, seed) };
+        let settings = Settings { namespace_bytes, flash, ..Settings::new(back_end, seed) };
         match back_end {
             Kind::Model => {
                 let two = ModelConfig::TWO_FUNCTIONS;
@@ -91,9 +99,9 @@ impl Description {
 
 impl Args {
     /// A device as it is without arguments, but for its back end.
-    pub const fn of(back_end: Kind) -> Self {
-        let size = backend::NAMESPACE_BYTES_MIN >> 20;
-        Self { back_end, functions: 1, size, image: None, record: None, seed: 1 }
+    pub fn of(back_end: Kind) -> Self {
+        let storage = storage::Args::default();
+        Self { back_end, functions: 1, size: None, storage, image: None, record: None, seed: 1 }
     }
 
     /// Functions that are offered.
@@ -105,22 +113,52 @@ impl Args {
     pub fn to_command_line(&self) -> Vec<std::ffi::OsString> {
         let name = clap::ValueEnum::to_possible_value(&self.back_end).expect("no kind is hidden").get_name().to_owned();
         let mut all = vec!["--back-end".into(), name.into()];
-        let numbers = [("--functions", u64::from(self.functions)), ("--size", self.size), ("--seed", self.seed)];
-        all.extend(numbers.into_iter().flat_map(|(name, value)| [name.into(), value.to_string().into()]));
+        let numbers =
+            [("--functions", Some(u64::from(self.functions))), ("--size", self.size), ("--seed", Some(self.seed))];
+        let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
+        all.extend(numbers.flat_map(|(name, value)| [name.into(), value.to_string().into()]));
+        all.extend(self.storage.to_command_line());
         let files = [("--image", &self.image), ("--record", &self.record)];
         let files = files.into_iter().filter_map(|(name, file)| file.as_ref().map(|file| (name, file)));
         all.extend(files.flat_map(|(name, file)| [name.into(), file.clone().into_os_string()]));
         all
     }
 
+    /// Size of the private namespace.
+    fn namespace_bytes(&self, flash: Option<&Flash>) -> Result<u64> {
+        let Some(flash) = flash else { return Ok(self.size.map_or(backend::NAMESPACE_BYTES_MIN, |size| size << 20)) };
+        let most = flash.namespace_bytes_max();
+        let bytes = self.size.map_or(most, |size| size << 20);
+        if bytes > most || most == 0 {
+            let others = output::bytes_text(sim_cosim::SHARED_BYTES + sim_cosim::SPARE_BYTES);
+            let room = output::bytes_text(most);
+            return Err(Failure::new(
+                format!(
+                    "a private namespace of {} does not fit the flash, which has {room} for it beside {others} for others",
+                    output::bytes_text(bytes)
+                ),
+                "give `--size` a smaller number, or `--flash-size` a larger flash",
+            ));
+        }
+        Ok(bytes)
+    }
+
     /// Starts the device in front of `host`.
     pub fn start(&self, address: AddressBits, host: Box<dyn Host>) -> Result<Bridge> {
+        let flash = self.storage.load(self.back_end)?;
         let description = Description {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             back_end: self.back_end,
-            namespace_bytes: self.size << 20,
+            namespace_bytes: self.namespace_bytes(flash.as_ref())?,
+            flash: flash.as_ref().and_then(Flash::as_new),
             seed: self.seed,
         };
+        if let (Some(_), Some(_)) = (&self.image, &flash) {
+            return Err(Failure::new(
+                "`--image` keeps the blocks of a device whose memory holds them, and these lie in flash",
+                "leave `--image` out; `--from` names what is in the flash at the beginning",
+            ));
+        }
         if self.image.is_some() && self.back_end == Kind::Model {
             return Err(Failure::new("the model keeps no image", "leave `--image` out, or `--back-end model`"));
         }
@@ -128,6 +166,12 @@ impl Args {
             return Err(Failure::new(
                 "a recording begins with an empty device, and the image is there already",
                 "leave `--record` out, or name an image that does not exist",
+            ));
+        }
+        if self.record.is_some() && self.storage.from.is_some() {
+            return Err(Failure::new(
+                "a recording begins with an empty device, and this flash has been in use",
+                "leave `--record` or `--from` out",
             ));
         }
         let recorder = self.record.as_ref().map(|path| {
@@ -142,7 +186,7 @@ impl Args {
         let identity = Identity { functions: self.functions, vectors, address };
         let image = self.image.clone();
         let make = move || -> Result<BackEnd> {
-            let mut device = description.make(false)?;
+            let mut device = description.make_with(flash, false)?;
             device.start_profiling();
             if let Some(path) = &image {
                 let memory = device.memory().expect("the model was refused");

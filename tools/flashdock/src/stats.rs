@@ -136,7 +136,7 @@ impl Summary {
 
 impl Latency {
     fn of(sorted: &[u64]) -> Self {
-        let [p50, p90, p99, max] = [50, 90, 99, 100].map(|percent| percentile(sorted, percent));
+        let [p50, p90, p99, max] = [500, 900, 990, 1000].map(|permille| percentile(sorted, permille));
         let ns = |clocks: u64| nanoseconds(clocks as f64);
         Self {
             p50_cycles: p50,
@@ -151,9 +151,12 @@ impl Latency {
     }
 }
 
-/// The smallest value that `percent` of all values do not exceed.
-fn percentile(sorted: &[u64], percent: usize) -> u64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+/// The smallest value that so many of a thousand of all values do not exceed.
+///
+/// # Panics
+/// If there are none.
+pub fn percentile(sorted: &[u64], permille: usize) -> u64 {
+    let rank = (sorted.len() * permille).div_ceil(1000).max(1);
     sorted[rank - 1]
 }
 
@@ -190,9 +193,9 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_were_met() {
         let hundred: Vec<u64> = (1..=100).collect();
-        assert_eq!([50, 90, 99, 100].map(|percent| percentile(&hundred, percent)), [50, 90, 99, 100]);
-        assert_eq!([50, 99].map(|percent| percentile(&[7], percent)), [7, 7]);
-        assert_eq!(percentile(&[1, 2, 3], 50), 2);
+        assert_eq!([500, 900, 990, 991, 1000].map(|permille| percentile(&hundred, permille)), [50, 90, 99, 100, 100]);
+        assert_eq!([500, 999].map(|permille| percentile(&[7], permille)), [7, 7]);
+        assert_eq!(percentile(&[1, 2, 3], 500), 2);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use sim_device::{Device, HostMemory, Random};
 use sim_host::{Buffer, Driver, DriverError, Identity, IoTransfer, ListPlacement, Waiting};
 
 /// Clocks without a completion after which a device is taken to hang. Flash that has to collect garbage first may be silent for long.
-const SILENCE_CLOCKS_MAX: u64 = 10_000_000;
+pub const SILENCE_CLOCKS_MAX: u64 = 10_000_000;
 
 /// A data buffer with its PRPs.
 pub struct Slot {
@@ -22,6 +22,11 @@ impl Slot {
     pub fn new(host: &mut HostMemory, mut buffer: Buffer, placement: ListPlacement) -> Self {
         let prp = buffer.prps(host, placement);
         Self { buffer, prp }
+    }
+
+    /// PRP1 and PRP2.
+    pub const fn prp(&self) -> [u64; 2] {
+        self.prp
     }
 }
 
@@ -192,7 +197,8 @@ fn command_failed(device: &str, transfer: &IoTransfer, status: nvme_spec::Status
     )
 }
 
-fn silent<D: Device + ?Sized>(driver: &mut Driver<'_, D>, commands: usize) -> Failure {
+/// The error for a device with commands in flight of which none completes.
+pub fn silent<D: Device + ?Sized>(driver: &mut Driver<'_, D>, commands: usize) -> Failure {
     let error = DriverError::Timeout {
         device: driver.device().name().to_owned(),
         what: format!("the completion of any of {commands} commands in flight"),

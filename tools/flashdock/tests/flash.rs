@@ -258,6 +258,117 @@ fn a_trace_with_bad_lines_runs_nothing() {
     assert!(what.contains("bad line"), "{what}");
 }
 
+// --- The Verilated flash ---------------------------------------------------------------------------------------------------------------------
+
+/// Each of these tests runs on the smallest device with flash: one model is built for all of them.
+const ON_FLASH: [&str; 2] = ["--storage", "flash"];
+
+#[test]
+fn the_device_runs_over_flash_that_is_new_and_that_was_aged() {
+    let folder = Folder::new();
+    let image = folder.image();
+    let before = fs::read(&image).expect("it is there");
+    let work = ["run", "--op", "mixed", "--queues", "2", "--depth", "4", "--commands", "200", "--json"];
+    let new = json(&[&work[..], &ON_FLASH, &["--flash-size", "small"]].concat());
+    assert_eq!(new["device"]["flash"], "new flash: 128 MiB in 2 x 2 dies, preset sim", "{new}");
+    assert_eq!(new["figures"]["commands"], 200);
+    let used = |preset| json(&[&work[..], &ON_FLASH, &["--from", text(&image), "--preset", preset]].concat());
+    let (fast, slow) = (used("scm"), used("simplessd-mlc"));
+    assert_eq!(fast["device"]["flash"], "used flash: 128 MiB in 2 x 2 dies, preset scm", "{fast}");
+    // Half of the commands are reads of what lies in the flash, and that of an LSB page takes 40 us.
+    let p90 = |report: &Value| report["figures"]["latency"]["p90_ns"].as_f64().expect("a number");
+    assert!(p90(&slow) > 40_000.0 && p90(&fast) < 20_000.0, "{slow}\n{fast}");
+    assert_eq!(used("scm"), fast, "one seed is one run");
+    assert_eq!(fs::read(&image).expect("it is there"), before, "it stays as it is");
+}
+
+#[test]
+fn a_trace_runs_on_the_device_with_latencies() {
+    let folder = Folder::new();
+    let image = folder.image();
+    let before = fs::read(&image).expect("it is there");
+    // A read of flash, one of 3 MiB, a write of which the last sector is part of a unit, a durable one behind a flush, a trim, a flush.
+    let trace = "nsecs, rwbs, bytes, sector, nr_sector\n0, R, 4096, 80000, 8\n100000, R, 3145728, 4096, 6144\n5000000, W, 66048, 0, 129\n\
+                 9000000, FWFS, 8192, 2048, 16\n9100000, D, 1048576, 8192, 2048\n20000000, F, 0, 0, 0\n";
+    let trace = folder.file("trace", trace);
+    let replay = ["replay", text(&trace), "--on", "device", "--json"];
+    let report = json(&[&replay[..], &["--from", text(&image)]].concat());
+    let counts = |kind: &str| [&report[kind]["requests"], &report[kind]["bytes"]].map(Value::as_u64);
+    let all = ["reads", "writes", "trims", "flushes"].map(counts);
+    let expected = [[2, 3_149_824], [2, 74_240], [1, 1_048_576], [1, 0]];
+    assert_eq!(all, expected.map(|counts| counts.map(Some)), "{report}");
+    let latency = |report: &Value, kind: &str, name: &str| report[kind]["latency"][name].as_f64().expect("a number");
+    for kind in ["reads", "writes", "trims", "flushes"] {
+        let of = |name| latency(&report, kind, name);
+        assert!(of("p50_us") <= of("p99_us") && of("p99_us") <= of("p999_us") && of("p999_us") <= of("max_us"));
+    }
+    // The last request is due after 20 ms of the trace, which are a thirty-second of that here; 250 clocks are a microsecond.
+    assert_eq!(report["faster"], 32);
+    let clocks = report["clocks"].as_u64().expect("a number");
+    assert!(clocks >= 20_000 * 250 / 32, "{clocks}");
+    // The life of the drive goes on.
+    let written =
+        json(&["smart", "--image", text(&image), "--json"])["smart"]["written_bytes"].as_u64().expect("bytes");
+    let units = (written + 74_240).div_ceil(512_000);
+    let smart = &report["smart"];
+    assert_eq!(smart["data_units_written"], units, "{smart}");
+    let of_medium = ["available_spare", "percentage_used", "critical_warning", "media_errors"].map(|name| &smart[name]);
+    assert_eq!(of_medium, [100, 0, 0, 0], "{smart}");
+    assert_eq!(json(&[&replay[..], &["--from", text(&image)]].concat()), report, "one seed is one run");
+    assert_eq!(fs::read(&image).expect("it is there"), before, "it stays as it is");
+
+    // A new drive, with the times of flash.
+    let trace = folder.file("one", "0,w,4096,0\n1000,f,0,0\n2000000,r,4096,0\n");
+    let options = ["--size", "small", "--preset", "simplessd-mlc"];
+    let printed = stdout(&[&["replay", text(&trace), "--on", "device"], &options[..]].concat());
+    for part in ["p99.9 us", "at the times of the trace", "available spare", "the drive was new, and is not kept"] {
+        assert!(printed.contains(part), "{part}\n{printed}");
+    }
+}
+
+#[test]
+fn a_trace_with_bad_lines_runs_nothing_on_the_device() {
+    let folder = Folder::new();
+    let trace = folder.file("trace", "0,r,512,0\n0,w,5,0\n0,w,512,999999999\n");
+    let replay = ["replay", text(&trace), "--on", "device", "--size", "small"];
+    let (_, detail, _) = error(&replay);
+    assert_eq!(detail, ["line 2: 5 bytes are not a number of blocks of 512"]);
+    folder.file("trace", "0,r,512,0\n0,w,512,999999999\n");
+    let (_, detail, next) = error(&replay);
+    assert!(detail[0].starts_with("line 2: it ends with sector 999999999; the drive has ") && next.contains("--wrap"));
+}
+
+#[test]
+fn what_no_device_with_flash_can_do_is_said() {
+    let folder = Folder::new();
+    let trace = folder.file("trace", "0,r,512,0\n");
+    let image = folder.image();
+    let (trace, image, socket) = (text(&trace), text(&image), folder.path("sockets"));
+    let serve = ["serve", "--vfio-user", text(&socket), "--storage", "flash"];
+    let served = |options: &[&'static str]| [&serve[..], options].concat();
+    let cases: [(Vec<&str>, &str, &str); 11] = [
+        (vec!["run", "--preset", "scm"], "`--preset` is of flash", "--storage flash"),
+        (vec!["run", "--from", image], "`--from` is of flash", "--storage flash"),
+        (vec!["run", "--storage", "flash", "--back-end", "model"], "has no flash", "leave"),
+        (vec!["run", "--storage", "flash", "--flash-size", "full"], "flash of 48 GiB does not fit", "4g"),
+        (vec!["run", "--storage", "flash", "--from", trace], "is no image", "age --image"),
+        (served(&["--flash-size", "small", "--size", "100"]), "of 100 MiB does not fit the flash", "--size"),
+        (served(&["--image", "x"]), "`--image` keeps the blocks", "--from"),
+        (vec!["replay", trace, "--preset", "sim"], "`--preset` is of a device", "--on device"),
+        (vec!["replay", trace, "--faster", "2"], "`--faster` is of a device", "--on device"),
+        (vec!["replay", trace, "--on", "device", "--size", "full"], "flash of 48 GiB does not fit", "4g"),
+        (
+            [&serve[..], &["--from", image, "--record", "x"]].concat(),
+            "a recording begins with an empty device",
+            "leave",
+        ),
+    ];
+    for (command, expected, to_do) in cases {
+        let (what, _, next) = error(&command);
+        assert!(what.contains(expected) && next.contains(to_do), "{command:?}: {what} {next}");
+    }
+}
+
 // --- sweep -----------------------------------------------------------------------------------------------------------------------------------
 
 #[test]

@@ -4,13 +4,12 @@ use core::mem::size_of;
 
 use nvme_spec::firmware_port as regs;
 use nvme_spec::limits::{
-    BUFFER_BYTES, CORE_HZ, ERROR_LOG_ENTRIES, FIRMWARE_SLOTS, NAMESPACES_MAX, NSID_BROADCAST, SECTOR_BYTES,
-    TRANSFER_BYTES_MAX,
+    BUFFER_BYTES, CORE_HZ, ERROR_LOG_ENTRIES, FIRMWARE_SLOTS, NAMESPACES_MAX, NSID_BROADCAST, TRANSFER_BYTES_MAX,
 };
 use nvme_spec::log::latency::{LatencyLog, QueueLatency, BUCKETS, PHASES, VERSION};
 use nvme_spec::log::{
-    effects, lid, FirmwareSlotLog, SmartLog, CHANGED_NAMESPACES_ENTRIES, DATA_UNIT_BYTES, ERROR_LOG_BYTES,
-    LOG_PAGE_SUPPORTED, SUPPORTED_LOG_PAGES_BYTES,
+    effects, lid, FirmwareSlotLog, SmartLog, CHANGED_NAMESPACES_ENTRIES, ERROR_LOG_BYTES, LOG_PAGE_SUPPORTED,
+    SUPPORTED_LOG_PAGES_BYTES,
 };
 use nvme_spec::opcode::io;
 use nvme_spec::sanitize::{SanitizeLog, NO_ESTIMATE};
@@ -21,6 +20,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::Answer;
 use crate::features::TEMPERATURE_K;
+use crate::medium::data_units;
 use crate::request::Request;
 use crate::Firmware;
 
@@ -32,9 +32,6 @@ const _: () =
 
 const LATENCY_HEAD_BYTES: u64 = size_of::<LatencyLog>() as u64;
 const LATENCY_QUEUE_BYTES: u64 = size_of::<QueueLatency>() as u64;
-
-/// Sectors of a data unit of the log page SMART / Health Information.
-const SECTORS_PER_DATA_UNIT: u64 = DATA_UNIT_BYTES / SECTOR_BYTES as u64;
 
 /// A piece of a log page: as much of it as fits the data buffer, from what the host has asked for on.
 struct LogPage {
@@ -164,15 +161,15 @@ impl<M: Mmio> Firmware<M> {
     }
 
     fn smart(&mut self, function: u8, wanted: &LogRequest) -> Result<LogPage, Status> {
-        // Of 512 bytes, as the specification counts, whatever the size of a logical block.
-        let units = |sectors: u64| U128::new(u128::from(sectors).div_ceil(u128::from(SECTORS_PER_DATA_UNIT)));
         let count = |value: u64| U128::new(u128::from(value));
         let mut data = SmartLog::new_zeroed();
         data.composite_temperature = TEMPERATURE_K.into();
         data.available_spare = 100;
-        data.data_units_read = units(self.port.counter(&regs::READ_SECTORS));
+        data.data_units_read = data_units(self.port.counter(&regs::READ_SECTORS));
         // NVM Command Set, "SMART Data Units Read Command", "SMART Host Read Command" and "User Data Out Command": Copy is of the last two.
-        data.data_units_written = units(self.port.counter(&regs::WRITE_SECTORS) + self.copies.sectors());
+        let written_before = self.medium.map_or(0, |medium| medium.sectors_written_before);
+        let written = self.port.counter(&regs::WRITE_SECTORS) + self.copies.sectors();
+        data.data_units_written = data_units(written_before + written);
         data.host_read_commands = count(self.port.counter(&regs::READ_COMMANDS) + self.copies.commands());
         data.host_write_commands = count(self.write_commands());
         // Firmware starts once per power-on, and keeps nothing beyond it.
@@ -182,6 +179,9 @@ impl<M: Mmio> Firmware<M> {
         data.critical_warning = reader.features.critical_warning();
         data.media_errors = count(reader.error_log.media_errors());
         data.error_log_entries = count(reader.error_log.count());
+        if let Some(medium) = &self.medium {
+            medium.put(&mut data);
+        }
         LogPage::of(wanted, data.as_bytes())
     }
 

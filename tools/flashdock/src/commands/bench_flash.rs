@@ -5,8 +5,8 @@ use crate::backend::latency;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Align, Paint, Table};
 use crate::stats::{nanoseconds, Sample, Summary};
+use crate::storage::{self, CACHE_BYTES};
 use crate::workload::{self, Op, RandomWork, Window};
-use flash_hw::flash_path;
 use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::{Clocks, Geometry, Operation, Preset, Reliability};
 use nvme_spec::limits::CORE_HZ;
@@ -46,9 +46,8 @@ type Figure = (&'static str, f64, Option<Must>, &'static str);
 const FULL: Window = Window { queues: 8, depth: 32 };
 const ONE: Window = Window { queues: 1, depth: 1 };
 
-/// The flash of the device, and its cache, which is small, so that little has to be written until it is full.
+/// The flash of the device.
 const GEOMETRY: Geometry = Geometry::DEFAULT_1_GIB;
-const CACHE_BYTES: u64 = 4 << 20;
 const NAMESPACE_BYTES: u64 = 64 << 20;
 /// What is written before anything is measured.
 const FILLED_BYTES: u64 = 32 << 20;
@@ -173,14 +172,7 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
     };
     let all_bytes = plain.namespace_bytes + plain.shared_bytes + plain.spare_bytes;
     let unit = u64::from(UNIT_BYTES);
-    let path = flash_path::Config {
-        geometry: GEOMETRY,
-        units: (all_bytes / unit) as u32,
-        lines: (CACHE_BYTES / unit) as u32,
-        commands: 64,
-        map_lines: 1024,
-        patience: 25_000,
-    };
+    let path = storage::hardware(GEOMETRY, (all_bytes / unit) as u32);
     let flash = FlashOptions { path, clocks: clocks(Preset::Scm), reliability: Reliability::DEFAULT };
     let with_flash = HardwareOptions { flash: Some(flash), ..plain.clone() };
     let new = |options| -> Result<Bench> {

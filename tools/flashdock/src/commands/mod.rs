@@ -12,6 +12,7 @@ pub mod flash_map;
 pub mod linux;
 pub mod map;
 pub mod replay;
+mod replay_device;
 pub mod replay_inputs;
 pub mod run;
 pub mod serve;

@@ -1,10 +1,12 @@
 //! `replay`: the requests of a trace on a drive.
 
+use super::replay_device;
 use crate::block_trace::{self, BadLines, Op, Request};
 use crate::failure::{Failure, Result};
 use crate::flash::{self, DriveReport, Source};
 use crate::output::{self, Align, Paint, Table};
 use crate::progress::Progress;
+use crate::storage::{Flash, Times};
 use flash_spec::limits::{PAGE_BYTES, UNIT_BYTES};
 use nvme_spec::limits::LBA_BYTES;
 use serde::Serialize;
@@ -13,7 +15,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Run a block trace on a drive, and count what it costs the flash
+/// Run a block trace on a drive, and count what it costs the flash, or how long its requests take
 ///
 /// A trace has a request in each line. Columns are apart by commas or blanks; empty lines, lines that begin with # and a line with the names of the
 /// columns are passed over. There are two forms, which differ in how many columns they have:
@@ -26,11 +28,24 @@ use std::path::{Path, PathBuf};
 /// All lines are checked before anything runs. The drive has units of 4 KiB: a write of a part of one reads the unit and writes it, a trim leaves such
 /// parts alone. Requests run one after the other, in the order of the file. There is no time in this drive, so the times are checked and no more, and
 /// nothing is said about latencies.
+///
+/// With `--on device` the drive is that of a device, Verilated with its controller: each request is announced at its time as NVMe commands, whether or not
+/// others have ended, and its latency counts from that time, in time of the device. What is behind a flush waits for that alone. Each second of a trace are
+/// 250 million clocks. The drive of `--image` is put into the flash by the back door, and the image stays as it is.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The trace
     trace: PathBuf,
+    /// What the drive is
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = On::Model)]
+    on: On,
+    /// How long things take in the flash of the device: `sim` has a thirty-second of the times of `simplessd-mlc`, for whoever waits [default: sim]
+    #[arg(long, value_name = "PRESET", value_enum)]
+    preset: Option<Times>,
+    /// Divide the times of the trace by this on the device [default: as `--preset` divides its own: 32 with sim]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    faster: Option<u32>,
     /// Leave the image as it is, instead of keeping in it what the trace has done
     #[arg(long, requires = "image")]
     discard: bool,
@@ -45,6 +60,15 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What a trace runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum On {
+    /// The firmware over the reference of its hardware: without time
+    Model,
+    /// The hardware, simulated clock by clock
+    Device,
 }
 
 /// Sectors of a unit.
@@ -89,9 +113,27 @@ struct Report {
 
 /// Replays.
 pub fn run(args: &Args) -> Result {
+    if let (On::Model, Some(name)) = (args.on, args.preset.map(|_| "--preset").or(args.faster.map(|_| "--faster"))) {
+        return Err(Failure::new(
+            format!("`{name}` is of a device, and there is no time in the model"),
+            format!("give `--on device`, or leave `{name}` out"),
+        ));
+    }
     let start = args.source.load()?;
     let config = start.config();
     let requests = load(&args.trace, config.units, args.wrap)?;
+    if args.on == On::Device {
+        let times = args.preset.unwrap_or(Times::Sim);
+        let plan = replay_device::Plan {
+            flash: Flash::of(start, times)?,
+            faster: args.faster.unwrap_or(times.preset().divisor()),
+            seed: args.seed,
+            trace: &args.trace,
+            image: args.source.image.as_deref(),
+            json: args.json,
+        };
+        return replay_device::run(&plan, &requests);
+    }
     let mut memory = Owned::new(&config);
     let mut drive = start.power_up(&mut memory, args.seed)?;
     let before = drive.pages();
@@ -257,7 +299,7 @@ impl Report {
         };
         let title = Paint::stdout().strong(format!("Trace {}", self.trace.display()));
         format!(
-            "{}\n{title}\n{}\n{}\nno latencies: there is no time in this drive\n{kept}\n",
+            "{}\n{title}\n{}\n{}\nno latencies: there is no time in this drive; `--on device` has some\n{kept}\n",
             self.drive.text(),
             requests.text(2),
             cost.text(2)
@@ -267,6 +309,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use super::replay_device;
     use super::*;
     use crate::block_trace::parse;
     use proptest::prelude::*;

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{self, Paint};
 use crate::report::DeviceReport;
 use crate::stats::Summary;
+use crate::storage;
 use crate::workload::{self, Op, RandomWork, Window};
 use nvme_spec::limits;
 use serde::Serialize;
@@ -66,6 +67,8 @@ pub struct Args {
     /// Which device
     #[arg(long, value_name = "DEVICE", value_enum, default_value_t = Kind::Verilated)]
     back_end: Kind,
+    #[command(flatten)]
+    storage: storage::Args,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -93,11 +96,16 @@ pub fn run(args: &Args) -> Result {
         seed,
         ..BusTiming::with_latency(clocks)
     };
-    let settings = Settings {
+    let flash = args.storage.load(args.back_end)?;
+    let mut settings = Settings {
         host: timing(args.host_latency, args.seed),
         memory: timing(args.memory_latency, args.seed.wrapping_add(1)),
         ..Settings::new(args.back_end, args.seed)
     };
+    if let Some(flash) = &flash {
+        settings.namespace_bytes = flash.namespace_bytes_max();
+    }
+    settings.flash = flash.clone();
     let mut device = BackEnd::new(&settings)?;
     // A ring holds one entry less than it has.
     let options = Options { io_queues: args.queues, io_entries: args.depth + 1, ..Options::default() };
@@ -111,7 +119,7 @@ pub fn run(args: &Args) -> Result {
         return Err(Failure::new("no command was executed", "ask for at least one with `--commands`"));
     };
     let report = Report {
-        device: DeviceReport::new(args.back_end, &identity, args.queues, args.depth + 1),
+        device: DeviceReport::new(args.back_end, &identity, args.queues, args.depth + 1).with_flash(flash.as_ref()),
         op: args.op,
         bytes_per_command: args.bytes,
         queues: args.queues,
