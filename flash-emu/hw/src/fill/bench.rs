@@ -5,14 +5,14 @@ use crate::array::Array;
 use crate::mover::Mover;
 use crate::page_map::{self, Answer, PageMap, Request};
 use crate::testing::{close_door, forgets_at_reset, set_times, under_all_stalls, without_stalls, Memory};
-use crate::types::{Times, UNIT_SECTORS};
+use crate::types::{Times, MEMORY, UNIT_SECTORS};
 use flash_spec::limits::{SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::pairing::{self, PageKind};
 use flash_spec::record::{MAP_ENTRIES, MAP_ENTRY_BYTES, UNMAPPED};
 use flash_spec::spare::{kind, Spare};
 use flash_spec::{Geometry, Operation, Outcome, PageAddress, Preset};
 use nvme_spec::limits::CORE_HZ;
-use rtl_bus::{resp, Axi4};
+use rtl_bus::{resp, Axi4, Axi4Mux};
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
 use rtl_hdl::{address_width, lit, Block, HwEnum, Module, Shape};
 use rtl_prim::{Lock, Payload, StreamArbiter, StreamDemux};
@@ -33,7 +33,7 @@ const PATHS: [Path; 2] = [
             slots: 4,
             lines_base: 0,
             units_base: 0,
-            spares_base: 0,
+            spares_base: 0x8000_0000,
             patience: PATIENCE,
         },
     },
@@ -111,9 +111,12 @@ impl Block for Path {
             array.port(input).set(m.input(input, width));
         }
         Axi4::export(m, &map, "memory", "memory");
-        Axi4::export(m, &mover, "source", "source");
+        // They share the flash.
+        let medium = m.instance("medium_mux", &Axi4Mux { managers: 2, config: MEMORY });
+        Axi4::connect(m, &mover, "source", &medium, "from_0");
+        Axi4::connect(m, &fill, "spares", &medium, "from_1");
+        Axi4::export(m, &medium, "to", "medium");
         Axi4::export(m, &mover, "sink", "sink");
-        Axi4::export(m, &fill, "spares", "spares");
         map.port("peek").set(lit(0u8, 16));
         m.output("lost", map.port("lost"));
         m.output("read_given", fill.port("command_valid") & array.port("command_ready"));
@@ -129,7 +132,6 @@ struct Around {
     map: Memory,
     flash: Memory,
     lines: Memory,
-    spares: Memory,
     /// Reads that the array was told, and their units.
     reads: u64,
     units: u64,
@@ -138,13 +140,11 @@ struct Around {
 impl Around {
     fn new() -> Self {
         let new = || Memory::new(|_| false, 12);
-        // Spares come after some of the units of their pages.
-        let spares = Memory::new(|_| false, 100).on("spares");
-        Self { map: new(), flash: new().on("source"), lines: new().on("sink"), spares, reads: 0, units: 0 }
+        Self { map: new(), flash: new().on("medium"), lines: new().on("sink"), reads: 0, units: 0 }
     }
 
     fn clock(&mut self, bench: &mut Bench) {
-        for memory in [&mut self.map, &mut self.flash, &mut self.lines, &mut self.spares] {
+        for memory in [&mut self.map, &mut self.flash, &mut self.lines] {
             memory.clock(bench);
         }
         self.reads += bench.peek("read_given");
@@ -263,7 +263,7 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
                     around.flash.store(units_base + u64::from(place) * UNIT, &content(place));
                     let page = place / UNITS_PER_PAGE;
                     let at = spares_base + u64::from(page * SPARE_BYTES);
-                    around.spares.store(at, &spare(page).to_bytes());
+                    around.flash.store(at, &spare(page).to_bytes());
                 }
             }
             around.attach(bench, 0);
@@ -569,7 +569,6 @@ fn a_unit_takes_little_more_than_its_beats() {
             assert!(bench.clocks() < since + 100_000);
         }
         let clocks = (bench.clocks() - since) as f64 / FILLS as f64;
-        eprintln!("XX {clocks}");
         assert!(clocks < 80.0, "{clocks} clocks for a unit");
     });
 }

@@ -35,7 +35,8 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `read_only` and `forget` are only reported. There is no command that trims. A program that the array refuses because one before it has failed counts as failed in both planes.
+//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `read_only` and `forget` are only reported. There is no command that trims. When a program fails in one plane of a
+//! die, those behind it are refused in both: the other block is not retired, but has no more pages until it has been erased.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
