@@ -85,7 +85,7 @@ pub struct Report {
     pub retired_blocks: u64,
     /// Reads of the host that the flash could not read; read again they could be.
     pub unreadable: u64,
-    /// Flash that took no more writes, had lost nothing after one more cut, and was replaced.
+    /// Flash that took no more writes, in which all units were found after a cut, and that was replaced.
     pub worn_out: u32,
 }
 
