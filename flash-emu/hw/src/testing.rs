@@ -89,8 +89,8 @@ pub(crate) struct Memory {
     fails_writes: bool,
     read_latency: u64,
     write_latency: u64,
-    /// When it is due, the address of the next beat, and beats left, of each read.
-    reads: VecDeque<(u64, u64, u64)>,
+    /// When it is due, the address of the next beat, beats left, and the identifier, of each read.
+    reads: VecDeque<(u64, u64, u64, u64)>,
     /// Address of the next beat of each write whose address has come, and beats left.
     writes: VecDeque<(u64, u64)>,
     beats: VecDeque<Fields>,
@@ -152,7 +152,8 @@ impl Memory {
     pub fn clock(&mut self, bench: &mut Bench) {
         self.now += 1;
         for burst in bench.drain_fields(&self.port("ar")) {
-            self.reads.push_back((self.now + self.read_latency, burst.get("addr"), burst.get("len") + 1));
+            let due = self.now + self.read_latency;
+            self.reads.push_back((due, burst.get("addr"), burst.get("len") + 1, burst.get("id")));
         }
         for burst in bench.drain_fields(&self.port("aw")) {
             self.writes.push_back((burst.get("addr"), burst.get("len") + 1));
@@ -182,8 +183,10 @@ impl Memory {
             }
         }
         while bench.pending(&self.port("r")) < 2 {
-            let Some((_, address, left)) = self.reads.front_mut().filter(|(due, ..)| *due <= self.now) else { break };
-            let at = *address;
+            let Some((_, address, left, id)) = self.reads.front_mut().filter(|(due, ..)| *due <= self.now) else {
+                break;
+            };
+            let (at, id) = (*address, *id);
             *left -= 1;
             *address += LINE_BYTES;
             let is_last = *left == 0;
@@ -195,7 +198,7 @@ impl Memory {
                 line.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes"))).collect();
             let resp = if (self.is_bad)(at) { resp::SLVERR } else { resp::OKAY };
             let item = bench.fields(&self.port("r")).set("resp", resp).set("last", is_last).set_words("data", &words);
-            bench.send(&self.port("r"), [item.words()]);
+            bench.send(&self.port("r"), [item.set("id", id).words()]);
         }
     }
 }

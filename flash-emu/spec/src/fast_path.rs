@@ -225,7 +225,7 @@ pub enum Event {
         /// find an entry whose page is destroyed, and not what was there before.
         safe_at: u64,
     },
-    /// A page of a stream could not be programmed. Its units go elsewhere, and its block gets no more.
+    /// A page of a stream has failed. Its units go elsewhere, and its block gets no more. Pages that the flash refuses because of that are not told.
     ProgramFailed {
         /// The page.
         page: u32,

@@ -23,6 +23,8 @@ const ACCESS_CLOCKS_MAX: u32 = 100_000;
 const LOOK_CLOCKS: u32 = 64;
 /// Words of a beat.
 const BEAT_WORDS: usize = BEAT_BYTES as usize / 8;
+/// Words of a sector.
+const SECTOR_WORDS: usize = SECTOR_BYTES as usize / 8;
 /// Sectors of a unit.
 const UNIT_SECTORS: u32 = UNIT_BYTES / SECTOR_BYTES;
 
@@ -185,8 +187,8 @@ pub struct Machine {
     /// The clock in which the power goes: from then on nothing happens, and registers read as zero.
     pub power_ends: Option<u64>,
     free_tags: Vec<u8>,
-    /// What each tag in flight does.
-    operations: HashMap<u8, Operation>,
+    /// Words that each tag in flight reads.
+    reads: HashMap<u8, usize>,
 }
 
 impl Machine {
@@ -216,7 +218,7 @@ impl Machine {
             clock: 0,
             power_ends: None,
             free_tags: (0..config.commands as u8).rev().collect(),
-            operations: HashMap::new(),
+            reads: HashMap::new(),
             model,
         };
         let reset = machine.model.port("reset");
@@ -251,6 +253,10 @@ impl Machine {
     pub fn set_flash(&mut self, preset: &Preset, divided: u32, reliability: Reliability) {
         set_clocks(&mut self.model, &preset.clocks(CORE_HZ).divided(divided));
         set_faults(&mut self.model, &reliability);
+        self.poke("seed", reliability.seed.into());
+        self.poke("seed_set", 1);
+        self.tick();
+        self.poke("seed_set", 0);
     }
 
     fn poke(&mut self, port: &str, value: u64) {
@@ -304,11 +310,16 @@ impl Machine {
         self.free_tags.pop()
     }
 
-    /// Asks for something; data of a write are its words.
+    /// Asks for something about a unit; data of a write are its words.
     pub fn ask(&mut self, tag: u8, operation: Operation, unit: u64, fua: bool, words: &[u64]) {
         let sectors = if operation == Operation::Flush { 0 } else { UNIT_SECTORS };
-        let sector = unit * u64::from(UNIT_SECTORS);
-        self.operations.insert(tag, operation);
+        self.ask_sectors(tag, operation, unit * u64::from(UNIT_SECTORS), sectors, fua, words);
+    }
+
+    /// Asks for something about so many sectors from the first one on, at most those of a unit; data of a write are its words.
+    pub fn ask_sectors(&mut self, tag: u8, operation: Operation, sector: u64, sectors: u32, fua: bool, words: &[u64]) {
+        let read = if operation == Operation::Read { sectors as usize * SECTOR_WORDS } else { 0 };
+        self.reads.insert(tag, read);
         self.host.commands.push_back(Asked { tag, operation, sector, sectors, fua });
         let count = words.len() / BEAT_WORDS;
         for (number, beat) in words.chunks_exact(BEAT_WORDS).enumerate() {
@@ -321,8 +332,7 @@ impl Machine {
         let (tag, status) = *self.host.ended.front()?;
         let words = self.host.words.get(&tag).map_or(0, Vec::len);
         // The end of a read may come before its last beats.
-        let reads = self.operations[&tag] == Operation::Read && status != StorageStatus::Refused;
-        if reads && words < UNIT_BYTES as usize / 8 {
+        if status != StorageStatus::Refused && words < self.reads[&tag] {
             return None;
         }
         self.host.ended.pop_front();

@@ -1,6 +1,6 @@
 //! Power cuts of the Verilated flash path under its firmware: in any clock, under mixed load, and while it mounts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flash_fw::{Config, Ftl};
 use flash_hw::flash_path;
@@ -29,6 +29,15 @@ const MOUNT_CLOCKS: u32 = 30_000;
 /// Words of a unit.
 const WORDS: u64 = UNIT_BYTES as u64 / 8;
 
+/// The most that fails, in 2^32: programs, erases, reads, and reads that need a repetition. Enough that most lives see
+/// some, and few enough that flash lasts for many.
+const PROGRAM_FAIL_RATE_MAX: u32 = u32::MAX / 100;
+const ERASE_FAIL_RATE_MAX: u32 = u32::MAX / 100;
+const UNCORRECTABLE_RATE_MAX: u32 = u32::MAX / 1000;
+const RETRY_RATE_MAX: u32 = u32::MAX / 10;
+/// How often a unit is read that the flash could not read, before it is lost.
+const ATTEMPTS: u32 = 10;
+
 /// What a campaign does.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -38,6 +47,25 @@ pub struct Plan {
     pub cuts: u32,
     /// Clocks that a life has at most before its power goes.
     pub life_clocks: u32,
+    /// Programs, erases and reads fail, at rates that each life draws anew.
+    pub has_faults: bool,
+}
+
+impl Plan {
+    /// What goes wrong in the life that comes.
+    fn reliability(&self, random: &mut Random) -> Reliability {
+        if !self.has_faults {
+            return Reliability::DEFAULT;
+        }
+        Reliability {
+            seed: random.next_u64() as u32 | 1 << 31,
+            program_fail_rate: random.below(PROGRAM_FAIL_RATE_MAX),
+            erase_fail_rate: random.below(ERASE_FAIL_RATE_MAX),
+            uncorrectable_rate: random.below(UNCORRECTABLE_RATE_MAX),
+            retry_rate: random.below(RETRY_RATE_MAX),
+            ..Reliability::DEFAULT
+        }
+    }
 }
 
 /// What a campaign came to.
@@ -53,6 +81,12 @@ pub struct Report {
     pub flushes: u64,
     /// Clocks of all lives.
     pub clocks: u64,
+    /// Blocks that were retired.
+    pub retired_blocks: u64,
+    /// Reads of the host that the flash could not read; read again they could be.
+    pub unreadable: u64,
+    /// Flash that took no more writes, in which all units were found after a cut, and that was replaced.
+    pub worn_out: u32,
 }
 
 /// A command in flight.
@@ -118,7 +152,7 @@ impl Campaign {
             let number = report.cuts;
             let named = |error: String| format!("life {number}: {error}");
             let mut machine = Machine::new(&self.library, self.path, medium);
-            machine.set_flash(&Preset::Sim, DIVISOR, Reliability::DEFAULT);
+            machine.set_flash(&Preset::Sim, DIVISOR, plan.reliability(&mut random));
             let cuts_mount = !is_new && random.one_in(2);
             if cuts_mount {
                 machine.power_ends = Some(machine.clock + u64::from(1 + random.below(MOUNT_CLOCKS)));
@@ -126,11 +160,14 @@ impl Campaign {
             let mut memory = Owned::new(&self.config);
             let driver = FastPath::new(machine, layout(&self.path));
             let ftl = Ftl::new(driver, self.config, memory.lend()).map_err(|error| error.message().to_owned())?;
-            let mut life = Life { ftl, in_flight: Vec::new() };
+            let lines = self.path.lines as usize;
+            let mut life = Life { ftl, in_flight: Vec::new(), lines, has_faults: plan.has_faults };
+            let mut is_worn_out = false;
             let is_mounted = life.start(is_new).map_err(named)?;
             if is_mounted {
                 life.machine().power_ends = None;
-                life.check(&mut oracle, &touched).map_err(named)?;
+                life.check(&mut random, &mut oracle, &touched, &mut report).map_err(named)?;
+                is_worn_out = life.ftl.is_read_only();
                 let clocks = u64::from(1 + random.below(plan.life_clocks));
                 let machine = life.machine();
                 machine.power_ends = Some(machine.clock + clocks);
@@ -138,11 +175,18 @@ impl Campaign {
             } else {
                 report.cuts_of_mounts += 1;
             }
-            is_new = false;
+            is_new = is_worn_out;
             report.cuts += 1;
+            report.retired_blocks += u64::from(life.ftl.smart().retired_blocks);
             let machine = life.ftl.into_flash().into_hardware();
             report.clocks += machine.clock;
             medium = machine.cut_power();
+            if is_worn_out {
+                report.worn_out += 1;
+                medium = Medium::from(Ram::new(self.path.medium_bytes()));
+                oracle = Oracle::new(self.config.units);
+                touched.clear();
+            }
             progress(&report);
         }
         Ok(report)
@@ -153,6 +197,9 @@ impl Campaign {
 struct Life<'m> {
     ftl: Ftl<'m, FastPath<Machine>>,
     in_flight: Vec<Flight>,
+    /// Lines of the cache.
+    lines: usize,
+    has_faults: bool,
 }
 
 impl Life<'_> {
@@ -171,24 +218,38 @@ impl Life<'_> {
     }
 
     /// Reads all units that were ever written.
-    fn check(&mut self, oracle: &mut Oracle, touched: &BTreeSet<u32>) -> Result<(), String> {
-        let mut left: Vec<u32> = touched.iter().rev().copied().collect();
-        let mut found = 0;
+    fn check(
+        &mut self,
+        random: &mut Random,
+        oracle: &mut Oracle,
+        touched: &BTreeSet<u32>,
+        report: &mut Report,
+    ) -> Result<(), String> {
+        let mut left: VecDeque<u32> = touched.iter().copied().collect();
+        let mut attempts: BTreeMap<u32, u32> = BTreeMap::new();
         let end = self.machine().clock + CLOCKS_MAX;
-        while found < touched.len() {
+        while !left.is_empty() || !self.in_flight.is_empty() {
             if self.machine().clock > end {
                 return Err(format!("{} reads do not end", self.in_flight.len()));
             }
             if self.in_flight.len() < DEPTH {
-                if let Some(lpn) = left.pop() {
+                if let Some(lpn) = left.pop_front() {
                     self.ask(Operation::Read, lpn, 0, false, 0);
                 }
             }
             self.ftl.poll();
             while let Some((flight, status, read)) = self.ended() {
-                found += 1;
                 if status != StorageStatus::Good {
-                    return Err(format!("unit {} cannot be read: {status:?}", flight.lpn));
+                    let attempts = attempts.entry(flight.lpn).or_default();
+                    *attempts += 1;
+                    if !self.has_faults || status != StorageStatus::MediaError || *attempts == ATTEMPTS {
+                        return Err(format!("unit {} cannot be read: {status:?}", flight.lpn));
+                    }
+                    report.unreadable += 1;
+                    // The cache keeps what could not be read until others have taken all of its lines.
+                    left.extend((0..4 * self.lines).map(|_| random.below(oracle.units())));
+                    left.push_back(flight.lpn);
+                    continue;
                 }
                 let value = number(&read).map_err(|error| format!("unit {}: {error}", flight.lpn))?;
                 oracle.found(flight.lpn, value)?;
@@ -207,7 +268,7 @@ impl Life<'_> {
         report: &mut Report,
     ) -> Result<(), String> {
         let (mut last_end, mut next_data) = (self.machine().clock, oracle.next_data(0) & u64::from(u32::MAX));
-        while self.machine().has_power() {
+        while self.machine().has_power() && !self.ftl.is_read_only() {
             if self.in_flight.len() < DEPTH {
                 let lpn = random.below(oracle.units());
                 let is_free =
@@ -231,6 +292,11 @@ impl Life<'_> {
             while let Some((flight, status, read)) = self.ended() {
                 last_end = self.machine().clock;
                 report.commands += 1;
+                let is_read = flight.operation == Operation::Read;
+                if self.has_faults && is_read && status == StorageStatus::MediaError {
+                    report.unreadable += 1;
+                    continue;
+                }
                 if status != StorageStatus::Good {
                     return Err(format!("{flight:?} ends with {status:?}"));
                 }

@@ -4,14 +4,15 @@ use flash_fw::{Config, Ftl};
 use flash_hw::flash_path;
 use flash_model::reference_ftl::Pattern;
 use flash_model::Random;
-use flash_spec::limits::UNIT_BYTES;
+use flash_spec::fast_path::MAP_FIRST;
+use flash_spec::limits::{PAGE_BYTES, UNIT_BYTES};
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus};
 use sim_cosim::FlashContents;
 use sim_device::Ram;
 use sim_flash::age::{age, Ageing};
-use sim_flash::hardware::{layout, library, Machine};
-use sim_flash::hardware_cuts::{Campaign, Plan};
+use sim_flash::hardware::{layout, library, Machine, Medium};
+use sim_flash::hardware_cuts::{Campaign, Plan, GEOMETRY as CUTS_GEOMETRY};
 use sim_flash::{unit_bytes, Drive, Fault, Image, Owned};
 use soc_hal::FastPath;
 
@@ -168,10 +169,144 @@ fn run(ftl: &mut Ftl<'_, FastPath<Machine>>, operation: Operation, unit: u64, wo
     panic!("{operation:?} of unit {unit} does not end");
 }
 
+/// A host that does one thing after the other.
+struct Host<'m> {
+    ftl: Ftl<'m, FastPath<Machine>>,
+    random: Random,
+}
+
+impl Host<'_> {
+    /// Waits for the end of a command.
+    fn end(&mut self) -> (StorageStatus, Vec<u64>) {
+        for _ in 0..POLLS_MAX {
+            self.ftl.poll();
+            if let Some((_, status, words)) = self.ftl.flash().hardware().ended() {
+                return (status, words);
+            }
+        }
+        panic!("a command does not end");
+    }
+
+    fn command(&mut self, operation: Operation, sector: u64, sectors: u32, words: &[u64]) -> (StorageStatus, Vec<u64>) {
+        let machine = self.ftl.flash().hardware();
+        let tag = machine.take_tag().expect("nothing is in flight");
+        machine.ask_sectors(tag, operation, sector, sectors, false, words);
+        self.end()
+    }
+
+    /// A command that has no data to give.
+    fn does(&mut self, operation: Operation, sector: u64, sectors: u32, words: &[u64]) {
+        let (status, _) = self.command(operation, sector, sectors, words);
+        assert_eq!(status, StorageStatus::Good, "{operation:?} of {sectors} sectors from {sector}");
+    }
+
+    /// Writes so many units at random, none below `first`, several at a time.
+    fn writes(&mut self, first: u64, units: u32, count: u32) {
+        let (mut in_flight, mut left) = (0, count);
+        while left > 0 || in_flight > 0 {
+            let machine = self.ftl.flash().hardware();
+            if left > 0 && in_flight < 16 {
+                let unit = first + u64::from(self.random.below(units - first as u32));
+                let tag = machine.take_tag().expect("few are in flight");
+                machine.ask(tag, Operation::Write, unit, false, &content(unit, 1));
+                (in_flight, left) = (in_flight + 1, left - 1);
+                if left > 0 && in_flight < 16 {
+                    continue;
+                }
+            }
+            assert_eq!(self.end().0, StorageStatus::Good);
+            in_flight -= 1;
+        }
+    }
+
+    /// Reads units sector by sector, and as a whole: what is there, and where a sector is marked, that it cannot be read.
+    fn checks(&mut self, expected: &[[Option<u64>; 8]], when: &str) {
+        const WORDS: usize = UNIT_BYTES as usize / 8 / 8;
+        for (unit, sectors) in (0u64..).zip(expected) {
+            for (sector, version) in (0u64..).zip(sectors) {
+                let (status, words) = self.command(Operation::Read, unit * 8 + sector, 1, &[]);
+                let right =
+                    version.map(|version| if version == 0 { vec![0; 8 * WORDS] } else { content(unit, version) });
+                let right = right.map(|words| words[sector as usize * WORDS..][..WORDS].to_vec());
+                let got = (status == StorageStatus::Good).then_some(words);
+                assert!(got == right, "{when}: sector {sector} of unit {unit}: {status:?}");
+                assert!(right.is_some() || status == StorageStatus::MediaError, "{when}: {status:?}");
+            }
+            let (status, _) = self.command(Operation::Read, unit * 8, 8, &[]);
+            let is_good = sectors.iter().all(Option::is_some);
+            assert_eq!(status == StorageStatus::Good, is_good, "{when}: unit {unit}: {status:?}");
+        }
+    }
+}
+
+/// Write Uncorrectable marks sectors, which stay marked wherever their units go, until they are written.
+#[test]
+fn marked_sectors_stay_marked_out_of_the_cache_moved_and_mounted() {
+    let config = Config::new(CUTS_GEOMETRY, 85);
+    let config = Config { units: config.units.min(config.units_max()), log_records: 8, ..config };
+    let lines = 64;
+    let path = flash_path::Config { geometry: CUTS_GEOMETRY, units: config.units, lines, ..flash_path::Config::SMALL };
+    let library = library(path).expect("it can be built");
+    let new = |medium: Medium| {
+        let mut machine = Machine::new(&library, path, medium);
+        machine.set_flash(&Preset::Sim, 8, Reliability::DEFAULT);
+        FastPath::new(machine, layout(&path))
+    };
+    // Units 0 and 1 are written, and unit 2 is not.
+    let mut expected = [[Some(1); 8], [Some(1); 8], [Some(0); 8]];
+    let others = expected.len() as u64;
+
+    let mut memory = Owned::new(&config);
+    let ftl = Ftl::new(new(Ram::new(path.medium_bytes()).into()), config, memory.lend()).expect("it is legal");
+    let mut host = Host { ftl, random: Random::new(1) };
+    host.ftl.format().expect("it is formatted");
+    host.does(Operation::Write, 0, 8, &content(0, 1));
+    host.does(Operation::Write, 8, 8, &content(1, 1));
+    for (unit, first, sectors) in [(0, 2, 2), (1, 7, 1), (2, 0, 1)] {
+        host.does(Operation::WriteUncorrectable, unit * 8 + first, sectors, &[]);
+        expected[unit as usize][first as usize..][..sectors as usize].fill(None);
+    }
+    host.checks(&expected, "in the cache");
+    host.writes(others, config.units, 4 * lines);
+    host.checks(&expected, "from the flash");
+    let place = |host: &mut Host| {
+        let map = path.shared_base() + u64::from(MAP_FIRST) * u64::from(PAGE_BYTES);
+        let mut entries = [0; 12];
+        host.ftl.flash().hardware().dram.load(map, &mut entries);
+        entries
+    };
+    let before = place(&mut host);
+    let mut written = 0;
+    while before.chunks(4).zip(place(&mut host).chunks(4)).any(|(before, now)| before == now) {
+        host.writes(others, config.units, 500);
+        written += 500;
+        assert!(written < 100_000, "nothing collects the units");
+    }
+    host.checks(&expected, "after a move");
+
+    // One of the two is written again.
+    host.does(Operation::Write, 2, 1, &content(0, 2)[2 * 64..3 * 64]);
+    expected[0][2] = Some(2);
+    host.checks(&expected, "written again");
+    host.writes(others, config.units, 4 * lines);
+    host.checks(&expected, "written again, from the flash");
+    host.does(Operation::Flush, 0, 0, &[]);
+    let medium = host.ftl.into_flash().into_hardware().cut_power();
+    let mut memory = Owned::new(&config);
+    let ftl = Ftl::new(new(medium), config, memory.lend()).expect("it is legal");
+    let mut host = Host { ftl, random: Random::new(2) };
+    host.ftl.mount().expect("it is mounted");
+    host.checks(&expected, "mounted");
+}
+
 #[test]
 fn nothing_that_was_durable_is_lost_in_a_power_cut() {
     let campaign = Campaign::new().expect("it can be built");
-    let plan = Plan { seed: 0x5EED, cuts: 8, life_clocks: 200_000 };
-    let report = campaign.run(&plan, |_| {}).unwrap_or_else(|error| panic!("{error}"));
-    assert!(report.cuts_of_mounts > 0 && report.flushes > 0, "{report:?}");
+    for has_faults in [false, true] {
+        let plan = Plan { seed: 0x5EED, cuts: 8, life_clocks: 200_000, has_faults };
+        let report = campaign.run(&plan, |_| {}).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+        assert!(report.cuts_of_mounts > 0 && report.flushes > 0, "{report:?}");
+        assert_eq!(report.retired_blocks > 0, has_faults, "{report:?}");
+        assert!(has_faults || report.unreadable == 0, "{report:?}");
+    }
 }

@@ -66,6 +66,7 @@ const FILL: fill::Config = fill::Config {
     slots: 64,
     lines_base: 0,
     units_base: 0,
+    spares_base: 0,
     patience: fill::PATIENCE,
 };
 /// What becomes of programs of the whole flash.

@@ -52,6 +52,9 @@ pub struct CutsArguments {
     /// Cut the Verilated hardware under its firmware, in any clock, instead of the reference: slow, 200 cuts unless it is said how many
     #[arg(long)]
     hardware: bool,
+    /// With --hardware: programs, erases and reads fail too
+    #[arg(long, requires = "hardware")]
+    faults: bool,
 }
 
 /// Power cuts of a campaign on the hardware, likewise, and clocks of a life at most.
@@ -202,7 +205,8 @@ fn cut_hardware(arguments: &CutsArguments) -> Result<()> {
     let cuts = u32::try_from(arguments.cuts.unwrap_or(HARDWARE_CUTS))?;
     let start = Instant::now();
     let campaign = Campaign::new()?;
-    let plan = hardware_cuts::Plan { seed, cuts, life_clocks: HARDWARE_LIFE_CLOCKS };
+    let has_faults = arguments.faults;
+    let plan = hardware_cuts::Plan { seed, cuts, life_clocks: HARDWARE_LIFE_CLOCKS, has_faults };
     let report = campaign.run(&plan, |report| {
         if report.cuts % 10 == 0 {
             eprintln!("{} cuts, {} commands, {:.0} s", report.cuts, report.commands, start.elapsed().as_secs_f64());
@@ -213,5 +217,11 @@ fn cut_hardware(arguments: &CutsArguments) -> Result<()> {
         "{} power cuts of the Verilated hardware, {} of them during a mount: {} commands, {} flushes, {} clocks",
         report.cuts, report.cuts_of_mounts, report.commands, report.flushes, report.clocks
     );
+    if has_faults {
+        println!(
+            "{} blocks were retired, {} drives worn out; {} reads had to be tried again",
+            report.retired_blocks, report.worn_out, report.unreadable
+        );
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use flash_spec::fast_path::wire::{command, event};
 use flash_spec::fast_path::{Buffer, FIRMWARE_LOG_ENTRIES};
 use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{LogEntry, LogHeader, LOG_ENTRIES, MAP_ENTRIES, MAP_ENTRY_BYTES, UNMAPPED};
-use flash_spec::{Geometry, PageAddress};
+use flash_spec::{Geometry, Outcome, PageAddress, Violation};
 use rtl_bus::Axi4;
 use rtl_hdl::bench::{Bench, Fields, Rng, Seed};
 use rtl_hdl::{Block, HwEnum, Module};
@@ -343,7 +343,8 @@ impl<'a, 'b> World<'a, 'b> {
             return;
         }
         self.expected.ended.push_back([program.point, at.channel.into(), at.die.into(), program.failed]);
-        for plane in (0..2u8).filter(|plane| program.failed >> plane & 1 == 1) {
+        let is_refused = matches!(Outcome::from_code(program.outcome as u8), Some(Outcome::Refused(_)));
+        for plane in (0..2u8).filter(|plane| program.failed >> plane & 1 == 1 && !is_refused) {
             let page = self.path.config.geometry.page_index(PageAddress { plane, ..at });
             self.expected.heard.push_back([event::PROGRAM_FAILED.into(), 0, 0, page]);
         }
@@ -384,7 +385,9 @@ impl<'a, 'b> World<'a, 'b> {
         let at = geometry.page_at(rng.below(geometry.pages()));
         // A failed plane is one that exists.
         let failed = if rng.percent(30) { rng.below(1 << geometry.planes_per_die) } else { 0 };
-        let (tag, point, outcome) = (rng.below(64), rng.below(4), rng.below(256));
+        let refused = Outcome::Refused(*rng.pick(&Violation::ALL)).code();
+        let outcome = if rng.percent(30) { refused.into() } else { rng.below((refused & 0xF0).into()) };
+        let (tag, point) = (rng.below(64), rng.below(4));
         let program = Program { purpose, at, tag, point, failed, outcome };
         let lines = (self.path.config.lines_base / u64::from(UNIT_BYTES)) as u32;
         let units: Vec<Unit> = (0..rng.below(9))

@@ -31,7 +31,9 @@
 //! 5. What firmware says is done between results, in turn with them, and is offered until it is done. `CLOSE_LOG` and `LOG_DURABLE` are done when they are
 //!    noted. The entries of a map page that is `MAP_PRESENT` are counted one by one, with results in between; then the page is attached, and, if it is dirty,
 //!    its first entry is swapped with itself, which marks the page.
-//! 6. `settled` goes to `progress` unchanged, behind what is told of all results before.
+//! 6. Firmware hears of the planes that a program has failed in, which it retires. A program that the array refused has failed too, and its planes get no more;
+//!    but nothing is known against their blocks: that of the plane that failed before is told already, and the other one is as good as ever.
+//! 7. `settled` goes to `progress` unchanged, behind what is told of all results before.
 //!
 //! ## Timing
 //! A unit takes 10 clocks, one for each clock of its two quotients, and the answer of the page map; any other result 2. An entry of a map page takes 4 clocks
@@ -58,7 +60,7 @@ use flash_spec::fast_path::wire::{command, event};
 use flash_spec::fast_path::{FIRMWARE_LOG_ENTRIES, LOG_BUFFERS, MAP_FIRST};
 use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{LogEntry, LogHeader, LOG_ENTRIES, MAP_ENTRIES, MAP_ENTRY_BYTES, SUPER_BLOCKS_MAX};
-use flash_spec::Geometry;
+use flash_spec::{Geometry, Outcome, Violation};
 use nvme_hw::types::{BEAT_BITS, BEAT_BYTES};
 use rtl_bus::{resp, Axi4, WriteData};
 use rtl_hdl::{
@@ -75,6 +77,8 @@ pub const RESERVED_MAX: u32 = 1024;
 /// Width of a count of the units of a super-block.
 pub const VALID_BITS: u32 = 20;
 
+/// The code of an outcome of a program that was refused, with the violation in its lower half.
+const REFUSED: u8 = Outcome::Refused(Violation::NotErased).code();
 /// Bits of an entry of the map.
 const ENTRY_BITS: u32 = 8 * MAP_ENTRY_BYTES;
 /// Beats of a map page that are read at once.
@@ -250,7 +254,8 @@ impl Block for Commit {
         let is_left = m.wire("is_left", result.step.is(ProgramStep::Left));
         let of_host = m.wire("of_host", result.place.purpose.is(Purpose::Host));
         let of_firmware = m.wire("of_firmware", result.place.purpose.is(Purpose::Firmware));
-        let tells_failure = m.wire("tells_failure", is_end & !of_firmware & result.failed.any());
+        let is_refused = m.wire("is_refused", result.outcome.bits(4..8).eq(u64::from(REFUSED >> 4)));
+        let tells_failure = m.wire("tells_failure", is_end & !of_firmware & result.failed.any() & !is_refused);
         let says = |code: u8| said.code.eq(code);
         let is_present = m.wire("is_present", says(command::MAP_PRESENT));
         let is_append = m.wire("is_append", says(command::APPEND_LOG));

@@ -13,7 +13,7 @@
 //!       done ->-|            |->- job        to the mover
 //!      moved ->-|            |
 //!      retry -->|            |---> quiet
-//!      epoch -->|            |
+//!      epoch -->|            |=== spares     AXI4 manager, reads only: the spares of the flash
 //!               +------------+
 //! ```
 //! ## Theory of operation
@@ -24,11 +24,12 @@
 //!    goes over the bus and nowhere else. What does not follow ends the waiting.
 //! 4. The channel is told to read these units of the page. The tag has the slot of the first; each slot knows the one that follows.
 //! 5. When the data goes over the bus, the mover copies the units in their order and forwards what the host waits for. The end of the last is the end of the bus
-//!    phase, if that is not later.
+//!    phase, if that is not later. With the first of them the spare of the page is asked for. It says which sectors of each unit cannot be read though the
+//!    flash can: those that the host has marked.
 //! 6. Reads that were looked up before `epoch` changed, and have not ended, are counted: `quiet` says that there are none. Then what was moved before may be
 //!    erased.
-//! 7. When the channel has completed the read, the lines are filled, one after the other. What cannot be corrected is moved all the same, with an error in each
-//!    beat.
+//! 7. When the channel has completed the read and its spare has come, the lines are filled, one after the other. What cannot be corrected is moved all the
+//!    same, with an error in each beat. If the spare cannot be read, no sector of the page can.
 //!
 //! ## Timing
 //! A fill leaves for the channel 4 clocks, and one for each bit of the number of a page, after its answer from the page map was taken, if one that does not
@@ -36,7 +37,8 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! Blocks have a power of two pages. Marks of single sectors are not kept in the flash: of a unit either all sectors can be read or none.
+//! Blocks have a power of two pages. Of a unit that the flash cannot read, all sectors are bad. The beats of a sector that is marked are forwarded without an
+//! error: the end of the command has it. The spare is not held against its own CRC: a unit that the map refers to was programmed with it.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -44,16 +46,21 @@
 use crate::array::CHANNEL_BITS;
 use crate::page_map::{self, Answer, Request};
 use crate::place::place_of;
-use crate::types::{Command, Done, Fill, Filled, Heard, MoveJob, Moved, Through, Transfer, SECTOR_BEATS, UNIT_SECTORS};
+use crate::types::{
+    Command, Done, Fill, Filled, Heard, MoveJob, Moved, Through, Transfer, MEMORY, SECTOR_BEATS, UNIT_SECTORS,
+};
 use flash_spec::fast_path::wire::event;
-use flash_spec::limits::{UNITS_PER_PAGE, UNIT_BYTES};
+use flash_spec::limits::{SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{MAP_ENTRIES, UNMAPPED};
+use flash_spec::spare::Spare;
 use flash_spec::{Geometry, Operation, Outcome};
+use rtl_bus::{resp, Axi4};
 use rtl_hdl::{
     address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
     Shape, Signal, Value,
 };
-use rtl_prim::{fifo_bits, fifo_of};
+use rtl_prim::{fifo_bits, fifo_of, one_hot};
+use std::mem::offset_of;
 
 #[cfg(test)]
 pub(crate) mod bench;
@@ -66,8 +73,15 @@ const FILLER_BIT: u32 = 9;
 const LAST_BIT: u32 = 7;
 /// Bits of an address in a unit.
 const UNIT_ADDRESS_BITS: u32 = UNIT_BYTES.trailing_zeros();
+/// Bits of an address in a spare.
+const SPARE_ADDRESS_BITS: u32 = SPARE_BYTES.trailing_zeros();
 /// Bits of the number of a unit in its page.
 const PAGE_UNIT_BITS: u32 = address_width(UNITS_PER_PAGE);
+/// Bits of the marks of all units of a page, and where they begin in the spare.
+const MARKS_BITS: u32 = UNITS_PER_PAGE * UNIT_SECTORS;
+const MARKS_START: u32 = 8 * offset_of!(Spare, bad_sectors) as u32;
+/// Spares that are awaited: one of each channel.
+const SPARES: u32 = 16;
 
 /// Clocks that a unit waits for the next of its page, with which it is read: those of a command come one by one, and the controller reads the list of PRPs
 /// after the first, which takes it 210 clocks from a host that answers in 200. A second array time costs 10,000.
@@ -84,6 +98,8 @@ pub struct Config {
     pub lines_base: u64,
     /// Address of the first unit of the flash.
     pub units_base: u64,
+    /// Address of the first spare of the flash.
+    pub spares_base: u64,
     /// Clocks that a unit waits for the next of its page; 0: only those that come during the division are read with it.
     pub patience: u32,
 }
@@ -137,10 +153,10 @@ impl Filling {
 
 impl Block for Filling {
     fn name(&self) -> String {
-        let Config { geometry, slots, lines_base, units_base, patience } = self.config;
+        let Config { geometry, slots, lines_base, units_base, spares_base, patience } = self.config;
         let Geometry { channels, dies_per_channel, planes_per_die, blocks_per_plane, pages_per_block } = geometry;
         let flash = format!("{channels}_{dies_per_channel}_{planes_per_die}_{blocks_per_plane}_{pages_per_block}");
-        format!("fill_{flash}_n{slots}_b{lines_base:x}_{units_base:x}_p{patience}")
+        format!("fill_{flash}_n{slots}_b{lines_base:x}_{units_base:x}_{spares_base:x}_p{patience}")
     }
 
     fn description(&self) -> String {
@@ -148,7 +164,7 @@ impl Block for Filling {
     }
 
     fn build(&self, m: &Module) {
-        let Config { geometry, slots, lines_base, units_base, patience } = self.config;
+        let Config { geometry, slots, lines_base, units_base, spares_base, patience } = self.config;
         let slot_bits = address_width(slots);
         let page_index_bits = address_width(geometry.pages() as u32);
         let plane_index_bits = address_width(geometry.planes());
@@ -169,6 +185,10 @@ impl Block for Filling {
         let command = m.stream_out_single::<Command>("command");
         let through = m.stream_out_single::<Through>("through");
         let job = m.stream_out_single::<MoveJob>("job");
+        let spares = Axi4::manager(m, "spares", MEMORY);
+        spares.aw.never();
+        spares.w.never();
+        spares.b.take();
 
         // 2. State
         let state = m.reg("state", clock, State::Rest);
@@ -207,8 +227,15 @@ impl Block for Filling {
         let giving_tag = m.reg_without_reset("giving_tag", clock, 16);
         let giving_bad = m.reg_without_reset("giving_bad", clock, 1);
         let ending = m.reg("ending", clock, false);
+        let ending_read = m.reg_without_reset("ending_read", clock, slot_bits);
         let ending_slot = m.reg_without_reset("ending_slot", clock, slot_bits);
         let ending_refused = m.reg_without_reset("ending_refused", clock, 1);
+        // Spares: whether that of the read whose jobs are given is still to be asked for, the first slots of the reads whose spares are awaited, and, by that slot,
+        // whether it has come, and the marks in it.
+        let asks_spare = m.reg("asks_spare", clock, false);
+        let awaited = fifo_bits(m, "awaited", slot_bits, SPARES);
+        let has_marks = m.reg("has_marks", clock, zero(slots));
+        let marks = m.memory("marks", MARKS_BITS, slots, MemoryStyle::Distributed);
         // The ends of reads have every second clock, all that could meet with them the others.
         let completion_turn = m.reg("completion_turn", clock, false);
 
@@ -258,13 +285,21 @@ impl Block for Filling {
         let announced = transfer.payload();
         when(!gives, || transfer.take());
         let announces = m.wire("announces", transfer.taken());
-        let gives_read = m.wire("gives_read", gives & job.can_take());
+        let can_ask = spares.ar.can_take() & awaited.can_push();
+        let gives_read = m.wire("gives_read", gives & job.can_take() & (!asks_spare | can_ask));
+        let asks_for_spare = m.wire("asks_for_spare", gives_read & asks_spare);
         let gives_filler = m.wire("gives_filler", fillers.valid() & job.can_take() & !gives);
         let job_slot = m.wire("job_slot", gives.mux(giving_slot, fillers.payload().slot.low(slot_bits)));
         let job_fill = m.wire("job_fill", Fill::unpack(fills.lookup(job_slot)));
         let job_entry = entries.lookup(job_slot);
         let giving_successor = m.wire("giving_successor", successors.lookup(giving_slot));
         let gives_last = m.wire("gives_last", !giving_successor.bit(slot_bits));
+
+        // Conditions: spares, which come in the order in which they were asked for
+        spares.r.take();
+        let spare_comes = m.wire("spare_comes", spares.r.taken());
+        let beat = spares.r.payload();
+        let new_marks = beat.data.bits(MARKS_START..MARKS_START + MARKS_BITS);
 
         // Conditions: ends. A filler ends with its move, the units of a read one by one after its completion.
         let end = moved.payload();
@@ -277,13 +312,20 @@ impl Block for Filling {
         let completion = done.payload();
         let outcome = completion.tag.bit(8).mux(completion.outcome_1, completion.outcome_0);
         let has_room = filled.can_take() & free.can_push() & fillers.can_push();
-        let unit_ends = m.wire("unit_ends", ending & has_room & completion_turn);
+        let is_known = m.wire("is_known", ending_refused | has_marks.word(ending_read, 1));
+        let unit_ends = m.wire("unit_ends", ending & has_room & completion_turn & is_known);
         let read_ends = m.wire("read_ends", unit_ends & !ending_refused);
         let ending_successor = m.wire("ending_successor", successors.lookup(ending_slot));
         let ends = m.wire("ends", filler_ends | read_ends);
         let end_slot = m.wire("end_slot", filler_ends.mux(end.tag.low(slot_bits), ending_slot));
         let end_fill = m.wire("end_fill", Fill::unpack(fills.lookup(end_slot)));
         let end_failed = m.wire("end_failed", filler_ends.mux(end.failed, failures.lookup(end_slot)));
+        let unit_marks = marks.lookup(ending_read).word(entries.lookup(ending_slot).low(PAGE_UNIT_BITS), UNIT_SECTORS);
+        let end_bad =
+            m.wire("end_bad", end_failed.repeat(UNIT_SECTORS) | (unit_marks & (!filler_ends).repeat(UNIT_SECTORS)));
+        let below = |count: Signal| cat(&(0..UNIT_SECTORS).rev().map(|n| count.gt(n)).collect::<Vec<_>>());
+        let sector = end_fill.sector.zext(4);
+        let forwarded = m.wire("forwarded", below(sector + end_fill.sectors) & !below(sector));
 
         // 4. Next state
         completion_turn.set(!completion_turn);
@@ -342,6 +384,7 @@ impl Block for Filling {
 
         when(announces, || {
             gives.set(true);
+            asks_spare.set(true);
             giving_slot.set(announced.tag.low(slot_bits));
             giving_tag.set(announced.tag);
             giving_bad.set(announced.uncorrectable.any());
@@ -350,10 +393,20 @@ impl Block for Filling {
             gives.set(!gives_last);
             giving_slot.set(giving_successor.low(slot_bits));
         });
+        when(asks_for_spare, || {
+            asks_spare.set(false);
+            awaited.push(giving_slot);
+        });
+        when(spare_comes, || awaited.take());
+        let mask = |enable: Signal, slot: Signal| one_hot(slot, slots) & enable.repeat(slots);
+        has_marks.set((has_marks & !mask(asks_for_spare, giving_slot)) | mask(spare_comes, awaited.payload()));
+        let no_sector = resp::is_error(beat.resp).repeat(MARKS_BITS);
+        marks.write(clock, spare_comes, awaited.payload(), new_marks | no_sector);
         when(gives_filler, || fillers.take());
         failures.write(clock, is_moved, end.tag.low(slot_bits), end.failed);
         when(completes, || {
             ending.set(true);
+            ending_read.set(completion.tag.low(slot_bits));
             ending_slot.set(completion.tag.low(slot_bits));
             ending_refused.set(outcome.bits(4..8).eq(u64::from(REFUSED >> 4)));
         });
@@ -422,16 +475,21 @@ impl Block for Filling {
                 forward_beats: beats & job_fill.forward.repeat(7),
             });
         });
+        when(asks_for_spare, || {
+            let page = job_entry.bits(PAGE_UNIT_BITS..32);
+            let address = cat(&[page, lit(0u8, SPARE_ADDRESS_BITS)]).zext(64) + spares_base;
+            spares.ar.offer(MEMORY.whole_beats(lit(0u8, 1), address, lit(0u8, 8), lit(0u8, 1)));
+        });
         when(is_moved & !is_end_of_filler & end.tag.bit(LAST_BIT), || {
             through.offer(Through { channel: end.tag.bits(CHANNEL_BITS) })
         });
         when(ends, || {
             filled.offer(Filled {
                 line: end_fill.line,
-                bad: end_failed.repeat(UNIT_SECTORS),
+                bad: end_bad,
                 forward: end_fill.forward,
                 tag: end_fill.tag,
-                failed: end_failed & end_fill.forward,
+                failed: (end_bad & forwarded).any() & end_fill.forward,
             });
         });
     }

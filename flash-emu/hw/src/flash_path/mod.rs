@@ -35,9 +35,8 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `read_only` and `forget` are only reported. Sectors that cannot be
-//! read are in the spares, but a line that is filled from the flash has no marks of single sectors: Write Uncorrectable is forgotten when its line leaves the
-//! cache. There is no command that trims. A program that the array refuses because one before it has failed counts as failed in both planes.
+//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `read_only` and `forget` are only reported. There is no command that trims. When a program fails in one plane of a
+//! die, those behind it are refused in both: the other block is not retired, but has no more pages until it has been erased.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -182,7 +181,8 @@ impl Block for FlashPath {
         let cache = m.instance("cache", &cache);
         let page_map = page_map::Config { units, lines: map_lines, base: map_base };
         let page_map = m.instance("page_map", &PageMap::new(page_map));
-        let fill = fill::Config { geometry, slots: FILLS, lines_base, units_base, patience: fill::PATIENCE };
+        let fill =
+            fill::Config { geometry, slots: FILLS, lines_base, units_base, spares_base, patience: fill::PATIENCE };
         let fill = m.instance("fill", &Filling::new(fill));
         let gather = gather::Config { geometry, lines_base, shared_base, patience };
         let gather = m.instance("gather", &Gather::new(gather));
@@ -348,7 +348,13 @@ impl Block for FlashPath {
             (&mover_out, "source"),
             (&page_read, "copies"),
         ];
-        let medium = [(&mover_in, "source"), (&mover_out, "sink"), (&program, "spares"), (&page_read, "spares")];
+        let medium = [
+            (&mover_in, "source"),
+            (&mover_out, "sink"),
+            (&program, "spares"),
+            (&page_read, "spares"),
+            (&fill, "spares"),
+        ];
         for (name, managers) in [("dram", &dram[..]), ("medium", &medium[..])] {
             let mux = m.instance(&format!("{name}_mux"), &Axi4Mux { managers: managers.len() as u32, config: MEMORY });
             for (number, (block, bus)) in managers.iter().enumerate() {
