@@ -124,6 +124,37 @@ fn a_crowded_set_gives_the_neighbour_of_what_was_given_last_and_no_write_goes_on
 }
 
 #[test]
+fn units_in_a_row_fill_the_whole_cache_and_then_replace_each_other_evenly() {
+    without_stalls(&PageCache::new(CONFIG), |bench| {
+        let lines = u64::from(CONFIG.lines);
+        bench.run(lines);
+        let mut read = |unit: u64| -> Option<u64> {
+            ask(bench, "read", Operation::Read, 8 * unit, 8);
+            bench.run(20);
+            let hit = bench.drain_fields("burst").first().map(|burst| burst.get("line"));
+            if let Some(line) = hit {
+                bench.send("released", [bench.fields("released").set("line", line).words()]);
+                return None;
+            }
+            let (fill, _) = item_of(bench, "fill");
+            let line = fill.get("line");
+            bench.send("filled", [bench.fields("filled").set("line", line).set("forward", true).words()]);
+            bench.run(20);
+            bench.drain_fields("burst");
+            Some(line)
+        };
+        (0..lines).for_each(|unit| assert!(read(unit).is_some(), "nobody has read unit {unit}"));
+        (0..lines).for_each(|unit| assert!(read(unit).is_none(), "unit {unit} is not in the cache"));
+        // Six times as many as there are lines, one after the other: most are not there, and no way is spared.
+        let mut replaced = [0; super::WAYS as usize];
+        for line in (0..6 * lines).cycle().take(400).filter_map(read) {
+            replaced[(line % u64::from(super::WAYS)) as usize] += 1;
+        }
+        assert!(replaced.iter().all(|&times| times > 50), "lines given of each way: {replaced:?}");
+    });
+}
+
+#[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     // What a fill says of a command has no meaning if it is not forwarded.
     let ignored = ["fill_tag", "fill_sector", "fill_sectors"];

@@ -41,7 +41,7 @@
 //! ## Limits
 //! A Write with FUA of two lines, the second of which has no data that could be had, is reported before it is on the medium. The controller reports it as
 //! failed.
-//! Lines are replaced in turn, not by when they were last used.
+//! Lines are replaced at random, not by when they were last used; those that hold nothing first.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -51,8 +51,8 @@ use crate::types::{
 };
 use nvme_hw::types::Operation;
 use rtl_hdl::{
-    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, EnumSignal, MemoryStyle, Module,
-    Shape, Signal, Value,
+    address_width, cat, hw_bundle, hw_enum, lit, switch, when, zero, Bits, Block, Constant, EnumSignal, MemoryStyle,
+    Module, Shape, Signal, Value,
 };
 use rtl_prim::{choose, fifo_bits, fifo_of, first_one, one_hot, one_hot_index, one_hot_select};
 
@@ -67,6 +67,9 @@ const WAY_BITS: u32 = address_width(WAYS);
 const SECTOR_BITS: u32 = UNIT_SECTORS.trailing_zeros();
 /// Lines of a set that may be dirty before one is cleaned.
 const DIRTY_MAX: u32 = WAYS / 2;
+/// A linear feedback shift register of all 65,535 states: its width, and its taps, x^16 + x^14 + x^13 + x^11 + 1 (Galois).
+const DICE_BITS: u32 = 16;
+const DICE_TAPS: u32 = 0xB400;
 /// Of so many pieces of work one is a step of the walk, if there is one to do.
 const WALK_TURNS: u32 = 8;
 
@@ -269,8 +272,8 @@ impl Block for PageCache {
         // The set.
         let ways: Vec<Signal> = (0..WAYS).map(|n| m.reg_without_reset(&format!("way_{n}"), clock, way_width)).collect();
         let of_ways = |name: &str| m.reg_without_reset(name, clock, WAYS);
-        let [holders, free, soiled, needy, neighbours] =
-            ["holders", "free", "soiled", "needy", "neighbours"].map(of_ways);
+        let [holders, empty, free, soiled, needy, neighbours] =
+            ["holders", "empty", "free", "soiled", "needy", "neighbours"].map(of_ways);
         // What is to be done, to which line.
         let at = m.reg_without_reset("at", clock, WAYS);
         let decision = |name: &str| m.reg_without_reset(name, clock, 1);
@@ -291,8 +294,8 @@ impl Block for PageCache {
         // Reads and writes take turns; and the walk has one of several.
         let write_turn = m.reg("write_turn", clock, false);
         let turns = m.reg("turns", clock, zero(address_width(WALK_TURNS)));
-        // The way that is given next.
-        let next_way = m.reg("next_way", clock, zero(WAY_BITS));
+        // The way from which on one is given: it is drawn, or lines that are read in a row would always be given the same one of their set.
+        let dice = m.reg("dice", clock, constant(1, DICE_BITS));
         // A set with too many dirty lines, before whose next write one of them has to go.
         let is_crowded = m.reg("is_crowded", clock, false);
         let crowded_set = m.reg_without_reset("crowded_set", clock, set_bits);
@@ -417,8 +420,9 @@ impl Block for PageCache {
         let wants_clean = m.wire("wants_clean", to_clean.any() & (is_walk | is_thin | (lacks & soiled.all())));
         let cleans_now = m.wire("cleans_now", wants_clean & clean.can_take());
         let victim = m.wire("victim", {
-            let behind = free & lit(low_ones(WAYS), WAYS).shl(next_way);
-            first_one(behind.any().mux(behind, free))
+            let candidates = empty.any().mux(empty, free);
+            let behind = candidates & lit(low_ones(WAYS), WAYS).shl(dice.low(WAY_BITS));
+            first_one(behind.any().mux(behind, candidates))
         });
         let at_now = m.wire("at_now", {
             let looked_up = hit.mux(holders, victim);
@@ -543,6 +547,7 @@ impl Block for PageCache {
                     way.set(*word);
                 }
                 holders.set(by_way(&|way| tag_in(way).eq(unit_tag) & !line_in(way).state.is(LineState::Invalid)));
+                empty.set(by_way(&|way| line_in(way).state.is(LineState::Invalid)));
                 free.set(by_way(&|way| {
                     let line = line_in(way);
                     is_one_of(line.state, &[LineState::Invalid, LineState::Clean]) & is_idle(&line)
@@ -609,7 +614,10 @@ impl Block for PageCache {
             turns.set(turns + 1);
             when(turns.eq(WALK_TURNS - 1) & !chooses_walk, || turns.set(turns));
         });
-        when(acting & is_new_line, || next_way.set(next_way + 1));
+        when(acting & is_new_line, || {
+            let taps = lit(DICE_TAPS, DICE_BITS) & dice.bit(0).repeat(DICE_BITS);
+            dice.set(dice.bits(1..DICE_BITS).zext(DICE_BITS) ^ taps);
+        });
         when(acting & cleans, || given_tag.set(tag_in(old_way)));
         when(acting & is_thin, || is_crowded.set((wants_clean & !cleans) | (cleans & has_too_many)));
         when(crowds & !is_crowded, || {
@@ -771,6 +779,11 @@ impl Block for PageCache {
         });
         when(reports_flush, || burst.offer(report(persisting.payload(), lit(0u8, 7), lit(1u8, 1), flush_failed, no())));
     }
+}
+
+/// A number as what a register begins with.
+fn constant(value: u128, width: u32) -> Constant {
+    Constant::new(value, width).expect("it fits")
 }
 
 /// How many bits of `word` are set.
