@@ -317,12 +317,13 @@ impl Block for Filling {
         let read_ends = m.wire("read_ends", unit_ends & !ending_refused);
         let ending_successor = m.wire("ending_successor", successors.lookup(ending_slot));
         let ends = m.wire("ends", filler_ends | read_ends);
-        let end_slot = m.wire("end_slot", filler_ends.mux(end.tag.low(slot_bits), ending_slot));
+        // Which of both it could be is known from the turn.
+        let end_slot = m.wire("end_slot", completion_turn.mux(ending_slot, end.tag.low(slot_bits)));
         let end_fill = m.wire("end_fill", Fill::unpack(fills.lookup(end_slot)));
-        let end_failed = m.wire("end_failed", filler_ends.mux(end.failed, failures.lookup(end_slot)));
+        let end_failed = m.wire("end_failed", completion_turn.mux(failures.lookup(end_slot), end.failed));
         let unit_marks = marks.lookup(ending_read).word(entries.lookup(ending_slot).low(PAGE_UNIT_BITS), UNIT_SECTORS);
         let end_bad =
-            m.wire("end_bad", end_failed.repeat(UNIT_SECTORS) | (unit_marks & (!filler_ends).repeat(UNIT_SECTORS)));
+            m.wire("end_bad", end_failed.repeat(UNIT_SECTORS) | (unit_marks & completion_turn.repeat(UNIT_SECTORS)));
         let below = |count: Signal| cat(&(0..UNIT_SECTORS).rev().map(|n| count.gt(n)).collect::<Vec<_>>());
         let sector = end_fill.sector.zext(4);
         let forwarded = m.wire("forwarded", below(sector + end_fill.sectors) & !below(sector));
