@@ -23,7 +23,7 @@ use sim_host::{Driver, Identity, Options, Waiting};
 #[derive(clap::Args)]
 #[group(id = "flash")]
 pub struct Args {
-    /// Commands of each measurement of the device; those at depth 1 take a tenth
+    /// Commands of each measurement of the device; those at depth 1 and those of 128 KiB are a tenth
     #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u64).range(100..=8000))]
     commands: u64,
     /// Reads whose tail is compared with and without suspension
@@ -45,6 +45,8 @@ type Figure = (&'static str, f64, Option<Must>, &'static str);
 
 const FULL: Window = Window { queues: 8, depth: 32 };
 const ONE: Window = Window { queues: 1, depth: 1 };
+/// Few commands, which are long.
+const LONG: Window = Window { queues: 1, depth: 8 };
 
 /// The flash of the device.
 const GEOMETRY: Geometry = Geometry::DEFAULT_1_GIB;
@@ -55,6 +57,8 @@ const FILLED_BYTES: u64 = 32 << 20;
 const READ_BYTES: u64 = FILLED_BYTES - 2 * CACHE_BYTES;
 /// What is written before each Flush, and less than makes the cache give lines by itself: so each aligned piece of 16 KiB comes to lie in one page.
 const STEP_BYTES: u64 = 1 << 20;
+/// How often what is not measured is read, twice as much as the cache holds, so that something is left of one line in 10,000.
+const FORGET_ROUNDS: usize = 4;
 /// A prime: pieces this far apart share no page.
 const STRIDE: u64 = 1009;
 /// Commands of the warm-up, twice what is in flight.
@@ -215,15 +219,16 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
         "clocks in which reads asked for firmware of the flash",
     ));
 
-    let page = |identity: &Identity, all| {
-        RandomWork::new(identity, Op::Read, PAGE_BYTES, ONE, all, 1).within(READ_BYTES).strided(0, STRIDE)
+    // The second time other pages than the first time, which are in the cache.
+    let page = |identity: &Identity, commands: u64, round: u64| {
+        let first = round * commands * STRIDE % (READ_BYTES / u64::from(PAGE_BYTES));
+        RandomWork::new(identity, Op::Read, PAGE_BYTES, ONE, commands, 1).within(READ_BYTES).strided(first, STRIDE)
     };
     bench.forget()?;
-    let own = mean(&bench.latencies_us(page)?);
-    bench.forget()?;
+    let own = mean(&bench.latencies_us(|identity, commands| page(identity, commands, 0))?);
     bench.settle();
     bench.device.set_flash_clocks(&clocks(Preset::SimplessdMlc));
-    let latencies = bench.latencies_us(page)?;
+    let latencies = bench.latencies_us(|identity, commands| page(identity, commands, 1))?;
     let all = mean_of_both_kinds(&latencies);
     figures.push((
         "qd1_read_16k_us",
@@ -238,15 +243,12 @@ fn device(args: &Args) -> Result<Vec<Figure>> {
         "the same without array and bus times: controller, cache, map, memories",
     ));
 
-    bench.forget()?;
     let read = bench.throughput(|identity, all| {
         RandomWork::new(identity, Op::Read, PAGE_BYTES, FULL, all, 1).within(READ_BYTES).strided(0, STRIDE)
     })?;
     let about = "16 KiB reads through the controller, as many as it has in flight";
     figures.push(("device_read_16k_gb_s", read.gigabytes_per_second, None, about));
-    let write = bench.throughput(|identity, all| {
-        RandomWork::new(identity, Op::Write, 32 * UNIT_BYTES, Window { queues: 1, depth: 8 }, all, 1).strided(0, 1)
-    })?;
+    let write = bench.write_throughput()?;
     figures.push((
         "device_write_128k_gb_s",
         write.gigabytes_per_second,
@@ -307,6 +309,16 @@ impl Bench {
         Ok(Summary::steady(&samples, WARM_UP as usize, self.commands as usize))
     }
 
+    /// The same of writes of 128 KiB one after the other, a tenth as many, because they are long.
+    fn write_throughput(&mut self) -> Result<Summary> {
+        let (warm_up, commands) = (2 * u64::from(LONG.depth), self.commands / 10);
+        let all = 2 * warm_up + commands;
+        let samples = self.drive(LONG, |identity| {
+            RandomWork::new(identity, Op::Write, 32 * UNIT_BYTES, LONG, all, 1).strided(0, 1)
+        })?;
+        Ok(Summary::steady(&samples, warm_up as usize, commands as usize))
+    }
+
     /// The latencies of commands one at a time, from the doorbell to the interrupt.
     fn latencies_us(&mut self, work: impl Fn(&Identity, u64) -> RandomWork) -> Result<Vec<f64>> {
         let commands = self.commands / 10;
@@ -315,12 +327,13 @@ impl Bench {
         Ok(clocks.map(|clocks| nanoseconds(clocks as f64) / 1000.0).collect())
     }
 
-    /// Reads so much else that the cache has nothing of what is measured.
+    /// Reads so much else that the cache, which replaces its lines at random, has next to nothing of what is measured.
     fn forget(&mut self) -> Result {
         let mut driver = Driver::new(&mut self.device, Options { io_queues: 1, ..Options::default() });
         let identity = driver.bring_up().map_err(workload::device_failed)?;
         let mut back = vec![0; STEP_BYTES as usize];
-        for start in (READ_BYTES..FILLED_BYTES).step_by(STEP_BYTES as usize) {
+        let others = (READ_BYTES..FILLED_BYTES).step_by(STEP_BYTES as usize);
+        for start in std::iter::repeat_n(others, FORGET_ROUNDS).flatten() {
             driver
                 .read(&identity, start / u64::from(identity.lba_bytes), &mut back)
                 .map_err(workload::device_failed)?;
