@@ -9,6 +9,7 @@
 //!    storage_write ->-|               |-<- filled, progress
 //!     storage_read -<-|               |-<- forward
 //!     storage_done -<-|               |---> wrote                     a unit of the host has been written
+//!        read_only -->|               |
 //!                     |               |=== memory                     AXI4 manager
 //!                     +---------------+
 //! ```
@@ -76,6 +77,7 @@ impl Block for Cache {
         m.connect(&stage, "data", &line_port, "data");
         m.connect(&page_cache, "burst", &line_port, "burst");
         m.connect(&line_port, "released", &page_cache, "released");
+        page_cache.port("read_only").set(m.input("read_only", 1));
         m.output("wrote", page_cache.port("wrote"));
         m.connect(&line_port, "persist", &page_cache, "persist");
         for stream in ["fill", "filled", "clean", "progress"] {

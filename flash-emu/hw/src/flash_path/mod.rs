@@ -35,7 +35,7 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `read_only` and `forget` are only reported. There is no command that trims. When a program fails in one plane of a
+//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `forget` is only reported. There is no command that trims. When a program fails in one plane of a
 //! die, those behind it are refused in both: the other block is not retired, but has no more pages until it has been erased.
 //!
 //! ## Mutation score
@@ -327,6 +327,7 @@ impl Block for FlashPath {
             (&erase, "epoch", vec![(&fill, "epoch")]),
             (&fill, "quiet", vec![(&erase, "quiet")]),
             (&cache, "wrote", vec![(&port, "wrote")]),
+            (&port, "read_only", vec![(&cache, "read_only")]),
             (&port, "valid_at", vec![(&commit, "valid_at")]),
             (&port, "peek", vec![(&page_map, "peek")]),
         ];

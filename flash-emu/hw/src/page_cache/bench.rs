@@ -155,6 +155,37 @@ fn units_in_a_row_fill_the_whole_cache_and_then_replace_each_other_evenly() {
 }
 
 #[test]
+fn writes_fail_while_the_flash_is_read_only_and_nothing_changes() {
+    without_stalls(&PageCache::new(CONFIG), |bench| {
+        bench.run(u64::from(CONFIG.lines));
+        let line = write_unit(bench, 5);
+        // A write waits for its line, which is being filled.
+        ask(bench, "write", Operation::Write, 8 * 6, 1);
+        item_of(bench, "fill");
+        bench.run(50);
+        bench.poke("read_only", 1);
+        let (report, _) = item_of(bench, "burst");
+        assert_eq!((report.get("operation"), report.get("failed")), (Move::Report.code(), 1), "that which waited");
+        ask(bench, "write", Operation::WriteZeroes, 8 * 5, 8);
+        let (report, _) = item_of(bench, "burst");
+        assert_eq!((report.get("operation"), report.get("failed"), report.get("beats")), (Move::Report.code(), 1, 0));
+        ask(bench, "write", Operation::Write, 8 * 7 + 6, 4);
+        bench.run(50);
+        let reports = bench.drain_fields("burst");
+        let seen: Vec<_> = reports.iter().map(|r| (r.get("failed"), r.get("beats"), r.get("ends_command"))).collect();
+        assert_eq!(seen, [(1, 16, 0), (1, 16, 1)], "of both lines, with their beats");
+
+        // What was written before is there, and goes to the flash.
+        ask(bench, "read", Operation::Read, 8 * 5, 8);
+        assert_eq!(item_of(bench, "burst").0.get("line"), line);
+        bench.send("released", [bench.fields("released").set("line", line).words()]);
+        ask(bench, "read", Operation::Flush, 0, 0);
+        let (clean, _) = item_of(bench, "clean");
+        assert_eq!((clean.get("settle"), clean.get("unit")), (0, 5));
+    });
+}
+
+#[test]
 fn a_reset_in_any_clock_leaves_nothing() {
     // What a fill says of a command has no meaning if it is not forwarded.
     let ignored = ["fill_tag", "fill_sector", "fill_sectors"];

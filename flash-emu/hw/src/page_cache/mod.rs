@@ -12,7 +12,7 @@
 //!     persist ->-|                  |
 //!      filled ->-|                  |
 //!    progress ->-|                  |             what has become of the lines that were given
-//!                |                  |---> wrote   a write is through
+//!   read_only -->|                  |---> wrote   a write is through
 //!                +------------------+
 //! ```
 //! ## Theory of operation
@@ -22,7 +22,8 @@
 //! 2. A read that finds its line uses it and becomes a burst. One that does not takes a line that is clean and unused, and asks for it to be filled. The beats of
 //!    a read of one line are forwarded while it is filled, and then the read is over. Every other read that has to wait goes into a FIFO; whenever a line is
 //!    filled, released or cleaned, all of those are tried once more.
-//! 3. Writes are carried out in their order, because their data comes so. A write of a whole line needs no fill.
+//! 3. Writes are carried out in their order, because their data comes so. A write of a whole line needs no fill. While the flash is read-only each write fails
+//!    at once, and what was written before may still go to the flash.
 //! 4. A command of two lines is done one after the other. A read holds its first line while it waits for its second, so that its beats come together. It waits only
 //!    for lines of higher numbers, so no two reads wait for each other; and there are more lines than commands.
 //! 5. While the next write waits for a line, no further read may use that line, so that reads cannot keep a write away.
@@ -254,6 +255,7 @@ impl Block for PageCache {
         let filled = m.stream_in::<Filled>("filled");
         let progress = m.stream_in::<Progress>("progress");
         let persist = m.stream_in::<Persist>("persist");
+        let read_only = m.input("read_only", 1);
         let burst = m.stream_out_single::<Burst>("burst");
         let fill = m.stream_out_single::<Fill>("fill");
         let clean = m.stream_out_single::<Clean>("clean");
@@ -277,8 +279,8 @@ impl Block for PageCache {
         // What is to be done, to which line.
         let at = m.reg_without_reset("at", clock, WAYS);
         let decision = |name: &str| m.reg_without_reset(name, clock, 1);
-        let [uses, writes, allocates, cleans, reports, waits, ends_write] =
-            ["uses", "writes", "allocates", "cleans", "reports", "waits", "ends_write"].map(decision);
+        let [uses, writes, allocates, cleans, reports, fails, waits, ends_write] =
+            ["uses", "writes", "allocates", "cleans", "reports", "fails", "waits", "ends_write"].map(decision);
         // The read has come from outside and is to be taken there.
         let is_new = m.reg("is_new", clock, false);
         // Reads that wait; how many, and how many of them are still to be tried once more.
@@ -322,7 +324,7 @@ impl Block for PageCache {
         let is_flush = m.wire("is_flush", new_read.operation.is(Operation::Flush));
         let retry = m.wire("retry", retries.any() & waiting.valid());
         let may_read = m.wire("may_read", has_room & (retry | (read.valid() & !is_flush)));
-        let may_write = m.wire("may_write", has_room & write.valid() & !write_waits & !is_crowded);
+        let may_write = m.wire("may_write", has_room & write.valid() & (read_only | !(write_waits | is_crowded)));
         let flush_walks = m.wire("flush_walks", flush.is(Flush::Walk));
         let flush_reports = m.wire("flush_reports", flush.is(Flush::Report));
         let may_walk = m.wire("may_walk", clean.can_take() & flush_walks);
@@ -404,7 +406,7 @@ impl Block for PageCache {
         let is_wanted = m.wire("is_wanted", write_waits & unit.eq(write_unit));
         let read_may = m.wire("read_may", is_read & fits & !is_wanted);
         let can_use = m.wire("can_use", !found.state.is(LineState::Filling) & !found.written);
-        let changes = m.wire("changes", is_write & fits & changed.any());
+        let changes = m.wire("changes", is_write & fits & changed.any() & !read_only);
         let is_whole = m.wire("is_whole", changed.all());
         let writable = [LineState::Clean, LineState::Dirty, LineState::Programming, LineState::Redirtied];
         let can_write = m.wire("can_write", is_one_of(found.state, &writable) & is_idle(&found));
@@ -564,7 +566,8 @@ impl Block for PageCache {
                 allocates.set(allocates_now);
                 cleans.set(cleans_now);
                 let refused = (is_read | is_write) & !fits;
-                reports.set(refused | (is_write & !changed.any()));
+                reports.set(refused | (is_write & (read_only | !changed.any())));
+                fails.set(read_only);
                 waits.set((is_read & fits & !uses_now & !(allocates_now & forwards)) | (changes & !writes_now));
                 ends_write.set(write_ends);
                 state.goto(State::Act);
@@ -769,7 +772,7 @@ impl Block for PageCache {
             let sectors = fits.mux(part_sectors, new_write.sectors);
             let has_data = new_write.operation.is(Operation::Write);
             let beats = beats_of(sectors) & has_data.repeat(7);
-            burst.offer(report(new_write.tag, beats, ends_write, no(), !fits));
+            burst.offer(report(new_write.tag, beats, ends_write, fails & fits, !fits));
         });
         when(acting & reports & is_read, || {
             burst.offer(report(reading.tag, lit(0u8, 7), lit(1u8, 1), no(), lit(1u8, 1)))
