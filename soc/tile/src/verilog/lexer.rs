@@ -57,8 +57,18 @@ enum Takes {
 
 /// Directives that would change what the rest of the text means.
 const REFUSED: [&str; 12] = [
-    "include", "elsif", "timescale", "default_nettype", "line", "resetall", "celldefine", "endcelldefine", "pragma",
-    "undefineall", "begin_keywords", "end_keywords",
+    "include",
+    "elsif",
+    "timescale",
+    "default_nettype",
+    "line",
+    "resetall",
+    "celldefine",
+    "endcelldefine",
+    "pragma",
+    "undefineall",
+    "begin_keywords",
+    "end_keywords",
 ];
 
 /// The tokens of a text.

@@ -202,7 +202,9 @@ impl<'a> Parser<'a> {
         loop {
             match self.peek() {
                 (Kind::Symbol, symbol) if ends.contains(&symbol) && !symbol.is_empty() => break,
-                (_, "(" | "[" | "{") => drop(self.balanced()?),
+                (_, "(" | "[" | "{") => {
+                    self.balanced()?;
+                }
                 (_, ")" | "]" | "}" | ";" | "" | "endmodule") | (Kind::Directive, _) => {
                     return Err(self.met("the rest of an expression"));
                 }
@@ -351,7 +353,9 @@ impl<'a> Parser<'a> {
                 (_, "@" | "#") => {
                     self.at += 1;
                     match self.peek() {
-                        (_, "(") => drop(self.balanced()?),
+                        (_, "(") => {
+                            self.balanced()?;
+                        }
                         (Kind::Number | Kind::Macro | Kind::Word, _) | (_, "*") => self.at += 1,
                         _ => return Err(self.met("an event or a delay")),
                     }
@@ -410,8 +414,47 @@ impl<'a> Parser<'a> {
 
 /// What no name may be: where one of these stands in the place of a name, the text is something that is not known here.
 const KEYWORDS: [&str; 43] = [
-    "always", "always_comb", "always_ff", "always_latch", "assign", "begin", "case", "casex", "casez", "class", "defparam",
-    "else", "end", "endcase", "endfunction", "endgenerate", "endmodule", "endtask", "for", "fork", "function", "generate",
-    "genvar", "if", "initial", "inout", "input", "integer", "interface", "localparam", "logic", "module", "output", "package",
-    "parameter", "primitive", "reg", "signed", "specify", "supply0", "task", "tri", "wire",
+    "always",
+    "always_comb",
+    "always_ff",
+    "always_latch",
+    "assign",
+    "begin",
+    "case",
+    "casex",
+    "casez",
+    "class",
+    "defparam",
+    "else",
+    "end",
+    "endcase",
+    "endfunction",
+    "endgenerate",
+    "endmodule",
+    "endtask",
+    "for",
+    "fork",
+    "function",
+    "generate",
+    "genvar",
+    "if",
+    "initial",
+    "inout",
+    "input",
+    "integer",
+    "interface",
+    "localparam",
+    "logic",
+    "module",
+    "output",
+    "package",
+    "parameter",
+    "primitive",
+    "reg",
+    "signed",
+    "specify",
+    "supply0",
+    "task",
+    "tri",
+    "wire",
 ];
