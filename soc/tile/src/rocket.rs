@@ -167,21 +167,11 @@ impl RocketTile {
         self.modules
     }
 
-    /// What has to go with the Verilog wherever it goes: names of files, and their texts.
-    pub fn licence_files(&self) -> Vec<(&'static str, &str)> {
-        vec![("NOTICE.rocket", NOTICE), ("LICENSE.rocket", &self.licence)]
-    }
-
-    /// Whether a design has the tile in it.
-    pub fn is_in(design: &rtl_hdl::Design) -> bool {
-        let mut instances = design.modules.iter().flat_map(|module| &module.instances);
-        instances.any(|instance| instance.module.name.strip_prefix(PREFIX) == Some(TILE))
-    }
-
     /// The tile for an instance.
     pub(crate) fn foreign(&self) -> Foreign {
         // The core would print every instruction, and assertions would print before they stop: they stop with file and line.
         let foreign = Foreign::from_verilog(&format!("{PREFIX}{TILE}"), &self.verilog).define("PRINTF_COND", "1'b0");
+        let foreign = foreign.licence("NOTICE.rocket", NOTICE).licence("LICENSE.rocket", &self.licence);
         let foreign = foreign.clock("clock").reset("reset");
         // What follows an input within a clock is not known. All of the bus ends at registers, which are told that everything may.
         let inputs: Vec<String> = ports()

@@ -93,7 +93,11 @@ fn the_tile_is_cut_out_and_widened_in_every_place() {
     assert_eq!(lines("[1:0]  auto_hartid_in") + lines("[1:0]  io_hartid"), 0);
     assert_eq!(lines("[2:0]  auto_hartid_in") + lines("[2:0]  io_hartid"), 3);
     let design = elaborate(&Tile::new(tile)).unwrap_or_else(|problems| panic!("{problems}"));
-    assert!(RocketTile::is_in(&design));
+    let licences = rtl_hdl::licences(&design);
+    let names: Vec<&str> = licences.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["LICENSE.rocket", "NOTICE.rocket"]);
+    assert!(licences[0].text == rocket.licence && licences[0].text.contains("Apache License"));
+    assert!(licences[1].text.contains("The Regents of the University of California"));
     let spec = ModelSpec::of(&design);
     match sim_verilator::lint(&spec.verilog, &spec.top) {
         Err(error) if error.is_unavailable() => eprintln!("skipped: lint of the tile. {error}"),
