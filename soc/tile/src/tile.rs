@@ -4,10 +4,10 @@
 //!
 //! ## Symbol
 //! ```text
-//!                              +-- tile --+
-//!                    hart_id ->|          |== bus (TL-C client)
-//! msip, mtip, meip, seip, debug ->|          |-> wfi
-//!                              +----------+
+//!                                  +-- tile --+
+//!                        hart_id ->|          |== bus (TL-C client)
+//!  msip, mtip, seip, meip, debug ->|          |-> wfi
+//!                                  +----------+
 //! ```
 //! ## Theory of operation
 //! ```text
@@ -17,7 +17,7 @@
 //!    [`RESET_PC`](soc_map::rocket::RESET_PC) and sees the regions of [`soc_map::rocket`].
 //! 2. An instruction cache and a data cache of 16 KiB each, with lines of 64 bytes, are on one bus. Sources 0 and 1 are those of the data cache (what is
 //!    cached, and what is not), source 2 is that of the instruction cache, which only reads. Probes go to source 0.
-//! 3. It acknowledges a grant with the first beat, before the others have come.
+//! 3. It may acknowledge a grant with its first beat, before the others have come.
 //! 4. `slice` has registers in all channels: the tile may take an offer back, which a stream here never does, and its answers follow
 //!    its inputs within a clock.
 //!
@@ -25,8 +25,11 @@
 //! Each message goes a clock through `slice`. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! The interrupts belong to the clock. `hart_id` must not change. All else is fixed: the generator's output is the source. Its evaluator model does
-//! not exist, so the tile runs in Verilator alone.
+//! - The interrupts belong to the clock, and `hart_id` must not change.
+//! - An answer that is denied traps where it is one to a fetch. A denied load or store goes on: there is no bus error unit.
+//! - Registers and memory have no atomics by the bus: those to memory are done in the data cache.
+//! - No reset clears the bits of `mip` that software may write.
+//! - The evaluator has no model of the tile, so that it runs in Verilator alone.
 
 use crate::rocket::{Channel, BUS, CHANNELS, INTERRUPTS, WFI};
 use crate::verilog::Direction;

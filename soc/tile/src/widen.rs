@@ -372,10 +372,17 @@ mod tests {
 
     #[test]
     fn every_other_use_is_refused() {
-        for use_ in ["n[0]", "~n", "{c, n}", "n + 2'h0", "c ? n : 2'h1", "c ? n : 3'h0", "n ? n : 2'h0", "{{5'd0}, n}"]
+        for use_ in ["n[0]", "~n", "{c, n}", "n + 2'h0", "c ? n : 3'h0", "n ? n : 2'h0", "c ? 2'h0 : n", "{{5'd0}, n}"]
         {
-            assert_refused(&format!("\nwire [7:0] a = {use_};"), "", "test.v:3: ");
+            assert_refused(
+                &format!("\nwire [1:0] a = {use_};"),
+                "",
+                "test.v:3: what `n` is used for is not understood",
+            );
         }
+        assert_refused("wire [1:0] a = c ? n : 2'h1;", "", "met `2'h1` in the place of a zero");
+        assert_refused("wire [1:0] a = c ? n : c;", "", "met `c` in the place of a zero");
+        assert_refused("wire [2:0] a = {{1'd0}, n};", "", "nothing would be left");
         assert_refused("reg [1:0] a; always @(posedge c) a <= n;", "", "`n` is used for is not understood");
         assert_refused("always @(posedge c) $fwrite(32'h2, \"%d\", n[0]);", "", "not understood");
         assert_refused("always @(posedge c) $fwrite(32'h2, \"%d\", {n});", "", "not understood");
