@@ -8,7 +8,8 @@ use crate::Region;
 pub const RESET_PC: u64 = 0x1_0040;
 
 /// What the tile runs from, and does not write: the boot ROM.
-pub const BOOT_ROM: Region = Region { name: "boot-rom", base: 0x1_0000, bytes: 0x1_0000, doc: "The first instructions." };
+pub const BOOT_ROM: Region =
+    Region { name: "boot-rom", base: 0x1_0000, bytes: 0x1_0000, doc: "The first instructions." };
 
 /// Timers and software interrupts: registers, with atomics.
 pub const CLINT: Region = Region { name: "clint", base: 0x200_0000, bytes: 0x1_0000, doc: "Timers of the harts." };
