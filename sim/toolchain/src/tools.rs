@@ -76,12 +76,10 @@ pub struct Z3 {
 /// Rocket Chip as generated Verilog, in a configuration with four harts.
 #[derive(Clone, Debug)]
 pub struct Rocket {
-    /// All modules but those below.
+    /// All modules but the memories, and one that reads options of the simulator.
     pub modules: String,
     /// The memories of the caches, as models of their behaviour.
     pub memories: String,
-    /// A module that reads options of the simulation.
-    pub options: String,
     /// The licence that came with it.
     pub licence: String,
 }
@@ -232,7 +230,6 @@ impl Toolchain {
         Ok(Rocket {
             modules: read(&format!("{CONFIGURATION}.v"))?,
             memories: read(&format!("{CONFIGURATION}.behav_srams.v"))?,
-            options: read("plusarg_reader.v")?,
             licence: read("LICENSE")?,
         })
     }

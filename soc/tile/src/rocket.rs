@@ -108,12 +108,10 @@ fn ports() -> Vec<(String, Direction, u32)> {
 /// The texts of Rocket Chip that the tile is made of, and the licence that came with them.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'t> {
-    /// All modules but those below.
+    /// All modules but the memories, and one that reads options of the simulator.
     pub modules: &'t str,
     /// The memories of the caches.
     pub memories: &'t str,
-    /// The module that reads options of the simulation.
-    pub options: &'t str,
     /// The licence.
     pub licence: &'t str,
 }
@@ -136,7 +134,7 @@ impl RocketTile {
         let sources = [
             Source::read("LitexFull4DConfig.v", texts.modules)?,
             Source::read("LitexFull4DConfig.behav_srams.v", texts.memories)?,
-            Source::read("plusarg_reader.v", texts.options)?,
+            Source::read("options.v", OPTIONS)?,
         ];
         let closure = Closure::of(TILE, &sources)?;
         check_ports(&closure)?;
@@ -186,6 +184,16 @@ impl RocketTile {
     }
 }
 
+/// The module that would read options of the simulator, such as a time after which a monitor gives up. What it asks the simulator for is not there in
+/// synthesis, nor in our models, so that here the defaults hold for all.
+const OPTIONS: &str = "\
+module plusarg_reader #(parameter FORMAT = \"\", parameter WIDTH = 1, parameter [WIDTH-1:0] DEFAULT = 0) (
+  output [WIDTH-1:0] out
+);
+  assign out = DEFAULT;
+endmodule
+";
+
 /// What goes with the Verilog.
 const NOTICE: &str = include_str!("../licences/NOTICE");
 
@@ -196,6 +204,7 @@ const HEADING: &str = "\
 
 /* verilator lint_save */
 /* verilator lint_off UNUSEDSIGNAL */
+/* verilator lint_off UNUSEDPARAM */
 ";
 
 /// Behind them.
