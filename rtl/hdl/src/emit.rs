@@ -38,6 +38,21 @@ pub fn emit(design: &Design) -> Vec<SourceFile> {
     files
 }
 
+/// The licences and notices that have to go with a design: those of the modules of others in it. A name that several have with different texts has
+/// all of these texts, one after the other.
+pub fn licences(design: &Design) -> Vec<SourceFile> {
+    let instances = design.modules.iter().flat_map(|module| &module.instances);
+    let foreign = instances.filter_map(|instance| instance.module.foreign.as_ref());
+    let mut texts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, text) in foreign.flat_map(|foreign| &foreign.licences) {
+        let of_name = texts.entry(name).or_default();
+        if !of_name.contains(&&**text) {
+            of_name.push(text);
+        }
+    }
+    texts.into_iter().map(|(name, texts)| SourceFile { name: name.into(), text: texts.join("\n") }).collect()
+}
+
 struct Emitter<'a> {
     ir: &'a ModuleIr,
     /// How often each node is read.

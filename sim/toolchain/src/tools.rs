@@ -73,6 +73,17 @@ pub struct Z3 {
     pub identity: String,
 }
 
+/// Rocket Chip as generated Verilog, in a configuration with four harts.
+#[derive(Clone, Debug)]
+pub struct Rocket {
+    /// All modules but the memories, and one that reads options of the simulator.
+    pub modules: String,
+    /// The memories of the caches, as models of their behaviour.
+    pub memories: String,
+    /// The licence that came with it.
+    pub licence: String,
+}
+
 /// A C++ compiler.
 #[derive(Clone, Debug)]
 pub struct Compiler {
@@ -148,7 +159,8 @@ impl Toolchain {
         self.compiler()?;
         self.verilator()?;
         self.yosys()?;
-        self.z3().map(drop)
+        self.z3()?;
+        self.rocket().map(drop)
     }
 
     /// Verilator: `FLASHDOCK_VERILATOR_ROOT` if that is set, else the package, fetched if it is not in the cache.
@@ -203,6 +215,22 @@ impl Toolchain {
             }
             let (folder, identity) = self.package("z3-solver", Z3_VARIABLE)?;
             Ok(Z3 { folder, identity })
+        })
+    }
+
+    /// Rocket Chip: the package, fetched if it is not in the cache.
+    pub fn rocket(&self) -> Result<Rocket, Error> {
+        const CONFIGURATION: &str = "freechips.rocketchip.system.LitexFull4DConfig";
+        // The package is for every platform, so that no installation has to be named.
+        let (folder, _) = self.package("pythondata-cpu-rocket", "FLASHDOCK_CACHE")?;
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))
+        };
+        Ok(Rocket {
+            modules: read(&format!("{CONFIGURATION}.v"))?,
+            memories: read(&format!("{CONFIGURATION}.behav_srams.v"))?,
+            licence: read("LICENSE")?,
         })
     }
 

@@ -4,6 +4,8 @@
 #![no_std]
 #![deny(missing_docs)]
 
+pub mod rocket;
+
 use core::ops::Range;
 
 /// A part of an address space.

@@ -150,6 +150,7 @@ pub fn files(config: Config) -> Result<Vec<File>> {
     let list: String = sources.iter().map(|file| format!("rtl/{}\n", file.name)).collect();
     let mut files: Vec<File> =
         sources.into_iter().map(|file| File { path: format!("rtl/{}", file.name), text: file.text }).collect();
+    files.extend(licence_files(&device));
     let mut add = |path: &str, text: String| files.push(File { path: path.to_owned(), text });
     add("files.f", list);
     add("PORTS.md", port_guide(config, controller.top(), device.top()));
@@ -169,6 +170,12 @@ pub fn files(config: Config) -> Result<Vec<File>> {
     add("README.md", include_str!("bundle/README.md").to_owned());
     add("LICENSE", include_str!("../../../LICENSE").to_owned());
     Ok(files)
+}
+
+/// What has to go with the modules of others that are in the design.
+fn licence_files(design: &Design) -> Vec<File> {
+    let file = |file: rtl_hdl::SourceFile| File { path: format!("licences/{}", file.name), text: file.text };
+    rtl_hdl::licences(design).into_iter().map(file).collect()
 }
 
 fn design(block: &dyn rtl_hdl::Block) -> Result<Design> {
@@ -424,6 +431,16 @@ mod tests {
                 assert!(guide.text.contains(&row), "{row}");
             }
         }
+    }
+
+    #[test]
+    fn licences_of_modules_of_others_are_in_the_bundle() {
+        let text = "module part(output o);\nassign o = 0;\nendmodule\n";
+        let part = rtl_hdl::Foreign::from_verilog("part", text).licence("LICENSE.part", "as is");
+        let block = rtl_hdl::block_fn("whole", move |m| m.output("o", m.foreign("part", &part, &[]).port("o")));
+        let files = licence_files(&design(&block).ok().unwrap());
+        let files: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.text.as_str())).collect();
+        assert_eq!(files, [("licences/LICENSE.part", "as is")]);
     }
 
     #[test]

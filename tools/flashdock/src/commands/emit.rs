@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result {
             let design = design_of(&*block)?;
             let files = rtl_hdl::emit(&design);
             match &args.out {
-                Some(folder) => write_files(folder, &files),
+                Some(folder) => write_files(folder, &files, &rtl_hdl::licences(&design)),
                 None => print_files(&files, args.json),
             }
         }
@@ -134,9 +134,9 @@ fn write_bundle(folder: &Path, config: Config, force: bool) -> Result {
     output::print(&format!("{count} files written to {}; README.md says how to go on\n", folder.display()))
 }
 
-fn write_files(folder: &Path, files: &[SourceFile]) -> Result {
+fn write_files(folder: &Path, files: &[SourceFile], licences: &[SourceFile]) -> Result {
     fs::create_dir_all(folder).map_err(|error| output::cannot_write(folder, &error))?;
-    for file in files {
+    for file in files.iter().chain(licences) {
         output::write_file(&folder.join(&file.name), file.text.as_bytes())?;
     }
     let lines: usize = files.iter().map(|file| file.text.lines().count()).sum();

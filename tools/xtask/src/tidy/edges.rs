@@ -41,7 +41,8 @@ fn allowed(from: Role, to: Role, dev: bool) -> bool {
         Hw => matches!(to, Spec | Rtl | Hw),
         Hal => matches!(to, Spec),
         Fw => matches!(to, Spec | Hal),
-        Top => matches!(to, Spec | Rtl | Hw),
+        Core => matches!(to, Spec | Rtl),
+        Top => matches!(to, Spec | Rtl | Hw | Core),
         Firmware => matches!(to, Spec | Hal | Fw),
         Sim => !matches!(to, Tests | Tools),
         Tests => !matches!(to, Tools),
@@ -51,7 +52,7 @@ fn allowed(from: Role, to: Role, dev: bool) -> bool {
         // Facts stand alone, also in their tests.
         Spec => false,
         Rtl => matches!(to, Sim),
-        Hw | Top => matches!(to, Model | Sim),
+        Hw | Core | Top => matches!(to, Model | Sim),
         Model | Hal | Fw | Firmware => matches!(to, Spec | Rtl | Model | Hw | Sim),
         Properties | Sim | Tests | Tools => false,
     };
@@ -65,9 +66,18 @@ mod tests {
 
     #[test]
     fn edges_of_the_guide_are_forbidden() {
-        for (from, to) in
-            [(Spec, Rtl), (Spec, Sim), (Hw, Fw), (Hw, Model), (Hw, Sim), (Fw, Hw), (Fw, Sim), (Model, Sim)]
-        {
+        for (from, to) in [
+            (Spec, Rtl),
+            (Spec, Sim),
+            (Hw, Fw),
+            (Hw, Model),
+            (Hw, Sim),
+            (Fw, Hw),
+            (Fw, Sim),
+            (Model, Sim),
+            (Core, Sim),
+            (Hw, Core),
+        ] {
             assert!(!allowed(from, to, false), "{from:?} -> {to:?}");
         }
         for (from, to) in [(Rtl, Hw), (Rtl, Spec), (Sim, Tests), (Hw, Tests), (Tests, Tools)] {
@@ -82,7 +92,7 @@ mod tests {
     #[test]
     fn edges_of_the_guide_are_allowed() {
         for (from, to) in
-            [(Hw, Spec), (Hw, Rtl), (Fw, Hal), (Top, Hw), (Sim, Hw), (Sim, Fw), (Tests, Sim), (Tools, Sim)]
+            [(Hw, Spec), (Hw, Rtl), (Fw, Hal), (Top, Hw), (Top, Core), (Sim, Hw), (Sim, Fw), (Tests, Sim), (Tools, Sim)]
         {
             assert!(allowed(from, to, false), "{from:?} -> {to:?}");
         }

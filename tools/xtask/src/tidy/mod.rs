@@ -74,6 +74,8 @@ enum Role {
     Fw,
     /// MMIO.
     Hal,
+    /// A processor of others, read and wrapped.
+    Core,
     /// Wiring around the core.
     Top,
     /// The firmware binary.
@@ -99,6 +101,7 @@ impl Role {
             ["nvme-ctrl" | "flash-emu", "hw"] => Self::Hw,
             ["nvme-ctrl" | "flash-emu", "fw"] => Self::Fw,
             ["soc", "hal"] => Self::Hal,
+            ["soc", "tile"] => Self::Core,
             ["soc", "top"] => Self::Top,
             ["soc", "firmware"] => Self::Firmware,
             ["sim", _] => Self::Sim,

@@ -60,7 +60,16 @@ impl Place {
             named_addresses: shipped
                 && matches!(
                     role,
-                    Some(Role::Hw | Role::Fw | Role::Hal | Role::Top | Role::Firmware | Role::Sim | Role::Model)
+                    Some(
+                        Role::Hw
+                            | Role::Fw
+                            | Role::Hal
+                            | Role::Core
+                            | Role::Top
+                            | Role::Firmware
+                            | Role::Sim
+                            | Role::Model
+                    )
                 )
                 && !is_test_file(inside),
         }
