@@ -11,7 +11,7 @@ use crate::bus::Bus;
 use crate::csr::number;
 use crate::decode::{Instruction, Op};
 use crate::float::{self, boxed, unboxed, Double64, Flagged, Format, Single32};
-use crate::hart::{Flow, State};
+use crate::hart::{Exit, State};
 use crate::mmu::Access;
 use crate::trap::{Cause, Exception, Mode};
 
@@ -73,29 +73,30 @@ impl State {
         self.x[0] = 0;
     }
 
-    /// Carries out one instruction at `pc`. After an error, nothing of it has happened.
+    /// Carries out one instruction at `pc`, and gives the address of the next.
     #[inline(always)]
-    pub(crate) fn execute<B: Bus>(&mut self, bus: &mut B, i: &Instruction, pc: u64) -> Result<Flow, Exception> {
+    pub(crate) fn execute<B: Bus>(&mut self, bus: &mut B, i: &Instruction, pc: u64) -> Result<u64, Exit> {
         let (a, b) = (self.rs1(i), self.rs2(i));
         let immediate = i.offset();
         let shift = i.immediate as u32;
+        let next = pc.wrapping_add(i.bytes.into());
         let value = match i.op {
             Op::Lui => immediate,
             Op::Auipc => pc.wrapping_add(immediate),
             Op::Jal => {
-                self.set_rd(i, pc.wrapping_add(i.bytes.into()));
-                return Ok(Flow::Jump(pc.wrapping_add(immediate)));
+                self.set_rd(i, next);
+                return Ok(pc.wrapping_add(immediate));
             }
             Op::Jalr => {
-                self.set_rd(i, pc.wrapping_add(i.bytes.into()));
-                return Ok(Flow::Jump(a.wrapping_add(immediate) & !1));
+                self.set_rd(i, next);
+                return Ok(a.wrapping_add(immediate) & !1);
             }
-            Op::Beq => return Ok(branch(a == b, pc, i)),
-            Op::Bne => return Ok(branch(a != b, pc, i)),
-            Op::Blt => return Ok(branch((a as i64) < b as i64, pc, i)),
-            Op::Bge => return Ok(branch(a as i64 >= b as i64, pc, i)),
-            Op::Bltu => return Ok(branch(a < b, pc, i)),
-            Op::Bgeu => return Ok(branch(a >= b, pc, i)),
+            Op::Beq => return Ok(if a == b { pc.wrapping_add(immediate) } else { next }),
+            Op::Bne => return Ok(if a != b { pc.wrapping_add(immediate) } else { next }),
+            Op::Blt => return Ok(if (a as i64) < b as i64 { pc.wrapping_add(immediate) } else { next }),
+            Op::Bge => return Ok(if a as i64 >= b as i64 { pc.wrapping_add(immediate) } else { next }),
+            Op::Bltu => return Ok(if a < b { pc.wrapping_add(immediate) } else { next }),
+            Op::Bgeu => return Ok(if a >= b { pc.wrapping_add(immediate) } else { next }),
 
             Op::Lb => i8::from_le_bytes(self.load(bus, a.wrapping_add(immediate))?) as u64,
             Op::Lh => i16::from_le_bytes(self.load(bus, a.wrapping_add(immediate))?) as u64,
@@ -106,19 +107,19 @@ impl State {
             Op::Lwu => u32::from_le_bytes(self.load(bus, a.wrapping_add(immediate))?).into(),
             Op::Sb => {
                 self.store(bus, a.wrapping_add(immediate), (b as u8).to_le_bytes())?;
-                return Ok(Flow::Next);
+                return Ok(next);
             }
             Op::Sh => {
                 self.store(bus, a.wrapping_add(immediate), (b as u16).to_le_bytes())?;
-                return Ok(Flow::Next);
+                return Ok(next);
             }
             Op::Sw => {
                 self.store(bus, a.wrapping_add(immediate), (b as u32).to_le_bytes())?;
-                return Ok(Flow::Next);
+                return Ok(next);
             }
             Op::Sd => {
                 self.store(bus, a.wrapping_add(immediate), b.to_le_bytes())?;
-                return Ok(Flow::Next);
+                return Ok(next);
             }
 
             Op::Addi => a.wrapping_add(immediate),
@@ -166,19 +167,25 @@ impl State {
             Op::Remuw => word(remu((a as u32).into(), (b as u32).into())),
 
             // One hart's accesses are in order already.
-            Op::Fence => return Ok(Flow::Next),
-            Op::FenceI => return Ok(Flow::Refetch),
+            Op::Fence => return Ok(next),
+            Op::FenceI => return Err(Exit::Refetch(next)),
 
-            Op::Flw | Op::Fld | Op::Fsw | Op::Fsd => return self.float_memory(bus, i),
-            op if op >= Op::LrW && op <= Op::AmomaxuD => return self.atomic(bus, i),
-            op if op >= Op::FmaddS && op <= Op::FmvDX => return self.float(i),
-            _ => return self.system(bus, i, pc),
+            Op::Flw | Op::Fld | Op::Fsw | Op::Fsd => {
+                self.float_memory(bus, i)?;
+                return Ok(next);
+            }
+            op if op >= Op::LrW && op <= Op::AmomaxuD => self.atomic(bus, i)?,
+            op if op >= Op::FmaddS && op <= Op::FmvDX => {
+                self.float(i)?;
+                return Ok(next);
+            }
+            _ => return Err(self.system(bus, i, pc)),
         };
         self.set_rd(i, value);
-        Ok(Flow::Next)
+        Ok(next)
     }
 
-    fn float_memory<B: Bus>(&mut self, bus: &mut B, i: &Instruction) -> Result<Flow, Exception> {
+    fn float_memory<B: Bus>(&mut self, bus: &mut B, i: &Instruction) -> Result<(), Exception> {
         if !self.csrs.float_enabled() {
             return Err(i.illegal_here());
         }
@@ -190,11 +197,11 @@ impl State {
             Op::Fsw => self.store(bus, address, (source as u32).to_le_bytes())?,
             _ => self.store(bus, address, source.to_le_bytes())?,
         }
-        Ok(Flow::Next)
+        Ok(())
     }
 
     #[inline(never)]
-    fn atomic<B: Bus>(&mut self, bus: &mut B, i: &Instruction) -> Result<Flow, Exception> {
+    fn atomic<B: Bus>(&mut self, bus: &mut B, i: &Instruction) -> Result<u64, Exception> {
         let address = self.rs1(i);
         let b = self.rs2(i);
         let bytes = if i.op >= Op::LrD { 8 } else { 4 };
@@ -213,7 +220,7 @@ impl State {
             4 => bus.store(hart, physical, (value as u32).to_le_bytes()),
             _ => bus.store(hart, physical, value.to_le_bytes()),
         };
-        let value = match i.op {
+        Ok(match i.op {
             Op::LrW | Op::LrD => {
                 let value = load(bus).map_err(|_| fault)?;
                 bus.reservations().reserve(hart, physical);
@@ -245,14 +252,12 @@ impl State {
                 store(bus, new).map_err(|_| fault)?;
                 old
             }
-        };
-        self.set_rd(i, value);
-        Ok(Flow::Next)
+        })
     }
 
     /// What computes with floating-point numbers, compares, converts and moves them.
     #[inline(never)]
-    fn float(&mut self, i: &Instruction) -> Result<Flow, Exception> {
+    fn float(&mut self, i: &Instruction) -> Result<(), Exception> {
         if !self.csrs.float_enabled() {
             return Err(i.illegal_here());
         }
@@ -323,7 +328,7 @@ impl State {
             To::Single => self.f[usize::from(i.rd)] = boxed(value),
             To::Double => self.f[usize::from(i.rd)] = value,
         }
-        Ok(Flow::Next)
+        Ok(())
     }
 
     /// The rounding mode of an instruction: its own or the dynamic one. A reserved one is illegal.
@@ -333,49 +338,49 @@ impl State {
         float::rounding(mode).ok_or(i.illegal_here())
     }
 
+    /// What changes more than registers. There is always something to look at afterwards.
     #[inline(never)]
-    fn system<B: Bus>(&mut self, bus: &mut B, i: &Instruction, pc: u64) -> Result<Flow, Exception> {
+    fn system<B: Bus>(&mut self, bus: &mut B, i: &Instruction, pc: u64) -> Exit {
         let next = pc.wrapping_add(i.bytes.into());
-        let legal = |legal: bool| if legal { Ok(()) } else { Err(i.illegal_here()) };
-        match i.op {
+        let target = match i.op {
             Op::Ecall => {
                 let cause = match self.mode {
                     Mode::User => Cause::UserCall,
                     Mode::Supervisor => Cause::SupervisorCall,
                     Mode::Machine => Cause::MachineCall,
                 };
-                Err(Exception { cause, value: 0 })
+                return Exception { cause, value: 0 }.into();
             }
-            Op::Ebreak => Err(Exception { cause: Cause::Breakpoint, value: pc }),
-            Op::Csrrw | Op::Csrrs | Op::Csrrc | Op::Csrrwi | Op::Csrrsi | Op::Csrrci => self.csr(bus, i, next),
-            Op::Mret => {
-                legal(self.mode == Mode::Machine)?;
+            Op::Ebreak => return Exception { cause: Cause::Breakpoint, value: pc }.into(),
+            Op::Csrrw | Op::Csrrs | Op::Csrrc | Op::Csrrwi | Op::Csrrsi | Op::Csrrci => match self.csr(bus, i) {
+                Ok(()) => next,
+                Err(exception) => return exception.into(),
+            },
+            Op::Mret if self.mode == Mode::Machine => {
                 let (target, mode) = self.csrs.leave_machine_trap();
                 self.set_mode(mode);
-                Ok(Flow::Leave(target))
+                target
             }
-            Op::Sret => {
-                legal(self.csrs.may_return(self.mode))?;
+            Op::Sret if self.csrs.may_return(self.mode) => {
                 let (target, mode) = self.csrs.leave_supervisor_trap();
                 self.set_mode(mode);
-                Ok(Flow::Leave(target))
+                target
             }
-            Op::Wfi => {
-                legal(self.csrs.may_wait(self.mode))?;
+            Op::Wfi if self.csrs.may_wait(self.mode) => {
                 self.waiting = true;
-                Ok(Flow::Leave(next))
+                next
             }
-            Op::SfenceVma => {
-                legal(self.csrs.may_fence(self.mode))?;
+            Op::SfenceVma if self.csrs.may_fence(self.mode) => {
                 self.flush_translations();
-                Ok(Flow::Leave(next))
+                next
             }
-            _ => Err(i.illegal_here()),
-        }
+            _ => return i.illegal_here().into(),
+        };
+        Exit::Leave(target)
     }
 
     /// Volume I, "\"Zicsr\" Extension for Control and Status Register (CSR) Instructions".
-    fn csr<B: Bus>(&mut self, bus: &mut B, i: &Instruction, next: u64) -> Result<Flow, Exception> {
+    fn csr<B: Bus>(&mut self, bus: &mut B, i: &Instruction) -> Result<(), Exception> {
         let number = i.immediate as u16;
         let operand = if i.op >= Op::Csrrwi { i.rs1.into() } else { self.rs1(i) };
         let writes = matches!(i.op, Op::Csrrw | Op::Csrrwi) || i.rs1 != 0;
@@ -392,15 +397,7 @@ impl State {
             self.write_csr(number, value);
         }
         self.set_rd(i, before);
-        Ok(Flow::Leave(next))
-    }
-}
-
-fn branch(taken: bool, pc: u64, i: &Instruction) -> Flow {
-    if taken {
-        Flow::Jump(pc.wrapping_add(i.offset()))
-    } else {
-        Flow::Next
+        Ok(())
     }
 }
 

@@ -43,16 +43,20 @@ pub(crate) struct State {
     pub waiting: bool,
 }
 
-/// How the hart goes on after an instruction.
-pub(crate) enum Flow {
-    /// With the next one.
-    Next,
-    /// Somewhere else.
-    Jump(u64),
-    /// There, after a look at everything that the instruction may have changed.
+/// Why the hart does not simply go on at the address that an instruction gives.
+pub(crate) enum Exit {
+    /// Nothing was done.
+    Exception(Exception),
+    /// It goes on there, after a look at everything that the instruction may have changed.
     Leave(u64),
-    /// With the next one, fetched anew.
-    Refetch,
+    /// It goes on there, and fetches anew.
+    Refetch(u64),
+}
+
+impl From<Exception> for Exit {
+    fn from(exception: Exception) -> Self {
+        Self::Exception(exception)
+    }
 }
 
 impl Hart {
@@ -114,33 +118,33 @@ impl Hart {
                     return self.step_uncached(bus);
                 }
             }
-            let instruction = *slot;
-            let flow = match state.execute(bus, &instruction, pc) {
-                Ok(flow) => flow,
-                Err(exception) => {
+            match state.execute(bus, slot, pc) {
+                Ok(next) => pc = next,
+                Err(exit) => {
                     state.pc = pc;
-                    return Err(exception);
-                }
-            };
-            state.steps += 1;
-            match flow {
-                Flow::Next => pc = pc.wrapping_add(instruction.bytes.into()),
-                Flow::Jump(target) => pc = target,
-                Flow::Leave(target) => {
-                    state.pc = target;
-                    return Ok(());
-                }
-                Flow::Refetch => {
-                    state.pc = pc.wrapping_add(instruction.bytes.into());
-                    code.flush();
-                    return Ok(());
+                    return self.leave(exit);
                 }
             }
+            state.steps += 1;
             if pc.wrapping_sub(first) >= PAGE_BYTES || state.steps >= end {
                 state.pc = pc;
                 return Ok(());
             }
         }
+    }
+
+    /// Goes on after an instruction that did more than give an address. `pc` is still its own.
+    fn leave(&mut self, exit: Exit) -> Result<(), Exception> {
+        self.state.pc = match exit {
+            Exit::Exception(exception) => return Err(exception),
+            Exit::Leave(next) => next,
+            Exit::Refetch(next) => {
+                self.code.flush();
+                next
+            }
+        };
+        self.state.steps += 1;
+        Ok(())
     }
 
     /// One instruction that is not kept decoded: its page is not allowed as a whole, or it ends in the next one.
@@ -156,18 +160,10 @@ impl Hart {
             let high = state.fetch_checked(bus, pc.wrapping_add(2))?;
             decode(u32::from(high) << 16 | u32::from(low))
         };
-        let next = pc.wrapping_add(instruction.bytes.into());
-        let flow = state.execute(bus, &instruction, pc)?;
-        state.steps += 1;
-        state.pc = match flow {
-            Flow::Next => next,
-            Flow::Jump(target) | Flow::Leave(target) => target,
-            Flow::Refetch => {
-                self.code.flush();
-                next
-            }
-        };
-        Ok(())
+        match state.execute(bus, &instruction, pc) {
+            Ok(next) => self.leave(Exit::Leave(next)),
+            Err(exit) => self.leave(exit),
+        }
     }
 
     /// Sets the lines of the interrupts [`interrupt::LINES`] that come from outside.
