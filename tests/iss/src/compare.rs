@@ -9,6 +9,7 @@ use std::process::Stdio;
 use sim_guest::UserQemu;
 use sim_iss::{number, Config, Hart, Instruction, MemoryBus, Op, Stop};
 
+use crate::generator::{kind, Kind};
 use crate::program::{Image, Program, BASE, REGISTERS, SCRATCH_BYTES, STATE_BYTES};
 
 /// QEMU did not run the program to its end.
@@ -27,8 +28,14 @@ pub enum Error {
     },
 }
 
-/// How often each instruction was carried out in the blocks, by what it does and whether it had 16 bits.
-pub type Met = BTreeMap<(Op, bool), usize>;
+/// How often each instruction was carried out in the blocks.
+#[derive(Clone, Debug, Default)]
+pub struct Met {
+    /// Those of 32 bits.
+    pub plain: BTreeMap<Op, usize>,
+    /// Those of 16 bits.
+    pub compressed: BTreeMap<Kind, usize>,
+}
 
 /// Scratch memory and the registers after each block, as QEMU computes them.
 ///
@@ -71,7 +78,7 @@ pub fn on_simulator(program: &Program) -> (Vec<u8>, Met) {
             })
         })
         .collect();
-    let mut met = Met::new();
+    let mut met = Met::default();
     // All jumps go forward.
     let steps_max = bytes.len();
     for _ in 0..steps_max {
@@ -79,7 +86,10 @@ pub fn on_simulator(program: &Program) -> (Vec<u8>, Met) {
             return (bus.bytes_mut(BASE + results as u64, bytes.len() - results).to_vec(), met);
         }
         if let Some(instruction) = instructions.get(&hart.pc()) {
-            *met.entry((instruction.op, instruction.bytes == 2)).or_default() += 1;
+            *match instruction.bytes {
+                2 => met.compressed.entry(kind(instruction)).or_default(),
+                _ => met.plain.entry(instruction.op).or_default(),
+            } += 1;
         }
         assert_eq!(hart.run(&mut bus, 1), Stop::Limit);
     }

@@ -14,29 +14,35 @@ pub fn user_level() -> Vec<Op> {
     TABLE.iter().map(|row| row.op).filter(|op| !others.contains(op)).collect()
 }
 
-/// The kind of a compressed instruction: the bits that belong to its opcode, and what it is.
-type Kind = (u16, Op, bool);
+/// What tells compressed instructions apart: the bits of the opcode that all of them have, and what is done.
+pub type Kind = (u16, Op);
+
+/// The kind of an instruction of 16 bits; `c.addi16sp` has a bit more than its opcode.
+pub fn kind(instruction: &Instruction) -> Kind {
+    let parcel = instruction.raw as u16;
+    let opcode = parcel & 0b1110_0000_0000_0011;
+    let register = parcel & 0b0000_1111_1000_0000;
+    (if opcode == C_LUI && instruction.op == Op::Addi { opcode | register } else { opcode }, instruction.op)
+}
+
+/// The opcode of `c.lui`, which is that of `c.addi16sp` with another register.
+const C_LUI: u16 = 0b0110_0000_0000_0001;
 
 /// Parcels that a block may contain, by their kind.
 pub fn compressed_kinds() -> BTreeMap<Kind, Vec<Instruction>> {
     let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for parcel in (0..=u16::MAX).filter(|&parcel| is_compressed(parcel)) {
         let instruction = decode_compressed(parcel);
-        let opcode = parcel & 0b1110_0000_0000_0011;
-        let kind = (opcode, instruction.op, is_stack_adjustment(&instruction, opcode));
-        if instruction.op != Op::Ebreak && may_stand(&instruction, kind) {
-            kinds.entry(kind).or_default().push(instruction);
+        // `c.addi16sp` moves a pointer of the block, and stands in pairs.
+        let moves_pointer = parcel & 0b1110_0000_0000_0011 == C_LUI && instruction.op == Op::Addi;
+        if instruction.op != Op::Ebreak && (moves_pointer || may_stand(&instruction)) {
+            kinds.entry(kind(&instruction)).or_default().push(instruction);
         }
     }
     kinds
 }
 
-/// `c.addi16sp`: it moves a pointer of the block, and so stands in pairs.
-fn is_stack_adjustment(instruction: &Instruction, opcode: u16) -> bool {
-    opcode == 0b0110_0000_0000_0001 && instruction.op == Op::Addi
-}
-
-fn may_stand(instruction: &Instruction, kind: Kind) -> bool {
+fn may_stand(instruction: &Instruction) -> bool {
     let based_on_pointer = POINTERS.contains(&instruction.rs1);
     match instruction.op {
         Op::Illegal => false,
@@ -45,7 +51,7 @@ fn may_stand(instruction: &Instruction, kind: Kind) -> bool {
         // The target is computed right before, into this register.
         Op::Jalr => is_free(instruction.rs1) && is_free(instruction.rd),
         Op::Beq | Op::Bne => true,
-        _ => kind.2 || is_free(instruction.rd),
+        _ => is_free(instruction.rd),
     }
 }
 
@@ -205,8 +211,11 @@ fn compressed_part(random: &mut Random, kind: &[Instruction], skipped: Instructi
             body.extend([**random.pick(&choices), skipped]);
         }
         _ if i.rd == POINTERS[0] => {
-            let back = kind.iter().find(|back| back.immediate == -i.immediate);
-            body.extend(back.map_or([i; 0].to_vec(), |back| vec![i, *back]));
+            // The largest adjustment downwards has none that takes it back.
+            if let Some(back) = kind.iter().find(|back| back.immediate == -i.immediate) {
+                let seen = Instruction { rd: free_target(random), rs1: POINTERS[0], ..Instruction::new(Op::Add) };
+                body.extend([i, seen, *back]);
+            }
         }
         _ => body.push(i),
     }

@@ -22,5 +22,5 @@ mod operands;
 mod program;
 
 pub use compare::{on_qemu, on_simulator, Difference, Error, Met};
-pub use generator::{compressed_kinds, generate, user_level};
+pub use generator::{compressed_kinds, generate, user_level, Kind};
 pub use program::{Block, Program};

@@ -24,6 +24,7 @@ fn integer(random: &mut Random) -> u64 {
 /// The bits of a floating-point number: exponents at the ends of their range, at 1 and at the ends of integers, with fractions of few and of many bits.
 fn float(random: &mut Random, bits: u32, fraction_bits: u32) -> u64 {
     let exponent_max = (1 << (bits - 1 - fraction_bits)) - 1;
+    let sign = random.below(2) << (bits - 1);
     let bias = exponent_max / 2;
     let exponent = match random.below(8) {
         0 => random.below(3),
@@ -44,15 +45,56 @@ fn float(random: &mut Random, bits: u32, fraction_bits: u32) -> u64 {
         4 => random.below(4),
         _ => random.next_u64() & mask,
     };
-    random.below(2) << (bits - 1) | exponent << fraction_bits | fraction
+    sign | exponent << fraction_bits | fraction
 }
 
-/// What a floating-point register holds: a double, a single in its box, and seldom a single that is not.
-fn float_register(random: &mut Random) -> u64 {
-    match random.below(16) {
-        0 => integer(random),
-        1..8 => float(random, 32, 23) | !0 << 32,
-        _ => float(random, 64, 52),
+/// One of few numbers, so that two of them are often equal but for their signs, and often have a product or a quotient at an end of the range.
+fn special(random: &mut Random, bits: u32, fraction_bits: u32) -> u64 {
+    let exponent_max = (1 << (bits - 1 - fraction_bits)) - 1;
+    let (infinity, one) = (exponent_max << fraction_bits, (exponent_max / 2) << fraction_bits);
+    let smallest_normal = 1 << fraction_bits;
+    let two = one + smallest_normal;
+    let value = *random.pick(&[
+        0,
+        0,
+        1,
+        smallest_normal / 2,
+        smallest_normal - 1,
+        smallest_normal,
+        smallest_normal + 1,
+        one - smallest_normal,
+        one - 1,
+        one,
+        one + 1,
+        two - 1,
+        two,
+        infinity - 1,
+        infinity,
+        infinity | 1,
+        infinity | smallest_normal / 2,
+    ]);
+    random.below(2) << (bits - 1) | value
+}
+
+/// What the floating-point registers of a block hold.
+#[derive(Clone, Copy)]
+enum Floats {
+    /// Doubles, singles in their boxes, and seldom a single that is not.
+    Any,
+    /// Few numbers of one format.
+    SpecialSingles,
+    /// The same of the other.
+    SpecialDoubles,
+}
+
+fn float_register(random: &mut Random, floats: Floats) -> u64 {
+    const BOX: u64 = !0 << 32;
+    match (floats, random.below(16)) {
+        (Floats::SpecialSingles, _) => special(random, 32, 23) | BOX,
+        (Floats::SpecialDoubles, _) => special(random, 64, 52),
+        (Floats::Any, 0) => integer(random),
+        (Floats::Any, 1..8) => float(random, 32, 23) | BOX,
+        (Floats::Any, _) => float(random, 64, 52),
     }
 }
 
@@ -63,8 +105,9 @@ pub(crate) fn registers(random: &mut Random) -> [u64; crate::program::REGISTERS]
     for register in &mut registers[1..32] {
         *register = integer(random);
     }
+    let floats = *random.pick(&[Floats::Any, Floats::Any, Floats::SpecialSingles, Floats::SpecialDoubles]);
     for register in &mut registers[32..] {
-        *register = float_register(random);
+        *register = float_register(random, floats);
     }
     registers
 }
