@@ -291,7 +291,7 @@ impl Csrs {
     /// and the counter enables say.
     pub(crate) fn may_access(&self, number: u16, writes: bool, mode: Mode) -> bool {
         let lowest = Mode::from_bits(u64::from(number) >> 8);
-        let exists_for_mode = mode >= lowest && number >> 8 & 0b11 != 0b10;
+        let reachable = mode >= lowest;
         let read_only = number >> 10 == 0b11;
         let allowed = match number {
             FFLAGS..=FCSR => self.float_enabled(),
@@ -303,7 +303,7 @@ impl Csrs {
             }
             _ => true,
         };
-        exists_for_mode && !(writes && read_only) && allowed
+        reachable && !(writes && read_only) && allowed
     }
 
     /// The value of a register; none if there is no such register.

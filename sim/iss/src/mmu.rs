@@ -307,6 +307,7 @@ mod tests {
         assert_eq!(s(&mut bus), Err(Cause::StorePageFault));
         put(&mut bus, ROOT + 8 * 0x101, 0x8000_0000 >> PAGE_BITS << pte::PPN_SHIFT | ALL);
         assert_eq!(s(&mut bus), Ok(0x8020_3123));
+        put(&mut bus, MIDDLE + 8, LAST >> PAGE_BITS << pte::PPN_SHIFT | pte::V);
         for bit in [pte::A, pte::D, pte::U] {
             put(&mut bus, ROOT + 8 * 0x101, MIDDLE >> PAGE_BITS << pte::PPN_SHIFT | pte::V | bit);
             assert_eq!(s(&mut bus), Err(Cause::StorePageFault));

@@ -276,6 +276,17 @@ fn rounding_modes_and_flags() {
     }
 }
 
+/// A reserved rounding mode is illegal also where nothing is rounded.
+#[test]
+fn exact_conversions_have_rounding_modes_too() {
+    for (rounding, legal) in [(0, true), (5, false)] {
+        let mut machine = Machine::new(&[Instruction { rounding, ..n(Op::FcvtDS) }]);
+        machine.hart.set_csr(number::MSTATUS, 3 << 13);
+        machine.run(1);
+        assert_eq!(machine.csr(number::MCAUSE) == 0, legal, "rm {rounding}");
+    }
+}
+
 /// "CSR Instructions".
 #[test]
 fn csr_instructions() {
