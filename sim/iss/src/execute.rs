@@ -153,9 +153,9 @@ impl State {
             Op::Sraw => (a as i32).wrapping_shr(b as u32) as u64,
 
             Op::Mul => a.wrapping_mul(b),
-            Op::Mulh => (i128::from(a as i64) * i128::from(b as i64) >> 64) as u64,
-            Op::Mulhsu => (i128::from(a as i64) * i128::from(b) >> 64) as u64,
-            Op::Mulhu => (u128::from(a) * u128::from(b) >> 64) as u64,
+            Op::Mulh => ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64,
+            Op::Mulhsu => ((i128::from(a as i64) * i128::from(b)) >> 64) as u64,
+            Op::Mulhu => ((u128::from(a) * u128::from(b)) >> 64) as u64,
             Op::Div => div(a as i64, b as i64) as u64,
             Op::Divu => divu(a, b),
             Op::Rem => rem(a as i64, b as i64) as u64,

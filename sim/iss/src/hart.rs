@@ -113,7 +113,7 @@ impl Hart {
             let slot = &mut page[(pc % PAGE_BYTES) as usize / 2];
             if slot.op >= Op::Undecoded {
                 state.pc = pc;
-                *slot = state.decode_at(bus, physical & !(PAGE_BYTES - 1) | pc % PAGE_BYTES)?;
+                *slot = state.decode_at(bus, physical & !(PAGE_BYTES - 1) | (pc % PAGE_BYTES))?;
                 if slot.op == Op::Crossing {
                     return self.step_uncached(bus);
                 }

@@ -258,7 +258,7 @@ mod tests {
         let s = |bus: &mut _, address| translated(&csrs, bus, Mode::Supervisor, Access::Load, address);
         assert_eq!(s(&mut bus, VIRTUAL + 0x123), Ok(0x8000_5123));
         assert_eq!(s(&mut bus, VIRTUAL + 0x1000), Err(Cause::LoadPageFault));
-        assert_eq!(s(&mut bus, VIRTUAL & (1 << 39) - 1), Err(Cause::LoadPageFault), "not canonical");
+        assert_eq!(s(&mut bus, VIRTUAL & ((1 << 39) - 1)), Err(Cause::LoadPageFault), "not canonical");
         assert_eq!(translated(&csrs, &mut bus, Mode::Machine, Access::Store, 0x1234), Ok(0x1234));
         assert_eq!(translated(&csrs, &mut bus, Mode::Machine, Access::Store, 1 << 32), Err(Cause::StoreAccessFault));
     }

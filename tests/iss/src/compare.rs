@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use sim_guest::UserQemu;
 use sim_iss::{number, Config, Hart, Instruction, MemoryBus, Op, Stop};
 
 use crate::generator::{kind, Kind};
-use crate::program::{Image, Program, BASE, REGISTERS, SCRATCH_BYTES, STATE_BYTES};
+use crate::program::{elf, Image, Program, BASE, REGISTERS, SCRATCH_BYTES, STATE_BYTES};
 
 /// QEMU did not run the program to its end.
 #[derive(Debug, thiserror::Error)]
@@ -42,16 +42,24 @@ pub struct Met {
 /// # Errors
 /// The program did not end as it should.
 pub fn on_qemu(qemu: &UserQemu, program: &Program) -> Result<Vec<u8>, Error> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("program");
-    fs::write(&path, program.image().elf())?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    let output = qemu.command().arg(&path).stdin(Stdio::null()).output()?;
+    let output = output_on_qemu(qemu, &program.image().bytes)?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error::Ended { status: output.status, messages });
     }
     Ok(output.stdout)
+}
+
+/// What a program leaves that lies from [`BASE`] on.
+///
+/// # Errors
+/// A file could not be written, or QEMU not be started.
+pub fn output_on_qemu(qemu: &UserQemu, bytes: &[u8]) -> Result<Output, Error> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("program");
+    fs::write(&path, elf(bytes))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(qemu.command().arg(&path).stdin(Stdio::null()).output()?)
 }
 
 /// The same from the simulator, and what it met.

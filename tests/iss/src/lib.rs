@@ -21,6 +21,6 @@ mod generator;
 mod operands;
 mod program;
 
-pub use compare::{on_qemu, on_simulator, Difference, Error, Met};
+pub use compare::{on_qemu, on_simulator, output_on_qemu, Difference, Error, Met};
 pub use generator::{compressed_kinds, generate, user_level, Kind};
-pub use program::{Block, Program};
+pub use program::{bytes, elf, load_immediate, Block, Program, BASE};

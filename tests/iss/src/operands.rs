@@ -71,7 +71,7 @@ fn special(random: &mut Random, bits: u32, fraction_bits: u32) -> u64 {
         infinity - 1,
         infinity,
         infinity | 1,
-        infinity | smallest_normal / 2,
+        infinity | (smallest_normal / 2),
     ]);
     random.below(2) << (bits - 1) | value
 }

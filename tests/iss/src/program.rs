@@ -7,8 +7,8 @@ use object::write::elf::{Encoder, FileHeader, FileHeaderLayout, ProgramHeader};
 use object::Endianness;
 use sim_iss::{encode, number, Instruction, Op};
 
-/// Where the program lies.
-pub(crate) const BASE: u64 = 0x100_0000;
+/// Where programs lie, and begin.
+pub const BASE: u64 = 0x100_0000;
 
 /// Registers that blocks do not write: two pointers into the scratch memory and one to the state of the block.
 pub(crate) const POINTERS: [u8; 2] = [2, 8];
@@ -60,15 +60,18 @@ fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, rs2, immediate, ..Instruction::new(op) }
 }
 
-/// `register = value`, for values that fit into 31 bits.
-fn load_immediate(register: u8, value: u64) -> [Instruction; 2] {
+/// `register = value`.
+///
+/// # Panics
+/// When the value does not fit into 31 bits.
+pub fn load_immediate(register: u8, value: u64) -> [Instruction; 2] {
     let value = i32::try_from(value).expect("a small value");
     let low = value << 20 >> 20;
     [with(Op::Lui, register, 0, 0, value - low), with(Op::Addi, register, register, 0, low)]
 }
 
 /// The bytes of an instruction.
-pub(crate) fn bytes(instruction: &Instruction) -> Vec<u8> {
+pub fn bytes(instruction: &Instruction) -> Vec<u8> {
     match instruction.bytes {
         2 => (instruction.raw as u16).to_le_bytes().to_vec(),
         _ => encode(instruction).to_le_bytes().to_vec(),
@@ -140,36 +143,34 @@ impl Program {
     }
 }
 
-impl Image {
-    /// A static program for Linux.
-    pub(crate) fn elf(&self) -> Vec<u8> {
-        const ALIGNMENT: usize = 4096;
-        let header = FileHeader {
-            os_abi: ELFOSABI_NONE,
-            abi_version: 0,
-            e_type: ET_EXEC,
-            e_machine: EM_RISCV,
-            e_entry: BASE,
-            e_flags: EF_RISCV_RVC | EF_RISCV_FLOAT_ABI_DOUBLE,
-        };
-        let encoder = Encoder::new(Endianness::Little, true, EM_RISCV);
-        let layout = FileHeaderLayout { e_phoff: encoder.file_header_size(), segment_num: 1, ..Default::default() };
-        let size = self.bytes.len() as u64;
-        let segment = ProgramHeader {
-            p_type: PT_LOAD,
-            p_flags: PF_R | PF_W | PF_X,
-            p_offset: ALIGNMENT as u64,
-            p_vaddr: BASE,
-            p_paddr: BASE,
-            p_filesz: size,
-            p_memsz: size,
-            p_align: ALIGNMENT as u64,
-        };
-        let mut file = Vec::new();
-        encoder.file_header(&mut file, &header, &layout).expect("a header of few parts");
-        encoder.program_header(&mut file, &segment);
-        file.resize(ALIGNMENT, 0);
-        file.extend(&self.bytes);
-        file
-    }
+/// A static program for Linux on riscv64: what lies from [`BASE`] on, where it begins.
+pub fn elf(bytes: &[u8]) -> Vec<u8> {
+    const ALIGNMENT: usize = 4096;
+    let header = FileHeader {
+        os_abi: ELFOSABI_NONE,
+        abi_version: 0,
+        e_type: ET_EXEC,
+        e_machine: EM_RISCV,
+        e_entry: BASE,
+        e_flags: EF_RISCV_RVC | EF_RISCV_FLOAT_ABI_DOUBLE,
+    };
+    let encoder = Encoder::new(Endianness::Little, true, EM_RISCV);
+    let layout = FileHeaderLayout { e_phoff: encoder.file_header_size(), segment_num: 1, ..Default::default() };
+    let size = bytes.len() as u64;
+    let segment = ProgramHeader {
+        p_type: PT_LOAD,
+        p_flags: PF_R | PF_W | PF_X,
+        p_offset: ALIGNMENT as u64,
+        p_vaddr: BASE,
+        p_paddr: BASE,
+        p_filesz: size,
+        p_memsz: size,
+        p_align: ALIGNMENT as u64,
+    };
+    let mut file = Vec::new();
+    encoder.file_header(&mut file, &header, &layout).expect("a header of few parts");
+    encoder.program_header(&mut file, &segment);
+    file.resize(ALIGNMENT, 0);
+    file.extend(bytes);
+    file
 }
