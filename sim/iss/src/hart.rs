@@ -174,23 +174,32 @@ impl Hart {
     /// An integer register.
     ///
     /// # Panics
-    /// When there is no such register; so do the three below.
+    /// When there is no such register.
     pub fn x(&self, register: usize) -> u64 {
         self.state.x[register]
     }
 
     /// Sets an integer register; `x0` stays 0.
+    ///
+    /// # Panics
+    /// When there is no such register.
     pub fn set_x(&mut self, register: usize, value: u64) {
         self.state.x[register] = value;
         self.state.x[0] = 0;
     }
 
     /// A floating-point register; a single is NaN-boxed.
+    ///
+    /// # Panics
+    /// When there is no such register.
     pub fn f(&self, register: usize) -> u64 {
         self.state.f[register]
     }
 
     /// Sets a floating-point register.
+    ///
+    /// # Panics
+    /// When there is no such register.
     pub fn set_f(&mut self, register: usize, value: u64) {
         self.state.f[register] = value;
     }
