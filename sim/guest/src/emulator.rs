@@ -44,10 +44,7 @@ impl Qemu {
         if let Some(program) = env::var_os(VARIABLE).filter(|program| !program.is_empty()) {
             return Ok(Self::installed(program.into()));
         }
-        match env::split_paths(&env::var_os("PATH").unwrap_or_default())
-            .map(|folder| folder.join(PROGRAM))
-            .find(|program| will_do(program))
-        {
+        match in_path(PROGRAM).into_iter().find(|program| will_do(program)) {
             Some(program) => Ok(Self::installed(program)),
             None => Self::packaged(toolchain),
         }
@@ -66,12 +63,8 @@ impl Qemu {
         })?;
         let manifest = folder.join(MANIFEST);
         let manifest = fs::read_to_string(&manifest).map_err(|error| Error::io("read", &manifest, error))?;
-        let libraries = folder.join(LIBRARIES);
-        let loader = files_below(&libraries)?.into_iter().find(|file| is_loader(file));
-        // The loader of this machine may be older than the libraries that the program was built with.
-        let program = loader.ok_or_else(|| Error::Missing { what: "program loader".into() })?;
-        let arguments =
-            vec!["--library-path".into(), libraries, folder.join(PROGRAM), "-L".into(), folder.join(FIRMWARE)];
+        let (program, mut arguments) = loaded(&folder, PROGRAM)?;
+        arguments.extend(["-L".into(), folder.join(FIRMWARE)]);
         Ok(Self { program, arguments, modules: Some(folder.join(MODULES)), manifest: Some(manifest) })
     }
 
@@ -111,8 +104,7 @@ const FIRMWARE: &str = "firmware";
 
 /// Keeps the program, its libraries and its firmware.
 fn keep_what_runs(tree: &Tree, folder: &Path) -> Result<(), Error> {
-    let copy = |from: &Path, to: &Path| fs::copy(from, to).map(drop).map_err(|error| Error::io("write", to, error));
-    for part in [LIBRARIES, MODULES, FIRMWARE] {
+    for part in [MODULES, FIRMWARE] {
         let part = folder.join(part);
         fs::create_dir(&part).map_err(|error| Error::io("create", &part, error))?;
     }
@@ -123,9 +115,7 @@ fn keep_what_runs(tree: &Tree, folder: &Path) -> Result<(), Error> {
         copy(module, &folder.join(MODULES).join(name))?;
         programs.push(module.to_owned());
     }
-    for (name, library) in tree.libraries_of(&programs)? {
-        copy(&library, &folder.join(LIBRARIES).join(name))?;
-    }
+    keep_libraries(tree, &programs, folder)?;
     for source in ["usr/share/seabios", "usr/share/qemu"] {
         for file in files_below(&tree.find(&[source])?)? {
             // Links lead into packages that serve other machines.
@@ -137,18 +127,49 @@ fn keep_what_runs(tree: &Tree, folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Keeps the libraries of programs.
+pub(crate) fn keep_libraries(tree: &Tree, programs: &[PathBuf], folder: &Path) -> Result<(), Error> {
+    let libraries = folder.join(LIBRARIES);
+    fs::create_dir(&libraries).map_err(|error| Error::io("create", &libraries, error))?;
+    tree.libraries_of(programs)?.into_iter().try_for_each(|(name, library)| copy(&library, &libraries.join(name)))
+}
+
+/// The program and the arguments that run a program of a folder with the folder's own libraries. The loader of this machine may be older than they are.
+pub(crate) fn loaded(folder: &Path, program: &str) -> Result<(PathBuf, Vec<PathBuf>), Error> {
+    let libraries = folder.join(LIBRARIES);
+    let loader = files_below(&libraries)?.into_iter().find(|file| is_loader(file));
+    let loader = loader.ok_or_else(|| Error::Missing { what: "program loader".into() })?;
+    Ok((loader, vec!["--library-path".into(), libraries, folder.join(program)]))
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::copy(from, to).map(drop).map_err(|error| Error::io("write", to, error))
+}
+
 fn is_loader(file: &Path) -> bool {
     file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"))
 }
 
 /// Whether there is such a program, new enough, with the device.
 fn will_do(program: &Path) -> bool {
-    let says = |arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-        output.ok().filter(|output| output.status.success()).map(|output| text(&output))
-    };
-    says(&["--version"]).and_then(|text| version(&text)).is_some_and(|version| version >= VERSION_MIN)
-        && says(&["-device", "help"]).is_some_and(|devices| devices.contains(&format!("\"{DEVICE}\"")))
+    is_new_enough(program)
+        && says(program, &["-device", "help"]).is_some_and(|devices| devices.contains(&format!("\"{DEVICE}\"")))
+}
+
+/// Whether there is such a program, of a version that has been seen to work.
+pub(crate) fn is_new_enough(program: &Path) -> bool {
+    says(program, &["--version"]).and_then(|text| version(&text)).is_some_and(|version| version >= VERSION_MIN)
+}
+
+/// What a program says, if it does so successfully.
+fn says(program: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    output.ok().filter(|output| output.status.success()).map(|output| text(&output))
+}
+
+/// The programs of this name in `PATH`, in its order.
+pub(crate) fn in_path(program: &str) -> Vec<PathBuf> {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).map(|folder| folder.join(program)).collect()
 }
 
 /// The version in what `--version` prints.

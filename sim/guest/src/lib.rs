@@ -30,7 +30,8 @@
 //! 3. [`Guest::start`] hands file descriptors over to QEMU. The first process of the guest (`init.sh`) loads the modules, runs the script, which
 //!    comes through QEMU's `fw_cfg`, reports its exit status on a second serial port, and powers off.
 //! 4. [`Guest::wait`] ends when the console does, which it does when QEMU ends, whatever the reason. There is no time limit: a device under simulation may take long.
-//! 5. [`Dilation`] lets the guest's clock stand still while it waits for a slow device.
+//! 5. [`UserQemu`] runs a single program of riscv64, for tests that need an independent processor and no machine.
+//! 6. [`Dilation`] lets the guest's clock stand still while it waits for a slow device.
 //!
 //! ## Limits
 //!
@@ -49,15 +50,17 @@ mod modules;
 mod packages;
 mod qmp;
 mod tree;
+mod user;
 
 pub use dilation::{patience_of, Clock, Dilation};
 pub use emulator::Qemu;
 pub use error::Error;
 pub use guest::{Guest, Machine, Outcome, Task};
 pub use image::{Image, SHELL_BEGINS};
-pub use packages::{PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES};
+pub use packages::{PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES, QEMU_USER_PACKAGES};
 pub use qmp::Qmp;
 pub use sim_toolchain::Toolchain;
+pub use user::UserQemu;
 
 /// QEMU and what it boots, each fetched and made if it is not there.
 pub fn prepare(toolchain: &Toolchain) -> Result<(Qemu, Image), Error> {

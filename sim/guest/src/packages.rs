@@ -30,6 +30,10 @@ pub const GUEST_PACKAGES: PackageSet = PackageSet {
 pub const QEMU_PACKAGES: PackageSet =
     PackageSet { name: "qemu", purpose: "QEMU, which runs the Linux guest", packages: &["qemu-system-x86"] };
 
+/// What runs programs of another processor.
+pub const QEMU_USER_PACKAGES: PackageSet =
+    PackageSet { name: "qemu-user", purpose: "QEMU, which runs programs of riscv64", packages: &["qemu-user"] };
+
 /// A set of packages in the cache.
 #[derive(Clone, Debug)]
 pub struct Packages {

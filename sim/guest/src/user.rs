@@ -1,0 +1,69 @@
+//! QEMU as a processor for one program: the machine's own if it will do, else the packaged one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use sim_toolchain::Toolchain;
+
+use crate::emulator::{copy, in_path, is_new_enough, keep_libraries, loaded};
+use crate::packages::{MANIFEST, QEMU_USER_PACKAGES};
+use crate::tree::Tree;
+use crate::Error;
+
+/// The program.
+const PROGRAM: &str = "qemu-riscv64";
+
+/// What the packaged QEMU is made by, and so the key under which it is kept.
+const RECIPE: &str = concat!(include_str!("user.rs"), include_str!("emulator.rs"), include_str!("tree.rs"));
+
+/// An installation of QEMU that runs Linux programs of riscv64.
+#[derive(Clone, Debug)]
+pub struct UserQemu {
+    program: PathBuf,
+    /// What comes before the arguments proper.
+    arguments: Vec<PathBuf>,
+    manifest: Option<String>,
+}
+
+impl UserQemu {
+    /// The one in `PATH` if it is new enough; else the package, fetched if it is not in the cache.
+    pub fn found(toolchain: &Toolchain) -> Result<Self, Error> {
+        match in_path(PROGRAM).into_iter().find(|program| is_new_enough(program)) {
+            Some(program) => Ok(Self { program, arguments: Vec::new(), manifest: None }),
+            None => Self::packaged(toolchain),
+        }
+    }
+
+    /// The package of Debian, fetched if it is not in the cache.
+    pub fn packaged(toolchain: &Toolchain) -> Result<Self, Error> {
+        let folder = toolchain.cache().entry(&QEMU_USER_PACKAGES.entry("program", RECIPE), |folder| {
+            let packages = QEMU_USER_PACKAGES.fetched(toolchain)?;
+            let unpacked =
+                tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
+            packages.unpack(toolchain, unpacked.path())?;
+            let manifest = folder.join(MANIFEST);
+            fs::write(&manifest, packages.manifest()?).map_err(|error| Error::io("write", &manifest, error))?;
+            let tree = Tree::new(unpacked.path())?;
+            let program = tree.program(PROGRAM)?;
+            copy(&program, &folder.join(PROGRAM))?;
+            keep_libraries(&tree, &[program], folder)
+        })?;
+        let manifest = folder.join(MANIFEST);
+        let manifest = fs::read_to_string(&manifest).map_err(|error| Error::io("read", &manifest, error))?;
+        let (program, arguments) = loaded(&folder, PROGRAM)?;
+        Ok(Self { program, arguments, manifest: Some(manifest) })
+    }
+
+    /// A command that runs it; the program of riscv64 and its arguments come next.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command
+    }
+
+    /// The packages that it is made of, one line for each; none if it is the machine's own.
+    pub fn manifest(&self) -> Option<&str> {
+        self.manifest.as_deref()
+    }
+}
