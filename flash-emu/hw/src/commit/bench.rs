@@ -574,11 +574,13 @@ fn what_was_programmed_is_in_the_map_the_counts_and_the_log() {
                 // Of units that no program has, and of one that some have.
                 if world.rng.percent(40) {
                     let page = *world.rng.pick(&[0, 0, if round > 21 { 1 } else { 2 }, 2]);
-                    world.trim(page * MAP_ENTRIES + world.rng.below(20) as u32 * 211 + 1);
+                    let near = world.rng.below(20) as u32 * 211;
+                    world.trim(page * MAP_ENTRIES + near + 1);
                 }
                 if world.rng.percent(20) && round > 21 {
                     world.settle();
-                    world.trim(world.rng.below(20) as u32 * 211);
+                    let unit = world.rng.below(20) as u32 * 211;
+                    world.trim(unit);
                 }
                 if world.rng.percent(20) {
                     world.run_until(100_000, |world| {

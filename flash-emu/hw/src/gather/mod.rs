@@ -272,7 +272,7 @@ impl Block for Gather {
         let takes_new = m.wire("takes_new", rests & !asks_map & !asks_again & clean.valid() & new_has_place);
         let asks_new = m.wire("asks_new", takes_new & !clean.payload().settle);
         // Not before lines that wait for a map page.
-        let settles = m.wire("settles", takes_new & clean.payload().settle & !absent_count.any());
+        let begins_to_settle = m.wire("begins_to_settle", takes_new & clean.payload().settle & !absent_count.any());
         let waits = m.wire("waits", intake.is(Intake::Wait));
         let checks_answer = m.wire("checks_answer", issue.is(Issue::Answer));
         when((waits & heard.can_take() & absent.can_push()) | checks_answer, || found.take());
@@ -344,7 +344,7 @@ impl Block for Gather {
                 asked.set(choose(asks_again, absent.payload(), clean.payload()));
                 question.goto(Question::New);
                 when(asks_new, || intake.goto(Intake::Ask));
-                when(settles, || intake.goto(Intake::Empty));
+                when(begins_to_settle, || intake.goto(Intake::Empty));
                 when(asks_again, || {
                     absent.take();
                     question.goto(Question::Again);
