@@ -325,8 +325,17 @@ fn what_is_given_is_programmed_once() {
                 bench.poke("failure", 0);
                 bench.send("clean", [bench.fields("clean").set("settle", true).words()]);
                 let mut clocks = 0;
+                let mut programs_meanwhile = !around.trims.is_empty();
                 while bench.received("settled").is_empty() {
                     around.clock(bench, rng);
+                    if programs_meanwhile && bench.peek("settles") == 1 {
+                        programs_meanwhile = false;
+                        let (from, tag) = (Some(Buffer::Map(3)), 128 + round as u8);
+                        let program = Command::Program { tag, page: 9, from, kind: kind::MAP, label: 77 };
+                        let item = said(bench, "said", program);
+                        bench.send("said", [item]);
+                        around.programs.push_back(program);
+                    }
                     clocks += 1;
                     assert!(clocks < 40_000, "it does not settle: {:?}, {:?}", around.host, around.wanted);
                 }
