@@ -357,7 +357,7 @@ fn deallocated_units_have_no_place_and_do_not_come_back() {
 fn nothing_that_was_durable_is_lost_in_a_power_cut() {
     let campaign = Campaign::new().expect("it can be built");
     for has_faults in [false, true] {
-        let plan = Plan { seed: 0x5EED, cuts: 8, life_clocks: 200_000, has_faults };
+        let plan = Plan { seed: 0x5EED, cuts: 30, life_clocks: 200_000, has_faults };
         let report = campaign.run(&plan, |_| {}).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
         assert!(report.cuts_of_mounts > 0 && report.flushes > 0 && report.trims > 0, "{report:?}");
         assert_eq!(report.retired_blocks > 0, has_faults, "{report:?}");
