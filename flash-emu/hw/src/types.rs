@@ -140,6 +140,18 @@ hw_bundle! {
         pub unit: Bits<32>,
         /// Sectors that cannot be read.
         pub bad: Bits<8>,
+        /// Nothing is to be written but the unit is to have no place any more, so that it reads as zero. Its data is zero, too.
+        pub trim: Bits<1>,
+    }
+}
+
+hw_bundle! {
+    /// A unit whose line is trimmed is to have no place any more.
+    pub struct Trim {
+        /// The line.
+        pub line: Bits<LINE_BITS>,
+        /// The unit.
+        pub unit: Bits<32>,
     }
 }
 
@@ -162,7 +174,7 @@ hw_enum! {
 }
 
 hw_bundle! {
-    /// What has become of a line: `Left`, then `Cleaned` or `Failed`. The answer to `settle` comes behind those of all lines before it.
+    /// What has become of a line: `Left`, then `Cleaned` or `Failed`; of a line that is trimmed, only the latter. The answer to `settle` comes behind those of all lines before it.
     pub struct Progress {
         /// What.
         pub step: Step,

@@ -182,7 +182,11 @@ impl<M: Mmio> Firmware<M> {
             return self.end_erasure(Ok(()));
         }
         let Extent { sector, sectors } = self.erasure.extents.remove(0);
-        let step = sectors.min(STEP_SECTORS);
+        // Up to the first whole unit, so that the others are whole for the storage too, which then deallocates them.
+        let step = match sector % SECTORS_PER_UNIT {
+            0 => sectors.min(STEP_SECTORS),
+            inside => sectors.min(SECTORS_PER_UNIT - inside),
+        };
         self.erasure.stage = Stage::Erasing;
         self.port.erase(sector, step as u32);
         if step < sectors {

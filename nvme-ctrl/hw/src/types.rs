@@ -125,6 +125,8 @@ hw_enum! {
         Read,
         /// The storage is set to zero; no data moves.
         WriteZeroes,
+        /// As `WriteZeroes`; a storage that has places to give back does so for what is a whole unit of 4 KiB.
+        Deallocate,
         /// The storage is read to see whether it can be; no data moves.
         Verify,
         /// The storage is compared with the host's data. As a unit: with what is in the bounce.
@@ -232,7 +234,7 @@ hw_bundle! {
     pub struct StorageCommand {
         /// Answers carry it; unique among commands in flight.
         pub tag: Bits<8>,
-        /// What to do: Flush, Write, Read, Write Zeroes or Verify.
+        /// What to do: Flush, Write, Read, Write Zeroes, Deallocate, Verify or Write Uncorrectable.
         pub operation: Operation,
         /// Namespace.
         pub nsid: Bits<32>,

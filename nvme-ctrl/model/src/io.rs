@@ -157,7 +157,7 @@ impl Controller {
             IoCommand::Write(transfer) => self.movement(nsid, &transfer, Way::Write, host).map(Some),
             IoCommand::Read(transfer) => self.movement(nsid, &transfer, Way::Read, host).map(Some),
             IoCommand::Compare(transfer) => self.movement(nsid, &transfer, Way::Compare, host).map(Some),
-            IoCommand::WriteZeroes(range) => {
+            IoCommand::WriteZeroes(range) | IoCommand::Deallocate(range) => {
                 let (at, bytes) = self.place(nsid, range)?;
                 self.subsystem.storage.write(at, &vec![0; bytes]);
                 Ok(None)

@@ -11,8 +11,8 @@
 //! 5. for all but Flush: SLBA + NLB + 1, computed without overflow, is at most the number of blocks;
 //! 6. for Write, Read and Compare with PRPs: PRP1 is a multiple of 4.
 //!
-//! MPTR, the reserved dwords, PRINFO, LR, DEAC, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are
-//! there, and a Write Zeroes that may deallocate writes zeroes too. PRP2, lists, and all descriptors of an SGL are judged by whoever walks them. Any
+//! MPTR, the reserved dwords, PRINFO, LR, DTYPE, DSM and the tags are ignored: no protection information, no metadata and no directives are
+//! there. PRP2, lists, and all descriptors of an SGL are judged by whoever walks them. Any
 //! other entry goes to firmware, which completes it with the `Err` of [`decode_io`].
 
 use core::ops::Range;
@@ -90,6 +90,8 @@ impl LbaRange {
 
 /// Command dword 12 of every command that names logical blocks: Force Unit Access.
 pub const FORCE_UNIT_ACCESS: u32 = 1 << 30;
+/// Command dword 12 of Write Zeroes: Deallocate (DEAC). NVM Command Set, "Write Zeroes command".
+pub const DEALLOCATE: u32 = 1 << 25;
 
 /// A Read, Write or Compare: checked, so that only memory and medium can still fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +128,8 @@ pub enum IoCommand {
     WriteUncorrectable(LbaRange),
     /// These blocks read as zero.
     WriteZeroes(LbaRange),
+    /// These blocks read as zero, and may be deallocated: a Write Zeroes with DEAC.
+    Deallocate(LbaRange),
     /// These blocks can be read.
     Verify(LbaRange),
 }
@@ -136,7 +140,10 @@ impl IoCommand {
         match *self {
             Self::Flush => None,
             Self::Write(transfer) | Self::Read(transfer) | Self::Compare(transfer) => Some(transfer.range),
-            Self::WriteUncorrectable(range) | Self::WriteZeroes(range) | Self::Verify(range) => Some(range),
+            Self::WriteUncorrectable(range)
+            | Self::WriteZeroes(range)
+            | Self::Deallocate(range)
+            | Self::Verify(range) => Some(range),
         }
     }
 }
@@ -193,7 +200,11 @@ pub fn decode_io(sqe: &SqEntry, namespace: &NamespaceInfo, limits: &Limits) -> R
         io::READ => Ok(IoCommand::Read(Transfer::decode(sqe, namespace, limits)?)),
         io::WRITE_UNCORRECTABLE => Ok(IoCommand::WriteUncorrectable(LbaRange::decode(sqe, namespace, limits)?)),
         io::COMPARE => Ok(IoCommand::Compare(Transfer::decode(sqe, namespace, limits)?)),
-        io::WRITE_ZEROES => Ok(IoCommand::WriteZeroes(LbaRange::decode(sqe, namespace, limits)?)),
+        io::WRITE_ZEROES => {
+            let range = LbaRange::decode(sqe, namespace, limits)?;
+            let deallocates = sqe.cdw(12) & DEALLOCATE != 0;
+            Ok(if deallocates { IoCommand::Deallocate(range) } else { IoCommand::WriteZeroes(range) })
+        }
         io::VERIFY => Ok(IoCommand::Verify(LbaRange::decode(sqe, namespace, limits)?)),
         _ => Ok(IoCommand::Flush),
     }
@@ -322,6 +333,8 @@ mod tests {
         assert_eq!(decode(0, &changes), Ok(IoCommand::Flush));
         assert_eq!(decode(4, &changes), Ok(IoCommand::WriteUncorrectable(expected.range)));
         assert_eq!(decode(8, &changes), Ok(IoCommand::WriteZeroes(expected.range)));
+        let deallocating = [&changes[..], &[(12, 0x0200_0007)]].concat();
+        assert_eq!(decode(8, &deallocating), Ok(IoCommand::Deallocate(expected.range)));
         assert_eq!(decode(12, &changes), Ok(IoCommand::Verify(expected.range)));
         // PSDT 1: the same dwords are a descriptor, of which nothing is judged here.
         let pointer = DataPointer::Sgl(SglDescriptor::from_halves([0x1_0000_1006, 0x2_0000_3000]));

@@ -79,6 +79,8 @@ pub struct Report {
     pub commands: u64,
     /// Of these, flushes.
     pub flushes: u64,
+    /// Units that were deallocated.
+    pub trims: u64,
     /// Clocks of all lives.
     pub clocks: u64,
     /// Blocks that were retired.
@@ -275,7 +277,8 @@ impl Life<'_> {
                     self.in_flight.iter().all(|flight| flight.lpn != lpn || flight.operation == Operation::Flush);
                 let operation = match random.below(100) {
                     0..4 => Operation::Flush,
-                    4..75 => Operation::Write,
+                    4..65 => Operation::Write,
+                    65..75 => Operation::Deallocate,
                     _ => Operation::Read,
                 };
                 if operation == Operation::Flush {
@@ -285,6 +288,7 @@ impl Life<'_> {
                     touched.insert(lpn);
                     self.ask(operation, lpn, u64::from(lpn) << 32 | next_data, random.below(20) == 0, 0);
                 } else if is_free {
+                    touched.extend((operation == Operation::Deallocate).then_some(lpn));
                     self.ask(operation, lpn, 0, false, 0);
                 }
             }
@@ -303,6 +307,10 @@ impl Life<'_> {
                 match flight.operation {
                     Operation::Write if flight.fua => oracle.acknowledge_durable(flight.lpn, Some(flight.data)),
                     Operation::Write => oracle.acknowledge(flight.lpn, Some(flight.data)),
+                    Operation::Deallocate => {
+                        report.trims += 1;
+                        oracle.acknowledge(flight.lpn, None);
+                    }
                     Operation::Flush => {
                         report.flushes += 1;
                         oracle.flushed(flight.operations);
@@ -320,10 +328,12 @@ impl Life<'_> {
                 return Err(format!("nothing ends: {:?}", self.in_flight));
             }
         }
-        // Writes in flight may have happened.
+        // Writes and trims in flight may have happened.
         for flight in &self.in_flight {
-            if flight.operation == Operation::Write {
-                oracle.acknowledge(flight.lpn, Some(flight.data));
+            match flight.operation {
+                Operation::Write => oracle.acknowledge(flight.lpn, Some(flight.data)),
+                Operation::Deallocate => oracle.acknowledge(flight.lpn, None),
+                _ => {}
             }
         }
         Ok(())

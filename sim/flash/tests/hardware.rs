@@ -4,7 +4,7 @@ use flash_fw::{Config, Ftl};
 use flash_hw::flash_path;
 use flash_model::reference_ftl::Pattern;
 use flash_model::Random;
-use flash_spec::fast_path::MAP_FIRST;
+use flash_spec::fast_path::{Register, MAP_FIRST};
 use flash_spec::limits::{PAGE_BYTES, UNIT_BYTES};
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus};
@@ -14,7 +14,7 @@ use sim_flash::age::{age, Ageing};
 use sim_flash::hardware::{layout, library, Machine, Medium};
 use sim_flash::hardware_cuts::{Campaign, Plan, GEOMETRY as CUTS_GEOMETRY};
 use sim_flash::{unit_bytes, Drive, Fault, Image, Owned};
-use soc_hal::FastPath;
+use soc_hal::{FastPath, Flash};
 
 /// 64 super-blocks of 64 pages.
 const GEOMETRY: Geometry =
@@ -299,13 +299,67 @@ fn marked_sectors_stay_marked_out_of_the_cache_moved_and_mounted() {
     host.checks(&expected, "mounted");
 }
 
+/// Deallocated units give up their places without a program for each, read as zero, and have no place after a power cut either, once flushed.
+#[test]
+fn deallocated_units_have_no_place_and_do_not_come_back() {
+    let config = Config::new(CUTS_GEOMETRY, 85);
+    let config = Config { units: config.units.min(config.units_max()), log_records: 8, ..config };
+    let path =
+        flash_path::Config { geometry: CUTS_GEOMETRY, units: config.units, lines: 64, ..flash_path::Config::SMALL };
+    let library = library(path).expect("it can be built");
+    let new = |medium: Medium| {
+        let mut machine = Machine::new(&library, path, medium);
+        machine.set_flash(&Preset::Sim, 8, Reliability::DEFAULT);
+        FastPath::new(machine, layout(&path))
+    };
+    let mut memory = Owned::new(&config);
+    let ftl = Ftl::new(new(Ram::new(path.medium_bytes()).into()), config, memory.lend()).expect("it is legal");
+    let mut host = Host { ftl, random: Random::new(1) };
+    host.ftl.format().expect("it is formatted");
+    let valid = |host: &mut Host| -> u64 {
+        let super_blocks = 0..CUTS_GEOMETRY.blocks_per_plane as u16;
+        super_blocks.map(|number| host.ftl.flash().register(Register::ValidUnits(number))).sum()
+    };
+    let pages = |host: &mut Host| host.ftl.flash().register(Register::HostPages);
+    let units = 300;
+    (0..units).for_each(|unit| host.does(Operation::Write, unit * 8, 8, &content(unit, 1)));
+    host.does(Operation::Flush, 0, 0, &[]);
+    assert_eq!(valid(&mut host), units);
+    let before = pages(&mut host);
+    // The first has been written anew, the last is written behind it.
+    host.does(Operation::Write, 0, 8, &content(0, 2));
+    (0..200).for_each(|unit| host.does(Operation::Deallocate, unit * 8, 8, &[]));
+    host.does(Operation::Write, 199 * 8, 8, &content(199, 2));
+    // A part of a unit is written with zeroes.
+    host.does(Operation::Deallocate, 200 * 8 + 1, 7, &[]);
+    host.does(Operation::Flush, 0, 0, &[]);
+    assert_eq!(valid(&mut host), units - 199);
+    assert!(pages(&mut host) - before <= 6, "{} pages were programmed", pages(&mut host) - before);
+    // A host that is told that its trims are durable is told so after their record is.
+    let [last, durable] = [Register::LastTrim, Register::LogDurable].map(|at| host.ftl.flash().register(at));
+    assert!(last >= 199 && durable >= last, "{durable} of {last} entries are in the flash");
+
+    let mut expected = vec![[Some(0); 8]; units as usize];
+    expected[199..].fill([Some(1); 8]);
+    expected[199] = [Some(2); 8];
+    expected[200][1..].fill(Some(0));
+    host.checks(&expected, "trimmed");
+    let medium = host.ftl.into_flash().into_hardware().cut_power();
+    let mut memory = Owned::new(&config);
+    let ftl = Ftl::new(new(medium), config, memory.lend()).expect("it is legal");
+    let mut host = Host { ftl, random: Random::new(2) };
+    host.ftl.mount().expect("it is mounted");
+    host.checks(&expected, "mounted");
+    assert_eq!(valid(&mut host), units - 199);
+}
+
 #[test]
 fn nothing_that_was_durable_is_lost_in_a_power_cut() {
     let campaign = Campaign::new().expect("it can be built");
     for has_faults in [false, true] {
-        let plan = Plan { seed: 0x5EED, cuts: 8, life_clocks: 200_000, has_faults };
+        let plan = Plan { seed: 0x5EED, cuts: 30, life_clocks: 200_000, has_faults };
         let report = campaign.run(&plan, |_| {}).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
-        assert!(report.cuts_of_mounts > 0 && report.flushes > 0, "{report:?}");
+        assert!(report.cuts_of_mounts > 0 && report.flushes > 0 && report.trims > 0, "{report:?}");
         assert_eq!(report.retired_blocks > 0, has_faults, "{report:?}");
         assert!(has_faults || report.unreadable == 0, "{report:?}");
     }

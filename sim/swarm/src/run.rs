@@ -795,9 +795,11 @@ impl<'d> Run<'d> {
             }
             // Every command that changes blocks is to be named here.
             let writes = match self.decode(&entry) {
-                Ok(IoCommand::Write(Transfer { range, .. }) | IoCommand::WriteZeroes(range)) => {
-                    Some((range.range(), self.shadow.begin_unknown(range.range())))
-                }
+                Ok(
+                    IoCommand::Write(Transfer { range, .. })
+                    | IoCommand::WriteZeroes(range)
+                    | IoCommand::Deallocate(range),
+                ) => Some((range.range(), self.shadow.begin_unknown(range.range()))),
                 Ok(IoCommand::WriteUncorrectable(range)) => {
                     Some((range.range(), self.shadow.begin_mark(range.range())))
                 }

@@ -68,6 +68,8 @@ struct Flash {
     fills: Vec<(u64, Fields)>,
     leaving: Vec<(u64, Fields)>,
     programming: Vec<(u64, u64, u32, Vec<Version>)>,
+    trimming: Vec<(u64, u64, u32)>,
+    trims: u32,
     /// Settles when all of these are through.
     settling: bool,
     has_failed: bool,
@@ -76,8 +78,9 @@ struct Flash {
 
 impl Flash {
     fn new(cache: Cache, fails: bool) -> Self {
-        let (units, fills, leaving, programming) = Default::default();
-        Self { cache, units, fills, leaving, programming, settling: false, has_failed: false, fails }
+        let (units, fills, leaving, programming, trimming, trims) = Default::default();
+        let (settling, has_failed) = (false, false);
+        Self { cache, units, fills, leaving, programming, trimming, trims, settling, has_failed, fails }
     }
 
     fn unit(&self, unit: u32) -> Vec<Version> {
@@ -109,6 +112,11 @@ impl Flash {
             let (_, clean) = self.leaving.swap_remove(at);
             let (line, unit, bad) = (clean.get("line"), clean.get("unit") as u32, clean.get("bad"));
             let bytes = memory.load(self.address(line), UNIT_BYTES.into());
+            if clean.get("trim") == 1 {
+                assert!(bad == 0 && bytes.iter().all(|&byte| byte == 0), "unit {unit} is trimmed and has data");
+                self.trimming.push((now + 1 + rng.below(300), line, unit));
+                continue;
+            }
             let sectors = bytes.chunks_exact(SECTOR).zip(0..).map(|(sector, number)| {
                 if bad >> number & 1 == 1 {
                     MARK
@@ -128,7 +136,17 @@ impl Flash {
             }
             tell(bench, if failed { Step::Failed } else { Step::Cleaned }, line);
         }
-        if self.settling && self.leaving.is_empty() && self.programming.is_empty() {
+        while let Some(at) = self.trimming.iter().position(|(due, ..)| *due <= now) {
+            let (_, line, unit) = self.trimming.swap_remove(at);
+            let failed = self.fails && rng.percent(5);
+            self.has_failed |= failed;
+            if !failed {
+                self.units.remove(&unit);
+                self.trims += 1;
+            }
+            tell(bench, if failed { Step::Failed } else { Step::Cleaned }, line);
+        }
+        if self.settling && self.leaving.is_empty() && self.programming.is_empty() && self.trimming.is_empty() {
             self.settling = false;
             let again = std::mem::take(&mut self.has_failed);
             tell(bench, if again { Step::Unsettled } else { Step::Settled }, 0);
@@ -182,11 +200,12 @@ struct Running {
 }
 
 fn any_command(config: &Config, rng: &mut Rng) -> (Operation, u64, u64) {
-    use Operation::{Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
+    use Operation::{Deallocate, Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
     let operation = match rng.below(100) {
         0..=2 => Flush,
-        3..=7 => Verify,
-        8..=12 => WriteZeroes,
+        3..=5 => Verify,
+        6..=8 => WriteZeroes,
+        9..=12 => Deallocate,
         13..=15 => WriteUncorrectable,
         16..=57 => Write,
         _ => Read,
@@ -308,6 +327,7 @@ fn run(bench: &mut Bench, rng: &mut Rng, cache: Cache, commands: u32, fails: boo
         assert!(bench.clocks() < last_end + 20_000, "nothing ends: {running:?}");
     }
     assert!(commands < 100 || counts.iter().all(|&count| count > 3), "{counts:?}");
+    assert!(commands < 100 || flash.trims > 3, "{} units were trimmed", flash.trims);
 }
 
 /// Looks at the end of a command.

@@ -73,14 +73,16 @@ impl Block for Path {
         let map = m.instance("page_map", &PageMap::new(page_map::Config { units, lines: 16, base }));
         m.connect(&commit, "map", &map, "request");
         m.connect(&map, "answer", &commit, "mapped");
-        for stream in ["result", "settled", "said", "progress", "resolved", "ended", "heard"] {
+        for stream in ["result", "settled", "trim", "said", "progress", "resolved", "ended", "heard"] {
             m.export(&commit, stream, stream);
         }
-        for (input, width) in [("reserve", 4), ("next_sequence", 48), ("covered", 48), ("valid_at", 16)] {
+        let numbers = [("reserve", 4), ("next_sequence", 48), ("covered", 48), ("valid_at", 16)];
+        for (input, width) in numbers.into_iter().chain([("may_trim", 1), ("settles", 1)]) {
             commit.port(input).set(m.input(input, width));
         }
         let outputs = ["has_room", "waits_for", "appended", "durable", "durable_covered", "host_units", "valid_units"];
-        for output in outputs.into_iter().chain(["lost"]) {
+        let of_trims = ["last_trim", "last_trim_sequence", "trims_are_durable", "flush_waits"];
+        for output in outputs.into_iter().chain(of_trims).chain(["host_failure", "lost"]) {
             m.output(output, commit.port(output));
         }
         map.port("peek").set(m.input("peek", 16));
@@ -106,6 +108,9 @@ struct Expected {
     /// Entries of firmware, in theirs.
     said_log: VecDeque<Entry>,
     progress: VecDeque<Told>,
+    /// Entries of trims, and what is told of the one that is there: they come between those of results.
+    trim_log: VecDeque<Entry>,
+    trimmed: Option<Told>,
     resolved: VecDeque<(u64, bool)>,
     /// Point, channel, die and failed planes.
     ended: VecDeque<[u64; 4]>,
@@ -147,6 +152,8 @@ impl<'a, 'b> World<'a, 'b> {
             log: VecDeque::new(),
             said_log: VecDeque::new(),
             progress: VecDeque::new(),
+            trim_log: VecDeque::new(),
+            trimmed: None,
             resolved: VecDeque::new(),
             ended: VecDeque::new(),
             heard: VecDeque::new(),
@@ -189,7 +196,12 @@ impl<'a, 'b> World<'a, 'b> {
         assert_eq!((self.bench.peek("lost"), self.bench.peek("map_lost")), (0, 0));
         let expected = &mut self.expected;
         for item in self.bench.drain_fields("progress") {
-            assert_eq!(Some((item.get("step"), item.get("line"))), expected.progress.pop_front());
+            let told = Some((item.get("step"), item.get("line")));
+            if told == expected.trimmed {
+                expected.trimmed = None;
+            } else {
+                assert_eq!(told, expected.progress.pop_front());
+            }
         }
         for item in self.bench.drain_fields("resolved") {
             assert_eq!(Some((item.get("source"), item.get("failed") == 1)), expected.resolved.pop_front());
@@ -244,7 +256,11 @@ impl<'a, 'b> World<'a, 'b> {
         for entry in bytes.chunks_exact(size_of::<LogEntry>()) {
             let [lpn, place] =
                 [&entry[..4], &entry[4..]].map(|word| u32::from_le_bytes(word.try_into().expect("four")));
-            let queue = if is_said(lpn) { &mut self.expected.said_log } else { &mut self.expected.log };
+            let queue = match place {
+                _ if is_said(lpn) => &mut self.expected.said_log,
+                UNMAPPED => &mut self.expected.trim_log,
+                _ => &mut self.expected.log,
+            };
             assert_eq!(Some((lpn, place)), queue.pop_front());
         }
     }
@@ -411,6 +427,40 @@ impl<'a, 'b> World<'a, 'b> {
         self.end(&program, &units);
     }
 
+    /// Trims a unit, and waits for it; nothing else that is in flight is of that unit.
+    fn trim(&mut self, lpn: u32) {
+        let line = self.rng.below(1 << 20);
+        let item = self.bench.fields("trim").set("line", line).set("unit", lpn);
+        self.bench.send("trim", [item.words()]);
+        self.run(20);
+        assert_eq!(self.bench.pending("trim"), 1, "it may not be trimmed yet");
+        let expected = &mut self.expected;
+        let is_there = expected.is_there[(lpn / MAP_ENTRIES) as usize];
+        let before = if is_there { std::mem::replace(&mut expected.map[lpn as usize], UNMAPPED) } else { UNMAPPED };
+        if before != UNMAPPED {
+            expected.trim_log.push_back((lpn, UNMAPPED));
+        }
+        expected.trimmed = Some((if is_there { Step::Cleaned } else { Step::Failed }.code(), line));
+        if let Some(super_block) = self.path.super_block_of(before) {
+            self.expected.valid[super_block] -= 1;
+        }
+        let numbers = ["last_trim", "last_trim_sequence"];
+        let (appended, clocks) = (self.bench.peek("appended"), self.bench.clocks());
+        let old = numbers.map(|number| self.bench.peek(number));
+        self.bench.poke("may_trim", 1);
+        self.run_until(10_000, |world| world.bench.pending("trim") == 0);
+        self.bench.poke("may_trim", 0);
+        self.run_until(10_000, |world| world.expected.trimmed.is_none());
+        let [last_trim, sequence] = numbers.map(|number| self.bench.peek(number));
+        if !is_there {
+            assert_eq!([last_trim, sequence], old, "it has failed");
+            return;
+        }
+        let least = appended + u64::from(before != UNMAPPED);
+        assert!((least..=self.bench.peek("appended")).contains(&last_trim), "{last_trim}");
+        assert!((clocks..=self.bench.clocks()).contains(&(sequence - AHEAD)), "{sequence}");
+    }
+
     fn assert_counts(&mut self) {
         for super_block in 0..self.expected.valid.len() {
             self.bench.poke("valid_at", super_block as u64);
@@ -521,6 +571,17 @@ fn what_was_programmed_is_in_the_map_the_counts_and_the_log() {
                     world.expected.is_there[1] = true;
                     assert!(world.is_changed(1), "a dirty map page is changed");
                 }
+                // Of units that no program has, and of one that some have.
+                if world.rng.percent(40) {
+                    let page = *world.rng.pick(&[0, 0, if round > 21 { 1 } else { 2 }, 2]);
+                    let near = world.rng.below(20) as u32 * 211;
+                    world.trim(page * MAP_ENTRIES + near + 1);
+                }
+                if world.rng.percent(20) && round > 21 {
+                    world.settle();
+                    let unit = world.rng.below(20) as u32 * 211;
+                    world.trim(unit);
+                }
                 if world.rng.percent(20) {
                     world.run_until(100_000, |world| {
                         world.bench.pending("result") == 0 && world.bench.peek("host_units") == 0
@@ -542,6 +603,7 @@ fn what_was_programmed_is_in_the_map_the_counts_and_the_log() {
             let left = world.bench.peek("appended") - world.end;
             world.take_entries(world.buffer, left);
             assert!(world.expected.log.is_empty() && world.expected.said_log.is_empty());
+            assert!(world.expected.trim_log.is_empty());
             world.assert_counts();
             world.assert_map();
             assert!(world.is_changed(0) && !world.is_changed(2));
@@ -616,6 +678,81 @@ fn buffers_of_the_log_close_when_they_are_full_or_firmware_wants_it() {
         world.say_durable();
         world.settle();
         assert_eq!((world.closes, world.entries(), world.bench.peek("host_units")), (5, 1, reserved - 1));
+    });
+}
+
+#[test]
+fn a_flush_waits_for_a_record_with_the_trims_that_covers_the_pages_before_them() {
+    let path = &PATHS[0];
+    under_all_stalls(path, |bench: &mut Bench, rng: &mut Rng| {
+        let mut world = World::new(path, bench, rng);
+        world.say_present(0, false, 100);
+        world.settle();
+        world.expected.is_there[0] = true;
+        let is_durable = |world: &mut World| world.bench.peek("trims_are_durable") == 1;
+        world.bench.poke("settles", 1);
+        world.run(100);
+        assert!(is_durable(&mut world) && world.closes == 0, "nothing was trimmed");
+
+        // Nothing is closed before its record can cover what has to be.
+        world.trim(5);
+        assert!(!is_durable(&mut world));
+        assert_eq!((world.bench.peek("last_trim"), world.entries()), (1, 1));
+        world.run(AHEAD / 2);
+        assert_eq!((world.closes, world.bench.peek("flush_waits")), (0, 0));
+        world.run_until(AHEAD, |world| world.closes == 1);
+        assert!(world.closed[0].covered >= world.bench.peek("last_trim_sequence"));
+        world.run(AHEAD);
+        assert_eq!((world.closes, world.bench.peek("flush_waits")), (1, 1), "once is enough");
+        world.say_durable();
+        world.run(AHEAD);
+        assert!(is_durable(&mut world) && world.bench.peek("flush_waits") == 0);
+        assert_eq!(world.closes, 1);
+
+        // A record with the trim that does not cover the pages is not enough, and not closed by a flush.
+        world.bench.poke("settles", 0);
+        world.trim(6);
+        world.say(command::CLOSE_LOG, 0, 0, 0, 0);
+        world.settle();
+        world.bench.poke("settles", 1);
+        world.run(2 * AHEAD);
+        assert_eq!((world.closes, world.bench.peek("flush_waits")), (2, 1));
+        world.say_durable();
+        assert!(!is_durable(&mut world));
+        world.run_until(AHEAD, |world| world.closes == 3);
+        world.say_durable();
+        assert!(is_durable(&mut world));
+
+        // A record that covers them without the trim: it was closed before. And a trim of what has no place is no entry, but pages may hold the unit.
+        world.bench.poke("settles", 0);
+        let appended = world.bench.peek("appended");
+        world.trim(6);
+        assert_eq!(world.bench.peek("appended"), appended);
+        assert!(!is_durable(&mut world));
+        world.run(AHEAD);
+        assert_eq!(world.closes, 3, "nobody settles");
+        world.bench.poke("settles", 1);
+        world.run_until(AHEAD, |world| world.closes == 4);
+        world.say_durable();
+        assert!(is_durable(&mut world));
+
+        // What was trimmed is written, and a unit whose map page is not there fails.
+        let at = PageAddress { channel: 1, die: 0, plane: 0, block: 3, page: 2 };
+        let host = Program { purpose: Purpose::Host, at, tag: 0, point: 1, failed: 0, outcome: 0 };
+        world.bench.poke("reserve", 1);
+        world.clock();
+        world.end(&host, &[Unit { source: 7, lpn: 5, old: UNMAPPED, entry: 9, failed: false }]);
+        world.settle();
+        world.assert_counts();
+        world.assert_map();
+        world.bench.hold("progress", true);
+        let failed = world.bench.fields("trim").set("line", 3).set("unit", MAP_ENTRIES).words();
+        world.bench.send("trim", [failed]);
+        world.bench.poke("may_trim", 1);
+        world.expected.trimmed = Some((Step::Failed.code(), 3));
+        world.run_until(10_000, |world| world.bench.peek("host_failure") == 1);
+        world.bench.hold("progress", false);
+        world.run_until(100, |world| world.expected.trimmed.is_none());
     });
 }
 

@@ -8,12 +8,14 @@
 //!                  +--- commit ---+
 //!        result ->-|              |->- progress     to the page cache
 //!       settled ->-|              |->- resolved     to `PageRead`
-//!        mapped ->-|              |->- ended        to `WritePoint`
-//!          said ->-|              |->- heard
-//!                  |              |->- map          to the page map
+//!          trim ->-|              |->- ended        to `WritePoint`
+//!        mapped ->-|              |->- heard
+//!          said ->-|              |->- map          to the page map
 //!       reserve -->|              |---> has_room, host_units
 //! next_sequence -->|              |---> waits_for, presented, host_failure
 //!       covered -->|              |---> appended, durable, durable_covered
+//!      may_trim -->|              |---> last_trim, last_trim_sequence
+//!       settles -->|              |---> trims_are_durable, flush_waits
 //!      valid_at -->|              |---> valid_units
 //!                  |              |---> lost        a write of the log, or a read of the map, has failed
 //!                  |              |=== memory       AXI4 manager
@@ -34,8 +36,14 @@
 //! 6. Firmware hears of the planes that a program has failed in, which it retires. A program that the array refused has failed too, and its planes get no more;
 //!    but nothing is known against their blocks: that of the plane that failed before is told already, and the other one is as good as ever.
 //! 7. `settled` goes to `progress` unchanged, behind what is told of all results before.
+//! 8. A trim puts no place into the map, whatever was there: it is looked up, swapped, and swapped again if another came between. A unit that has no place is
+//!    left as it is. Nothing is programmed for a trim, so it comes by a stream of its own, while no page is issued (`may_trim`): all pages that may hold the unit
+//!    have lesser sequences than `next_sequence` in that clock, which is kept, with the number of entries up to its own. Trims are durable when firmware has
+//!    written a record with these entries that covers these pages: then a mount finds no place, and does not look at the pages. While somebody settles and they
+//!    are not, the buffer of the log is closed.
 //!
 //! ## Timing
+//! A trim takes 5 clocks, or 13 and those of a quotient if the unit has a place, and twice the answer of the page map.
 //! A unit takes 10 clocks, one for each clock of its two quotients, and the answer of the page map; any other result 2. An entry of a map page takes 4 clocks
 //! and those of its quotient, or 2 if it is no unit of the flash; each sixteenth of the page waits for the memory once. A result waits for what firmware
 //! says as long as for such an entry, and once for each map page for the three answers of the page map at its end.
@@ -53,13 +61,13 @@
 use crate::page_map::{self, Answer, Operation, Request};
 use crate::place::{page_index, PageAt};
 use crate::types::{
-    map_user, Ended, Heard, ProgramResult, ProgramStep, Progress, Purpose, Resolved, Said, Step, LINE_BITS,
+    map_user, Ended, Heard, ProgramResult, ProgramStep, Progress, Purpose, Resolved, Said, Step, Trim, LINE_BITS,
     MAP_USER_BITS, MEMORY, PROGRAM_UNITS, SEQUENCE_BITS,
 };
 use flash_spec::fast_path::wire::{command, event};
 use flash_spec::fast_path::{FIRMWARE_LOG_ENTRIES, LOG_BUFFERS, MAP_FIRST};
 use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
-use flash_spec::record::{LogEntry, LogHeader, LOG_ENTRIES, MAP_ENTRIES, MAP_ENTRY_BYTES, SUPER_BLOCKS_MAX};
+use flash_spec::record::{LogEntry, LogHeader, LOG_ENTRIES, MAP_ENTRIES, MAP_ENTRY_BYTES, SUPER_BLOCKS_MAX, UNMAPPED};
 use flash_spec::{Geometry, Outcome, Violation};
 use nvme_hw::types::{BEAT_BITS, BEAT_BYTES};
 use rtl_bus::{resp, Axi4, WriteData};
@@ -100,6 +108,7 @@ const POSITION_BITS: u32 = address_width(PAGE_BYTES / LOG_ENTRY_BYTES);
 /// The place of the first entry.
 const FIRST_POSITION: u32 = size_of::<LogHeader>() as u32 / LOG_ENTRY_BYTES;
 const _: () = assert!(LOG_BUFFERS == 2, "one bit says which is filled");
+const _: () = assert!(UNMAPPED == u32::MAX, "a trim sets all bits of an entry");
 
 /// The parameters of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +123,8 @@ pub struct Config {
 
 hw_enum! {
     /// Of a unit: `Idle -> Ask -> Answer -> (Load -> Divide -> Read -> Count) twice -> Log -> Tell -> Idle`. Of an entry of a map page:
-    /// `Idle -> Load -> Divide -> Read -> Count -> Idle`. A number that is no unit of the flash skips from `Load` behind `Count`.
+    /// `Idle -> Load -> Divide -> Read -> Count -> Idle`. A number that is no unit of the flash skips from `Load` behind `Count`. Of a trim as of a unit, with
+    /// `Ask -> Answer` once more at first, or `Idle -> Ask -> Answer -> Tell -> Idle`.
     pub enum State {
         /// After reset. Leaves when the counts are cleared.
         Sweep,
@@ -190,11 +200,14 @@ impl Block for Commit {
         let clock = m.clock();
         let results = m.stream_in::<ProgramResult>("result");
         let settled = m.stream_in::<Progress>("settled");
+        let trims = m.stream_in::<Trim>("trim");
         let mapped = m.stream_in::<Answer>("mapped");
         let commands = m.stream_in::<Said>("said");
         let reserve = m.input("reserve", 4);
         let next_sequence = m.input("next_sequence", SEQUENCE_BITS);
         let covered = m.input("covered", SEQUENCE_BITS);
+        let may_trim = m.input("may_trim", 1);
+        let settles = m.input("settles", 1);
         let valid_at = m.input("valid_at", 16);
         let progress = m.stream_out_single::<Progress>("progress");
         let resolved = m.stream_out_single::<Resolved>("resolved");
@@ -204,12 +217,14 @@ impl Block for Commit {
         let memory = Axi4::manager(m, "memory", MEMORY);
         let result = results.payload();
         let said = commands.payload();
+        let trim = trims.payload();
         let answer = mapped.payload();
 
         // 2. State
         let state = m.reg("state", clock, State::Sweep);
-        // What is worked on, or was last: what firmware says, or a result.
+        // What is worked on, or was last: what firmware says, a trim, or a result.
         let of_said = m.reg("of_said", clock, false);
+        let of_trim = m.reg("of_trim", clock, false);
         // What the page map is asked, and the entry it is to find.
         let operation = m.reg("operation", clock, Operation::Swap);
         let expected = m.reg_without_reset("expected", clock, ENTRY_BITS);
@@ -239,9 +254,16 @@ impl Block for Commit {
         let is_closed = m.reg("is_closed", clock, false);
         let close_wanted = m.reg("close_wanted", clock, false);
         let closed_covered = m.reg_without_reset("closed_covered", clock, SEQUENCE_BITS);
-        let [waits_for, appended, durable, durable_covered] =
-            ["waits_for_now", "appended_now", "durable_now", "durable_covered_now"]
-                .map(|name| m.reg(name, clock, zero(SEQUENCE_BITS)));
+        let [waits_for, appended, durable, durable_covered, last_trim, last_trim_sequence] = [
+            "waits_for_now",
+            "appended_now",
+            "durable_now",
+            "durable_covered_now",
+            "last_trim_now",
+            "last_trim_sequence_now",
+        ]
+        .map(|name| m.reg(name, clock, zero(SEQUENCE_BITS)));
+        let flush_waits = m.reg("flush_waits_now", clock, false);
         let reserved = m.reg("reserved", clock, zero(address_width(RESERVED_MAX + 1)));
         // Writes that the memory has not answered.
         let writing = m.reg("writing", clock, zero(4));
@@ -263,7 +285,7 @@ impl Block for Commit {
         let is_durable = m.wire("is_durable", says(command::LOG_DURABLE));
 
         let is_full = m.wire("is_full", entries.eq(LOG_ENTRIES));
-        let is_closing = m.wire("is_closing", (is_full | close_wanted) & !is_closed);
+        let is_closing = m.wire("is_closing", (is_full | close_wanted | flush_waits) & !is_closed);
         let can_append = m.wire("can_append", !is_full & !is_closing);
         let closes = m.wire("closes", is_idle & is_closing & !writing.any() & heard.can_take());
 
@@ -273,8 +295,11 @@ impl Block for Commit {
         let said_is_ready = m.wire("said_is_ready", commands.valid() & does_say);
         let passes = m.wire("passes", settled.valid() & progress.can_take());
         let picks = m.wire("picks", is_idle & !closes & !passes);
-        let picks_said = m.wire("picks_said", picks & said_is_ready & (!of_said | !result_is_ready));
-        let picks_result = m.wire("picks_result", picks & result_is_ready & !picks_said);
+        let trim_is_ready = m.wire("trim_is_ready", trims.valid() & may_trim & progress.can_take() & can_append);
+        let other_is_ready = m.wire("other_is_ready", result_is_ready | trim_is_ready);
+        let picks_said = m.wire("picks_said", picks & said_is_ready & (!of_said | !other_is_ready));
+        let picks_trim = m.wire("picks_trim", picks & trim_is_ready & !picks_said);
+        let picks_result = m.wire("picks_result", picks & result_is_ready & !picks_said & !picks_trim);
 
         // Conditions: the page map
         let asks = m.wire("asks", state.is(State::Ask) & map.can_take());
@@ -283,13 +308,19 @@ impl Block for Commit {
         let is_done = m.wire("is_done", answer.outcome.is(page_map::Outcome::Done));
         let differs = m.wire("differs", answer.outcome.is(page_map::Outcome::Differs));
         let is_attach = m.wire("is_attach", operation.is(Operation::Attach));
-        let marks = m.wire("marks", of_said & ((is_attach & said.tag.bit(0)) | operation.is(Operation::LookUp)));
-        let asks_again = m.wire("asks_again", marks | (!of_said & of_host & differs));
+        let is_look_up = m.wire("is_look_up", operation.is(Operation::LookUp));
+        let marks = m.wire("marks", of_said & ((is_attach & said.tag.bit(0)) | is_look_up));
+        // A trim is looked up first.
+        let has_place = m.wire("has_place", is_look_up & is_done & !answer.entry.all());
+        let swaps_again = m.wire("swaps_again", (of_trim & (differs | has_place)) | (!of_trim & of_host & differs));
+        let asks_again = m.wire("asks_again", marks | (!of_said & swaps_again));
 
         // Conditions: counts
         let beat = beats.lookup(entry_number.bits(LANE_BITS..BURST_ENTRY_BITS));
         let present_entry = m.wire("present_entry", beat.word(entry_number.low(LANE_BITS), ENTRY_BITS));
-        let number = m.wire("number", of_said.mux(present_entry, is_before.mux(expected, result.entry)));
+        let lpn = m.wire("lpn", of_trim.mux(trim.unit, result.unit.lpn));
+        let entry = m.wire("entry", result.entry | of_trim.repeat(ENTRY_BITS));
+        let number = m.wire("number", of_said.mux(present_entry, is_before.mux(expected, entry)));
         let in_flash = m.wire("in_flash", number.lt(flash_units));
         let (mut rest, mut bits) = (left, quotient);
         for _ in 0..QUOTIENT_BITS_PER_CLOCK {
@@ -320,7 +351,8 @@ impl Block for Commit {
         let position = m.wire("position", entries.zext(POSITION_BITS) + FIRST_POSITION);
 
         let tells_now = m.wire("tells_now", state.is(State::Tell));
-        let tells_result = m.wire("tells_result", tells_now & !of_said);
+        let tells_trim = m.wire("tells_trim", tells_now & of_trim);
+        let tells_result = m.wire("tells_result", tells_now & !of_said & !of_trim);
         let releases = m.wire("releases", tells_result & is_unit);
         let has_both = m.wire("has_both", result.failed.all() & !heard_lower);
 
@@ -336,14 +368,22 @@ impl Block for Commit {
                 is_before.set(true);
                 failed.set(result.failed.bit(0));
                 when(passes, || state.goto(State::Pass));
+                when(picks_trim, || {
+                    of_said.set(false);
+                    of_trim.set(true);
+                    operation.goto(Operation::LookUp);
+                    state.goto(State::Ask);
+                });
                 when(picks_result, || {
                     of_said.set(false);
+                    of_trim.set(false);
                     state.goto(State::Tell);
                     when(is_unit & !result.failed.bit(0), || state.goto(State::Ask));
                     when(tells_failure, || state.goto(State::Fail));
                 });
                 when(picks_said, || {
                     of_said.set(true);
+                    of_trim.set(false);
                     state.goto(State::Tell);
                     when(is_append, || state.goto(State::Log));
                     when(is_present, || state.goto(State::Load));
@@ -364,7 +404,7 @@ impl Block for Commit {
                     operation.goto(Operation::Swap);
                     when(is_attach, || operation.goto(Operation::LookUp));
                     state.goto(State::Tell);
-                    when(!of_said & is_done, || state.goto(State::Load));
+                    when(!of_said & is_done & !is_look_up, || state.goto(State::Load));
                     when(asks_again, || state.goto(State::Ask));
                 });
             }
@@ -446,6 +486,15 @@ impl Block for Commit {
             durable_covered.set(closed_covered);
             waits_for.set(zero(SEQUENCE_BITS));
         });
+        let trims_now = m.wire("trims_now", tells_trim & !failed);
+        when(trims_now, || {
+            last_trim.set(appended);
+            last_trim_sequence.set(next_sequence);
+        });
+        let trims_are_durable = durable.ge(last_trim) & durable_covered.ge(last_trim_sequence);
+        let trims_are_durable = m.wire("trims_are_durable_now", trims_are_durable);
+        // A record that is closed earlier would not cover the pages.
+        flush_waits.set(settles & !trims_are_durable & covered.ge(last_trim_sequence));
         reserved.set(reserved + reserve.zext(reserved.width()) - releases.zext(reserved.width()));
         writing.set(writing + logs.zext(4) - written.zext(4));
         let is_error = resp::is_error;
@@ -456,6 +505,10 @@ impl Block for Commit {
         m.output("appended", appended);
         m.output("durable", durable);
         m.output("durable_covered", durable_covered);
+        m.output("last_trim", last_trim);
+        m.output("last_trim_sequence", last_trim_sequence);
+        m.output("trims_are_durable", trims_are_durable);
+        m.output("flush_waits", flush_waits);
         m.output("host_units", reserved);
         m.output("valid_units", valid_units);
         m.output("lost", lost);
@@ -468,17 +521,20 @@ impl Block for Commit {
             m.output(name, now);
         };
         registered("presented", tells_now & of_said & is_present);
-        registered("host_failure", tells_result & is_end & of_host & result.failed.any());
+        let program_failed = tells_result & is_end & of_host & result.failed.any();
+        registered("host_failure", program_failed | (tells_trim & failed));
 
         when(tells_now & of_said, || commands.take());
+        when(tells_trim, || trims.take());
         when(tells_result, || results.take());
         let step = |step: Step| EnumSignal::<Step>::of(step).signal();
         let unit_step = failed.mux(step(Step::Failed), step(Step::Cleaned));
-        when(tells_result & of_host & !is_end, || {
+        let result_line =
+            result.unit.source.low(LINE_BITS) - ((lines_base / u64::from(UNIT_BYTES)) as u32 % (1 << LINE_BITS));
+        when(tells_trim | (tells_result & of_host & !is_end), || {
             progress.offer(Progress {
-                step: EnumSignal::from_signal(is_left.mux(step(Step::Left), unit_step)),
-                line: result.unit.source.low(LINE_BITS)
-                    - ((lines_base / u64::from(UNIT_BYTES)) as u32 % (1 << LINE_BITS)),
+                step: EnumSignal::from_signal((is_left & !of_trim).mux(step(Step::Left), unit_step)),
+                line: of_trim.mux(trim.line, result_line),
             });
         });
         when(releases & !of_host, || resolved.offer(Resolved { source: result.unit.source, failed }));
@@ -509,9 +565,9 @@ impl Block for Commit {
             map.offer(Request {
                 tag: lit(map_user::COMMIT << MAP_USER_BITS.start, 8),
                 operation,
-                unit: of_said.mux(first_unit, result.unit.lpn),
+                unit: of_said.mux(first_unit, lpn),
                 old: expected,
-                new: of_said.mux(expected, result.entry),
+                new: of_said.mux(expected, entry),
             });
         });
         let burst = |address: Signal, base: u64, beats: u32| {
@@ -528,8 +584,8 @@ impl Block for Commit {
             let address =
                 cat(&[buffer, position.bits(LOG_LANE_BITS..POSITION_BITS), lit(0u8, BEAT_BYTES.trailing_zeros())]);
             memory.aw.offer(burst(address, shared_base, 1));
-            let lpn = of_said.mux(said.first, result.unit.lpn);
-            let entry = cat(&[of_said.mux(said.second, result.entry), lpn]);
+            let lpn = of_said.mux(said.first, lpn);
+            let entry = cat(&[of_said.mux(said.second, entry), lpn]);
             let strb = lit(0xFFu64, BEAT_BYTES).shl(cat(&[lane, lit(0u8, LOG_ENTRY_BYTES.trailing_zeros())]));
             memory.w.offer(WriteData { data: entry.repeat(BEAT_BYTES / LOG_ENTRY_BYTES), strb, last: lit(1u8, 1) });
         });

@@ -25,7 +25,7 @@
 //!             gather ---(want, place)---> program --- array   |      |
 //!                ^  |    write_point         | mover back     |      |
 //!                |  |                        v (result)       |      |
-//!                |  +----- settled -----> commit ----- page_map, log -+
+//!                |  +-- trim, settled --> commit ----- page_map, log -+
 //!                +-------------------------------------------+
 //! ```
 //! Tags part what comes back: see [`USER_BITS`] and [`MAP_USER_BITS`]. All that firmware hears comes together in
@@ -35,7 +35,7 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `forget` is only reported. There is no command that trims. When a program fails in one plane of a
+//! `power_cut` is for the array alone: the rest is to be reset, or thrown away, after it. `forget` is only reported. When a program fails in one plane of a
 //! die, those behind it are refused in both: the other block is not retired, but has no more pages until it has been erased.
 //!
 //! ## Mutation score
@@ -282,6 +282,7 @@ impl Block for FlashPath {
         m.connect(&gather, "unit", &program, "unit");
         m.connect(&program, "result", &commit, "result");
         m.connect(&gather, "settled", &commit, "settled");
+        m.connect(&gather, "trim", &commit, "trim");
         m.connect(&commit, "ended", &write_point, "ended");
         m.connect(&page_read, "unit", &gather, "moved");
         m.connect(&commit, "resolved", &page_read, "resolved");
@@ -312,6 +313,8 @@ impl Block for FlashPath {
             (&write_point, "can_moved", vec![(&gather, "can_moved")]),
             (&gather, "flush_limit", vec![(&write_point, "flush_limit")]),
             (&gather, "reserve", vec![(&commit, "reserve")]),
+            (&gather, "may_trim", vec![(&commit, "may_trim")]),
+            (&gather, "settles", vec![(&commit, "settles")]),
             (&gather, "told_for", vec![(&port, "told_for")]),
             (&gather, "told_pages", vec![(&port, "told_pages")]),
             (&commit, "has_room", vec![(&gather, "has_room"), (&write_point, "log_has_room")]),
@@ -321,6 +324,10 @@ impl Block for FlashPath {
             (&commit, "appended", vec![(&port, "appended")]),
             (&commit, "durable", vec![(&port, "durable")]),
             (&commit, "durable_covered", vec![(&port, "durable_covered")]),
+            (&commit, "last_trim", vec![(&port, "last_trim")]),
+            (&commit, "last_trim_sequence", vec![(&port, "last_trim_sequence")]),
+            (&commit, "trims_are_durable", vec![(&gather, "trims_are_durable")]),
+            (&commit, "flush_waits", vec![(&port, "flush_waits")]),
             (&commit, "valid_units", vec![(&port, "valid_units")]),
             (&page_map, "peek_changed", vec![(&port, "peek_changed")]),
             (&page_read, "drains", vec![(&gather, "drains")]),

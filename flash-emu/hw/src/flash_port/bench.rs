@@ -119,11 +119,17 @@ fn events_and_numbers_can_be_read() {
             ("appended", Register::LogAppended),
             ("durable", Register::LogDurable),
             ("durable_covered", Register::LogCovered),
+            ("last_trim", Register::LastTrim),
+            ("last_trim_sequence", Register::LastTrimSequence),
         ];
         for (port, register) in ports {
             let value = rng.next_u64() >> 16;
             bench.poke(port, value);
             assert_eq!(number(bench, register), value, "{port}");
+        }
+        for waits in [1, 0] {
+            bench.poke("flush_waits", waits);
+            assert_eq!(number(bench, Register::FlushWaits), waits);
         }
         bench.poke("valid_units", 0xABCDE);
         bench.poke("peek_changed", 1);

@@ -65,8 +65,10 @@ impl Block for FlashPort {
         let clock = m.clock();
         let bus = AxiLiteRegisters::new(m, clock, "firmware", ADDRESS_BITS);
         let heard = m.stream_in::<Heard>("heard");
-        let [next_sequence, safe, appended, durable, durable_covered] =
-            ["next_sequence", "safe", "appended", "durable", "durable_covered"].map(|n| m.input(n, SEQUENCE_BITS));
+        let [next_sequence, safe, appended, durable, durable_covered, last_trim, last_trim_sequence] =
+            ["next_sequence", "safe", "appended", "durable", "durable_covered", "last_trim", "last_trim_sequence"]
+                .map(|n| m.input(n, SEQUENCE_BITS));
+        let flush_waits = m.input("flush_waits", 1).zext(SEQUENCE_BITS);
         let valid_units = m.input("valid_units", VALID_BITS);
         let peek_changed = m.input("peek_changed", 1);
         let wrote = m.input("wrote", 1);
@@ -109,10 +111,9 @@ impl Block for FlashPort {
         let body = |word: u32| event.body.bits(32 * word..32 * (word + 1));
         let nothing = lit(0u8, u32::BITS);
         let event_words = [head, event.first, nothing, nothing, body(0), body(1), body(2), body(3)];
-        let none = lit(0u8, SEQUENCE_BITS);
         let [written, host, moved, other] = counters;
-        let numbers =
-            [next_sequence, safe, appended, durable, durable_covered, none, none, none, written, host, moved, other];
+        let of_log = [appended, durable, durable_covered, last_trim, last_trim_sequence, flush_waits];
+        let numbers = [&[next_sequence, safe][..], &of_log, &[written, host, moved, other]].concat();
         let number_at = address.bits(3..7);
         let low: Vec<Signal> = numbers.iter().map(|number| number.low(32)).collect();
         let high: Vec<Signal> = numbers.iter().map(|number| number.bits(32..SEQUENCE_BITS).zext(32)).collect();

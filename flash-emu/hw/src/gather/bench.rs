@@ -6,12 +6,12 @@ use crate::testing::{forgets_at_reset, under_all_stalls};
 use crate::types::{Purpose, Step};
 use crate::write_point::bench::said;
 use flash_spec::fast_path::{wire, Buffer, Command};
-use flash_spec::record::MAP_ENTRIES;
+use flash_spec::record::{MAP_ENTRIES, UNMAPPED};
 use flash_spec::spare::{kind, LPN_NONE};
 use flash_spec::Geometry;
 use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::{Block, HwEnum};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const CONFIG: Config =
     Config { geometry: Geometry::SMALL, lines_base: 0x10_0000, shared_base: 0x80_0000, patience: 500 };
@@ -26,11 +26,20 @@ fn old_of(unit: u32) -> u32 {
     unit * 7 + 3
 }
 
+/// A unit near another one that is trimmed or moved, and never written.
+fn to_trim(unit: u64) -> u64 {
+    unit | 0xFF
+}
+
 /// What is around the block.
 struct Around {
     /// Lines that were given, and units to be moved, that were not issued.
     host: BTreeSet<(u64, u64)>,
     moved: VecDeque<(u64, u64)>,
+    trims: BTreeSet<(u64, u64)>,
+    /// Units that were trimmed, and the next sequence then.
+    trimmed: BTreeMap<u64, u64>,
+    trims_are_durable: bool,
     present: [bool; MAP_PAGES as usize],
     needed: BTreeSet<u64>,
     sequence: u64,
@@ -54,6 +63,9 @@ impl Around {
         Self {
             host: BTreeSet::new(),
             moved: VecDeque::new(),
+            trims: BTreeSet::new(),
+            trimmed: BTreeMap::new(),
+            trims_are_durable: true,
             present: [true, false, false, true],
             needed: BTreeSet::new(),
             sequence: 1,
@@ -70,7 +82,20 @@ impl Around {
     }
 
     fn clock(&mut self, bench: &mut Bench, rng: &mut Rng) {
+        let may_trim = bench.peek("may_trim") == 1;
+        bench.hold("trim", !(may_trim && rng.percent(20)));
+        bench.poke("trims_are_durable", self.trims_are_durable.into());
         bench.clock();
+        for trim in bench.drain_fields("trim") {
+            let (line, unit) = (trim.get("line"), trim.get("unit"));
+            assert!(may_trim && self.trims.remove(&(line, unit)), "unit {unit} of line {line:#x} is not to be trimmed");
+            // The last one counts.
+            self.trimmed.insert(unit, self.sequence);
+            self.trims_are_durable = false;
+        }
+        assert!(!may_trim || self.wanted.is_none(), "a page is issued meanwhile");
+        // The record may wait behind what firmware programs.
+        self.trims_are_durable |= bench.peek("settles") == 1 && self.programs.is_empty() && rng.percent(2);
         for question in bench.drain_fields("look_up") {
             let unit = question.get("unit") as u32;
             // What is no unit any more is checked once more when the others may be in flight.
@@ -83,7 +108,8 @@ impl Around {
             let is_moved = self.moved.iter().any(|&(_, moved)| moved == u64::from(unit));
             let is_present = is_clean || is_moved || self.present[(unit / MAP_ENTRIES) as usize];
             let outcome = if is_present { Outcome::Done } else { Outcome::Absent };
-            let answer = bench.fields("found").set("outcome", outcome.code()).set("entry", old_of(unit));
+            let entry = if self.trimmed.contains_key(&unit.into()) { UNMAPPED } else { old_of(unit) };
+            let answer = bench.fields("found").set("outcome", outcome.code()).set("entry", entry);
             bench.send("found", [answer.words()]);
         }
         for event in bench.drain_fields("heard") {
@@ -197,7 +223,16 @@ impl Around {
                 self.host_sequences.push((lpn, sequence));
             }
             purpose if purpose == Purpose::Moved.code() => {
-                assert_eq!(self.moved.pop_front(), Some((source, lpn)), "moves keep their order");
+                let (moved, unit) = self.moved.pop_front().expect("it is moved");
+                assert_eq!(moved, source, "moves keep their order");
+                match self.trimmed.get(&unit) {
+                    // It was there when the page was checked.
+                    Some(&at) if lpn != u64::from(LPN_NONE) => {
+                        assert!(lpn == unit && sequence < at, "{lpn} is trimmed")
+                    }
+                    Some(_) => {}
+                    None => assert_eq!(lpn, unit),
+                }
                 let is_in_flight = |&(other, at): &(u64, u64)| other == lpn && at >= self.covered;
                 assert!(!self.host_sequences.iter().any(is_in_flight), "the host may be writing it");
             }
@@ -229,6 +264,7 @@ impl Around {
 
     fn is_done(&self) -> bool {
         self.host.is_empty()
+            && self.trims.is_empty()
             && self.moved.is_empty()
             && self.page.is_none()
             && self.to_come.is_empty()
@@ -251,13 +287,21 @@ fn what_is_given_is_programmed_once() {
             for item in 0..rng.range(1..30) {
                 let line = round * 64 + item;
                 let unit = rng.below(u64::from(MAP_PAGES * MAP_ENTRIES));
-                if rng.percent(70) {
+                if rng.percent(20) {
+                    let unit = to_trim(unit);
+                    let clean = bench.fields("clean").set("line", line).set("unit", unit).set("trim", true);
+                    bench.send("clean", [clean.words()]);
+                    around.trims.insert((line, unit));
+                } else if rng.percent(70) {
+                    let unit = if unit == to_trim(unit) { unit - 1 } else { unit };
                     let clean = bench.fields("clean").set("line", line).set("unit", unit).set("bad", unit & 0xFF);
                     bench.send("clean", [clean.words()]);
                     around.host.insert((line, unit));
                     given += 1;
                 } else {
-                    let unit = if rng.bool() { unit } else { around.host_sequences.last().map_or(1, |last| last.0) };
+                    let last = around.host_sequences.last().map_or(1, |last| last.0);
+                    let waits = around.trims.first().map_or(2, |trim| trim.1);
+                    let unit = *rng.pick(&[unit, to_trim(unit), last, waits, waits]);
                     // Some have another place by now.
                     let is_stale = rng.percent(20);
                     let old = if is_stale { 1 } else { old_of(unit as u32) };
@@ -281,11 +325,21 @@ fn what_is_given_is_programmed_once() {
                 bench.poke("failure", 0);
                 bench.send("clean", [bench.fields("clean").set("settle", true).words()]);
                 let mut clocks = 0;
+                let mut programs_meanwhile = !around.trims.is_empty();
                 while bench.received("settled").is_empty() {
                     around.clock(bench, rng);
+                    if programs_meanwhile && bench.peek("settles") == 1 {
+                        programs_meanwhile = false;
+                        let (from, tag) = (Some(Buffer::Map(3)), 128 + round as u8);
+                        let program = Command::Program { tag, page: 9, from, kind: kind::MAP, label: 77 };
+                        let item = said(bench, "said", program);
+                        bench.send("said", [item]);
+                        around.programs.push_back(program);
+                    }
                     clocks += 1;
                     assert!(clocks < 40_000, "it does not settle: {:?}, {:?}", around.host, around.wanted);
                 }
+                assert!(around.trims.is_empty() && around.trims_are_durable);
                 let step = bench.drain_fields("settled")[0].get("step");
                 assert_eq!(step, if fails { Step::Unsettled } else { Step::Settled }.code());
                 // What was issued may be held up on its way here.
@@ -303,6 +357,7 @@ fn what_is_given_is_programmed_once() {
             assert!(clocks < 100_000, "{:?} {:?} {:?}", around.host, around.moved, around.programs);
         }
         (0..1000).for_each(|_| around.clock(bench, rng));
+        assert!(around.trimmed.len() > 20);
         assert!(around.fillers <= 3, "{} places for filler are lost", around.fillers);
     });
 }
@@ -322,11 +377,15 @@ fn nothing_is_issued_without_room() {
             bench.send("moved", [moved.words()]);
             around.moved.push_back((line, 9 + line));
         }
+        let clean = bench.fields("clean").set("line", 7).set("unit", to_trim(0)).set("trim", true);
+        bench.send("clean", [clean.words()]);
+        around.trims.insert((7, to_trim(0)));
         (0..3000).for_each(|_| around.clock(bench, rng));
+        assert_eq!(around.trims.len(), 1);
         bench.poke("can_host", 0);
         bench.poke("has_room", 1);
         (0..3000).for_each(|_| around.clock(bench, rng));
-        assert_eq!((around.host.len(), around.moved.len()), (4, 4));
+        assert_eq!((around.host.len(), around.moved.len(), around.trims.len()), (4, 4, 0));
         bench.poke("can_host", 1);
         bench.poke("can_moved", 1);
         (0..6000).for_each(|_| around.clock(bench, rng));

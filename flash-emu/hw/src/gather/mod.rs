@@ -9,11 +9,12 @@
 //!             clean ->-|              |->- look_up       to the page map
 //!             found ->-|              |->- want          to the write point
 //!             moved ->-|              |->- page, unit    to be programmed
-//!             place ->-|              |->- settled       behind all of the lines before it
-//!              said ->-|              |->- page_number   to be located
-//!           located ->-|              |->- heard
-//!     retry, drains -->|              |---> reserve
-//!      has_room, .. -->|              |---> flush_limit, told_for, told_pages
+//!             place ->-|              |->- trim          a line that is trimmed, to the commit
+//!              said ->-|              |->- settled       behind all of the lines before it
+//!           located ->-|              |->- page_number   to be located
+//!     retry, drains -->|              |->- heard
+//!      has_room, .. -->|              |---> reserve, may_trim, settles
+//! trims_are_durable -->|              |---> flush_limit, told_for, told_pages
 //!                     +--------------+
 //! ```
 //! ## Theory of operation
@@ -25,24 +26,28 @@
 //! 4. A unit that is moved must not get a greater sequence than a write of the host, or a mount would take it for the newer version. So before a page of them
 //!    asks for its place, no write of one of them may be in flight: the last sequence of the host's units is kept for each hash of a unit, and must be
 //!    covered. And the map must still refer to what is moved: a unit that has another place by now goes out as no unit, which the commit says has failed.
-//! 5. To settle, all units before are programmed; then the sequence of the next page is the limit up to which the write point fills. It is over when all below
-//!    is covered, which is to say in the map, and safe.
-//! 6. A program of firmware is located, its map page is marked as clean, and then it takes its place between the others.
+//! 5. A line that is trimmed needs no page: it goes to the commit, which takes its unit out of the map. While it does so (`may_trim`) no page is issued. So what
+//!    is moved has its place before the trim, and a lesser sequence than what the commit notes of it; or it is checked behind the trim, and is no unit any more.
+//! 6. To settle, all units before are programmed; then the sequence of the next page is the limit up to which the write point fills. It is over when all below
+//!    is covered, which is to say in the map, and safe, and when `trims_are_durable`. Meanwhile firmware writes map pages, behind which the record of the log may
+//!    wait that the trims need: so their questions go between, and the rest begins anew.
+//! 7. A program of firmware is located, its map page is marked as clean, and then it takes its place between the others.
 //!
 //! ## Timing
 //! A unit takes some ten clocks and the time of the page map; a page ten clocks and one for each unit.
+//! A trim takes some thirty clocks, in which no page is issued.
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! Of a die with one good plane, a ring of eight goes out in two pages.
+//! `trim` is taken when it is done, so nothing may hold it on its way. Of a die with one good plane, a ring of eight goes out in two pages.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::page_map::{self, Answer, Request};
 use crate::types::{
-    map_user, Clean, Heard, Located, PageNumber, Place, ProgramPage, ProgramUnit, Progress, Purpose, Said, Step, Want,
-    MAP_USER_BITS, PROGRAM_UNITS, SEQUENCE_BITS,
+    map_user, Clean, Heard, Located, PageNumber, Place, ProgramPage, ProgramUnit, Progress, Purpose, Said, Step, Trim,
+    Want, MAP_USER_BITS, PROGRAM_UNITS, SEQUENCE_BITS,
 };
 use flash_spec::fast_path::wire::event;
 use flash_spec::fast_path::MAP_FIRST;
@@ -95,7 +100,8 @@ hw_enum! {
 }
 
 hw_enum! {
-    /// `Rest -> Ask -> Wait -> Drop -> Rest`, or `Rest -> Empty -> Settle -> Drop -> Rest`.
+    /// `Rest -> Ask -> Wait -> Drop -> Rest`, or `Rest -> Empty -> Settle -> Drop -> Rest`; with the question of a map page, from any of `Rest`, `Empty` and
+    /// `Settle`, `Ask -> Wait -> Rest`.
     enum Intake {
         /// Leaves with a question, or to settle.
         Rest,
@@ -105,7 +111,7 @@ hw_enum! {
         Wait,
         /// Leaves when all units before are programmed.
         Empty,
-        /// Leaves when they are safe.
+        /// Leaves when they are safe, and all trims durable.
         Settle,
         /// Leaves in one clock, in which a line is taken.
         Drop,
@@ -113,7 +119,8 @@ hw_enum! {
 }
 
 hw_enum! {
-    /// `Rest -> (Check -> Answer) for each unit -> Want -> Await -> Sort -> Head -> Units -> Rest`; only units that are moved are checked.
+    /// `Rest -> (Check -> Answer) for each unit -> Want -> Await -> Sort -> Head -> Units -> Rest`; only units that are moved are checked. Or
+    /// `Rest -> Trim -> Rest`.
     enum Issue {
         /// Leaves with a page, or with filler.
         Rest,
@@ -131,6 +138,8 @@ hw_enum! {
         Head,
         /// Leaves with its last unit.
         Units,
+        /// Leaves when the commit has done with a trim.
+        Trim,
     }
 }
 
@@ -194,6 +203,7 @@ impl Block for Gather {
         let places = m.stream_in::<Place>("place");
         let [retry, drains, failure, has_room, can_host, can_moved] =
             ["retry", "drains", "failure", "has_room", "can_host", "can_moved"].map(|name| m.input(name, 1));
+        let trims_are_durable = m.input("trims_are_durable", 1);
         let [next_sequence, covered, safe_host] =
             ["next_sequence", "covered", "safe_host"].map(|name| m.input(name, SEQUENCE_BITS));
         let look_up = m.stream_out_single::<Request>("look_up");
@@ -201,6 +211,7 @@ impl Block for Gather {
         let want = m.stream_out_single::<Want>("want");
         let page_out = m.stream_out_single::<ProgramPage>("page");
         let unit_out = m.stream_out_single::<ProgramUnit>("unit");
+        let trim = m.stream_out_single::<Trim>("trim");
         let settled = m.stream_out_single::<Progress>("settled");
         let heard = m.stream_out_single::<Heard>("heard");
 
@@ -248,12 +259,20 @@ impl Block for Gather {
         let has_buffer = m.wire("has_buffer", program.third.any());
         let is_map = m.wire("is_map", has_buffer & buffer.ge(MAP_FIRST));
         let locates = m.wire("locates", firmware.is(Firmware::Locate));
-        let asks_map = m.wire("asks_map", rests & locates & is_map & !is_clean);
-        let asks_again = m.wire("asks_again", rests & !asks_map & retries.any() & absent.valid() & host_has_room);
-        let takes_new = m.wire("takes_new", rests & !asks_map & !asks_again & clean.valid() & host_has_room);
+        let is_through = covered.ge(limit) & safe_host.ge(limit) & trims_are_durable & settled.can_take();
+        let empties = m.wire("empties", intake.is(Intake::Empty));
+        let settling = m.wire("settling", intake.is(Intake::Settle));
+        let settles_now = m.wire("settles_now", settling & is_through);
+        let asks_map = m.wire("asks_map", (rests | empties | settling) & !settles_now & locates & is_map & !is_clean);
+        let has_no_trim = m.wire("has_no_trim", trim.can_take());
+        let has_place = |line: Signal| line.mux(has_no_trim, host_has_room);
+        let again_has_place = has_place(absent.payload().trim);
+        let asks_again = m.wire("asks_again", rests & !asks_map & retries.any() & absent.valid() & again_has_place);
+        let new_has_place = has_place(clean.payload().trim);
+        let takes_new = m.wire("takes_new", rests & !asks_map & !asks_again & clean.valid() & new_has_place);
         let asks_new = m.wire("asks_new", takes_new & !clean.payload().settle);
         // Not before lines that wait for a map page.
-        let settles = m.wire("settles", takes_new & clean.payload().settle & !absent_count.any());
+        let begins_to_settle = m.wire("begins_to_settle", takes_new & clean.payload().settle & !absent_count.any());
         let waits = m.wire("waits", intake.is(Intake::Wait));
         let checks_answer = m.wire("checks_answer", issue.is(Issue::Answer));
         when((waits & heard.can_take() & absent.can_push()) | checks_answer, || found.take());
@@ -261,18 +280,16 @@ impl Block for Gather {
         let answer = found.payload();
         let of_line = m.wire("of_line", !question.is(Question::Map));
         let is_absent = m.wire("is_absent", answered & of_line & answer.outcome.is(page_map::Outcome::Absent));
-        let pushes_host = m.wire("pushes_host", answered & of_line & !answer.outcome.is(page_map::Outcome::Absent));
+        let goes_on = m.wire("goes_on", answered & of_line & !answer.outcome.is(page_map::Outcome::Absent));
+        let pushes_host = m.wire("pushes_host", goes_on & !asked.trim);
         let map_page = m.wire("map_page", asked.unit.bits(MAP_PAGE_BITS..32).low(16));
         let needs = m.wire("needs", is_absent & needed.ne(cat(&[lit(1u8, 1), map_page])));
         let is_known = m.wire("is_known", answer.outcome.is(page_map::Outcome::Done));
 
         // Conditions: settling
         let issue_rests = m.wire("issue_rests", issue.is(Issue::Rest));
-        let is_empty = m.wire("is_empty", !host_count.any() & issue_rests);
-        let empties = m.wire("empties", intake.is(Intake::Empty));
-        let is_through = covered.ge(limit) & safe_host.ge(limit) & settled.can_take();
+        let is_empty = m.wire("is_empty", !host_count.any() & has_no_trim & issue_rests);
         let asks = m.wire("asks", intake.is(Intake::Ask) & look_up.can_take() & !checks_answer);
-        let settles_now = m.wire("settles_now", intake.is(Intake::Settle) & is_through);
 
         // Conditions: what is issued
         let is_patient = m.wire("is_patient", waited.ne(patience));
@@ -283,9 +300,11 @@ impl Block for Gather {
         let may_moved = m.wire("may_moved", moves_ready & can_moved & has_room & ready);
         let firmware_waits = m.wire("firmware_waits", firmware.is(Firmware::Ready) & located.payload().is_there);
         let issues = m.wire("issues", issue_rests & !places.valid());
-        let issues_firmware = m.wire("issues_firmware", issues & firmware_waits);
-        let issues_moved = m.wire("issues_moved", issues & !firmware_waits & may_moved & (moved_turn | !may_host));
-        let issues_host = m.wire("issues_host", issues & !firmware_waits & may_host & !issues_moved);
+        let issues_trim = m.wire("issues_trim", issues & !has_no_trim & has_room);
+        let issues_firmware = m.wire("issues_firmware", issues & !issues_trim & firmware_waits);
+        let issues_units = m.wire("issues_units", issues & !issues_trim & !firmware_waits);
+        let issues_moved = m.wire("issues_moved", issues_units & may_moved & (moved_turn | !may_host));
+        let issues_host = m.wire("issues_host", issues_units & may_host & !issues_moved);
         when(issue_rests | issue.is(Issue::Await), || places.take());
         let placed = m.wire("placed", places.taken());
         let is_filler = m.wire("is_filler", at.purpose.is(Purpose::Filler));
@@ -325,15 +344,10 @@ impl Block for Gather {
                 asked.set(choose(asks_again, absent.payload(), clean.payload()));
                 question.goto(Question::New);
                 when(asks_new, || intake.goto(Intake::Ask));
-                when(settles, || intake.goto(Intake::Empty));
+                when(begins_to_settle, || intake.goto(Intake::Empty));
                 when(asks_again, || {
                     absent.take();
                     question.goto(Question::Again);
-                    intake.goto(Intake::Ask);
-                });
-                when(asks_map, || {
-                    question.goto(Question::Map);
-                    asked.unit.set(cat(&[buffer - MAP_FIRST, lit(0u8, MAP_PAGE_BITS)]).low(32));
                     intake.goto(Intake::Ask);
                 });
             }
@@ -354,6 +368,11 @@ impl Block for Gather {
                 when(settles_now, || intake.goto(Intake::Drop));
             }
             Intake::Drop => intake.goto(Intake::Rest),
+        });
+        when(asks_map, || {
+            question.goto(Question::Map);
+            asked.unit.set(cat(&[buffer - MAP_FIRST, lit(0u8, MAP_PAGE_BITS)]).low(32));
+            intake.goto(Intake::Ask);
         });
         when(is_absent, || absent.push(asked));
         let width = absent_count.width();
@@ -388,6 +407,7 @@ impl Block for Gather {
                 number.set(zero(RING_BITS + 1));
                 is_asked.set(false);
                 when(placed, || issue.goto(Issue::Sort));
+                when(issues_trim, || issue.goto(Issue::Trim));
                 when(issues_firmware, || {
                     purpose.goto(Purpose::Firmware);
                     issue.goto(Issue::Want);
@@ -433,6 +453,9 @@ impl Block for Gather {
             }
             Issue::Units => {
                 when(gives, || number.set(number + 1));
+            }
+            Issue::Trim => {
+                when(has_no_trim, || issue.goto(Issue::Rest));
             }
         });
         when(is_over, || {
@@ -508,6 +531,7 @@ impl Block for Gather {
                 body: lit(0u8, 128),
             });
         });
+        when(goes_on & asked.trim, || trim.offer(Trim { line: asked.line, unit: asked.unit }));
         when(settles_now, || {
             let step = |step| EnumSignal::<Step>::of(step).signal();
             settled.offer(Progress {
@@ -550,6 +574,8 @@ impl Block for Gather {
         m.output("reserve", reserve);
         m.output("told_for", told_for.signal());
         m.output("told_pages", told_pages);
-        m.output("flush_limit", limit & intake.is(Intake::Settle).repeat(SEQUENCE_BITS));
+        m.output("flush_limit", limit & settling.repeat(SEQUENCE_BITS));
+        m.output("settles", settling);
+        m.output("may_trim", issue.is(Issue::Trim));
     }
 }

@@ -85,6 +85,66 @@ fn write_unit(bench: &mut Bench, unit: u64) -> u64 {
     line
 }
 
+/// What is given to the flash for a flush, behind which it settles: line, unit, and whether it is a trim.
+fn given(bench: &mut Bench) -> [u64; 3] {
+    ask(bench, "read", Operation::Flush, 0, 0);
+    let (clean, _) = item_of(bench, "clean");
+    assert_eq!(clean.get("settle"), 0);
+    ["line", "unit", "trim"].map(|field| clean.get(field))
+}
+
+/// The flash has settled.
+fn settle(bench: &mut Bench) {
+    let (settle, _) = item_of(bench, "clean");
+    assert_eq!((settle.get("settle"), settle.get("trim")), (1, 0));
+    tell(bench, Step::Settled, 0);
+    assert_eq!(item_of(bench, "burst").0.get("operation"), Move::Report.code());
+}
+
+#[test]
+fn a_whole_line_that_is_deallocated_is_trimmed_until_it_is_written() {
+    without_stalls(&PageCache::new(CONFIG), |bench| {
+        bench.run(u64::from(CONFIG.lines));
+        let change = |bench: &mut Bench, operation, sector, sectors| {
+            ask(bench, "write", operation, sector, sectors);
+            let (burst, _) = item_of(bench, "burst");
+            let zeroes = operation == Operation::Deallocate || operation == Operation::WriteZeroes;
+            assert_eq!((burst.get("operation"), burst.get("without_host")), (Move::Write.code(), zeroes.into()));
+            let line = burst.get("line");
+            bench.send("released", [bench.fields("released").set("line", line).set("is_write", true).words()]);
+            bench.run(20);
+            line
+        };
+        // Nothing is filled for it, and it stays a trim when it fails.
+        let line = change(bench, Operation::Deallocate, 8 * 5, 8);
+        assert!(bench.drain_fields("fill").is_empty());
+        assert_eq!(given(bench), [line, 5, 1]);
+        tell(bench, Step::Failed, line);
+        let (_, _) = item_of(bench, "clean");
+        tell(bench, Step::Unsettled, 0);
+        let (clean, _) = item_of(bench, "clean");
+        assert_eq!((clean.get("line"), clean.get("trim")), (line, 1));
+        tell(bench, Step::Cleaned, line);
+        settle(bench);
+        // Another write, of whatever part, is none; nor is a Deallocate of a part.
+        let others =
+            [(Operation::Write, 8), (Operation::Write, 3), (Operation::WriteZeroes, 8), (Operation::Deallocate, 7)];
+        for (operation, sectors) in others {
+            change(bench, Operation::Deallocate, 8 * 5, 8);
+            change(bench, operation, 8 * 5, sectors);
+            assert_eq!(given(bench), [line, 5, 0], "{operation:?} of {sectors}");
+            tell(bench, Step::Left, line);
+            // It is trimmed while it is on its way, and given once more.
+            change(bench, Operation::Deallocate, 8 * 5, 8);
+            tell(bench, Step::Cleaned, line);
+            settle(bench);
+            assert_eq!(given(bench), [line, 5, 1], "behind {operation:?} of {sectors}");
+            tell(bench, Step::Cleaned, line);
+            settle(bench);
+        }
+    });
+}
+
 #[test]
 fn a_crowded_set_gives_the_neighbour_of_what_was_given_last_and_no_write_goes_on_before() {
     without_stalls(&PageCache::new(CONFIG), |bench| {

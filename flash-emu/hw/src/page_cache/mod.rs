@@ -17,7 +17,7 @@
 //! ```
 //! ## Theory of operation
 //! 1. The cache is set-associative. A set is one word of memory: for each way the unit that its line holds, the line's state, the reads that use it, whether
-//!    a write does, and its sectors that cannot be read. One state machine does all work, one piece at a time, by reading a set, deciding, and writing it back;
+//!    a write does, its sectors that cannot be read, and whether it is trimmed. One state machine does all work, one piece at a time, by reading a set, deciding, and writing it back;
 //!    so nothing can come in between.
 //! 2. A read that finds its line uses it and becomes a burst. One that does not takes a line that is clean and unused, and asks for it to be filled. The beats of
 //!    a read of one line are forwarded while it is filled, and then the read is over. Every other read that has to wait goes into a FIFO; whenever a line is
@@ -31,7 +31,9 @@
 //!    is being read (`Leaving`) it is not written. Then it may be written again (`Redirtied`); the flash has the old data until it is cleaned once more.
 //!    No write goes on before a crowded set has given one. So each set has lines that are clean or on their way, and a write never waits for a line that
 //!    nobody has sent. Of several lines a set gives the neighbour of the one that was given last: what was written in a row comes to lie in one page.
-//! 7. A Flush, and the end of a write with FUA, walks over all sets and cleans what is dirty when it comes by. Then it settles: what has been given to
+//! 7. A Deallocate of a whole line writes zeroes and leaves the line trimmed, until another write. It goes to the flash as any line that is dirty, but as a
+//!    trim: its data stays where it is. A Deallocate of a part of a line is a Write Zeroes.
+//! 8. A Flush, and the end of a write with FUA, walks over all sets and cleans what is dirty when it comes by. Then it settles: what has been given to
 //!    the flash is programmed with all pages that share cells with it. All that wait for that are reported together.
 //!
 //! ## Timing
@@ -135,6 +137,8 @@ hw_bundle! {
         written: Bits<1>,
         /// Sectors that cannot be read.
         bad: Bits<8>,
+        /// The last write has deallocated all of it. When it is cleaned, its unit loses its place.
+        trimmed: Bits<1>,
     }
 }
 
@@ -374,7 +378,8 @@ impl Block for PageCache {
             part.mux(both.bits(UNIT_SECTORS..2 * UNIT_SECTORS), both.low(UNIT_SECTORS))
         };
         let is_mark = m.wire("is_mark", new_write.operation.is(Operation::WriteUncorrectable));
-        let is_zeroes = m.wire("is_zeroes", new_write.operation.is(Operation::WriteZeroes));
+        let deallocates = m.wire("deallocates", new_write.operation.is(Operation::Deallocate));
+        let is_zeroes = m.wire("is_zeroes", new_write.operation.is(Operation::WriteZeroes) | deallocates);
         // The sectors of this line that the command changes.
         let changed = m.wire("changed", of_part(below(new_write.sectors) & !new_write.missing));
         let room_in_first = lit(UNIT_SECTORS, 4) - write_sector.zext(4);
@@ -464,6 +469,7 @@ impl Block for PageCache {
                 let after_write = is_mark.mux(before | changed, before & !changed);
                 work.is(Work::Filled).mux(filled.payload().bad, writes.mux(after_write, before))
             },
+            trimmed: writes.mux(deallocates & is_whole, old.trimmed),
         };
         let new_way = m.wire("new_way", cat(&[is_new_line.mux(unit_tag, tag_in(old_way)), new.pack()]));
         let counts_as_dirty =
@@ -684,12 +690,17 @@ impl Block for PageCache {
         when(acting & releases, || released.take());
         when(acting & (work.is(Work::Progress) | work.is(Work::Settled)), || progress.take());
         when(acting & work.is(Work::Filled), || filled.take());
-        let nothing =
-            Clean { settle: lit(1u8, 1), line: lit(0u8, LINE_BITS), unit: lit(0u8, 32), bad: lit(0u8, UNIT_SECTORS) };
+        let nothing = Clean {
+            settle: lit(1u8, 1),
+            line: lit(0u8, LINE_BITS),
+            unit: lit(0u8, 32),
+            bad: lit(0u8, UNIT_SECTORS),
+            trim: no(),
+        };
         when(settles, || clean.offer(nothing));
         when(acting & cleans, || {
             let unit = cat(&[tag_in(old_way), set]).zext(32);
-            clean.offer(Clean { settle: no(), line: line_number, unit, bad: old.bad });
+            clean.offer(Clean { settle: no(), line: line_number, unit, bad: old.bad, trim: old.trimmed });
         });
         when(fills.valid() & fill.can_take(), || {
             fill.offer(fills.payload());

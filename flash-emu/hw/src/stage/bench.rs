@@ -15,7 +15,7 @@ pub(crate) fn blocks() -> Vec<Box<dyn Block>> {
 
 #[test]
 fn commands_come_in_the_order_of_their_kind_and_writes_with_all_of_their_data() {
-    use Operation::{Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
+    use Operation::{Deallocate, Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
     for stage in STAGES {
         under_all_stalls(&stage, |bench, rng| {
             let [mut reads, mut writes] = [VecDeque::new(), VecDeque::new()];
@@ -26,7 +26,8 @@ fn commands_come_in_the_order_of_their_kind_and_writes_with_all_of_their_data() 
             while commands_left > 0 || !reads.is_empty() || !writes.is_empty() || !data.is_empty() {
                 if commands_left > 0 && rng.percent(20) {
                     commands_left -= 1;
-                    let operation = *rng.pick(&[Write, Read, Write, Flush, Verify, WriteZeroes, WriteUncorrectable]);
+                    let operation =
+                        *rng.pick(&[Write, Read, Write, Flush, Verify, WriteZeroes, Deallocate, WriteUncorrectable]);
                     let sectors = if operation == Flush { 0 } else { 1 + rng.below(8) };
                     let item = bench.random_fields("storage_command", rng).set("operation", operation.code());
                     let item = item.set("sectors", sectors);
@@ -40,7 +41,7 @@ fn commands_come_in_the_order_of_their_kind_and_writes_with_all_of_their_data() 
                     // Of a write, how many beats must have been sent before it comes.
                     let beats = sent + to_send.len() as u64;
                     bench.send("storage_command", [item.clone().words()]);
-                    let is_write = [Write, WriteZeroes, WriteUncorrectable].contains(&operation);
+                    let is_write = [Write, WriteZeroes, Deallocate, WriteUncorrectable].contains(&operation);
                     let queue = if is_write { &mut writes } else { &mut reads };
                     queue.push_back((item, missing, if operation == Write { beats } else { 0 }));
                 }

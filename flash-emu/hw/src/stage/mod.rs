@@ -84,7 +84,8 @@ impl Block for Stage {
         when(reads.can_push() & writes.can_push(), || commands.take());
         let taken = m.wire("taken", commands.taken());
         let command = commands.payload();
-        let writes_something = [Operation::Write, Operation::WriteZeroes, Operation::WriteUncorrectable];
+        let writes_something =
+            [Operation::Write, Operation::WriteZeroes, Operation::Deallocate, Operation::WriteUncorrectable];
         let is_write = writes_something.map(|operation| command.operation.is(operation));
         let is_write = m.wire("is_write", is_write.into_iter().reduce(|a, b| a | b).expect("there are some"));
         when(staged.can_push() & complete.can_push(), || beats.take());

@@ -158,6 +158,10 @@ fn deallocated_blocks_are_erased() {
     let entry = manage(&mut bench, DEALLOCATE, &[(5, 3), (7, 0), (PRIVATE_BLOCKS - 1, 1), (4, 2)]);
     bench.execute(SLOT, entry).ok();
     assert_eq!(erased(&mut bench), [(5, 3), (PRIVATE_BLOCKS as u32 - 1, 1), (4, 2)]);
+    // Whole units of the storage are aligned, which it needs to deallocate them.
+    let entry = manage(&mut bench, DEALLOCATE, &[(5, 40), (16, 20)]);
+    bench.execute(SLOT, entry).ok();
+    assert_eq!(erased(&mut bench), [(5, 3), (16, 20), (8, 37)]);
     let entry = manage(&mut bench, DEALLOCATE, &[(0, 1); 256]);
     bench.execute(SLOT, entry).ok();
     assert_eq!(erased(&mut bench), [(0, 1); 256]);

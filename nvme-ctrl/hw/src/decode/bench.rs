@@ -70,6 +70,7 @@ fn command_of(bench: &Bench, entry: &SqEntry, [sqid, function]: [u64; 2], comman
         IoCommand::Compare(_) => Operation::Compare,
         IoCommand::WriteUncorrectable(_) => Operation::WriteUncorrectable,
         IoCommand::WriteZeroes(_) => Operation::WriteZeroes,
+        IoCommand::Deallocate(_) => Operation::Deallocate,
         IoCommand::Verify(_) => Operation::Verify,
     };
     let lba = u64::from(entry.cdw(11)) << 32 | u64::from(entry.cdw(10));

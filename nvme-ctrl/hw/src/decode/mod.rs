@@ -44,7 +44,7 @@
 use crate::held::{bit_at, function_bit};
 use crate::types::{Command, Consumed, Fetched, Inbox, Operation, SqEntry, Target};
 use crate::Config;
-use nvme_spec::decode::FORCE_UNIT_ACCESS;
+use nvme_spec::decode::{DEALLOCATE, FORCE_UNIT_ACCESS};
 use nvme_spec::entry::prp::PRP1_ALIGNMENT;
 use nvme_spec::entry::{FUSE_FIRST, FUSE_SECOND};
 use nvme_spec::limits;
@@ -165,6 +165,7 @@ impl Block for Decode {
         let is_write = m.wire("is_write", view.opcode.eq(io::WRITE));
         let is_read = m.wire("is_read", view.opcode.eq(io::READ));
         let is_write_zeroes = m.wire("is_write_zeroes", view.opcode.eq(io::WRITE_ZEROES));
+        let deallocates = m.wire("deallocates", cdw(item.entry, 12).bit(DEALLOCATE.trailing_zeros()));
         let is_write_uncorrectable = m.wire("is_write_uncorrectable", view.opcode.eq(io::WRITE_UNCORRECTABLE));
         let is_compare = m.wire("is_compare", view.opcode.eq(io::COMPARE));
         let is_verify = m.wire("is_verify", view.opcode.eq(io::VERIFY));
@@ -285,6 +286,7 @@ impl Block for Decode {
                         (is_write, Operation::Write),
                         (is_read, Operation::Read),
                         (is_write_zeroes, Operation::WriteZeroes),
+                        (is_write_zeroes & deallocates, Operation::Deallocate),
                         (is_write_uncorrectable, Operation::WriteUncorrectable),
                         (is_verify, Operation::Verify),
                         (is_compare | has_first, Operation::Compare),

@@ -36,7 +36,8 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
     let longest = 4096 / lba_bytes;
     while lba + 8 <= end && planned.len() < 150 {
         let mut blocks = 1 + rng.below(longest);
-        let (reads, writes) = ([Operation::Read, Operation::Verify], [Operation::Write, Operation::WriteZeroes]);
+        let zeroes = *rng.pick(&[Operation::WriteZeroes, Operation::Deallocate]);
+        let (reads, writes) = ([Operation::Read, Operation::Verify], [Operation::Write, zeroes]);
         let [read, write] = [reads, writes].map(|pair| pair[usize::from(rng.below(3) == 0)]);
         let mut operation = *rng.pick(&[read, write, read, write, Operation::Flush, Operation::WriteUncorrectable]);
         // One command of each kind on each border of a part that fails: it begins well and ends badly, or the reverse.
@@ -54,8 +55,8 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
         // Borders are not jumped over.
         lba += blocks + next_border.map_or(gap, |border| gap.min(border.saturating_sub(longest / 2)));
     }
-    use Operation::{Read, Verify, Write, WriteUncorrectable, WriteZeroes};
-    for operation in [Write, Read, WriteZeroes, Verify, WriteUncorrectable] {
+    use Operation::{Deallocate, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
+    for operation in [Write, Read, WriteZeroes, Deallocate, Verify, WriteUncorrectable] {
         for lba in [end, u64::MAX, end + 5] {
             planned.push(Planned { operation, lba, blocks: 1, status: StorageStatus::Refused });
         }
@@ -94,7 +95,8 @@ fn blocks_lie_in_memory_one_after_the_other() {
                             running[tag as usize] = Some(command);
                             let count =
                                 if command.operation == Operation::Write { command.blocks * lba_bytes / 64 } else { 0 };
-                            if command.operation == Operation::WriteZeroes && command.status == StorageStatus::Good {
+                            let is_zeroes = matches!(command.operation, Operation::WriteZeroes | Operation::Deallocate);
+                            if is_zeroes && command.status == StorageStatus::Good {
                                 let zeroes = vec![0; (command.blocks * lba_bytes) as usize];
                                 expected.store(command.lba * lba_bytes, &zeroes);
                             }
@@ -167,7 +169,7 @@ fn blocks_lie_in_memory_one_after_the_other() {
 /// What reads a marked sector fails, and its beats say so; what writes it takes the mark away. No other sector changes.
 #[test]
 fn marked_sectors_cannot_be_read_until_they_are_written() {
-    use Operation::{Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
+    use Operation::{Deallocate, Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
     // Where the marks of the two memories meet: the first and the last pages, the last page of a word and the first of the next.
     let sector_bytes = u64::from(SECTOR_BYTES);
     let (end, word) = (MEMORY_BYTES / sector_bytes, 2 * 64 * 8);
@@ -187,7 +189,7 @@ fn marked_sectors_cannot_be_read_until_they_are_written() {
             let place = rng.pick(&places).clone();
             let lba = place.start + rng.below(place.end - place.start);
             let blocks = 1 + rng.below(8);
-            let operation = *rng.pick(&[Read, Read, Verify, Write, WriteZeroes, WriteUncorrectable, Flush]);
+            let operation = *rng.pick(&[Read, Read, Verify, Write, WriteZeroes, Deallocate, WriteUncorrectable, Flush]);
             let is_inside = operation == Flush || lba + blocks <= end;
             let is_readable = (lba..lba + blocks).all(|sector| !marked.contains(&sector));
             let reads = [Read, Verify].contains(&operation);
@@ -203,7 +205,7 @@ fn marked_sectors_cannot_be_read_until_they_are_written() {
             }
             for sector in (lba..lba + blocks).filter(|_| is_inside) {
                 match operation {
-                    Write | WriteZeroes => _ = marked.remove(&sector),
+                    Write | WriteZeroes | Deallocate => _ = marked.remove(&sector),
                     WriteUncorrectable => _ = marked.insert(sector),
                     _ => {}
                 }
@@ -280,12 +282,12 @@ fn moves_a_beat_in_every_clock() {
 /// A Read and a Write that have a 4 KiB page in common do not overtake each other; all others do not wait.
 #[test]
 fn what_meets_in_a_page_waits() {
-    use Operation::{Read, Verify, Write, WriteZeroes};
+    use Operation::{Deallocate, Read, Verify, Write, WriteZeroes};
     let cases = [
         ((Write, 0, 8), (Read, 3, 1), true),
         ((Read, 0, 8), (Write, 7, 1), true),
         ((WriteZeroes, 0, 1), (Verify, 5, 1), true),
-        ((Verify, 16, 2), (WriteZeroes, 23, 1), true),
+        ((Verify, 16, 2), (Deallocate, 23, 1), true),
         // Only the end of the one that reaches into the next page meets the other.
         ((Write, 6, 4), (Read, 9, 1), true),
         ((Read, 9, 1), (Write, 6, 4), true),

@@ -40,7 +40,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::types::{
-    Operation, StorageCommand, StorageDone, StorageRead, StorageStatus, StorageWrite, BEAT_BITS, BEAT_BYTES,
+    is_one_of, Operation, StorageCommand, StorageDone, StorageRead, StorageStatus, StorageWrite, BEAT_BITS, BEAT_BYTES,
 };
 use crate::Config;
 use nvme_spec::limits::{SECTOR_BYTES, UNIT_BYTES};
@@ -183,7 +183,9 @@ impl Block for Direct {
 
         // 3. Conditions: the command
         let is_verify = m.wire("is_verify", command.operation.is(Operation::Verify));
-        let is_write_zeroes = m.wire("is_write_zeroes", command.operation.is(Operation::WriteZeroes));
+        // There is nothing to give back: what is deallocated is set to zero.
+        let is_write_zeroes =
+            m.wire("is_write_zeroes", is_one_of(command.operation, &[Operation::WriteZeroes, Operation::Deallocate]));
         let is_mark = m.wire("is_mark", command.operation.is(Operation::WriteUncorrectable));
         let is_read = m.wire("is_read", is_verify | command.operation.is(Operation::Read));
         let is_write = m.wire("is_write", is_write_zeroes | command.operation.is(Operation::Write));

@@ -74,7 +74,7 @@ fn next_piece(bench: &mut Bench, transfers: &mut u32) -> Piece {
             let [sector, written] = ["sector", "prp1"].map(|field| item.get(field));
             let sectors = item.get("bytes") / u64::from(SECTOR_BYTES);
             let copies = item.get("operation") == Operation::Copy.code();
-            assert!(copies || item.get("operation") == Operation::WriteZeroes.code());
+            assert!(copies || item.get("operation") == Operation::Deallocate.code());
             return if copies { (written, Some(sector), sectors) } else { (sector, None, sectors) };
         }
         bench.clock();

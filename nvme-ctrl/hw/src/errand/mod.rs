@@ -14,7 +14,7 @@
 //!                    +--------------+
 //! ```
 //! ## Theory of operation
-//! 1. `erase` and `copy` take a range of sectors. It is erased by Write Zeroes of at most [`ERASED_SECTORS`], or filled with the sectors from
+//! 1. `erase` and `copy` take a range of sectors. It is erased by Deallocates of at most [`ERASED_SECTORS`], or filled with the sectors from
 //!    `source` on by Copies of at most [`COPIED_SECTORS`], one at a time: a host's command waits for at most one of them.
 //! 2. A piece has ended with `done`; the next one follows, at higher sectors. The first piece that fails ends the errand, and `failure` is its status.
 //! 3. A transfer of firmware goes first, and passes in one clock.
@@ -124,7 +124,7 @@ impl Block for Errand {
                 cid: lit(0u8, 16),
                 opcode: copies.mux(lit(io::COPY, 8), lit(io::WRITE_ZEROES, 8)),
                 nsid: lit(0u8, 32),
-                operation: choose(copies, operation(Operation::Copy), operation(Operation::WriteZeroes)),
+                operation: choose(copies, operation(Operation::Copy), operation(Operation::Deallocate)),
                 target: EnumSignal::of(Target::Storage),
                 errand: lit(1u8, 1),
                 fused: lit(0u8, 1),

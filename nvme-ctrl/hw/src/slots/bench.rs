@@ -19,6 +19,7 @@ const COMMANDS: &[Operation] = &[
     Operation::Write,
     Operation::Read,
     Operation::WriteZeroes,
+    Operation::Deallocate,
     Operation::WriteUncorrectable,
     Operation::Verify,
     Operation::Compare,

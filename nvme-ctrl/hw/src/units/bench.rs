@@ -70,11 +70,12 @@ impl Running {
 type Kind = (Operation, Target, Turn);
 
 /// Operations of units that are part of no sequence.
-const FREE: [Operation; 6] = [
+const FREE: [Operation; 7] = [
     Operation::Flush,
     Operation::Write,
     Operation::Read,
     Operation::WriteZeroes,
+    Operation::Deallocate,
     Operation::WriteUncorrectable,
     Operation::Verify,
 ];

@@ -99,7 +99,13 @@ fn moves_data(operation: Operation) -> bool {
 /// A job with PRPs and random addresses; its list, if it has one, is put into `memory`.
 fn prp_job(rng: &mut Rng, memory: &mut Bytes, slot: u64) -> Expected {
     let function = rng.below(256);
-    let silent = [Operation::Flush, Operation::WriteZeroes, Operation::WriteUncorrectable, Operation::Verify];
+    let silent = [
+        Operation::Flush,
+        Operation::WriteZeroes,
+        Operation::Deallocate,
+        Operation::WriteUncorrectable,
+        Operation::Verify,
+    ];
     let other = *rng.pick(&[&silent[..], &[Operation::Copy]].concat());
     let operation = *rng.pick(&[Operation::Write, Operation::Read, Operation::Compare, other]);
     let moves_data = moves_data(operation);

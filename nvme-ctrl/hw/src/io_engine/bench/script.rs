@@ -201,7 +201,10 @@ impl Script {
         let status = match fault {
             // Nobody looks at the PRPs.
             Fault::EntryOffset | Fault::ListOffset | Fault::ListMissing | Fault::DataMissing
-                if matches!(operation, Operation::WriteZeroes | Operation::WriteUncorrectable | Operation::Verify) =>
+                if matches!(
+                    operation,
+                    Operation::WriteZeroes | Operation::Deallocate | Operation::WriteUncorrectable | Operation::Verify
+                ) =>
             {
                 prp1 |= self.rng.below(4);
                 Status::SUCCESS
@@ -219,7 +222,9 @@ impl Script {
                 self.host.remove_page(*self.rng.pick(&pages));
                 Status::DATA_TRANSFER_ERROR
             }
-            Fault::Medium if matches!(operation, Operation::Write | Operation::WriteZeroes) => Status::WRITE_FAULT,
+            Fault::Medium if matches!(operation, Operation::Write | Operation::WriteZeroes | Operation::Deallocate) => {
+                Status::WRITE_FAULT
+            }
             Fault::Medium if operation == Operation::WriteUncorrectable => Status::SUCCESS,
             Fault::Medium => Status::UNRECOVERED_READ_ERROR,
             Fault::Differs if operation == Operation::Compare => Status::COMPARE_FAILURE,
@@ -309,7 +314,9 @@ impl Script {
                 match command.operation {
                     Operation::Read => self.expected_host.store(address, &self.storage.load(at, bytes)),
                     Operation::Write => self.expected_storage.store(at, &self.host.load(address, bytes)),
-                    Operation::WriteZeroes => self.expected_storage.store(at, &vec![0; bytes as usize]),
+                    Operation::WriteZeroes | Operation::Deallocate => {
+                        self.expected_storage.store(at, &vec![0; bytes as usize])
+                    }
                     Operation::Flush | Operation::Verify | Operation::Compare | Operation::WriteUncorrectable => {}
                     Operation::Load | Operation::Store | Operation::Copy => unreachable!("these are of no command"),
                 }
@@ -346,7 +353,9 @@ impl Script {
                 }
                 // It never began.
                 Operation::Write if command.status == Status::FAILED_FUSED_COMMAND => {}
-                Operation::Write | Operation::WriteZeroes if command.status != Status::LBA_OUT_OF_RANGE => {
+                Operation::Write | Operation::WriteZeroes | Operation::Deallocate
+                    if command.status != Status::LBA_OUT_OF_RANGE =>
+                {
                     let data: Vec<Option<u8>> = match command.operation {
                         Operation::Write => command.data_in(host).collect(),
                         _ => vec![Some(0); command.bytes as usize],
@@ -399,7 +408,7 @@ impl Scripted {
             Operation::Flush => opcode::io::FLUSH,
             Operation::Write => opcode::io::WRITE,
             Operation::Read => opcode::io::READ,
-            Operation::WriteZeroes => opcode::io::WRITE_ZEROES,
+            Operation::WriteZeroes | Operation::Deallocate => opcode::io::WRITE_ZEROES,
             Operation::WriteUncorrectable => opcode::io::WRITE_UNCORRECTABLE,
             Operation::Verify => opcode::io::VERIFY,
             Operation::Compare => opcode::io::COMPARE,

@@ -71,7 +71,8 @@ impl Storage {
         if missing > 0 {
             self.writes.push_back(tag);
         }
-        if operation == Operation::WriteZeroes && status == StorageStatus::Good {
+        let is_zeroes = matches!(operation, Operation::WriteZeroes | Operation::Deallocate);
+        if is_zeroes && status == StorageStatus::Good {
             (0..bytes / 64).for_each(|beat| assert!(self.bytes.write_line(address + 64 * beat, &[0; 8], u64::MAX)));
         }
         let due = self.now + 1 + self.rng.below(200);
