@@ -301,6 +301,11 @@ impl Life<'_> {
                     report.unreadable += 1;
                     continue;
                 }
+                if status == StorageStatus::MediaError && !is_read && self.ftl.is_read_only() {
+                    // As one in flight when the power goes: it may have happened.
+                    self.in_flight.push(flight);
+                    break;
+                }
                 if status != StorageStatus::Good {
                     return Err(format!("{flight:?} ends with {status:?}"));
                 }

@@ -72,7 +72,7 @@ const SECTOR_BITS: u32 = UNIT_SECTORS.trailing_zeros();
 const DIRTY_MAX: u32 = WAYS / 2;
 /// A linear feedback shift register of all 65,535 states: its width, and its taps, x^16 + x^14 + x^13 + x^11 + 1 (Galois).
 const DICE_BITS: u32 = 16;
-const DICE_TAPS: u32 = 0xB400;
+const DICE_TAPS: u32 = 1 << 15 | 1 << 13 | 1 << 12 | 1 << 10;
 /// Of so many pieces of work one is a step of the walk, if there is one to do.
 const WALK_TURNS: u32 = 8;
 

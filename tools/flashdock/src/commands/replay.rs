@@ -309,7 +309,6 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::replay_device;
     use super::*;
     use crate::block_trace::parse;
     use proptest::prelude::*;
