@@ -442,7 +442,7 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["decode", "sqe", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], "an entry has 64"),
         (&["map", "moon"], "invalid value 'moon'"),
         (&["emit"], "required arguments were not provided"),
-        (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, controller,"),
+        (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, flash_device, controller,"),
         (&["emit", "fifo", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
         (&["emit", "fifo", "--config", "huge"], "invalid value 'huge'"),
         (&["emit", "--bundle", "/dev/null"], "/dev/null is there already and is not a folder"),
