@@ -204,9 +204,7 @@ impl<S: Simulator> FlashFirmware<S> {
         self.next_poll = machine.clock + POLL_CLOCKS;
         machine
     }
-}
 
-impl<S: Simulator> FlashFirmware<S> {
     /// Now and then, what the firmware of the controller is to know of the health of the flash. This is all that the two tell each other.
     pub fn health(&mut self, machine: Box<Machine<S>>) -> (Option<MediumHealth>, Box<Machine<S>>) {
         if machine.clock < self.next_health {

@@ -4,7 +4,7 @@ use flash_fw::{Config, Ftl};
 use flash_hw::flash_path;
 use flash_model::reference_ftl::Pattern;
 use flash_model::Random;
-use flash_spec::fast_path::{Register, MAP_FIRST};
+use flash_spec::fast_path::{Command, Register, MAP_FIRST};
 use flash_spec::limits::{PAGE_BYTES, UNIT_BYTES};
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::types::{Operation, StorageStatus};
@@ -14,6 +14,7 @@ use sim_flash::age::{age, Ageing};
 use sim_flash::hardware::{layout, library, Machine, Medium};
 use sim_flash::hardware_cuts::{Campaign, Plan, GEOMETRY as CUTS_GEOMETRY};
 use sim_flash::{unit_bytes, Drive, Fault, Image, Owned};
+use sim_verilator::Library;
 use soc_hal::{FastPath, Flash};
 
 /// 64 super-blocks of 64 pages.
@@ -169,6 +170,53 @@ fn run(ftl: &mut Ftl<'_, FastPath<Machine>>, operation: Operation, unit: u64, wo
     panic!("{operation:?} of unit {unit} does not end");
 }
 
+/// Lines of a cache that is soon full.
+const CUTS_LINES: u32 = 64;
+
+/// Flash as that of the power cuts, with a cache of few lines.
+struct Bed {
+    config: Config,
+    path: flash_path::Config,
+    library: Library,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let config = Config::new(CUTS_GEOMETRY, 85);
+        let config = Config { units: config.units.min(config.units_max()), log_records: 8, ..config };
+        let path = flash_path::Config {
+            geometry: CUTS_GEOMETRY,
+            units: config.units,
+            lines: CUTS_LINES,
+            ..flash_path::Config::SMALL
+        };
+        Self { config, path, library: library(path).expect("it can be built") }
+    }
+
+    /// A host in front of this medium.
+    fn host<'m>(&self, medium: impl Into<Medium>, memory: &'m mut Owned) -> Host<'m> {
+        let mut machine = Machine::new(&self.library, self.path, medium);
+        machine.set_flash(&Preset::Sim, 8, Reliability::DEFAULT);
+        let flash = FastPath::new(machine, layout(&self.path));
+        let ftl = Ftl::new(flash, self.config, memory.lend()).expect("it is legal");
+        Host { ftl, random: Random::new(1) }
+    }
+
+    /// A host in front of new flash.
+    fn formatted<'m>(&self, memory: &'m mut Owned) -> Host<'m> {
+        let mut host = self.host(Ram::new(self.path.medium_bytes()), memory);
+        host.ftl.format().expect("it is formatted");
+        host
+    }
+
+    /// The same after a power cut.
+    fn mounted<'m>(&self, host: Host<'_>, memory: &'m mut Owned) -> Host<'m> {
+        let mut host = self.host(host.ftl.into_flash().into_hardware().cut_power(), memory);
+        host.ftl.mount().expect("it is mounted");
+        host
+    }
+}
+
 /// A host that does one thing after the other.
 struct Host<'m> {
     ftl: Ftl<'m, FastPath<Machine>>,
@@ -242,24 +290,14 @@ impl Host<'_> {
 /// Write Uncorrectable marks sectors, which stay marked wherever their units go, until they are written.
 #[test]
 fn marked_sectors_stay_marked_out_of_the_cache_moved_and_mounted() {
-    let config = Config::new(CUTS_GEOMETRY, 85);
-    let config = Config { units: config.units.min(config.units_max()), log_records: 8, ..config };
-    let lines = 64;
-    let path = flash_path::Config { geometry: CUTS_GEOMETRY, units: config.units, lines, ..flash_path::Config::SMALL };
-    let library = library(path).expect("it can be built");
-    let new = |medium: Medium| {
-        let mut machine = Machine::new(&library, path, medium);
-        machine.set_flash(&Preset::Sim, 8, Reliability::DEFAULT);
-        FastPath::new(machine, layout(&path))
-    };
+    let bed = Bed::new();
+    let all_units = bed.config.units;
     // Units 0 and 1 are written, and unit 2 is not.
     let mut expected = [[Some(1); 8], [Some(1); 8], [Some(0); 8]];
     let others = expected.len() as u64;
 
-    let mut memory = Owned::new(&config);
-    let ftl = Ftl::new(new(Ram::new(path.medium_bytes()).into()), config, memory.lend()).expect("it is legal");
-    let mut host = Host { ftl, random: Random::new(1) };
-    host.ftl.format().expect("it is formatted");
+    let mut memory = Owned::new(&bed.config);
+    let mut host = bed.formatted(&mut memory);
     host.does(Operation::Write, 0, 8, &content(0, 1));
     host.does(Operation::Write, 8, 8, &content(1, 1));
     for (unit, first, sectors) in [(0, 2, 2), (1, 7, 1), (2, 0, 1)] {
@@ -267,10 +305,10 @@ fn marked_sectors_stay_marked_out_of_the_cache_moved_and_mounted() {
         expected[unit as usize][first as usize..][..sectors as usize].fill(None);
     }
     host.checks(&expected, "in the cache");
-    host.writes(others, config.units, 4 * lines);
+    host.writes(others, all_units, 4 * CUTS_LINES);
     host.checks(&expected, "from the flash");
     let place = |host: &mut Host| {
-        let map = path.shared_base() + u64::from(MAP_FIRST) * u64::from(PAGE_BYTES);
+        let map = bed.path.shared_base() + u64::from(MAP_FIRST) * u64::from(PAGE_BYTES);
         let mut entries = [0; 12];
         host.ftl.flash().hardware().dram.load(map, &mut entries);
         entries
@@ -278,7 +316,7 @@ fn marked_sectors_stay_marked_out_of_the_cache_moved_and_mounted() {
     let before = place(&mut host);
     let mut written = 0;
     while before.chunks(4).zip(place(&mut host).chunks(4)).any(|(before, now)| before == now) {
-        host.writes(others, config.units, 500);
+        host.writes(others, all_units, 500);
         written += 500;
         assert!(written < 100_000, "nothing collects the units");
     }
@@ -288,34 +326,20 @@ fn marked_sectors_stay_marked_out_of_the_cache_moved_and_mounted() {
     host.does(Operation::Write, 2, 1, &content(0, 2)[2 * 64..3 * 64]);
     expected[0][2] = Some(2);
     host.checks(&expected, "written again");
-    host.writes(others, config.units, 4 * lines);
+    host.writes(others, all_units, 4 * CUTS_LINES);
     host.checks(&expected, "written again, from the flash");
     host.does(Operation::Flush, 0, 0, &[]);
-    let medium = host.ftl.into_flash().into_hardware().cut_power();
-    let mut memory = Owned::new(&config);
-    let ftl = Ftl::new(new(medium), config, memory.lend()).expect("it is legal");
-    let mut host = Host { ftl, random: Random::new(2) };
-    host.ftl.mount().expect("it is mounted");
+    let mut memory = Owned::new(&bed.config);
+    let mut host = bed.mounted(host, &mut memory);
     host.checks(&expected, "mounted");
 }
 
 /// Deallocated units give up their places without a program for each, read as zero, and have no place after a power cut either, once flushed.
 #[test]
 fn deallocated_units_have_no_place_and_do_not_come_back() {
-    let config = Config::new(CUTS_GEOMETRY, 85);
-    let config = Config { units: config.units.min(config.units_max()), log_records: 8, ..config };
-    let path =
-        flash_path::Config { geometry: CUTS_GEOMETRY, units: config.units, lines: 64, ..flash_path::Config::SMALL };
-    let library = library(path).expect("it can be built");
-    let new = |medium: Medium| {
-        let mut machine = Machine::new(&library, path, medium);
-        machine.set_flash(&Preset::Sim, 8, Reliability::DEFAULT);
-        FastPath::new(machine, layout(&path))
-    };
-    let mut memory = Owned::new(&config);
-    let ftl = Ftl::new(new(Ram::new(path.medium_bytes()).into()), config, memory.lend()).expect("it is legal");
-    let mut host = Host { ftl, random: Random::new(1) };
-    host.ftl.format().expect("it is formatted");
+    let bed = Bed::new();
+    let mut memory = Owned::new(&bed.config);
+    let mut host = bed.formatted(&mut memory);
     let valid = |host: &mut Host| -> u64 {
         let super_blocks = 0..CUTS_GEOMETRY.blocks_per_plane as u16;
         super_blocks.map(|number| host.ftl.flash().register(Register::ValidUnits(number))).sum()
@@ -344,13 +368,20 @@ fn deallocated_units_have_no_place_and_do_not_come_back() {
     expected[199] = [Some(2); 8];
     expected[200][1..].fill(Some(0));
     host.checks(&expected, "trimmed");
-    let medium = host.ftl.into_flash().into_hardware().cut_power();
-    let mut memory = Owned::new(&config);
-    let ftl = Ftl::new(new(medium), config, memory.lend()).expect("it is legal");
-    let mut host = Host { ftl, random: Random::new(2) };
-    host.ftl.mount().expect("it is mounted");
+    let mut memory = Owned::new(&bed.config);
+    let mut host = bed.mounted(host, &mut memory);
     host.checks(&expected, "mounted");
     assert_eq!(valid(&mut host), units - 199);
+
+    // Flash whose spare is used up is only read.
+    for read_only in [true, false] {
+        host.ftl.flash().command(Command::SetReadOnly { read_only });
+        let (status, _) = host.command(Operation::Write, 0, 8, &content(0, 3));
+        let right = if read_only { StorageStatus::MediaError } else { StorageStatus::Good };
+        assert_eq!(status, right, "a write while read-only is {read_only}");
+        expected[0] = [Some(if read_only { 0 } else { 3 }); 8];
+        host.checks(&expected[..1], "read-only, and not any more");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::storage::Flash;
 use crate::workload::{self, Slot};
 use nvme_spec::dataset::{DatasetRange, DEALLOCATE};
 use nvme_spec::decode::FORCE_UNIT_ACCESS;
-use nvme_spec::limits::{CORE_HZ, PAGE_BYTES};
+use nvme_spec::limits::{CORE_HZ, TRANSFER_BYTES_MAX};
 use nvme_spec::log::{lid, SmartLog, DATA_UNIT_BYTES};
 use nvme_spec::opcode::{admin, io};
 use nvme_spec::SqEntry;
@@ -355,7 +355,7 @@ fn commands(request: &Request, number: usize, identity: &Identity) -> Vec<Comman
         all.push(flush());
     }
     let blocks_max = match request.op {
-        Op::Read | Op::Write => identity.transfer_bytes_max().min(TRANSFER_BYTES_MAX) / lba_bytes,
+        Op::Read | Op::Write => identity.transfer_bytes_max().min(TRANSFER_BYTES_MAX.into()) / lba_bytes,
         Op::Trim => u64::from(u32::MAX),
         Op::Flush => return all,
     };
@@ -392,9 +392,6 @@ fn commands(request: &Request, number: usize, identity: &Identity) -> Vec<Comman
     }
     all
 }
-
-/// Of a device that names no limit.
-const TRANSFER_BYTES_MAX: u64 = 512 * PAGE_BYTES as u64;
 
 impl Latencies {
     /// Of sorted clocks.
