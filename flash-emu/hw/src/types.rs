@@ -174,7 +174,8 @@ hw_enum! {
 }
 
 hw_bundle! {
-    /// What has become of a line: `Left`, then `Cleaned` or `Failed`; of a line that is trimmed, only the latter. The answer to `settle` comes behind those of all lines before it.
+    /// What has become of a line: `Left`, then `Cleaned` or `Failed`; of a line that is trimmed, only one of the last two. The answer to `settle` comes
+    /// behind those of all lines before it.
     pub struct Progress {
         /// What.
         pub step: Step,

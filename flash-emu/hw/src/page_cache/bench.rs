@@ -75,13 +75,21 @@ fn a_line_goes_its_way_from_a_miss_to_the_flash() {
     });
 }
 
-/// Writes a whole unit, and says what line it went to.
-fn write_unit(bench: &mut Bench, unit: u64) -> u64 {
+/// Begins to write a whole unit, and says what line it goes to.
+fn begin_write(bench: &mut Bench, unit: u64) -> u64 {
     ask(bench, "write", Operation::Write, 8 * unit, 8);
-    let (burst, _) = item_of(bench, "burst");
-    let line = burst.get("line");
+    item_of(bench, "burst").0.get("line")
+}
+
+fn end_write(bench: &mut Bench, line: u64) {
     bench.send("released", [bench.fields("released").set("line", line).set("is_write", true).words()]);
     bench.run(20);
+}
+
+/// Writes a whole unit, and says what line it went to.
+fn write_unit(bench: &mut Bench, unit: u64) -> u64 {
+    let line = begin_write(bench, unit);
+    end_write(bench, line);
     line
 }
 
@@ -180,6 +188,33 @@ fn a_crowded_set_gives_the_neighbour_of_what_was_given_last_and_no_write_goes_on
         bench.hold("clean", false);
         assert_eq!(item_of(bench, "burst").0.get("operation"), Move::Write.code());
         assert!(bench.drain_fields("clean").len() >= 2);
+    });
+}
+
+/// A set may get crowded unseen, while another one waits to give a line. If all of its lines are dirty, who needs one has it given.
+#[test]
+fn a_set_of_dirty_lines_gives_one_when_it_is_needed() {
+    without_stalls(&PageCache::new(CONFIG), |bench| {
+        bench.run(u64::from(CONFIG.lines));
+        let sets = u64::from(CONFIG.lines / super::WAYS);
+        let written: Vec<u64> = (0..4).map(|lap| begin_write(bench, lap * sets + 1)).collect();
+        bench.hold("clean", true);
+        // The first line of another set is given, the second has to wait.
+        (0..4).for_each(|lap| _ = write_unit(bench, lap * sets));
+        written.into_iter().for_each(|line| end_write(bench, line));
+        bench.hold("clean", false);
+        bench.run(50);
+        let given: Vec<u64> = bench.drain_fields("clean").iter().map(|clean| clean.get("unit") % sets).collect();
+        assert_eq!(given, [0, 0]);
+
+        let unit = 5 * sets + 1;
+        ask(bench, "read", Operation::Read, 8 * unit, 8);
+        let (clean, _) = item_of(bench, "clean");
+        assert_eq!(clean.get("unit") % sets, 1);
+        tell(bench, Step::Left, clean.get("line"));
+        tell(bench, Step::Cleaned, clean.get("line"));
+        let (fill, _) = item_of(bench, "fill");
+        assert_eq!((fill.get("unit"), fill.get("line")), (unit, clean.get("line")));
     });
 }
 

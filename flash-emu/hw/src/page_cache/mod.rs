@@ -17,8 +17,8 @@
 //! ```
 //! ## Theory of operation
 //! 1. The cache is set-associative. A set is one word of memory: for each way the unit that its line holds, the line's state, the reads that use it, whether
-//!    a write does, its sectors that cannot be read, and whether it is trimmed. One state machine does all work, one piece at a time, by reading a set, deciding, and writing it back;
-//!    so nothing can come in between.
+//!    a write does, its sectors that cannot be read, and whether it is trimmed. One state machine does all work, one piece at a time, by reading a set,
+//!    deciding, and writing it back; so nothing can come in between.
 //! 2. A read that finds its line uses it and becomes a burst. One that does not takes a line that is clean and unused, and asks for it to be filled. The beats of
 //!    a read of one line are forwarded while it is filled, and then the read is over. Every other read that has to wait goes into a FIFO; whenever a line is
 //!    filled, released or cleaned, all of those are tried once more.
