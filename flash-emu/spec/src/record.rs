@@ -128,7 +128,8 @@ pub mod state {
 pub struct LogHeader {
     /// One more than that of the record before.
     pub number: U64,
-    /// Each change by a page with a lower sequence number is in this record or in one before it.
+    /// Each change by a page with a lower sequence number is in this record or in one before it. Not less than in those: a super-block that an earlier
+    /// record covers is in `written` no more.
     pub covered: U64,
     /// How many entries follow.
     pub entries: U32,

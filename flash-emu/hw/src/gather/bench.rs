@@ -98,12 +98,15 @@ impl Around {
         self.trims_are_durable |= bench.peek("settles") == 1 && self.programs.is_empty() && rng.percent(2);
         for question in bench.drain_fields("look_up") {
             let unit = question.get("unit") as u32;
+            let is_clean = question.get("operation") == page_map::Operation::Clean.code();
+            let is_programmed = |program: &Command| matches!(program, Command::Program { from: Some(Buffer::Map(page)), .. } if u32::from(*page) * MAP_ENTRIES == unit);
+            // Any other question would forget that the page has changed.
+            assert!(!is_clean || self.programs.iter().any(is_programmed), "the map page of {unit} is not programmed");
             // What is no unit any more is checked once more when the others may be in flight.
             if unit == LPN_NONE {
                 bench.send("found", [bench.fields("found").set("outcome", Outcome::Failed.code()).words()]);
                 continue;
             }
-            let is_clean = question.get("operation") == page_map::Operation::Clean.code();
             // Nothing is moved before its map page is there.
             let is_moved = self.moved.iter().any(|&(_, moved)| moved == u64::from(unit));
             let is_present = is_clean || is_moved || self.present[(unit / MAP_ENTRIES) as usize];

@@ -512,7 +512,9 @@ impl Block for Gather {
         });
         when(asks | checks, || {
             let operation = |operation| EnumSignal::<page_map::Operation>::of(operation).signal();
-            let operation = of_line.mux(operation(page_map::Operation::LookUp), operation(page_map::Operation::Clean));
+            let is_look_up = of_line | checks;
+            let operation =
+                is_look_up.mux(operation(page_map::Operation::LookUp), operation(page_map::Operation::Clean));
             look_up.offer(Request {
                 tag: lit(map_user::GATHER << MAP_USER_BITS.start, 8),
                 operation: EnumSignal::from_signal(operation),

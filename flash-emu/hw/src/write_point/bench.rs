@@ -65,11 +65,13 @@ struct Flash {
     fillers: u32,
     /// How many of a hundred programs fail.
     failures: u64,
+    /// What `covered` was.
+    covered: u64,
 }
 
 impl Flash {
     fn new(geometry: Geometry, failures: u64) -> Self {
-        Self { geometry, points: Vec::new(), sequence: 1, fillers: 0, failures }
+        Self { geometry, points: Vec::new(), sequence: 1, fillers: 0, failures, covered: 0 }
     }
 
     fn open(&mut self, bench: &mut Bench, stream: Stream, super_block: u16, planes: u128, starts: &[u16]) {
@@ -186,6 +188,8 @@ impl Flash {
         assert!(safe <= not_safe, "{safe} is said to be safe, {not_safe} is not");
         assert!(safe_host <= self.least(true).0);
         assert!(covered <= in_flight, "{covered} is said to be covered, {in_flight} is in flight");
+        assert!(covered >= self.covered, "{covered} is said to be covered, it was {}", self.covered);
+        self.covered = covered;
     }
 
     fn want(&mut self, bench: &mut Bench, purpose: Purpose) {

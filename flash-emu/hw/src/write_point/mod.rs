@@ -31,7 +31,8 @@
 //! No combinational path from any input to any output.
 //!
 //! ## Limits
-//! `covered` may be lower than it need be: of a die with a program in flight, the pages that are not safe count.
+//! `covered` may be lower than it need be: of a die with a program in flight, the pages that are not safe count. It never falls, as firmware expects:
+//! see [`flash_spec::record::LogHeader::covered`].
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
@@ -442,7 +443,7 @@ impl Block for WritePoint {
             scan_point.set(zero(3));
             safe.set(pass_safe);
             safe_host.set(pass_host);
-            covered.set(pass_covered);
+            covered.set(greater(covered, pass_covered));
             [pass_safe, pass_host, pass_covered].iter().for_each(|least| least.set(sequence));
         });
         when(scans & !is_pass_end & !scans_die, || scan_point.set(scan_point + 1));
