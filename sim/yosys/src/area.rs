@@ -4,7 +4,7 @@
 //! ports is searched in the netlist, so that it is known how many of its levels are LUTs and how many are cells of a carry chain.
 //! Four carry bits make one cell here (yosys maps `xcup` to CARRY4), eight in the device.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
@@ -54,7 +54,7 @@ const SYNTHESIS: &str = "scratchpad -set synth_xilinx.abc9.W 2000; \
 pub fn measure(toolchain: &Toolchain, verilog: &str, top: &str) -> Result<Measured, Error> {
     let yosys = toolchain.yosys()?;
     // The second part changes when what is counted here does.
-    let key = sha256(format!("{}\n{SYNTHESIS} 2\n{top}\n{verilog}", yosys.identity).as_bytes());
+    let key = sha256(format!("{}\n{SYNTHESIS} 3\n{top}\n{verilog}", yosys.identity).as_bytes());
     let entry = toolchain.cache().entry(&format!("area/{top}-{}", &key[..32]), |folder| {
         let netlist = synthesize(toolchain, verilog, top, SYNTHESIS)?;
         let module = netlist.module(top)?;
@@ -131,16 +131,18 @@ struct Path {
 }
 
 impl Path {
-    /// A lookup table with its routing costs about as much as eight carry cells, which are next to each other.
-    fn cost(self) -> u32 {
-        self.luts * 8 + self.carries
+    /// A lookup table with its routing costs about as much as eight carry cells, which are next to each other. Of two paths that cost the same, that with more
+    /// tables is the longer one.
+    fn cost(self) -> (u32, u32) {
+        (self.luts * 8 + self.carries, self.luts)
     }
 }
 
 /// The most expensive path that passes through neither flip-flop nor block memory.
 fn longest_path(module: &Module) -> Result<(Path, Vec<String>), Error> {
     // Each net that a combinational cell drives: what the cell adds to a path, and the nets that it depends on.
-    let mut drivers: HashMap<u64, (Path, Vec<u64>)> = HashMap::new();
+    // In order, so that of equal paths the same one is found again.
+    let mut drivers: BTreeMap<u64, (Path, Vec<u64>)> = BTreeMap::new();
     for cell in module.cells.values() {
         let Some(step) = step_of(&cell.kind) else { continue };
         for (port, bits) in outputs(cell) {
@@ -334,6 +336,24 @@ mod tests {
         assert_eq!((area.lut, area.ff), (3, 1));
         // a -> c and b -> c; not a -> f -> b -> c.
         assert_eq!((area.lut_levels, area.carry_levels), (2, 0));
+    }
+
+    #[test]
+    fn of_equal_paths_that_with_more_tables_is_the_longest() {
+        let link = |net: u64| {
+            format!(
+                "\"c{net}\": {{\"type\": \"CARRY4\", \"port_directions\": {{\"S\": \"input\", \"O\": \"output\"}},
+                   \"connections\": {{\"S\": [{net}], \"O\": [{}]}}}}",
+                net + 1
+            )
+        };
+        // Eight carry cells cost as much as a table.
+        for first in [10, 30] {
+            let mut cells: Vec<String> = (first..first + 8).map(link).collect();
+            cells.push(lut("t", [20, 21], 22));
+            let (path, _) = longest_path(&module(&cells.join(","))).unwrap();
+            assert_eq!(path, Path { luts: 1, carries: 0 });
+        }
     }
 
     #[test]
