@@ -85,8 +85,9 @@ impl<F: Flash> Ftl<'_, F> {
         if is_little || self.waits(Stream::Host) || self.free() <= RESERVED + 1 {
             return true;
         }
-        let host = self.flash.register(Register::HostPages) - collection.host_pages;
-        let moved = self.flash.register(Register::MovedPages) - collection.moved_pages;
+        // Hardware that has just lost its power answers with zeroes.
+        let host = self.flash.register(Register::HostPages).saturating_sub(collection.host_pages);
+        let moved = self.flash.register(Register::MovedPages).saturating_sub(collection.moved_pages);
         let share = u64::from(self.config.moved_percent);
         (moved + u64::from(collection.moving)) * (100 - share) <= (host + u64::from(MOVES_MAX)) * share
     }
@@ -109,7 +110,7 @@ impl<F: Flash> Ftl<'_, F> {
             let policy = if is_urgent { Policy::Greedy } else { self.config.policy };
             let score = match policy {
                 Policy::Greedy => invalid + 1,
-                Policy::CostBenefit => (now - block.closed_at + 1) * invalid / (valid + 1) + 1,
+                Policy::CostBenefit => (now.saturating_sub(block.closed_at) + 1) * invalid / (valid + 1) + 1,
             };
             if score > best_score {
                 (best, best_score) = (Some(index), score);

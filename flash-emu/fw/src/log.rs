@@ -269,7 +269,7 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Whether the buffer that is being filled takes another entry. It may be full and not closed yet, while the one before it is written.
     pub(crate) fn log_has_room(&mut self) -> bool {
-        self.flash.register(Register::LogAppended) - self.durable() < u64::from(LOG_ENTRIES)
+        self.flash.register(Register::LogAppended).saturating_sub(self.durable()) < u64::from(LOG_ENTRIES)
     }
 
     /// Entries that are in flash.

@@ -17,7 +17,7 @@ const PLOT: &str = "docs/throughput.svg";
 type Measure = fn(&Workspace) -> Result<String>;
 
 /// Sections with their files.
-const SECTIONS: [(&str, &str, Measure); 5] = [
+const SECTIONS: [(&str, &str, Measure); 7] = [
     ("demo", "README.md", |workspace| Ok(fenced(&output(workspace, "demo", &mut flashdock("demo"))?))),
     ("figures", "README.md", |workspace| {
         Ok(fenced(&output(workspace, "bench", flashdock("bench").args(["--plot", PLOT]))?))
@@ -29,6 +29,14 @@ const SECTIONS: [(&str, &str, Measure); 5] = [
     ("hosts", "docs/hosts.md", |workspace| {
         let mut command = flashdock("bench");
         Ok(fenced(&output(workspace, "bench hosts", command.args(["hosts", "--commands", HOSTS_COMMANDS]))?))
+    }),
+    ("flash", "docs/flash.md", |workspace| {
+        Ok(fenced(&output(workspace, "bench flash", flashdock("bench").arg("flash"))?))
+    }),
+    ("flash-study", "docs/flash.md", |workspace| {
+        let reference = output(workspace, "flash-study", &mut workbench_command("flash-study"))?;
+        let firmware = output(workspace, "flash-study --firmware", workbench_command("flash-study").arg("--firmware"))?;
+        Ok(fenced(&format!("{reference}\n{firmware}")))
     }),
 ];
 
