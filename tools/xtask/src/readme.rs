@@ -17,7 +17,7 @@ const PLOT: &str = "docs/throughput.svg";
 type Measure = fn(&Workspace) -> Result<String>;
 
 /// Sections with their files.
-const SECTIONS: [(&str, &str, Measure); 7] = [
+const SECTIONS: [(&str, &str, Measure); 8] = [
     ("demo", "README.md", |workspace| Ok(fenced(&output(workspace, "demo", &mut flashdock("demo"))?))),
     ("figures", "README.md", |workspace| {
         Ok(fenced(&output(workspace, "bench", flashdock("bench").args(["--plot", PLOT]))?))
@@ -30,8 +30,11 @@ const SECTIONS: [(&str, &str, Measure); 7] = [
         let mut command = flashdock("bench");
         Ok(fenced(&output(workspace, "bench hosts", command.args(["hosts", "--commands", HOSTS_COMMANDS]))?))
     }),
-    ("flash", "docs/flash.md", |workspace| {
-        Ok(fenced(&output(workspace, "bench flash", flashdock("bench").arg("flash"))?))
+    ("flash-array", "docs/flash.md", |workspace| {
+        Ok(fenced(&output(workspace, "bench flash", flashdock("bench").args(["flash", "--array-only"]))?))
+    }),
+    ("flash-device", "docs/flash.md", |workspace| {
+        Ok(fenced(&output(workspace, "bench flash", flashdock("bench").args(["flash", "--device-only"]))?))
     }),
     ("flash-study", "docs/flash.md", |workspace| {
         let reference = output(workspace, "flash-study", &mut workbench_command("flash-study"))?;
