@@ -12,6 +12,7 @@
 //! | [`Axi4Mux`] | several managers of one AXI4 subordinate |
 //! | [`TileLink`], [`TileLinkCached`] | TL-UL and TL-UH; TL-C |
 //! | [`TileLinkMemory`] | a memory behind TL-UL |
+//! | [`TileLinkSlice`] | registers in all channels of a TL-C |
 //! | [`monitor`] | judges, clock by clock, whether both sides keep the protocol |
 //! | [`rules`] | the same rules as properties, for proofs |
 //!
@@ -35,6 +36,7 @@ pub mod rules;
 mod testing;
 mod tile_link;
 pub mod tile_link_memory;
+pub mod tile_link_slice;
 
 use axi4::LEN_BITS;
 pub use axi4::{
@@ -56,6 +58,7 @@ pub use tile_link::{
     TileLinkManager,
 };
 pub use tile_link_memory::TileLinkMemory;
+pub use tile_link_slice::TileLinkSlice;
 
 /// Values of `bresp` and `rresp`. AMBA AXI, "Read and write response structure".
 pub mod resp {

@@ -44,7 +44,9 @@ use nvme_hw::storage_mux::StorageMux;
 use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
-use rtl_bus::{Axi4Config, Axi4Mux, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory};
+use rtl_bus::{
+    Axi4Config, Axi4Mux, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory, TileLinkSlice,
+};
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
@@ -190,6 +192,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "axi4_slice", make: |_| Box::new(Axi4Slice { config: EXAMPLE_AXI4 }) },
     Entry { name: "axi_stream_slice", make: |_| Box::new(AxiStreamSlice { config: EXAMPLE_STREAM }) },
     Entry { name: "tile_link_memory", make: |_| Box::new(TileLinkMemory { config: EXAMPLE_TILE_LINK }) },
+    Entry { name: "tile_link_slice", make: |_| Box::new(TileLinkSlice { config: EXAMPLE_TILE_LINK }) },
 ];
 
 #[cfg(test)]
