@@ -30,6 +30,7 @@ pub mod axi_lite_registers;
 mod axi_stream;
 pub mod axi_stream_slice;
 mod channel;
+pub mod coherence_hub;
 pub mod monitor;
 pub mod rules;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use axi_stream::{
     AxiStream, AxiStreamConfig, AxiStreamConfigError, AxiStreamReceiver, AxiStreamTransmitter, Transfer,
 };
 pub use axi_stream_slice::AxiStreamSlice;
+pub use coherence_hub::CoherenceHub;
 pub use tile_link::{
     ChannelA, ChannelB, ChannelC, ChannelD, ChannelE, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD, TileLink,
     TileLinkCached, TileLinkCachedClient, TileLinkCachedManager, TileLinkClient, TileLinkConfig, TileLinkConfigError,

@@ -1,6 +1,8 @@
 //! What the benches of this crate share.
 
-use crate::{axi4_mux, axi4_slice, axi_lite_registers, axi_stream_slice, tile_link_memory, tile_link_slice};
+use crate::{
+    axi4_mux, axi4_slice, axi_lite_registers, axi_stream_slice, coherence_hub, tile_link_memory, tile_link_slice,
+};
 use rtl_hdl::Block;
 use sim_verilator::TestBed;
 
@@ -14,6 +16,7 @@ fn blocks() -> Vec<Box<dyn Block>> {
     blocks.extend(axi4_slice::bench::blocks());
     blocks.extend(axi_lite_registers::bench::blocks());
     blocks.extend(axi_stream_slice::bench::blocks());
+    blocks.extend(coherence_hub::bench::blocks());
     blocks.extend(tile_link_memory::bench::blocks());
     blocks.extend(tile_link_slice::bench::blocks());
     blocks
