@@ -13,6 +13,9 @@
 //! | [`TileLink`], [`TileLinkCached`] | TL-UL and TL-UH; TL-C |
 //! | [`TileLinkMemory`] | a memory behind TL-UL |
 //! | [`TileLinkSlice`] | registers in all channels of a TL-C |
+//! | [`CoherenceHub`] | keeps the caches of several TL-C clients and DMA coherent before one AXI4 memory |
+//! | [`TileLinkToAxiLite`] | registers of AXI4-Lite for several TileLink clients |
+//! | [`Axi4ToTileLink`] | a coherent port for an AXI4 manager |
 //! | [`monitor`] | judges, clock by clock, whether both sides keep the protocol |
 //! | [`rules`] | the same rules as properties, for proofs |
 //!
@@ -25,6 +28,7 @@ pub use proofs::proofs;
 mod axi4;
 pub mod axi4_mux;
 pub mod axi4_slice;
+pub mod axi4_to_tile_link;
 mod axi_lite;
 pub mod axi_lite_registers;
 mod axi_stream;
@@ -38,6 +42,7 @@ mod testing;
 mod tile_link;
 pub mod tile_link_memory;
 pub mod tile_link_slice;
+pub mod tile_link_to_axi_lite;
 
 use axi4::LEN_BITS;
 pub use axi4::{
@@ -45,6 +50,7 @@ pub use axi4::{
 };
 pub use axi4_mux::Axi4Mux;
 pub use axi4_slice::Axi4Slice;
+pub use axi4_to_tile_link::Axi4ToTileLink;
 pub use axi_lite::{
     AxiLite, AxiLiteManager, AxiLiteSubordinate, LiteAddress, LiteReadData, LiteWriteData, LiteWriteResponse,
 };
@@ -61,6 +67,7 @@ pub use tile_link::{
 };
 pub use tile_link_memory::TileLinkMemory;
 pub use tile_link_slice::TileLinkSlice;
+pub use tile_link_to_axi_lite::TileLinkToAxiLite;
 
 /// Values of `bresp` and `rresp`. AMBA AXI, "Read and write response structure".
 pub mod resp {

@@ -54,6 +54,7 @@
 //! - After a reset the filter is cleared, a region in a clock; requests wait. The memory must be reset together with the hub.
 
 use crate::channel::{channel, Payload};
+use crate::tile_link::{beats_behind, SIZE_BITS};
 use crate::{
     resp, Axi4, Axi4Config, OpcodeA, TileLink, TileLinkCached, TileLinkCachedManager, TileLinkConfig, WriteData,
 };
@@ -77,8 +78,6 @@ pub const BLOCK_BYTES: u32 = 64;
 /// The size of a block, as a power of two.
 pub const BLOCK_SIZE: u32 = BLOCK_BYTES.ilog2();
 const BLOCK_BITS: u32 = 8 * BLOCK_BYTES;
-/// Width of sizes in the hub: the widest that TileLink has.
-const SIZE_BITS: u32 = 4;
 
 /// Which clients may have a block, remembered by region of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -628,10 +627,4 @@ fn vector(flags: &Array<Signal>) -> Signal {
 
 fn any(signals: impl IntoIterator<Item = Signal>) -> Signal {
     signals.into_iter().reduce(|a, b| a | b).expect("there are some")
-}
-
-/// How many beats follow the first of a message with data.
-fn beats_behind(size: Signal, beat_size: u32) -> Signal {
-    let bytes = rtl_prim::one_hot(size.zext(SIZE_BITS), 1 << SIZE_BITS) - 1;
-    bytes.bits(beat_size..(1 << SIZE_BITS) - 1)
 }

@@ -1,7 +1,7 @@
 //! A port of the hub: the requests of a client, and their answers.
 
 use super::*;
-use crate::tile_link::PERMISSION_BITS;
+use crate::tile_link::{answer_to, PERMISSION_BITS};
 use crate::{ChannelA, ChannelD, OpcodeD, ReadData};
 use rtl_hdl::{StreamIn, StreamOut};
 
@@ -222,14 +222,3 @@ impl Port {
 
 /// Width of the number of a word of a client in a block.
 const WORD_BITS: u32 = 3;
-
-/// The opcode of the answer. TileLink, "Message Taxonomy".
-fn answer_to(opcode: EnumSignal<OpcodeA>) -> Signal {
-    let code = |opcode: OpcodeD| EnumSignal::of(opcode).signal();
-    let is = |asked: OpcodeA| opcode.is(asked);
-    let reads = is(OpcodeA::Get) | is(OpcodeA::ArithmeticData) | is(OpcodeA::LogicalData);
-    let writes_or_reads = reads.mux(code(OpcodeD::AccessAckData), code(OpcodeD::AccessAck));
-    let or_hint = is(OpcodeA::Intent).mux(code(OpcodeD::HintAck), writes_or_reads);
-    let or_grant = is(OpcodeA::AcquirePerm).mux(code(OpcodeD::Grant), or_hint);
-    is(OpcodeA::AcquireBlock).mux(code(OpcodeD::GrantData), or_grant)
-}

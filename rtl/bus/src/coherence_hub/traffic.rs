@@ -6,7 +6,7 @@
 //! happens at an unknown moment between request and answer: as soon as somebody sees it, it has happened for all.
 
 use super::{Config, BLOCK_BYTES, BLOCK_SIZE};
-use crate::{burst, resp, OpcodeA, OpcodeB, OpcodeC, OpcodeD};
+use crate::{resp, OpcodeA, OpcodeB, OpcodeC, OpcodeD};
 use rtl_hdl::bench::{Rng, Seed};
 use rtl_hdl::sim::{PortId, Simulator};
 use rtl_hdl::HwEnum;
@@ -842,92 +842,96 @@ fn send_block(c: &mut Sender, opcode: OpcodeC, param: u64, source: u64, block: u
     }
 }
 
-/// Bytes that came to the clients in `clocks` clocks when each acquires one block after the other that nobody else has, as many at once as it has
-/// sources, from a memory that answers every read after `memory_clocks`. With `changed`, each gives every block back changed, and the bytes that it gives back
-/// are in the second number.
-pub fn stream(sim: &mut dyn Simulator, config: Config, memory_clocks: u64, clocks: u64, changed: bool) -> (u64, u64) {
+/// What [`stream`] has counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// Bytes that came to the clients on channel D.
+    pub came: u64,
+    /// Bytes that they gave back on channel C.
+    pub went: u64,
+}
+
+/// How clients stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    /// From a read or write to its answer by the memory.
+    pub memory_clocks: u64,
+    /// Clocks that are counted.
+    pub clocks: u64,
+    /// Bytes that each client has for itself and goes through again and again. All clients' together are what the filter has to tell apart.
+    pub span: u64,
+    /// Every block is given back changed; otherwise it is forgotten.
+    pub changed: bool,
+}
+
+/// Each client acquires one block after the other that nobody else has, as many at once as it has sources.
+pub fn stream(sim: &mut dyn Simulator, config: Config, how: Stream) -> Streamed {
+    /// Before anything is counted; the filter of the hub has been cleared by then.
+    const WARM_UP: u64 = 1_000;
     let options = Options { operations: 0, blocks: 1, stall_percent: 0, memory_clocks_max: 1, bad_block: false };
-    let mut traffic = Traffic::new(sim, config, options, Seed(0));
-    let region = (1u64 << config.address_bits) / u64::from(config.clients).next_power_of_two();
-    let mut next = vec![0u64; traffic.clients.len()];
-    let mut blocks: Vec<Vec<u64>> = vec![vec![0; 1 << config.source_bits]; traffic.clients.len()];
-    let mut reads: VecDeque<(u64, u64)> = VecDeque::new();
-    let mut writes: VecDeque<(u64, u64)> = VecDeque::new();
-    let (mut came, mut went) = (0, 0);
-    const BUSY: u64 = 1;
-    let warm_up = 1_000;
-    for clock in 0..warm_up + clocks {
-        let counts = clock >= warm_up;
-        let Traffic { sim, clients, memory, .. } = &mut traffic;
-        let sim: &mut dyn Simulator = &mut **sim;
+    let Traffic { sim, mut clients, mut memory, .. } = Traffic::new(sim, config, options, Seed(0));
+    let mut next = vec![0; clients.len()];
+    let (mut reads, mut writes) = (VecDeque::new(), VecDeque::new());
+    let mut streamed = Streamed { came: 0, went: 0 };
+    for clock in 0..WARM_UP + how.clocks {
+        let counted = if clock < WARM_UP { 0 } else { 8 };
         for (number, client) in clients.iter_mut().enumerate() {
-            for source in 0..blocks[number].len() {
-                if blocks[number][source] & BUSY == 0 && client.a.queue.is_empty() && client.c.queue.len() < 16 {
-                    let address = region * number as u64 + next[number] * u64::from(BLOCK_BYTES) % region;
-                    next[number] += 1;
-                    blocks[number][source] = address | BUSY;
-                    let item: [&[u64]; 8] = [
-                        &[OpcodeA::AcquireBlock.code()],
-                        &[u64::from(changed)],
-                        &[BLOCK_SIZE.into()],
-                        &[source as u64],
-                        &[address],
-                        &[0xFF],
-                        &[0],
-                        &[0],
-                    ];
-                    client.a.send(&item);
-                }
+            let source = client.requests.iter().position(Option::is_none);
+            if let Some(source) = source.filter(|_| client.a.queue.is_empty() && client.c.queue.len() < 2 * WORDS) {
+                let address = how.span * number as u64 + next[number] % how.span;
+                next[number] += u64::from(BLOCK_BYTES);
+                let block = address / u64::from(BLOCK_BYTES);
+                client.requests[source] = Some(Request { block, since: clock, kind: Kind::Put, words: vec![] });
+                let (opcode, grow) = (OpcodeA::AcquireBlock.code(), u64::from(how.changed));
+                let (size, source) = (BLOCK_SIZE.into(), source as u64);
+                client.a.send(&[&[opcode], &[grow], &[size], &[source], &[address], &[0xFF], &[0], &[0]]);
             }
-            sim.poke_u64(client.b.wires.ready, 0);
             client.a.clock(sim, false);
-            let before = client.c.queue.len();
+            let waiting = client.c.queue.len();
+            let is_data = client.c.queue.front().is_some_and(|item| item[0][0] == OpcodeC::ReleaseData.code());
             client.c.clock(sim, false);
-            went += 8 * u64::from(counts && client.c.queue.len() < before);
+            streamed.went += if is_data && client.c.queue.len() < waiting { counted } else { 0 };
             client.e.clock(sim, false);
-            if client.d.clock(sim, false) {
-                let [opcode, source, sink] = [0, 3, 4].map(|field| client.d.field(sim, field));
-                if opcode == OpcodeD::ReleaseAck.code() {
-                    continue;
-                }
-                came += 8 * u64::from(counts);
-                let beats = &mut client.requests[source as usize];
-                let request = beats.get_or_insert(Request { block: 0, since: 0, kind: Kind::Put, words: vec![] });
-                if request.words.is_empty() {
-                    client.e.send(&[&[sink]]);
-                }
-                request.words.push(0);
-                if request.words.len() == WORDS {
-                    client.requests[source as usize] = None;
-                    let block = blocks[number][source as usize] & !BUSY;
-                    blocks[number][source as usize] = 0;
-                    if changed {
-                        let copy = Copy { permission: Trunk, is_dirty: true, data: [block; WORDS] };
-                        let number = block / u64::from(BLOCK_BYTES);
-                        send_block(&mut client.c, OpcodeC::ReleaseData, shrink(Trunk, Nothing), source, number, copy);
-                    }
+            let none = Copy { permission: Nothing, is_dirty: false, data: [0; WORDS] };
+            if client.b.clock(sim, false) {
+                let block = client.b.field(sim, 4) / u64::from(BLOCK_BYTES);
+                send_block(&mut client.c, OpcodeC::ProbeAck, shrink(Nothing, Nothing), 0, block, none);
+            }
+            if !client.d.clock(sim, false) || client.d.field(sim, 0) != OpcodeD::GrantData.code() {
+                continue;
+            }
+            streamed.came += counted;
+            let source = client.d.field(sim, 3);
+            let Some(request) = &mut client.requests[source as usize] else { continue };
+            if request.words.is_empty() {
+                client.e.send(&[&[client.d.field(sim, 4)]]);
+            }
+            request.words.push(0);
+            if request.words.len() == WORDS {
+                let block = request.block;
+                client.requests[source as usize] = None;
+                if how.changed {
+                    let param = shrink(Trunk, Nothing);
+                    send_block(&mut client.c, OpcodeC::ReleaseData, param, source, block, none);
                 }
             }
         }
         if memory.ar.clock(sim, false) {
-            reads.push_back((memory.ar.field(sim, 0), clock + memory_clocks));
+            reads.push_back((memory.ar.field(sim, 0), clock + how.memory_clocks));
         }
         if memory.aw.clock(sim, false) {
-            writes.push_back((memory.aw.field(sim, 0), clock + memory_clocks));
+            writes.push_back((memory.aw.field(sim, 0), clock + how.memory_clocks));
         }
         memory.w.clock(sim, false);
-        while reads.front().is_some_and(|(_, due)| *due <= clock) {
-            let (id, _) = reads.pop_front().expect("looked at");
+        while let Some((id, _)) = reads.pop_front_if(|(_, due)| *due <= clock) {
             memory.r.send(&[&[id], &[0; WORDS], &[resp::OKAY.into()], &[1]]);
         }
-        while writes.front().is_some_and(|(_, due)| *due <= clock) {
-            let (id, _) = writes.pop_front().expect("looked at");
+        while let Some((id, _)) = writes.pop_front_if(|(_, due)| *due <= clock) {
             memory.b.send(&[&[id], &[resp::OKAY.into()]]);
         }
         memory.r.clock(sim, false);
         memory.b.clock(sim, false);
         sim.step();
     }
-    let _ = burst::INCR;
-    (came, went)
+    streamed
 }
