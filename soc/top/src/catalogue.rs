@@ -45,7 +45,8 @@ use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
 use rtl_bus::{
-    Axi4Config, Axi4Mux, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory, TileLinkSlice,
+    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiStreamConfig, AxiStreamSlice, CoherenceHub,
+    TileLinkConfig, TileLinkMemory, TileLinkSlice, TileLinkToAxiLite,
 };
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
@@ -192,6 +193,18 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "axi4_slice", make: |_| Box::new(Axi4Slice { config: EXAMPLE_AXI4 }) },
     Entry { name: "axi_stream_slice", make: |_| Box::new(AxiStreamSlice { config: EXAMPLE_STREAM }) },
     Entry { name: "tile_link_memory", make: |_| Box::new(TileLinkMemory { config: EXAMPLE_TILE_LINK }) },
+    Entry { name: "coherence_hub", make: |_| Box::new(CoherenceHub::new(coherence_hub::Config::DEFAULT)) },
+    Entry {
+        name: "axi4_to_tile_link",
+        make: |_| Box::new(Axi4ToTileLink { address_bits: 32, data_bits: 512, id_bits: 4, slots: 4 }),
+    },
+    Entry {
+        name: "tile_link_to_axi_lite",
+        make: |_| {
+            let windows = vec![soc_map::DRAM.base..soc_map::DRAM.end()];
+            Box::new(TileLinkToAxiLite { clients: 6, address_bits: 32, source_bits: 2, windows })
+        },
+    },
     Entry { name: "tile_link_slice", make: |_| Box::new(TileLinkSlice { config: EXAMPLE_TILE_LINK }) },
 ];
 

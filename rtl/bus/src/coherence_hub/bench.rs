@@ -2,7 +2,7 @@
 
 use super::traffic::{run, stream, Options, Stream, Streamed};
 use super::*;
-use crate::monitor::{Axi4Monitor, Axi4Probe, TileLinkMonitor, TileLinkProbe, Watched};
+use crate::monitor::{Axi4Monitor, Axi4Probe, CoherenceMonitor, TileLinkMonitor, TileLinkProbe, Watched};
 use crate::testing::{design, BED};
 use crate::Level;
 use rtl_hdl::bench::Seed;
@@ -38,10 +38,13 @@ fn every_load_sees_the_last_store_under_every_stall() {
                 .collect();
             let memory_probe = Axi4Probe::new(&simulator, "memory", config.memory());
             let mut memory = Axi4Monitor::new("memory", config.memory());
+            let mut copies = CoherenceMonitor::new("clients", config.client(), config.clients as usize);
             let mut watched = Watched::new(simulator, |sim| {
-                for (probe, monitor) in &mut watches {
-                    monitor.clock(&probe.sample(sim));
+                let samples: Vec<_> = watches.iter().map(|(probe, _)| probe.sample(sim)).collect();
+                for ((_, monitor), sample) in watches.iter_mut().zip(&samples) {
+                    monitor.clock(sample);
                 }
+                copies.clock(&samples[..config.clients as usize]);
                 memory.clock(&memory_probe.sample(sim));
             });
             let options = Options { operations, stall_percent, memory_clocks_max, bad_block, ..options };
@@ -52,6 +55,8 @@ fn every_load_sees_the_last_store_under_every_stall() {
                 monitor.finish();
                 monitor.assert_clean();
             }
+            copies.finish();
+            copies.assert_clean();
             memory.finish();
             memory.assert_clean();
             assert!(report.probes > 50 && report.grants > 100 && report.releases > 10, "{report:?}");
@@ -73,17 +78,17 @@ fn streamed(config: Config, span: u64, changed: bool) -> (u64, u64) {
 #[test]
 fn six_clients_stream_at_nine_tenths_of_their_width() {
     let (came, _) = streamed(Config::DEFAULT, 64 << 10, false);
-    eprintln!("{came}");
+
     assert!(came >= 43_200, "{came} of 48000 bytes come");
     let (came, went) = streamed(Config::DEFAULT, 64 << 10, true);
-    eprintln!("{came} {went}");
-    assert!(came + went >= 43_200, "{came} bytes come, {went} go");
+
+    assert!(came >= 40_000 && went >= 40_000, "{came} of 48000 bytes come, {went} go");
 }
 
 /// Where the filter cannot tell the clients apart, every block is probed for at all others.
 #[test]
 fn streams_that_the_filter_mixes_up_go_on() {
     let (came, _) = streamed(Config::DEFAULT, 2 << 20, false);
-    eprintln!("mixed {came}");
+
     assert!(came >= 10_000, "{came} of 48000 bytes come");
 }
