@@ -277,6 +277,8 @@ struct Client {
     release: Option<(u64, u64)>,
     /// A probe that is not answered: block and what may be kept.
     probe: Option<(u64, Permission)>,
+    /// Grants that will be acknowledged: when, and their sinks.
+    acknowledges: Vec<(u64, u64)>,
 }
 
 struct Dma {
@@ -363,13 +365,14 @@ impl<'s> Traffic<'s> {
                 requests: vec![None; 1 << config.source_bits],
                 release: None,
                 probe: None,
+                acknowledges: vec![],
             }
         };
         let wires = |channel: &str, fields: &[&str]| Wires::new(&*sim, &format!("memory_{channel}"), "", fields);
         let mut rng = seed.rng("memory");
         let blocks: Vec<Block> = (0..options.blocks).map(|_| std::array::from_fn(|_| rng.next_u64())).collect();
         let truths = blocks.iter().map(|block| Truth { versions: [*block].into(), first: 0, put: None }).collect();
-        let traffic = Traffic {
+        let mut traffic = Traffic {
             clients: (0..config.clients).map(client).collect(),
             dma: Dma {
                 a: Sender::new(Wires::new(&*sim, "dma_a", "_", &asks)),
@@ -396,6 +399,12 @@ impl<'s> Traffic<'s> {
             next_value: 1,
             wrong: None,
         };
+        // What was offered before is not in the reset.
+        let Traffic { sim, clients, dma, memory, .. } = &mut traffic;
+        let senders = clients.iter_mut().flat_map(|client| [&mut client.a, &mut client.c, &mut client.e]);
+        for sender in senders.chain([&mut dma.a, &mut memory.r, &mut memory.b]) {
+            sender.clock(&mut **sim, true);
+        }
         let reset = traffic.sim.port("reset");
         traffic.sim.poke_u64(reset, 1);
         for _ in 0..2 {
@@ -430,6 +439,7 @@ impl<'s> Traffic<'s> {
                 && client.probe.is_none()
                 && client.c.queue.is_empty()
                 && client.e.queue.is_empty()
+                && client.acknowledges.is_empty()
                 && client.copies.iter().all(|copy| !copy.is_dirty)
         };
         self.clients.iter().all(client) && self.dma.requests.iter().all(Option::is_none)
@@ -595,6 +605,14 @@ impl<'s> Traffic<'s> {
         let is_answered = client.d.clock(sim, d);
         client.a.clock(sim, a);
         client.c.clock(sim, c);
+        let clock = self.report.clocks;
+        client.acknowledges.retain(|(due, sink)| {
+            let waits = *due > clock;
+            if !waits {
+                client.e.send(&[&[*sink]]);
+            }
+            waits
+        });
         client.e.clock(sim, e);
         if is_answered {
             self.take_answer(number);
@@ -667,7 +685,9 @@ impl<'s> Traffic<'s> {
             return self.complain(what);
         }
         if let (Kind::Acquire(_), true) = (request.kind, is_first) {
-            client.e.send(&[&[sink]]);
+            // With the first beat, as the data cache of Rocket Chip does it, or long after the last.
+            let due = if self.rng.bool() { clock } else { clock + self.rng.below(60) };
+            client.acknowledges.push((due, sink));
             let to = if param == 0 { Trunk } else { Branch };
             let limit = if to == Trunk { Nothing } else { Branch };
             let mut others = self.clients.iter().enumerate().filter(|(other, _)| *other != number);
