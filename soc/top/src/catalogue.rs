@@ -53,6 +53,7 @@ use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
 use rtl_prim::dual_port_ram::{Clocks, DualPortRam};
 use rtl_prim::{cdc, Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
+use soc_map::rocket::{BOOT_ROM, CLINT, PLIC, UNCACHED};
 
 /// A block that can be asked for by name.
 #[derive(Clone, Copy)]
@@ -201,7 +202,7 @@ pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "tile_link_to_axi_lite",
         make: |_| {
-            let windows = vec![soc_map::DRAM.base..soc_map::DRAM.end()];
+            let windows = [BOOT_ROM, CLINT, PLIC, UNCACHED].map(|region| region.base..region.end()).into();
             Box::new(TileLinkToAxiLite { clients: 6, address_bits: 32, source_bits: 2, windows })
         },
     },

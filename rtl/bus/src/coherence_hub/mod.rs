@@ -44,7 +44,7 @@
 //!
 //! ## Timing
 //! A beat per clock on every channel of every client, at once; a request in a clock; a block per clock from the memory and one to it. From a request
-//! to the first beat of its answer: latency of the memory + 7 clocks, if nothing is probed. No combinational path from any input to any output.
+//! to the first beat of its answer: latency of the memory + 8 clocks, if nothing is probed. No combinational path from any input to any output.
 //!
 //! ## Limits
 //! - A released block that is damaged, or that the memory refuses, is lost, which no answer of TileLink can say: `write_failed` is 1 for a clock.
@@ -152,7 +152,7 @@ impl Config {
         clients: 6,
         address_bits: 32,
         source_bits: 2,
-        dma_source_bits: 2,
+        dma_source_bits: 3,
         slots: 4,
         filter: Some(Filter { regions: 512, region_bytes: 4096 }),
     };
@@ -260,6 +260,8 @@ struct Trackers {
     busy: Array<Signal>,
     /// The number of the block.
     line: Array<Signal>,
+    /// No probe is left.
+    probed: Array<Signal>,
     /// The memory has still to be asked.
     pending: Array<Signal>,
     /// The memory is written.
@@ -285,6 +287,7 @@ impl Trackers {
         Trackers {
             busy: flag("busy"),
             line: m.reg_array("line", clock, count, zero(config.line_bits())),
+            probed: flag("probed"),
             pending: flag("pending"),
             writes: flag("writes"),
             unfilled: flag("unfilled"),
@@ -367,10 +370,11 @@ impl Block for CoherenceHub {
 
         // The memory is asked, and answers.
         let waits = |tracker: u32| any(caches.iter().map(|cache| cache.owes.at(tracker)));
-        let waits: Vec<Signal> = (0..config.trackers()).map(waits).collect();
-        let waits = m.wire("waits", join(waits));
-        self.read(m, clock, &trackers, waits, &orders, &memory);
-        let failed = self.write(m, clock, &trackers, waits, &caches, dma_data, &memory);
+        for tracker in 0..config.trackers() {
+            when(trackers.busy.at(tracker) & !waits(tracker), || trackers.probed.set(tracker, lit(1u8, 1)));
+        }
+        self.read(m, clock, &trackers, &orders, &memory);
+        let failed = self.write(m, clock, &trackers, &caches, dma_data, &memory);
         when(memory.r.valid(), || {
             let beat = memory.r.payload();
             trackers.unfilled.set(beat.id, lit(0u8, 1));
@@ -383,9 +387,9 @@ impl Block for CoherenceHub {
 
         // Answers go out.
         for ((port, bus), cache) in ports.iter().zip(&buses).zip(&caches) {
-            port.answer(m, clock, &trackers, waits, Some(cache), &bus.d);
+            port.answer(m, clock, &trackers, Some(cache), &bus.d);
         }
-        ports[ports.len() - 1].answer(m, clock, &trackers, waits, None, &dma.d);
+        ports[ports.len() - 1].answer(m, clock, &trackers, None, &dma.d);
         for tracker in 0..config.trackers() {
             let is_done = !trackers.unsent.at(tracker) & !trackers.unacknowledged.at(tracker);
             when(trackers.busy.at(tracker) & is_done, || trackers.busy.set(tracker, lit(0u8, 1)));
@@ -472,6 +476,7 @@ impl CoherenceHub {
         when(given, || {
             trackers.busy.set(tracker, lit(1u8, 1));
             trackers.line.set(tracker, line);
+            trackers.probed.set(tracker, lit(0u8, 1));
             trackers.pending.set(tracker, reads | puts);
             trackers.writes.set(tracker, puts);
             trackers.unfilled.set(tracker, reads | puts);
@@ -514,15 +519,7 @@ impl CoherenceHub {
     }
 
     /// Reads the blocks of trackers that wait for nothing else.
-    fn read(
-        &self,
-        m: &Module,
-        clock: Clock,
-        trackers: &Trackers,
-        waits: Signal,
-        orders: &Orders,
-        memory: &crate::Axi4Manager,
-    ) {
+    fn read(&self, m: &Module, clock: Clock, trackers: &Trackers, orders: &Orders, memory: &crate::Axi4Manager) {
         let config = &self.config;
         let count = config.trackers();
         let lines = m.memory("read_lines", config.line_bits(), count, MemoryStyle::Distributed);
@@ -530,7 +527,8 @@ impl CoherenceHub {
         let last = m.reg("read_last", clock, zero(count));
         let valid = m.reg("read_valid", clock, false);
         let tracker = m.reg_without_reset("read_tracker", clock, address_width(count));
-        let wants = m.wire("wants_read", vector(&trackers.pending) & !vector(&trackers.writes) & !waits);
+        let wants =
+            m.wire("wants_read", vector(&trackers.pending) & !vector(&trackers.writes) & vector(&trackers.probed));
         let chosen = m.wire("read_chosen", round_robin(wants, last));
         when(memory.ar.can_take() & valid, || {
             valid.set(false);
@@ -546,13 +544,11 @@ impl CoherenceHub {
     }
 
     /// Writes blocks that have come back, and those of the DMA; tells when a block was lost.
-    #[allow(clippy::too_many_arguments)]
     fn write(
         &self,
         m: &Module,
         clock: Clock,
         trackers: &Trackers,
-        waits: Signal,
         caches: &[Cache],
         dma_data: MemoryHandle,
         memory: &crate::Axi4Manager,
@@ -560,7 +556,7 @@ impl CoherenceHub {
         let config = &self.config;
         let (count, slots) = (config.ports(), config.slots);
         let dma = config.clients * slots..config.trackers();
-        let wants_dma = vector(&trackers.pending) & vector(&trackers.writes) & !waits;
+        let wants_dma = vector(&trackers.pending) & vector(&trackers.writes) & vector(&trackers.probed);
         let wants_dma = m.wire("dma_wants_write", wants_dma.bits(dma.clone()));
         let dma_slot = m.wire("dma_write_slot", rtl_prim::priority_index(wants_dma));
         let dma_item = dma_data.lookup(dma_slot);

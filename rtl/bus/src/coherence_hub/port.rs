@@ -123,7 +123,6 @@ impl Port {
         m: &Module,
         clock: Clock,
         trackers: &Trackers,
-        waits: Signal,
         cache: Option<&Cache>,
         d: &StreamOut<ChannelD>,
     ) {
@@ -148,7 +147,7 @@ impl Port {
         // What comes next: an acknowledgement of a release, or what is ready, in turn.
         let last = m.reg(&named("last"), clock, zero(self.slots));
         let ready = own(vector(&trackers.busy)) & own(vector(&trackers.unanswered));
-        let ready = m.wire(&named("ready"), ready & !own(vector(&trackers.unfilled)) & !own(waits));
+        let ready = m.wire(&named("ready"), ready & !own(vector(&trackers.unfilled)) & own(vector(&trackers.probed)));
         let chosen = m.wire(&named("chosen"), round_robin(ready, last));
         let next_slot = m.wire(&named("next_slot"), one_hot_index(chosen));
         let free = m.wire(&named("free"), !active | ends);
