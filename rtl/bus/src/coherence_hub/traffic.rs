@@ -287,6 +287,9 @@ struct Dma {
     requests: Vec<Option<Request>>,
 }
 
+/// What the memory was asked for: id, block, when it is answered, and data that belongs to it.
+type Access<T> = (u64, u64, u64, Option<T>);
+
 /// A memory of blocks with AXI4.
 struct Memory {
     ar: Receiver,
@@ -295,12 +298,12 @@ struct Memory {
     r: Sender,
     b: Sender,
     blocks: Vec<Block>,
-    /// Id, block, when it is answered, and what was read at once.
-    reads: Vec<(u64, u64, u64, Option<Block>)>,
+    /// With what was read at once.
+    reads: Vec<Access<Block>>,
     addresses: VecDeque<(u64, u64)>,
     data: VecDeque<(Block, u64)>,
-    /// Id, block, when it is answered, and what is still to be written.
-    writes: Vec<(u64, u64, u64, Option<(Block, u64)>)>,
+    /// With what is still to be written.
+    writes: Vec<Access<(Block, u64)>>,
 }
 
 struct Traffic<'s> {
@@ -943,10 +946,10 @@ pub fn stream(sim: &mut dyn Simulator, config: Config, how: Stream) -> Streamed 
             writes.push_back((memory.aw.field(sim, 0), clock + how.memory_clocks));
         }
         memory.w.clock(sim, false);
-        while let Some((id, _)) = reads.pop_front_if(|(_, due)| *due <= clock) {
+        while let Some(id) = due(&mut reads, clock) {
             memory.r.send(&[&[id], &[0; WORDS], &[resp::OKAY.into()], &[1]]);
         }
-        while let Some((id, _)) = writes.pop_front_if(|(_, due)| *due <= clock) {
+        while let Some(id) = due(&mut writes, clock) {
             memory.b.send(&[&[id], &[resp::OKAY.into()]]);
         }
         memory.r.clock(sim, false);
@@ -954,4 +957,10 @@ pub fn stream(sim: &mut dyn Simulator, config: Config, how: Stream) -> Streamed 
         sim.step();
     }
     streamed
+}
+
+/// Takes out the id of an access that is answered by now: the first one is answered first.
+fn due(accesses: &mut VecDeque<(u64, u64)>, clock: u64) -> Option<u64> {
+    accesses.front().filter(|(_, due)| *due <= clock)?;
+    accesses.pop_front().map(|(id, _)| id)
 }

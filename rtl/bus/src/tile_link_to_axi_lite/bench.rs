@@ -13,7 +13,12 @@ const LEVEL: Level = Level::UncachedHeavyweight;
 fn bridges() -> [TileLinkToAxiLite; 2] {
     let one =
         TileLinkToAxiLite { clients: 1, address_bits: 12, source_bits: 1, windows: vec![0x40..0x100, 0x800..0x1000] };
-    let three = TileLinkToAxiLite { clients: 3, address_bits: 32, source_bits: 2, windows: vec![0x1_0000..0x1_0200] };
+    let three = TileLinkToAxiLite {
+        clients: 3,
+        address_bits: 32,
+        source_bits: 2,
+        windows: vec![0x1_0000..0x1_0200, 0x2_0000..0x2_0400],
+    };
     [one, three]
 }
 
@@ -76,13 +81,16 @@ impl Registers {
     }
 }
 
+/// The lower and the upper word of each beat; none where any will do.
+type Words = Vec<[Option<u32>; 2]>;
+
 /// A client that has a part of the registers for itself, so that it knows what is in them.
 struct Client {
     number: u32,
     rng: Rng,
     free: Vec<u64>,
-    /// By source: the expected answer, and the words that it has; none where any will do.
-    expected: BTreeMap<u64, (Fields, Vec<[Option<u32>; 2]>)>,
+    /// By source: the expected answer, and the words that it has.
+    expected: BTreeMap<u64, (Fields, Words)>,
     known: BTreeMap<u64, u32>,
     answered: u64,
     denied: u64,
@@ -104,7 +112,7 @@ impl Client {
         let size = self.rng.below(if opcode == OpcodeA::Get { 8 } else { 5 });
         let window = self.rng.pick(&bridge.windows).clone();
         // A part of the window for each client, and what is before and behind it.
-        let part = (window.end - window.start) / 4 & !63;
+        let part = ((window.end - window.start) / 4) & !63;
         let base = if self.rng.percent(15) { window.end } else { window.start + part * u64::from(self.number) };
         let address = base.wrapping_add(self.rng.below(part.max(64))) >> size << size;
         let address = address & ((1 << bridge.address_bits) - 1);
