@@ -29,6 +29,9 @@
 //! ## Limits
 //! - WRAP bursts are taken as INCR ones.
 //! - No answer says which of its beats a write has failed in.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::tile_link::SIZE_BITS;
 use crate::{

@@ -18,6 +18,9 @@
 //! ## Limits
 //! Every block's output streams have these registers already: it is for long ways between blocks, and for clients that take an offer back, which
 //! TileLink, "Flow Control Rules", lets them do and a stream here does not: what is not taken leaves no trace in it.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::{TileLinkCached, TileLinkConfig};
 use rtl_hdl::{when, Block, Clock, Module, StreamIn, StreamOut, Value};
