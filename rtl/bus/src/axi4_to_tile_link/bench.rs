@@ -21,6 +21,11 @@ fn is_bad(address: u64) -> bool {
     (address >> 6) % 5 == 3
 }
 
+/// The data of one block in seven is damaged, though the read is done.
+fn is_damaged(address: u64) -> bool {
+    (address >> 6) % 7 == 2
+}
+
 /// A memory behind the bridge, byte by byte.
 struct Memory {
     bytes: BTreeMap<u64, u8>,
@@ -52,7 +57,9 @@ impl Memory {
             }
             let answer = bench.fields("to_d").set("opcode", opcode.code()).set("size", request.get("size"));
             let answer = answer.set("source", request.get("source")).set("denied", u64::from(denied));
-            self.waiting.push(answer.set_words("data", &words).set("corrupt", u64::from(denied && is_get)));
+            self.waiting.push(
+                answer.set_words("data", &words).set("corrupt", u64::from(is_get && (denied || is_damaged(address)))),
+            );
         }
         if !self.waiting.is_empty() && self.rng.bool() {
             let at = self.rng.below(self.waiting.len() as u64) as usize;
@@ -147,7 +154,7 @@ impl Manager {
     fn check(&mut self, bench: &mut Bench) {
         for beat in bench.drain_fields("from_r") {
             let (id, last, base, bytes) = self.beats.pop_front().expect("a beat that was asked for");
-            let denied = is_bad(base);
+            let denied = is_bad(base) || is_damaged(base);
             let status = if denied { resp::SLVERR } else { resp::OKAY };
             assert_eq!((beat.get("id"), beat.get("last"), beat.get("resp")), (id, last, status.into()));
             let data = beat.get_words("data");
@@ -255,5 +262,52 @@ fn asks_in_every_clock() {
         let least = if with_writes && with_reads { 12 } else { 24 };
         assert!(!with_writes || asked[0] >= least, "{asked:?} writes and reads");
         assert!(!with_reads || asked[1] >= least, "{asked:?} writes and reads");
+    }
+}
+
+/// AMBA AXI, "Handshake process": what is offered does not wait to be asked, nothing of it is lost, and a reset leaves nothing.
+#[test]
+fn every_channel_offers_unasked_and_loses_nothing() {
+    for held in ["from_r", "from_b", "to_a"] {
+        let design = design(&BLOCK);
+        let mut simulator = BED.simulator(&design);
+        let mut bench = Bench::new(&mut *simulator, &design, Seed(1), Stalls::None);
+        for is_cut_short in [true, false] {
+            let mut memory = Memory { bytes: BTreeMap::new(), waiting: vec![], rng: Seed(1).rng("memory") };
+            for number in 0..10u64 {
+                for stream in ["from_ar", "from_aw"] {
+                    let item = bench.fields(stream).set("id", number).set("size", 6).set("burst", burst::INCR);
+                    bench.send(stream, [item.words()]);
+                }
+                bench.send("from_w", [bench.fields("from_w").set("last", true).words()]);
+            }
+            bench.hold(held, true);
+            for _ in 0..100 {
+                bench.clock();
+                memory.clock(&mut bench);
+            }
+            let valid = if held == "to_a" { "to_a_valid".to_owned() } else { format!("{held}valid") };
+            assert_eq!(bench.peek(&valid), 1, "`{held}` waits to be asked");
+            if is_cut_short {
+                ["from_ar", "from_aw", "from_w", "to_d"].iter().for_each(|input| bench.clear(input));
+                bench.reset(1);
+            }
+            bench.hold(held, false);
+            if is_cut_short {
+                ["from_r", "from_b", "to_a"].iter().for_each(|output| drop(bench.drain(output)));
+            }
+            for _ in 0..200 {
+                bench.clock();
+                if !is_cut_short {
+                    memory.clock(&mut bench);
+                }
+            }
+            let answers = if is_cut_short { vec![] } else { (0..10).collect::<Vec<u64>>() };
+            for output in ["from_r", "from_b"] {
+                let ids: Vec<u64> = bench.drain_fields(output).iter().map(|item| item.get("id")).collect();
+                assert_eq!(ids, answers, "`{output}` while `{held}` is held");
+            }
+            assert!(!is_cut_short || bench.drain("to_a").is_empty(), "a reset leaves no request");
+        }
     }
 }
