@@ -78,12 +78,12 @@ pub(crate) fn connect(
 /// // is a struct Request { pub id: Signal } with `Value` and `Payload<Config>`
 /// ```
 macro_rules! channel {
-    ($(#[$meta:meta])* pub struct $name:ident for $config:ty {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident for $config:ty {
         $($(#[$fmeta:meta])* pub $field:ident: $type:ty = $width:expr),+ $(,)?
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy)]
-        pub struct $name { $($(#[$fmeta])* pub $field: $type),+ }
+        $vis struct $name { $($(#[$fmeta])* pub $field: $type),+ }
 
         impl rtl_hdl::Value for $name {
             fn leaves(&self) -> Vec<rtl_hdl::Signal> {

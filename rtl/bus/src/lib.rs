@@ -12,6 +12,10 @@
 //! | [`Axi4Mux`] | several managers of one AXI4 subordinate |
 //! | [`TileLink`], [`TileLinkCached`] | TL-UL and TL-UH; TL-C |
 //! | [`TileLinkMemory`] | a memory behind TL-UL |
+//! | [`TileLinkSlice`] | registers in all channels of a TL-C |
+//! | [`CoherenceHub`] | keeps the caches of several TL-C clients and DMA coherent before one AXI4 memory |
+//! | [`TileLinkToAxiLite`] | registers of AXI4-Lite for several TileLink clients |
+//! | [`Axi4ToTileLink`] | a coherent port for an AXI4 manager |
 //! | [`monitor`] | judges, clock by clock, whether both sides keep the protocol |
 //! | [`rules`] | the same rules as properties, for proofs |
 //!
@@ -24,17 +28,21 @@ pub use proofs::proofs;
 mod axi4;
 pub mod axi4_mux;
 pub mod axi4_slice;
+pub mod axi4_to_tile_link;
 mod axi_lite;
 pub mod axi_lite_registers;
 mod axi_stream;
 pub mod axi_stream_slice;
 mod channel;
+pub mod coherence_hub;
 pub mod monitor;
 pub mod rules;
 #[cfg(test)]
 mod testing;
 mod tile_link;
 pub mod tile_link_memory;
+pub mod tile_link_slice;
+pub mod tile_link_to_axi_lite;
 
 use axi4::LEN_BITS;
 pub use axi4::{
@@ -42,6 +50,7 @@ pub use axi4::{
 };
 pub use axi4_mux::Axi4Mux;
 pub use axi4_slice::Axi4Slice;
+pub use axi4_to_tile_link::Axi4ToTileLink;
 pub use axi_lite::{
     AxiLite, AxiLiteManager, AxiLiteSubordinate, LiteAddress, LiteReadData, LiteWriteData, LiteWriteResponse,
 };
@@ -50,12 +59,15 @@ pub use axi_stream::{
     AxiStream, AxiStreamConfig, AxiStreamConfigError, AxiStreamReceiver, AxiStreamTransmitter, Transfer,
 };
 pub use axi_stream_slice::AxiStreamSlice;
+pub use coherence_hub::CoherenceHub;
 pub use tile_link::{
     ChannelA, ChannelB, ChannelC, ChannelD, ChannelE, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD, TileLink,
     TileLinkCached, TileLinkCachedClient, TileLinkCachedManager, TileLinkClient, TileLinkConfig, TileLinkConfigError,
     TileLinkManager,
 };
 pub use tile_link_memory::TileLinkMemory;
+pub use tile_link_slice::TileLinkSlice;
+pub use tile_link_to_axi_lite::TileLinkToAxiLite;
 
 /// Values of `bresp` and `rresp`. AMBA AXI, "Read and write response structure".
 pub mod resp {

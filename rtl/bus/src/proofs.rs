@@ -2,6 +2,7 @@
 
 use crate::{
     Axi4Config, Axi4Slice, AxiLite, AxiLiteRegisters, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory,
+    TileLinkSlice,
 };
 use rtl_hdl::formal::{Goal, Proof};
 use rtl_hdl::{block_fn, when, Block, Module};
@@ -26,6 +27,7 @@ pub fn proofs() -> Vec<Proof> {
         Proof::by_induction(registers(), 2),
         Proof::by_induction(AxiStreamSlice { config: STREAM }, 2),
         short(Proof::by_induction(TileLinkMemory { config: TILE_LINK }, 2)),
+        short(Proof::by_induction(TileLinkSlice { config: TILE_LINK }, 2)),
     ]
 }
 

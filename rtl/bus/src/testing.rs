@@ -1,6 +1,9 @@
 //! What the benches of this crate share.
 
-use crate::{axi4_mux, axi4_slice, axi_lite_registers, axi_stream_slice, tile_link_memory};
+use crate::{
+    axi4_mux, axi4_slice, axi4_to_tile_link, axi_lite_registers, axi_stream_slice, coherence_hub, tile_link_memory,
+    tile_link_slice, tile_link_to_axi_lite,
+};
 use rtl_hdl::Block;
 use sim_verilator::TestBed;
 
@@ -12,9 +15,13 @@ pub(crate) static BED: TestBed = TestBed::new("rtl-bus", blocks);
 fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks = axi4_mux::bench::blocks();
     blocks.extend(axi4_slice::bench::blocks());
+    blocks.extend(axi4_to_tile_link::bench::blocks());
     blocks.extend(axi_lite_registers::bench::blocks());
     blocks.extend(axi_stream_slice::bench::blocks());
+    blocks.extend(coherence_hub::bench::blocks());
     blocks.extend(tile_link_memory::bench::blocks());
+    blocks.extend(tile_link_slice::bench::blocks());
+    blocks.extend(tile_link_to_axi_lite::bench::blocks());
     blocks
 }
 

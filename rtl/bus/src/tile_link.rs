@@ -2,13 +2,15 @@
 //! "Signal Descriptions".
 
 use crate::channel::{bus, channel};
-use rtl_hdl::{hw_enum, EnumSignal, HwEnum, Signal};
+use rtl_hdl::{hw_enum, lit, EnumSignal, HwEnum, Signal};
 use std::fmt;
 
 /// Width of `opcode`, and of `param` on channels A, B and C.
 const OPCODE_BITS: u32 = 3;
 /// Width of `param` on channel D.
 pub(crate) const PERMISSION_BITS: u32 = 2;
+/// Width of the widest `size`.
+pub(crate) const SIZE_BITS: u32 = 4;
 
 /// The widths of a TileLink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +190,23 @@ hw_enum! {
 /// The variant of a code, if there is one.
 pub(crate) fn variant<E: HwEnum>(code: u64) -> Option<E> {
     E::VARIANTS.get(code as usize).copied()
+}
+
+/// How many beats of `2^beat_size` bytes follow the first of a message with data of this size.
+pub(crate) fn beats_behind(size: Signal, beat_size: u32) -> Signal {
+    let bytes = lit(1u8, 1 << SIZE_BITS).shl(size.zext(SIZE_BITS)) - 1;
+    bytes.bits(beat_size..(1 << SIZE_BITS) - 1)
+}
+
+/// The opcode of the answer to a request. TileLink, "Message Taxonomy".
+pub(crate) fn answer_to(opcode: EnumSignal<OpcodeA>) -> Signal {
+    let code = |opcode: OpcodeD| EnumSignal::of(opcode).signal();
+    let is = |asked: OpcodeA| opcode.is(asked);
+    let reads = is(OpcodeA::Get) | is(OpcodeA::ArithmeticData) | is(OpcodeA::LogicalData);
+    let writes_or_reads = reads.mux(code(OpcodeD::AccessAckData), code(OpcodeD::AccessAck));
+    let or_hint = is(OpcodeA::Intent).mux(code(OpcodeD::HintAck), writes_or_reads);
+    let or_grant = is(OpcodeA::AcquirePerm).mux(code(OpcodeD::Grant), or_hint);
+    is(OpcodeA::AcquireBlock).mux(code(OpcodeD::GrantData), or_grant)
 }
 
 channel! {

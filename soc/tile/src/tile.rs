@@ -18,7 +18,7 @@
 //! 2. An instruction cache and a data cache of 16 KiB each, with lines of 64 bytes, are on one bus. Sources 0 and 1 are those of the data cache (what is
 //!    cached, and what is not), source 2 is that of the instruction cache, which only reads. Probes go to source 0.
 //! 3. It may acknowledge a grant with its first beat, before the others have come.
-//! 4. `slice` has registers in all channels: the tile may take an offer back, which a stream here never does, and its answers follow
+//! 4. `slice` is a [TileLink slice](rtl_bus::tile_link_slice): the tile may take an offer back, which a stream here never does, and its answers follow
 //!    its inputs within a clock.
 //!
 //! ## Timing
@@ -34,8 +34,8 @@
 use crate::rocket::{Channel, BUS, CHANNELS, INTERRUPTS, WFI};
 use crate::verilog::Direction;
 use crate::{RocketTile, HART_BITS};
-use rtl_bus::{TileLinkCached, TileLinkConfig};
-use rtl_hdl::{lit, when, Block, Module, StreamIn, StreamOut, Value};
+use rtl_bus::{TileLinkCached, TileLinkConfig, TileLinkSlice};
+use rtl_hdl::{lit, Block, Module};
 
 /// The widths of the tile's bus.
 pub const BUS_CONFIG: TileLinkConfig =
@@ -66,7 +66,7 @@ impl Block for Tile {
     fn build(&self, m: &Module) {
         let clock = m.clock();
         let rocket = m.foreign("rocket", &self.rocket.foreign(), &[clock]);
-        let slice = m.instance("slice", &CachedSlice);
+        let slice = m.instance("slice", &TileLinkSlice { config: BUS_CONFIG });
 
         rocket.port("auto_hartid_in").set(m.input("hart_id", HART_BITS));
         for (name, port) in INTERRUPTS {
@@ -99,36 +99,4 @@ impl Block for Tile {
         }
         TileLinkCached::export(m, &slice, "to", "bus");
     }
-}
-
-/// Registers in all channels of the bus.
-struct CachedSlice;
-
-impl Block for CachedSlice {
-    fn name(&self) -> String {
-        "tile_slice".into()
-    }
-
-    fn description(&self) -> String {
-        "Cuts every path of a TileLink with caches with registers and keeps its full rate.".into()
-    }
-
-    fn build(&self, m: &Module) {
-        m.clock();
-        let from = TileLinkCached::manager(m, "from", BUS_CONFIG);
-        let to = TileLinkCached::client(m, "to", BUS_CONFIG);
-        pass(from.a, to.a);
-        pass(to.b, from.b);
-        pass(from.c, to.c);
-        pass(to.d, from.d);
-        pass(from.e, to.e);
-    }
-}
-
-/// Passes items on while the output has room.
-fn pass<V: Value>(from: StreamIn<V>, to: StreamOut<V>) {
-    when(to.can_take(), || {
-        from.take();
-        when(from.valid(), || to.offer(from.payload()));
-    });
 }

@@ -44,12 +44,16 @@ use nvme_hw::storage_mux::StorageMux;
 use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
-use rtl_bus::{Axi4Config, Axi4Mux, Axi4Slice, AxiStreamConfig, AxiStreamSlice, TileLinkConfig, TileLinkMemory};
+use rtl_bus::{
+    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiStreamConfig, AxiStreamSlice, CoherenceHub,
+    TileLinkConfig, TileLinkMemory, TileLinkSlice, TileLinkToAxiLite,
+};
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
 use rtl_prim::dual_port_ram::{Clocks, DualPortRam};
 use rtl_prim::{cdc, Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
+use soc_map::rocket::{BOOT_ROM, CLINT, PLIC, UNCACHED};
 
 /// A block that can be asked for by name.
 #[derive(Clone, Copy)]
@@ -190,6 +194,19 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "axi4_slice", make: |_| Box::new(Axi4Slice { config: EXAMPLE_AXI4 }) },
     Entry { name: "axi_stream_slice", make: |_| Box::new(AxiStreamSlice { config: EXAMPLE_STREAM }) },
     Entry { name: "tile_link_memory", make: |_| Box::new(TileLinkMemory { config: EXAMPLE_TILE_LINK }) },
+    Entry { name: "coherence_hub", make: |_| Box::new(CoherenceHub::new(coherence_hub::Config::DEFAULT)) },
+    Entry {
+        name: "axi4_to_tile_link",
+        make: |_| Box::new(Axi4ToTileLink { address_bits: 32, data_bits: 512, id_bits: 4, slots: 4 }),
+    },
+    Entry {
+        name: "tile_link_to_axi_lite",
+        make: |_| {
+            let windows = [BOOT_ROM, CLINT, PLIC, UNCACHED].map(|region| region.base..region.end()).into();
+            Box::new(TileLinkToAxiLite { clients: 6, address_bits: 32, source_bits: 2, windows })
+        },
+    },
+    Entry { name: "tile_link_slice", make: |_| Box::new(TileLinkSlice { config: EXAMPLE_TILE_LINK }) },
 ];
 
 #[cfg(test)]

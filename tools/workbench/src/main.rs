@@ -1,9 +1,10 @@
-//! What `cargo xtask area`, `cdc`, `coverage`, `flash-cuts`, `flash-study`, `formal`, `fuzz-hdl`, `hdl-reference`, `mutate` and `swarm` run.
+//! What `cargo xtask area`, `cdc`, `coherence`, `coverage`, `flash-cuts`, `flash-study`, `formal`, `fuzz-hdl`, `hdl-reference`, `mutate` and `swarm` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
 mod area;
 mod cdc;
+mod coherence;
 mod coverage;
 mod flash;
 mod formal;
@@ -42,6 +43,8 @@ enum Task {
         /// Blocks, by the names of `flashdock emit --list`; if none is given, all
         blocks: Vec<String>,
     },
+    /// Let clients and DMA fight for few blocks at a coherence hub, and check all that they see
+    Coherence(coherence::Arguments),
     /// Prove what blocks assert, by induction or to a depth, with yosys-smtbmc and z3
     Formal(formal::Arguments),
     /// Cut the power of the flash translation layer, break its flash, and see what is left
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Area { blocks, json, paths } => area::run(&blocks, area::Output { json, paths }),
         Task::Cdc { blocks } => cdc::run(&blocks),
+        Task::Coherence(arguments) => coherence::run(&arguments),
         Task::Formal(arguments) => formal::run(&arguments),
         Task::Coverage(arguments) => coverage::run(&arguments),
         Task::FlashCuts(arguments) => flash::run_cuts(&arguments),

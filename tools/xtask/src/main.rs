@@ -43,6 +43,9 @@ enum Task {
     /// Report every crossing of clock domains: `cargo xtask cdc --help`
     #[command(disable_help_flag = true)]
     Cdc(Rest),
+    /// Let clients and DMA fight for few blocks at a coherence hub: `cargo xtask coherence --help`
+    #[command(disable_help_flag = true)]
+    Coherence(Rest),
     /// Prove what blocks assert: `cargo xtask formal --help`
     #[command(disable_help_flag = true)]
     Formal(Rest),
@@ -103,6 +106,7 @@ fn run(task: Task) -> Result<()> {
         Task::Readme(rest) => readme::run(&workspace, &rest.arguments),
         Task::Area(rest) => steps::workbench(&workspace, "area", &rest.arguments),
         Task::Cdc(rest) => steps::workbench(&workspace, "cdc", &rest.arguments),
+        Task::Coherence(rest) => steps::workbench(&workspace, "coherence", &rest.arguments),
         Task::Formal(rest) => steps::workbench(&workspace, "formal", &rest.arguments),
         Task::Coverage(rest) => steps::workbench(&workspace, "coverage", &rest.arguments),
         Task::FlashCuts(rest) => steps::workbench(&workspace, "flash-cuts", &rest.arguments),

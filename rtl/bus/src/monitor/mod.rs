@@ -19,6 +19,7 @@
 mod axi4;
 mod axi_lite;
 mod axi_stream;
+mod coherence;
 #[cfg(test)]
 mod tests;
 mod tile_link;
@@ -28,6 +29,7 @@ pub use axi4::{
 };
 pub use axi_lite::{AxiLiteMonitor, AxiLiteProbe, LiteReadSample, LiteSample, LiteWriteSample};
 pub use axi_stream::{AxiStreamMonitor, AxiStreamProbe, AxiStreamSample, TransferSample};
+pub use coherence::{CoherenceMonitor, Permission};
 pub use tile_link::{MessageSample, TileLinkMonitor, TileLinkProbe, TileLinkSample};
 
 use rtl_hdl::sim::{PortId, Simulator};
@@ -74,6 +76,9 @@ pub enum Rule {
     SourceInUse,
     /// TileLink, "Request-Response Message Ordering": the answer is of the kind and size that was asked for.
     Answer,
+    /// TileLink, "Permissions": one client may write a block, or many may read it; what is given up was there, and probes, grants and releases of one
+    /// block do not meet.
+    Permission,
     /// TileLink, "Errors": only data is corrupt, and data that is denied is.
     Corrupt,
     /// "Clock and reset", and TileLink, "Clocking, Reset, and Power": nothing is valid during reset.

@@ -554,3 +554,81 @@ fn nothing_of_tile_link_survives_a_reset() {
         assert_eq!(judge_tile_link(Level::Cached, &[reset(idle), reset(sample)]), [(1, Rule::Reset)]);
     }
 }
+
+/// The rules of permissions that a trace of two clients breaks: what each message is, and on which of their buses.
+fn judge_copies(trace: &[(usize, TileLinkSample)]) -> Vec<(u64, Rule)> {
+    let mut monitor = CoherenceMonitor::new("clients", TILE_LINK, 2);
+    for (client, sample) in trace {
+        let mut samples = [TileLinkSample::default(); 2];
+        samples[*client] = *sample;
+        monitor.clock(&samples);
+    }
+    monitor.finish();
+    monitor.violations().iter().map(|violation| (violation.clock, violation.rule)).collect()
+}
+
+#[test]
+fn one_client_may_write_or_many_may_read() {
+    const BLOCK: u64 = 0x40;
+    let acquire = |param: u8| on_a(MessageSample { param, address: BLOCK, ..request(OpcodeA::AcquireBlock, 0) });
+    let grant = |param: u8| on_d(MessageSample { param, sink: 1, ..answer(OpcodeD::Grant, 0) });
+    let acknowledge = TileLinkSample { e: taken(1), ..TileLinkSample::default() };
+    let probe = |param: u8| {
+        let opcode = OpcodeB::ProbeBlock.code() as u8;
+        TileLinkSample {
+            b: taken(MessageSample { opcode, param, address: BLOCK, ..MessageSample::default() }),
+            ..TileLinkSample::default()
+        }
+    };
+    let give = |opcode: OpcodeC, param: u8| {
+        on_c(MessageSample { opcode: opcode.code() as u8, param, address: BLOCK, ..MessageSample::default() })
+    };
+    let (to_t, to_b, to_n) = (0, 1, 2);
+    let (t_to_b, t_to_n, b_to_n, n_to_n) = (0, 1, 2, 5);
+    let first = [(0, acquire(1)), (0, grant(to_t)), (0, acknowledge)];
+    let judge = |rest: &[(usize, TileLinkSample)]| judge_copies(&[&first, rest].concat());
+    let second = |param: u8| [(1, acquire(1)), (1, grant(param)), (1, acknowledge)];
+    assert_eq!(judge(&[]), []);
+    // A writer, and another one, or a reader.
+    assert_eq!(judge(&second(to_t)), [(4, Rule::Permission)]);
+    assert_eq!(judge(&second(to_b)), [(4, Rule::Permission)]);
+    // The first one is probed before, and keeps what it may, or more, or says that it had less.
+    let probed = |kept: u8, answer: u8, param: u8| {
+        judge(&[&[(0, probe(kept)), (0, give(OpcodeC::ProbeAck, answer))][..], &second(param)].concat())
+    };
+    assert_eq!(probed(to_n, t_to_n, to_t), []);
+    assert_eq!(probed(to_n, n_to_n, to_t), []);
+    assert_eq!(probed(to_b, t_to_b, to_b), []);
+    assert_eq!(probed(to_b, t_to_b, to_t), [(6, Rule::Permission)]);
+    assert_eq!(probed(to_n, t_to_b, to_b), [(4, Rule::Permission)]);
+    // Released, and what was not there.
+    let ack = on_d(answer(OpcodeD::ReleaseAck, 0));
+    let release = |client: usize, param: u8| [(client, give(OpcodeC::Release, param)), (client, ack)];
+    assert_eq!(judge(&[&release(0, t_to_n)[..], &second(to_t)].concat()), []);
+    assert_eq!(judge(&release(1, b_to_n)), [(3, Rule::Permission)]);
+    // Probes and acknowledgements that nobody waits for, and that wait for ever.
+    assert_eq!(judge(&[(0, give(OpcodeC::ProbeAck, t_to_n))]), [(3, Rule::ResponseUnasked)]);
+    assert_eq!(judge(&[(0, acknowledge)]), [(3, Rule::ResponseUnasked)]);
+    assert_eq!(judge(&[(0, probe(to_n))]), [(4, Rule::Unanswered)]);
+    assert_eq!(
+        judge(&[(0, probe(to_n)), (0, probe(to_n)), (0, give(OpcodeC::ProbeAck, t_to_n))]),
+        [(4, Rule::SourceInUse)]
+    );
+    // A probe meets a grant; a release meets a probe, or a request.
+    assert_eq!(
+        judge_copies(&[
+            (0, acquire(1)),
+            (0, grant(to_t)),
+            (0, probe(to_n)),
+            (0, acknowledge),
+            (0, give(OpcodeC::ProbeAck, t_to_n))
+        ]),
+        [(2, Rule::Permission)]
+    );
+    let meets = [(0, probe(to_n)), (0, give(OpcodeC::Release, t_to_n)), (0, give(OpcodeC::ProbeAck, n_to_n)), (0, ack)];
+    assert_eq!(judge(&meets), [(5, Rule::Permission)]);
+    assert_eq!(judge(&[(0, give(OpcodeC::Release, t_to_n)), (0, acquire(1)), (0, ack)]), [(4, Rule::Permission)]);
+    // A reset takes all copies away.
+    let reset = TileLinkSample { reset: true, ..TileLinkSample::default() };
+    assert_eq!(judge(&[&[(0, reset)][..], &second(to_t)].concat()), []);
+}
