@@ -4,13 +4,15 @@ use flash_hw::flash_path;
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::Config;
 use nvme_spec::dataset::{self, DatasetRange};
+use nvme_spec::feature::{event_result, event_type, fid, smart_event};
 use nvme_spec::identify::DLFEAT;
-use nvme_spec::opcode::io;
+use nvme_spec::log::{critical_warning, lid, SmartLog};
+use nvme_spec::opcode::{admin, io};
 use nvme_spec::{decode, regs, SqEntry};
 use sim_cosim::{Evaluated, FlashOptions, Options, Verilated};
 use sim_device::{Access, Device, Event, HostMemory, ModelDevice};
 use sim_host::{blocks_entry, cdw, wire_prps, Buffer, Driver, ListPlacement};
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Brings the device up, writes, reads back, and ends. How many clocks that took.
 fn moves_data(mut device: impl Device, config: Config, bytes: u32) -> u64 {
@@ -145,6 +147,67 @@ fn deallocated_blocks_have_no_place_in_the_flash_and_do_not_come_back() {
     driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
     check(&mut driver, "after a power cut");
     assert_eq!(driver.device().flash_valid_units(), Some(valid));
+}
+
+/// Flash whose programs fail wears out: its host hears that the spare falls below the threshold, and, when it has read the log page, that there are no more writes.
+#[test]
+fn a_host_is_told_when_its_flash_is_worn_out() {
+    let geometry = flash(4096).path.geometry;
+    let full = flash_fw::Config::new(geometry, 100);
+    // One of twenty units is spare.
+    let namespace_bytes = u64::from(full.units_max().min(full.units) / 20 * 19) * 4096;
+    let mut flash = flash(namespace_bytes);
+    flash.reliability.program_fail_rate = u32::MAX / 30;
+    let options = Options { flash: Some(flash), namespace_bytes, spare_bytes: 0, ..Options::new(Config::SMALL) };
+    let mut device = Verilated::new(&options).unwrap_or_else(|error| panic!("{error}"));
+    let mut driver = Driver::new(&mut device, sim_host::Options { io_queues: 2, ..Default::default() });
+    let identity = driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
+    let wanted = u32::from(critical_warning::SPARE | critical_warning::READ_ONLY);
+    let configuration = SqEntry {
+        opcode: admin::SET_FEATURES,
+        cdw10: cdw([fid::ASYNC_EVENT_CONFIGURATION.into(), wanted, 0, 0, 0, 0]),
+        ..SqEntry::default()
+    };
+    driver.admin("Asynchronous Event Configuration", configuration).unwrap_or_else(|error| panic!("{error}"));
+    let smart = |driver: &mut Driver<'_, Verilated>| {
+        let bytes = size_of::<SmartLog>();
+        let entry = SqEntry {
+            opcode: admin::GET_LOG_PAGE,
+            cdw10: cdw([u32::from(lid::SMART) | (bytes as u32 / 4 - 1) << 16, 0, 0, 0, 0, 0]),
+            ..SqEntry::default()
+        };
+        let (done, data) = driver.admin_data(entry, bytes).unwrap_or_else(|error| panic!("{error}"));
+        assert!(done.status.is_success(), "{}", done.status);
+        SmartLog::read_from_bytes(&data).expect("a log page")
+    };
+    assert_eq!(smart(&mut driver).critical_warning, 0);
+
+    let data = vec![0xA5; 64 * 1024];
+    let places = namespace_bytes / 4096 / 16;
+    let mut place = 0;
+    for (information, warning) in [
+        (smart_event::SPARE_BELOW_THRESHOLD, critical_warning::SPARE),
+        (smart_event::RELIABILITY, critical_warning::READ_ONLY),
+    ] {
+        let request = SqEntry { opcode: admin::ASYNC_EVENT_REQUEST, ..SqEntry::default() };
+        let cid = driver.submit(0, request, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let start = place;
+        let event = loop {
+            assert!(place < start + 2000, "nothing is told: {:?}", smart(&mut driver));
+            // A write fails when there is no spare left.
+            let written = driver.write(&identity, place % places * 16, &data);
+            assert!(written.is_ok() || warning == critical_warning::READ_ONLY, "{written:?}");
+            place += 1;
+            driver.run_for(1000).unwrap_or_else(|error| panic!("{error}"));
+            if let Some(event) = driver.take_completion(0, cid) {
+                break event;
+            }
+        };
+        assert_eq!(event.result, event_result(event_type::SMART, information, lid::SMART));
+        let smart = smart(&mut driver);
+        assert_ne!(smart.critical_warning & warning, 0, "{smart:?}");
+        assert!(smart.available_spare < smart.available_spare_threshold, "{smart:?}");
+    }
 }
 
 #[test]
