@@ -243,6 +243,8 @@ impl<F: Flash> Ftl<'_, F> {
                 geometry.pages_per_block,
             ]
             .map(U32::new),
+            program_failures: U32::new(totals.program_failures),
+            erase_failures: U32::new(totals.erase_failures),
         };
         self.put(Buffer::Scratch(0), 0, 0, &anchor);
         self.start_record(Record::Anchor);

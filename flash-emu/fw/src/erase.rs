@@ -68,6 +68,7 @@ impl<F: Flash> Ftl<'_, F> {
         self.block(super_block).erases += 1;
         for plane in (0..self.geometry.planes()).filter(|plane| failed >> plane & 1 == 1) {
             let page = u32::from(super_block) * self.geometry.pages_per_block * self.geometry.planes() + plane;
+            self.smart.erase_failures += 1;
             self.retire(page);
         }
         if super_block == 0 {

@@ -172,7 +172,7 @@ impl<F: Flash> Ftl<'_, F> {
         let page = self.page_of(&write);
         let is_record = write.page == write.last;
         if outcome == Outcome::ProgramFailed {
-            self.retire(page);
+            self.note_program_failed(page);
         }
         if outcome == Outcome::ProgramFailed || is_record && !outcome.is_good() {
             self.job = Job::Idle;

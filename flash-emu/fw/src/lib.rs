@@ -196,7 +196,7 @@ impl<'m, F: Flash> Ftl<'m, F> {
             Event::LogClosed { buffer, entries, covered, safe_at } => {
                 self.log.note_closed(ClosedBuffer { buffer, entries, covered, safe_at, number: 0 });
             }
-            Event::ProgramFailed { page } => self.retire(page),
+            Event::ProgramFailed { page } => self.note_program_failed(page),
             Event::ReadRetried { page, .. } => self.refresh = Some(self.super_block_of(page)),
         }
     }
@@ -208,6 +208,12 @@ impl<'m, F: Flash> Ftl<'m, F> {
         self.block(super_block).closed_at = sequence;
         let written = self.written.iter_mut().flatten().find(|written| written.super_block == super_block);
         written.expect("it was handed out").end = Some(sequence);
+    }
+
+    /// A page could not be programmed: its block is not used again.
+    fn note_program_failed(&mut self, page: u32) {
+        self.smart.program_failures += 1;
+        self.retire(page);
     }
 
     /// A block is not used again.

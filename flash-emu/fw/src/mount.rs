@@ -403,6 +403,8 @@ impl<F: Flash> Ftl<'_, F> {
         }
         self.smart.written_units = anchor.written_units.get();
         self.smart.programmed_pages = anchor.programmed_pages.get();
+        self.smart.program_failures = anchor.program_failures.get();
+        self.smart.erase_failures = anchor.erase_failures.get();
         Ok(())
     }
 

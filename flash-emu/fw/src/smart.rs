@@ -21,6 +21,12 @@ pub struct Smart {
     pub erases: u64,
     /// Blocks that went bad since power-up.
     pub retired_blocks: u32,
+    /// Blocks that are bad: all of them have become so.
+    pub bad_blocks: u32,
+    /// Programs that failed, ever. What came after the last checkpoint before a power cut does not count.
+    pub program_failures: u32,
+    /// Erases of a block that failed, likewise.
+    pub erase_failures: u32,
     /// Pages that could not be read when those of their super-block were moved, since power-up: also such as a power cut has destroyed, which hold nothing valid.
     pub unreadable_pages: u32,
     /// Super-blocks that are kept because they cannot be read.
@@ -63,6 +69,7 @@ impl<F: Flash> Ftl<'_, F> {
             erases_least: blocks.clone().min().unwrap_or(0),
             erases_most: blocks.clone().max().unwrap_or(0),
             erases: blocks.map(u64::from).sum(),
+            bad_blocks: self.memory.super_blocks.iter().map(|block| block.bad.count_ones()).sum(),
             full_super_blocks: self.count(State::Closed) + self.count(State::Victim),
             spare_units: self.spare_units().max(0) as u32,
             spare_units_of_new: self.config.spare_units(),

@@ -126,6 +126,8 @@ hw_bundle! {
         pub tag: Bits<8>,
         /// One of the sectors that were forwarded cannot be read.
         pub failed: Bits<1>,
+        /// The flash could not read it, so that no sector can be; it may be asked again.
+        pub lost: Bits<1>,
     }
 }
 

@@ -198,6 +198,10 @@ pub struct Anchor {
     pub erasing: U16,
     /// Channels, dies, planes, blocks and pages of the geometry that this was written in.
     pub geometry: [U32; 5],
+    /// Programs that failed, ever.
+    pub program_failures: U32,
+    /// Erases of a block that failed, ever.
+    pub erase_failures: U32,
 }
 
 /// "FLASHDK1" as bytes.
@@ -206,7 +210,7 @@ pub const ANCHOR_MAGIC: u64 = u64::from_le_bytes(*b"FLASHDK1");
 const _: () = assert!(size_of::<SuperBlockEntry>() == 16);
 const _: () = assert!(size_of::<LogHeader>() == 64);
 const _: () = assert!(size_of::<LogEntry>() == 8);
-const _: () = assert!(size_of::<Anchor>() == 88);
+const _: () = assert!(size_of::<Anchor>() == 96);
 const _: () = assert!(MAP_ENTRIES % UNITS_PER_PAGE == 0);
 const _: () = assert!(SUPER_BLOCKS_MAX == 1 << entry::SUPER_BLOCK_BITS);
 

@@ -6,7 +6,7 @@
 use nvme_spec::feature::{error_event, event_result, event_type, io_command_set_event, notice_event, smart_event};
 use nvme_spec::firmware_port::{self as regs, function_events as event};
 use nvme_spec::limits::ASYNC_EVENT_REQUESTS;
-use nvme_spec::log::lid;
+use nvme_spec::log::{critical_warning, lid};
 use nvme_spec::Status;
 use soc_hal::Mmio;
 
@@ -22,16 +22,20 @@ pub(crate) enum Event {
     InvalidDoorbellRegister,
     InvalidDoorbellValue,
     TemperatureThreshold,
+    SpareBelowThreshold,
+    Reliability,
     NamespaceAttributeChanged,
     FirmwareActivationStarting,
     SanitizeCompleted,
 }
 
 impl Event {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::InvalidDoorbellRegister,
         Self::InvalidDoorbellValue,
         Self::TemperatureThreshold,
+        Self::SpareBelowThreshold,
+        Self::Reliability,
         Self::NamespaceAttributeChanged,
         Self::FirmwareActivationStarting,
         Self::SanitizeCompleted,
@@ -40,7 +44,7 @@ impl Event {
     const fn event_type(self) -> u8 {
         match self {
             Self::InvalidDoorbellRegister | Self::InvalidDoorbellValue => event_type::ERROR,
-            Self::TemperatureThreshold => event_type::SMART,
+            Self::TemperatureThreshold | Self::SpareBelowThreshold | Self::Reliability => event_type::SMART,
             Self::NamespaceAttributeChanged | Self::FirmwareActivationStarting => event_type::NOTICE,
             Self::SanitizeCompleted => event_type::IO_COMMAND_SET,
         }
@@ -50,7 +54,7 @@ impl Event {
     const fn log_page(self) -> u8 {
         match self {
             Self::InvalidDoorbellRegister | Self::InvalidDoorbellValue => lid::ERROR_INFORMATION,
-            Self::TemperatureThreshold => lid::SMART,
+            Self::TemperatureThreshold | Self::SpareBelowThreshold | Self::Reliability => lid::SMART,
             Self::NamespaceAttributeChanged => lid::CHANGED_NAMESPACES,
             Self::FirmwareActivationStarting => lid::FIRMWARE_SLOT,
             Self::SanitizeCompleted => lid::SANITIZE_STATUS,
@@ -63,6 +67,8 @@ impl Event {
             Self::InvalidDoorbellRegister => error_event::INVALID_DOORBELL_REGISTER,
             Self::InvalidDoorbellValue => error_event::INVALID_DOORBELL_VALUE,
             Self::TemperatureThreshold => smart_event::TEMPERATURE_THRESHOLD,
+            Self::SpareBelowThreshold => smart_event::SPARE_BELOW_THRESHOLD,
+            Self::Reliability => smart_event::RELIABILITY,
             Self::NamespaceAttributeChanged => notice_event::NAMESPACE_ATTRIBUTE_CHANGED,
             Self::FirmwareActivationStarting => notice_event::FIRMWARE_ACTIVATION_STARTING,
             Self::SanitizeCompleted => io_command_set_event::SANITIZE_COMPLETED,
@@ -70,6 +76,13 @@ impl Event {
         event_result(self.event_type(), information, self.log_page())
     }
 }
+
+/// What tells of a critical warning: bits of SMART / Health Information, Critical Warning, and so of Asynchronous Event Configuration.
+const OF_WARNINGS: [(u8, Event); 3] = [
+    (critical_warning::SPARE, Event::SpareBelowThreshold),
+    (critical_warning::TEMPERATURE, Event::TemperatureThreshold),
+    (critical_warning::READ_ONLY, Event::Reliability),
+];
 
 pub(crate) struct AsyncEvents {
     /// The requests that the host has outstanding.
@@ -117,13 +130,18 @@ impl AsyncEvents {
         Event::ALL.iter().any(|told| told.event_type() == event_type && self.masked >> *told as u8 & 1 == 1)
     }
 
-    /// The next request to complete, and with which event.
-    fn take(&mut self) -> Option<(Place, Event)> {
+    /// The event that is told next, if one can be.
+    pub(crate) fn next(&self) -> Option<Event> {
         if self.requests.is_empty() {
             return None;
         }
         let is_next = |event: &Event| self.occurred >> *event as u8 & 1 == 1 && !self.is_masked(event.event_type());
-        let event = Event::ALL.into_iter().find(is_next)?;
+        Event::ALL.into_iter().find(is_next)
+    }
+
+    /// The next request to complete, and with which event.
+    fn take(&mut self) -> Option<(Place, Event)> {
+        let event = self.next()?;
         self.occurred &= !(1 << event as u8);
         self.masked |= 1 << event as u8;
         Some((self.requests.remove(0), event))
@@ -137,6 +155,21 @@ impl<M: Mmio> Firmware<M> {
             while let Some((place, event)) = self.of(function).events.take() {
                 self.complete(place, event.result());
             }
+        }
+    }
+
+    /// The critical warnings that are on and that the host of a function wants to be told about. NVMe Base, "Asynchronous Event Configuration".
+    pub(crate) fn told_warnings(&self, function: u8) -> u8 {
+        let features = &self.functions[usize::from(function)].features;
+        let of_medium = self.medium.map_or(0, |medium| medium.critical_warning());
+        (features.critical_warning() | of_medium) & features.warnings_wanted()
+    }
+
+    /// Raises the events of the warnings that were not there before: each is told once, until it has been off.
+    pub(crate) fn raise_warnings(&mut self, function: u8, told_before: u8) {
+        let new = self.told_warnings(function) & !told_before;
+        for (_, event) in OF_WARNINGS.into_iter().filter(|(warning, _)| new & warning != 0) {
+            self.of(function).events.raise(event);
         }
     }
 

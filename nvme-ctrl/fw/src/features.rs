@@ -107,7 +107,7 @@ impl Features {
         self.async_event_configuration.current & notice::FIRMWARE_ACTIVATION != 0
     }
 
-    /// SMART, Critical Warning.
+    /// SMART, Critical Warning, less what concerns the medium.
     pub(crate) fn critical_warning(&self) -> u8 {
         let temperature = u32::from(TEMPERATURE_K);
         let over = temperature >= self.over_temperature.current;
@@ -119,9 +119,8 @@ impl Features {
         }
     }
 
-    /// Whether the host wants to be told about the warning that is on.
-    pub(crate) fn warning_is_told(&self) -> bool {
-        let enabled = self.async_event_configuration.current as u8;
-        self.critical_warning() & enabled != 0
+    /// The critical warnings that the host wants to be told about.
+    pub(crate) const fn warnings_wanted(&self) -> u8 {
+        self.async_event_configuration.current as u8
     }
 }

@@ -124,9 +124,14 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
-    /// Says how the medium is, for the log page SMART / Health Information: as often as it is to be up to date. Who never does has a medium that does not wear.
+    /// Says how the medium is, for the log page SMART / Health Information and the events that go with it: as often as they are to be up to date. Who never
+    /// does has a medium that does not wear.
     pub fn set_medium_health(&mut self, health: MediumHealth) {
+        let told_before: [u8; FUNCTIONS] = core::array::from_fn(|function| self.told_warnings(function as u8));
         self.medium = Some(health);
+        for (function, told_before) in (0u8..).zip(told_before) {
+            self.raise_warnings(function, told_before);
+        }
     }
 
     /// The register bus.
@@ -157,6 +162,7 @@ impl<M: Mmio> Firmware<M> {
             || self.commands.has_waiting(For::Erasure)
             || self.commands.can_post()
             || self.functions.iter().any(|function| function.is_shutting_down() || function.deletions > 0)
+            || self.functions.iter().any(|function| function.events.next().is_some())
     }
 
     /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".

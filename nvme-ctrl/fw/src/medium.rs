@@ -29,12 +29,14 @@ impl MediumHealth {
         page.available_spare_threshold = AVAILABLE_SPARE_THRESHOLD;
         page.percentage_used = self.percentage_used;
         page.media_errors = U128::new(page.media_errors.get() + u128::from(self.media_errors));
-        if self.available_spare < AVAILABLE_SPARE_THRESHOLD {
-            page.critical_warning |= critical_warning::SPARE;
-        }
-        if self.is_read_only {
-            page.critical_warning |= critical_warning::READ_ONLY;
-        }
+        page.critical_warning |= self.critical_warning();
+    }
+
+    /// The bits of Critical Warning that are about the medium.
+    pub(crate) const fn critical_warning(&self) -> u8 {
+        let spare = if self.available_spare < AVAILABLE_SPARE_THRESHOLD { critical_warning::SPARE } else { 0 };
+        let read_only = if self.is_read_only { critical_warning::READ_ONLY } else { 0 };
+        spare | read_only
     }
 }
 

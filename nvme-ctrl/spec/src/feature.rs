@@ -65,8 +65,12 @@ pub mod error_event {
 
 /// Information of SMART events: dword 0 bits 15:8.
 pub mod smart_event {
+    /// NVM subsystem Reliability: also that the medium takes no more writes.
+    pub const RELIABILITY: u8 = 0;
     /// Temperature Threshold.
     pub const TEMPERATURE_THRESHOLD: u8 = 1;
+    /// Spare Below Threshold.
+    pub const SPARE_BELOW_THRESHOLD: u8 = 2;
 }
 
 /// Information of notices: dword 0 bits 15:8.

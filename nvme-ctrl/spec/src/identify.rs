@@ -286,6 +286,10 @@ pub mod oacs {
 
 /// Identify Namespace, DLFEAT: deallocated logical blocks read as zero.
 pub const DLFEAT_READS_ZERO: u8 = 1;
+/// Identify Namespace, DLFEAT: Write Zeroes may deallocate (DEAC). NVM Command Set, "Write Zeroes command".
+pub const DLFEAT_WRITE_ZEROES_DEALLOCATES: u8 = 1 << 3;
+/// Identify Namespace, DLFEAT, of namespaces in storage that can be erased.
+pub const DLFEAT: u8 = DLFEAT_READS_ZERO | DLFEAT_WRITE_ZEROES_DEALLOCATES;
 
 /// Bits of Identify Controller, ONCS.
 pub mod oncs {

@@ -6,6 +6,7 @@ use crate::machine::Machine;
 use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
 use flash_hw::flash_path;
 use flash_hw::types::{Faults, Times};
+use flash_spec::fast_path::Register;
 use flash_spec::limits::UNIT_BYTES;
 use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
 use flash_spec::{Clocks, Preset, Reliability};
@@ -13,7 +14,7 @@ use nvme_fw::MediumHealth;
 use nvme_spec::limits::{CORE_HZ, SECTOR_BYTES};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::Shape;
-use soc_hal::{FastPath, Layout, Mmio, Shared};
+use soc_hal::{FastPath, Flash, Layout, Mmio, Shared};
 
 /// Clocks between two polls of the firmware when the flash has nothing to tell.
 const POLL_CLOCKS: u64 = 1000;
@@ -203,6 +204,19 @@ impl<S: Simulator> FlashFirmware<S> {
         let ((), machine) = self.with(machine, |firmware| firmware.ftl.poll());
         self.next_poll = machine.clock + POLL_CLOCKS;
         machine
+    }
+
+    /// What it was told.
+    pub fn config(&self) -> Config {
+        *self.ftl.config()
+    }
+
+    /// Units that the map refers to.
+    pub fn valid_units(&mut self, machine: Box<Machine<S>>) -> (u64, Box<Machine<S>>) {
+        let super_blocks = 0..self.config().geometry.blocks_per_plane as u16;
+        self.with(machine, |firmware| {
+            super_blocks.map(|number| firmware.ftl.flash().register(Register::ValidUnits(number))).sum()
+        })
     }
 
     /// Now and then, what the firmware of the controller is to know of the health of the flash. This is all that the two tell each other.

@@ -305,6 +305,34 @@ impl<S: Simulator> Hardware<S> {
         Some(FlashCounts { event_clocks: flash.event_clocks, late_clocks: flash.late_clocks })
     }
 
+    /// Of a device with flash: units that its map refers to. It takes the clocks of the register accesses.
+    pub fn flash_valid_units(&mut self) -> Option<u64> {
+        let flash = self.flash.as_mut()?;
+        let machine = self.firmware.mmio().0.take().expect("it is here");
+        let (units, machine) = flash.valid_units(machine);
+        self.firmware.mmio().0 = Some(machine);
+        Some(units)
+    }
+
+    /// Takes the power away, in the middle of whatever goes on: what is left in the flash, if there is one, for
+    /// [`with_contents`](Verilated::with_contents) of the next device.
+    ///
+    /// # Panics
+    /// If the flash does not come to rest.
+    pub fn cut_power(mut self) -> Option<FlashContents> {
+        let config = self.flash.take()?.config();
+        let mut machine = self.firmware.mmio().0.take().expect("it is here");
+        let power_cut = machine.model.port("power_cut");
+        machine.model.poke_u64(power_cut, 1);
+        machine.tick();
+        machine.model.poke_u64(power_cut, 0);
+        let (door, geometry) = (Door::new(&mut machine.model), config.geometry);
+        let blocks = (0..geometry.blocks()).map(|block| geometry.block_at(block));
+        let records = blocks.map(|block| door.visit(&mut *machine, block, None)).collect();
+        let ram = machine.flash.take().expect("it has flash").medium;
+        Some(FlashContents { config, medium: Some(Medium { ram, records }) })
+    }
+
     /// Sets how long things take in the flash, in which nothing may be in progress.
     pub fn set_flash_clocks(&mut self, clocks: &Clocks) {
         set_clocks(&mut self.machine_mut().model, clocks);

@@ -162,13 +162,12 @@ impl Campaign {
             let mut memory = Owned::new(&self.config);
             let driver = FastPath::new(machine, layout(&self.path));
             let ftl = Ftl::new(driver, self.config, memory.lend()).map_err(|error| error.message().to_owned())?;
-            let lines = self.path.lines as usize;
-            let mut life = Life { ftl, in_flight: Vec::new(), lines, has_faults: plan.has_faults };
+            let mut life = Life { ftl, in_flight: Vec::new(), has_faults: plan.has_faults };
             let mut is_worn_out = false;
             let is_mounted = life.start(is_new).map_err(named)?;
             if is_mounted {
                 life.machine().power_ends = None;
-                life.check(&mut random, &mut oracle, &touched, &mut report).map_err(named)?;
+                life.check(&mut oracle, &touched, &mut report).map_err(named)?;
                 is_worn_out = life.ftl.is_read_only();
                 let clocks = u64::from(1 + random.below(plan.life_clocks));
                 let machine = life.machine();
@@ -199,8 +198,6 @@ impl Campaign {
 struct Life<'m> {
     ftl: Ftl<'m, FastPath<Machine>>,
     in_flight: Vec<Flight>,
-    /// Lines of the cache.
-    lines: usize,
     has_faults: bool,
 }
 
@@ -220,13 +217,7 @@ impl Life<'_> {
     }
 
     /// Reads all units that were ever written.
-    fn check(
-        &mut self,
-        random: &mut Random,
-        oracle: &mut Oracle,
-        touched: &BTreeSet<u32>,
-        report: &mut Report,
-    ) -> Result<(), String> {
+    fn check(&mut self, oracle: &mut Oracle, touched: &BTreeSet<u32>, report: &mut Report) -> Result<(), String> {
         let mut left: VecDeque<u32> = touched.iter().copied().collect();
         let mut attempts: BTreeMap<u32, u32> = BTreeMap::new();
         let end = self.machine().clock + CLOCKS_MAX;
@@ -248,8 +239,6 @@ impl Life<'_> {
                         return Err(format!("unit {} cannot be read: {status:?}", flight.lpn));
                     }
                     report.unreadable += 1;
-                    // The cache keeps what could not be read until others have taken all of its lines.
-                    left.extend((0..4 * self.lines).map(|_| random.below(oracle.units())));
                     left.push_back(flight.lpn);
                     continue;
                 }

@@ -368,7 +368,8 @@ fn read_frame<T: DeserializeOwned>(from: &mut impl Read, most: u64) -> Result<T,
 mod tests {
     use super::*;
     use crate::age::{age, Ageing};
-    use crate::{Drive, FlashDrive, Owned};
+    use crate::{Drive, Fault, FlashDrive, Owned};
+    use flash_fw::Smart;
     use flash_model::reference_ftl::Pattern;
     use proptest::prelude::*;
 
@@ -394,6 +395,12 @@ mod tests {
         let ageing = Ageing { fill_percent: 90, rounds: Some(3), pattern: Pattern::HotCold, seed: 2 };
         age(&mut drive, &ageing, || {}).expect("it works");
         drive.trim(3).expect("it works");
+        for fault in [Fault::Program, Fault::Erase, Fault::Erase] {
+            let moments = drive.port().moments();
+            drive.port().fail_at(moments, fault);
+            age(&mut drive, &Ageing { rounds: Some(1), ..ageing }, || {}).expect("it works");
+        }
+        drive.trim(3).expect("it works");
         let contents = |drive: &mut Drive| -> Vec<Option<u64>> {
             (0..config.units).map(|unit| drive.read(unit).expect("it can be read")).collect()
         };
@@ -410,6 +417,11 @@ mod tests {
         assert_eq!(contents(&mut drive), before);
         let after = drive.ftl.smart();
         assert_eq!(after.written_units, smart.written_units);
+        let failures = |smart: Smart| (smart.program_failures, smart.erase_failures, smart.bad_blocks);
+        // An erase is one of a super-block, of which each block fails.
+        let erase_failures = 2 * TINY.planes();
+        assert_eq!(failures(smart), (1, erase_failures, 1 + erase_failures));
+        assert_eq!(failures(after), failures(smart));
         assert!(after.programmed_pages >= smart.programmed_pages, "{after:?} {smart:?}");
         assert!(after.erases >= smart.erases, "{after:?} {smart:?}");
 

@@ -129,7 +129,15 @@ fn fail_in_each_moment(fault: Fault, stride: usize) {
             let now = drive.port().moments();
             drive.port().fail_at(now + moment, fault);
             overwrite(drive, &mut oracle, &mut Random::new(2), 500)?;
-            retired = drive.ftl.smart().retired_blocks;
+            let smart = drive.ftl.smart();
+            retired = smart.retired_blocks;
+            let failures = match fault {
+                Fault::Program => (retired, 0),
+                Fault::Erase => (0, retired),
+                Fault::Read => (0, 0),
+            };
+            assert_eq!((smart.program_failures, smart.erase_failures), failures, "in moment {moment}");
+            assert_eq!(smart.bad_blocks, retired, "in moment {moment}");
             check_all(drive, &oracle);
             Ok(())
         });

@@ -2,7 +2,7 @@
 
 use nvme_spec::dataset::DatasetRange;
 use nvme_spec::feature::{fid, write_protection};
-use nvme_spec::identify::{oncs, DLFEAT_READS_ZERO};
+use nvme_spec::identify::{oncs, DLFEAT_READS_ZERO, DLFEAT_WRITE_ZEROES_DEALLOCATES};
 use nvme_spec::opcode::io;
 use nvme_spec::{SqEntry, Status};
 use sim_device::Random;
@@ -62,7 +62,8 @@ fn dataset_management_is_there_exactly_if_announced() {
         let allowed = if is_there(&identity) { Status::SUCCESS } else { Status::INVALID_OPCODE };
         assert_eq!(manage(&mut running.host, identity.nsid, HINTS, &[(0, 1)])?, allowed);
         if is_there(&identity) {
-            assert_eq!(identity.namespace.dlfeat & 7, DLFEAT_READS_ZERO, "deallocated blocks read as zero");
+            let dlfeat = DLFEAT_READS_ZERO | DLFEAT_WRITE_ZEROES_DEALLOCATES;
+            assert_eq!(identity.namespace.dlfeat & 0xF, dlfeat, "deallocated blocks read as zero, those of DEAC too");
         }
         Ok(())
     });

@@ -344,7 +344,10 @@ pub struct Health {
     erases_mean: f64,
     erases_most: u32,
     blocks: u32,
+    /// All of them have become so.
     bad_blocks: u32,
+    program_failures: u32,
+    erase_failures: u32,
     spare_bytes_left: u64,
     is_read_only: bool,
     unreadable_pages: u32,
@@ -367,6 +370,8 @@ impl Health {
             erases_most: smart.erases_most,
             blocks: blocks.len() as u32,
             bad_blocks: blocks.iter().filter(|block| block.purpose == Use::Bad).count() as u32,
+            program_failures: smart.program_failures,
+            erase_failures: smart.erase_failures,
             spare_bytes_left: u64::from(smart.spare_units) * u64::from(UNIT_BYTES),
             is_read_only: drive.is_read_only(),
             unreadable_pages: smart.unreadable_pages,
@@ -389,7 +394,12 @@ impl Health {
         row(&mut table, "write amplification", two(self.write_amplification));
         let erases = format!("{} to {}, {:.1} on average", self.erases_least, self.erases_most, self.erases_mean);
         row(&mut table, "erases of a block", erases);
-        row(&mut table, "bad blocks", format!("{} of {}", self.bad_blocks, output::thousands(self.blocks.into())));
+        row(
+            &mut table,
+            "grown bad blocks",
+            format!("{} of {}", self.bad_blocks, output::thousands(self.blocks.into())),
+        );
+        row(&mut table, "failures", format!("{} programs, {} erases", self.program_failures, self.erase_failures));
         row(&mut table, "spare left", output::bytes_text(self.spare_bytes_left));
         let state = if self.is_read_only { paint.bad("no: read-only") } else { paint.good("yes") };
         row(&mut table, "takes writes", state);

@@ -88,6 +88,9 @@ fn an_aged_drive_is_kept_with_its_figures() {
         (&smart["smart"]["bad_blocks"], &smart["smart"]["is_read_only"]),
         (&Value::from(0), &Value::from(false))
     );
+    for failures in ["program_failures", "erase_failures"] {
+        assert_eq!(smart["smart"][failures], 0, "{failures}");
+    }
     assert_eq!(smart["drive"], aged["drive"]);
 
     let map = json(&["flash-map", "--image", text(&path), "--json"]);
@@ -106,7 +109,8 @@ fn people_are_told_what_happened() {
     let folder = Folder::new();
     let path = folder.path("drive");
     let printed = stdout(&["age", "--size", "small", "--overwrites", "1", "--fill", "50", "--image", text(&path)]);
-    for part in ["128 MiB: 2 x 2 dies", "1 time, uniform, seed 1", "not yet steady", "SMART", "written to"] {
+    let failures = "0 programs, 0 erases";
+    for part in ["128 MiB: 2 x 2 dies", "1 time, uniform, seed 1", "not yet steady", "SMART", failures, "written to"] {
         assert!(printed.contains(part), "{part}\n{printed}");
     }
     let printed = stdout(&["age", "--size", "small", "--overwrites", "0"]);

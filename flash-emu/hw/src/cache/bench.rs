@@ -10,6 +10,7 @@ use nvme_spec::limits::SECTOR_BYTES;
 use rtl_hdl::bench::{Bench, Fields, Rng};
 use rtl_hdl::{Block, HwEnum};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 const CACHES: [Cache; 2] = [
     Cache { config: Config::SMALL, base: 0 },
@@ -43,20 +44,24 @@ fn content(version: Version) -> Vec<u8> {
 struct History {
     /// Of each write: its version, when it began, and when it ended.
     writes: Vec<(Version, u64, Option<u64>)>,
+    /// Of each write of other sectors of its unit, for which the flash could not read it and which may so have marked it: its tag, until it has ended, and
+    /// when it ended.
+    losses: Vec<(u64, Option<u64>)>,
 }
 
 impl History {
     /// Whether this version may be there for somebody who begins to look at `since`: if no write came after it that was over by then.
     fn may_be(&self, version: Version, since: u64) -> bool {
         let ends = self.writes.iter().filter(|write| write.0 == version).map(|write| write.2);
-        let ends = ends.chain((version == 0).then_some(Some(0)));
+        let ends: Vec<Option<u64>> = ends.chain((version == 0).then_some(Some(0))).collect();
         let is_newest = |ended: Option<u64>| {
             let is_behind = |write: &(Version, u64, Option<u64>)| {
                 ended.is_some_and(|ended| write.1 > ended) && write.2.is_some_and(|end| end < since)
             };
             !self.writes.iter().any(is_behind)
         };
-        ends.into_iter().any(is_newest)
+        let losses = self.losses.iter().filter(|_| version == MARK).map(|loss| loss.1);
+        ends.into_iter().chain(losses).any(is_newest)
     }
 }
 
@@ -70,6 +75,9 @@ struct Flash {
     programming: Vec<(u64, u64, u32, Vec<Version>)>,
     trimming: Vec<(u64, u64, u32)>,
     trims: u32,
+    /// Units that could not be read, of which the cache may not have heard yet; and how many there were.
+    losing: Vec<u32>,
+    losses: u32,
     /// Settles when all of these are through.
     settling: bool,
     has_failed: bool,
@@ -79,8 +87,8 @@ struct Flash {
 impl Flash {
     fn new(cache: Cache, fails: bool) -> Self {
         let (units, fills, leaving, programming, trimming, trims) = Default::default();
-        let (settling, has_failed) = (false, false);
-        Self { cache, units, fills, leaving, programming, trimming, trims, settling, has_failed, fails }
+        let (losing, losses, settling, has_failed) = Default::default();
+        Self { cache, units, fills, leaving, programming, trimming, trims, losing, losses, settling, has_failed, fails }
     }
 
     fn unit(&self, unit: u32) -> Vec<Version> {
@@ -106,7 +114,8 @@ impl Flash {
         }
         while let Some(at) = self.fills.iter().position(|(due, _)| *due <= now) {
             let (_, fill) = self.fills.swap_remove(at);
-            self.fill(bench, memory, &fill);
+            let is_lost = self.fails && rng.percent(10);
+            self.fill(bench, memory, &fill, is_lost);
         }
         while let Some(at) = self.leaving.iter().position(|(due, _)| *due <= now) {
             let (_, clean) = self.leaving.swap_remove(at);
@@ -153,9 +162,11 @@ impl Flash {
         }
     }
 
-    fn fill(&self, bench: &mut Bench, memory: &mut Memory, fill: &Fields) {
+    fn fill(&mut self, bench: &mut Bench, memory: &mut Memory, fill: &Fields, is_lost: bool) {
         let (line, unit) = (fill.get("line"), fill.get("unit") as u32);
-        let sectors = self.unit(unit);
+        let sectors = if is_lost { vec![MARK; UNIT_SECTORS as usize] } else { self.unit(unit) };
+        self.losing.extend(is_lost.then_some(unit));
+        self.losses += u32::from(is_lost);
         let is_bad = |version: Version| version & MARK != 0;
         let bytes: Vec<u8> = sectors.iter().flat_map(|&version| content(version & !MARK)).collect();
         memory.store(self.address(line), &bytes);
@@ -177,7 +188,8 @@ impl Flash {
             }
         }
         let item = bench.fields("filled").set("line", line).set("bad", bad).set("forward", fill.get("forward"));
-        bench.send("filled", [item.set("tag", fill.get("tag")).set("failed", failed).words()]);
+        let item = item.set("tag", fill.get("tag")).set("failed", failed).set("lost", is_lost);
+        bench.send("filled", [item.words()]);
     }
 }
 
@@ -199,15 +211,30 @@ struct Running {
     beats: Vec<Fields>,
 }
 
+impl Running {
+    /// Whether it writes to this sector.
+    fn changes(&self, sector: u64) -> bool {
+        let is_write = ![Operation::Read, Operation::Verify, Operation::Flush].contains(&self.operation);
+        let is_inside = (self.first..self.first.saturating_add(self.sectors)).contains(&sector);
+        is_write && !self.is_refused && is_inside && self.missing >> (sector - self.first) & 1 == 0
+    }
+
+    /// Whether it writes to some of these sectors and not to others.
+    fn may_mark(&self, sectors: &Range<u64>) -> bool {
+        let count = sectors.clone().filter(|&sector| self.changes(sector)).count();
+        (1..UNIT_SECTORS as usize).contains(&count)
+    }
+}
+
 fn any_command(config: &Config, rng: &mut Rng) -> (Operation, u64, u64) {
     use Operation::{Deallocate, Flush, Read, Verify, Write, WriteUncorrectable, WriteZeroes};
     let operation = match rng.below(100) {
         0..=2 => Flush,
         3..=5 => Verify,
         6..=8 => WriteZeroes,
-        9..=12 => Deallocate,
-        13..=15 => WriteUncorrectable,
-        16..=57 => Write,
+        9..=14 => Deallocate,
+        15..=17 => WriteUncorrectable,
+        18..=57 => Write,
         _ => Read,
     };
     let end = u64::from(config.units * UNIT_SECTORS);
@@ -234,6 +261,8 @@ fn run(bench: &mut Bench, rng: &mut Rng, cache: Cache, commands: u32, fails: boo
     let mut running: BTreeMap<u64, Running> = BTreeMap::new();
     let mut beats: BTreeMap<u64, Vec<Fields>> = BTreeMap::new();
     let mut to_send: VecDeque<Fields> = VecDeque::new();
+    // When the flash last failed to read a unit.
+    let mut lost: BTreeMap<u32, u64> = BTreeMap::new();
     let (mut started, mut ended, mut last_end) = (0, 0, bench.clocks());
     let mut counts = [0; 3];
     while ended < commands {
@@ -294,6 +323,21 @@ fn run(bench: &mut Bench, rng: &mut Rng, cache: Cache, commands: u32, fails: boo
         }
         memory.clock(bench);
         flash.clock(bench, &mut memory, &versions, rng);
+        for &unit in &flash.losing {
+            lost.insert(unit, bench.clocks());
+            let sectors = u64::from(unit * UNIT_SECTORS)..u64::from((unit + 1) * UNIT_SECTORS);
+            for (&tag, command) in running.iter().filter(|(_, command)| command.may_mark(&sectors)) {
+                for sector in sectors.clone().filter(|&sector| !command.changes(sector)) {
+                    let losses = &mut histories.entry(sector).or_default().losses;
+                    if !losses.contains(&(tag, None)) {
+                        losses.push((tag, None));
+                    }
+                }
+            }
+        }
+        if bench.pending("filled") == 0 {
+            flash.losing.clear();
+        }
         bench.clock();
         for beat in bench.drain_fields("storage_read") {
             beats.entry(beat.get("tag")).or_default().push(beat);
@@ -319,7 +363,14 @@ fn run(bench: &mut Bench, rng: &mut Rng, cache: Cache, commands: u32, fails: boo
             assert_eq!(command.beats.len(), count, "{command:?}");
             let status = StorageStatus::VARIANTS[done.get("status") as usize];
             let command = running.remove(&tag).expect("it is running");
-            check(&command, status, &mut histories, &versions, &flash, bench.clocks());
+            for history in histories.values_mut() {
+                history
+                    .losses
+                    .iter_mut()
+                    .filter(|loss| **loss == (tag, None))
+                    .for_each(|loss| loss.1 = Some(bench.clocks()));
+            }
+            check(&command, status, &mut histories, &lost, &versions, &flash, bench.clocks());
             counts[status.code() as usize] += 1;
             ended += 1;
             last_end = bench.clocks();
@@ -328,6 +379,7 @@ fn run(bench: &mut Bench, rng: &mut Rng, cache: Cache, commands: u32, fails: boo
     }
     assert!(commands < 100 || counts.iter().all(|&count| count > 3), "{counts:?}");
     assert!(commands < 100 || flash.trims > 3, "{} units were trimmed", flash.trims);
+    assert!(commands < 100 || !fails || flash.losses > 3, "{} fills failed", flash.losses);
 }
 
 /// Looks at the end of a command.
@@ -335,6 +387,7 @@ fn check(
     command: &Running,
     status: StorageStatus,
     histories: &mut BTreeMap<u64, History>,
+    lost: &BTreeMap<u32, u64>,
     versions: &BTreeMap<Vec<u8>, Version>,
     flash: &Flash,
     now: u64,
@@ -360,6 +413,10 @@ fn check(
                 let is_bad = beats[0].get("error") == 1;
                 assert!(beats.iter().all(|beat| (beat.get("error") == 1) == is_bad), "{command:?}");
                 has_failed |= is_bad;
+                // It has been asked for since the read began, and the flash could not read it.
+                if is_bad && lost.get(&((command.first + number) as u32 / UNIT_SECTORS)) >= Some(&command.since) {
+                    continue;
+                }
                 let bytes: Vec<u8> =
                     beats.iter().flat_map(|beat| beat.get_words("data")).flat_map(u64::to_le_bytes).collect();
                 let version = if is_bad {

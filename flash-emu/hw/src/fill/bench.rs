@@ -311,6 +311,7 @@ fn lines_hold_what_the_flash_holds_and_wait_for_map_pages() {
                     let has_failed = has_mark(filled.get("bad"), sector, sectors);
                     let expected = if place == UNMAPPED { vec![0; UNIT as usize] } else { content(place) };
                     assert!(!is_bad || place != UNMAPPED);
+                    assert_eq!(filled.get("lost") == 1, is_bad, "no unit has marks only");
                     assert!(
                         around.lines.load(lines_base + line * UNIT, UNIT) == expected,
                         "line {line}, place {place:x}"
@@ -411,7 +412,9 @@ fn neighbours_that_come_back_to_back_are_one_read() {
             for (command, read) in told {
                 let tag = command.get("tag");
                 let (is_refused, is_bad, is_lost) = (rng.percent(20), rng.percent(20), rng.percent(20));
-                let marks = rng.next_u64() & rng.next_u64() & u64::from(u32::MAX);
+                // At times of all sectors.
+                let marks = if rng.percent(20) { u64::MAX } else { rng.next_u64() & rng.next_u64() };
+                let marks = marks & u64::from(u32::MAX);
                 let answer_spare = |bench: &mut Bench| {
                     let mut words = [u64::MAX; 8];
                     words[MARKS_START as usize / 64] = marks | u64::MAX << 32;
@@ -480,10 +483,11 @@ fn neighbours_that_come_back_to_back_are_one_read() {
                 for ((filled, &number), failed) in filled.iter().zip(&read).zip(failures) {
                     let forward = number as u64 & 1;
                     let of_unit = marks >> (UNIT_SECTORS * (places[number] % UNITS_PER_PAGE)) & ALL_SECTORS;
-                    let bad = if failed | (is_lost && !is_refused) { ALL_SECTORS } else { of_unit };
+                    let is_lost = failed | (is_lost && !is_refused);
+                    let bad = if is_lost { ALL_SECTORS } else { of_unit };
                     let (sector, sectors) = part_of(number as u64);
                     assert_eq!(filled.get("line"), first_line + number as u64);
-                    assert_eq!(filled.get("bad"), bad);
+                    assert_eq!((filled.get("bad"), filled.get("lost") == 1), (bad, is_lost));
                     assert_eq!((filled.get("forward"), filled.get("tag")), (forward, number as u64));
                     assert_eq!(filled.get("failed"), u64::from(has_mark(bad, sector, sectors)) & forward);
                 }

@@ -29,7 +29,7 @@
 //! 6. Reads that were looked up before `epoch` changed, and have not ended, are counted: `quiet` says that there are none. Then what was moved before may be
 //!    erased.
 //! 7. When the channel has completed the read and its spare has come, the lines are filled, one after the other. What cannot be corrected is moved all the
-//!    same, with an error in each beat. If the spare cannot be read, no sector of the page can.
+//!    same, with an error in each beat. If the spare cannot be read, no sector of the page can. The end of both says that the unit is lost.
 //!
 //! ## Timing
 //! A fill leaves for the channel 4 clocks, and one for each bit of the number of a page, after its answer from the page map was taken, if one that does not
@@ -231,11 +231,11 @@ impl Block for Filling {
         let ending_slot = m.reg_without_reset("ending_slot", clock, slot_bits);
         let ending_refused = m.reg_without_reset("ending_refused", clock, 1);
         // Spares: whether that of the read whose jobs are given is still to be asked for, the first slots of the reads whose spares are awaited, and, by that slot,
-        // whether it has come, and the marks in it.
+        // whether it has come, and the marks in it, above them whether it could be read.
         let asks_spare = m.reg("asks_spare", clock, false);
         let awaited = fifo_bits(m, "awaited", slot_bits, SPARES);
         let has_marks = m.reg("has_marks", clock, zero(slots));
-        let marks = m.memory("marks", MARKS_BITS, slots, MemoryStyle::Distributed);
+        let marks = m.memory("marks", MARKS_BITS + 1, slots, MemoryStyle::Distributed);
         // The ends of reads have every second clock, all that could meet with them the others.
         let completion_turn = m.reg("completion_turn", clock, false);
 
@@ -321,9 +321,12 @@ impl Block for Filling {
         let end_slot = m.wire("end_slot", completion_turn.mux(ending_slot, end.tag.low(slot_bits)));
         let end_fill = m.wire("end_fill", Fill::unpack(fills.lookup(end_slot)));
         let end_failed = m.wire("end_failed", completion_turn.mux(failures.lookup(end_slot), end.failed));
-        let unit_marks = marks.lookup(ending_read).word(entries.lookup(ending_slot).low(PAGE_UNIT_BITS), UNIT_SECTORS);
+        let page_marks = m.wire("page_marks", marks.lookup(ending_read));
+        let unit_of_end = entries.lookup(ending_slot).low(PAGE_UNIT_BITS);
+        let unit_marks = page_marks.low(MARKS_BITS).word(unit_of_end, UNIT_SECTORS);
+        let end_lost = m.wire("end_lost", end_failed | (page_marks.bit(MARKS_BITS) & completion_turn));
         let end_bad =
-            m.wire("end_bad", end_failed.repeat(UNIT_SECTORS) | (unit_marks & completion_turn.repeat(UNIT_SECTORS)));
+            m.wire("end_bad", end_lost.repeat(UNIT_SECTORS) | (unit_marks & completion_turn.repeat(UNIT_SECTORS)));
         let below = |count: Signal| cat(&(0..UNIT_SECTORS).rev().map(|n| count.gt(n)).collect::<Vec<_>>());
         let sector = end_fill.sector.zext(4);
         let forwarded = m.wire("forwarded", below(sector + end_fill.sectors) & !below(sector));
@@ -401,8 +404,7 @@ impl Block for Filling {
         when(spare_comes, || awaited.take());
         let mask = |enable: Signal, slot: Signal| one_hot(slot, slots) & enable.repeat(slots);
         has_marks.set((has_marks & !mask(asks_for_spare, giving_slot)) | mask(spare_comes, awaited.payload()));
-        let no_sector = resp::is_error(beat.resp).repeat(MARKS_BITS);
-        marks.write(clock, spare_comes, awaited.payload(), new_marks | no_sector);
+        marks.write(clock, spare_comes, awaited.payload(), cat(&[resp::is_error(beat.resp), new_marks]));
         when(gives_filler, || fillers.take());
         failures.write(clock, is_moved, end.tag.low(slot_bits), end.failed);
         when(completes, || {
@@ -491,6 +493,7 @@ impl Block for Filling {
                 forward: end_fill.forward,
                 tag: end_fill.tag,
                 failed: (end_bad & forwarded).any() & end_fill.forward,
+                lost: end_lost,
             });
         });
     }

@@ -2,7 +2,7 @@
 
 use super::{Config, PageCache};
 use crate::testing::{forgets_at_reset, without_stalls};
-use crate::types::{Move, Step};
+use crate::types::{Move, Step, UNIT_SECTORS};
 use nvme_hw::types::Operation;
 use rtl_hdl::bench::{Bench, Fields};
 use rtl_hdl::{Block, HwEnum};
@@ -150,6 +150,96 @@ fn a_whole_line_that_is_deallocated_is_trimmed_until_it_is_written() {
             tell(bench, Step::Cleaned, line);
             settle(bench);
         }
+    });
+}
+
+/// What the flash could not read is there for those who have waited for it. Who comes later asks the flash once more.
+#[test]
+fn a_line_that_is_lost_is_filled_anew_for_who_comes_later() {
+    const ALL: u64 = (1 << UNIT_SECTORS) - 1;
+    let fill = |bench: &mut Bench, unit: u64, is_lost: bool| {
+        let (fill, _) = item_of(bench, "fill");
+        assert_eq!(fill.get("unit"), unit);
+        bench.run(50);
+        let item = bench.fields("filled").set("line", fill.get("line")).set("forward", fill.get("forward"));
+        let item = item.set("bad", u64::from(is_lost) * ALL).set("failed", is_lost).set("lost", is_lost);
+        bench.send("filled", [item.words()]);
+        bench.run(50);
+        fill.get("line")
+    };
+    // What comes of bursts: operation, sectors that are written or cannot be read, and whether it failed.
+    let bursts = |bench: &mut Bench| -> Vec<(Move, u64, u64)> {
+        bench.run(50);
+        let bursts = bench.drain_fields("burst");
+        for burst in &bursts {
+            let is_write = burst.get("operation") == Move::Write.code();
+            if burst.get("operation") != Move::Report.code() {
+                let item = bench.fields("released").set("line", burst.get("line")).set("is_write", is_write);
+                bench.send("released", [item.words()]);
+            }
+        }
+        bench.run(50);
+        let operation = |burst: &Fields| Move::VARIANTS[burst.get("operation") as usize];
+        bursts.iter().map(|burst| (operation(burst), burst.get("sectors"), burst.get("failed"))).collect()
+    };
+    without_stalls(&PageCache::new(CONFIG), |bench| {
+        bench.run(u64::from(CONFIG.lines));
+        let mut lines = vec![];
+        // One that comes during the fill waits with the first; one that comes later is not concerned.
+        for is_lost in [true, true, false, false] {
+            ask(bench, "read", Operation::Read, 8 * 5, 8);
+            ask(bench, "read", Operation::Verify, 8 * 5, 8);
+            let bad = u64::from(is_lost) * ALL;
+            if lines.len() < 3 {
+                lines.push(fill(bench, 5, is_lost));
+                assert_eq!(bursts(bench), [(Move::Report, 0, is_lost.into()), (Move::Read, bad, 0)]);
+            } else {
+                assert_eq!(bursts(bench), [(Move::Read, 0, 0); 2]);
+            }
+        }
+        assert_eq!(lines, [lines[0]; 3], "a unit has one line");
+        // Each line of two is asked for, for itself.
+        let read_two = |bench: &mut Bench, first: u64| ask(bench, "read", Operation::Read, 8 * first + 7, 2);
+        for (first, lost) in [(6, [true, false]), (8, [false, true]), (14, [true, true])] {
+            read_two(bench, first);
+            fill(bench, first, lost[0]);
+            fill(bench, first + 1, lost[1]);
+            assert_eq!(bursts(bench), lost.map(|is_lost| (Move::Read, u64::from(is_lost) * ALL, 0)));
+            read_two(bench, first);
+            (first..).zip(lost).filter(|(_, is_lost)| *is_lost).for_each(|(unit, _)| _ = fill(bench, unit, false));
+            assert_eq!(bursts(bench), [(Move::Read, 0, 0); 2]);
+        }
+        // So does a write of a part; if the line is lost again, the other sectors are marked. A write of all of it does not ask.
+        for (unit, sectors, is_lost, bad) in [(10, 1, false, 0), (11, 1, true, ALL & !1), (12, 8, false, 0)] {
+            ask(bench, "read", Operation::Read, 8 * unit, 8);
+            fill(bench, unit, true);
+            assert_eq!(bursts(bench), [(Move::Report, 0, 1)]);
+            ask(bench, "write", Operation::Write, 8 * unit, sectors);
+            if sectors < 8 {
+                fill(bench, unit, is_lost);
+            }
+            assert_eq!(bursts(bench), [(Move::Write, (1 << sectors) - 1, 0)]);
+            ask(bench, "read", Operation::Read, 8 * unit, 8);
+            assert_eq!(bursts(bench), [(Move::Read, bad, 0)]);
+        }
+        // As long as somebody reads the line it is not filled.
+        ask(bench, "read", Operation::Verify, 8 * 16, 8);
+        let line = fill(bench, 16, true);
+        ask(bench, "read", Operation::Verify, 8 * 16, 8);
+        bench.run(50);
+        assert!(bench.received("fill").is_empty());
+        assert_eq!(bursts(bench), [(Move::Read, ALL, 0)]);
+        assert_eq!(fill(bench, 16, false), line);
+        assert_eq!(bursts(bench), [(Move::Read, 0, 0)]);
+        // A read that comes with the end of the fill has to wait for the write that has waited for it.
+        ask(bench, "write", Operation::Write, 8 * 13, 1);
+        let (filled, _) = item_of(bench, "fill");
+        bench.run(50);
+        let item = bench.fields("filled").set("line", filled.get("line")).set("bad", ALL).set("lost", true);
+        bench.send("filled", [item.words()]);
+        ask(bench, "read", Operation::Read, 8 * 13, 8);
+        assert_eq!(bursts(bench), [(Move::Write, 1, 0)]);
+        assert_eq!(bursts(bench), [(Move::Read, ALL & !1, 0)]);
     });
 }
 

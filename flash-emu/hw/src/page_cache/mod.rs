@@ -33,7 +33,9 @@
 //!    nobody has sent. Of several lines a set gives the neighbour of the one that was given last: what was written in a row comes to lie in one page.
 //! 7. A Deallocate of a whole line writes zeroes and leaves the line trimmed, until another write. It goes to the flash as any line that is dirty, but as a
 //!    trim: its data stays where it is. A Deallocate of a part of a line is a Write Zeroes.
-//! 8. A Flush, and the end of a write with FUA, walks over all sets and cleans what is dirty when it comes by. Then it settles: what has been given to
+//! 8. A line that the flash could not read (`Lost`) is for those only who have waited for its fill: their reads fail, and a write of a part of it leaves
+//!    the other sectors marked. Whoever comes later has it filled anew. A write of the whole line needs no fill.
+//! 9. A Flush, and the end of a write with FUA, walks over all sets and cleans what is dirty when it comes by. Then it settles: what has been given to
 //!    the flash is programmed with all pages that share cells with it. All that wait for that are reported together.
 //!
 //! ## Timing
@@ -116,6 +118,8 @@ hw_enum! {
         Filling,
         /// What the flash has, too.
         Clean,
+        /// The flash could not read it.
+        Lost,
         /// What the flash has not.
         Dirty,
         /// As `Dirty`, and its data is being read for the flash.
@@ -155,6 +159,8 @@ hw_bundle! {
         holds: Bits<1>,
         way: Bits<2>,
         bad: Bits<8>,
+        /// It has waited for the fill of the line that it is to use next.
+        has_asked: Bits<1>,
     }
 }
 
@@ -278,8 +284,8 @@ impl Block for PageCache {
         // The set.
         let ways: Vec<Signal> = (0..WAYS).map(|n| m.reg_without_reset(&format!("way_{n}"), clock, way_width)).collect();
         let of_ways = |name: &str| m.reg_without_reset(name, clock, WAYS);
-        let [holders, empty, free, soiled, needy, neighbours] =
-            ["holders", "empty", "free", "soiled", "needy", "neighbours"].map(of_ways);
+        let [holders, lost, empty, free, soiled, needy, neighbours] =
+            ["holders", "lost", "empty", "free", "soiled", "needy", "neighbours"].map(of_ways);
         // What is to be done, to which line.
         let at = m.reg_without_reset("at", clock, WAYS);
         let decision = |name: &str| m.reg_without_reset(name, clock, 1);
@@ -292,9 +298,10 @@ impl Block for PageCache {
         let waiting_count = m.reg("waiting_count", clock, zero(count_bits));
         let retries = m.reg("retries", clock, zero(count_bits));
         let fills = fifo_of::<Fill>(m, "fills", commands + 1);
-        // The next write: which of its lines, and whether it waits for that.
+        // The next write: which of its lines, whether it waits for that, and whether it has waited for its fill.
         let part = m.reg("part", clock, false);
         let write_waits = m.reg("write_waits", clock, false);
+        let write_has_asked = m.reg("write_has_asked", clock, false);
         // Somebody waits until a line can be given to the flash.
         let clean_waits = m.reg("clean_waits", clock, false);
         // Reads and writes take turns; and the walk has one of several.
@@ -345,7 +352,8 @@ impl Block for PageCache {
             (Work::Flush, read.valid() & is_flush & persisting.can_push() & !retry),
             (Work::Thin, is_crowded & clean.can_take()),
             (Work::Walk, walk_first),
-            (Work::Write, may_write & (write_turn | !may_read)),
+            // Before a read has the line filled anew that the write has waited for.
+            (Work::Write, may_write & (write_turn | write_has_asked | !may_read)),
             (Work::Read, may_read),
             (Work::Walk, may_walk),
         ];
@@ -406,20 +414,26 @@ impl Block for PageCache {
         let is_thin = m.wire("is_thin", work.is(Work::Thin));
         let of_unit = m.wire("of_unit", is_read | is_write | is_walk | is_thin);
         let of_line = m.wire("of_line", work.is(Work::Release) | work.is(Work::Progress) | work.is(Work::Filled));
-        let hit = m.wire("hit", holders.any() & (is_read | is_write));
+        let is_there = m.wire("is_there", holders.any() & (is_read | is_write));
+        let has_asked = m.wire("has_asked", is_read.mux(reading.has_asked, write_has_asked));
+        // What nobody can read is looked for in the flash once more, by each who has not yet waited for that.
+        let is_stale = m.wire("is_stale", is_there & lost.any() & !has_asked);
+        let hit = m.wire("hit", is_there & !is_stale);
         let found = m.wire("found", Line::unpack(one_hot_select(holders, &ways).low(Line::WIDTH)));
         let is_wanted = m.wire("is_wanted", write_waits & unit.eq(write_unit));
         let read_may = m.wire("read_may", is_read & fits & !is_wanted);
         let can_use = m.wire("can_use", !found.state.is(LineState::Filling) & !found.written);
         let changes = m.wire("changes", is_write & fits & changed.any() & !read_only);
         let is_whole = m.wire("is_whole", changed.all());
-        let writable = [LineState::Clean, LineState::Dirty, LineState::Programming, LineState::Redirtied];
+        let writable =
+            [LineState::Clean, LineState::Lost, LineState::Dirty, LineState::Programming, LineState::Redirtied];
         let can_write = m.wire("can_write", is_one_of(found.state, &writable) & is_idle(&found));
-        let gives = m.wire("gives", !hit & free.any());
+        let gives = m.wire("gives", is_there.mux(is_stale & (holders & free).any(), free.any()));
         let uses_now = m.wire("uses_now", read_may & hit & can_use);
         let writes_now = m.wire("writes_now", changes & hit.mux(can_write, gives & is_whole));
         let allocates_now = m.wire("allocates_now", gives & (read_may | (changes & !is_whole)));
-        let lacks = m.wire("lacks", !hit & !free.any() & (read_may | changes));
+        let joins_fill = m.wire("joins_fill", allocates_now | (hit & found.state.is(LineState::Filling)));
+        let lacks = m.wire("lacks", !is_there & !free.any() & (read_may | changes));
         let need_now = m.wire("need_now", needy & (need | (!has_looked).repeat(WAYS)));
         let to_clean = m.wire("to_clean", soiled & (need_now | (!is_walk).repeat(WAYS)));
         let neighbours_to_clean = m.wire("neighbours_to_clean", to_clean & neighbours);
@@ -432,7 +446,7 @@ impl Block for PageCache {
             first_one(behind.any().mux(behind, candidates))
         });
         let at_now = m.wire("at_now", {
-            let looked_up = hit.mux(holders, victim);
+            let looked_up = is_there.mux(holders, victim);
             of_unit.mux(cleans_now.mux(first_one(cleaned), looked_up), way)
         });
 
@@ -451,7 +465,7 @@ impl Block for PageCache {
             let is = |these| work.is(these);
             let choices = [
                 (is(Work::Progress), step.is(Step::Left).mux(state_of(LineState::Programming), cleaned_state)),
-                (is(Work::Filled), state_of(LineState::Clean)),
+                (is(Work::Filled), filled.payload().lost.mux(state_of(LineState::Lost), state_of(LineState::Clean))),
                 (cleans, state_of(LineState::Leaving)),
                 (allocates, state_of(LineState::Filling)),
                 (writes, written),
@@ -509,6 +523,7 @@ impl Block for PageCache {
             holds: lit(0u8, 1),
             way: lit(0u8, WAY_BITS),
             bad: lit(0u8, UNIT_SECTORS),
+            has_asked: lit(0u8, 1),
         };
         let next_read = m.wire("next_read", choose(retry, waiting.payload(), first_read));
         let read_unit = m.wire("read_unit", next_read.unit + next_read.holds.zext(32));
@@ -555,10 +570,11 @@ impl Block for PageCache {
                     way.set(*word);
                 }
                 holders.set(by_way(&|way| tag_in(way).eq(unit_tag) & !line_in(way).state.is(LineState::Invalid)));
+                lost.set(by_way(&|way| tag_in(way).eq(unit_tag) & line_in(way).state.is(LineState::Lost)));
                 empty.set(by_way(&|way| line_in(way).state.is(LineState::Invalid)));
                 free.set(by_way(&|way| {
                     let line = line_in(way);
-                    is_one_of(line.state, &[LineState::Invalid, LineState::Clean]) & is_idle(&line)
+                    is_one_of(line.state, &[LineState::Invalid, LineState::Clean, LineState::Lost]) & is_idle(&line)
                 }));
                 soiled.set(by_way(&|way| line_in(way).state.is(LineState::Dirty) & !line_in(way).written));
                 neighbours.set(by_way(&|way| tag_in(way).eq(given_tag)));
@@ -576,6 +592,8 @@ impl Block for PageCache {
                 fails.set(read_only);
                 waits.set((is_read & fits & !uses_now & !(allocates_now & forwards)) | (changes & !writes_now));
                 ends_write.set(write_ends);
+                when(joins_fill & is_read, || reading.has_asked.set(lit(1u8, 1)));
+                when(joins_fill & is_write, || write_has_asked.set(true));
                 state.goto(State::Act);
             }
             State::Act => {
@@ -583,6 +601,7 @@ impl Block for PageCache {
                     reading.holds.set(lit(1u8, 1));
                     reading.way.set(one_hot_index(at));
                     reading.bad.set(old.bad);
+                    reading.has_asked.set(lit(0u8, 1));
                     unit.set(unit + 1);
                     set.set((unit + 1).low(set_bits));
                     state.goto(State::Fetch);
@@ -617,7 +636,10 @@ impl Block for PageCache {
             clean_waits.set(false);
         });
         let passes_write = m.wire("passes_write", acting & is_write & (writes | reports));
-        when(passes_write, || part.set(!ends_write));
+        when(passes_write, || {
+            part.set(!ends_write);
+            write_has_asked.set(false);
+        });
         when(chooses_read | chooses_write, || write_turn.set(chooses_read));
         when(choosing & choice.any(), || {
             turns.set(turns + 1);

@@ -7,9 +7,9 @@ use nvme_spec::feature::notice;
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, vwc, ControllerList, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
-    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, LBA_FORMATS,
-    MODEL_NUMBER, NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY,
-    NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, OCFS_FORMAT_0, PCI_VENDOR_ID, SGLS,
+    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER,
+    NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT,
+    NWPC_WRITE_PROTECT, OCFS_FORMAT_0, PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
     ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MCL, MDTS, MSRC, MSSRL,
@@ -213,7 +213,7 @@ impl<M: Mmio> Firmware<M> {
         data.nsze = namespace.blocks.into();
         data.ncap = namespace.blocks.into();
         data.nuse = namespace.blocks.into();
-        data.dlfeat = if self.hardware.can_erase { DLFEAT_READS_ZERO } else { 0 };
+        data.dlfeat = if self.hardware.can_erase { DLFEAT } else { 0 };
         let format = self.lba_formats().iter().position(|shift| *shift == namespace.lba_shift);
         data.flbas = format.unwrap_or(0) as u8;
         data.nmic = if namespace.is_shared { NMIC_SHARED } else { 0 };

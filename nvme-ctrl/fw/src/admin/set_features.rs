@@ -9,7 +9,6 @@ use soc_hal::Mmio;
 use super::features::{host_identifier_bytes, Feature, ThresholdSelect};
 use super::Answer;
 use crate::erasure::Scope;
-use crate::events::Event;
 use crate::features::Features;
 use crate::request::Request;
 use crate::Firmware;
@@ -60,12 +59,10 @@ impl<M: Mmio> Firmware<M> {
 
     fn set_plain_feature(&mut self, function: u8, feature: Feature, cdw11: u32) -> Result<(), Status> {
         let vectors = u32::from(self.hardware.vectors);
+        let told_before = self.told_warnings(function);
+        write(&mut self.of(function).features, feature, cdw11, vectors)?;
+        self.raise_warnings(function, told_before);
         let changed = self.of(function);
-        let was_told = changed.features.warning_is_told();
-        write(&mut changed.features, feature, cdw11, vectors)?;
-        if !was_told && changed.features.warning_is_told() {
-            changed.events.raise(Event::TemperatureThreshold);
-        }
         let (arbitration, coalescing) =
             (changed.features.arbitration.current, changed.features.interrupt_coalescing.current);
         match feature {

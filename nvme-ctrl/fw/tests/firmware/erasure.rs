@@ -154,7 +154,7 @@ fn deallocated_blocks_are_erased() {
     let controller = IdentifyController::read_from_bytes(&bench.admin(identify(1, 0)).data()).unwrap();
     assert_eq!(controller.oncs.get() & 1 << 2, 1 << 2);
     let namespace = IdentifyNamespace::read_from_bytes(&bench.admin(identify(0, 1)).data()).unwrap();
-    assert_eq!(namespace.dlfeat, 1, "they read as zero");
+    assert_eq!(namespace.dlfeat, 0b1001, "they read as zero, and Write Zeroes deallocates");
     let entry = manage(&mut bench, DEALLOCATE, &[(5, 3), (7, 0), (PRIVATE_BLOCKS - 1, 1), (4, 2)]);
     bench.execute(SLOT, entry).ok();
     assert_eq!(erased(&mut bench), [(5, 3), (PRIVATE_BLOCKS as u32 - 1, 1), (4, 2)]);

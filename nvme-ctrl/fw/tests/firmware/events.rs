@@ -1,5 +1,6 @@
 //! Abort and asynchronous events: group G.
 
+use nvme_fw::MediumHealth;
 use nvme_spec::firmware_port::function_events;
 use nvme_spec::Status;
 
@@ -118,6 +119,68 @@ fn temperature_events_follow_the_configuration() {
     bench.admin(get_log_page(2, 512)).data();
     bench.polls(3);
     assert_eq!(results(&mut bench, &cids), [TEMPERATURE_EVENT], "the same warning is told once");
+}
+
+/// Type SMART, information spare below threshold and NVM subsystem reliability, log page 2.
+const SPARE_EVENT: u32 = 0x0002_0201;
+const RELIABILITY_EVENT: u32 = 0x0002_0001;
+
+/// G6 to G8 for a medium that wears: each warning that is wanted is told when it goes on, and none while another one has not been read.
+#[test]
+fn a_worn_medium_is_told_as_configured() {
+    let mut bench = Bench::ready();
+    let cids: Vec<_> = (0..4).map(|_| bench.submit(0, async_event_request())).collect();
+    bench.run_to_rest();
+    let mut told = vec![];
+    // The spare, whether it is read-only, whether the log page is read before, and what is told then.
+    let mut step = |bench: &mut Bench, available_spare, is_read_only, is_read, event: Option<u32>| {
+        if is_read {
+            bench.admin(get_log_page(2, 512)).data();
+        }
+        bench.firmware.set_medium_health(MediumHealth { available_spare, is_read_only, ..MediumHealth::default() });
+        assert_eq!(
+            bench.firmware.is_busy(),
+            event.is_some() && !is_read,
+            "{available_spare} %: somebody calls firmware"
+        );
+        bench.run_to_rest();
+        told.extend(event);
+        assert_eq!(results(bench, &cids), told, "{available_spare} %, read-only {is_read_only}");
+    };
+    step(&mut bench, 9, false, false, None);
+    step(&mut bench, 10, false, false, None);
+    bench.admin(set_features(0xB, 1 << 3 | 1)).ok();
+    step(&mut bench, 10, false, false, None);
+    step(&mut bench, 9, false, false, Some(SPARE_EVENT));
+    step(&mut bench, 8, false, true, None);
+    step(&mut bench, 50, false, false, None);
+    step(&mut bench, 0, true, false, Some(SPARE_EVENT));
+    // Both are on; the second one waits until the log page is read.
+    step(&mut bench, 0, true, false, None);
+    step(&mut bench, 0, true, true, Some(RELIABILITY_EVENT));
+    step(&mut bench, 0, true, true, None);
+    // What is on already is told when it is wanted.
+    bench.admin(set_features(0xB, 0)).ok();
+    bench.admin(set_features(0xB, 1 << 3)).ok();
+    step(&mut bench, 0, true, true, Some(RELIABILITY_EVENT));
+}
+
+/// Events of the medium are those of no function in particular: the host of each is told.
+#[test]
+fn a_worn_medium_is_told_to_the_host_of_each_function() {
+    let mut bench = Bench::with(2, 0);
+    let mut cids = vec![];
+    for function in 0..2 {
+        bench.execute(function, set_features(0xB, 1)).ok();
+        cids.push(bench.submit(function, async_event_request()));
+    }
+    bench.run_to_rest();
+    bench.firmware.set_medium_health(MediumHealth::default());
+    bench.run_to_rest();
+    for (function, cid) in (0..2).zip(cids) {
+        let completions = bench.completions_of(function, cid);
+        assert_eq!(completions.iter().map(|posted| posted.result).collect::<Vec<_>>(), [SPARE_EVENT], "{function}");
+    }
 }
 
 /// An event that comes before its request waits for it.

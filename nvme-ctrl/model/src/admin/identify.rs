@@ -4,9 +4,9 @@ use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::identify::{
     cns, lpa, nidt, oacs, oncs, padded, vwc, CsiDescriptor, IdentifyController, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
-    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT_READS_ZERO, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, MODEL_NUMBER,
-    NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT,
-    OCFS_FORMAT_0, PCI_VENDOR_ID, SGLS,
+    CTRATT_LONG_HOST_IDENTIFIER, DLFEAT, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, MODEL_NUMBER, NMIC_SHARED,
+    NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT, NWPC_WRITE_PROTECT, OCFS_FORMAT_0,
+    PCI_VENDOR_ID, SGLS,
 };
 use nvme_spec::limits::{
     ABORTS, ACWU, ASYNC_EVENT_REQUESTS, ERROR_LOG_ENTRIES, KEEP_ALIVE_GRANULARITY_100_MS, MCL, MDTS, MSRC, MSSRL,
@@ -113,7 +113,7 @@ impl Controller {
         data.nsze = blocks;
         data.ncap = blocks;
         data.nuse = blocks;
-        data.dlfeat = if self.config.can_erase { DLFEAT_READS_ZERO } else { 0 };
+        data.dlfeat = if self.config.can_erase { DLFEAT } else { 0 };
         let formats = self.subsystem.formats();
         data.flbas = formats.iter().position(|bytes| *bytes == namespace.lba_bytes).unwrap_or(0) as u8;
         data.nmic = u8::from(namespace.is_shared) * NMIC_SHARED;
