@@ -19,6 +19,7 @@
 //! clocks of the bus and a seeded number more, so that different seeds show different races; the hardware goes on meanwhile.
 
 mod axi;
+mod cores;
 mod door;
 mod flash;
 mod hardware;
@@ -27,6 +28,7 @@ mod machine;
 mod monitors;
 
 pub use axi::AxiPort;
+pub use cores::CoresOptions;
 pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};

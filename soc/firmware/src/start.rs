@@ -5,7 +5,7 @@ use core::arch::{asm, global_asm};
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use core::ptr;
-use nvme_fw::Firmware;
+use nvme_fw::{Config, Firmware};
 use nvme_spec::firmware_port::{self as regs, status_set};
 use soc_firmware::note::{self, Note};
 use soc_firmware::parameters::Parameters;
@@ -99,12 +99,20 @@ extern "C" fn run(parameters: *const Parameters) -> ! {
     // SAFETY: who starts the image passes their address. Any bytes are parameters, and nobody writes to them any more.
     let parameters = unsafe { parameters.read_unaligned() };
     let config = parameters.config().unwrap_or_else(|error| panic!("{error}"));
-    // SAFETY: hart 0 alone comes here, and once, so that nothing else uses it.
-    let firmware = unsafe { (&mut *ptr::addr_of_mut!(FIRMWARE)).write(Firmware::new(port(), config)) };
+    begin(config);
+    // SAFETY: `begin` has written it, and nothing else uses it.
+    let firmware = unsafe { (&mut *ptr::addr_of_mut!(FIRMWARE)).assume_init_mut() };
     loop {
         soc_firmware::serve(firmware);
         wait();
     }
+}
+
+/// Makes the state of the firmware. A frame of its own, because the state may be built in it, and moved.
+#[inline(never)]
+fn begin(config: Config) {
+    // SAFETY: nothing else uses the registers, nor the state.
+    unsafe { ptr::addr_of_mut!(FIRMWARE).write(MaybeUninit::new(Firmware::new(port(), config))) };
 }
 
 /// The controller's registers.
@@ -149,7 +157,7 @@ fn hart() -> u64 {
     hart
 }
 
-/// Leaves a record, tells the hosts of all functions that their controller is dead, and sleeps for ever.
+/// Leaves a record, and from then on tells the hosts of all functions that their controller is dead.
 fn stop(mut record: Record) -> ! {
     let place = RECORD.base as *mut Record;
     record.magic = 0.into();
@@ -161,13 +169,13 @@ fn stop(mut record: Record) -> ! {
     // SAFETY: the firmware that used them does not go on.
     let mut port = unsafe { port() };
     let functions = regs::functions::COUNT.get32(port.read32(regs::FUNCTIONS.offset));
-    for function in 0..functions.min(regs::FUNCTIONS_MAX) as u8 {
-        let status = regs::of_function(&regs::STATUS_SET, function).offset;
-        let value = port.read32(status);
-        port.write32(status, status_set::CFS.set32(value, 1));
-    }
     loop {
-        // SAFETY: it changes nothing. No interrupt wakes this hart.
-        unsafe { asm!("csrw mie, zero", "wfi", options(nomem, nostack)) };
+        for function in 0..functions.min(regs::FUNCTIONS_MAX) as u8 {
+            let status = regs::of_function(&regs::STATUS_SET, function).offset;
+            let value = port.read32(status);
+            port.write32(status, status_set::CFS.set32(value, 1));
+        }
+        // A controller that is disabled has no such state: its host is told when it comes, which is an event.
+        wait();
     }
 }

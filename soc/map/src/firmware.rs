@@ -9,8 +9,8 @@
 
 use crate::{Region, FIRMWARE, HARTS_MAX};
 
-/// Bytes of the stack of a hart. The state of the firmware is built on it once.
-pub const STACK_BYTES: u64 = 1 << 20;
+/// Bytes of the stack of a hart. The state of the firmware, of half a MiB, is built there, and may be copied there, before it comes to its place.
+pub const STACK_BYTES: u64 = 2 << 20;
 
 /// The stacks of the harts, by their numbers.
 pub const STACKS: Region = Region {
