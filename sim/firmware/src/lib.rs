@@ -12,3 +12,4 @@ mod image;
 
 pub use build::{build, BuildError, PROGRAM};
 pub use image::{Image, ImageError, Segment};
+pub use sim_guest::Toolchain;
