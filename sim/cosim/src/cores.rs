@@ -29,8 +29,11 @@ pub(crate) const STORAGE_BYTES_MAX: u64 = FIRMWARE.base - DRAM.base;
 /// Core clocks in which a hart carries out an instruction: its clock is half of the core's, and it begins one in almost every one of its own.
 const CLOCKS_PER_INSTRUCTION: u32 = 2;
 
-/// Instructions of a hart after which firmware that has not come up is given up.
-const BOOT_STEPS_MAX: u32 = 20_000_000;
+/// Instructions of a turn while the harts start up.
+const BOOT_TURN: u64 = 1000;
+
+/// Turns after which firmware that has not come up is given up.
+const BOOT_TURNS_MAX: u32 = 20_000;
 
 /// Bits of a physical address on the harts' bus.
 const PHYSICAL_BITS: u32 = 32;
@@ -67,23 +70,24 @@ impl Cores {
         Self { harts: harts.collect(), memory, are_waiting: false, coalescing: [0; FUNCTIONS_MAX as usize] }
     }
 
-    /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until firmware first reads a register.
+    /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until the turn in which firmware
+    /// first touches a register.
     ///
     /// # Panics
     /// If it never does.
     pub fn boot<S: Simulator>(&mut self, machine: &mut Machine<S>) {
         let start = machine.clock;
         let mut bus = CoresBus { memory: &mut self.memory, machine, coalescing: &mut self.coalescing };
-        for _ in 0..BOOT_STEPS_MAX {
+        for _ in 0..BOOT_TURNS_MAX {
             for hart in &mut self.harts {
-                hart.run(&mut bus, 1);
+                hart.run(&mut bus, BOOT_TURN);
             }
             if bus.machine.clock != start {
                 return;
             }
         }
         let pc = self.harts[0].pc();
-        panic!("firmware reads no register within {BOOT_STEPS_MAX} instructions: it is at {pc:#x}");
+        panic!("firmware has not come up in {BOOT_TURNS_MAX} turns of {BOOT_TURN} instructions: it is at {pc:#x}");
     }
 
     /// A turn of all harts, and the clocks that it takes.

@@ -31,11 +31,28 @@ pub enum BuildError {
     },
 }
 
+impl BuildError {
+    /// Whether this machine cannot have a compiler; everything else is a failure.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::NoCompiler(error) if error.is_unavailable())
+    }
+}
+
 /// The firmware of this repository, compiled if it has changed.
 ///
 /// # Errors
 /// If there is no compiler, it fails, or the image is not taken.
 pub fn build(toolchain: &Toolchain) -> Result<Image, BuildError> {
+    let path = compile(toolchain)?;
+    let file = std::fs::read(&path).map_err(|error| sim_toolchain::Error::io("read", &path, error))?;
+    Image::parse(&file).map_err(|source| BuildError::Image { path, source })
+}
+
+/// As [`build`], but for the image: the file.
+///
+/// # Errors
+/// If there is no compiler, or it fails.
+pub fn compile(toolchain: &Toolchain) -> Result<PathBuf, BuildError> {
     let rust = Rust::found(toolchain).map_err(BuildError::NoCompiler)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = root.join("target/firmware");
@@ -46,7 +63,5 @@ pub fn build(toolchain: &Toolchain) -> Result<Image, BuildError> {
     let compiled = sim_toolchain::run(&mut command, "cargo", PACKAGE);
     toolchain.progress().end();
     compiled?;
-    let path = target.join(TARGET).join(PROGRAM).join(PROGRAM);
-    let file = std::fs::read(&path).map_err(|error| sim_toolchain::Error::io("read", &path, error))?;
-    Image::parse(&file).map_err(|source| BuildError::Image { path, source })
+    Ok(target.join(TARGET).join(PROGRAM).join(PROGRAM))
 }

@@ -152,6 +152,11 @@ impl Image {
         end.unwrap_or(0) - loaded.map(|segment| segment.address).min().unwrap_or(0)
     }
 
+    /// The functions, by their addresses: their names, as the compiler makes them, and where they are.
+    pub fn functions(&self) -> impl Iterator<Item = (&str, Range<u64>)> {
+        self.symbols.iter().map(|symbol| (&*symbol.name, symbol.address..symbol.address.saturating_add(symbol.bytes)))
+    }
+
     /// The function that an address lies in, and how far from its beginning.
     pub fn function_at(&self, address: u64) -> Option<(&str, u64)> {
         let symbol = &self.symbols[self.symbols.partition_point(|symbol| symbol.address <= address).checked_sub(1)?];
@@ -187,4 +192,196 @@ fn symbols(elf: &ElfFile64<'_>) -> Vec<Symbol> {
         .collect();
     symbols.sort_by_key(|symbol| symbol.address);
     symbols
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use soc_firmware::note::{Note, MAP};
+    use zerocopy::IntoBytes as _;
+
+    /// A part of a file.
+    #[derive(Clone)]
+    struct Part {
+        kind: u32,
+        flags: u32,
+        address: u64,
+        content: Vec<u8>,
+        bytes: u64,
+    }
+
+    const LOAD: u32 = 1;
+    const NOTE: u32 = 4;
+    const EXECUTABLE: u32 = 1;
+
+    fn code(address: u64, bytes: usize) -> Part {
+        Part { kind: LOAD, flags: EXECUTABLE, address, content: vec![0x13; bytes], bytes: bytes as u64 }
+    }
+
+    fn variables(address: u64, bytes: u64) -> Part {
+        Part { kind: LOAD, flags: 6, address, content: Vec::new(), bytes }
+    }
+
+    fn note(note: &Note) -> Part {
+        let content = note.as_bytes().to_vec();
+        Part { kind: NOTE, flags: 4, address: 0, bytes: content.len() as u64, content }
+    }
+
+    /// An ELF file of these parts, without sections. System V ABI, "ELF Header" and "Program Header".
+    fn file(entry: u64, parts: &[Part]) -> Vec<u8> {
+        let (header_bytes, part_bytes) = (64_u16, 56_u16);
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(16, 0);
+        // ET_EXEC, EM_RISCV.
+        file.extend([2_u16, 243].iter().flat_map(|half| half.to_le_bytes()));
+        file.extend(1_u32.to_le_bytes());
+        file.extend([entry, header_bytes.into(), 0].iter().flat_map(|word| word.to_le_bytes()));
+        file.extend(0_u32.to_le_bytes());
+        let counts = [header_bytes, part_bytes, parts.len() as u16, 0, 0, 0];
+        file.extend(counts.iter().flat_map(|half| half.to_le_bytes()));
+        let mut offset = file.len() + parts.len() * usize::from(part_bytes);
+        for part in parts {
+            file.extend([part.kind, part.flags].iter().flat_map(|word| word.to_le_bytes()));
+            let words = [offset as u64, part.address, part.address, part.content.len() as u64, part.bytes, 4];
+            file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            offset += part.content.len();
+        }
+        parts.iter().for_each(|part| file.extend(&part.content));
+        file
+    }
+
+    fn good() -> Vec<Part> {
+        vec![code(IMAGE.base, 64), variables(IMAGE.base + 64, 4096), note(&MAP)]
+    }
+
+    /// Why a file with one part changed is refused.
+    fn refused(index: usize, part: Part) -> ImageError {
+        let mut parts = good();
+        parts[index] = part;
+        Image::parse(&file(IMAGE.base, &parts)).unwrap_err()
+    }
+
+    /// What a loader may rely on.
+    fn assert_can_be_loaded(image: &Image) {
+        let mut end = IMAGE.base;
+        for segment in image.segments() {
+            assert!(segment.address >= end && segment.content.len() as u64 <= segment.bytes);
+            end = segment.address.checked_add(segment.bytes).unwrap();
+        }
+        assert!(end <= IMAGE.end() && image.bytes() <= IMAGE_BYTES_MAX);
+        let is_loaded = |s: &&Segment| (s.address..s.address + s.content.len() as u64).contains(&image.entry());
+        assert!(image.segments().iter().any(|segment| is_loaded(&segment)));
+    }
+
+    #[test]
+    fn an_image_is_taken_as_it_is() {
+        let image = Image::parse(&file(IMAGE.base + 4, &good())).unwrap();
+        assert_eq!((image.entry(), image.bytes(), image.segments().len()), (IMAGE.base + 4, 64, 2));
+        assert_eq!(image.segments()[0].content, [0x13; 64]);
+        assert_can_be_loaded(&image);
+    }
+
+    #[test]
+    fn what_is_no_elf_file_of_64_bits_is_refused() {
+        let good = file(IMAGE.base, &good());
+        for (offset, value) in [(0, 0), (4, 1), (5, 9), (54, 0)] {
+            let mut file = good.clone();
+            file[offset] = value;
+            let error = Image::parse(&file).unwrap_err();
+            assert!(matches!(error, ImageError::Format(_)), "byte {offset}: {error}");
+        }
+        for bytes in 0..good.len() {
+            assert!(Image::parse(&good[..bytes]).is_err(), "the first {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn programs_of_others_are_refused() {
+        // ET_DYN; EM_X86_64; the bytes of EM_RISCV and ET_EXEC, in the other order.
+        for (changes, what) in [(vec![(16, 3)], "not linked"), (vec![(18, 62)], "machine"), (vec![(5, 2)], "machine")] {
+            let mut file = file(IMAGE.base, &good());
+            changes.into_iter().for_each(|(offset, value)| file[offset] = value);
+            if file[5] == 2 {
+                file.truncate(64);
+                // No parts, wherever they are looked for.
+                file[56..58].fill(0);
+            }
+            let error = Image::parse(&file).unwrap_err();
+            assert!(matches!(error, ImageError::OtherMachine(text) if text.contains(what)), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_map_is_named() {
+        let mut other = note(&MAP);
+        *other.content.last_mut().unwrap() ^= 0x80;
+        let found = soc_map::VERSION ^ 1 << 63;
+        assert_eq!(refused(2, other), ImageError::OtherMap { found });
+        let without = Image::parse(&file(IMAGE.base, &good()[..2])).unwrap_err();
+        assert_eq!(without, ImageError::NoMapVersion);
+        // A note of somebody else, or about something else, says nothing.
+        for byte in [8, 12] {
+            let mut other = note(&MAP);
+            other.content[byte] ^= 1;
+            assert_eq!(refused(2, other), ImageError::NoMapVersion);
+        }
+    }
+
+    #[test]
+    fn parts_outside_of_their_memory_are_refused() {
+        for part in [
+            variables(IMAGE.base - 8, 8),
+            variables(IMAGE.end() - 8, 9),
+            variables(u64::MAX - 7, 8),
+            variables(IMAGE.base, u64::MAX),
+        ] {
+            assert!(matches!(refused(1, part.clone()), ImageError::Outside(range) if range.start == part.address));
+        }
+        assert_eq!(refused(1, variables(IMAGE.base + 60, 8)), ImageError::Overlap(IMAGE.base + 60));
+        let cut = Part { bytes: 63, ..code(IMAGE.base, 64) };
+        assert!(matches!(refused(0, cut), ImageError::Format(_)));
+    }
+
+    #[test]
+    fn the_size_of_the_image_is_bounded_and_that_of_variables_by_the_memory() {
+        let at = |bytes: usize| {
+            let mut parts = good();
+            (parts[0], parts[1]) = (code(IMAGE.base, bytes), variables(IMAGE.base + bytes as u64, IMAGE_BYTES_MAX));
+            Image::parse(&file(IMAGE.base, &parts))
+        };
+        assert!(at(IMAGE_BYTES_MAX as usize).is_ok());
+        assert_eq!(at(IMAGE_BYTES_MAX as usize + 2), Err(ImageError::TooLarge(IMAGE_BYTES_MAX + 2)));
+    }
+
+    #[test]
+    fn the_entry_is_in_the_code() {
+        for entry in [IMAGE.base + 1, IMAGE.base + 64, IMAGE.base - 2, 0] {
+            assert_eq!(Image::parse(&file(entry, &good())), Err(ImageError::Entry(entry)));
+        }
+        let constants = Part { flags: 4, ..code(IMAGE.base, 64) };
+        assert_eq!(refused(0, constants), ImageError::Entry(IMAGE.base));
+    }
+
+    proptest! {
+        /// A damaged file is refused or can be loaded, and never brings the loader down.
+        #[test]
+        fn any_damage_is_survived(
+            damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            bytes in any::<prop::sample::Index>(),
+            is_cut: bool,
+        ) {
+            let mut file = file(IMAGE.base, &good());
+            for (index, value) in damages {
+                let index = index.index(file.len());
+                file[index] = value;
+            }
+            if is_cut {
+                file.truncate(bytes.index(file.len()));
+            }
+            if let Ok(image) = Image::parse(&file) {
+                assert_can_be_loaded(&image);
+            }
+        }
+    }
 }

@@ -10,6 +10,6 @@
 mod build;
 mod image;
 
-pub use build::{build, BuildError, PROGRAM};
+pub use build::{build, compile, BuildError, PROGRAM};
 pub use image::{Image, ImageError, Segment};
 pub use sim_guest::Toolchain;
