@@ -75,6 +75,10 @@ impl Options {
 }
 
 impl Options {
+    fn storage_bytes(&self) -> u64 {
+        self.namespace_bytes + self.shared_bytes + self.spare_bytes
+    }
+
     /// What firmware is told.
     fn firmware_config(&self) -> nvme_fw::Config {
         let blocks = |bytes: u64| bytes / u64::from(self.config.lba_bytes);
@@ -287,16 +291,7 @@ impl<S: Simulator> Hardware<S> {
         contents: Option<FlashContents>,
     ) -> Result<Self, Error> {
         let functions = options.config.functions as u8;
-        let storage_bytes = options.namespace_bytes + options.shared_bytes + options.spare_bytes;
-        if options.cores.is_some() {
-            if options.flash.is_some() {
-                return Err(Error::Cores("their image has no firmware for flash".to_owned()));
-            }
-            if storage_bytes > STORAGE_BYTES_MAX {
-                let room = format!("{storage_bytes} bytes of storage, and at most {STORAGE_BYTES_MAX}");
-                return Err(Error::Cores(format!("their firmware lies in the memory of {room} can be before it")));
-            }
-        }
+        let storage_bytes = options.storage_bytes();
         let ram = Ram::new(options.flash.map_or(storage_bytes, |flash| flash.path.dram_bytes()));
         let mut machine = Machine::new(
             model,
@@ -447,8 +442,24 @@ fn advance_hosted<S: Simulator>(firmware: &mut Firmware<ControllerSide<S>>, flas
 }
 
 fn design(options: &Options) -> Result<Design, Error> {
+    check_cores(options)?;
     options.config.check().map_err(|error| Error::Config(error.to_string()))?;
     Ok(elaborate(&*block(options))?)
+}
+
+fn check_cores(options: &Options) -> Result<(), Error> {
+    if options.cores.is_none() {
+        return Ok(());
+    }
+    if options.flash.is_some() {
+        return Err(Error::Cores("their image has no firmware for flash".to_owned()));
+    }
+    let bytes = options.storage_bytes();
+    if bytes > STORAGE_BYTES_MAX {
+        let reason = format!("they have {STORAGE_BYTES_MAX} bytes of memory before it, and storage needs {bytes}");
+        return Err(Error::Cores(reason));
+    }
+    Ok(())
 }
 
 /// The hardware of these options.
