@@ -379,10 +379,14 @@ impl<M: Mmio> Port<M> {
 
     /// Fills the data buffer from its start.
     pub(crate) fn write_buffer(&mut self, data: &[u8]) {
-        for (index, dword) in data.chunks(4).enumerate() {
+        let (dwords, rest) = data.as_chunks();
+        for (index, dword) in (0..).zip(dwords) {
+            self.set_buffer_word(index, u32::from_le_bytes(*dword));
+        }
+        if !rest.is_empty() {
             let mut bytes = [0; 4];
-            bytes[..dword.len()].copy_from_slice(dword);
-            self.set_buffer_word(index as u32, u32::from_le_bytes(bytes));
+            bytes[..rest.len()].copy_from_slice(rest);
+            self.set_buffer_word(dwords.len() as u32, u32::from_le_bytes(bytes));
         }
     }
 
