@@ -171,7 +171,7 @@ impl<S: Simulator> Bus for CoresBus<'_, S> {
                     *coalescing = value;
                 }
             }
-            self.machine.write32(offset, value);
+            self.machine.post(offset, value);
             Ok(())
         })
     }
