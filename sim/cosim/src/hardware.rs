@@ -142,7 +142,7 @@ enum Processor<S> {
     /// It is large: thousands of commands that it may hold.
     Hosted(Box<Firmware<ControllerSide<S>>>),
     /// Simulated harts.
-    Simulated { machine: Box<Machine<S>>, cores: Cores },
+    Simulated { machine: Box<Machine<S>>, cores: Box<Cores> },
 }
 
 /// What has happened in the flash of a device.
@@ -335,7 +335,7 @@ impl<S: Simulator> Hardware<S> {
         let processor = match &options.cores {
             None => Processor::Hosted(Box::new(Firmware::new(ControllerSide(Some(machine)), config))),
             Some(cores) => {
-                let mut cores = Cores::new(cores, &config);
+                let mut cores = Box::new(Cores::new(cores, &config));
                 cores.boot(&mut machine);
                 Processor::Simulated { machine, cores }
             }
