@@ -22,6 +22,9 @@
 #![no_std]
 #![deny(missing_docs)]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod note;
 pub mod parameters;
 pub mod record;

@@ -82,13 +82,13 @@ impl Write for Cut<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::string::String;
 
     proptest! {
         /// A text comes back whole, or its beginning if it is too long.
         #[test]
-        fn a_text_is_kept_as_far_as_it_goes(parts in proptest::collection::vec(any::<std::string::String>(), 0..40)) {
-            extern crate std;
-            let text: std::string::String = parts.concat();
+        fn a_text_is_kept_as_far_as_it_goes(parts in proptest::collection::vec(any::<String>(), 0..40)) {
+            let text = parts.concat();
             let record = Record::new(PANIC, 3, format_args!("{text}"));
             let said = record.said().unwrap();
             prop_assert!(text.starts_with(said));
