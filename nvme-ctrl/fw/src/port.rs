@@ -379,10 +379,21 @@ impl<M: Mmio> Port<M> {
 
     /// Fills the data buffer from its start.
     pub(crate) fn write_buffer(&mut self, data: &[u8]) {
-        for (index, dword) in data.chunks(4).enumerate() {
+        // Processors without misaligned loads make a word of four bytes in ten instructions.
+        if let Ok(words) = <[u32]>::ref_from_bytes(data) {
+            for (index, word) in (0..).zip(words) {
+                self.set_buffer_word(index, u32::from_le(*word));
+            }
+            return;
+        }
+        let (words, rest) = data.as_chunks();
+        for (index, word) in (0..).zip(words) {
+            self.set_buffer_word(index, u32::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
             let mut bytes = [0; 4];
-            bytes[..dword.len()].copy_from_slice(dword);
-            self.set_buffer_word(index as u32, u32::from_le_bytes(bytes));
+            bytes[..rest.len()].copy_from_slice(rest);
+            self.set_buffer_word(words.len() as u32, u32::from_le_bytes(bytes));
         }
     }
 

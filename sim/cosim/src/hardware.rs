@@ -1,5 +1,6 @@
 //! The back ends.
 
+use crate::cores::{Cores, CoresOptions, STORAGE_BYTES_MAX};
 use crate::door::{Door, Medium};
 use crate::flash::{set_clocks, FlashContents, FlashFirmware, FlashOptions};
 use crate::machine::{first_dword, is_inside, push_write, FlashPins, Machine};
@@ -12,6 +13,7 @@ use rtl_hdl::waveform::Outline;
 use rtl_hdl::{elaborate, Block, Design, EvalError, Evaluator};
 use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
+use soc_firmware::record::Record;
 use soc_hal::Mmio;
 use soc_top::{DirectDevice, FlashDevice};
 use std::path::Path;
@@ -34,6 +36,8 @@ pub struct Options {
     pub memory: BusTiming,
     /// The flash in which the namespaces lie; without, they lie in the device's memory.
     pub flash: Option<FlashOptions>,
+    /// The processors that the controller's firmware runs on, with their image of it; without, it runs on the PC.
+    pub cores: Option<CoresOptions>,
     /// Clocks that a register access of firmware takes beyond those of the bus, at most.
     pub firmware_clocks_max: u32,
     /// Seed of everything random.
@@ -61,6 +65,7 @@ impl Options {
             host: BusTiming::with_latency(200),
             memory: BusTiming::with_latency(64),
             flash: None,
+            cores: None,
             firmware_clocks_max: 4,
             seed: 1,
             trace: false,
@@ -70,6 +75,10 @@ impl Options {
 }
 
 impl Options {
+    fn storage_bytes(&self) -> u64 {
+        self.namespace_bytes + self.shared_bytes + self.spare_bytes
+    }
+
     /// What firmware is told.
     fn firmware_config(&self) -> nvme_fw::Config {
         let blocks = |bytes: u64| bytes / u64::from(self.config.lba_bytes);
@@ -97,6 +106,9 @@ pub enum Error {
     /// The evaluator cannot run the hardware.
     #[error(transparent)]
     Evaluate(#[from] EvalError),
+    /// Firmware cannot run on simulated processors in such a device.
+    #[error("firmware cannot run on simulated processors here: {0}")]
+    Cores(String),
     /// The flash cannot hold the namespaces.
     #[error("the flash cannot hold the namespaces: {0}")]
     Flash(String),
@@ -115,15 +127,22 @@ const QUIET_CLOCKS: u64 = 2000;
 /// which each clock clears those of many blocks.
 const SWEPT_CLOCKS: u64 = soc_map::DRAM.bytes / nvme_spec::limits::PAGE_BYTES as u64 / 16;
 
-/// The hardware with hosted firmware, run by a simulator.
+/// The hardware with its firmware, run by a simulator.
 pub struct Hardware<S> {
     name: &'static str,
     functions: u8,
-    /// The firmware owns its register bus, and with it the machine.
-    /// It is large: thousands of commands that it may hold.
-    firmware: Box<Firmware<ControllerSide<S>>>,
+    processor: Processor<S>,
     flash: Option<Box<FlashFirmware<S>>>,
     outline: Outline,
+}
+
+/// What the controller's firmware runs on.
+enum Processor<S> {
+    /// The PC. The firmware owns its register bus, and with it the machine.
+    /// It is large: thousands of commands that it may hold.
+    Hosted(Box<Firmware<ControllerSide<S>>>),
+    /// Simulated harts.
+    Simulated { machine: Box<Machine<S>>, cores: Box<Cores> },
 }
 
 /// What has happened in the flash of a device.
@@ -138,13 +157,23 @@ pub struct FlashCounts {
 /// The machine, but while the firmware of the flash works.
 struct ControllerSide<S>(Option<Box<Machine<S>>>);
 
+impl<S> ControllerSide<S> {
+    fn machine(&self) -> &Machine<S> {
+        self.0.as_ref().expect("it is here")
+    }
+
+    fn machine_mut(&mut self) -> &mut Machine<S> {
+        self.0.as_mut().expect("it is here")
+    }
+}
+
 impl<S: Simulator> Mmio for ControllerSide<S> {
     fn read32(&mut self, offset: u32) -> u32 {
-        self.0.as_mut().expect("it is here").read32(offset)
+        self.machine_mut().read32(offset)
     }
 
     fn write32(&mut self, offset: u32, value: u32) {
-        self.0.as_mut().expect("it is here").write32(offset, value);
+        self.machine_mut().write32(offset, value);
     }
 }
 
@@ -183,7 +212,13 @@ impl Verilated {
         let design = design(options)?;
         let library = model_set(options, &design).load_with(toolchain)?;
         let model = library.model(&block(options).name());
-        Self::around("verilated", model, options, &design, contents)
+        Self::around(
+            name(options, "verilated", "verilated with simulated processors"),
+            model,
+            options,
+            &design,
+            contents,
+        )
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -237,7 +272,13 @@ impl Evaluated {
 
     fn build(options: &Options, contents: Option<FlashContents>) -> Result<Self, Error> {
         let design = design(options)?;
-        Self::around("evaluated", Evaluator::new(&design)?, options, &design, contents)
+        Self::around(
+            name(options, "evaluated", "evaluated with simulated processors"),
+            Evaluator::new(&design)?,
+            options,
+            &design,
+            contents,
+        )
     }
 }
 
@@ -250,7 +291,7 @@ impl<S: Simulator> Hardware<S> {
         contents: Option<FlashContents>,
     ) -> Result<Self, Error> {
         let functions = options.config.functions as u8;
-        let storage_bytes = options.namespace_bytes + options.shared_bytes + options.spare_bytes;
+        let storage_bytes = options.storage_bytes();
         let ram = Ram::new(options.flash.map_or(storage_bytes, |flash| flash.path.dram_bytes()));
         let mut machine = Machine::new(
             model,
@@ -290,8 +331,16 @@ impl<S: Simulator> Hardware<S> {
             started.map_err(|error| Error::Contents(error.message().into()))?;
             flash = Some(Box::new(firmware));
         }
-        let firmware = Box::new(Firmware::new(ControllerSide(Some(machine)), options.firmware_config()));
-        Ok(Self { name, functions, firmware, flash, outline: Outline::of(design) })
+        let config = options.firmware_config();
+        let processor = match &options.cores {
+            None => Processor::Hosted(Box::new(Firmware::new(ControllerSide(Some(machine)), config))),
+            Some(cores) => {
+                let mut cores = Box::new(Cores::new(cores, &config));
+                cores.boot(&mut machine);
+                Processor::Simulated { machine, cores }
+            }
+        };
+        Ok(Self { name, functions, processor, flash, outline: Outline::of(design) })
     }
 
     /// What the hardware description knows of the signals in a waveform.
@@ -343,23 +392,38 @@ impl<S: Simulator> Hardware<S> {
         &mut self.machine_mut().ram
     }
 
+    /// Instructions that simulated processors have begun; 0 if there are none.
+    pub fn instructions(&self) -> u64 {
+        match &self.processor {
+            Processor::Hosted(_) => 0,
+            Processor::Simulated { cores, .. } => cores.instructions(),
+        }
+    }
+
+    /// Why firmware on simulated processors has stopped, if it has.
+    pub fn firmware_record(&mut self) -> Option<Record> {
+        match &mut self.processor {
+            Processor::Hosted(_) => None,
+            Processor::Simulated { cores, .. } => cores.record(),
+        }
+    }
+
+    /// The memory of firmware on simulated processors, by the back door.
+    ///
+    /// # Panics
+    /// If there are none, or the range is not inside of it.
+    pub fn firmware_memory(&mut self, address: u64, bytes: usize) -> &mut [u8] {
+        match &mut self.processor {
+            Processor::Hosted(_) => panic!("firmware runs on the PC"),
+            Processor::Simulated { cores, .. } => cores.memory(address, bytes),
+        }
+    }
+
     /// One clock, or as many as firmware takes for one turn.
     fn advance(&mut self) {
-        if self.flash.as_ref().is_some_and(|flash| flash.is_due(self.machine())) {
-            let machine = self.firmware.mmio().0.take().expect("it is here");
-            let flash = self.flash.as_mut().expect("there is flash");
-            let machine = flash.poll(machine);
-            let (health, machine) = flash.health(machine);
-            self.firmware.mmio().0 = Some(machine);
-            if let Some(health) = health {
-                self.firmware.set_medium_health(health);
-            }
-        }
-        // A poll reads at least one register, so time moves.
-        if self.machine().event() || self.firmware.is_busy() {
-            self.firmware.poll();
-        } else {
-            self.machine_mut().tick();
+        match &mut self.processor {
+            Processor::Simulated { machine, cores } => cores.advance(machine),
+            Processor::Hosted(firmware) => advance_hosted(firmware, self.flash.as_deref_mut()),
         }
     }
 
@@ -373,17 +437,57 @@ impl<S: Simulator> Hardware<S> {
     }
 
     fn machine(&self) -> &Machine<S> {
-        self.firmware.mmio_ref().0.as_ref().expect("it is here")
+        match &self.processor {
+            Processor::Hosted(firmware) => firmware.mmio_ref().machine(),
+            Processor::Simulated { machine, .. } => machine,
+        }
     }
 
     fn machine_mut(&mut self) -> &mut Machine<S> {
-        self.firmware.mmio().0.as_mut().expect("it is here")
+        match &mut self.processor {
+            Processor::Hosted(firmware) => firmware.mmio().machine_mut(),
+            Processor::Simulated { machine, .. } => machine,
+        }
+    }
+}
+
+fn advance_hosted<S: Simulator>(firmware: &mut Firmware<ControllerSide<S>>, flash: Option<&mut FlashFirmware<S>>) {
+    if let Some(flash) = flash.filter(|flash| flash.is_due(firmware.mmio_ref().machine())) {
+        let machine = firmware.mmio().0.take().expect("it is here");
+        let machine = flash.poll(machine);
+        let (health, machine) = flash.health(machine);
+        firmware.mmio().0 = Some(machine);
+        if let Some(health) = health {
+            firmware.set_medium_health(health);
+        }
+    }
+    // A poll reads at least one register, so time moves.
+    if firmware.mmio_ref().machine().event() || firmware.is_busy() {
+        firmware.poll();
+    } else {
+        firmware.mmio().machine_mut().tick();
     }
 }
 
 fn design(options: &Options) -> Result<Design, Error> {
+    check_cores(options)?;
     options.config.check().map_err(|error| Error::Config(error.to_string()))?;
     Ok(elaborate(&*block(options))?)
+}
+
+fn check_cores(options: &Options) -> Result<(), Error> {
+    if options.cores.is_none() {
+        return Ok(());
+    }
+    if options.flash.is_some() {
+        return Err(Error::Cores("their image has no firmware for flash".to_owned()));
+    }
+    let bytes = options.storage_bytes();
+    if bytes > STORAGE_BYTES_MAX {
+        let reason = format!("they have {STORAGE_BYTES_MAX} bytes of memory before it, and storage needs {bytes}");
+        return Err(Error::Cores(reason));
+    }
+    Ok(())
 }
 
 /// The hardware of these options.
@@ -391,6 +495,15 @@ fn block(options: &Options) -> Box<dyn Block> {
     match options.flash {
         None => Box::new(DirectDevice::new(options.config)),
         Some(flash) => Box::new(FlashDevice::new(options.config, flash.path)),
+    }
+}
+
+/// The name of a device, by what its firmware runs on.
+fn name(options: &Options, hosted: &'static str, simulated: &'static str) -> &'static str {
+    if options.cores.is_some() {
+        simulated
+    } else {
+        hosted
     }
 }
 
@@ -436,12 +549,15 @@ impl<S: Simulator> Device for Hardware<S> {
     }
 
     fn is_idle(&self) -> bool {
-        let quiet_clocks = QUIET_CLOCKS + self.firmware.aggregation_clocks_max();
+        let (is_busy, aggregation_clocks) = match &self.processor {
+            Processor::Hosted(firmware) => (firmware.is_busy(), firmware.aggregation_clocks_max()),
+            Processor::Simulated { cores, .. } => (!cores.are_waiting(), cores.aggregation_clocks_max()),
+        };
         // Flash works for long without any access.
         self.flash.is_none()
             && self.clock() >= SWEPT_CLOCKS
-            && self.machine().quiet_clocks() >= quiet_clocks
-            && !self.firmware.is_busy()
+            && self.machine().quiet_clocks() >= QUIET_CLOCKS + aggregation_clocks
+            && !is_busy
     }
 
     fn host(&mut self) -> &mut HostMemory {

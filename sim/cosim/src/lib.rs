@@ -1,7 +1,7 @@
 //! # The simulated device
 //!
 //! [`Verilated`] is the emitted hardware under Verilator, [`Evaluated`] the same hardware in the evaluator of the HDL; each with the real firmware
-//! running natively on its register bus, behind [`sim_device::Device`].
+//! on its register bus, behind [`sim_device::Device`]: running natively, or as the image of the device's processors ([`CoresOptions`]).
 //!
 //! ```text
 //!   Device --- BAR accesses ---> mmio      +-----------+      host ---> Bus ---> HostMemory
@@ -17,8 +17,13 @@
 //!
 //! Firmware runs when the hardware raises its event line, or when it asked to be called again. Each of its register accesses takes the
 //! clocks of the bus and a seeded number more, so that different seeds show different races; the hardware goes on meanwhile.
+//!
+//! On simulated processors, each instruction takes two clocks, as of a processor at half the clock that begins one in each of its own; caches and misses
+//! have no time. Harts take turns of one instruction. A read of a register holds its hart up, a write only the next access. The harts start up before
+//! the device's clock does. The event line is hart 0's machine external interrupt.
 
 mod axi;
+mod cores;
 mod door;
 mod flash;
 mod hardware;
@@ -27,6 +32,7 @@ mod machine;
 mod monitors;
 
 pub use axi::AxiPort;
+pub use cores::CoresOptions;
 pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};

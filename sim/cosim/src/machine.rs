@@ -228,6 +228,14 @@ impl<S: Simulator> Machine<S> {
         value
     }
 
+    /// A write of a register that whoever does it does not wait for; but one before it is complete first.
+    pub fn post(&mut self, offset: u32, value: u32) {
+        if !self.firmware.is_idle() {
+            self.wait(|machine| machine.firmware.is_idle().then_some(0), "firmware", offset);
+        }
+        self.firmware.push(Request::Write { address: offset, value, strobe: 0xf });
+    }
+
     /// A register access of the firmware of the flash.
     ///
     /// # Panics

@@ -91,7 +91,7 @@ impl Qemu {
 }
 
 /// The folder of the program's libraries.
-const LIBRARIES: &str = "libraries";
+pub(crate) const LIBRARIES: &str = "libraries";
 
 /// The folder of the parts of the program that it loads when it needs them.
 const MODULES: &str = "modules";
@@ -146,7 +146,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     fs::copy(from, to).map(drop).map_err(|error| Error::io("write", to, error))
 }
 
-fn is_loader(file: &Path) -> bool {
+pub(crate) fn is_loader(file: &Path) -> bool {
     file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"))
 }
 

@@ -34,6 +34,13 @@ pub const QEMU_PACKAGES: PackageSet =
 pub const QEMU_USER_PACKAGES: PackageSet =
     PackageSet { name: "qemu-user", purpose: "QEMU, which runs programs of riscv64", packages: &["qemu-user"] };
 
+/// What compiles the firmware for the device's processors.
+pub const RUST_PACKAGES: PackageSet = PackageSet {
+    name: "rust",
+    purpose: "a Rust compiler for the device's processors",
+    packages: &["rustc-web", "cargo-web", "rust-web-src", "lld"],
+};
+
 /// A set of packages in the cache.
 #[derive(Clone, Debug)]
 pub struct Packages {

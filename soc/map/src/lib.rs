@@ -4,6 +4,7 @@
 #![no_std]
 #![deny(missing_docs)]
 
+pub mod firmware;
 pub mod rocket;
 
 use core::ops::Range;
@@ -49,6 +50,20 @@ pub const NVME_FIRMWARE_PORT: Region = Region {
 /// Memory of the device. The processors cache it from here on.
 pub const DRAM: Region = Region { name: "dram", base: 0x8000_0000, bytes: 0x1_0000_0000, doc: "Memory of the device." };
 
+/// The part of [`DRAM`] that belongs to firmware: the last that a processor reaches, whose bus has 32 bits of address. Storage that lies in the same memory
+/// must leave it alone.
+pub const FIRMWARE: Region = Region {
+    name: "firmware",
+    base: rocket::CACHED.end() - (16 << 20),
+    bytes: 16 << 20,
+    doc: "Firmware, in the device's memory: `soc_map::firmware`.",
+};
+
+const _: () = assert!(DRAM.base <= FIRMWARE.base && FIRMWARE.end() <= DRAM.end());
+
+/// Harts of the largest SoC.
+pub const HARTS_MAX: u32 = 6;
+
 /// All regions of the device's bus, in the order of their addresses.
 pub const REGIONS: &[Region] = &[NVME_FIRMWARE_PORT, DRAM];
 
@@ -86,9 +101,48 @@ pub const fn regions_are_disjoint(regions: &[Region]) -> bool {
     true
 }
 
+/// A number that another map has not: of all that firmware is linked for. A change of any of it makes another number.
+pub const VERSION: u64 = version(&[
+    NVME_FIRMWARE_PORT,
+    DRAM,
+    FIRMWARE,
+    firmware::STACKS,
+    firmware::IMAGE,
+    firmware::PARAMETERS,
+    firmware::RECORD,
+]);
+
+/// FNV-1a of the addresses and sizes.
+const fn version(regions: &[Region]) -> u64 {
+    let mut hash: u64 = 0xCBF2_9CE4_8422_2325;
+    let mut i = 0;
+    while i < regions.len() {
+        let words = [regions[i].base, regions[i].bytes];
+        let mut byte = 0;
+        while byte < 16 {
+            hash = (hash ^ (words[byte / 8] >> (8 * (byte % 8)) & 0xFF)).wrapping_mul(0x100_0000_01B3);
+            byte += 1;
+        }
+        i += 1;
+    }
+    hash
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_map_has_another_version() {
+        let map = [DRAM, FIRMWARE];
+        for change in [
+            [DRAM, Region { base: FIRMWARE.base - 4096, ..FIRMWARE }],
+            [DRAM, Region { bytes: FIRMWARE.bytes / 2, ..FIRMWARE }],
+            [FIRMWARE, DRAM],
+        ] {
+            assert_ne!(version(&map), version(&change));
+        }
+    }
 
     const fn region(base: u64, bytes: u64) -> Region {
         Region { name: "r", base, bytes, doc: "" }

@@ -129,7 +129,7 @@ fn surplus_event_requests_are_refused_and_the_others_wait() {
         }
         host.run_for(EVENT_CLOCKS)?;
         assert_eq!(host.next_completion(), None);
-        assert_eq!(host.in_flight(), limit.into());
+        assert_eq!(host.in_flight(), usize::from(limit));
         assert_works(&mut host)
     });
 }

@@ -1,5 +1,8 @@
 use nvme_model::Config;
+use sim_cosim::CoresOptions;
 use sim_device::{seed_from_env_or, BusTiming, Device, HostMemory, ModelDevice};
+use sim_firmware::{Image, Toolchain};
+use std::sync::{Arc, OnceLock};
 
 use crate::Body;
 
@@ -25,9 +28,14 @@ pub fn back_ends() -> Vec<BackEnd> {
     ]
 }
 
-/// Those that run when `BACK_END` names them: the evaluator takes the same clocks as Verilator, which `sim-cosim` tests, and many times as long.
+/// Those that run when `BACK_END` names them: the evaluator takes the same clocks as Verilator, which `sim-cosim` tests, and many times as long; `cores` has
+/// the firmware as the device's processors run it, which takes a compiler for them.
 pub fn back_ends_on_request() -> Vec<BackEnd> {
-    vec![BackEnd { name: "evaluated-small", make: |seed| evaluated(nvme_hw::Config::SMALL, seed) }]
+    vec![
+        BackEnd { name: "evaluated-small", make: |seed| evaluated(nvme_hw::Config::SMALL, seed) },
+        BackEnd { name: "cores", make: |seed| cores(nvme_hw::Config::DEFAULT, seed) },
+        BackEnd { name: "cores-small", make: |seed| cores(nvme_hw::Config::SMALL, seed) },
+    ]
 }
 
 fn model(config: Config) -> Box<dyn Device> {
@@ -48,7 +56,22 @@ fn options(config: nvme_hw::Config, seed: u64) -> sim_cosim::Options {
 
 /// The hardware with its firmware under Verilator.
 pub fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
-    match sim_cosim::Verilated::new(&options(config, seed)) {
+    under_verilator(&options(config, seed))
+}
+
+/// The hardware under Verilator with its firmware's image on a simulated processor.
+fn cores(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
+    static IMAGE: OnceLock<Arc<Image>> = OnceLock::new();
+    let image = IMAGE.get_or_init(|| {
+        let image = sim_firmware::build(&Toolchain::from_env());
+        Arc::new(image.unwrap_or_else(|error| panic!("{error}")))
+    });
+    let cores = CoresOptions { image: image.clone(), harts: 1 };
+    under_verilator(&sim_cosim::Options { cores: Some(cores), ..options(config, seed) })
+}
+
+fn under_verilator(options: &sim_cosim::Options) -> Box<dyn Device> {
+    match sim_cosim::Verilated::new(options) {
         Ok(device) => Box::new(device),
         Err(error) => panic!("{error}\nBACK_END=model and BACK_END=evaluated-small need no tools."),
     }
@@ -86,8 +109,13 @@ pub(crate) fn every_back_end_with_two_functions(body: Body) {
     let back_ends = [
         BackEnd { name: "model", make: |seed| model(Config { seed, ..Config::TWO_FUNCTIONS }) },
         BackEnd { name: "verilated", make: |seed| verilated(nvme_hw::Config::DEFAULT, seed) },
+        BackEnd { name: "cores", make: |seed| cores(nvme_hw::Config::DEFAULT, seed) },
     ];
-    for back_end in back_ends.iter().filter(|back_end| only.as_ref().is_none_or(|only| back_end.name == only)) {
+    let asked_for = |back_end: &BackEnd| match &only {
+        None => back_end.name != "cores",
+        Some(only) => back_end.name == only,
+    };
+    for back_end in back_ends.iter().filter(|back_end| asked_for(back_end)) {
         run(back_end, body);
     }
 }

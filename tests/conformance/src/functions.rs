@@ -124,6 +124,9 @@ fn reset_of_a_function_leaves_the_other_alone() {
     });
 }
 
+/// Turns of 1000 clocks within which both functions have ended their lives.
+const RESET_TURNS_MAX: u32 = 200;
+
 /// "NVM Subsystem Reset": asked of one function, it resets all of them, and each tells of it until its own host has cleared the bit.
 ///
 /// Cases: A19.
@@ -138,8 +141,14 @@ fn subsystem_reset_resets_all_functions() {
             host.submit(0, async_event_request(), &[])?;
             let access = |function, reg: Reg| Access { function, ..Access::dword(reg.offset.into()) };
             device.write(access(asked, regs::NSSR), regs::SUBSYSTEM_RESET.into());
-            device.step(3000);
             let told = csts::NSSRO.mask();
+            // Firmware looks through all that it holds of each function.
+            for _ in 0..RESET_TURNS_MAX {
+                device.step(1000);
+                if (0..2).all(|function| device.read(access(function, regs::CSTS)) == told) {
+                    break;
+                }
+            }
             for function in 0..2 {
                 assert_eq!(device.read(access(function, regs::CSTS)), told, "CSTS of {function}");
                 assert_eq!(device.read(access(function, regs::CC)), 0, "CC of {function}");

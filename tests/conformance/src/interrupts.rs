@@ -71,7 +71,7 @@ fn queues_may_share_a_vector() {
             for queue in 1..=granted {
                 host.submit(queue, flush(1), &[])?;
             }
-            assert_eq!(host.wait_all()?.len(), granted.into());
+            assert_eq!(host.wait_all()?.len(), usize::from(granted));
         }
         Ok(())
     });

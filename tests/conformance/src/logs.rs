@@ -402,7 +402,7 @@ fn latency_log_counts_each_command_once_in_each_phase() {
             }
         }
         for other in 2..=queues {
-            assert_eq!(counted(host, other)?, [other.into(); 6], "queue {other} has its own histograms");
+            assert_eq!(counted(host, other)?, [u64::from(other); 6], "queue {other} has its own histograms");
         }
         assert_eq!(counted(host, 1)?, [9; 6]);
         // The counters go with the queue.

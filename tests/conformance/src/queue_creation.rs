@@ -337,7 +337,7 @@ fn one_pair_more_than_granted_is_refused() {
         for queue in 1..=granted {
             host.submit(queue, flush(1), &[])?;
         }
-        assert_eq!(host.wait_all()?.len(), granted.into());
+        assert_eq!(host.wait_all()?.len(), usize::from(granted));
         Ok(())
     });
 }

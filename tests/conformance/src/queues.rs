@@ -199,7 +199,7 @@ fn head_doorbell_may_be_rung_rarely() {
                     host.push(1, flush(1), &[])?;
                 }
                 host.ring(1);
-                assert_eq!(host.wait_all()?.len(), together.into());
+                assert_eq!(host.wait_all()?.len(), usize::from(together));
                 host.release(1);
             }
             host.options().release_completions = true;

@@ -54,7 +54,9 @@ impl Place {
         let program = inside == Path::new("src/main.rs") || inside.starts_with("src/bin");
         Self {
             file: file.to_owned(),
-            no_std: matches!(role, Some(Role::Spec | Role::Hal | Role::Fw | Role::Firmware)),
+            // A build script runs on a PC, whatever its crate is for.
+            no_std: matches!(role, Some(Role::Spec | Role::Hal | Role::Fw | Role::Firmware))
+                && inside != Path::new("build.rs"),
             may_use_unsafe: UNSAFE_CRATES.contains(&krate.name.as_str()),
             library: shipped && !program && role != Some(Role::Tools),
             named_addresses: shipped

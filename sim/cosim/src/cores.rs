@@ -1,0 +1,190 @@
+//! Firmware on simulated processors: harts of `sim-iss`, the memory of their firmware, and the controller's register port on their bus.
+
+use crate::machine::Machine;
+use nvme_spec::feature::AGGREGATION_TIME_CLOCKS;
+use nvme_spec::firmware_port::{coalescing, of_function, COALESCING, FUNCTIONS_MAX};
+use rtl_hdl::sim::Simulator;
+use sim_firmware::Image;
+use sim_iss::{interrupt, Bus, BusFault, Config, Hart, MemoryBus, Reservations, Stop};
+use soc_firmware::parameters::Parameters;
+use soc_firmware::record::Record;
+use soc_hal::Mmio;
+use soc_map::firmware::{PARAMETERS, RECORD};
+use soc_map::{DRAM, FIRMWARE, HARTS_MAX, NVME_FIRMWARE_PORT};
+use std::sync::Arc;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The image that the processors run, and how many there are.
+#[derive(Clone, Debug)]
+pub struct CoresOptions {
+    /// The image.
+    pub image: Arc<Image>,
+    /// Harts, from 1 on, at most [`HARTS_MAX`]. Each is a turn of the simulation, also if it sleeps.
+    pub harts: u32,
+}
+
+/// Most bytes of storage in the device's memory, in which the firmware lies behind it.
+pub(crate) const STORAGE_BYTES_MAX: u64 = FIRMWARE.base - DRAM.base;
+
+/// Core clocks in which a hart carries out an instruction: its clock is half of the core's, and it begins one in almost every one of its own.
+const CLOCKS_PER_INSTRUCTION: u32 = 2;
+
+/// Instructions of a turn while the harts start up.
+const BOOT_TURN: u64 = 1000;
+
+/// Turns after which firmware that has not come up is given up.
+const BOOT_TURNS_MAX: u32 = 20_000;
+
+/// Bits of a physical address on the harts' bus.
+const PHYSICAL_BITS: u32 = 32;
+
+/// The processors.
+pub(crate) struct Cores {
+    harts: Vec<Hart>,
+    memory: MemoryBus,
+    /// The harts wait for an interrupt.
+    are_waiting: bool,
+    /// COALESCING of each function, as it was written last.
+    coalescing: [u32; FUNCTIONS_MAX as usize],
+}
+
+impl Cores {
+    /// Harts that are about to begin with the image, as the boot ROM leaves them.
+    pub fn new(options: &CoresOptions, config: &nvme_fw::Config) -> Self {
+        let CoresOptions { image, harts } = options;
+        assert!((1..=HARTS_MAX).contains(harts), "an SoC with {harts} harts");
+        let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
+        for segment in image.segments() {
+            memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
+        }
+        let parameters = Parameters::new(config);
+        memory.bytes_mut(PARAMETERS.base, size_of::<Parameters>()).copy_from_slice(parameters.as_bytes());
+        let harts = (0..*harts as usize).map(|number| {
+            let config = Config { hart: number, reset_pc: image.entry(), physical_bits: PHYSICAL_BITS };
+            let mut hart = Hart::new(&config);
+            let [a0, a1] = [10, 11];
+            hart.set_x(a0, number as u64);
+            hart.set_x(a1, PARAMETERS.base);
+            hart
+        });
+        Self { harts: harts.collect(), memory, are_waiting: false, coalescing: [0; FUNCTIONS_MAX as usize] }
+    }
+
+    /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until the turn in which firmware
+    /// first touches a register.
+    ///
+    /// # Panics
+    /// If it never does.
+    pub fn boot<S: Simulator>(&mut self, machine: &mut Machine<S>) {
+        let start = machine.clock;
+        let mut bus = CoresBus { memory: &mut self.memory, machine, coalescing: &mut self.coalescing };
+        for _ in 0..BOOT_TURNS_MAX {
+            for hart in &mut self.harts {
+                hart.run(&mut bus, BOOT_TURN);
+            }
+            if bus.machine.clock != start {
+                return;
+            }
+        }
+        let pc = self.harts[0].pc();
+        panic!("firmware has not come up in {BOOT_TURNS_MAX} turns of {BOOT_TURN} instructions: it is at {pc:#x}");
+    }
+
+    /// A turn of all harts, and the clocks that it takes.
+    pub fn advance<S: Simulator>(&mut self, machine: &mut Machine<S>) {
+        let line = if machine.event() { interrupt::MEI } else { 0 };
+        let mut bus = CoresBus { memory: &mut self.memory, machine, coalescing: &mut self.coalescing };
+        let mut are_waiting = true;
+        for (number, hart) in self.harts.iter_mut().enumerate() {
+            // The line of the controller is that of hart 0.
+            hart.set_interrupts(if number == 0 { line } else { 0 });
+            are_waiting &= hart.run(&mut bus, 1) == Stop::Waiting;
+        }
+        self.are_waiting = are_waiting;
+        for _ in 0..if are_waiting { 1 } else { CLOCKS_PER_INSTRUCTION } {
+            machine.tick();
+        }
+    }
+
+    /// Whether all harts wait for an interrupt.
+    pub fn are_waiting(&self) -> bool {
+        self.are_waiting
+    }
+
+    /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".
+    pub fn aggregation_clocks_max(&self) -> u64 {
+        let times = self.coalescing.iter().map(|&value| coalescing::TIME.get32(value));
+        u64::from(times.max().unwrap_or(0)) * AGGREGATION_TIME_CLOCKS
+    }
+
+    /// Instructions that the harts have begun.
+    pub fn instructions(&self) -> u64 {
+        self.harts.iter().map(Hart::steps).sum()
+    }
+
+    /// Why firmware has stopped, if it has.
+    pub fn record(&mut self) -> Option<Record> {
+        let bytes = self.memory.bytes_mut(RECORD.base, size_of::<Record>());
+        let record = Record::read_from_bytes(bytes).expect("it has the size of a record");
+        record.said().is_some().then_some(record)
+    }
+
+    /// Firmware's memory, by the back door.
+    pub fn memory(&mut self, address: u64, bytes: usize) -> &mut [u8] {
+        self.harts.iter_mut().for_each(Hart::flush);
+        self.memory.bytes_mut(address, bytes)
+    }
+}
+
+/// What the harts see.
+struct CoresBus<'a, S> {
+    memory: &'a mut MemoryBus,
+    machine: &'a mut Machine<S>,
+    coalescing: &'a mut [u32; FUNCTIONS_MAX as usize],
+}
+
+/// The offset of a register of the controller. They are read and written as a whole.
+fn register<const BYTES: usize>(address: u64) -> Result<u32, BusFault> {
+    match BYTES == 4 && NVME_FIRMWARE_PORT.contains(address) {
+        true => Ok((address - NVME_FIRMWARE_PORT.base) as u32),
+        false => Err(BusFault),
+    }
+}
+
+impl<S: Simulator> Bus for CoresBus<'_, S> {
+    #[inline]
+    fn load<const N: usize>(&mut self, hart: usize, address: u64) -> Result<[u8; N], BusFault> {
+        self.memory.load(hart, address).or_else(|BusFault| {
+            let value = self.machine.read32(register::<N>(address)?).to_le_bytes();
+            value.as_slice().try_into().map_err(|_| BusFault)
+        })
+    }
+
+    #[inline]
+    fn store<const N: usize>(&mut self, hart: usize, address: u64, bytes: [u8; N]) -> Result<(), BusFault> {
+        self.memory.store(hart, address, bytes).or_else(|BusFault| {
+            let offset = register::<N>(address)?;
+            let value = bytes.as_slice().try_into().map_err(|_| BusFault)?;
+            let value = u32::from_le_bytes(value);
+            for (function, coalescing) in (0..).zip(&mut *self.coalescing) {
+                if offset == of_function(&COALESCING, function).offset {
+                    *coalescing = value;
+                }
+            }
+            self.machine.post(offset, value);
+            Ok(())
+        })
+    }
+
+    fn fetch(&mut self, hart: usize, address: u64) -> Result<u16, BusFault> {
+        self.memory.fetch(hart, address)
+    }
+
+    fn has_atomics(&self, address: u64) -> bool {
+        self.memory.has_atomics(address)
+    }
+
+    fn reservations(&mut self) -> &mut Reservations {
+        self.memory.reservations()
+    }
+}

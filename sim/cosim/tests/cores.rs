@@ -1,0 +1,119 @@
+//! The firmware's image on simulated processors, joined to the controller under Verilator.
+
+use nvme_hw::Config;
+use nvme_spec::identify::{cns, IDENTIFY_BYTES};
+use nvme_spec::regs::csts;
+use sim_cosim::{CoresOptions, Error, FlashOptions, Options, Verilated};
+use sim_device::{Device, Random};
+use sim_firmware::{Image, Toolchain};
+use sim_host::{identify_entry, Driver};
+use soc_firmware::record::TRAP;
+use soc_map::HARTS_MAX;
+use std::sync::{Arc, OnceLock};
+
+/// The image, compiled once; none if the machine cannot have a compiler.
+fn image() -> Option<Arc<Image>> {
+    static IMAGE: OnceLock<Option<Arc<Image>>> = OnceLock::new();
+    let image = IMAGE.get_or_init(|| match sim_firmware::build(&Toolchain::from_env()) {
+        Ok(image) => Some(Arc::new(image)),
+        Err(error) if error.is_unavailable() => {
+            eprintln!("skipped: firmware on simulated processors. {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    });
+    image.clone()
+}
+
+fn device(config: Config, image: Arc<Image>, harts: u32) -> Verilated {
+    let cores = Some(CoresOptions { image, harts });
+    let options = Options { cores, monitors: true, ..Options::new(config) };
+    Verilated::new(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Most clocks from the doorbell to the completion of an Identify, with the latencies that figures are measured with. Half of them go to the words of the answer,
+/// which firmware writes one by one, the others to making it and moving it.
+const IDENTIFY_CLOCKS_MAX: u64 = 46_000;
+
+/// Brings the device up, identifies it, moves data, and ends. The clocks that the Identify took.
+fn works(device: &mut Verilated) -> u64 {
+    let mut driver = Driver::new(device, sim_host::Options { io_queues: 2, ..Default::default() });
+    let identity = driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
+    let entry = identify_entry(cns::CONTROLLER, 0);
+    let (completion, data) =
+        driver.admin_data(entry, IDENTIFY_BYTES as usize).unwrap_or_else(|error| panic!("{error}"));
+    assert!(completion.status.is_success(), "{:?}", completion.status);
+    assert!(data.windows(9).any(|part| part == b"flashdock"), "it says who it is");
+    let mut written = vec![0; 40 * 1024];
+    let mut random = Random::new(0x5EED);
+    written.iter_mut().for_each(|byte| *byte = random.next_u64() as u8);
+    driver.write(&identity, 8, &written).unwrap_or_else(|error| panic!("{error}"));
+    let mut back = vec![0; written.len()];
+    driver.read(&identity, 8, &mut back).unwrap_or_else(|error| panic!("{error}"));
+    assert!(back == written, "the data came back different");
+    driver.disable().unwrap_or_else(|error| panic!("{error}"));
+    completion.latency()
+}
+
+#[test]
+fn comes_up_and_answers_in_time() {
+    let Some(image) = image() else { return };
+    for config in [Config::DEFAULT, Config::SMALL] {
+        let mut device = device(config, image.clone(), 1);
+        let clocks = works(&mut device);
+        eprintln!("admin_identify_cycles_on_cores: {clocks} ({} instructions since the start)", device.instructions());
+        assert!(clocks <= IDENTIFY_CLOCKS_MAX, "Identify took {clocks} clocks");
+        assert_eq!(device.firmware_record(), None);
+    }
+}
+
+/// The same seed is the same run, and harts that sleep change nothing in it.
+#[test]
+fn runs_do_not_depend_on_harts_that_sleep() {
+    let Some(image) = image() else { return };
+    let clocks = [1, 1, HARTS_MAX].map(|harts| {
+        let mut device = device(Config::SMALL, image.clone(), harts);
+        (works(&mut device), device.clock())
+    });
+    assert_eq!(clocks[0], clocks[1]);
+    assert_eq!(clocks[0], clocks[2]);
+}
+
+/// A controller whose firmware has stopped says so, in the life in which that happens and in those that come.
+#[test]
+fn hosts_are_told_of_firmware_that_has_stopped() {
+    let Some(image) = image() else { return };
+    let (_, poll) = image.functions().find(|(name, _)| name.contains("nvme_fw") && name.contains("4poll")).unwrap();
+    let mut device = device(Config::SMALL, image.clone(), 1);
+    let mut driver = Driver::new(&mut device, sim_host::Options { io_queues: 2, ..Default::default() });
+    driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
+    // An instruction that is none.
+    driver.device().firmware_memory(poll.start, 4).fill(0);
+    let entry = identify_entry(cns::CONTROLLER, 0);
+    driver.submit(0, entry, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let has_stopped = |driver: &mut Driver<'_, Verilated>| csts::CFS.get32(driver.csts()) == 1;
+    driver.wait_until("CSTS.CFS = 1", has_stopped).unwrap_or_else(|error| panic!("{error}"));
+    let record = driver.device().firmware_record().expect("there is a record");
+    assert_eq!((record.kind.get(), record.pc.get()), (TRAP, poll.start));
+}
+
+/// What is not there is refused with the reason.
+#[test]
+fn devices_that_cannot_be_are_refused() {
+    let Some(image) = image() else { return };
+    let cores = Some(CoresOptions { image, harts: 1 });
+    let options = Options { cores, ..Options::new(Config::SMALL) };
+    let refused = |options: &Options| match Verilated::new(options) {
+        Err(Error::Cores(reason)) => reason,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it was not refused"),
+    };
+    let large = Options { namespace_bytes: 2 << 30, ..options.clone() };
+    assert!(refused(&large).contains("storage"));
+    let flash = FlashOptions {
+        path: flash_hw::flash_path::Config::SMALL,
+        clocks: flash_spec::Preset::Sim.clocks(nvme_spec::limits::CORE_HZ),
+        reliability: flash_spec::Reliability::DEFAULT,
+    };
+    assert!(refused(&Options { flash: Some(flash), ..options }).contains("flash"));
+}
