@@ -357,9 +357,10 @@ impl<S: Simulator> Hardware<S> {
     /// Of a device with flash: units that its map refers to. It takes the clocks of the register accesses.
     pub fn flash_valid_units(&mut self) -> Option<u64> {
         let flash = self.flash.as_mut()?;
-        let machine = self.firmware.mmio().0.take().expect("it is here");
+        let Processor::Hosted(firmware) = &mut self.processor else { return None };
+        let machine = firmware.mmio().0.take().expect("it is here");
         let (units, machine) = flash.valid_units(machine);
-        self.firmware.mmio().0 = Some(machine);
+        firmware.mmio().0 = Some(machine);
         Some(units)
     }
 
@@ -370,7 +371,8 @@ impl<S: Simulator> Hardware<S> {
     /// If the flash does not come to rest.
     pub fn cut_power(mut self) -> Option<FlashContents> {
         let config = self.flash.take()?.config();
-        let mut machine = self.firmware.mmio().0.take().expect("it is here");
+        let Processor::Hosted(mut firmware) = self.processor else { return None };
+        let mut machine = firmware.mmio().0.take().expect("it is here");
         let power_cut = machine.model.port("power_cut");
         machine.model.poke_u64(power_cut, 1);
         machine.tick();

@@ -52,6 +52,9 @@
 //! - The filter never forgets: a region that all clients have used is broadcast to. Clients drop clean blocks silently, so that nothing that is
 //!   counted could be trusted.
 //! - After a reset the filter is cleared, a region in a clock; requests wait. The memory must be reset together with the hub.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::channel::{channel, Payload};
 use crate::tile_link::{beats_behind, SIZE_BITS};

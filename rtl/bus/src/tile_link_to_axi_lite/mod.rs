@@ -25,6 +25,9 @@
 //!
 //! ## Limits
 //! A word that is accessed by two clients is accessed by one after the other, but a read of two words may see one of them before and one after a write.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
 
 use crate::tile_link::{answer_to, beats_behind, PERMISSION_BITS, SIZE_BITS};
 use crate::{resp, AxiLite, ChannelD, LiteAddress, LiteWriteData, OpcodeA, TileLink, TileLinkConfig, TileLinkManager};
