@@ -37,9 +37,7 @@ const SECTIONS: [(&str, &str, Measure); 8] = [
         Ok(fenced(&output(workspace, "bench flash", flashdock("bench").args(["flash", "--device-only"]))?))
     }),
     ("flash-study", "docs/flash.md", |workspace| {
-        let reference = output(workspace, "flash-study", &mut workbench_command("flash-study"))?;
-        let firmware = output(workspace, "flash-study --firmware", workbench_command("flash-study").arg("--firmware"))?;
-        Ok(fenced(&format!("{reference}\n{firmware}")))
+        Ok(fenced(&output(workspace, "flash-study", &mut workbench_command("flash-study"))?))
     }),
 ];
 
