@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use sim_toolchain::{text, Toolchain};
 
-use crate::packages::{MANIFEST, QEMU_PACKAGES};
+use crate::packages::QEMU_PACKAGES;
 use crate::tree::{files_below, Tree};
 use crate::Error;
 
@@ -52,17 +52,7 @@ impl Qemu {
 
     /// The package of Debian, fetched if it is not in the cache.
     pub fn packaged(toolchain: &Toolchain) -> Result<Self, Error> {
-        let folder = toolchain.cache().entry(&QEMU_PACKAGES.entry("program", RECIPE), |folder| {
-            let packages = QEMU_PACKAGES.fetched(toolchain)?;
-            let unpacked =
-                tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
-            packages.unpack(toolchain, unpacked.path())?;
-            let manifest = folder.join(MANIFEST);
-            fs::write(&manifest, packages.manifest()?).map_err(|error| Error::io("write", &manifest, error))?;
-            keep_what_runs(&Tree::new(unpacked.path())?, folder)
-        })?;
-        let manifest = folder.join(MANIFEST);
-        let manifest = fs::read_to_string(&manifest).map_err(|error| Error::io("read", &manifest, error))?;
+        let (folder, manifest) = QEMU_PACKAGES.kept(toolchain, "program", RECIPE, keep_what_runs)?;
         let (program, mut arguments) = loaded(&folder, PROGRAM)?;
         arguments.extend(["-L".into(), folder.join(FIRMWARE)]);
         Ok(Self { program, arguments, modules: Some(folder.join(MODULES)), manifest: Some(manifest) })

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use sim_toolchain::{run, sha256, text, Toolchain};
 
+use crate::tree::Tree;
 use crate::Error;
 
 /// Packages that serve one purpose; what they depend on comes with them.
@@ -58,6 +59,28 @@ impl PackageSet {
     }
 
     /// The name of what is made of these packages in the cache, by what they are and by how it is made.
+    /// What `keep` takes of the packages, unpacked, into a folder of the cache; and their manifest. They are fetched if they are not in the cache.
+    pub(crate) fn kept(
+        self,
+        toolchain: &Toolchain,
+        kind: &str,
+        recipe: &str,
+        keep: impl FnOnce(&Tree, &Path) -> Result<(), Error>,
+    ) -> Result<(PathBuf, String), Error> {
+        let folder = toolchain.cache().entry(&self.entry(kind, recipe), |folder| {
+            let packages = self.fetched(toolchain)?;
+            let unpacked =
+                tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
+            packages.unpack(toolchain, unpacked.path())?;
+            let manifest = folder.join(MANIFEST);
+            fs::write(&manifest, packages.manifest()?).map_err(|error| Error::io("write", &manifest, error))?;
+            keep(&Tree::new(unpacked.path())?, folder)
+        })?;
+        let manifest = folder.join(MANIFEST);
+        let manifest = fs::read_to_string(&manifest).map_err(|error| Error::io("read", &manifest, error))?;
+        Ok((folder, manifest))
+    }
+
     pub(crate) fn entry(self, kind: &str, recipe: &str) -> String {
         let key = sha256(format!("{} {recipe}", self.packages.join(" ")).as_bytes());
         format!("debian/{}-{kind}-{}", self.name, &key[..16])

@@ -11,7 +11,7 @@ use std::process::Command;
 use sim_toolchain::{run, text, Toolchain};
 
 use crate::emulator::{copy, is_loader, keep_libraries, LIBRARIES};
-use crate::packages::{MANIFEST, RUST_PACKAGES};
+use crate::packages::RUST_PACKAGES;
 use crate::tree::{files_below, Tree};
 use crate::Error;
 
@@ -57,23 +57,14 @@ impl Rust {
 
     /// The packages of Debian, fetched if they are not in the cache.
     pub fn packaged(toolchain: &Toolchain) -> Result<Self, Error> {
-        let folder = toolchain.cache().entry(&RUST_PACKAGES.entry("toolchain", RECIPE), |folder| {
-            let packages = RUST_PACKAGES.fetched(toolchain)?;
-            let unpacked =
-                tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
-            packages.unpack(toolchain, unpacked.path())?;
-            let manifest = folder.join(MANIFEST);
-            fs::write(&manifest, packages.manifest()?).map_err(|error| Error::io("write", &manifest, error))?;
-            let tree = Tree::new(unpacked.path())?;
-            keep_what_compiles(&tree, folder)?;
+        let (folder, manifest) = RUST_PACKAGES.kept(toolchain, "toolchain", RECIPE, |tree, folder| {
+            keep_what_compiles(tree, folder)?;
             toolchain.progress().begin(&format!("compiling Rust's core for {TARGET} (once)"), 1);
             let built = build_core(&tree.find(&["usr/lib/rustlib/src/rust"])?, folder);
             toolchain.progress().end();
             built
         })?;
         let folder = fs::canonicalize(&folder).map_err(|error| Error::io("find", &folder, error))?;
-        let manifest = folder.join(MANIFEST);
-        let manifest = fs::read_to_string(&manifest).map_err(|error| Error::io("read", &manifest, error))?;
         Ok(Self { packaged: Some(Packaged { folder, manifest }) })
     }
 

@@ -1,14 +1,12 @@
 //! QEMU as a processor for one program: the machine's own if it will do, else the packaged one.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use sim_toolchain::Toolchain;
 
 use crate::emulator::{copy, in_path, is_new_enough, keep_libraries, loaded};
-use crate::packages::{MANIFEST, QEMU_USER_PACKAGES};
-use crate::tree::Tree;
+use crate::packages::QEMU_USER_PACKAGES;
 use crate::Error;
 
 /// The program.
@@ -37,20 +35,11 @@ impl UserQemu {
 
     /// The package of Debian, fetched if it is not in the cache.
     pub fn packaged(toolchain: &Toolchain) -> Result<Self, Error> {
-        let folder = toolchain.cache().entry(&QEMU_USER_PACKAGES.entry("program", RECIPE), |folder| {
-            let packages = QEMU_USER_PACKAGES.fetched(toolchain)?;
-            let unpacked =
-                tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
-            packages.unpack(toolchain, unpacked.path())?;
-            let manifest = folder.join(MANIFEST);
-            fs::write(&manifest, packages.manifest()?).map_err(|error| Error::io("write", &manifest, error))?;
-            let tree = Tree::new(unpacked.path())?;
+        let (folder, manifest) = QEMU_USER_PACKAGES.kept(toolchain, "program", RECIPE, |tree, folder| {
             let program = tree.program(PROGRAM)?;
             copy(&program, &folder.join(PROGRAM))?;
-            keep_libraries(&tree, &[program], folder)
+            keep_libraries(tree, &[program], folder)
         })?;
-        let manifest = folder.join(MANIFEST);
-        let manifest = fs::read_to_string(&manifest).map_err(|error| Error::io("read", &manifest, error))?;
         let (program, arguments) = loaded(&folder, PROGRAM)?;
         Ok(Self { program, arguments, manifest: Some(manifest) })
     }
