@@ -13,6 +13,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use crate::erase::Secure;
 use crate::job::{Job, Record, RecordWriter};
 use crate::log::Detached;
+use crate::map::SuperBlocks;
 use crate::{Ftl, State};
 
 /// How far a checkpoint is.
@@ -32,8 +33,6 @@ pub(crate) struct Going {
     /// The first record that counts after it.
     log: RecordWriter,
     log_number: u64,
-    /// The super-block of the map that is emptied by it.
-    emptied: Option<u16>,
     /// The next page of the map to look at.
     next: u32,
     /// Where the copies of the directory and the table are.
@@ -50,6 +49,8 @@ pub(crate) struct Going {
 pub(crate) struct AnchorWriter {
     pub(crate) plane: u32,
     pub(crate) row: u32,
+    /// The block that has the last anchor, if there is one.
+    pub(crate) last_plane: Option<u32>,
     pub(crate) generation: u64,
     /// The block takes no more.
     pub(crate) is_worn: bool,
@@ -63,6 +64,7 @@ impl AnchorWriter {
     pub(crate) const NEW: Self = Self {
         plane: ANCHOR_BLOCKS_MAX - 1,
         row: 0,
+        last_plane: None,
         generation: 0,
         is_worn: true,
         directory: [UNMAPPED; COPIES],
@@ -104,19 +106,25 @@ impl<F: Flash> Ftl<'_, F> {
             self.log.record_wanted = true;
             return;
         };
-        let emptied = self.map_super_block_to_empty();
+        if !self.may_begin_checkpoint() {
+            return self.grants.note_short();
+        }
+        self.choose_emptied();
         let (directory, table) = ([None; COPIES], [None; COPIES]);
-        let going = Going { log, log_number, emptied, next: 0, directory, table, safe_at: 0, again: false };
+        let going = Going { log, log_number, next: 0, directory, table, safe_at: 0, again: false };
         self.checkpoint = Checkpoint::Going(going);
     }
 
-    /// The super-block of the map with the fewest pages that count, if there are too many of them.
-    fn map_super_block_to_empty(&self) -> Option<u16> {
-        if self.count(State::Map) < self.config.map_super_blocks_max() {
-            return None;
-        }
-        let others = self.all_in(State::Map).filter(|&index| index != self.map_writer.super_block);
-        others.min_by_key(|&index| self.map_pages_in(index))
+    /// Chooses the super-blocks of the map that the checkpoint empties: all but the one that is written, and one more if there is room beside it.
+    fn choose_emptied(&mut self) {
+        let writer = self.map_writer.super_block;
+        let others = || self.all_in(State::Map).filter(|&index| index != writer && !self.grants_map(index));
+        let slots_left = self.slots().saturating_sub(self.map_writer.slot);
+        let has_room = self.config.has_room_for_checkpoints(slots_left);
+        let kept = others().filter(|_| has_room).max_by_key(|&index| self.map_pages_in(index));
+        let mut emptied = SuperBlocks::NONE;
+        others().filter(|&index| Some(index) != kept).for_each(|index| emptied.insert(index));
+        self.map.emptied = emptied;
     }
 
     /// Pages of the map and of marks that count in a super-block.
@@ -134,9 +142,7 @@ impl<F: Flash> Ftl<'_, F> {
         }
         while going.next < self.config.map_pages() {
             let map_page = going.next as u16;
-            let place = self.memory.directory[usize::from(map_page)];
-            let is_emptied = place != UNMAPPED && Some(self.super_block_of(place)) == going.emptied;
-            if is_emptied || self.flash.register(Register::MapDirty(map_page)) == 1 {
+            if self.is_emptied(map_page.into()) || self.flash.register(Register::MapDirty(map_page)) == 1 {
                 self.mark(map_page);
                 self.write_map_record(Record::Map(map_page), |_| {});
                 if matches!(self.job, Job::Write(_)) {
@@ -148,7 +154,7 @@ impl<F: Flash> Ftl<'_, F> {
             going.next += 1;
             self.checkpoint = Checkpoint::Going(going);
         }
-        if let Some(index) = self.marks_to_write(going.emptied) {
+        if let Some(index) = self.marks_to_write() {
             self.put_marks(index);
             return self.write_map_record(Record::Marks(index), |_| {});
         }
@@ -172,7 +178,7 @@ impl<F: Flash> Ftl<'_, F> {
         // The pages of the map name pages that must not be destroyed any more when the anchor makes them count.
         let safe_at = going.safe_at;
         if self.flash.register(Register::SafeSequence) < safe_at {
-            let is_waited_for = self.log.detached != Detached::No || self.grants.is_short && self.collection.is_none();
+            let is_waited_for = self.log.detached != Detached::No || self.is_short() && !self.do_moves_go_on();
             let is_urgent =
                 self.is_at_rest() || is_waited_for || self.log_length() > u64::from(2 * self.config.log_records);
             if is_urgent && self.settled < safe_at {
@@ -182,6 +188,15 @@ impl<F: Flash> Ftl<'_, F> {
             return;
         }
         self.write_anchor(&going);
+    }
+
+    /// Pages that the checkpoint has still to write, at most.
+    pub(crate) fn checkpoint_pages_left(&self) -> u32 {
+        let all = self.config.checkpoint_pages();
+        let Checkpoint::Going(going) = &self.checkpoint else { return all };
+        let copies = [going.directory, going.table].as_flattened().iter().filter(|copy| copy.is_some()).count();
+        let is_with_copies = going.safe_at != 0;
+        all - if is_with_copies { all - 2 * COPIES as u32 + copies as u32 } else { going.next }
     }
 
     /// Whether nothing more will be written that would make pages safe.
@@ -208,6 +223,7 @@ impl<F: Flash> Ftl<'_, F> {
             Record::Table => note(&mut going.table),
             Record::Anchor => {
                 self.anchor.row += 1;
+                self.anchor.last_plane = Some(self.anchor.plane);
                 return self.end_checkpoint(&going);
             }
             Record::Log(_) | Record::Map(_) | Record::Marks(_) => {}
@@ -250,13 +266,12 @@ impl<F: Flash> Ftl<'_, F> {
         self.start_record(Record::Anchor);
     }
 
-    /// Goes to the next block for anchors. The last anchor is in another one, so that there is always one.
+    /// Goes to the next block for anchors that has not the last one, so that there is always one.
     fn erase_next_anchor_block(&mut self) {
         let blocks = ANCHOR_BLOCKS_MAX.min(self.geometry.planes());
         let good = self.planes(0);
-        let next =
-            (1..=blocks).map(|offset| (self.anchor.plane + offset) % blocks).find(|plane| good >> plane & 1 == 1);
-        let Some(plane) = next.filter(|&plane| plane != self.anchor.plane || self.anchor.generation == 0) else {
+        let may_be = |&plane: &u32| good >> plane & 1 == 1 && self.anchor.last_plane != Some(plane);
+        let Some(plane) = (1..=blocks).map(|offset| (self.anchor.plane + offset) % blocks).find(may_be) else {
             // No block is left for anchors: what is in flash can be read, but nothing new would survive.
             self.is_read_only = true;
             self.flash.command(Command::SetReadOnly { read_only: true });

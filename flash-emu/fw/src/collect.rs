@@ -51,7 +51,7 @@ impl<F: Flash> Ftl<'_, F> {
 
     fn start_collection(&mut self) -> bool {
         // Of a worn device each erase may be the last.
-        let is_short = self.free() < COLLECT_BELOW && (!self.is_read_only || self.waits(Stream::Host));
+        let is_short = self.free_for_units() < COLLECT_BELOW && (!self.is_read_only || self.waits(Stream::Host));
         let is_needed = is_short && self.count(State::Emptied) < EMPTIED;
         if !self.is_map_complete() || !(is_needed || self.refresh.is_some()) {
             return false;
@@ -75,14 +75,14 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Whether erased super-blocks are so few that what moves gain must not be lost to filler, and moves go on.
     pub(crate) fn is_tight(&self) -> bool {
-        self.collection.is_some() && self.free() < RESERVED && !self.waits(Stream::Moved)
+        self.collection.is_some() && self.free_for_units() < RESERVED && !self.waits(Stream::Moved)
     }
 
     /// Whether moves have used less than their share of the bandwidth, or there is hurry.
     fn may_move(&mut self, collection: &Collection) -> bool {
         // A few at a time go on always, so that what an idle host leaves undone gets done, and units find others to fill a page.
         let is_little = collection.moving < UNITS_PER_PAGE;
-        if is_little || self.waits(Stream::Host) || self.free() <= RESERVED + 1 {
+        if is_little || self.waits(Stream::Host) || self.free_for_units() <= RESERVED + 1 {
             return true;
         }
         // Hardware that has just lost its power answers with zeroes.
@@ -96,7 +96,7 @@ impl<F: Flash> Ftl<'_, F> {
     fn victim(&mut self) -> Option<u16> {
         let now = self.flash.register(Register::Sequence);
         let units = u64::from(self.config.units_per_super_block());
-        let is_urgent = self.free() < RESERVED;
+        let is_urgent = self.free_for_units() < RESERVED;
         let mut best = None;
         let mut best_score = 0;
         for index in 0..self.memory.super_blocks.len() as u16 {

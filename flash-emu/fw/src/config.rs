@@ -6,14 +6,17 @@ use flash_spec::record::{
 };
 use flash_spec::Geometry;
 
-/// Erased super-blocks that only moves, the map and the log may take: one each.
+/// Erased super-blocks that only moves may take, beside those that are kept for the map and the log: the one that they need, and two that power cuts may
+/// have closed before anything was won by them.
 pub(crate) const RESERVED: u32 = 3;
 /// Super-blocks that a stream holds: the one that it writes and the next one.
 pub(crate) const GRANTS_PER_STREAM: u32 = 2;
 /// Those of them that it cannot do without: the next one is taken only from what is erased beside [`RESERVED`].
 const NEEDED_PER_STREAM: u32 = 1;
-/// Super-blocks of the log: the one that is written and those before it until the next checkpoint.
-const LOG_SUPER_BLOCKS: u32 = 2;
+/// Super-blocks of the log: the one that is written and the one before it, which has what is left of the records since the last checkpoint.
+pub(crate) const LOG_SUPER_BLOCKS: u32 = 2;
+/// Records of the log after which a checkpoint is made, unless they are more than a super-block takes twice.
+const LOG_RECORDS: u32 = 128;
 /// Super-blocks that wait to be erased until what was moved is safe.
 pub(crate) const EMPTIED: u32 = 2;
 
@@ -38,7 +41,7 @@ pub struct Config {
     pub policy: Policy,
     /// Of the pages that host and moves program, the share of moves while there is no hurry, in percent: 1 to 99.
     pub moved_percent: u8,
-    /// Records of the log after which a checkpoint is made. A mount reads at most about twice as many.
+    /// Records of the log after which a checkpoint is made. A mount reads at most about twice as many, and they fit into a super-block.
     pub log_records: u32,
     /// Erase counts are kept as near to each other as [`Self::wear_spread`] says.
     pub levels_wear: bool,
@@ -55,7 +58,7 @@ pub enum ConfigError {
     Units,
     /// `moved_percent` is not from 1 to 99.
     MovedPercent,
-    /// `log_records` is 0.
+    /// `log_records` is 0, or twice as many do not fit into a super-block.
     LogRecords,
     /// A slice of the memory has not the length that it needs.
     Memory,
@@ -69,7 +72,7 @@ impl ConfigError {
             Self::SuperBlocks => "the table of super-blocks has one page",
             Self::Units => "units leaves no spare",
             Self::MovedPercent => "moved_percent is a number from 1 to 99",
-            Self::LogRecords => "log_records is at least 1",
+            Self::LogRecords => "log_records is at least 1, and twice as many fit into a super-block",
             Self::Memory => "a slice of the memory has a wrong length",
         }
     }
@@ -80,7 +83,9 @@ impl Config {
     pub const fn new(geometry: Geometry, percent: u32) -> Self {
         let possible = Self::units_possible(&geometry);
         let units = (possible as u64 * percent as u64 / 100) as u32;
-        Self { geometry, units, policy: Policy::Greedy, moved_percent: 50, log_records: 128, levels_wear: true }
+        let most = Self::log_records_max(&geometry);
+        let log_records = if most < LOG_RECORDS { most } else { LOG_RECORDS };
+        Self { geometry, units, policy: Policy::Greedy, moved_percent: 50, log_records, levels_wear: true }
     }
 
     /// Names the first constraint that is broken.
@@ -100,10 +105,20 @@ impl Config {
         if self.moved_percent == 0 || self.moved_percent > 99 {
             return Err(ConfigError::MovedPercent);
         }
-        if self.log_records == 0 {
+        if self.log_records == 0 || self.log_records > Self::log_records_max(&self.geometry) {
             return Err(ConfigError::LogRecords);
         }
         Ok(())
+    }
+
+    /// Most records of the log after which a checkpoint may be made: twice as many fit into a super-block.
+    pub const fn log_records_max(geometry: &Geometry) -> u32 {
+        slots(geometry) / 2
+    }
+
+    /// Pages of a checkpoint in which all has changed.
+    pub(crate) const fn checkpoint_pages(&self) -> u32 {
+        checkpoint_pages(self.map_pages())
     }
 
     /// Pages of the map.
@@ -142,9 +157,17 @@ impl Config {
         (for_units * self.units_per_super_block()).saturating_sub(self.units)
     }
 
-    /// Most super-blocks of the map: above that, one is emptied by the next checkpoint.
+    /// Most super-blocks of the map, with those that a checkpoint has emptied before it counts.
     pub const fn map_super_blocks_max(&self) -> u32 {
         Self::map_super_blocks(&self.geometry, self.map_pages())
+    }
+
+    /// Whether, in a super-block with so many slots left, there is room for all pages of a checkpoint and of the next one although one more super-block is kept
+    /// than that which is written.
+    pub(crate) const fn has_room_for_checkpoints(&self, slots_left: u32) -> bool {
+        let pages = 2 * checkpoint_pages(self.map_pages());
+        let slots = slots(&self.geometry);
+        pages.saturating_sub(slots_left).div_ceil(slots) < pages.div_ceil(slots)
     }
 
     /// Changes that a mount may find: those of twice the records of a checkpoint, of both buffers of the log and of some that were interrupted.
@@ -162,14 +185,13 @@ impl Config {
     }
 
     const fn overhead(geometry: &Geometry, map_pages: u32) -> u32 {
-        1 + LOG_SUPER_BLOCKS + Self::map_super_blocks(geometry, map_pages) + 2 * NEEDED_PER_STREAM + RESERVED + EMPTIED
+        let records = LOG_SUPER_BLOCKS + Self::map_super_blocks(geometry, map_pages);
+        1 + records + 2 * NEEDED_PER_STREAM + RESERVED + EMPTIED
     }
 
-    /// Room for the map and its checkpoint twice: one is written while the other counts.
+    /// Room for a checkpoint twice: one is written while the other counts, and each has all that is in super-blocks written earlier.
     const fn map_super_blocks(geometry: &Geometry, map_pages: u32) -> u32 {
-        let slots = geometry.planes() * slots_per_block(geometry.pages_per_block);
-        let pages = map_pages + map_pages.div_ceil(MAP_PAGES_PER_MARKS) + 2 * COPIES as u32;
-        1 + (2 * pages).div_ceil(slots)
+        1 + (2 * checkpoint_pages(map_pages)).div_ceil(slots(geometry))
     }
 
     const fn units_possible(geometry: &Geometry) -> u32 {
@@ -178,6 +200,16 @@ impl Config {
         let overhead = Self::overhead(geometry, all.div_ceil(MAP_ENTRIES));
         geometry.blocks_per_plane.saturating_sub(overhead) * per_super_block
     }
+}
+
+/// Records that fit into a super-block.
+const fn slots(geometry: &Geometry) -> u32 {
+    geometry.planes() * slots_per_block(geometry.pages_per_block)
+}
+
+/// Pages of a checkpoint in which all has changed: of the map, of marks, and the copies of directory and table.
+const fn checkpoint_pages(map_pages: u32) -> u32 {
+    map_pages + map_pages.div_ceil(MAP_PAGES_PER_MARKS) + 2 * COPIES as u32
 }
 
 const _: () = assert!(Config::new(Geometry::DEFAULT, 90).check().is_ok());
@@ -201,6 +233,7 @@ mod tests {
             (Config { moved_percent: 0, ..good }, ConfigError::MovedPercent),
             (Config { moved_percent: 100, ..good }, ConfigError::MovedPercent),
             (Config { log_records: 0, ..good }, ConfigError::LogRecords),
+            (Config { log_records: Config::log_records_max(&good.geometry) + 1, ..good }, ConfigError::LogRecords),
         ];
         for (config, error) in cases {
             assert_eq!(config.check(), Err(error), "{config:?}");

@@ -40,13 +40,13 @@ impl<F: Flash> Ftl<'_, F> {
         if are_safe && are_trims_durable {
             return self.start_erase(index);
         }
-        let is_urgent = self.free() <= crate::config::RESERVED;
+        let is_urgent = self.free_for_units() <= crate::config::RESERVED;
         if !are_trims_durable && is_urgent {
             self.log.record_wanted |= self.log.is_quiet();
             self.log.is_urgent = true;
         }
         // Nothing is written that would make it safe: the host waits for it, and so do the moves.
-        let is_stuck = self.grants.is_short && self.collection.is_none() && self.settled < block.closed_at;
+        let is_stuck = self.is_short() && !self.do_moves_go_on() && self.settled < block.closed_at;
         if !are_safe && is_urgent && is_stuck {
             self.settled = block.closed_at;
             self.flash.command(Command::Settle);

@@ -6,7 +6,7 @@ use soc_hal::Flash;
 
 use crate::blocks::Wear;
 use crate::checkpoint::Checkpoint;
-use crate::config::{GRANTS_PER_STREAM, RESERVED};
+use crate::config::{GRANTS_PER_STREAM, LOG_SUPER_BLOCKS, RESERVED};
 use crate::log::Detached;
 use crate::{Ftl, State, Written};
 
@@ -23,10 +23,17 @@ struct Grant {
 pub(crate) struct Grants {
     streams: [Option<Grant>; 2],
     map: Option<Grant>,
-    /// A stream has no super-block, and there is none for it.
-    pub(crate) is_short: bool,
+    /// A stream has no super-block, or a checkpoint cannot begin, and there is none for it.
+    is_short: bool,
     /// A stream has no super-block to write.
     waits: [bool; 2],
+}
+
+impl Grants {
+    /// What is needed cannot begin with what is erased.
+    pub(crate) fn note_short(&mut self) {
+        self.is_short = true;
+    }
 }
 
 impl<F: Flash> Ftl<'_, F> {
@@ -66,6 +73,11 @@ impl<F: Flash> Ftl<'_, F> {
         self.grants.waits[stream as usize]
     }
 
+    /// Whether units are being moved that have a place to go to.
+    pub(crate) fn do_moves_go_on(&self) -> bool {
+        self.collection.is_some() && !self.waits(Stream::Moved)
+    }
+
     /// How many super-blocks a stream has that are not full, with the one that is on its way.
     fn held(&self, stream: Stream) -> u32 {
         let held = self.written.iter().flatten().filter(|written| written.end.is_none());
@@ -74,17 +86,14 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Takes a super-block for a stream that needs one.
     fn grant(&mut self, stream: Stream, held: u32) {
-        let free = self.free();
-        let kept_for_records = self.kept_for_log() + self.kept_for_map();
-        let (kept, wear) = match stream {
+        let may_take = match stream {
             // What is left in the cache is little, and the last of what there is to write.
-            Stream::Host if self.is_read_only && held == 0 => (kept_for_records, Wear::Least),
-            Stream::Host => (RESERVED, Wear::Least),
+            Stream::Host if self.is_read_only && held == 0 => self.free_for_units() > 0,
             Stream::Moved if self.collection.is_none() => return,
-            Stream::Moved if held == 0 => (kept_for_records, Wear::Most),
-            Stream::Moved => (RESERVED, Wear::Most),
+            Stream::Moved if held == 0 => self.may_move_into_another(),
+            Stream::Host | Stream::Moved => self.free_for_units() > RESERVED,
         };
-        if free <= kept {
+        if !may_take {
             self.grants.is_short |= held == 0;
             return;
         }
@@ -93,6 +102,10 @@ impl<F: Flash> Ftl<'_, F> {
             self.log.record_wanted = true;
             return;
         };
+        let wear = match stream {
+            Stream::Host => Wear::Least,
+            Stream::Moved => Wear::Most,
+        };
         let super_block = self.take(wear, State::Open).expect("one is free");
         self.block(super_block).closed_at = stream as u64;
         self.written[place] = Some(Written { super_block, end: None });
@@ -100,14 +113,77 @@ impl<F: Flash> Ftl<'_, F> {
         self.grants.streams[stream as usize] = Some(Grant { super_block, entries });
     }
 
-    /// 1 if the log needs a super-block before long.
-    fn kept_for_log(&self) -> u32 {
-        (self.log_writer.slot + self.geometry.planes() >= self.slots()).into()
+    /// Erased super-blocks beside those that are kept for the log and the map. So neither waits for units to be moved, which might wait for it.
+    pub(crate) fn free_for_units(&self) -> u32 {
+        self.free().saturating_sub(self.kept_for_log() + self.kept_for_map())
     }
 
-    /// 1 if a checkpoint needs one.
+    /// What the log may still take; of a worn device, which has little left to write, what it needs before long.
+    fn kept_for_log(&self) -> u32 {
+        if self.is_read_only {
+            return (self.log_writer.slot + self.geometry.planes() >= self.slots()).into();
+        }
+        LOG_SUPER_BLOCKS.saturating_sub(self.count(State::Log)).max(self.needed_for_log())
+    }
+
+    /// What the map may still take, likewise.
     fn kept_for_map(&self) -> u32 {
-        (self.checkpoint != Checkpoint::Idle && self.map_writer.slot >= self.slots()).into()
+        if self.is_read_only {
+            return (self.checkpoint != Checkpoint::Idle && self.map_writer.slot >= self.slots()).into();
+        }
+        self.config.map_super_blocks_max().saturating_sub(self.count(State::Map))
+    }
+
+    /// Whether moves may take an erased super-block, be it one that is kept for the log or the map: they give back the victim, and then need neither.
+    /// But they leave the log its next one, without which they would not come to an end, and do not take what lets a checkpoint end.
+    fn may_move_into_another(&self) -> bool {
+        let (free, log) = (self.free(), self.needed_for_log());
+        let all = log + self.needed_for_map();
+        free > log
+            && match self.checkpoint {
+                Checkpoint::Idle => true,
+                Checkpoint::Wanted => free > all || free < all && !self.is_given_back(),
+                Checkpoint::Going(_) => free > all,
+            }
+    }
+
+    /// Whether a checkpoint that is wanted may begin: it comes to its end with what is erased, or nobody is about to give something back.
+    pub(crate) fn may_begin_checkpoint(&self) -> bool {
+        let map = self.needed_for_map();
+        let (free, log) = (self.free(), self.needed_for_log());
+        map == 0
+            || free >= map + log
+            || self.log.detached != Detached::No
+            || self.log_length() > u64::from(2 * self.config.log_records)
+            || !self.is_given_back() && !self.do_moves_go_on() && (free <= log || self.collection.is_none())
+    }
+
+    /// 1 if the log has half a super-block left and has not taken the next one: what is left is enough for moves to come to an end, or a checkpoint, or a
+    /// few mounts.
+    fn needed_for_log(&self) -> u32 {
+        (self.log.has_no_next() && self.log_writer.slot >= self.slots() / 2).into()
+    }
+
+    /// What the checkpoint that is wanted or written still takes if no program fails.
+    fn needed_for_map(&self) -> u32 {
+        if self.checkpoint == Checkpoint::Idle || self.grants.map.is_some() {
+            return 0;
+        }
+        let left = self.slots().saturating_sub(self.map_writer.slot);
+        self.checkpoint_pages_left().saturating_sub(left).div_ceil(self.slots())
+    }
+
+    /// Whether a super-block will be erased without anything else being erased before.
+    fn is_given_back(&self) -> bool {
+        let is_given_back = |state| matches!(state, State::Emptied | State::Useless | State::Erasing);
+        self.memory.super_blocks.iter().any(|block| is_given_back(block.state))
+    }
+
+    /// Whether somebody waits for a super-block to be erased.
+    pub(crate) fn is_short(&self) -> bool {
+        let does_map_wait =
+            self.checkpoint.is_going() && self.map_writer.slot >= self.slots() && self.grants.map.is_none();
+        self.grants.is_short || does_map_wait || self.log.has_no_next() && self.log_writer.slot >= self.slots()
     }
 
     /// Which stream an open super-block belongs to.
@@ -118,7 +194,7 @@ impl<F: Flash> Ftl<'_, F> {
 
     /// Takes a super-block for the map, unless one is on its way.
     pub(crate) fn grant_map(&mut self) {
-        if self.grants.map.is_some() || self.free() <= self.kept_for_log() {
+        if self.grants.map.is_some() || self.free() <= self.needed_for_log() {
             return;
         }
         if let Some(super_block) = self.take(Wear::Least, State::Map) {

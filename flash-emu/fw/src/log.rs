@@ -126,6 +126,11 @@ impl LogState {
         self.wanted = self.wanted.max(entries);
     }
 
+    /// Whether the super-block that records go on in is not taken yet.
+    pub(crate) fn has_no_next(&self) -> bool {
+        self.next_super_block.is_none()
+    }
+
     /// Whether nothing waits for a record.
     pub(crate) fn is_quiet(&self) -> bool {
         self.closed[0].is_none() && !self.is_closing && !self.record_wanted && self.wanted <= self.closed_end

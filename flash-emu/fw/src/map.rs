@@ -2,7 +2,9 @@
 
 use flash_spec::fast_path::{Buffer, Command};
 use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE};
-use flash_spec::record::{part, MAP_ENTRIES, MAP_PAGES_MAX, MAP_PAGES_PER_MARKS, MARK_WORDS, UNMAPPED};
+use flash_spec::record::{
+    part, MAP_ENTRIES, MAP_PAGES_MAX, MAP_PAGES_PER_MARKS, MARK_WORDS, SUPER_BLOCKS_MAX, UNMAPPED,
+};
 use flash_spec::spare::{kind, Spare};
 use flash_spec::Outcome;
 use soc_hal::Flash;
@@ -19,15 +21,40 @@ pub(crate) struct MapState {
     /// A page whose record could not be written.
     pub(crate) is_unwritten: Option<u16>,
     present: [u64; WORDS],
+    /// What the checkpoint that is written, or was last, empties.
+    pub(crate) emptied: SuperBlocks,
     /// A bit for each page of marks that differs from what is in flash.
     marks_dirty: u128,
     /// All pages before it are present.
     first_absent: u32,
 }
 
+/// A set of super-blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SuperBlocks([u64; SUPER_BLOCKS_MAX.div_ceil(64) as usize]);
+
+impl SuperBlocks {
+    pub(crate) const NONE: Self = Self([0; SUPER_BLOCKS_MAX.div_ceil(64) as usize]);
+
+    pub(crate) fn insert(&mut self, super_block: u16) {
+        self.0[usize::from(super_block) / 64] |= 1 << (super_block % 64);
+    }
+
+    pub(crate) fn contains(&self, super_block: u16) -> bool {
+        self.0[usize::from(super_block) / 64] >> (super_block % 64) & 1 == 1
+    }
+}
+
 impl MapState {
     pub(crate) const fn new() -> Self {
-        Self { wanted: None, is_unwritten: None, present: [0; WORDS], marks_dirty: 0, first_absent: 0 }
+        Self {
+            wanted: None,
+            is_unwritten: None,
+            present: [0; WORDS],
+            emptied: SuperBlocks::NONE,
+            marks_dirty: 0,
+            first_absent: 0,
+        }
     }
 
     pub(crate) fn is_present(&self, map_page: u16) -> bool {
@@ -136,13 +163,17 @@ impl<F: Flash> Ftl<'_, F> {
         }
     }
 
-    /// A page of marks that the checkpoint needs: one that has changed, or is in the super-block that is emptied.
-    pub(crate) fn marks_to_write(&self, emptied: Option<u16>) -> Option<u16> {
-        (0..self.config.mark_pages() as u16).find(|&index| {
-            let place = self.memory.directory[self.marks_entry(index)];
-            let is_emptied = place != UNMAPPED && Some(self.super_block_of(place)) == emptied;
-            is_emptied || self.map.marks_dirty >> index & 1 == 1
-        })
+    /// A page of marks that the checkpoint needs: one that has changed, or is in a super-block that is emptied.
+    pub(crate) fn marks_to_write(&self) -> Option<u16> {
+        let is_needed =
+            |&index: &u16| self.is_emptied(self.marks_entry(index)) || self.map.marks_dirty >> index & 1 == 1;
+        (0..self.config.mark_pages() as u16).find(is_needed)
+    }
+
+    /// Whether what this entry of the directory names is in a super-block that the checkpoint empties.
+    pub(crate) fn is_emptied(&self, entry: usize) -> bool {
+        let place = self.memory.directory[entry];
+        place != UNMAPPED && self.map.emptied.contains(self.super_block_of(place))
     }
 
     /// Puts a page of marks where it is written from.

@@ -187,11 +187,12 @@ impl<F: Flash> Ftl<'_, F> {
             self.take_up(resumed);
         }
         self.merge_deltas();
+        self.drop_useless(anchor.log_super_block.get());
+        self.erase_for_log()?;
         self.write_down_spares(&last, resumed.map_or(0, |resumed| resumed.super_block))?;
         if let Some(resumed) = &resumed {
             self.hand_out(resumed);
         }
-        self.drop_useless(anchor.log_super_block.get());
         self.is_mounted = true;
         self.checkpoint.want();
         self.check_spare();
@@ -391,6 +392,7 @@ impl<F: Flash> Ftl<'_, F> {
         self.anchor = AnchorWriter {
             plane,
             row,
+            last_plane: Some(plane),
             generation: anchor.generation.get(),
             is_worn: false,
             directory: anchor.directory.map(|copy| copy.get()),
@@ -494,7 +496,21 @@ impl<F: Flash> Ftl<'_, F> {
         for block in self.memory.super_blocks.iter_mut().filter(|block| block.closed_at > 0) {
             block.state = State::Log;
         }
+        // So may that of a super-block of the map which was taken when no record would have counted. What the anchor refers to is there.
+        for index in 0..self.memory.directory.len() {
+            self.note_map_super_block(self.memory.directory[index]);
+        }
+        for page in [anchor.directory, anchor.table].as_flattened() {
+            self.note_map_super_block(page.get());
+        }
         last.ok_or(MountError::Unreadable)
+    }
+
+    fn note_map_super_block(&mut self, page: u32) {
+        if u64::from(page) < self.geometry.pages() {
+            let super_block = self.super_block_of(page);
+            self.block(super_block).state = State::Map;
+        }
     }
 
     fn note_log_super_block(&mut self, super_block: u16, number: u64) -> Result<(), MountError> {
@@ -730,6 +746,14 @@ impl<F: Flash> Ftl<'_, F> {
 
     fn is_free(&self, super_block: u16) -> bool {
         self.memory.super_blocks[usize::from(super_block)].state == State::Free
+    }
+
+    /// Has something erased if nothing is, and something may be: the log may need it.
+    fn erase_for_log(&mut self) -> Result<(), MountError> {
+        let useless = self.all_in(State::Useless).next().filter(|_| self.free() == 0);
+        let Some(useless) = useless else { return Ok(()) };
+        self.start_erase(useless);
+        self.wait(|ftl| ftl.count(State::Erasing) == 0)
     }
 
     /// Sorts the changes by unit and keeps the newest of each.
