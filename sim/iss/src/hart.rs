@@ -102,6 +102,33 @@ impl Hart {
         Stop::Limit
     }
 
+    /// Carries out one instruction, whether an interrupt is pending or the hart waits for one: what it trapped with, if it did. With
+    /// [`Self::take_interrupt`], for whoever decides when interrupts are taken.
+    ///
+    /// # Errors
+    /// The exception by which the hart has come into a handler.
+    pub fn step<B: Bus>(&mut self, bus: &mut B) -> Result<(), Exception> {
+        self.state.waiting = false;
+        let end = self.state.steps + 1;
+        self.run_page(bus, end).inspect_err(|exception| self.state.take_exception(*exception))
+    }
+
+    /// Takes the interrupt that is pending and enabled, if there is one: its value of `mcause`.
+    pub fn take_interrupt(&mut self) -> Option<u64> {
+        self.state.waiting = false;
+        self.state.take_interrupt()
+    }
+
+    /// The physical address of an access of one byte, as the hart would find it now: for who looks from outside. Nothing changes.
+    ///
+    /// # Errors
+    /// What the access would trap with.
+    pub fn translate<B: Bus>(&self, bus: &mut B, access: Access, address: u64) -> Result<u64, Exception> {
+        let csrs = &self.state.csrs;
+        let mode = if access == Access::Fetch { self.state.mode } else { csrs.data_mode(self.state.mode) };
+        csrs.translate(bus, self.state.hart, mode, access, address, 1)
+    }
+
     /// Goes on until the page ends, or something else must be looked at. After an error, `pc` is that of the instruction.
     fn run_page<B: Bus>(&mut self, bus: &mut B, end: u64) -> Result<(), Exception> {
         let Self { state, code } = self;
@@ -384,10 +411,10 @@ impl State {
         self.data_tag = ModeTag::new(self.csrs.data_mode(mode));
     }
 
-    fn take_interrupt(&mut self) {
-        if let Some(cause) = self.csrs.interrupt_cause(self.mode) {
-            self.enter(cause, 0);
-        }
+    fn take_interrupt(&mut self) -> Option<u64> {
+        let cause = self.csrs.interrupt_cause(self.mode)?;
+        self.enter(cause, 0);
+        Some(cause)
     }
 
     fn take_exception(&mut self, exception: Exception) {

@@ -11,19 +11,21 @@ use sim_iss::{encode, number, Instruction, Op};
 pub const BASE: u64 = 0x100_0000;
 
 /// Registers that blocks do not write: two pointers into the scratch memory and one to the state of the block.
-pub(crate) const POINTERS: [u8; 2] = [2, 8];
+pub const POINTERS: [u8; 2] = [2, 8];
 const STATE: u8 = 3;
+/// Registers that bodies do not write, [`POINTERS`] among them.
+pub const RESERVED: [u8; 3] = [2, 3, 8];
 
 /// Whether blocks may write an integer register.
 pub(crate) fn is_free(register: u8) -> bool {
-    register != STATE && !POINTERS.contains(&register)
+    !RESERVED.contains(&register)
 }
 
 /// Bytes of the scratch memory. Offsets of loads and stores reach all of it from its middle.
 pub(crate) const SCRATCH_BYTES: usize = 4096;
 
 /// Registers as a block begins or ends with them: integers, of which the first place has `fcsr`, then floating point.
-pub(crate) const REGISTERS: usize = 64;
+pub const REGISTERS: usize = 64;
 /// Bytes of them.
 pub(crate) const STATE_BYTES: usize = 8 * REGISTERS;
 

@@ -9,14 +9,17 @@ use soc_map::rocket::{BOOT_ROM, CACHED, LINE_BYTES, RESET_PC, UNCACHED};
 use soc_tile::tile::BUS_CONFIG;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Bytes of memory.
-pub const MEMORY_BYTES: u64 = 1 << 20;
+use crate::memory::Memory;
+use crate::trace::{Observed, Ports as TracePorts};
 
 /// From here on in [`UNCACHED`] there is nothing: an access is denied.
 pub const NOTHING: u64 = UNCACHED.base + 0x1000;
 
 /// Bytes of a beat.
 const BEAT: u64 = 8;
+
+/// Beats of a line.
+const LINE_BEATS: u64 = LINE_BYTES as u64 / BEAT;
 
 /// How often each side of a channel stalls, of 16 clocks.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +38,9 @@ pub struct Bench {
     ports: Ports,
     stalls: Stalls,
     random: u64,
-    memory: Vec<u8>,
-    rom: Vec<u8>,
+    trace: TracePorts,
+    /// Memory, and the boot ROM.
+    pub memory: Memory,
     /// The beats that wait to be given.
     answers: VecDeque<Answer>,
     is_offered: bool,
@@ -45,11 +49,15 @@ pub struct Bench {
     released: u64,
     /// The line that is asked back, until the tile has heard of it.
     probe_of: Option<u64>,
+    /// The answer to it has not come.
+    probe_is_open: bool,
     /// The beats of the answer to it that have come, and its parameter.
     pub probed: Vec<(u8, u64)>,
     /// Grants that are not acknowledged.
     grants: BTreeSet<u16>,
     next_sink: u16,
+    /// The lines that the tile has given back with their content.
+    pub given_back: Vec<u64>,
     /// What the hart wrote to [`UNCACHED`]: address and value.
     pub written: Vec<(u64, u64)>,
     /// Clocks since the reset.
@@ -111,10 +119,9 @@ impl Bench {
                 .map(|field| port(&format!("bus_d_{field}"))),
         };
         let (hart_port, b_opcode, b_mask) = (port("hart_id"), port("bus_b_opcode"), port("bus_b_mask"));
-        let mut rom = vec![0; BOOT_ROM.bytes as usize];
-        for (index, instruction) in program.iter().enumerate() {
-            let at = (RESET_PC - BOOT_ROM.base) as usize + 4 * index;
-            rom[at..at + 4].copy_from_slice(&instruction.to_le_bytes());
+        let mut memory = Memory::default();
+        for (at, instruction) in (RESET_PC..).step_by(4).zip(program) {
+            memory.write(at, &instruction.to_le_bytes());
         }
         model.poke_u64(hart_port, hart);
         model.poke_u64(b_opcode, OpcodeB::ProbeBlock.code());
@@ -126,16 +133,18 @@ impl Bench {
             ports,
             stalls,
             random: seed | 1,
-            memory: vec![0; MEMORY_BYTES as usize],
-            rom,
+            trace: TracePorts::new(&model),
+            memory,
             answers: VecDeque::new(),
             is_offered: false,
             requested: 0,
             released: 0,
             probe_of: None,
+            probe_is_open: false,
             probed: vec![],
             grants: BTreeSet::new(),
             next_sink: 0,
+            given_back: vec![],
             written: vec![],
             clocks: 0,
             seen: Seen::default(),
@@ -158,7 +167,9 @@ impl Bench {
 
     /// Asks a line back, whatever the tile has of it.
     pub fn take_back(&mut self, address: u64) {
-        assert!(self.probe_of.is_none(), "one after the other");
+        assert!(!self.is_taking_back(), "one after the other");
+        self.probed.clear();
+        self.probe_is_open = true;
         self.probe_of = Some(address);
     }
 
@@ -179,6 +190,16 @@ impl Bench {
             self.clock();
         }
         self.monitor.assert_clean();
+    }
+
+    /// What the tile retires and writes in this clock, before [`Self::clock`] ends it.
+    pub fn observe(&self) -> Observed {
+        self.trace.observe(&self.model)
+    }
+
+    /// Whether a line is asked back and has not come.
+    pub fn is_taking_back(&self) -> bool {
+        self.probe_is_open
     }
 
     /// One clock.
@@ -242,25 +263,12 @@ impl Bench {
         self.random % 16 < of_16
     }
 
-    /// The double word at an address; none where nothing is.
-    fn word(&mut self, address: u64) -> Option<&mut [u8]> {
-        let address = address & !(BEAT - 1);
-        if CACHED.contains(address) && address - CACHED.base < MEMORY_BYTES {
-            let at = (address - CACHED.base) as usize;
-            return Some(&mut self.memory[at..at + BEAT as usize]);
-        }
-        if BOOT_ROM.contains(address) {
-            let at = (address - BOOT_ROM.base) as usize;
-            return Some(&mut self.rom[at..at + BEAT as usize]);
-        }
-        None
-    }
-
-    fn read(&mut self, address: u64) -> Option<u64> {
+    fn read(&self, address: u64) -> Option<u64> {
         if (UNCACHED.base..NOTHING).contains(&address) {
             return Some(!address);
         }
-        self.word(address).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
+        let is_there = CACHED.contains(address) || BOOT_ROM.contains(address);
+        is_there.then(|| u64::from_le_bytes(self.memory.read(address & !(BEAT - 1))))
     }
 
     fn write(&mut self, address: u64, mask: u64, data: u64) -> bool {
@@ -273,9 +281,9 @@ impl Bench {
         if !CACHED.contains(address) {
             return false;
         }
-        let Some(word) = self.word(address) else { return false };
-        for lane in (0..BEAT as usize).filter(|lane| mask >> lane & 1 == 1) {
-            word[lane] = data.to_le_bytes()[lane];
+        let first = address & !(BEAT - 1);
+        for lane in (0..BEAT).filter(|lane| mask >> lane & 1 == 1) {
+            self.memory.write(first + lane, &data.to_le_bytes()[lane as usize..][..1]);
         }
         true
     }
@@ -298,7 +306,7 @@ impl Bench {
             }
             OpcodeA::AcquireBlock | OpcodeA::AcquirePerm => {
                 assert!(CACHED.contains(address), "the tile caches {address:#x}");
-                assert_eq!(beats, u64::from(LINE_BYTES) / BEAT, "the tile asks for another line: {beat:#x}");
+                assert_eq!(beats, LINE_BEATS, "the tile asks for another line: {beat:#x}");
                 self.seen.acquires += 1;
                 const TO_T: u64 = 0;
                 const TO_B: u64 = 1;
@@ -333,16 +341,25 @@ impl Bench {
             OpcodeC::Release => 1,
             OpcodeC::ReleaseData => {
                 assert!(self.write(address + BEAT * self.released, 0xFF, data[0]), "a block of nowhere: {beat:#x}");
+                if self.released + 1 == LINE_BEATS {
+                    self.given_back.push(address);
+                }
                 (1u64 << size) / BEAT
             }
             OpcodeC::ProbeAck => {
                 self.probed.push((param, 0));
+                self.probe_is_open = false;
                 return;
             }
             OpcodeC::ProbeAckData => {
-                let at = address + BEAT * (self.probed.len() as u64 % (u64::from(LINE_BYTES) / BEAT));
+                let beat_of_line = self.probed.len() as u64;
+                let at = address + BEAT * beat_of_line;
                 assert!(self.write(at, 0xFF, data[0]), "a block of nowhere: {beat:#x}");
                 self.probed.push((param, data[0]));
+                if beat_of_line + 1 == LINE_BEATS {
+                    self.given_back.push(address);
+                    self.probe_is_open = false;
+                }
                 return;
             }
             _ => panic!("nobody asked for {beat:#x}"),
