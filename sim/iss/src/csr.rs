@@ -52,7 +52,6 @@ pub mod number {
     pub const SIE: u16 = 0x104;
     pub const STVEC: u16 = 0x105;
     pub const SCOUNTEREN: u16 = 0x106;
-    pub const SENVCFG: u16 = 0x10A;
     pub const SSCRATCH: u16 = 0x140;
     pub const SEPC: u16 = 0x141;
     pub const SCAUSE: u16 = 0x142;
@@ -66,7 +65,6 @@ pub mod number {
     pub const MIE: u16 = 0x304;
     pub const MTVEC: u16 = 0x305;
     pub const MCOUNTEREN: u16 = 0x306;
-    pub const MENVCFG: u16 = 0x30A;
     pub const MCOUNTINHIBIT: u16 = 0x320;
     pub const MHPMEVENT3: u16 = 0x323;
     pub const MHPMEVENT31: u16 = 0x33F;
@@ -125,8 +123,6 @@ const MCAUSE_MASK: u64 = 1 << 63 | 0xF;
 const SCAUSE_MASK: u64 = 1 << 63 | 0x1F;
 /// Cycle, time and instructions retired: all counters that there are.
 const COUNTERS: u64 = 0b111;
-/// Fence of I/O implies Memory, the one bit of `menvcfg` and `senvcfg`.
-const FIOM: u64 = 1;
 /// The mode field of `satp`.
 pub(crate) const SATP_MODE_SHIFT: u32 = 60;
 /// Its value for Sv39.
@@ -189,14 +185,12 @@ pub(crate) struct Csrs {
     mscratch: u64,
     mcounteren: u64,
     mcountinhibit: u64,
-    menvcfg: u64,
     pub stvec: u64,
     pub sepc: u64,
     pub scause: u64,
     pub stval: u64,
     sscratch: u64,
     scounteren: u64,
-    senvcfg: u64,
     pub satp: u64,
     /// Accrued exceptions.
     pub fflags: u8,
@@ -243,14 +237,12 @@ impl Csrs {
             mscratch: 0,
             mcounteren: 0,
             mcountinhibit: 0,
-            menvcfg: 0,
             stvec: 0,
             sepc: 0,
             scause: 0,
             stval: 0,
             sscratch: 0,
             scounteren: 0,
-            senvcfg: 0,
             satp: 0,
             fflags: 0,
             frm: 0,
@@ -317,7 +309,6 @@ impl Csrs {
             SIE => self.mie & self.mideleg,
             STVEC => self.stvec,
             SCOUNTEREN => self.scounteren,
-            SENVCFG => self.senvcfg,
             SSCRATCH => self.sscratch,
             SEPC => self.sepc,
             SCAUSE => self.scause,
@@ -331,7 +322,6 @@ impl Csrs {
             MIE => self.mie,
             MTVEC => self.mtvec,
             MCOUNTEREN => self.mcounteren,
-            MENVCFG => self.menvcfg,
             MCOUNTINHIBIT => self.mcountinhibit,
             MSCRATCH => self.mscratch,
             MEPC => self.mepc,
@@ -379,7 +369,6 @@ impl Csrs {
             SIE => self.mie = self.mie & !self.mideleg | value & self.mideleg,
             STVEC => self.stvec = vector(sign_extended(value, VECTOR_BITS)),
             SCOUNTEREN => self.scounteren = value & COUNTERS,
-            SENVCFG => self.senvcfg = value & FIOM,
             SSCRATCH => self.sscratch = value,
             SEPC => self.sepc = instruction_address(value),
             SCAUSE => self.scause = value & SCAUSE_MASK,
@@ -395,7 +384,6 @@ impl Csrs {
             MIE => self.mie = value & interrupt::ALL,
             MTVEC => self.mtvec = vector(value & ((1 << self.physical_bits) - 1)),
             MCOUNTEREN => self.mcounteren = value & COUNTERS,
-            MENVCFG => self.menvcfg = value & FIOM,
             MCOUNTINHIBIT => {
                 self.mcountinhibit = value & 0b101;
                 self.cycle.set_standing(value & 1 != 0, next.steps);
@@ -438,10 +426,19 @@ impl Csrs {
         }
     }
 
-    /// A trap stores addresses as the registers hold them.
-    pub(crate) fn address_in_register(value: u64) -> u64 {
-        sign_extended(value, VIRTUAL_BITS)
+}
+
+/// An address as Rocket carries it, in `pc` and into the registers of a trap: in 40 bits. One that has no such copy becomes another invalid one, by the
+/// complement of bit 38. Rocket Chip, `encodeVirtualAddress` in `RocketCore.scala`.
+#[inline]
+pub(crate) fn carried_address(value: u64) -> u64 {
+    const BITS: u32 = VIRTUAL_BITS - 1;
+    let upper = value as i64 >> BITS;
+    if upper == 0 || upper == -1 {
+        return value;
     }
+    let sign = !value << 1 & 1 << BITS;
+    sign_extended(value & ((1 << BITS) - 1) | sign, VIRTUAL_BITS)
 }
 
 #[cfg(test)]

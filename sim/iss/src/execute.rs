@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use rustc_apfloat::Round;
 
 use crate::bus::Bus;
-use crate::csr::number;
+use crate::csr::{carried_address, number};
 use crate::decode::{Instruction, Op};
 use crate::float::{self, boxed, unboxed, Double64, Flagged, Format, Single32};
 use crate::hart::{Exit, State};
@@ -89,7 +89,7 @@ impl State {
             }
             Op::Jalr => {
                 self.set_rd(i, next);
-                return Ok(a.wrapping_add(immediate) & !1);
+                return Ok(carried_address(a.wrapping_add(immediate) & !1));
             }
             Op::Beq => return Ok(if a == b { pc.wrapping_add(immediate) } else { next }),
             Op::Bne => return Ok(if a != b { pc.wrapping_add(immediate) } else { next }),
@@ -351,7 +351,8 @@ impl State {
                 };
                 return Exception { cause, value: 0 }.into();
             }
-            Op::Ebreak => return Exception { cause: Cause::Breakpoint, value: pc }.into(),
+            // Rocket leaves 0 in `mtval`, as the manual allows.
+            Op::Ebreak => return Exception { cause: Cause::Breakpoint, value: 0 }.into(),
             Op::Csrrw | Op::Csrrs | Op::Csrrc | Op::Csrrwi | Op::Csrrsi | Op::Csrrci => match self.csr(bus, i) {
                 Ok(()) => next,
                 Err(exception) => return exception.into(),

@@ -3,7 +3,7 @@
 use crate::bus::Bus;
 use crate::code::{Code, Page};
 use crate::compressed::{decode_compressed, is_compressed};
-use crate::csr::{number, status, Config, Csrs, Now};
+use crate::csr::{carried_address, number, status, Config, Csrs, Now};
 use crate::decode::{decode, Instruction, Op};
 use crate::mmu::{Access, ModeTag, Tlb, PAGE_BYTES};
 use crate::trap::{interrupt, Exception, Mode};
@@ -420,7 +420,7 @@ impl State {
     fn take_exception(&mut self, exception: Exception) {
         self.steps += 1;
         self.traps += 1;
-        self.enter(exception.cause as u64, Csrs::address_in_register(exception.value));
+        self.enter(exception.cause as u64, carried_address(exception.value));
     }
 
     fn enter(&mut self, cause: u64, value: u64) {

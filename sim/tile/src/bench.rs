@@ -1,4 +1,6 @@
-//! The other side of the tile's bus: a boot ROM, a memory and registers, for one client. It probes only where a test asks for it.
+//! The other side of the tile's bus: a boot ROM, a memory and registers, for one client. It probes where a test asks for it, and where the instruction cache reads a
+//! line of memory, which the data cache may have changed. One thing is done after the other: no request is taken while a line is asked back, and no line is
+//! asked back before all grants are acknowledged.
 
 use rtl_bus::monitor::{MessageSample, TileLinkMonitor, TileLinkProbe};
 use rtl_bus::{Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD};
@@ -53,6 +55,8 @@ pub struct Bench {
     probe_is_open: bool,
     /// The beats of the answer to it that have come, and its parameter.
     pub probed: Vec<(u8, u64)>,
+    /// What the instruction cache reads, until the line has come from the data cache: its address, the answer to be, and its beats.
+    fetch: Option<(u64, Answer, u64)>,
     /// Grants that are not acknowledged.
     grants: BTreeSet<u16>,
     next_sink: u16,
@@ -142,6 +146,7 @@ impl Bench {
             probe_of: None,
             probe_is_open: false,
             probed: vec![],
+            fetch: None,
             grants: BTreeSet::new(),
             next_sink: 0,
             given_back: vec![],
@@ -168,9 +173,7 @@ impl Bench {
     /// Asks a line back, whatever the tile has of it.
     pub fn take_back(&mut self, address: u64) {
         assert!(!self.is_taking_back(), "one after the other");
-        self.probed.clear();
-        self.probe_is_open = true;
-        self.probe_of = Some(address);
+        self.probe(address);
     }
 
     /// Whether the hart says that it waits.
@@ -192,6 +195,12 @@ impl Bench {
         self.monitor.assert_clean();
     }
 
+    fn probe(&mut self, address: u64) {
+        self.probed.clear();
+        self.probe_is_open = true;
+        self.probe_of = Some(address);
+    }
+
     /// What the tile retires and writes in this clock, before [`Self::clock`] ends it.
     pub fn observe(&self) -> Observed {
         self.trace.observe(&self.model)
@@ -199,15 +208,20 @@ impl Bench {
 
     /// Whether a line is asked back and has not come.
     pub fn is_taking_back(&self) -> bool {
-        self.probe_is_open
+        self.probe_is_open || self.fetch.is_some()
     }
 
     /// One clock.
     pub fn clock(&mut self) {
-        let takes = [self.ports.a_ready, self.ports.c_ready, self.ports.e_ready];
-        for port in takes {
-            let ready = !self.chance(self.stalls.takes);
+        let is_taking_back = self.is_taking_back();
+        let takes = [(self.ports.a_ready, !is_taking_back), (self.ports.c_ready, true), (self.ports.e_ready, true)];
+        for (port, may) in takes {
+            let ready = !self.chance(self.stalls.takes) && may;
             self.model.poke_u64(port, ready.into());
+        }
+        if let (false, Some((address, answer, beats))) = (self.probe_is_open, self.fetch) {
+            self.answer_with_data(answer, address, beats);
+            self.fetch = None;
         }
         self.is_offered |= !self.answers.is_empty() && !self.chance(self.stalls.answers);
         self.model.poke_u64(self.ports.d_valid, self.is_offered.into());
@@ -221,12 +235,12 @@ impl Bench {
             }
         }
         const TO_N: u64 = 2;
-        let probe =
-            [u64::from(self.probe_of.is_some()), self.probe_of.unwrap_or_default(), LINE_BYTES.ilog2().into(), TO_N];
+        let probe_of = self.probe_of.filter(|_| self.grants.is_empty());
+        let probe = [u64::from(probe_of.is_some()), probe_of.unwrap_or_default(), LINE_BYTES.ilog2().into(), TO_N];
         for (port, value) in self.ports.b.into_iter().zip(probe) {
             self.model.poke_u64(port, value);
         }
-        if self.probe_of.is_some() && self.model.peek_u64(self.ports.b_ready) == 1 {
+        if probe_of.is_some() && self.model.peek_u64(self.ports.b_ready) == 1 {
             self.probe_of = None;
         }
         // Outputs of the tile are registers, so that they need no settling.
@@ -294,7 +308,15 @@ impl Bench {
         let beats = ((1u64 << size) / BEAT).max(1);
         let mut answer = Answer { opcode: OpcodeD::AccessAck, param: 0, size, source, sink: 0, denied: false, data: 0 };
         match opcode {
-            OpcodeA::Get => self.answer_with_data(Answer { opcode: OpcodeD::AccessAckData, ..answer }, address, beats),
+            OpcodeA::Get => {
+                let answer = Answer { opcode: OpcodeD::AccessAckData, ..answer };
+                if CACHED.contains(address) {
+                    self.fetch = Some((address, answer, beats));
+                    self.probe(address & !(u64::from(LINE_BYTES) - 1));
+                } else {
+                    self.answer_with_data(answer, address, beats);
+                }
+            }
             OpcodeA::PutFullData | OpcodeA::PutPartialData => {
                 let at = address + BEAT * self.requested;
                 self.requested += 1;

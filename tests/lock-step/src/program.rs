@@ -251,8 +251,6 @@ fn init(random: &mut Random, translates: bool) -> (Vec<Instruction>, Vec<u8>) {
         (PMPCFG0, 0x1F << 56 | if random.below(2) == 0 { 0 } else { pmp_configuration(random) }),
         (MCOUNTEREN, random.below(8)),
         (SCOUNTEREN, random.below(8)),
-        (MENVCFG, 0),
-        (SENVCFG, 0),
         (MCOUNTINHIBIT, 0),
         (FCSR, values[0]),
     ];
@@ -391,7 +389,7 @@ fn pointers(random: &mut Random) -> Vec<Instruction> {
 }
 
 /// A register that random values may be written to without losing the program.
-const WRITABLE: [u16; 24] = [
+const WRITABLE: [u16; 22] = [
     FFLAGS,
     FRM,
     FCSR,
@@ -411,8 +409,6 @@ const WRITABLE: [u16; 24] = [
     MCOUNTEREN,
     SCOUNTEREN,
     MCOUNTINHIBIT,
-    SENVCFG,
-    MENVCFG,
     MCYCLE,
     MINSTRET,
     SSTATUS,
@@ -525,7 +521,7 @@ fn privileged(random: &mut Random, translates: bool) -> Vec<Instruction> {
         0 => {
             // The lower half of the regions: the configuration of the last stays.
             let mut all = constant(5, pmp_configuration(random) & 0x7F7F_7F00);
-            let mask = constant(6, 0x7FFF_FF00);
+            let mask = constant(6, 0x7F7F_7F00);
             all.extend(mask);
             all.extend([csr(Op::Csrrc, 7, 6, PMPCFG0), csr(Op::Csrrs, 7, 5, PMPCFG0), fence]);
             all

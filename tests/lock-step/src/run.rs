@@ -124,6 +124,7 @@ struct Expected {
     /// None if a device decides.
     value: Option<u64>,
     pc: u64,
+    instruction: u32,
     /// The clock in which its instruction retired.
     clock: u64,
 }
@@ -342,19 +343,19 @@ impl LockStep {
             (Some(landing), _) => {
                 self.report.at_once += 1;
                 let value = value(self.hart.x(landing.register.into()));
-                landed("x", landing, Some(Expected { value, pc, clock }))?;
+                landed("x", landing, Some(Expected { value, pc, instruction, clock }))?;
             }
             (None, Some((register, _))) => {
                 let value = value(self.hart.x(register.into()));
                 // What comes for x0 is not looked at.
                 let value = value.filter(|_| register != 0);
-                self.integers[usize::from(register)].push_back(Expected { value, pc, clock });
+                self.integers[usize::from(register)].push_back(Expected { value, pc, instruction, clock });
             }
             (None, None) => {}
         }
         if writes_float(decoded.op) {
             let value = value(self.hart.f(decoded.rd.into()));
-            self.floats[usize::from(decoded.rd)].push_back(Expected { value, pc, clock });
+            self.floats[usize::from(decoded.rd)].push_back(Expected { value, pc, instruction, clock });
         }
         Ok(())
     }
@@ -462,8 +463,8 @@ fn landed(file: &str, landing: Landing, expected: Option<Expected>) -> Result<Op
         None => Err(format!("{value:#x} comes into {file}{register}, which no instruction writes")),
         Some(Expected { value: None, .. }) => Ok(Some(value)),
         Some(Expected { value: Some(expected), .. }) if expected == value => Ok(None),
-        Some(Expected { value: Some(expected), pc, .. }) => Err(format!(
-            "the instruction at {pc:#x} writes {value:#x} into {file}{register} in the tile, {expected:#x} in the simulator"
+        Some(Expected { value: Some(expected), pc, instruction, .. }) => Err(format!(
+            "the instruction {instruction:08x} at {pc:#x} writes {value:#x} into {file}{register} in the tile, {expected:#x} in the simulator"
         )),
     }
 }
@@ -491,7 +492,8 @@ fn is_injected(instruction: &Instruction) -> bool {
 }
 
 fn writes_float(op: Op) -> bool {
-    matches!(op, Op::Flw | Op::Fld) || op >= Op::FmaddS && op <= Op::FmvDX && !writes_integer(op)
+    // The loads and stores of doubles stand among the others.
+    op == Op::Flw || op >= Op::FmaddS && op <= Op::FmvDX && op != Op::Fsd && !writes_integer(op)
 }
 
 /// An instruction as a line of text.
