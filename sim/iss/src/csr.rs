@@ -100,11 +100,11 @@ const ROCKET_ARCHITECTURE: u64 = 1;
 // tidy: a date, not an address
 const ROCKET_IMPLEMENTATION: u64 = 0x2018_1004;
 
-/// RV64, and the letters of its extensions: A, C, D, F, I, M, S and U.
+/// RV64, and the letters of its extensions: A, C, D, F, I, M, S, U, and X for registers of its own (7C1h).
 const ISA: u64 = {
     let mut isa = 2 << 62;
     let mut index = 0;
-    let letters = b"ACDFIMSU";
+    let letters = b"ACDFIMSUX";
     while index < letters.len() {
         isa |= 1 << (letters[index] - b'A');
         index += 1;
@@ -116,8 +116,9 @@ const ISA: u64 = {
 const VIRTUAL_BITS: u32 = 40;
 /// Bits of `stvec`.
 const VECTOR_BITS: u32 = 39;
-/// The exceptions that may be delegated: all but access faults and calls from S and M.
-const DELEGABLE_EXCEPTIONS: u64 = 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 15;
+/// The exceptions that may be delegated: all but access faults and calls from S and M. Rocket keeps the bits of a hypervisor's (10 and 20 to 23) as well.
+const DELEGABLE_EXCEPTIONS: u64 =
+    1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 15 | 0xF << 20;
 /// What `mcause` and `scause` hold.
 const MCAUSE_MASK: u64 = 1 << 63 | 0xF;
 const SCAUSE_MASK: u64 = 1 << 63 | 0x1F;

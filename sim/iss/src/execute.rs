@@ -206,10 +206,13 @@ impl State {
         let b = self.rs2(i);
         let bytes = if i.op >= Op::LrD { 8 } else { 4 };
         let access = if matches!(i.op, Op::LrW | Op::LrD) { Access::Load } else { Access::Store };
-        let physical = self.data_address(bus, access, address, bytes)?;
+        let physical = self.data_page(bus, access, address, bytes)?;
         let fault = access.access_fault(address);
         if !bus.has_atomics(physical) {
             return Err(fault);
+        }
+        if address % bytes != 0 {
+            return Err(access.misaligned(address));
         }
         let hart = self.hart;
         let load = |bus: &mut B| match bytes {

@@ -361,18 +361,32 @@ impl State {
         bus.store(self.hart, physical, bytes).map_err(|_| Access::Store.access_fault(address))
     }
 
-    /// The physical address of an aligned load or store. Its page is kept if it is allowed as a whole.
-    pub(crate) fn data_address<B: Bus>(
+    /// The physical address of a load or store.
+    fn data_address<B: Bus>(
         &mut self,
         bus: &mut B,
         access: Access,
         address: u64,
         bytes: u64,
     ) -> Result<u64, Exception> {
-        // Rocket looks at the alignment before all else.
-        if address % bytes != 0 {
-            return Err(access.misaligned(address));
+        let physical = self.data_page(bus, access, address, bytes)?;
+        if address % bytes == 0 {
+            Ok(physical)
+        } else if bus.is_memory(physical) {
+            Err(access.misaligned(address))
+        } else {
+            Err(access.access_fault(address))
         }
+    }
+
+    /// The physical address of a load or store, aligned or not: Rocket looks at the alignment behind all else. The page is kept if it is allowed as a whole.
+    pub(crate) fn data_page<B: Bus>(
+        &mut self,
+        bus: &mut B,
+        access: Access,
+        address: u64,
+        bytes: u64,
+    ) -> Result<u64, Exception> {
         let mode = self.csrs.data_mode(self.mode);
         let physical = self.csrs.translate(bus, self.hart, mode, access, address, bytes)?;
         if self.csrs.pmp.is_uniform(physical & !(PAGE_BYTES - 1)) {

@@ -10,7 +10,7 @@ use sim_iss::{
     decode, decode_compressed, interrupt, is_compressed, number, Access, Bus, BusFault, Cause, Config, Hart, Instruction, Op,
     Reservations,
 };
-use sim_tile::{Bench, Landing, Memory, Observed, Retired};
+use sim_tile::{Bench, Landing, Memory, Observed, Retired, NOTHING};
 use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, LINE_BYTES, PLIC, RESET_PC, UNCACHED};
 
 /// Bits of a physical address of the tile.
@@ -166,7 +166,10 @@ impl Bus for Mirror {
             Ok(())
         } else if is_device(address) {
             let value = bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
-            self.written.push_back((address, value));
+            // The bench denies the others, of which the tile does not hear.
+            if (UNCACHED.base..NOTHING).contains(&address) {
+                self.written.push_back((address, value));
+            }
             Ok(())
         } else {
             Err(BusFault)
@@ -179,6 +182,10 @@ impl Bus for Mirror {
         } else {
             Err(BusFault)
         }
+    }
+
+    fn is_memory(&self, address: u64) -> bool {
+        is_memory(address)
     }
 
     fn has_atomics(&self, address: u64) -> bool {
