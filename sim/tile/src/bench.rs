@@ -164,10 +164,11 @@ impl Bench {
         bench
     }
 
-    /// Sets an interrupt.
+    /// Sets an interrupt. What is observed follows it at once: a read of `mip` sees the input itself.
     pub fn interrupt(&mut self, name: &str, level: bool) {
         let port = self.model.port(name);
         self.model.poke_u64(port, level.into());
+        self.model.settle();
     }
 
     /// Asks a line back, whatever the tile has of it.

@@ -80,7 +80,7 @@ impl Program {
         for (address, bytes) in &self.memory {
             content.write(*address, bytes);
         }
-        Memories { content, disturbed: Some(DATA..DATA + 2 * PAGE) }
+        Memories { content, disturbed: Some(DATA..DATA + PAGE) }
     }
 }
 
@@ -492,7 +492,7 @@ fn bad_access(random: &mut Random) -> Vec<Instruction> {
             let mut all: Vec<_> = load_address(5, place + 8 * random.below(8)).into();
             if random.below(4) == 0 {
                 // Beyond 32 bits of physical address, and beyond 39 of virtual ones.
-                let shift = *random.pick(&[1, 8, 24]);
+                let shift = *random.pick(&[1, 7, 24]);
                 all.push(with(Op::Slli, 5, 5, 0, shift));
             }
             all.push(with(op, rd, 5, any, offset & !0b111));

@@ -26,8 +26,8 @@ const INTERRUPT: u64 = 1 << 63;
 /// The inputs of the tile for interrupts.
 const LINES: [&str; 4] = ["msip", "mtip", "seip", "meip"];
 /// One clock of so many raises an interrupt, and one of so many asks a line back.
-const CLOCKS_PER_INTERRUPT: u64 = 1500;
-const CLOCKS_PER_PROBE: u64 = 200;
+const CLOCKS_PER_INTERRUPT: u64 = 1000;
+const CLOCKS_PER_PROBE: u64 = 40;
 
 /// Parts of memory that a program needs, and where lines are asked back.
 #[derive(Clone)]
@@ -43,8 +43,10 @@ pub struct Memories {
 pub struct Report {
     /// Instructions that retired.
     pub retired: u64,
-    /// Exceptions.
-    pub exceptions: u64,
+    /// Instructions that retired, by the number of the mode.
+    pub by_mode: [u64; 4],
+    /// Exceptions, by cause.
+    pub exceptions: [u64; 16],
     /// Interrupts.
     pub interrupts: u64,
     /// Values that came into integer registers: as the instruction retired, and later.
@@ -68,7 +70,8 @@ pub struct Report {
 impl AddAssign for Report {
     fn add_assign(&mut self, other: Self) {
         self.retired += other.retired;
-        self.exceptions += other.exceptions;
+        self.by_mode.iter_mut().zip(other.by_mode).for_each(|(sum, more)| *sum += more);
+        self.exceptions.iter_mut().zip(other.exceptions).for_each(|(sum, more)| *sum += more);
         self.interrupts += other.interrupts;
         self.at_once += other.at_once;
         self.late += other.late;
@@ -286,9 +289,9 @@ impl LockStep {
                 self.hart.set_f(landing.register.into(), value);
             }
         }
-        self.disturb();
         self.bench.clock();
         self.compare_memory()?;
+        self.disturb();
         self.check_progress()
     }
 
@@ -311,15 +314,18 @@ impl LockStep {
             return Err(format!("the tile is at {pc:#x}, the simulator at {:#x}", self.hart.pc()));
         }
         if trap {
-            self.report.exceptions += 1;
             return match self.hart.step(&mut self.mirror) {
                 Ok(()) => Err(format!("the tile traps with cause {cause}, the simulator does not")),
                 // The core tells calls and breakpoints to its registers in another way.
-                Err(exception) if is_call(exception.cause) || exception.cause as u64 == cause => Ok(()),
+                Err(exception) if is_call(exception.cause) || exception.cause as u64 == cause => {
+                    self.report.exceptions[exception.cause as usize] += 1;
+                    Ok(())
+                }
                 Err(exception) => Err(format!("the tile traps with cause {cause}, the simulator with {exception:x?}")),
             };
         }
         self.report.retired += 1;
+        self.report.by_mode[self.hart.mode() as usize] += 1;
         let fetched = self.fetch(pc)?;
         if fetched != instruction {
             return Err(format!("the tile carries out {instruction:#010x}, the simulator {fetched:#010x}"));
