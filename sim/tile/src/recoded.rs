@@ -77,3 +77,36 @@ pub fn from_ieee(bits: u64) -> u128 {
     let places = mask(BOXED_SIGN + 1) | 1 << BOXED_EXPONENT;
     double & !places | single & mask(31) | (single >> 31 & 1) << BOXED_EXPONENT | (single >> 32 & 1) << BOXED_SIGN
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Numbers of the HardFloat documentation's table: exponents of 3 bits above, and the normalized fractions of subnormal numbers.
+    #[test]
+    fn known_numbers() {
+        assert_eq!(from_ieee(0), 0);
+        assert_eq!(from_ieee(1.0f64.to_bits()), 0x800 << 52);
+        assert_eq!(from_ieee((-2.5f64).to_bits()), 1 << 64 | 0x801 << 52 | 1 << 50);
+        assert_eq!(from_ieee(f64::INFINITY.to_bits()), 0xC00 << 52);
+        // 2^-1074, the smallest: 1 by an exponent that IEEE has not.
+        assert_eq!(from_ieee(1), (0x800 - 1074) << 52);
+        // A boxed 1.0: the single's exponent of 9 bits is 100h, and its highest bit stands at bit 52.
+        assert_eq!(from_ieee(0xFFFF_FFFF_3F80_0000) >> 52 & 1, 1);
+        assert_eq!(from_ieee(0xFFFF_FFFF_3F80_0000) & mask(32), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_register_holds_the_bits_that_were_loaded(bits: u64, exponent in 0u64..3, boxed: bool) {
+            let singles = 0xFFFF_FFFF << 32 | bits;
+            // Few bits of exponent are subnormal numbers, and all of them infinities and NaNs.
+            let ends = bits & !(0x7FF << 52) | [0, 1, 0x7FF][exponent as usize] << 52;
+            let single_ends = singles & !(0xFF << 23) | [0, 1, 0xFF][exponent as usize] << 23;
+            for bits in [bits, ends, if boxed { singles } else { single_ends }] {
+                prop_assert_eq!(to_ieee(from_ieee(bits)), bits);
+            }
+        }
+    }
+}

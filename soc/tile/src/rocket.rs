@@ -170,7 +170,12 @@ impl RocketTile {
             let _ = writeln!(verilog, "\n{text}");
         }
         verilog += ENDING;
-        Ok(RocketTile { verilog: verilog.into(), modules: closure.modules().len(), licence: texts.licence.into(), is_traced })
+        Ok(RocketTile {
+            verilog: verilog.into(),
+            modules: closure.modules().len(),
+            licence: texts.licence.into(),
+            is_traced,
+        })
     }
 
     /// The Verilog, the tile first.

@@ -34,8 +34,8 @@
 //! - The evaluator has no model of the tile, so that it runs in Verilator alone.
 
 use crate::rocket::{Channel, BUS, CHANNELS, INTERRUPTS, WFI};
-use crate::verilog::Direction;
 use crate::trace::{PREFIX, TAPS};
+use crate::verilog::Direction;
 use crate::{RocketTile, HART_BITS};
 use rtl_bus::{TileLinkCached, TileLinkConfig, TileLinkSlice};
 use rtl_hdl::{lit, Block, Module};

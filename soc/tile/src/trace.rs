@@ -96,7 +96,9 @@ pub(crate) fn carry_out(closure: &Closure, taps: &[Tap], edits: &mut [Edits]) ->
 fn inside(closure: &Closure, name: &str) -> Result<ModuleId, ReadError> {
     let top = closure.modules()[0];
     let found = closure.find(name).filter(|id| closure.modules().contains(id));
-    found.ok_or_else(|| closure.source(top).error(closure.module(top).name, format!("there is no module `{name}` in it")))
+    found.ok_or_else(|| {
+        closure.source(top).error(closure.module(top).name, format!("there is no module `{name}` in it"))
+    })
 }
 
 /// The signal is declared in the module with this width.

@@ -24,11 +24,13 @@ mod program;
 mod run;
 
 pub use program::{random_program, Program};
-pub use run::{Difference, LockStep, Memories, Report};
+pub use run::{Difference, LockStep, Report};
 
 use sim_device::Random;
+use sim_firmware::Image;
 use sim_tile::{Bench, Stalls, MODEL};
 use sim_verilator::{Library, Reset};
+use soc_map::firmware::PARAMETERS;
 
 /// Instructions of one random program, each in about three rounds of its loop.
 const PROGRAM_INSTRUCTIONS: u64 = 20_000;
@@ -45,27 +47,31 @@ pub fn run(library: &Library, instructions: u64, seed: u64) -> Result<Report, Bo
             break;
         }
         let seed = seed.wrapping_add(round);
-        let report = run_one(library, left.min(PROGRAM_INSTRUCTIONS), seed);
-        total += report.map_err(|difference| Box::new(difference.of_seed(seed)))?;
+        let mut lock_step = with_random_program(library, seed);
+        lock_step.run(left.min(PROGRAM_INSTRUCTIONS)).map_err(|difference| difference.of_seed(seed))?;
+        total += lock_step.report();
     }
     Ok(total)
 }
 
-/// Runs one random program.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_one(library: &Library, instructions: u64, seed: u64) -> Result<Report, Difference> {
+/// Both about to begin with the random program of a seed.
+pub fn with_random_program(library: &Library, seed: u64) -> LockStep {
     let mut random = Random::new(seed);
     let program = random_program(&mut random);
     let level = *random.pick(&[0, 0, 4, 12]);
     let stalls = Stalls { takes: level, answers: level };
     let model = library.model_with(MODEL, Reset::Seed(seed as u32));
-    let mut bench = Bench::new(model, 0, &program.boot, stalls, seed);
-    for (address, bytes) in &program.memory {
-        bench.memory.write(*address, bytes);
-    }
-    let mut lock_step = LockStep::new(bench, program.memories(), random.next_u64());
-    lock_step.run(instructions)?;
-    Ok(lock_step.report())
+    let bench = Bench::new(model, 0, &program.boot, stalls, seed);
+    LockStep::new(bench, &program.memory, Some(program::DISTURBED), random.next_u64())
+}
+
+/// Both about to begin with firmware, as the boot ROM leaves hart 0. Registers of the controller answer with what is in none of them.
+pub fn with_firmware(library: &Library, image: &Image, parameters: &[u8], seed: u64) -> LockStep {
+    let boot = program::boot_of_firmware(image.entry());
+    let mut memory: Vec<_> =
+        image.segments().iter().map(|segment| (segment.address, segment.content.clone())).collect();
+    memory.push((PARAMETERS.base, parameters.to_vec()));
+    let model = library.model_with(MODEL, Reset::Seed(seed as u32));
+    let bench = Bench::new(model, 0, &boot, Stalls { takes: 0, answers: 0 }, seed);
+    LockStep::new(bench, &memory, None, seed)
 }

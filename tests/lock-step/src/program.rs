@@ -18,10 +18,10 @@
 use iss_reference::{bytes, load_immediate, registers, Bodies, REGISTERS};
 use sim_device::Random;
 use sim_iss::{decode, encode, number::*, Instruction, Op};
-use sim_tile::Memory;
-use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, RESET_PC, UNCACHED};
+use soc_map::firmware::PARAMETERS;
+use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, UNCACHED};
 
-use crate::run::{Memories, ACKNOWLEDGE};
+use crate::run::ACKNOWLEDGE;
 
 /// The register with the address of the next unit, and the two pointers to data. Random instructions leave them alone.
 const NEXT: u8 = 3;
@@ -71,18 +71,8 @@ pub struct Program {
     pub memory: Vec<(u64, Vec<u8>)>,
 }
 
-impl Program {
-    /// The memory for the simulator.
-    pub fn memories(&self) -> Memories {
-        let mut content = Memory::default();
-        let boot: Vec<u8> = self.boot.iter().flat_map(|word| word.to_le_bytes()).collect();
-        content.write(RESET_PC, &boot);
-        for (address, bytes) in &self.memory {
-            content.write(*address, bytes);
-        }
-        Memories { content, disturbed: Some(DATA..DATA + PAGE) }
-    }
-}
+/// Memory of which lines are asked back.
+pub(crate) const DISTURBED: std::ops::Range<u64> = DATA..DATA + PAGE;
 
 const fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, rs2, immediate, ..Instruction::new(op) }
@@ -151,6 +141,22 @@ pub fn random_program(random: &mut Random) -> Program {
     Program { boot, memory }
 }
 
+/// What a boot ROM does before firmware: it sets what no reset sets, and tells hart 0 where its parameters are.
+pub(crate) fn boot_of_firmware(entry: u64) -> Vec<u32> {
+    let (a0, a1, t0) = (10, 11, 5);
+    let zero = |number| csr(Op::Csrrw, 0, 0, number);
+    let mut all: Vec<_> = [MIP, MIE, MEDELEG, MIDELEG, MCOUNTEREN, SCOUNTEREN].map(zero).into();
+    all.extend([MSCRATCH, SSCRATCH, MEPC, SEPC, MCAUSE, SCAUSE, MTVAL, STVAL, MTVEC, STVEC].map(zero));
+    all.extend([with(Op::Lui, t0, 0, 0, 0b11 << 13), csr(Op::Csrrs, 0, t0, MSTATUS), zero(FCSR)]);
+    all.extend((0..32).map(|register| with(Op::FmvDX, register, 0, 0, 0)));
+    all.push(csr(Op::Csrrc, 0, t0, MSTATUS));
+    all.extend((1..32).map(|register| with(Op::Addi, register, 0, 0, 0)));
+    all.extend(load_address(a1, PARAMETERS.base));
+    all.extend(load_address(t0, entry));
+    all.extend([with(Op::Addi, a0, 0, 0, 0), with(Op::Jalr, 0, t0, 0, 0)]);
+    all.iter().map(encode).collect()
+}
+
 /// Goes on at the address in [`NEXT`], in the mode that `mstatus` tells.
 fn machine_handler(translates: bool) -> Vec<Instruction> {
     let [a, b] = SCRATCH;
@@ -165,11 +171,8 @@ fn machine_handler(translates: bool) -> Vec<Instruction> {
         with(Op::And, WANTED_MODE, WANTED_MODE, b, 0),
         csr(Op::Csrrs, 0, WANTED_MODE, MSTATUS),
     ];
-    let exception = [
-        with(Op::Addi, b, b, 0, -8),
-        with(Op::Sltiu, a, b, 0, 4),
-        with(Op::Beq, 0, a, 0, 4 + length(&call)),
-    ];
+    let exception =
+        [with(Op::Addi, b, b, 0, -8), with(Op::Sltiu, a, b, 0, 4), with(Op::Beq, 0, a, 0, 4 + length(&call))];
     let mut all = vec![
         // No access of the handler is translated: MPRV is off.
         with(Op::Lui, b, 0, 0, 1 << 17),
@@ -424,7 +427,8 @@ fn access_register(random: &mut Random) -> Vec<Instruction> {
         let number = loop {
             let number = match random.below(3) {
                 0 => random.below(1 << 12) as u16,
-                1 => *random.pick(&[MSTATUS, SATP, MTVEC, STVEC, MIE, MISA, MHARTID, MVENDORID, MARCHID, MIMPID, CYCLE, TIME]),
+                1 => *random
+                    .pick(&[MSTATUS, SATP, MTVEC, STVEC, MIE, MISA, MHARTID, MVENDORID, MARCHID, MIMPID, CYCLE, TIME]),
                 _ => *random.pick(&[PMPCFG0, PMPCFG2, PMPADDR0, PMPADDR0 + 7, PMPADDR15, MHPMEVENT3, MHPMCOUNTER3]),
             };
             if !is_rockets_own(number) {
@@ -487,7 +491,8 @@ fn bad_access(random: &mut Random) -> Vec<Instruction> {
         0 => vec![with(Op::Addi, 5, DATA_POINTER, 0, random.below(64) as i32), with(op, rd, 5, any, offset)],
         _ => {
             let outside = CLINT.end() + 0x1000;
-            let place = *random.pick(&[UNCACHED.base, UNCACHED.base, outside, BOOT_ROM.base, BOOT_ROM.end(), 0x9000_0000]);
+            let place =
+                *random.pick(&[UNCACHED.base, UNCACHED.base, outside, BOOT_ROM.base, BOOT_ROM.end(), 0x9000_0000]);
             // The register that acknowledges is not meant.
             let mut all: Vec<_> = load_address(5, place + 8 * random.below(8)).into();
             if random.below(4) == 0 {

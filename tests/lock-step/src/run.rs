@@ -7,8 +7,8 @@ use std::ops::AddAssign;
 use iss_reference::writes_integer;
 use sim_device::Random;
 use sim_iss::{
-    decode, decode_compressed, interrupt, is_compressed, number, Access, Bus, BusFault, Cause, Config, Hart, Instruction, Op,
-    Reservations,
+    decode, decode_compressed, interrupt, is_compressed, number, Access, Bus, BusFault, Cause, Config, Hart,
+    Instruction, Op, Reservations,
 };
 use sim_tile::{Bench, Landing, Memory, Observed, Retired, NOTHING};
 use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, LINE_BYTES, PLIC, RESET_PC, UNCACHED};
@@ -28,15 +28,6 @@ const LINES: [&str; 4] = ["msip", "mtip", "seip", "meip"];
 /// One clock of so many raises an interrupt, and one of so many asks a line back.
 const CLOCKS_PER_INTERRUPT: u64 = 1000;
 const CLOCKS_PER_PROBE: u64 = 40;
-
-/// Parts of memory that a program needs, and where lines are asked back.
-#[derive(Clone)]
-pub struct Memories {
-    /// What lies in memory at first, the boot ROM with it.
-    pub content: Memory,
-    /// Memory of which lines are asked back at random; none for no probes and no interrupts.
-    pub disturbed: Option<std::ops::Range<u64>>,
-}
 
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,8 +89,9 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub(crate) fn of_seed(self, seed: u64) -> Self {
-        Self { seed: Some(seed), ..self }
+    pub(crate) fn of_seed(mut self: Box<Self>, seed: u64) -> Box<Self> {
+        self.seed = Some(seed);
+        self
     }
 }
 
@@ -216,11 +208,19 @@ pub struct LockStep {
 }
 
 impl LockStep {
-    /// Both about to begin, the bench with the same content of memory.
-    pub fn new(bench: Bench, memories: Memories, seed: u64) -> Self {
-        let Memories { content, disturbed } = memories;
+    /// Both about to begin, with this in memory beside the boot ROM. The lines of a range are asked back at random, and interrupts come at random; if there is no
+    /// range, neither is.
+    pub fn new(
+        mut bench: Bench,
+        memory: &[(u64, Vec<u8>)],
+        disturbed: Option<std::ops::Range<u64>>,
+        seed: u64,
+    ) -> Self {
+        for (address, bytes) in memory {
+            bench.memory.write(*address, bytes);
+        }
         let mirror = Mirror {
-            memory: content,
+            memory: bench.memory.clone(),
             reservations: Reservations::default(),
             written: VecDeque::new(),
             device_was_read: false,
@@ -250,12 +250,17 @@ impl LockStep {
         &mut self.hart
     }
 
-    /// Goes on until so many instructions have retired in all.
+    /// The simulator's memory.
+    pub fn memory(&mut self) -> &mut Memory {
+        &mut self.mirror.memory
+    }
+
+    /// Goes on until so many instructions have retired in all, or the hart waits for an interrupt that does not come.
     ///
     /// # Errors
     /// The two do not do the same.
-    pub fn run(&mut self, instructions: u64) -> Result<(), Difference> {
-        while self.report.retired < instructions {
+    pub fn run(&mut self, instructions: u64) -> Result<(), Box<Difference>> {
+        while self.report.retired < instructions && (self.disturbed.is_some() || !self.bench.waits()) {
             self.clock().map_err(|message| Difference {
                 message,
                 instructions: self.shown.iter().map(|shown| show(*shown)).collect(),
@@ -375,7 +380,9 @@ impl LockStep {
 
     /// Lets the simulator's next `sc` fail where that of the tile does.
     fn conditional(&mut self, now: Option<Landing>) -> Result<(), String> {
-        let Some(Landing { value, .. }) = now else { return Err("`sc` does not tell at once whether it succeeds".into()) };
+        let Some(Landing { value, .. }) = now else {
+            return Err("`sc` does not tell at once whether it succeeds".into());
+        };
         self.report.conditional += 1;
         if value == 0 {
             self.report.succeeded += 1;

@@ -3,7 +3,7 @@
 mod assembler;
 
 use assembler::*;
-use rtl_hdl::{elaborate, Design};
+use rtl_hdl::elaborate;
 use sim_tile::{texts, Bench, Stalls, MODEL, NOTHING};
 use sim_toolchain::Toolchain;
 use sim_verilator::{Library, ModelSpec, Reset};
@@ -24,11 +24,6 @@ fn package() -> Option<sim_toolchain::Rocket> {
         }
         Err(error) => panic!("{error}"),
     }
-}
-
-fn design(rocket: &sim_toolchain::Rocket) -> Design {
-    let tile = RocketTile::read(texts(rocket)).unwrap_or_else(|error| panic!("{error}"));
-    elaborate(&Tile::new(tile)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The Verilated tile.
@@ -120,6 +115,10 @@ fn another_version_is_refused() {
         let error = refused(from, to);
         assert!(error.contains(message) && error.starts_with("LitexFull4DConfig.v:"), "{to}: {error}");
     }
+    // What is carried out of a traced tile is known as well.
+    let modules = rocket.modules.replace("wire [63:0] rf_wdata", "wire [64:0] rf_wdata");
+    let error = RocketTile::read_traced(Texts { modules: &modules, ..texts(&rocket) }).unwrap_err().to_string();
+    assert!(error.contains("`rf_wdata` does not have 64 bits"), "{error}");
 }
 
 #[test]
