@@ -35,6 +35,14 @@ pub const QEMU_PACKAGES: PackageSet =
 pub const QEMU_USER_PACKAGES: PackageSet =
     PackageSet { name: "qemu-user", purpose: "QEMU, which runs programs of riscv64", packages: &["qemu-user"] };
 
+/// A machine of riscv64.
+pub const QEMU_RISCV_PACKAGES: PackageSet =
+    PackageSet { name: "qemu-riscv", purpose: "QEMU, a machine of riscv64", packages: &["qemu-system-riscv"] };
+
+/// The same before Debian 13, where it is in one package with other machines.
+pub const QEMU_RISCV_PACKAGES_BEFORE_13: PackageSet =
+    PackageSet { packages: &["qemu-system-misc"], ..QEMU_RISCV_PACKAGES };
+
 /// What compiles the firmware for the device's processors.
 pub const RUST_PACKAGES: PackageSet = PackageSet {
     name: "rust",

@@ -20,6 +20,7 @@ mod compare;
 mod generator;
 mod operands;
 mod program;
+pub mod speed;
 
 pub use compare::{on_qemu, on_simulator, output_on_qemu, Difference, Error, Met};
 pub use generator::{compressed_kinds, generate, user_level, writes_integer, Bodies, Kind};

@@ -58,7 +58,7 @@ pub(crate) struct Image {
     pub bodies: Vec<std::ops::Range<u64>>,
 }
 
-fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
+pub(crate) const fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, rs2, immediate, ..Instruction::new(op) }
 }
 
@@ -147,13 +147,18 @@ impl Program {
 
 /// A static program for Linux on riscv64: what lies from [`BASE`] on, where it begins.
 pub fn elf(bytes: &[u8]) -> Vec<u8> {
+    elf_at(BASE, bytes)
+}
+
+/// A static program that lies from an address on, where it begins.
+pub(crate) fn elf_at(base: u64, bytes: &[u8]) -> Vec<u8> {
     const ALIGNMENT: usize = 4096;
     let header = FileHeader {
         os_abi: ELFOSABI_NONE,
         abi_version: 0,
         e_type: ET_EXEC,
         e_machine: EM_RISCV,
-        e_entry: BASE,
+        e_entry: base,
         e_flags: EF_RISCV_RVC | EF_RISCV_FLOAT_ABI_DOUBLE,
     };
     let encoder = Encoder::new(Endianness::Little, true, EM_RISCV);
@@ -163,8 +168,8 @@ pub fn elf(bytes: &[u8]) -> Vec<u8> {
         p_type: PT_LOAD,
         p_flags: PF_R | PF_W | PF_X,
         p_offset: ALIGNMENT as u64,
-        p_vaddr: BASE,
-        p_paddr: BASE,
+        p_vaddr: base,
+        p_paddr: base,
         p_filesz: size,
         p_memsz: size,
         p_align: ALIGNMENT as u64,
