@@ -62,8 +62,7 @@ pub use error::Error;
 pub use guest::{Guest, Machine, Outcome, Task};
 pub use image::{Image, SHELL_BEGINS};
 pub use packages::{
-    PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES, QEMU_RISCV_PACKAGES, QEMU_RISCV_PACKAGES_BEFORE_13,
-    QEMU_USER_PACKAGES, RUST_PACKAGES,
+    PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES, QEMU_RISCV_PACKAGES, QEMU_USER_PACKAGES, RUST_PACKAGES,
 };
 pub use qmp::Qmp;
 pub use rust::{Rust, TARGET};

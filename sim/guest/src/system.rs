@@ -6,7 +6,7 @@ use std::process::Command;
 use sim_toolchain::Toolchain;
 
 use crate::emulator::{copy, in_path, is_new_enough, keep_libraries, loaded};
-use crate::packages::{QEMU_RISCV_PACKAGES, QEMU_RISCV_PACKAGES_BEFORE_13};
+use crate::packages::QEMU_RISCV_PACKAGES;
 use crate::Error;
 
 /// The program.
@@ -35,18 +35,11 @@ impl RiscvQemu {
 
     /// The package of Debian, fetched if it is not in the cache.
     pub fn packaged(toolchain: &Toolchain) -> Result<Self, Error> {
-        let keep = |set: crate::PackageSet| {
-            set.kept(toolchain, "program", RECIPE, |tree, folder| {
-                let program = tree.program(PROGRAM)?;
-                copy(&program, &folder.join(PROGRAM))?;
-                keep_libraries(tree, &[program], folder)
-            })
-        };
-        let kept = match keep(QEMU_RISCV_PACKAGES) {
-            Err(Error::NotInSuite { .. }) => keep(QEMU_RISCV_PACKAGES_BEFORE_13),
-            kept => kept,
-        };
-        let (folder, manifest) = kept?;
+        let (folder, manifest) = QEMU_RISCV_PACKAGES.kept(toolchain, "program", RECIPE, |tree, folder| {
+            let program = tree.program(PROGRAM)?;
+            copy(&program, &folder.join(PROGRAM))?;
+            keep_libraries(tree, &[program], folder)
+        })?;
         let (program, arguments) = loaded(&folder, PROGRAM)?;
         Ok(Self { program, arguments, manifest: Some(manifest) })
     }

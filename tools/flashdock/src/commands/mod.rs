@@ -4,6 +4,7 @@ pub mod age;
 pub mod bench;
 pub mod bench_flash;
 pub mod bench_hosts;
+pub mod bench_iss;
 pub mod checkpoint;
 pub mod decode;
 pub mod demo;
