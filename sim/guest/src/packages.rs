@@ -135,7 +135,7 @@ impl PackageSet {
         // Its status says nothing about single sources: of those that fail, the lists are missing.
         let update = apt(&["update"])?;
         toolchain.progress().advance();
-        let install = |packages| apt(&[&["install", "--download-only", "--yes"], packages].concat());
+        let install = |packages: &[&str]| apt(&[&["install", "--download-only", "--yes"], packages].concat());
         let mut installed = install(self.packages)?;
         if !installed.status.success() {
             let error = self.apt_error(&text(&update), &text(&installed), folder);
