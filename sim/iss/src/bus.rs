@@ -106,8 +106,8 @@ impl Reservations {
     }
 }
 
-/// A bus with a memory and nothing else.
-#[derive(Clone, Debug)]
+/// A bus with a memory and nothing else. The default has no bytes.
+#[derive(Clone, Debug, Default)]
 pub struct MemoryBus {
     base: u64,
     bytes: Vec<u8>,
