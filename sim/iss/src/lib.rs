@@ -46,6 +46,7 @@
 //!
 //! ## Limits
 //! - `mcycle` counts instructions. The caller decides how many of them are how much time.
+//! - What the tile does was compared in lock-step (`tests/lock-step`); what stays different is in `docs/decisions/0013-instruction-set-simulator.md`.
 //! - A hart has no debug mode and no triggers (`tselect` to `tdata3` read as 0), `misa` cannot be written, and Rocket's own registers for tuning it (7C0h and
 //!   7C1h) do not exist.
 //! - Rocket's page tables and translations are seen as soon as they are written, at the latest after `sfence.vma`; so are these.

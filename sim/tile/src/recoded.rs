@@ -33,7 +33,7 @@ fn to_ieee_of(recoded: u128, format: (u32, u32)) -> u64 {
         0 => (0, 0),
         0b110 => (mask(exponent_bits), 0),
         0b111 => (mask(exponent_bits), fraction),
-        _ if exponent > excess => (exponent - excess & mask(exponent_bits), fraction),
+        _ if exponent > excess => ((exponent - excess) & mask(exponent_bits), fraction),
         _ => (0, (fraction | 1 << fraction_bits) >> (excess + 1 - exponent).min(127)),
     };
     (sign << (exponent_bits + fraction_bits) | exponent << fraction_bits | fraction) as u64
