@@ -10,6 +10,7 @@ pub mod decode;
 pub mod demo;
 pub mod emit;
 pub mod flash_map;
+pub mod gdb;
 pub mod linux;
 pub mod map;
 pub mod replay;
