@@ -30,6 +30,7 @@ pub fn run(args: &Args) -> Result {
     let toolchain = Toolchain::from_env();
     let next = "see what the compiler said; the README names what has to be installed";
     let path = compile(&toolchain).map_err(|error| Failure::new(error.to_string(), next))?;
+    let path = path.canonicalize().unwrap_or(path);
     let file = std::fs::read(&path).map_err(|error| Failure::new(error.to_string(), "run the same command again"))?;
     let image = Image::parse(&file).map_err(|error| Failure::new(error.to_string(), "correct the firmware"))?;
     let cores = Some(CoresOptions { image: Arc::new(image), harts: args.harts });
