@@ -141,6 +141,9 @@ fn harts_are_threads_with_registers_and_memory() {
     }
     assert_eq!(gdb.ask("Hg1"), "OK");
     assert_eq!(gdb.register(PC), BASE + 4);
+    // What is changed below has been carried out already.
+    assert!(gdb.ask("vCont;s:1").contains("thread:01"));
+    assert_eq!((gdb.register(PC), gdb.register(5)), (BASE + 8, 1));
     assert_eq!(gdb.ask(&format!("P5={}", hex(0x1234_5678_9ABC))), "OK");
     assert_eq!(value(&gdb.ask("g")[16 * 5..][..16]), 0x1234_5678_9ABC);
     assert!(gdb.ask(&format!("P20={}", hex(BASE + 1))).starts_with('E'), "an odd address");

@@ -54,6 +54,8 @@ const DATA_OFFSET: u64 = DATA - CACHED.base;
 /// Entries of page tables. Volume II, "Sv39: Page-Based 39-bit Virtual-Memory System".
 const VALID: u64 = 1;
 const FOR_USER: u64 = 1 << 4;
+const ACCESSED: u64 = 1 << 6;
+const DIRTY: u64 = 1 << 7;
 /// Valid, readable, writable, executable, accessed and dirty.
 const ALL: u64 = 0b1100_1111;
 const READ_AND_EXECUTE: u64 = 0b1100_1011;
@@ -312,11 +314,13 @@ fn pmp_configuration(random: &mut Random) -> u64 {
 /// An entry for a page, as a rule one that works.
 fn entry(random: &mut Random, physical: u64) -> u64 {
     let user = random.below(2) << 4;
-    let flags = match random.below(8) {
+    let flags = match random.below(10) {
         0 => random.below(256),
         1 => VALID | random.below(256),
         2 => ALL & !(1 << random.below(8)) | user,
         3 => READ_AND_EXECUTE & !(1 << 3) | user,
+        4 => ALL & !ACCESSED | user,
+        5 => ALL & !DIRTY | user,
         _ => ALL | user,
     };
     // The two bits for software.

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use zerocopy::IntoBytes;
 
 /// Instructions of the random programs here: `cargo xtask lock-step` compares as many as one likes.
-const INSTRUCTIONS: u64 = 120_000;
+const INSTRUCTIONS: u64 = 200_000;
 
 /// Instructions of firmware's start-up here, of a million.
 const FIRMWARE_INSTRUCTIONS: u64 = 60_000;
