@@ -5,12 +5,15 @@ use nvme_spec::feature::AGGREGATION_TIME_CLOCKS;
 use nvme_spec::firmware_port::{coalescing, of_function, COALESCING, FUNCTIONS_MAX};
 use rtl_hdl::sim::Simulator;
 use sim_firmware::Image;
+use sim_gdb::{Debugger, Ended};
 use sim_iss::{interrupt, Bus, BusFault, Config, Hart, MemoryBus, Reservations, Stop};
 use soc_firmware::parameters::Parameters;
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
 use soc_map::firmware::{PARAMETERS, RECORD};
 use soc_map::{DRAM, FIRMWARE, HARTS_MAX, NVME_FIRMWARE_PORT};
+use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -42,6 +45,7 @@ const PHYSICAL_BITS: u32 = 32;
 pub(crate) struct Cores {
     harts: Vec<Hart>,
     memory: MemoryBus,
+    debugger: Option<Debugger<MemoryBus>>,
     /// The harts wait for an interrupt.
     are_waiting: bool,
     /// COALESCING of each function, as it was written last.
@@ -67,7 +71,13 @@ impl Cores {
             hart.set_x(a1, PARAMETERS.base);
             hart
         });
-        Self { harts: harts.collect(), memory, are_waiting: false, coalescing: [0; FUNCTIONS_MAX as usize] }
+        Self {
+            harts: harts.collect(),
+            memory,
+            debugger: None,
+            are_waiting: false,
+            coalescing: [0; FUNCTIONS_MAX as usize],
+        }
     }
 
     /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until the turn in which firmware
@@ -92,10 +102,15 @@ impl Cores {
 
     /// A turn of all harts, and the clocks that it takes.
     pub fn advance<S: Simulator>(&mut self, machine: &mut Machine<S>) {
+        let Self { harts, memory, debugger, .. } = self;
+        if let Some(debugger) = debugger {
+            debugger.turn(harts, memory);
+        }
+        let may_run = |number| debugger.as_ref().is_none_or(|debugger| debugger.may_run(number));
         let line = if machine.event() { interrupt::MEI } else { 0 };
-        let mut bus = CoresBus { memory: &mut self.memory, machine, coalescing: &mut self.coalescing };
+        let mut bus = CoresBus { memory, machine, coalescing: &mut self.coalescing };
         let mut are_waiting = true;
-        for (number, hart) in self.harts.iter_mut().enumerate() {
+        for (number, hart) in harts.iter_mut().enumerate().filter(|(number, _)| may_run(*number)) {
             // The line of the controller is that of hart 0.
             hart.set_interrupts(if number == 0 { line } else { 0 });
             are_waiting &= hart.run(&mut bus, 1) == Stop::Waiting;
@@ -106,9 +121,20 @@ impl Cores {
         }
     }
 
-    /// Whether all harts wait for an interrupt.
+    /// Lets a debugger look at the harts and stop them, from their next turn on.
+    pub fn debug(&mut self, connection: TcpStream) -> io::Result<()> {
+        self.debugger = Some(Debugger::new(connection)?);
+        Ok(())
+    }
+
+    /// How the conversation with the debugger has ended, if it has.
+    pub fn debugger_ended(&self) -> Option<&Ended> {
+        self.debugger.as_ref()?.ended()
+    }
+
+    /// Whether all harts wait for an interrupt, and no debugger wants anything of them.
     pub fn are_waiting(&self) -> bool {
-        self.are_waiting
+        self.are_waiting && self.debugger.as_ref().is_none_or(|debugger| debugger.ended().is_some())
     }
 
     /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".

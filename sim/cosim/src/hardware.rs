@@ -12,10 +12,13 @@ use rtl_hdl::sim::Simulator;
 use rtl_hdl::waveform::Outline;
 use rtl_hdl::{elaborate, Block, Design, EvalError, Evaluator};
 use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
+use sim_gdb::Ended;
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
 use soc_top::{DirectDevice, FlashDevice};
+use std::io;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -407,6 +410,26 @@ impl<S: Simulator> Hardware<S> {
         match &mut self.processor {
             Processor::Hosted(_) => None,
             Processor::Simulated { cores, .. } => cores.record(),
+        }
+    }
+
+    /// Lets a debugger look at simulated processors and stop them, from now on: `target remote` of GDB at the other end of the connection. While they stand
+    /// still, so does the whole device, and with it whoever waits for it.
+    ///
+    /// # Errors
+    /// There are none, or the connection is gone.
+    pub fn debug(&mut self, connection: TcpStream) -> io::Result<()> {
+        match &mut self.processor {
+            Processor::Hosted(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "firmware runs on the PC")),
+            Processor::Simulated { cores, .. } => cores.debug(connection),
+        }
+    }
+
+    /// How the conversation with the debugger has ended, if it has.
+    pub fn debugger_ended(&self) -> Option<&Ended> {
+        match &self.processor {
+            Processor::Hosted(_) => None,
+            Processor::Simulated { cores, .. } => cores.debugger_ended(),
         }
     }
 

@@ -37,3 +37,4 @@ pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};
+pub use sim_gdb::Ended;

@@ -3,12 +3,15 @@
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
-use sim_cosim::{CoresOptions, Error, FlashOptions, Options, Verilated};
+use sim_cosim::{CoresOptions, Ended, Error, FlashOptions, Options, Verilated};
 use sim_device::{Device, Random};
 use sim_firmware::{Image, Toolchain};
 use sim_host::{identify_entry, Driver};
 use soc_firmware::record::TRAP;
 use soc_map::HARTS_MAX;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// The image, compiled once; none if the machine cannot have a compiler.
@@ -83,18 +86,70 @@ fn runs_do_not_depend_on_harts_that_sleep() {
 #[test]
 fn hosts_are_told_of_firmware_that_has_stopped() {
     let Some(image) = image() else { return };
-    let (_, poll) = image.functions().find(|(name, _)| name.contains("nvme_fw") && name.contains("4poll")).unwrap();
+    let poll = poll(&image);
+    // A word that is no instruction, and a load from where nothing is.
+    const LOAD_FROM_ZERO: u32 = 0x0000_3503;
+    for instruction in [0, LOAD_FROM_ZERO] {
+        stops_at(image.clone(), poll.start, instruction);
+    }
+}
+
+fn stops_at(image: Arc<Image>, address: u64, instruction: u32) {
     let mut device = device(Config::SMALL, image.clone(), 1);
     let mut driver = Driver::new(&mut device, sim_host::Options { io_queues: 2, ..Default::default() });
     driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
-    // An instruction that is none.
-    driver.device().firmware_memory(poll.start, 4).fill(0);
+    driver.device().firmware_memory(address, 4).copy_from_slice(&instruction.to_le_bytes());
     let entry = identify_entry(cns::CONTROLLER, 0);
     driver.submit(0, entry, &[]).unwrap_or_else(|error| panic!("{error}"));
     let has_stopped = |driver: &mut Driver<'_, Verilated>| csts::CFS.get32(driver.csts()) == 1;
     driver.wait_until("CSTS.CFS = 1", has_stopped).unwrap_or_else(|error| panic!("{error}"));
     let record = driver.device().firmware_record().expect("there is a record");
-    assert_eq!((record.kind.get(), record.pc.get()), (TRAP, poll.start));
+    assert_eq!((record.kind.get(), record.pc.get()), (TRAP, address));
+}
+
+/// Where firmware looks for what to do.
+fn poll(image: &Image) -> Range<u64> {
+    let is_poll = |name: &str| name.contains("nvme_fw") && name.contains("4poll");
+    image.functions().find(|(name, _)| is_poll(name)).map(|(_, range)| range).unwrap()
+}
+
+/// GDB stops the harts where firmware takes a command up, looks, and leaves; the host has its answers all the same.
+#[test]
+fn a_debugger_stops_firmware_and_leaves() {
+    let Some(image) = image() else { return };
+    let poll = poll(&image);
+    let mut device = device(Config::SMALL, image, 1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut gdb = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    device.debug(listener.accept().unwrap().0).unwrap();
+    let debugger = std::thread::spawn(move || {
+        let mut ask = |packet: &str| {
+            let sum = packet.bytes().fold(0u8, |sum, byte| sum.wrapping_add(byte));
+            write!(gdb, "${packet}#{sum:02x}").unwrap();
+            let mut answer = Vec::new();
+            // The acknowledgement, the answer, and its sum behind `#`.
+            while answer.len() < 3 || answer[answer.len() - 3] != b'#' {
+                let mut byte = [0];
+                gdb.read_exact(&mut byte).unwrap();
+                answer.push(byte[0]);
+            }
+            gdb.write_all(b"+").unwrap();
+            String::from_utf8(answer).unwrap()
+        };
+        ask("qSupported:swbreak+;vContSupported+");
+        let breakpoint = format!("0,{:x},2", poll.start);
+        assert_eq!(&ask(&format!("Z{breakpoint}"))[..4], "+$OK");
+        assert!(ask("vCont;c").contains("swbreak"));
+        // The lower half: a run of zeros is told in short.
+        let pc: String = (poll.start as u32).to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(ask("p20").contains(&pc));
+        assert_eq!(&ask(&format!("z{breakpoint}"))[..4], "+$OK");
+        assert_eq!(&ask("D")[..4], "+$OK");
+    });
+    works(&mut device);
+    debugger.join().unwrap();
+    assert_eq!(device.debugger_ended(), Some(&Ended::Detached));
+    assert_eq!(device.firmware_record(), None);
 }
 
 /// What is not there is refused with the reason.

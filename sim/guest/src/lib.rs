@@ -31,6 +31,7 @@
 //!    comes through QEMU's `fw_cfg`, reports its exit status on a second serial port, and powers off.
 //! 4. [`Guest::wait`] ends when the console does, which it does when QEMU ends, whatever the reason. There is no time limit: a device under simulation may take long.
 //! 5. [`UserQemu`] runs a single program of riscv64, for tests that need an independent processor and no machine.
+//!    [`RiscvQemu`] is a whole machine of riscv64 that runs one program without an operating system.
 //! 6. [`Rust`] compiles for the device's own processors, which are no x86.
 //! 7. [`Dilation`] lets the guest's clock stand still while it waits for a slow device.
 //!
@@ -51,6 +52,7 @@ mod modules;
 mod packages;
 mod qmp;
 mod rust;
+mod system;
 mod tree;
 mod user;
 
@@ -59,10 +61,13 @@ pub use emulator::Qemu;
 pub use error::Error;
 pub use guest::{Guest, Machine, Outcome, Task};
 pub use image::{Image, SHELL_BEGINS};
-pub use packages::{PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES, QEMU_USER_PACKAGES, RUST_PACKAGES};
+pub use packages::{
+    PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES, QEMU_RISCV_PACKAGES, QEMU_USER_PACKAGES, RUST_PACKAGES,
+};
 pub use qmp::Qmp;
 pub use rust::{Rust, TARGET};
 pub use sim_toolchain::Toolchain;
+pub use system::RiscvQemu;
 pub use user::UserQemu;
 
 /// QEMU and what it boots, each fetched and made if it is not there.

@@ -18,6 +18,8 @@ pub struct PackageSet {
     name: &'static str,
     purpose: &'static str,
     packages: &'static [&'static str],
+    /// What there is instead in suites that do not have these.
+    before: &'static [&'static str],
 }
 
 /// What the guest is made of.
@@ -25,21 +27,39 @@ pub const GUEST_PACKAGES: PackageSet = PackageSet {
     name: "guest",
     purpose: "the Linux guest",
     packages: &["linux-image-amd64", "busybox-static", "nvme-cli", "fio", "e2fsprogs"],
+    before: &[],
 };
 
 /// The machine that the guest runs on.
-pub const QEMU_PACKAGES: PackageSet =
-    PackageSet { name: "qemu", purpose: "QEMU, which runs the Linux guest", packages: &["qemu-system-x86"] };
+pub const QEMU_PACKAGES: PackageSet = PackageSet {
+    name: "qemu",
+    purpose: "QEMU, which runs the Linux guest",
+    packages: &["qemu-system-x86"],
+    before: &[],
+};
 
 /// What runs programs of another processor.
-pub const QEMU_USER_PACKAGES: PackageSet =
-    PackageSet { name: "qemu-user", purpose: "QEMU, which runs programs of riscv64", packages: &["qemu-user"] };
+pub const QEMU_USER_PACKAGES: PackageSet = PackageSet {
+    name: "qemu-user",
+    purpose: "QEMU, which runs programs of riscv64",
+    packages: &["qemu-user"],
+    before: &[],
+};
+
+/// A machine of riscv64. Before Debian 13 it is in one package with other machines.
+pub const QEMU_RISCV_PACKAGES: PackageSet = PackageSet {
+    name: "qemu-riscv",
+    purpose: "QEMU, a machine of riscv64",
+    packages: &["qemu-system-riscv"],
+    before: &["qemu-system-misc"],
+};
 
 /// What compiles the firmware for the device's processors.
 pub const RUST_PACKAGES: PackageSet = PackageSet {
     name: "rust",
     purpose: "a Rust compiler for the device's processors",
     packages: &["rustc-web", "cargo-web", "rust-web-src", "lld"],
+    before: &[],
 };
 
 /// A set of packages in the cache.
@@ -115,9 +135,17 @@ impl PackageSet {
         // Its status says nothing about single sources: of those that fail, the lists are missing.
         let update = apt(&["update"])?;
         toolchain.progress().advance();
-        let install = apt(&[&["install", "--download-only", "--yes"], self.packages].concat())?;
-        if !install.status.success() {
-            return Err(self.apt_error(&text(&update), &text(&install), folder));
+        let install = |packages: &[&str]| apt(&[&["install", "--download-only", "--yes"], packages].concat());
+        let mut installed = install(self.packages)?;
+        if !installed.status.success() {
+            let error = self.apt_error(&text(&update), &text(&installed), folder);
+            if !matches!(error, Error::NotInSuite { .. }) || self.before.is_empty() {
+                return Err(error);
+            }
+            installed = install(self.before)?;
+        }
+        if !installed.status.success() {
+            return Err(self.apt_error(&text(&update), &text(&installed), folder));
         }
         toolchain.progress().advance();
 
@@ -305,6 +333,27 @@ mod tests {
         );
         let network = matches!(&error, Error::Toolchain(sim_toolchain::Error::Network { .. }));
         assert!(network, "{error}");
+    }
+
+    #[test]
+    fn an_older_suite_has_its_own_package() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("apt-get");
+        // The package is the last argument.
+        let script = r#"#!/bin/sh
+for last; do :; done
+[ "$last" = new ] && { echo 'E: Unable to locate package new' >&2; exit 100; }
+[ "$4" = update ] || printf abc > "$(dirname "$2")/ARCHIVES/${last}_1_amd64.deb"
+"#;
+        fs::write(&program, script.replace("ARCHIVES", ARCHIVES)).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let toolchain = Toolchain::new(Cache::new(folder.path().join("cache")));
+        let set = PackageSet { name: "set", purpose: "", packages: &["new"], before: &["old"] };
+        let manifest = set.fetched_with(program.as_os_str(), &toolchain).unwrap().manifest().unwrap();
+        assert!(manifest.starts_with("old 1 amd64 "), "{manifest}");
+        let neither = PackageSet { name: "neither", before: &["new"], ..set };
+        let error = neither.fetched_with(program.as_os_str(), &toolchain).unwrap_err();
+        assert!(matches!(&error, Error::NotInSuite { package } if package == "new"), "{error}");
     }
 
     #[test]

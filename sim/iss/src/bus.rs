@@ -33,6 +33,12 @@ pub trait Bus {
     /// Whether atomics and reservations are possible at an address, as they are in cached memory.
     fn has_atomics(&self, address: u64) -> bool;
 
+    /// Whether an address is one of memory, which does nothing but to be read and written. Elsewhere a misaligned access is an access fault, so
+    /// that no handler carries it out in parts.
+    fn is_memory(&self, address: u64) -> bool {
+        self.has_atomics(address)
+    }
+
     /// The reservations of all harts.
     fn reservations(&mut self) -> &mut Reservations;
 
@@ -100,8 +106,8 @@ impl Reservations {
     }
 }
 
-/// A bus with a memory and nothing else.
-#[derive(Clone, Debug)]
+/// A bus with a memory and nothing else. The default has no bytes.
+#[derive(Clone, Debug, Default)]
 pub struct MemoryBus {
     base: u64,
     bytes: Vec<u8>,

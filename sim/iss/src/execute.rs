@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use rustc_apfloat::Round;
 
 use crate::bus::Bus;
-use crate::csr::number;
+use crate::csr::{carried_address, number};
 use crate::decode::{Instruction, Op};
 use crate::float::{self, boxed, unboxed, Double64, Flagged, Format, Single32};
 use crate::hart::{Exit, State};
@@ -89,7 +89,7 @@ impl State {
             }
             Op::Jalr => {
                 self.set_rd(i, next);
-                return Ok(a.wrapping_add(immediate) & !1);
+                return Ok(carried_address(a.wrapping_add(immediate) & !1));
             }
             Op::Beq => return Ok(if a == b { pc.wrapping_add(immediate) } else { next }),
             Op::Bne => return Ok(if a != b { pc.wrapping_add(immediate) } else { next }),
@@ -206,10 +206,13 @@ impl State {
         let b = self.rs2(i);
         let bytes = if i.op >= Op::LrD { 8 } else { 4 };
         let access = if matches!(i.op, Op::LrW | Op::LrD) { Access::Load } else { Access::Store };
-        let physical = self.data_address(bus, access, address, bytes)?;
+        let physical = self.data_page(bus, access, address, bytes)?;
         let fault = access.access_fault(address);
         if !bus.has_atomics(physical) {
             return Err(fault);
+        }
+        if address % bytes != 0 {
+            return Err(access.misaligned(address));
         }
         let hart = self.hart;
         let load = |bus: &mut B| match bytes {
@@ -351,7 +354,8 @@ impl State {
                 };
                 return Exception { cause, value: 0 }.into();
             }
-            Op::Ebreak => return Exception { cause: Cause::Breakpoint, value: pc }.into(),
+            // Rocket leaves 0 in `mtval`, as the manual allows.
+            Op::Ebreak => return Exception { cause: Cause::Breakpoint, value: 0 }.into(),
             Op::Csrrw | Op::Csrrs | Op::Csrrc | Op::Csrrwi | Op::Csrrsi | Op::Csrrci => match self.csr(bus, i) {
                 Ok(()) => next,
                 Err(exception) => return exception.into(),

@@ -3,7 +3,7 @@
 use crate::bus::Bus;
 use crate::code::{Code, Page};
 use crate::compressed::{decode_compressed, is_compressed};
-use crate::csr::{number, status, Config, Csrs, Now};
+use crate::csr::{carried_address, number, status, Config, Csrs, Now};
 use crate::decode::{decode, Instruction, Op};
 use crate::mmu::{Access, ModeTag, Tlb, PAGE_BYTES};
 use crate::trap::{interrupt, Exception, Mode};
@@ -100,6 +100,33 @@ impl Hart {
             }
         }
         Stop::Limit
+    }
+
+    /// Carries out one instruction, whether an interrupt is pending or the hart waits for one: what it trapped with, if it did. With
+    /// [`Self::take_interrupt`], for whoever decides when interrupts are taken.
+    ///
+    /// # Errors
+    /// The exception by which the hart has come into a handler.
+    pub fn step<B: Bus>(&mut self, bus: &mut B) -> Result<(), Exception> {
+        self.state.waiting = false;
+        let end = self.state.steps + 1;
+        self.run_page(bus, end).inspect_err(|exception| self.state.take_exception(*exception))
+    }
+
+    /// Takes the interrupt that is pending and enabled, if there is one: its value of `mcause`.
+    pub fn take_interrupt(&mut self) -> Option<u64> {
+        self.state.waiting = false;
+        self.state.take_interrupt()
+    }
+
+    /// The physical address of an access of one byte, as the hart would find it now: for who looks from outside. Nothing changes.
+    ///
+    /// # Errors
+    /// What the access would trap with.
+    pub fn translate<B: Bus>(&self, bus: &mut B, access: Access, address: u64) -> Result<u64, Exception> {
+        let csrs = &self.state.csrs;
+        let mode = if access == Access::Fetch { self.state.mode } else { csrs.data_mode(self.state.mode) };
+        csrs.translate(bus, self.state.hart, mode, access, address, 1)
     }
 
     /// Goes on until the page ends, or something else must be looked at. After an error, `pc` is that of the instruction.
@@ -334,18 +361,32 @@ impl State {
         bus.store(self.hart, physical, bytes).map_err(|_| Access::Store.access_fault(address))
     }
 
-    /// The physical address of an aligned load or store. Its page is kept if it is allowed as a whole.
-    pub(crate) fn data_address<B: Bus>(
+    /// The physical address of a load or store.
+    fn data_address<B: Bus>(
         &mut self,
         bus: &mut B,
         access: Access,
         address: u64,
         bytes: u64,
     ) -> Result<u64, Exception> {
-        // Rocket looks at the alignment before all else.
-        if address % bytes != 0 {
-            return Err(access.misaligned(address));
+        let physical = self.data_page(bus, access, address, bytes)?;
+        if address % bytes == 0 {
+            Ok(physical)
+        } else if bus.is_memory(physical) {
+            Err(access.misaligned(address))
+        } else {
+            Err(access.access_fault(address))
         }
+    }
+
+    /// The physical address of a load or store, aligned or not: Rocket looks at the alignment behind all else. The page is kept if it is allowed as a whole.
+    pub(crate) fn data_page<B: Bus>(
+        &mut self,
+        bus: &mut B,
+        access: Access,
+        address: u64,
+        bytes: u64,
+    ) -> Result<u64, Exception> {
         let mode = self.csrs.data_mode(self.mode);
         let physical = self.csrs.translate(bus, self.hart, mode, access, address, bytes)?;
         if self.csrs.pmp.is_uniform(physical & !(PAGE_BYTES - 1)) {
@@ -384,16 +425,16 @@ impl State {
         self.data_tag = ModeTag::new(self.csrs.data_mode(mode));
     }
 
-    fn take_interrupt(&mut self) {
-        if let Some(cause) = self.csrs.interrupt_cause(self.mode) {
-            self.enter(cause, 0);
-        }
+    fn take_interrupt(&mut self) -> Option<u64> {
+        let cause = self.csrs.interrupt_cause(self.mode)?;
+        self.enter(cause, 0);
+        Some(cause)
     }
 
     fn take_exception(&mut self, exception: Exception) {
         self.steps += 1;
         self.traps += 1;
-        self.enter(exception.cause as u64, Csrs::address_in_register(exception.value));
+        self.enter(exception.cause as u64, carried_address(exception.value));
     }
 
     fn enter(&mut self, cause: u64, value: u64) {

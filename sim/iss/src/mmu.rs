@@ -101,7 +101,8 @@ impl Csrs {
     ) -> Result<u64, Exception> {
         let bare = mode == Mode::Machine || self.satp >> SATP_MODE_SHIFT != SV39;
         let physical = if bare { address } else { self.walk(bus, hart, mode, access, address)? };
-        if physical >> self.physical_bits != 0 || !self.pmp.permits(mode, access, physical, bytes) {
+        // What is misaligned is protected as the aligned bytes around it.
+        if physical >> self.physical_bits != 0 || !self.pmp.permits(mode, access, physical & !(bytes - 1), bytes) {
             return Err(access.access_fault(address));
         }
         Ok(physical)

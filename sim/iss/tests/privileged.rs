@@ -80,7 +80,7 @@ fn a_delegated_call_is_one_trap_to_s() {
     machine.run(4);
     assert_eq!((machine.hart.pc(), machine.hart.mode()), (BASE + 4, Mode::User));
     machine.run(1);
-    assert_trapped(&machine, Cause::Breakpoint, BASE + 4, BASE + 4);
+    assert_trapped(&machine, Cause::Breakpoint, 0, BASE + 4);
 }
 
 #[test]
@@ -247,6 +247,63 @@ fn status_bits_change_what_loads_see() {
     assert_eq!((machine.hart.x(3), machine.csr(number::MCAUSE)), (5, 0));
     machine.run(1);
     assert_trapped(&machine, Cause::LoadAccessFault, VIRTUAL, BASE + 12);
+}
+
+/// As the tile has it, the page counts before the alignment, and where there are effects a misaligned access is an access fault.
+#[test]
+fn alignment_comes_last() {
+    let load = i(Op::Ld, 3, 1, 4);
+    for (permissions, cause) in [(V | RWX | AD, Cause::LoadAddressMisaligned), (V | 1 << 3 | AD, Cause::LoadPageFault)]
+    {
+        let mut machine = translated(Mode::Supervisor, permissions, &[load]);
+        machine.run(1);
+        assert_trapped(&machine, cause, VIRTUAL + 4, BASE);
+    }
+    let mut machine = machine(Mode::Machine, &[load]);
+    machine.hart.set_x(1, common::DEVICE);
+    machine.run(1);
+    assert_trapped(&machine, Cause::LoadAccessFault, common::DEVICE + 4, BASE);
+    assert_eq!(machine.bus.device_reads, 0);
+}
+
+/// Where nothing answers, each kind of access is an access fault of its own, in every mode, and the hart goes on in its handler.
+#[test]
+fn accesses_outside_of_the_map_trap() {
+    const OUTSIDE: u64 = 0x2000_0000;
+    for mode in [Mode::User, Mode::Supervisor, Mode::Machine] {
+        for (instruction, cause, pc) in [
+            (i(Op::Ld, 3, 1, 0), Cause::LoadAccessFault, BASE),
+            (s(Op::Sd, 1, 3, 0), Cause::StoreAccessFault, BASE),
+            (Instruction { rs1: 1, ..n(Op::AmoaddD) }, Cause::StoreAccessFault, BASE),
+            (Instruction { rs1: 1, ..n(Op::LrW) }, Cause::LoadAccessFault, BASE),
+            (i(Op::Jalr, 0, 1, 0), Cause::InstructionAccessFault, OUTSIDE),
+        ] {
+            let mut machine = machine(mode, &[instruction]);
+            machine.put_program(M_HANDLER, &[i(Op::Addi, 4, 0, 1)]);
+            machine.hart.set_x(1, OUTSIDE);
+            machine.run(if pc == OUTSIDE { 2 } else { 1 });
+            assert_trapped(&machine, cause, OUTSIDE, pc);
+            machine.run(1);
+            assert_eq!(machine.hart.x(4), 1);
+        }
+    }
+}
+
+/// One step at a time takes no interrupt unless it is asked to, and tells what trapped.
+#[test]
+fn a_step_tells_what_trapped_and_leaves_interrupts() {
+    let mut machine = machine(Mode::Machine, &[n(Op::Wfi), n(Op::Ecall)]);
+    machine.hart.set_csr(number::MIE, interrupt::MTI);
+    machine.hart.set_csr(number::MSTATUS, 1 << 3);
+    machine.hart.set_interrupts(interrupt::MTI);
+    assert_eq!(machine.hart.step(&mut machine.bus), Ok(()));
+    assert_eq!(machine.hart.pc(), BASE + 4);
+    let call = machine.hart.step(&mut machine.bus).unwrap_err();
+    assert_eq!((call.cause, machine.hart.pc()), (Cause::MachineCall, M_HANDLER));
+    assert_eq!(machine.hart.take_interrupt(), None, "the handler has turned them off");
+    machine.hart.set_csr(number::MSTATUS, 1 << 3);
+    assert_eq!(machine.hart.take_interrupt(), Some(1 << 63 | 7));
+    assert_eq!(machine.csr(number::MEPC), M_HANDLER);
 }
 
 /// Protection inside of a page: each access is checked, loads, stores and fetches.

@@ -21,6 +21,7 @@
 mod closure;
 mod rocket;
 pub mod tile;
+mod trace;
 pub mod verilog;
 mod widen;
 

@@ -1,6 +1,7 @@
 //! The tile, cut out of the Verilog of Rocket Chip.
 
 use crate::closure::Closure;
+use crate::trace::{carry_out, TAPS};
 use crate::verilog::{Direction, Edits, ReadError, Source};
 use crate::widen::widen;
 use crate::HART_BITS;
@@ -122,6 +123,7 @@ pub struct RocketTile {
     verilog: Arc<str>,
     modules: usize,
     licence: Arc<str>,
+    is_traced: bool,
 }
 
 impl RocketTile {
@@ -131,6 +133,19 @@ impl RocketTile {
     /// If the texts are not those that are known here: something in them cannot be read, a module is missing, the tile has other ports, or the number
     /// of the hart is used in a way that is not understood.
     pub fn read(texts: Texts) -> Result<Self, ReadError> {
+        Self::cut_out(texts, false)
+    }
+
+    /// Cuts the tile out, with outputs that tell what it retires and what it writes into its registers: for verification. It is the same tile
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and if a signal that is to be carried out is not as it is known here.
+    pub fn read_traced(texts: Texts) -> Result<Self, ReadError> {
+        Self::cut_out(texts, true)
+    }
+
+    fn cut_out(texts: Texts, is_traced: bool) -> Result<Self, ReadError> {
         let sources = [
             Source::read("LitexFull4DConfig.v", texts.modules)?,
             Source::read("LitexFull4DConfig.behav_srams.v", texts.memories)?,
@@ -140,19 +155,27 @@ impl RocketTile {
         check_ports(&closure)?;
         let mut edits = vec![Edits::default(); sources.len()];
         widen(&closure, HART.0, (HART.1, HART_BITS), &mut edits)?;
+        if is_traced {
+            carry_out(&closure, &TAPS, &mut edits)?;
+        }
         for id in closure.modules() {
             let (source, module) = (closure.source(*id), closure.module(*id));
             for name in std::iter::once(module.name).chain(module.instances().map(|instance| instance.module)) {
                 edits[id.source].replace(name, format!("{PREFIX}{}", source.token(name)));
             }
         }
-        let mut verilog = HEADING.to_owned();
+        let mut verilog = if is_traced { HEADING.replace(CHANGES_END, TRACED) } else { HEADING.to_owned() };
         for id in closure.modules() {
             let text = closure.source(*id).write(closure.module(*id).tokens.clone(), &edits[id.source]);
             let _ = writeln!(verilog, "\n{text}");
         }
         verilog += ENDING;
-        Ok(RocketTile { verilog: verilog.into(), modules: closure.modules().len(), licence: texts.licence.into() })
+        Ok(RocketTile {
+            verilog: verilog.into(),
+            modules: closure.modules().len(),
+            licence: texts.licence.into(),
+            is_traced,
+        })
     }
 
     /// The Verilog, the tile first.
@@ -163,6 +186,11 @@ impl RocketTile {
     /// How many modules it has.
     pub fn module_count(&self) -> usize {
         self.modules
+    }
+
+    /// Whether the tile has the outputs of [`Self::read_traced`].
+    pub fn is_traced(&self) -> bool {
+        self.is_traced
     }
 
     /// The tile for an instance.
@@ -206,6 +234,10 @@ const HEADING: &str = "\
 /* verilator lint_off UNUSEDSIGNAL */
 /* verilator lint_off UNUSEDPARAM */
 ";
+
+/// The end of what the heading says of changes, and what it says of a traced tile.
+const CHANGES_END: &str = "has three bits.";
+const TRACED: &str = "has three bits, and outputs whose\n// names begin with `trace_` carry inner signals out.";
 
 /// Behind them.
 const ENDING: &str = "\n/* verilator lint_restore */\n";

@@ -20,6 +20,8 @@
 //! 3. It may acknowledge a grant with its first beat, before the others have come.
 //! 4. `slice` is a [TileLink slice](rtl_bus::tile_link_slice): the tile may take an offer back, which a stream here never does, and its answers follow
 //!    its inputs within a clock.
+//! 5. A [traced](RocketTile::read_traced) tile has more outputs, which begin with `trace_` and are only for simulations: the instruction that retires or traps in a
+//!    clock, and what is written into the integer and the floating-point registers.
 //!
 //! ## Timing
 //! Each message goes a clock through `slice`. No combinational path from any input to any output.
@@ -32,6 +34,7 @@
 //! - The evaluator has no model of the tile, so that it runs in Verilator alone.
 
 use crate::rocket::{Channel, BUS, CHANNELS, INTERRUPTS, WFI};
+use crate::trace::{PREFIX, TAPS};
 use crate::verilog::Direction;
 use crate::{RocketTile, HART_BITS};
 use rtl_bus::{TileLinkCached, TileLinkConfig, TileLinkSlice};
@@ -98,5 +101,10 @@ impl Block for Tile {
             }
         }
         TileLinkCached::export(m, &slice, "to", "bus");
+
+        for tap in TAPS.iter().filter(|_| self.rocket.is_traced()) {
+            let name = format!("{PREFIX}{}", tap.name);
+            m.output(&name, rocket.port(&name));
+        }
     }
 }

@@ -26,6 +26,14 @@ pub enum Error {
         /// What QEMU said.
         messages: String,
     },
+    /// The two computed something else.
+    #[error("the program ends with {simulator} in the simulator, and QEMU with {qemu:?}")]
+    Sum {
+        /// What QEMU ended with.
+        qemu: Option<i32>,
+        /// What the simulator's program ended with.
+        simulator: i32,
+    },
 }
 
 /// How often each instruction was carried out in the blocks.

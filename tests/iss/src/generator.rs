@@ -55,25 +55,42 @@ fn may_stand(instruction: &Instruction) -> bool {
     }
 }
 
-/// Blocks with so many parts in all, each of one instruction or of a few that belong together.
-pub fn generate(random: &mut Random, blocks: usize, parts: usize) -> Program {
-    let ops = user_level();
-    let kinds: Vec<_> = compressed_kinds().into_values().collect();
-    let mut next = 0;
-    let mut body = |random: &mut Random| {
+/// A source of bodies of blocks, in which each instruction has its turn.
+pub struct Bodies {
+    ops: Vec<Op>,
+    kinds: Vec<Vec<Instruction>>,
+    next: usize,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self { ops: user_level(), kinds: compressed_kinds().into_values().collect(), next: 0 }
+    }
+}
+
+impl Bodies {
+    /// A body of so many parts, each of one instruction or of a few that belong together. It leaves [`crate::RESERVED`] alone.
+    pub fn body(&mut self, random: &mut Random, parts: usize) -> Vec<Instruction> {
+        let Self { ops, kinds, next } = self;
         let mut body = Vec::new();
         for _ in 0..parts {
             // In turn, so that each is met as often as any other.
-            next = (next + 1) % (ops.len() + kinds.len());
-            let skipped = simple(random, &ops);
-            match ops.get(next) {
+            *next = (*next + 1) % (ops.len() + kinds.len());
+            let skipped = simple(random, ops);
+            match ops.get(*next) {
                 Some(&op) => part(random, op, skipped, &mut body),
-                None => compressed_part(random, &kinds[next - ops.len()], skipped, &mut body),
+                None => compressed_part(random, &kinds[*next - ops.len()], skipped, &mut body),
             }
         }
         body
-    };
-    let blocks = (0..blocks).map(|_| Block { body: body(random), before: operands::registers(random) }).collect();
+    }
+}
+
+/// So many blocks with so many parts each.
+pub fn generate(random: &mut Random, blocks: usize, parts: usize) -> Program {
+    let mut bodies = Bodies::default();
+    let blocks = (0..blocks).map(|_| Block { body: bodies.body(random, parts), before: operands::registers(random) });
+    let blocks = blocks.collect();
     let mut scratch = vec![0; SCRATCH_BYTES];
     random.fill(&mut scratch);
     Program { blocks, scratch }
@@ -148,8 +165,8 @@ fn instruction(random: &mut Random, op: Op) -> Instruction {
     i
 }
 
-/// Whether a floating-point instruction gives an integer.
-fn writes_integer(op: Op) -> bool {
+/// Whether a floating-point instruction, from `fmadd.s` on, gives an integer.
+pub fn writes_integer(op: Op) -> bool {
     let name = op.encoding().expect("an instruction of the table").name;
     ["fcvt.w", "fcvt.l", "fmv.x", "fclass", "feq", "flt", "fle"].iter().any(|beginning| name.starts_with(beginning))
 }

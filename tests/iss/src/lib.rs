@@ -20,7 +20,9 @@ mod compare;
 mod generator;
 mod operands;
 mod program;
+pub mod speed;
 
 pub use compare::{on_qemu, on_simulator, output_on_qemu, Difference, Error, Met};
-pub use generator::{compressed_kinds, generate, user_level, Kind};
-pub use program::{bytes, elf, load_immediate, Block, Program, BASE};
+pub use generator::{compressed_kinds, generate, user_level, writes_integer, Bodies, Kind};
+pub use operands::registers;
+pub use program::{bytes, elf, load_immediate, Block, Program, BASE, POINTERS, REGISTERS, RESERVED};

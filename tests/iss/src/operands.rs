@@ -98,8 +98,8 @@ fn float_register(random: &mut Random, floats: Floats) -> u64 {
     }
 }
 
-/// All registers, as a block begins with them: with any flags, and a legal rounding mode.
-pub(crate) fn registers(random: &mut Random) -> [u64; crate::program::REGISTERS] {
+/// All registers, as a block begins with them: `fcsr` with any flags and a legal rounding mode, 31 integers, and 32 for floating point.
+pub fn registers(random: &mut Random) -> [u64; crate::program::REGISTERS] {
     let mut registers = [0; crate::program::REGISTERS];
     registers[0] = random.below(5) << 5 | random.below(32);
     for register in &mut registers[1..32] {

@@ -11,19 +11,21 @@ use sim_iss::{encode, number, Instruction, Op};
 pub const BASE: u64 = 0x100_0000;
 
 /// Registers that blocks do not write: two pointers into the scratch memory and one to the state of the block.
-pub(crate) const POINTERS: [u8; 2] = [2, 8];
+pub const POINTERS: [u8; 2] = [2, 8];
 const STATE: u8 = 3;
+/// Registers that bodies do not write, [`POINTERS`] among them.
+pub const RESERVED: [u8; 3] = [2, 3, 8];
 
 /// Whether blocks may write an integer register.
 pub(crate) fn is_free(register: u8) -> bool {
-    register != STATE && !POINTERS.contains(&register)
+    !RESERVED.contains(&register)
 }
 
 /// Bytes of the scratch memory. Offsets of loads and stores reach all of it from its middle.
 pub(crate) const SCRATCH_BYTES: usize = 4096;
 
 /// Registers as a block begins or ends with them: integers, of which the first place has `fcsr`, then floating point.
-pub(crate) const REGISTERS: usize = 64;
+pub const REGISTERS: usize = 64;
 /// Bytes of them.
 pub(crate) const STATE_BYTES: usize = 8 * REGISTERS;
 
@@ -56,7 +58,7 @@ pub(crate) struct Image {
     pub bodies: Vec<std::ops::Range<u64>>,
 }
 
-fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
+pub(crate) const fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, rs2, immediate, ..Instruction::new(op) }
 }
 
@@ -145,13 +147,18 @@ impl Program {
 
 /// A static program for Linux on riscv64: what lies from [`BASE`] on, where it begins.
 pub fn elf(bytes: &[u8]) -> Vec<u8> {
+    elf_at(BASE, bytes)
+}
+
+/// A static program that lies from an address on, where it begins.
+pub(crate) fn elf_at(base: u64, bytes: &[u8]) -> Vec<u8> {
     const ALIGNMENT: usize = 4096;
     let header = FileHeader {
         os_abi: ELFOSABI_NONE,
         abi_version: 0,
         e_type: ET_EXEC,
         e_machine: EM_RISCV,
-        e_entry: BASE,
+        e_entry: base,
         e_flags: EF_RISCV_RVC | EF_RISCV_FLOAT_ABI_DOUBLE,
     };
     let encoder = Encoder::new(Endianness::Little, true, EM_RISCV);
@@ -161,8 +168,8 @@ pub fn elf(bytes: &[u8]) -> Vec<u8> {
         p_type: PT_LOAD,
         p_flags: PF_R | PF_W | PF_X,
         p_offset: ALIGNMENT as u64,
-        p_vaddr: BASE,
-        p_paddr: BASE,
+        p_vaddr: base,
+        p_paddr: base,
         p_filesz: size,
         p_memsz: size,
         p_align: ALIGNMENT as u64,

@@ -172,7 +172,7 @@ fn options(settings: &Settings, trace: bool) -> HardwareOptions {
 }
 
 /// A device whose flash is no drive, or the messages of the tool chain, which end with a sentence that says what to do, or go on with those of a compiler.
-fn no_device(error: sim_cosim::Error) -> Failure {
+pub fn no_device(error: sim_cosim::Error) -> Failure {
     let message = error.to_string();
     if matches!(error, sim_cosim::Error::Flash(_) | sim_cosim::Error::Contents(_)) {
         return Failure::new(message, "go back to a checkpoint, or leave `--from` out");

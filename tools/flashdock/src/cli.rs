@@ -1,8 +1,8 @@
 //! The command line: which command there is, and what is wrong with one that is not.
 
 use crate::commands::{
-    age, bench, checkpoint, decode, demo, emit, flash_map, linux, map, replay, replay_inputs, run, serve, smart, sweep,
-    trace,
+    age, bench, checkpoint, decode, demo, emit, flash_map, gdb, linux, map, replay, replay_inputs, run, serve, smart,
+    sweep, trace,
 };
 use crate::failure::{Failure, Result};
 use crate::output;
@@ -36,6 +36,7 @@ enum Command {
     Decode(decode::Args),
     Map(map::Args),
     Emit(emit::Args),
+    Gdb(gdb::Args),
 }
 
 impl Cli {
@@ -59,6 +60,7 @@ impl Cli {
             Command::Decode(args) => decode::run(&args),
             Command::Map(args) => map::run(&args),
             Command::Emit(args) => emit::run(&args),
+            Command::Gdb(args) => gdb::run(&args),
         }
     }
 }

@@ -441,6 +441,8 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["decode", "sqe", "/"], "neither hexadecimal nor a file"),
         (&["decode", "sqe", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], "an entry has 64"),
         (&["map", "moon"], "invalid value 'moon'"),
+        (&["gdb", "nowhere"], "invalid value 'nowhere'"),
+        (&["gdb", "--harts", "7"], "7 is not in 1..=6"),
         (&["emit"], "required arguments were not provided"),
         (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, flash_device, controller,"),
         (&["emit", "fifo", "--out", "/dev/null/x"], "cannot write /dev/null/x"),

@@ -1,13 +1,12 @@
 //! The tile of Rocket Chip, taken from its package, Verilated, runs programs of a few instructions.
 
 mod assembler;
-mod manager;
 
 use assembler::*;
-use manager::{Bench, Stalls, NOTHING};
-use rtl_hdl::{elaborate, Design};
+use rtl_hdl::elaborate;
+use sim_tile::{texts, Bench, Stalls, MODEL, NOTHING};
 use sim_toolchain::Toolchain;
-use sim_verilator::{Library, ModelSet, ModelSpec, Optimize, Reset};
+use sim_verilator::{Library, ModelSpec, Reset};
 use soc_map::rocket::{CACHED, CACHE_BYTES, CLINT, LINE_BYTES, UNCACHED};
 use soc_tile::verilog::{Edits, Source};
 use soc_tile::{RocketTile, Texts, Tile, HART_BITS};
@@ -27,37 +26,23 @@ fn package() -> Option<sim_toolchain::Rocket> {
     }
 }
 
-fn texts(rocket: &sim_toolchain::Rocket) -> Texts<'_> {
-    let sim_toolchain::Rocket { modules, memories, licence } = rocket;
-    Texts { modules, memories, licence }
-}
-
-fn design(rocket: &sim_toolchain::Rocket) -> Design {
-    let tile = RocketTile::read(texts(rocket)).unwrap_or_else(|error| panic!("{error}"));
-    elaborate(&Tile::new(tile)).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
 /// The Verilated tile.
 fn library() -> Option<&'static Library> {
     static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    let load = || {
-        let spec = ModelSpec::of(&design(&package()?));
-        // With the assertions of the core and of its own monitors of the bus, which judge the other side of it.
-        match ModelSet::new("tile").with(spec).optimize(Optimize::Run).checks(true).load() {
-            Ok(library) => Some(library),
-            Err(error) if error.is_unavailable() => {
-                eprintln!("skipped: the Verilated tile. {error}");
-                None
-            }
-            Err(error) => panic!("{error}"),
+    let load = || match sim_tile::library() {
+        Ok(library) => Some(library),
+        Err(error) if error.is_unavailable() => {
+            eprintln!("skipped: the Verilated tile. {error}");
+            None
         }
+        Err(error) => panic!("{error}"),
     };
     LIBRARY.get_or_init(load).as_ref()
 }
 
 /// A tile that has this number and program.
 fn bench(hart: u64, program: &[u32], stalls: Stalls) -> Option<Bench> {
-    Some(Bench::new(library()?.model_with("tile", Reset::Seed(SEED as u32)), hart, program, stalls, SEED))
+    Some(Bench::new(library()?.model_with(MODEL, Reset::Seed(SEED as u32)), hart, program, stalls, SEED))
 }
 
 const NO_STALLS: Stalls = Stalls { takes: 0, answers: 0 };
@@ -130,6 +115,10 @@ fn another_version_is_refused() {
         let error = refused(from, to);
         assert!(error.contains(message) && error.starts_with("LitexFull4DConfig.v:"), "{to}: {error}");
     }
+    // What is carried out of a traced tile is known as well.
+    let modules = rocket.modules.replace("wire [63:0] rf_wdata", "wire [64:0] rf_wdata");
+    let error = RocketTile::read_traced(Texts { modules: &modules, ..texts(&rocket) }).unwrap_err().to_string();
+    assert!(error.contains("`rf_wdata` does not have 64 bits"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `bench`: the figures of the project, under names that do not change.
 
-use super::{bench_flash, bench_hosts};
+use super::{bench_flash, bench_hosts, bench_iss};
 use crate::backend::{latency, BackEnd, Kind, Settings};
 use crate::comparison::{self, Throughput};
 use crate::failure::{Failure, Result};
@@ -53,6 +53,7 @@ pub struct Args {
 enum Part {
     Flash(bench_flash::Args),
     Hosts(bench_hosts::Args),
+    Iss(bench_iss::Args),
 }
 
 /// A run on the device.
@@ -246,6 +247,7 @@ pub fn run(args: &Args) -> Result {
     match &args.part {
         Some(Part::Flash(args)) => return bench_flash::run(args),
         Some(Part::Hosts(args)) => return bench_hosts::run(args),
+        Some(Part::Iss(args)) => return bench_iss::run(args),
         None => {}
     }
     let wanted = wanted(args.only.as_deref())?;

@@ -328,7 +328,7 @@ impl Drop for RawTerminal {
 }
 
 /// The messages of the guest end with a sentence that says what to do, or go on with what a program said.
-fn guest_failed(error: &sim_guest::Error) -> Failure {
+pub(super) fn guest_failed(error: &sim_guest::Error) -> Failure {
     let message = error.to_string();
     let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
     let failure = match first.rsplit_once(". ") {

@@ -1,4 +1,6 @@
-//! The other side of the tile's bus: a boot ROM, a memory and registers, for one client. It probes only where a test asks for it.
+//! The other side of the tile's bus: a boot ROM, a memory and registers, for one client. It probes where a test asks for it, and where the instruction cache reads a
+//! line of memory, which the data cache may have changed. One thing is done after the other: no request is taken while a line is asked back, and no line is
+//! asked back before all grants are acknowledged.
 
 use rtl_bus::monitor::{MessageSample, TileLinkMonitor, TileLinkProbe};
 use rtl_bus::{Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD};
@@ -9,14 +11,17 @@ use soc_map::rocket::{BOOT_ROM, CACHED, LINE_BYTES, RESET_PC, UNCACHED};
 use soc_tile::tile::BUS_CONFIG;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Bytes of memory.
-pub const MEMORY_BYTES: u64 = 1 << 20;
+use crate::memory::Memory;
+use crate::trace::{Observed, Ports as TracePorts};
 
 /// From here on in [`UNCACHED`] there is nothing: an access is denied.
 pub const NOTHING: u64 = UNCACHED.base + 0x1000;
 
 /// Bytes of a beat.
 const BEAT: u64 = 8;
+
+/// Beats of a line.
+const LINE_BEATS: u64 = LINE_BYTES as u64 / BEAT;
 
 /// How often each side of a channel stalls, of 16 clocks.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +40,9 @@ pub struct Bench {
     ports: Ports,
     stalls: Stalls,
     random: u64,
-    memory: Vec<u8>,
-    rom: Vec<u8>,
+    trace: TracePorts,
+    /// Memory, and the boot ROM.
+    pub memory: Memory,
     /// The beats that wait to be given.
     answers: VecDeque<Answer>,
     is_offered: bool,
@@ -45,11 +51,17 @@ pub struct Bench {
     released: u64,
     /// The line that is asked back, until the tile has heard of it.
     probe_of: Option<u64>,
+    /// The answer to it has not come.
+    probe_is_open: bool,
     /// The beats of the answer to it that have come, and its parameter.
     pub probed: Vec<(u8, u64)>,
+    /// What the instruction cache reads, until the line has come from the data cache: its address, the answer to be, and its beats.
+    fetch: Option<(u64, Answer, u64)>,
     /// Grants that are not acknowledged.
     grants: BTreeSet<u16>,
     next_sink: u16,
+    /// The lines that the tile has given back with their content.
+    pub given_back: Vec<u64>,
     /// What the hart wrote to [`UNCACHED`]: address and value.
     pub written: Vec<(u64, u64)>,
     /// Clocks since the reset.
@@ -111,10 +123,9 @@ impl Bench {
                 .map(|field| port(&format!("bus_d_{field}"))),
         };
         let (hart_port, b_opcode, b_mask) = (port("hart_id"), port("bus_b_opcode"), port("bus_b_mask"));
-        let mut rom = vec![0; BOOT_ROM.bytes as usize];
-        for (index, instruction) in program.iter().enumerate() {
-            let at = (RESET_PC - BOOT_ROM.base) as usize + 4 * index;
-            rom[at..at + 4].copy_from_slice(&instruction.to_le_bytes());
+        let mut memory = Memory::default();
+        for (at, instruction) in (RESET_PC..).step_by(4).zip(program) {
+            memory.write(at, &instruction.to_le_bytes());
         }
         model.poke_u64(hart_port, hart);
         model.poke_u64(b_opcode, OpcodeB::ProbeBlock.code());
@@ -126,16 +137,19 @@ impl Bench {
             ports,
             stalls,
             random: seed | 1,
-            memory: vec![0; MEMORY_BYTES as usize],
-            rom,
+            trace: TracePorts::new(&model),
+            memory,
             answers: VecDeque::new(),
             is_offered: false,
             requested: 0,
             released: 0,
             probe_of: None,
+            probe_is_open: false,
             probed: vec![],
+            fetch: None,
             grants: BTreeSet::new(),
             next_sink: 0,
+            given_back: vec![],
             written: vec![],
             clocks: 0,
             seen: Seen::default(),
@@ -150,16 +164,17 @@ impl Bench {
         bench
     }
 
-    /// Sets an interrupt.
+    /// Sets an interrupt. What is observed follows it at once: a read of `mip` sees the input itself.
     pub fn interrupt(&mut self, name: &str, level: bool) {
         let port = self.model.port(name);
         self.model.poke_u64(port, level.into());
+        self.model.settle();
     }
 
     /// Asks a line back, whatever the tile has of it.
     pub fn take_back(&mut self, address: u64) {
-        assert!(self.probe_of.is_none(), "one after the other");
-        self.probe_of = Some(address);
+        assert!(!self.is_taking_back(), "one after the other");
+        self.probe(address);
     }
 
     /// Whether the hart says that it waits.
@@ -181,12 +196,33 @@ impl Bench {
         self.monitor.assert_clean();
     }
 
+    fn probe(&mut self, address: u64) {
+        self.probed.clear();
+        self.probe_is_open = true;
+        self.probe_of = Some(address);
+    }
+
+    /// What the tile retires and writes in this clock, before [`Self::clock`] ends it.
+    pub fn observe(&self) -> Observed {
+        self.trace.observe(&self.model)
+    }
+
+    /// Whether a line is asked back and has not come.
+    pub fn is_taking_back(&self) -> bool {
+        self.probe_is_open || self.fetch.is_some()
+    }
+
     /// One clock.
     pub fn clock(&mut self) {
-        let takes = [self.ports.a_ready, self.ports.c_ready, self.ports.e_ready];
-        for port in takes {
-            let ready = !self.chance(self.stalls.takes);
+        let is_taking_back = self.is_taking_back();
+        let takes = [(self.ports.a_ready, !is_taking_back), (self.ports.c_ready, true), (self.ports.e_ready, true)];
+        for (port, may) in takes {
+            let ready = !self.chance(self.stalls.takes) && may;
             self.model.poke_u64(port, ready.into());
+        }
+        if let (false, Some((address, answer, beats))) = (self.probe_is_open, self.fetch) {
+            self.answer_with_data(answer, address, beats);
+            self.fetch = None;
         }
         self.is_offered |= !self.answers.is_empty() && !self.chance(self.stalls.answers);
         self.model.poke_u64(self.ports.d_valid, self.is_offered.into());
@@ -200,12 +236,12 @@ impl Bench {
             }
         }
         const TO_N: u64 = 2;
-        let probe =
-            [u64::from(self.probe_of.is_some()), self.probe_of.unwrap_or_default(), LINE_BYTES.ilog2().into(), TO_N];
+        let probe_of = self.probe_of.filter(|_| self.grants.is_empty());
+        let probe = [u64::from(probe_of.is_some()), probe_of.unwrap_or_default(), LINE_BYTES.ilog2().into(), TO_N];
         for (port, value) in self.ports.b.into_iter().zip(probe) {
             self.model.poke_u64(port, value);
         }
-        if self.probe_of.is_some() && self.model.peek_u64(self.ports.b_ready) == 1 {
+        if probe_of.is_some() && self.model.peek_u64(self.ports.b_ready) == 1 {
             self.probe_of = None;
         }
         // Outputs of the tile are registers, so that they need no settling.
@@ -242,25 +278,12 @@ impl Bench {
         self.random % 16 < of_16
     }
 
-    /// The double word at an address; none where nothing is.
-    fn word(&mut self, address: u64) -> Option<&mut [u8]> {
-        let address = address & !(BEAT - 1);
-        if CACHED.contains(address) && address - CACHED.base < MEMORY_BYTES {
-            let at = (address - CACHED.base) as usize;
-            return Some(&mut self.memory[at..at + BEAT as usize]);
-        }
-        if BOOT_ROM.contains(address) {
-            let at = (address - BOOT_ROM.base) as usize;
-            return Some(&mut self.rom[at..at + BEAT as usize]);
-        }
-        None
-    }
-
-    fn read(&mut self, address: u64) -> Option<u64> {
+    fn read(&self, address: u64) -> Option<u64> {
         if (UNCACHED.base..NOTHING).contains(&address) {
             return Some(!address);
         }
-        self.word(address).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
+        let is_there = CACHED.contains(address) || BOOT_ROM.contains(address);
+        is_there.then(|| u64::from_le_bytes(self.memory.read(address & !(BEAT - 1))))
     }
 
     fn write(&mut self, address: u64, mask: u64, data: u64) -> bool {
@@ -273,9 +296,9 @@ impl Bench {
         if !CACHED.contains(address) {
             return false;
         }
-        let Some(word) = self.word(address) else { return false };
-        for lane in (0..BEAT as usize).filter(|lane| mask >> lane & 1 == 1) {
-            word[lane] = data.to_le_bytes()[lane];
+        let first = address & !(BEAT - 1);
+        for lane in (0..BEAT).filter(|lane| mask >> lane & 1 == 1) {
+            self.memory.write(first + lane, &data.to_le_bytes()[lane as usize..][..1]);
         }
         true
     }
@@ -286,7 +309,15 @@ impl Bench {
         let beats = ((1u64 << size) / BEAT).max(1);
         let mut answer = Answer { opcode: OpcodeD::AccessAck, param: 0, size, source, sink: 0, denied: false, data: 0 };
         match opcode {
-            OpcodeA::Get => self.answer_with_data(Answer { opcode: OpcodeD::AccessAckData, ..answer }, address, beats),
+            OpcodeA::Get => {
+                let answer = Answer { opcode: OpcodeD::AccessAckData, ..answer };
+                if CACHED.contains(address) {
+                    self.fetch = Some((address, answer, beats));
+                    self.probe(address & !(u64::from(LINE_BYTES) - 1));
+                } else {
+                    self.answer_with_data(answer, address, beats);
+                }
+            }
             OpcodeA::PutFullData | OpcodeA::PutPartialData => {
                 let at = address + BEAT * self.requested;
                 self.requested += 1;
@@ -298,7 +329,7 @@ impl Bench {
             }
             OpcodeA::AcquireBlock | OpcodeA::AcquirePerm => {
                 assert!(CACHED.contains(address), "the tile caches {address:#x}");
-                assert_eq!(beats, u64::from(LINE_BYTES) / BEAT, "the tile asks for another line: {beat:#x}");
+                assert_eq!(beats, LINE_BEATS, "the tile asks for another line: {beat:#x}");
                 self.seen.acquires += 1;
                 const TO_T: u64 = 0;
                 const TO_B: u64 = 1;
@@ -333,16 +364,25 @@ impl Bench {
             OpcodeC::Release => 1,
             OpcodeC::ReleaseData => {
                 assert!(self.write(address + BEAT * self.released, 0xFF, data[0]), "a block of nowhere: {beat:#x}");
+                if self.released + 1 == LINE_BEATS {
+                    self.given_back.push(address);
+                }
                 (1u64 << size) / BEAT
             }
             OpcodeC::ProbeAck => {
                 self.probed.push((param, 0));
+                self.probe_is_open = false;
                 return;
             }
             OpcodeC::ProbeAckData => {
-                let at = address + BEAT * (self.probed.len() as u64 % (u64::from(LINE_BYTES) / BEAT));
+                let beat_of_line = self.probed.len() as u64;
+                let at = address + BEAT * beat_of_line;
                 assert!(self.write(at, 0xFF, data[0]), "a block of nowhere: {beat:#x}");
                 self.probed.push((param, data[0]));
+                if beat_of_line + 1 == LINE_BEATS {
+                    self.given_back.push(address);
+                    self.probe_is_open = false;
+                }
                 return;
             }
             _ => panic!("nobody asked for {beat:#x}"),
