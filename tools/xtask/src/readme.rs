@@ -17,7 +17,7 @@ const PLOT: &str = "docs/throughput.svg";
 type Measure = fn(&Workspace) -> Result<String>;
 
 /// Sections with their files.
-const SECTIONS: [(&str, &str, Measure); 8] = [
+const SECTIONS: [(&str, &str, Measure); 9] = [
     ("demo", "README.md", |workspace| Ok(fenced(&output(workspace, "demo", &mut flashdock("demo"))?))),
     ("figures", "README.md", |workspace| {
         Ok(fenced(&output(workspace, "bench", flashdock("bench").args(["--plot", PLOT]))?))
@@ -38,6 +38,10 @@ const SECTIONS: [(&str, &str, Measure); 8] = [
     }),
     ("flash-study", "docs/flash.md", |workspace| {
         Ok(fenced(&output(workspace, "flash-study", &mut workbench_command("flash-study"))?))
+    }),
+    ("flash-firmware", "docs/flash.md", |workspace| {
+        let mut command = workbench_command("flash-study");
+        Ok(fenced(&output(workspace, "flash-study --firmware", command.arg("--firmware"))?))
     }),
 ];
 
