@@ -10,7 +10,9 @@ use soc_firmware::parameters::Parameters;
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
 use soc_map::firmware::{PARAMETERS, RECORD};
-use soc_map::{DRAM, FIRMWARE, HARTS_MAX, NVME_FIRMWARE_PORT};
+use soc_map::boot;
+use soc_map::rocket::{BOOT_ROM, RESET_PC};
+use soc_map::{DRAM, FIRMWARE, NVME_FIRMWARE_PORT};
 use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -19,8 +21,47 @@ use zerocopy::{FromBytes, IntoBytes};
 pub struct CoresOptions {
     /// The image.
     pub image: Arc<Image>,
-    /// Harts, from 1 on, at most [`HARTS_MAX`]. Each is a turn of the simulation, also if it sleeps.
+    /// Harts, from 1 on, at most [`HARTS_MAX`](soc_map::HARTS_MAX). Each is a turn of the simulation, also if it sleeps.
     pub harts: u32,
+    /// What they are.
+    pub kind: CoresKind,
+}
+
+/// What carries out the instructions of the processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoresKind {
+    /// The instruction-set simulator `sim-iss`: fast, with two clocks for every instruction.
+    Simulated,
+    /// The Verilated tiles, with their caches, the buses around them and the boot ROM.
+    Verilated,
+}
+
+/// What firmware wrote to the registers COALESCING.
+#[derive(Default)]
+pub(crate) struct Coalescing {
+    /// Of each function, as it was written last.
+    values: [u32; FUNCTIONS_MAX as usize],
+    /// The offset of the register that is written now.
+    pub address: u32,
+    /// What is written to it.
+    pub value: u32,
+}
+
+impl Coalescing {
+    /// Notes what is written, if it is to one of them.
+    pub fn note(&mut self) {
+        for (function, value) in (0..).zip(&mut self.values) {
+            if self.address == of_function(&COALESCING, function).offset {
+                *value = self.value;
+            }
+        }
+    }
+
+    /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".
+    pub fn aggregation_clocks_max(&self) -> u64 {
+        let times = self.values.iter().map(|&value| coalescing::TIME.get32(value));
+        u64::from(times.max().unwrap_or(0)) * AGGREGATION_TIME_CLOCKS
+    }
 }
 
 /// Most bytes of storage in the device's memory, in which the firmware lies behind it.
@@ -44,15 +85,13 @@ pub(crate) struct Cores {
     memory: MemoryBus,
     /// The harts wait for an interrupt.
     are_waiting: bool,
-    /// COALESCING of each function, as it was written last.
-    coalescing: [u32; FUNCTIONS_MAX as usize],
+    coalescing: Coalescing,
 }
 
 impl Cores {
-    /// Harts that are about to begin with the image, as the boot ROM leaves them.
+    /// Harts that are about to begin with the image.
     pub fn new(options: &CoresOptions, config: &nvme_fw::Config) -> Self {
-        let CoresOptions { image, harts } = options;
-        assert!((1..=HARTS_MAX).contains(harts), "an SoC with {harts} harts");
+        let CoresOptions { image, harts, .. } = options;
         let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
         for segment in image.segments() {
             memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
@@ -60,14 +99,9 @@ impl Cores {
         let parameters = Parameters::new(config);
         memory.bytes_mut(PARAMETERS.base, size_of::<Parameters>()).copy_from_slice(parameters.as_bytes());
         let harts = (0..*harts as usize).map(|number| {
-            let config = Config { hart: number, reset_pc: image.entry(), physical_bits: PHYSICAL_BITS };
-            let mut hart = Hart::new(&config);
-            let [a0, a1] = [10, 11];
-            hart.set_x(a0, number as u64);
-            hart.set_x(a1, PARAMETERS.base);
-            hart
+            Hart::new(&Config { hart: number, reset_pc: RESET_PC, physical_bits: PHYSICAL_BITS })
         });
-        Self { harts: harts.collect(), memory, are_waiting: false, coalescing: [0; FUNCTIONS_MAX as usize] }
+        Self { harts: harts.collect(), memory, are_waiting: false, coalescing: Coalescing::default() }
     }
 
     /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until the turn in which firmware
@@ -111,10 +145,9 @@ impl Cores {
         self.are_waiting
     }
 
-    /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".
-    pub fn aggregation_clocks_max(&self) -> u64 {
-        let times = self.coalescing.iter().map(|&value| coalescing::TIME.get32(value));
-        u64::from(times.max().unwrap_or(0)) * AGGREGATION_TIME_CLOCKS
+    /// What firmware wrote to COALESCING.
+    pub fn coalescing(&self) -> &Coalescing {
+        &self.coalescing
     }
 
     /// Instructions that the harts have begun.
@@ -140,7 +173,16 @@ impl Cores {
 struct CoresBus<'a, S> {
     memory: &'a mut MemoryBus,
     machine: &'a mut Machine<S>,
-    coalescing: &'a mut [u32; FUNCTIONS_MAX as usize],
+    coalescing: &'a mut Coalescing,
+}
+
+/// The bytes of the boot ROM at an address, which is a multiple of their number.
+fn rom<const BYTES: usize>(address: u64) -> Result<[u8; BYTES], BusFault> {
+    let words = [boot::word_at(address & !7), boot::word_at(address & !7 | 4)].map(u32::to_le_bytes);
+    let bytes = words.concat();
+    let at = (address % 8) as usize;
+    let part = bytes.get(at..at + BYTES).and_then(|part| part.try_into().ok());
+    part.filter(|_| BOOT_ROM.contains(address)).ok_or(BusFault)
 }
 
 /// The offset of a register of the controller. They are read and written as a whole.
@@ -154,7 +196,7 @@ fn register<const BYTES: usize>(address: u64) -> Result<u32, BusFault> {
 impl<S: Simulator> Bus for CoresBus<'_, S> {
     #[inline]
     fn load<const N: usize>(&mut self, hart: usize, address: u64) -> Result<[u8; N], BusFault> {
-        self.memory.load(hart, address).or_else(|BusFault| {
+        self.memory.load(hart, address).or_else(|BusFault| rom(address)).or_else(|BusFault| {
             let value = self.machine.read32(register::<N>(address)?).to_le_bytes();
             value.as_slice().try_into().map_err(|_| BusFault)
         })
@@ -166,18 +208,15 @@ impl<S: Simulator> Bus for CoresBus<'_, S> {
             let offset = register::<N>(address)?;
             let value = bytes.as_slice().try_into().map_err(|_| BusFault)?;
             let value = u32::from_le_bytes(value);
-            for (function, coalescing) in (0..).zip(&mut *self.coalescing) {
-                if offset == of_function(&COALESCING, function).offset {
-                    *coalescing = value;
-                }
-            }
+            (self.coalescing.address, self.coalescing.value) = (offset, value);
+            self.coalescing.note();
             self.machine.post(offset, value);
             Ok(())
         })
     }
 
     fn fetch(&mut self, hart: usize, address: u64) -> Result<u16, BusFault> {
-        self.memory.fetch(hart, address)
+        self.memory.fetch(hart, address).or_else(|BusFault| rom(address).map(u16::from_le_bytes))
     }
 
     fn has_atomics(&self, address: u64) -> bool {

@@ -1,10 +1,11 @@
 //! The back ends.
 
-use crate::cores::{Cores, CoresOptions, STORAGE_BYTES_MAX};
+use crate::cores::{Cores, CoresKind, CoresOptions, STORAGE_BYTES_MAX};
 use crate::door::{Door, Medium};
 use crate::flash::{set_clocks, FlashContents, FlashFirmware, FlashOptions};
 use crate::machine::{first_dword, is_inside, push_write, FlashPins, Machine};
 use crate::monitors::Monitors;
+use crate::tiles::Tiles;
 use flash_spec::Clocks;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
@@ -15,6 +16,7 @@ use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
+use soc_map::HARTS_MAX;
 use soc_top::{DirectDevice, FlashDevice};
 use std::path::Path;
 use std::time::Duration;
@@ -143,6 +145,8 @@ enum Processor<S> {
     Hosted(Box<Firmware<ControllerSide<S>>>),
     /// Simulated harts.
     Simulated { machine: Box<Machine<S>>, cores: Box<Cores> },
+    /// Verilated harts, which are part of the machine.
+    Verilated(Box<Machine<S>>),
 }
 
 /// What has happened in the flash of a device.
@@ -212,13 +216,18 @@ impl Verilated {
         let design = design(options)?;
         let library = model_set(options, &design).load_with(toolchain)?;
         let model = library.model(&block(options).name());
-        Self::around(
-            name(options, "verilated", "verilated with simulated processors"),
-            model,
-            options,
-            &design,
-            contents,
-        )
+        let tiles = match &options.cores {
+            Some(CoresOptions { image, harts, kind: CoresKind::Verilated }) => {
+                Some(Tiles::new(image, *harts, &options.firmware_config(), &model, toolchain)?)
+            }
+            _ => None,
+        };
+        let name = match &options.cores {
+            None => "verilated",
+            Some(CoresOptions { kind: CoresKind::Simulated, .. }) => "verilated with simulated processors",
+            Some(CoresOptions { kind: CoresKind::Verilated, .. }) => "verilated with its processors",
+        };
+        Self::around(name, model, options, &design, contents, tiles)
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -272,13 +281,12 @@ impl Evaluated {
 
     fn build(options: &Options, contents: Option<FlashContents>) -> Result<Self, Error> {
         let design = design(options)?;
-        Self::around(
-            name(options, "evaluated", "evaluated with simulated processors"),
-            Evaluator::new(&design)?,
-            options,
-            &design,
-            contents,
-        )
+        let name = match &options.cores {
+            None => "evaluated",
+            Some(CoresOptions { kind: CoresKind::Simulated, .. }) => "evaluated with simulated processors",
+            Some(_) => return Err(Error::Cores("the evaluator has no model of them".to_owned())),
+        };
+        Self::around(name, Evaluator::new(&design)?, options, &design, contents, None)
     }
 }
 
@@ -289,6 +297,7 @@ impl<S: Simulator> Hardware<S> {
         options: &Options,
         design: &Design,
         contents: Option<FlashContents>,
+        tiles: Option<Tiles>,
     ) -> Result<Self, Error> {
         let functions = options.config.functions as u8;
         let storage_bytes = options.storage_bytes();
@@ -332,9 +341,14 @@ impl<S: Simulator> Hardware<S> {
             flash = Some(Box::new(firmware));
         }
         let config = options.firmware_config();
-        let processor = match &options.cores {
-            None => Processor::Hosted(Box::new(Firmware::new(ControllerSide(Some(machine)), config))),
-            Some(cores) => {
+        let processor = match (&options.cores, tiles) {
+            (None, _) => Processor::Hosted(Box::new(Firmware::new(ControllerSide(Some(machine)), config))),
+            (Some(_), Some(mut tiles)) => {
+                tiles.boot(options.memory);
+                machine.tiles = Some(Box::new(tiles));
+                Processor::Verilated(machine)
+            }
+            (Some(cores), None) => {
                 let mut cores = Box::new(Cores::new(cores, &config));
                 cores.boot(&mut machine);
                 Processor::Simulated { machine, cores }
@@ -394,10 +408,10 @@ impl<S: Simulator> Hardware<S> {
         &mut self.machine_mut().ram
     }
 
-    /// Instructions that simulated processors have begun; 0 if there are none.
+    /// Instructions that simulated processors have begun; 0 if there are none. Verilated ones do not tell.
     pub fn instructions(&self) -> u64 {
         match &self.processor {
-            Processor::Hosted(_) => 0,
+            Processor::Hosted(_) | Processor::Verilated(_) => 0,
             Processor::Simulated { cores, .. } => cores.instructions(),
         }
     }
@@ -405,7 +419,7 @@ impl<S: Simulator> Hardware<S> {
     /// Why firmware on simulated processors has stopped, if it has.
     pub fn firmware_record(&mut self) -> Option<Record> {
         match &mut self.processor {
-            Processor::Hosted(_) => None,
+            Processor::Hosted(_) | Processor::Verilated(_) => None,
             Processor::Simulated { cores, .. } => cores.record(),
         }
     }
@@ -416,7 +430,7 @@ impl<S: Simulator> Hardware<S> {
     /// If there are none, or the range is not inside of it.
     pub fn firmware_memory(&mut self, address: u64, bytes: usize) -> &mut [u8] {
         match &mut self.processor {
-            Processor::Hosted(_) => panic!("firmware runs on the PC"),
+            Processor::Hosted(_) | Processor::Verilated(_) => panic!("firmware does not run on simulated processors"),
             Processor::Simulated { cores, .. } => cores.memory(address, bytes),
         }
     }
@@ -425,6 +439,7 @@ impl<S: Simulator> Hardware<S> {
     fn advance(&mut self) {
         match &mut self.processor {
             Processor::Simulated { machine, cores } => cores.advance(machine),
+            Processor::Verilated(machine) => machine.tick(),
             Processor::Hosted(firmware) => advance_hosted(firmware, self.flash.as_deref_mut()),
         }
     }
@@ -441,14 +456,14 @@ impl<S: Simulator> Hardware<S> {
     fn machine(&self) -> &Machine<S> {
         match &self.processor {
             Processor::Hosted(firmware) => firmware.mmio_ref().machine(),
-            Processor::Simulated { machine, .. } => machine,
+            Processor::Simulated { machine, .. } | Processor::Verilated(machine) => machine,
         }
     }
 
     fn machine_mut(&mut self) -> &mut Machine<S> {
         match &mut self.processor {
             Processor::Hosted(firmware) => firmware.mmio().machine_mut(),
-            Processor::Simulated { machine, .. } => machine,
+            Processor::Simulated { machine, .. } | Processor::Verilated(machine) => machine,
         }
     }
 }
@@ -478,8 +493,9 @@ fn design(options: &Options) -> Result<Design, Error> {
 }
 
 fn check_cores(options: &Options) -> Result<(), Error> {
-    if options.cores.is_none() {
-        return Ok(());
+    let Some(cores) = &options.cores else { return Ok(()) };
+    if !(1..=HARTS_MAX).contains(&cores.harts) {
+        return Err(Error::Cores(format!("there may be 1 to {HARTS_MAX}, not {}", cores.harts)));
     }
     if options.flash.is_some() {
         return Err(Error::Cores("their image has no firmware for flash".to_owned()));
@@ -497,15 +513,6 @@ fn block(options: &Options) -> Box<dyn Block> {
     match options.flash {
         None => Box::new(DirectDevice::new(options.config)),
         Some(flash) => Box::new(FlashDevice::new(options.config, flash.path)),
-    }
-}
-
-/// The name of a device, by what its firmware runs on.
-fn name(options: &Options, hosted: &'static str, simulated: &'static str) -> &'static str {
-    if options.cores.is_some() {
-        simulated
-    } else {
-        hosted
     }
 }
 
@@ -553,7 +560,11 @@ impl<S: Simulator> Device for Hardware<S> {
     fn is_idle(&self) -> bool {
         let (is_busy, aggregation_clocks) = match &self.processor {
             Processor::Hosted(firmware) => (firmware.is_busy(), firmware.aggregation_clocks_max()),
-            Processor::Simulated { cores, .. } => (!cores.are_waiting(), cores.aggregation_clocks_max()),
+            Processor::Simulated { cores, .. } => (!cores.are_waiting(), cores.coalescing().aggregation_clocks_max()),
+            Processor::Verilated(machine) => {
+                let tiles = machine.tiles.as_ref().expect("they are there");
+                (!tiles.are_waiting(), tiles.coalescing.aggregation_clocks_max())
+            }
         };
         // Flash works for long without any access.
         self.flash.is_none()

@@ -6,6 +6,7 @@ use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband};
+use crate::tiles::Tiles;
 use soc_hal::Mmio;
 
 /// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.
@@ -63,6 +64,8 @@ pub(crate) struct Machine<S> {
     firmware: LitePort,
     /// Of a device with flash.
     pub flash: Option<FlashPins>,
+    /// Of a device with Verilated processors, which have the register port for firmware.
+    pub tiles: Option<Box<Tiles>>,
     event: PortId,
     sideband: [PortId; 3],
     function_level_reset: PortId,
@@ -107,6 +110,7 @@ impl<S: Simulator> Machine<S> {
             mmio,
             firmware,
             flash: None,
+            tiles: None,
             event,
             sideband,
             function_level_reset,
@@ -155,7 +159,10 @@ impl<S: Simulator> Machine<S> {
         self.host_port.drive(&mut self.model, &mut self.host_bus, &mut self.host);
         self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
         self.mmio.drive(&mut self.model);
-        self.firmware.drive(&mut self.model);
+        match &mut self.tiles {
+            None => self.firmware.drive(&mut self.model),
+            Some(tiles) => tiles.clock(&mut self.model),
+        }
         if let Some(flash) = &mut self.flash {
             flash.drive(&mut self.model);
         }

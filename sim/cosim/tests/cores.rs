@@ -3,7 +3,7 @@
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
-use sim_cosim::{CoresOptions, Error, FlashOptions, Options, Verilated};
+use sim_cosim::{CoresKind, CoresOptions, Error, FlashOptions, Options, Verilated};
 use sim_device::{Device, Random};
 use sim_firmware::{Image, Toolchain};
 use sim_host::{identify_entry, Driver};
@@ -26,7 +26,11 @@ fn image() -> Option<Arc<Image>> {
 }
 
 fn device(config: Config, image: Arc<Image>, harts: u32) -> Verilated {
-    let cores = Some(CoresOptions { image, harts });
+    device_of(config, CoresOptions { image, harts, kind: CoresKind::Simulated })
+}
+
+fn device_of(config: Config, cores: CoresOptions) -> Verilated {
+    let cores = Some(cores);
     let options = Options { cores, monitors: true, ..Options::new(config) };
     Verilated::new(&options).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -67,6 +71,16 @@ fn comes_up_and_answers_in_time() {
     }
 }
 
+#[test]
+fn comes_up_on_the_verilated_tile_and_answers_in_time() {
+    let Some(image) = image() else { return };
+    let start = std::time::Instant::now();
+    let mut device = device_of(Config::SMALL, CoresOptions { image, harts: 1, kind: CoresKind::Verilated });
+    eprintln!("booted {:?}", start.elapsed());
+    let clocks = works(&mut device);
+    eprintln!("admin_identify_cycles_on_cores: {clocks} {} {:?}", device.clock(), start.elapsed());
+}
+
 /// The same seed is the same run, and harts that sleep change nothing in it.
 #[test]
 fn runs_do_not_depend_on_harts_that_sleep() {
@@ -101,7 +115,7 @@ fn hosts_are_told_of_firmware_that_has_stopped() {
 #[test]
 fn devices_that_cannot_be_are_refused() {
     let Some(image) = image() else { return };
-    let cores = Some(CoresOptions { image, harts: 1 });
+    let cores = Some(CoresOptions { image, harts: 1, kind: CoresKind::Simulated });
     let options = Options { cores, ..Options::new(Config::SMALL) };
     let refused = |options: &Options| match Verilated::new(options) {
         Err(Error::Cores(reason)) => reason,

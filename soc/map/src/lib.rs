@@ -4,6 +4,7 @@
 #![no_std]
 #![deny(missing_docs)]
 
+pub mod boot;
 pub mod firmware;
 pub mod rocket;
 

@@ -36,8 +36,10 @@
 #![deny(missing_docs)]
 
 mod catalogue;
+pub mod uncore;
 
 pub use catalogue::{Entry, CATALOGUE, TOPS};
+pub use uncore::Uncore;
 
 use flash_hw::flash_path::{self, FlashPath};
 use flash_hw::types::{Faults, Times};

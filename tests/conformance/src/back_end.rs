@@ -1,5 +1,5 @@
 use nvme_model::Config;
-use sim_cosim::CoresOptions;
+use sim_cosim::{CoresKind, CoresOptions};
 use sim_device::{seed_from_env_or, BusTiming, Device, HostMemory, ModelDevice};
 use sim_firmware::{Image, Toolchain};
 use std::sync::{Arc, OnceLock};
@@ -66,7 +66,7 @@ fn cores(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
         let image = sim_firmware::build(&Toolchain::from_env());
         Arc::new(image.unwrap_or_else(|error| panic!("{error}")))
     });
-    let cores = CoresOptions { image: image.clone(), harts: 1 };
+    let cores = CoresOptions { image: image.clone(), harts: 1, kind: CoresKind::Simulated };
     under_verilator(&sim_cosim::Options { cores: Some(cores), ..options(config, seed) })
 }
 
