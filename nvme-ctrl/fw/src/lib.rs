@@ -103,7 +103,7 @@ impl<M: Mmio> Firmware<M> {
     /// Firmware for the controller behind `mmio`. It touches no register before the first poll.
     pub const fn new(mmio: M, config: Config) -> Self {
         Self {
-            port: Port { mmio },
+            port: Port { mmio, is_buffer_clear: false },
             config,
             hardware: Hardware::NONE,
             is_identified: false,
@@ -204,7 +204,10 @@ impl<M: Mmio> Firmware<M> {
         if !self.commands.poll(&mut self.port) {
             return;
         }
-        self.poll_transfer();
+        // A host that waits for its completion gets it before anything else is looked at.
+        if self.poll_transfer() && !self.commands.poll(&mut self.port) {
+            return;
+        }
         self.poll_erasure();
         self.poll_copies();
         self.poll_frames();

@@ -5,7 +5,7 @@ use core::mem::size_of;
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::feature::notice;
 use nvme_spec::identify::{
-    cns, lpa, nidt, oacs, oncs, vwc, ControllerList, CsiDescriptor, IdentifyController, IdentifyNamespace,
+    cns, lpa, nidt, oacs, oncs, vwc, ControllerAttributes, ControllerList, CsiDescriptor, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, DLFEAT, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER,
     NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT,
@@ -56,8 +56,10 @@ impl<M: Mmio> Firmware<M> {
                 self.send(request, data.as_bytes())
             }
             cns::CONTROLLER => {
+                // The buffer is cleared while the data is made.
+                self.port.clear_buffer();
                 let data = self.controller(function);
-                self.send(request, data.as_bytes())
+                self.send_padded(request, data.0.as_bytes(), IDENTIFY_BYTES)
             }
             cns::ACTIVE_NAMESPACES | cns::ACTIVE_NAMESPACES_OF_COMMAND_SET => {
                 let data = self.namespace_list(nsid, |namespace| namespace.is_attached_to(function))?;
@@ -133,9 +135,10 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
-    fn controller(&self, function: u8) -> IdentifyController {
+    fn controller(&self, function: u8) -> Aligned<ControllerAttributes> {
         let bytes = |units: u64| U128::new(u128::from(units) * u128::from(STORAGE_UNIT_BYTES));
-        let mut data = IdentifyController::new_zeroed();
+        let mut aligned = Aligned(ControllerAttributes::new_zeroed());
+        let data = &mut aligned.0;
         data.vid = PCI_VENDOR_ID.into();
         data.ssvid = PCI_VENDOR_ID.into();
         data.sn = self.config.serial_number;
@@ -187,11 +190,10 @@ impl<M: Mmio> Firmware<M> {
         }
         data.oacs = commands.into();
         data.oaes = (notice::NAMESPACE_ATTRIBUTE | notice::FIRMWARE_ACTIVATION).into();
-        let name = NQN_UUID_PREFIX.iter().copied().chain(uuid_text(self.config.uuid));
-        for (byte, character) in data.subnqn.iter_mut().zip(name) {
-            *byte = character;
-        }
-        data
+        let (prefix, uuid) = data.subnqn.split_at_mut(NQN_UUID_PREFIX.len());
+        prefix.copy_from_slice(NQN_UUID_PREFIX);
+        uuid[..UUID_CHARACTERS].copy_from_slice(&uuid_text(self.config.uuid));
+        aligned
     }
 
     /// What all namespaces have in common: NSID `FFFFFFFFh`.
@@ -274,11 +276,23 @@ fn independent(namespace: &Namespace) -> IndependentNamespace {
     data
 }
 
+/// What begins where the processor can read it by words.
+#[repr(C, align(8))]
+struct Aligned<T>(T);
+
+/// Characters of a UUID as text.
+const UUID_CHARACTERS: usize = 36;
+
 /// The usual text of a UUID: hexadecimal digits in groups of 8, 4, 4, 4 and 12.
-fn uuid_text(uuid: [u8; 16]) -> impl Iterator<Item = u8> {
-    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-    uuid.into_iter().enumerate().flat_map(move |(i, byte)| {
-        let dash = matches!(i, 4 | 6 | 8 | 10).then_some(b'-');
-        dash.into_iter().chain([digit(byte >> 4), digit(byte & 0xF)])
-    })
+fn uuid_text(uuid: [u8; 16]) -> [u8; UUID_CHARACTERS] {
+    let mut text = [b'-'; UUID_CHARACTERS];
+    let mut at = 0;
+    for (i, byte) in uuid.into_iter().enumerate() {
+        at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+        for nibble in [byte >> 4, byte & 0xF] {
+            text[at] = b"0123456789abcdef"[usize::from(nibble)];
+            at += 1;
+        }
+    }
+    text
 }
