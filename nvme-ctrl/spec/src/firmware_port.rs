@@ -640,8 +640,9 @@ pub const TRANSFER_STATE: Reg = with_fields(
 pub const BUFFER_CLEAR: Reg = with_fields(
     "BUFFER_CLEAR",
     0x19C,
-    &[Field::new("CLEAR", 0, 1, Access::W1s)
-        .with_doc("Pulse: all of BUFFER becomes zero; only while TRANSFER_STATE.BUSY is 0. Writes that come sooner wait.")],
+    &[Field::new("CLEAR", 0, 1, Access::W1s).with_doc(
+        "Pulse: all of BUFFER becomes zero; only while TRANSFER_STATE.BUSY is 0. Writes that come sooner wait.",
+    )],
     "Empties the data buffer; reads as zero.",
 );
 

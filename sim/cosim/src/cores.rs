@@ -9,8 +9,8 @@ use sim_iss::{interrupt, Bus, BusFault, Config, Hart, MemoryBus, Reservations, S
 use soc_firmware::parameters::Parameters;
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
-use soc_map::firmware::{PARAMETERS, RECORD};
 use soc_map::boot;
+use soc_map::firmware::{PARAMETERS, RECORD};
 use soc_map::rocket::{BOOT_ROM, RESET_PC};
 use soc_map::{DRAM, FIRMWARE, NVME_FIRMWARE_PORT};
 use std::sync::Arc;
@@ -33,7 +33,16 @@ pub enum CoresKind {
     /// The instruction-set simulator `sim-iss`: fast, with two clocks for every instruction.
     Simulated,
     /// The Verilated tiles, with their caches, the buses around them and the boot ROM.
-    Verilated,
+    Verilated(Start),
+}
+
+/// Where Verilated processors begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At their reset, in the boot ROM. Firmware starts up in 9 million clocks.
+    Reset,
+    /// Where firmware first touches a register of the controller: the instruction-set simulator has brought it there.
+    Ready,
 }
 
 /// What firmware wrote to the registers COALESCING.
@@ -79,6 +88,22 @@ const BOOT_TURNS_MAX: u32 = 20_000;
 /// Bits of a physical address on the harts' bus.
 const PHYSICAL_BITS: u32 = 32;
 
+/// A hart as it is reset.
+pub(crate) fn hart_config(number: usize) -> Config {
+    Config { hart: number, reset_pc: RESET_PC, physical_bits: PHYSICAL_BITS }
+}
+
+/// The memory of firmware with the image and what it is told.
+pub(crate) fn loaded(image: &Image, config: &nvme_fw::Config) -> MemoryBus {
+    let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
+    for segment in image.segments() {
+        memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
+    }
+    let parameters = Parameters::new(config);
+    memory.bytes_mut(PARAMETERS.base, size_of::<Parameters>()).copy_from_slice(parameters.as_bytes());
+    memory
+}
+
 /// The processors.
 pub(crate) struct Cores {
     harts: Vec<Hart>,
@@ -92,15 +117,8 @@ impl Cores {
     /// Harts that are about to begin with the image.
     pub fn new(options: &CoresOptions, config: &nvme_fw::Config) -> Self {
         let CoresOptions { image, harts, .. } = options;
-        let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
-        for segment in image.segments() {
-            memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
-        }
-        let parameters = Parameters::new(config);
-        memory.bytes_mut(PARAMETERS.base, size_of::<Parameters>()).copy_from_slice(parameters.as_bytes());
-        let harts = (0..*harts as usize).map(|number| {
-            Hart::new(&Config { hart: number, reset_pc: RESET_PC, physical_bits: PHYSICAL_BITS })
-        });
+        let memory = loaded(image, config);
+        let harts = (0..*harts as usize).map(|number| Hart::new(&hart_config(number)));
         Self { harts: harts.collect(), memory, are_waiting: false, coalescing: Coalescing::default() }
     }
 
@@ -177,7 +195,7 @@ struct CoresBus<'a, S> {
 }
 
 /// The bytes of the boot ROM at an address, which is a multiple of their number.
-fn rom<const BYTES: usize>(address: u64) -> Result<[u8; BYTES], BusFault> {
+pub(crate) fn rom<const BYTES: usize>(address: u64) -> Result<[u8; BYTES], BusFault> {
     let words = [boot::word_at(address & !7), boot::word_at(address & !7 | 4)].map(u32::to_le_bytes);
     let bytes = words.concat();
     let at = (address % 8) as usize;

@@ -217,15 +217,15 @@ impl Verilated {
         let library = model_set(options, &design).load_with(toolchain)?;
         let model = library.model(&block(options).name());
         let tiles = match &options.cores {
-            Some(CoresOptions { image, harts, kind: CoresKind::Verilated }) => {
-                Some(Tiles::new(image, *harts, &options.firmware_config(), &model, toolchain)?)
+            Some(CoresOptions { image, harts, kind: CoresKind::Verilated(start) }) => {
+                Some(Tiles::new(image, *harts, *start, &options.firmware_config(), &model, toolchain)?)
             }
             _ => None,
         };
         let name = match &options.cores {
             None => "verilated",
             Some(CoresOptions { kind: CoresKind::Simulated, .. }) => "verilated with simulated processors",
-            Some(CoresOptions { kind: CoresKind::Verilated, .. }) => "verilated with its processors",
+            Some(CoresOptions { kind: CoresKind::Verilated(_), .. }) => "verilated with its processors",
         };
         Self::around(name, model, options, &design, contents, tiles)
     }

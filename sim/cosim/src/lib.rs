@@ -30,10 +30,11 @@ mod hardware;
 mod lite;
 mod machine;
 mod monitors;
+mod resume;
 mod tiles;
 
 pub use axi::AxiPort;
-pub use cores::{CoresKind, CoresOptions};
+pub use cores::{CoresKind, CoresOptions, Start};
 pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};

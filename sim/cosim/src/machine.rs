@@ -4,9 +4,9 @@ use crate::axi::AxiPort;
 use crate::door::HasDoor;
 use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
+use crate::tiles::Tiles;
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband};
-use crate::tiles::Tiles;
 use soc_hal::Mmio;
 
 /// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.

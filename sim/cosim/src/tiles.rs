@@ -10,20 +10,18 @@
 //! every second clock. A tile that sleeps, and that nothing comes to, is not stepped.
 
 use crate::axi::{high, AxiPort};
-use crate::cores::Coalescing;
+use crate::cores::{self, Coalescing, Start};
 use crate::hardware::Error;
+use crate::resume;
 use rtl_hdl::elaborate;
 use rtl_hdl::sim::{PortId, Simulator};
-use sim_device::{Beat, Bus, BusTiming, Fault, Memory, Ram, BEAT_BYTES};
+use sim_device::{Beat, Bus, BusTiming, Fault, Memory, Ram, BEAT_BYTES, PAGE_BYTES};
 use sim_firmware::Image;
 use sim_verilator::{Library, Model, ModelSet, ModelSpec, Optimize, Toolchain};
-use soc_firmware::parameters::Parameters;
-use soc_map::firmware::PARAMETERS;
 use soc_map::FIRMWARE;
 use soc_tile::{RocketTile, Texts, Tile};
 use soc_top::{uncore, Uncore};
 use std::array;
-use zerocopy::IntoBytes;
 
 /// Clocks of the reset.
 const RESET_CLOCKS: u32 = 8;
@@ -195,9 +193,17 @@ impl Controller {
                     uncore.port(&format!("controller_{channel}{field}")),
                     device.port(&format!("firmware_{channel}{field}")),
                 ];
-                if from_uncore { pins } else { [pins[1], pins[0]] }
+                if from_uncore {
+                    pins
+                } else {
+                    [pins[1], pins[0]]
+                }
             };
-            Lane { valid: pair("valid"), ready: pair("ready"), fields: fields.iter().map(|field| pair(field)).collect() }
+            Lane {
+                valid: pair("valid"),
+                ready: pair("ready"),
+                fields: fields.iter().map(|field| pair(field)).collect(),
+            }
         };
         Self {
             asks: [lane("aw", &["addr"], true), lane("w", &["data", "strb"], true), lane("ar", &["addr"], true)],
@@ -254,7 +260,8 @@ pub(crate) struct Tiles {
 fn libraries(harts: u32, toolchain: &Toolchain) -> Result<(Library, Library), Error> {
     let rocket = toolchain.rocket().map_err(sim_verilator::Error::from)?;
     let sim_toolchain::Rocket { modules, memories, licence } = &rocket;
-    let tile = RocketTile::read(Texts { modules, memories, licence }).map_err(|error| Error::Cores(error.to_string()))?;
+    let tile =
+        RocketTile::read(Texts { modules, memories, licence }).map_err(|error| Error::Cores(error.to_string()))?;
     let tile = ModelSpec::of(&elaborate(&Tile::new(tile))?);
     // With the assertions of the core and of its monitors of the bus, as the tests of the tile have it: one model for both.
     let tile = ModelSet::new("tile").with(tile).optimize(Optimize::Run).checks(true).load_with(toolchain)?;
@@ -271,6 +278,7 @@ impl Tiles {
     pub fn new(
         image: &Image,
         harts: u32,
+        start: Start,
         config: &nvme_fw::Config,
         device: &impl Simulator,
         toolchain: &Toolchain,
@@ -278,12 +286,17 @@ impl Tiles {
         let (uncore_library, tile_library) = libraries(harts, toolchain)?;
         use rtl_hdl::Block;
         let mut uncore = uncore_library.model(&Uncore::new(harts).name());
-        let harts: Vec<Hart> = (0..harts).map(|number| Hart::new(number, tile_library.model("tile"), &uncore)).collect();
-        let mut ram = Ram::new(FIRMWARE.bytes);
-        for segment in image.segments() {
-            ram.store(segment.address - FIRMWARE.base, &segment.content);
+        let harts: Vec<Hart> =
+            (0..harts).map(|number| Hart::new(number, tile_library.model("tile"), &uncore)).collect();
+        let mut memory = cores::loaded(image, config);
+        if start == Start::Ready {
+            resume::start_up(&mut memory, &cores::hart_config(0));
         }
-        ram.store(PARAMETERS.base - FIRMWARE.base, Parameters::new(config).as_bytes());
+        let mut ram = Ram::new(FIRMWARE.bytes);
+        let pages = memory.bytes_mut(FIRMWARE.base, FIRMWARE.bytes as usize).chunks(PAGE_BYTES as usize);
+        for (number, page) in (0..).zip(pages).filter(|(_, page)| page.iter().any(|byte| *byte != 0)) {
+            ram.store(number * PAGE_BYTES, page);
+        }
         let mut tiles = Self {
             controller: Controller::new(&uncore, device),
             dram: Dram(ram),
@@ -294,7 +307,10 @@ impl Tiles {
             write_failed: uncore.port("write_failed"),
             coalescing: Coalescing::default(),
             harts,
-            uncore: { uncore.settle(); uncore },
+            uncore: {
+                uncore.settle();
+                uncore
+            },
         };
         tiles.reset();
         Ok(tiles)

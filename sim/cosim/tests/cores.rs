@@ -3,7 +3,7 @@
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
-use sim_cosim::{CoresKind, CoresOptions, Error, FlashOptions, Options, Verilated};
+use sim_cosim::{CoresKind, CoresOptions, Error, FlashOptions, Options, Start, Verilated};
 use sim_device::{Device, Random};
 use sim_firmware::{Image, Toolchain};
 use sim_host::{identify_entry, Driver};
@@ -75,7 +75,8 @@ fn comes_up_and_answers_in_time() {
 fn comes_up_on_the_verilated_tile_and_answers_in_time() {
     let Some(image) = image() else { return };
     let start = std::time::Instant::now();
-    let mut device = device_of(Config::SMALL, CoresOptions { image, harts: 1, kind: CoresKind::Verilated });
+    let mut device =
+        device_of(Config::SMALL, CoresOptions { image, harts: 1, kind: CoresKind::Verilated(Start::Ready) });
     eprintln!("booted {:?}", start.elapsed());
     let clocks = works(&mut device);
     eprintln!("admin_identify_cycles_on_cores: {clocks} {} {:?}", device.clock(), start.elapsed());
