@@ -1,6 +1,6 @@
 //! Identify. NVMe Base, "Identify command"; NVM Command Set, "Identify Namespace data structure".
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::feature::notice;
@@ -21,14 +21,18 @@ use soc_hal::Mmio;
 use zerocopy::little_endian::{U128, U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::Answer;
+use super::{check_prp1, Answer};
 use crate::features::{CRITICAL_TEMPERATURE_K, WARNING_TEMPERATURE_K};
 use crate::namespaces::Namespace;
 use crate::request::Request;
+use crate::transfer::Then;
 use crate::Firmware;
 
 /// The first of the namespace identifiers that have no successor in a list of namespaces.
 const NSID_LIST_END: u32 = 0xFFFF_FFFE;
+
+/// Where the number of the function is in Identify Controller.
+const CNTLID: usize = offset_of!(ControllerAttributes, cntlid);
 
 const NOTHING: [u8; IDENTIFY_BYTES as usize] = [0; IDENTIFY_BYTES as usize];
 
@@ -56,10 +60,13 @@ impl<M: Mmio> Firmware<M> {
                 self.send(request, data.as_bytes())
             }
             cns::CONTROLLER => {
-                // The buffer is cleared while the data is made.
-                self.port.clear_buffer();
-                let data = self.controller(function);
-                self.send_padded(request, data.0.as_bytes(), IDENTIFY_BYTES)
+                check_prp1(request)?;
+                self.refresh_identity();
+                let cntlid = u32::from(function) << (8 * (CNTLID % 4));
+                self.identity.write(&mut self.port, CNTLID as u16 / 4, cntlid);
+                let then = Then::Complete { result: 0, acknowledges: None };
+                self.begin_transfer(request, IDENTIFY_BYTES, IDENTIFY_BYTES, then);
+                Ok(Answer::Held)
             }
             cns::ACTIVE_NAMESPACES | cns::ACTIVE_NAMESPACES_OF_COMMAND_SET => {
                 let data = self.namespace_list(nsid, |namespace| namespace.is_attached_to(function))?;
@@ -135,17 +142,25 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
-    fn controller(&self, function: u8) -> Aligned<ControllerAttributes> {
+    /// Puts Identify Controller together, if it has changed.
+    pub(crate) fn refresh_identity(&mut self) {
+        let source = (self.slots.running(), self.namespaces.changes);
+        if !self.identity.is_of(source) {
+            let attributes = self.controller();
+            self.identity.set(source, attributes.as_bytes());
+        }
+    }
+
+    /// What all functions say, with 0 for CNTLID.
+    fn controller(&self) -> ControllerAttributes {
         let bytes = |units: u64| U128::new(u128::from(units) * u128::from(STORAGE_UNIT_BYTES));
-        let mut aligned = Aligned(ControllerAttributes::new_zeroed());
-        let data = &mut aligned.0;
+        let mut data = ControllerAttributes::new_zeroed();
         data.vid = PCI_VENDOR_ID.into();
         data.ssvid = PCI_VENDOR_ID.into();
         data.sn = self.config.serial_number;
         data.mn = MODEL_NUMBER;
         data.fr = self.slots.running();
         data.mdts = MDTS;
-        data.cntlid = u16::from(function).into();
         data.ver = regs::VERSION.into();
         data.cntrltype = CNTRLTYPE_IO;
         data.acl = (ABORTS - 1) as u8;
@@ -193,7 +208,7 @@ impl<M: Mmio> Firmware<M> {
         let (prefix, uuid) = data.subnqn.split_at_mut(NQN_UUID_PREFIX.len());
         prefix.copy_from_slice(NQN_UUID_PREFIX);
         uuid[..UUID_CHARACTERS].copy_from_slice(&uuid_text(self.config.uuid));
-        aligned
+        data
     }
 
     /// What all namespaces have in common: NSID `FFFFFFFFh`.
@@ -275,10 +290,6 @@ fn independent(namespace: &Namespace) -> IndependentNamespace {
     data.nstat = NSTAT_READY;
     data
 }
-
-/// What begins where the processor can read it by words.
-#[repr(C, align(8))]
-struct Aligned<T>(T);
 
 /// Characters of a UUID as text.
 const UUID_CHARACTERS: usize = 36;

@@ -103,12 +103,7 @@ impl<M: Mmio> Firmware<M> {
 
     /// Sends data that fills the buffer or a part of it.
     fn send(&mut self, request: &Request, data: &[u8]) -> Result<Answer, Status> {
-        self.send_padded(request, data, data.len() as u32)
-    }
-
-    /// As [`Self::send`], with zeros behind the data until there are so many bytes.
-    fn send_padded(&mut self, request: &Request, data: &[u8], bytes: u32) -> Result<Answer, Status> {
-        self.send_described(request, data, bytes, bytes, None)
+        self.send_part(request, data, data.len() as u32, None)
     }
 
     /// As [`Self::send`], for a command whose PRPs describe `described` bytes, and which acknowledges the events of a log page.
@@ -119,21 +114,10 @@ impl<M: Mmio> Firmware<M> {
         described: u32,
         acknowledges: Option<u8>,
     ) -> Result<Answer, Status> {
-        self.send_described(request, data, data.len() as u32, described, acknowledges)
-    }
-
-    fn send_described(
-        &mut self,
-        request: &Request,
-        data: &[u8],
-        bytes: u32,
-        described: u32,
-        acknowledges: Option<u8>,
-    ) -> Result<Answer, Status> {
-        assert!(data.len() <= bytes as usize && bytes <= BUFFER_BYTES, "data fits the buffer");
+        assert!(data.len() <= BUFFER_BYTES as usize, "data fits the buffer");
         check_prp1(request)?;
         self.port.write_buffer(data);
-        self.begin_transfer(request, bytes, described, Then::Complete { result: 0, acknowledges });
+        self.begin_transfer(request, data.len() as u32, described, Then::Complete { result: 0, acknowledges });
         Ok(Answer::Held)
     }
 
