@@ -49,9 +49,9 @@ impl Identity {
     /// Puts the words into the data buffer, which is clear, with these bits beside what is in a word.
     pub(crate) fn write<M: Mmio>(&self, port: &mut Port<M>, at: u16, bits: u32) {
         port.clear_buffer();
-        for (value, index) in self.values[..self.count].iter().zip(self.indexes) {
-            let bits = if index == at { bits } else { 0 };
-            port.set_buffer_word(index.into(), *value | bits);
+        for (value, index) in self.values[..self.count].iter().zip(&self.indexes) {
+            let bits = if *index == at { bits } else { 0 };
+            port.set_buffer_word((*index).into(), *value | bits);
         }
     }
 }
