@@ -16,10 +16,12 @@ use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
+use soc_map::firmware::RECORD;
 use soc_map::HARTS_MAX;
 use soc_top::{DirectDevice, FlashDevice};
 use std::path::Path;
 use std::time::Duration;
+use zerocopy::FromBytes;
 
 /// What kind of device to build and how its surroundings behave.
 #[derive(Clone, Debug)]
@@ -416,11 +418,16 @@ impl<S: Simulator> Hardware<S> {
         }
     }
 
-    /// Why firmware on simulated processors has stopped, if it has.
+    /// Why firmware on simulated or Verilated processors has stopped, if it has. Those take some clocks to tell.
     pub fn firmware_record(&mut self) -> Option<Record> {
         match &mut self.processor {
-            Processor::Hosted(_) | Processor::Verilated(_) => None,
+            Processor::Hosted(_) => None,
             Processor::Simulated { cores, .. } => cores.record(),
+            Processor::Verilated(machine) => {
+                let bytes = machine.read_firmware_memory(RECORD.base, size_of::<Record>());
+                let record = Record::read_from_bytes(&bytes).expect("it has the size of a record");
+                record.said().is_some().then_some(record)
+            }
         }
     }
 
@@ -433,6 +440,11 @@ impl<S: Simulator> Hardware<S> {
             Processor::Hosted(_) | Processor::Verilated(_) => panic!("firmware does not run on simulated processors"),
             Processor::Simulated { cores, .. } => cores.memory(address, bytes),
         }
+    }
+
+    /// What firmware on Verilated processors has written to the console since the last call.
+    pub fn take_console(&mut self) -> Vec<u8> {
+        self.machine_mut().tiles.as_mut().map_or_else(Vec::new, |tiles| tiles.soc.take_console())
     }
 
     /// One clock, or as many as firmware takes for one turn.

@@ -31,6 +31,7 @@ mod lite;
 mod machine;
 mod monitors;
 mod resume;
+mod soc;
 mod tiles;
 
 pub use axi::AxiPort;
@@ -39,3 +40,4 @@ pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};
+pub use soc::Soc;

@@ -4,6 +4,7 @@ use crate::axi::AxiPort;
 use crate::door::HasDoor;
 use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
+use crate::soc::{read_blocks, Soc, READ_CLOCKS_MAX};
 use crate::tiles::Tiles;
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband};
@@ -269,6 +270,26 @@ impl<S: Simulator> Machine<S> {
     /// True while the flash has something to tell its firmware.
     pub fn flash_event(&self) -> bool {
         self.flash.as_ref().is_some_and(|flash| self.model.peek_u64(flash.event) == 1)
+    }
+
+    /// The memory of firmware on Verilated processors, as they see it.
+    ///
+    /// # Panics
+    /// If there are none, or their memory does not answer.
+    pub fn read_firmware_memory(&mut self, address: u64, bytes: usize) -> Vec<u8> {
+        fn soc<S>(machine: &mut Machine<S>) -> &mut Soc {
+            &mut machine.tiles.as_mut().expect("there are Verilated processors").soc
+        }
+        read_blocks(address, bytes, |address| {
+            soc(self).ask_block(address);
+            for _ in 0..READ_CLOCKS_MAX {
+                self.tick();
+                if let Some(block) = soc(self).taken_block() {
+                    return block;
+                }
+            }
+            panic!("memory did not answer a read of {address:#x} within {READ_CLOCKS_MAX} clocks");
+        })
     }
 
     fn wait(&mut self, done: impl Fn(&mut Self) -> Option<u32>, port: &str, address: u32) -> u32 {

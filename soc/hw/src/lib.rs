@@ -5,10 +5,16 @@
 //! | what | purpose |
 //! |---|---|
 //! | [`BootRom`] | the first instructions of every hart |
+//! | [`Clint`] | the time, timer interrupts, and interrupts between harts |
+//! | [`Uart`] | the console of firmware |
 #![deny(missing_docs)]
 
 pub mod boot_rom;
+pub mod clint;
 #[cfg(test)]
 mod testing;
+pub mod uart;
 
 pub use boot_rom::BootRom;
+pub use clint::Clint;
+pub use uart::Uart;

@@ -5,8 +5,10 @@
 #![deny(missing_docs)]
 
 pub mod boot;
+pub mod clint;
 pub mod firmware;
 pub mod rocket;
+pub mod uart;
 
 use core::ops::Range;
 
@@ -48,6 +50,9 @@ pub const NVME_FIRMWARE_PORT: Region = Region {
     doc: "The NVMe controller's registers for firmware.",
 };
 
+/// The console: [`uart`].
+pub const UART: Region = Region { name: "uart", base: 0x1001_0000, bytes: 0x1000, doc: "The console." };
+
 /// Memory of the device. The processors cache it from here on.
 pub const DRAM: Region = Region { name: "dram", base: 0x8000_0000, bytes: 0x1_0000_0000, doc: "Memory of the device." };
 
@@ -66,7 +71,7 @@ const _: () = assert!(DRAM.base <= FIRMWARE.base && FIRMWARE.end() <= DRAM.end()
 pub const HARTS_MAX: u32 = 6;
 
 /// All regions of the device's bus, in the order of their addresses.
-pub const REGIONS: &[Region] = &[NVME_FIRMWARE_PORT, DRAM];
+pub const REGIONS: &[Region] = &[rocket::BOOT_ROM, rocket::CLINT, NVME_FIRMWARE_PORT, UART, DRAM];
 
 const _: () = assert!(regions_are_disjoint(REGIONS));
 

@@ -6,19 +6,22 @@
 //! ```text
 //!                                +-- uncore --+
 //!     tile_0, ... (TL-C, at ==>  |            |==> controller (AXI4-Lite)
-//!            the tiles' clock)   |            |==> dram       (AXI4 manager, 512 bits)
-//!               tile_edge   --->|            |---> meip_0, ..., seip_0, ..., mtip_0, ..., msip_0, ...
-//!        controller_event   --->|            |---> write_failed
-//!          dma (AXI4)       ==> |            |
+//!         the tiles' clock)      |            |==> dram       (AXI4 manager, 512 bits)
+//!                tile_edge ---> |            |---> meip_0, ..., seip_0, ..., mtip_0, ..., msip_0, ...
+//!         controller_event ---> |            |---> write_failed, uart_interrupt
+//!               dma (AXI4) ==>  |            |->- console_out   byte
+//!               console_in ->-  |            |
 //!                               +------------+
 //! ```
 //! ## Theory of operation
 //! ```text
 //! tile_n == half_rate_n == router_n ==+== hub ============ dram
 //!                               |     |
-//!                               |     dma == dma_port
+//!                               |     dma_port == dma
 //!                               +== bridge == demux ==+== boot_rom
+//!                                                     +== clint ---> msip, mtip
 //!                                                     +== controller
+//!                                                     +== uart ---- console
 //! ```
 //! 1. `half_rate_n` joins a tile, whose clock has half the frequency, and `router_n` parts what it asks for: memory goes to the
 //!    [hub](rtl_bus::coherence_hub), registers go to the [bridge](rtl_bus::tile_link_to_axi_lite).
@@ -29,16 +32,16 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! The controller's event is the machine external interrupt of hart 0, without an interrupt controller between.
+//! The controller's event is the machine external interrupt of hart 0, without an interrupt controller between; that of the UART goes out.
 
 use rtl_bus::{
     coherence_hub, Axi4, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
     TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
 };
 use rtl_hdl::{lit, Block, Module};
-use soc_hw::BootRom;
-use soc_map::rocket::{BOOT_ROM, CACHED};
-use soc_map::{Region, HARTS_MAX, NVME_FIRMWARE_PORT};
+use soc_hw::{BootRom, Clint, Uart};
+use soc_map::rocket::{BOOT_ROM, CACHED, CLINT};
+use soc_map::{Region, HARTS_MAX, NVME_FIRMWARE_PORT, UART};
 use soc_tile::tile::BUS_CONFIG;
 
 /// Identifiers of the manager at the port `dma`.
@@ -51,7 +54,7 @@ const DMA_SLOTS: u32 = 4;
 pub const INTERRUPTS: [&str; 4] = ["msip", "mtip", "seip", "meip"];
 
 /// What is behind the bridge, in the order of the ports of the demultiplexer.
-const PERIPHERALS: [Region; 2] = [BOOT_ROM, NVME_FIRMWARE_PORT];
+const PERIPHERALS: [Region; 4] = [BOOT_ROM, CLINT, NVME_FIRMWARE_PORT, UART];
 
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +118,8 @@ impl Block for Uncore {
         let demux = m.instance("demux", &demux);
         let dma = m.instance("dma_port", &self.dma());
         let rom = m.instance("boot_rom", &BootRom);
+        let clint = m.instance("clint", &Clint { harts: self.harts });
+        let uart = m.instance("uart", &Uart);
 
         let edge = m.input("tile_edge", 1);
         for hart in 0..self.harts {
@@ -128,18 +133,26 @@ impl Block for Uncore {
         }
         AxiLite::connect(m, &bridge, "to", &demux, "from");
         AxiLite::connect(m, &demux, "to_0", &rom, "bus");
-        AxiLite::export(m, &demux, "to_1", "controller");
+        AxiLite::connect(m, &demux, "to_1", &clint, "bus");
+        AxiLite::export(m, &demux, "to_2", "controller");
+        AxiLite::connect(m, &demux, "to_3", &uart, "bus");
+        m.export(&uart, "transmit", "console_out");
+        m.export(&uart, "receive", "console_in");
+        m.output("uart_interrupt", uart.port("uart_interrupt"));
         Axi4::export(m, &dma, "from", "dma");
         TileLink::connect(m, &dma, "to", &hub, "dma");
         Axi4::export(m, &hub, "memory", "dram");
         m.output("write_failed", hub.port("write_failed"));
 
         let event = m.input("controller_event", 1);
+        let external = m.reg("external", clock, false);
+        external.set(event);
         for hart in 0..self.harts {
-            for interrupt in INTERRUPTS {
-                let line = m.reg(&format!("{interrupt}_{hart}_line"), clock, false);
-                line.set(if interrupt == "meip" && hart == 0 { event } else { lit(0u8, 1) });
-                m.output(&format!("{interrupt}_{hart}"), line);
+            for (name, line) in [("meip", if hart == 0 { external } else { lit(0u8, 1) }), ("seip", lit(0u8, 1))] {
+                m.output(&format!("{name}_{hart}"), line);
+            }
+            for name in ["msip", "mtip"].map(|name| format!("{name}_{hart}")) {
+                m.output(&name, clint.port(&name));
             }
         }
     }
