@@ -9,10 +9,9 @@ use sim_iss::{interrupt, Bus, BusFault, Config, Hart, MemoryBus, Reservations, S
 use soc_firmware::parameters::Parameters;
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
-use soc_map::boot;
 use soc_map::firmware::{PARAMETERS, RECORD};
 use soc_map::rocket::{BOOT_ROM, RESET_PC};
-use soc_map::{DRAM, FIRMWARE, NVME_FIRMWARE_PORT};
+use soc_map::{boot, uart, Region, DRAM, FIRMWARE, NVME_FIRMWARE_PORT, UART};
 use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -111,6 +110,8 @@ pub(crate) struct Cores {
     /// The harts wait for an interrupt.
     are_waiting: bool,
     coalescing: Coalescing,
+    /// What firmware has written to the console.
+    pub console: Vec<u8>,
 }
 
 impl Cores {
@@ -119,7 +120,7 @@ impl Cores {
         let CoresOptions { image, harts, .. } = options;
         let memory = loaded(image, config);
         let harts = (0..*harts as usize).map(|number| Hart::new(&hart_config(number)));
-        Self { harts: harts.collect(), memory, are_waiting: false, coalescing: Coalescing::default() }
+        Self { harts: harts.collect(), memory, are_waiting: false, coalescing: Coalescing::default(), console: vec![] }
     }
 
     /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until the turn in which firmware
@@ -129,7 +130,12 @@ impl Cores {
     /// If it never does.
     pub fn boot<S: Simulator>(&mut self, machine: &mut Machine<S>) {
         let start = machine.clock;
-        let mut bus = CoresBus { memory: &mut self.memory, machine, coalescing: &mut self.coalescing };
+        let mut bus = CoresBus {
+            memory: &mut self.memory,
+            machine,
+            coalescing: &mut self.coalescing,
+            console: &mut self.console,
+        };
         for _ in 0..BOOT_TURNS_MAX {
             for hart in &mut self.harts {
                 hart.run(&mut bus, BOOT_TURN);
@@ -145,7 +151,12 @@ impl Cores {
     /// A turn of all harts, and the clocks that it takes.
     pub fn advance<S: Simulator>(&mut self, machine: &mut Machine<S>) {
         let line = if machine.event() { interrupt::MEI } else { 0 };
-        let mut bus = CoresBus { memory: &mut self.memory, machine, coalescing: &mut self.coalescing };
+        let mut bus = CoresBus {
+            memory: &mut self.memory,
+            machine,
+            coalescing: &mut self.coalescing,
+            console: &mut self.console,
+        };
         let mut are_waiting = true;
         for (number, hart) in self.harts.iter_mut().enumerate() {
             // The line of the controller is that of hart 0.
@@ -192,6 +203,7 @@ struct CoresBus<'a, S> {
     memory: &'a mut MemoryBus,
     machine: &'a mut Machine<S>,
     coalescing: &'a mut Coalescing,
+    console: &'a mut Vec<u8>,
 }
 
 /// The bytes of the boot ROM at an address, which is a multiple of their number.
@@ -203,10 +215,10 @@ pub(crate) fn rom<const BYTES: usize>(address: u64) -> Result<[u8; BYTES], BusFa
     part.filter(|_| BOOT_ROM.contains(address)).ok_or(BusFault)
 }
 
-/// The offset of a register of the controller. They are read and written as a whole.
-fn register<const BYTES: usize>(address: u64) -> Result<u32, BusFault> {
-    match BYTES == 4 && NVME_FIRMWARE_PORT.contains(address) {
-        true => Ok((address - NVME_FIRMWARE_PORT.base) as u32),
+/// The offset of a register in its region. They are read and written as a whole.
+fn offset_in<const BYTES: usize>(region: &Region, address: u64) -> Result<u32, BusFault> {
+    match BYTES == 4 && region.contains(address) {
+        true => Ok((address - region.base) as u32),
         false => Err(BusFault),
     }
 }
@@ -215,7 +227,15 @@ impl<S: Simulator> Bus for CoresBus<'_, S> {
     #[inline]
     fn load<const N: usize>(&mut self, hart: usize, address: u64) -> Result<[u8; N], BusFault> {
         self.memory.load(hart, address).or_else(|BusFault| rom(address)).or_else(|BusFault| {
-            let value = self.machine.read32(register::<N>(address)?).to_le_bytes();
+            let value = match offset_in::<N>(&UART, address) {
+                // There is always room, and nobody types.
+                Ok(offset) => [(uart::STATUS, uart::ROOM), (uart::RECEIVE, uart::NONE)]
+                    .iter()
+                    .find(|(register, _)| *register == offset)
+                    .map_or(0, |(_, value)| *value),
+                Err(BusFault) => self.machine.read32(offset_in::<N>(&NVME_FIRMWARE_PORT, address)?),
+            };
+            let value = value.to_le_bytes();
             value.as_slice().try_into().map_err(|_| BusFault)
         })
     }
@@ -223,7 +243,11 @@ impl<S: Simulator> Bus for CoresBus<'_, S> {
     #[inline]
     fn store<const N: usize>(&mut self, hart: usize, address: u64, bytes: [u8; N]) -> Result<(), BusFault> {
         self.memory.store(hart, address, bytes).or_else(|BusFault| {
-            let offset = register::<N>(address)?;
+            if offset_in::<N>(&UART, address) == Ok(uart::TRANSMIT) {
+                self.console.push(bytes[0]);
+                return Ok(());
+            }
+            let offset = offset_in::<N>(&NVME_FIRMWARE_PORT, address)?;
             let value = bytes.as_slice().try_into().map_err(|_| BusFault)?;
             let value = u32::from_le_bytes(value);
             (self.coalescing.address, self.coalescing.value) = (offset, value);

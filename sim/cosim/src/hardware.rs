@@ -442,9 +442,13 @@ impl<S: Simulator> Hardware<S> {
         }
     }
 
-    /// What firmware on Verilated processors has written to the console since the last call.
+    /// What firmware on simulated or Verilated processors has written to the console since the last call.
     pub fn take_console(&mut self) -> Vec<u8> {
-        self.machine_mut().tiles.as_mut().map_or_else(Vec::new, |tiles| tiles.soc.take_console())
+        match &mut self.processor {
+            Processor::Hosted(_) => vec![],
+            Processor::Simulated { cores, .. } => std::mem::take(&mut cores.console),
+            Processor::Verilated(machine) => machine.tiles.as_mut().expect("they are there").soc.take_console(),
+        }
     }
 
     /// One clock, or as many as firmware takes for one turn.

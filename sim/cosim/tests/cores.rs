@@ -89,6 +89,8 @@ fn comes_up_on_the_verilated_tile_and_answers_in_time() {
     eprintln!("admin_identify_cycles_on_cores: {clocks} on the Verilated tile, from {start:?}");
     assert!(clocks <= IDENTIFY_CLOCKS_ON_TILES_MAX, "Identify took {clocks} clocks");
     assert_eq!(device.firmware_record(), None);
+    let said = String::from_utf8_lossy(&device.take_console()).into_owned();
+    assert!(said.starts_with("flashdock firmware") && said.ends_with("\r\n"), "{said:?}");
 }
 
 /// The same seed is the same run, and harts that sleep change nothing in it.
@@ -119,6 +121,8 @@ fn hosts_are_told_of_firmware_that_has_stopped() {
     driver.wait_until("CSTS.CFS = 1", has_stopped).unwrap_or_else(|error| panic!("{error}"));
     let record = driver.device().firmware_record().expect("there is a record");
     assert_eq!((record.kind.get(), record.pc.get()), (TRAP, poll.start));
+    let said = String::from_utf8_lossy(&driver.device().take_console()).into_owned();
+    assert!(said.contains(&format!("hart 0 has stopped: trap: mcause 0x2, mepc {:#x}", poll.start)), "{said:?}");
 }
 
 /// What is not there is refused with the reason.

@@ -110,6 +110,7 @@ pub const fn regions_are_disjoint(regions: &[Region]) -> bool {
 /// A number that another map has not: of all that firmware is linked for. A change of any of it makes another number.
 pub const VERSION: u64 = version(&[
     NVME_FIRMWARE_PORT,
+    UART,
     DRAM,
     FIRMWARE,
     firmware::STACKS,
