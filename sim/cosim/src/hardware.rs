@@ -16,7 +16,7 @@ use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
-use soc_map::firmware::RECORD;
+use soc_map::firmware::{ENTRY, RECORD};
 use soc_map::HARTS_MAX;
 use soc_top::{DirectDevice, FlashDevice};
 use std::path::Path;
@@ -512,6 +512,10 @@ fn check_cores(options: &Options) -> Result<(), Error> {
     let Some(cores) = &options.cores else { return Ok(()) };
     if !(1..=HARTS_MAX).contains(&cores.harts) {
         return Err(Error::Cores(format!("there may be 1 to {HARTS_MAX}, not {}", cores.harts)));
+    }
+    if cores.image.entry() != ENTRY {
+        let entry = cores.image.entry();
+        return Err(Error::Cores(format!("their image begins at {entry:#x}, and the boot ROM jumps to {ENTRY:#x}")));
     }
     if options.flash.is_some() {
         return Err(Error::Cores("their image has no firmware for flash".to_owned()));
