@@ -68,9 +68,9 @@ pub use axi_stream::{
 pub use axi_stream_slice::AxiStreamSlice;
 pub use coherence_hub::CoherenceHub;
 pub use tile_link::{
-    ChannelA, ChannelB, ChannelC, ChannelD, ChannelE, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD, TileLink,
-    TileLinkCached, TileLinkCachedClient, TileLinkCachedManager, TileLinkClient, TileLinkConfig, TileLinkConfigError,
-    TileLinkManager,
+    channel_fields, ChannelA, ChannelB, ChannelC, ChannelD, ChannelE, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD,
+    TileLink, TileLinkCached, TileLinkCachedClient, TileLinkCachedManager, TileLinkClient, TileLinkConfig,
+    TileLinkConfigError, TileLinkManager,
 };
 pub use tile_link_half_rate::TileLinkHalfRate;
 pub use tile_link_memory::TileLinkMemory;
