@@ -46,6 +46,15 @@ pub enum Processor {
 }
 
 impl Processor {
+    /// What a device is made of, for people.
+    pub fn description(self, kind: Kind) -> &'static str {
+        match self {
+            Processor::Hosted => kind.description(),
+            Processor::Iss => "the Verilated RTL with firmware on simulated processors",
+            Processor::Rtl => "the Verilated RTL with firmware on its Verilated processors",
+        }
+    }
+
     /// So many processors with the firmware's image, which is compiled if it has changed; none if firmware runs on this machine.
     pub fn cores(self, harts: u32) -> Result<Option<CoresOptions>> {
         let kind = match self {

@@ -22,7 +22,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use rtl_bus::{AxiLite, AxiLiteRegisters};
-use rtl_hdl::{address_width, when, Block, Constant, MemoryStyle, Module};
+use rtl_hdl::{address_width, lit, when, Block, Module, Signal};
 use soc_map::boot;
 use soc_map::rocket::BOOT_ROM;
 
@@ -55,17 +55,16 @@ impl Block for BootRom {
         let clock = m.clock();
         let bus = AxiLiteRegisters::new(m, clock, "bus", ADDRESS_BITS);
 
-        // 2. State
-        let contents = boot::WORDS.iter().map(|word| Constant::from_words(AxiLite::DATA_BITS, &[u64::from(*word)]));
-        let style = MemoryStyle::Distributed;
-        let words = m.memory_with_contents("words", AxiLite::DATA_BITS, WORDS, style, contents.collect());
+        // 2. State: that of the front end.
 
         // 3. Conditions
         let low = AxiLite::DATA_BYTES.ilog2();
         let high = low + address_width(WORDS);
         let address = bus.read_address();
         let is_there = m.wire("is_there", address.bits(high..ADDRESS_BITS).eq(OFFSET >> high));
-        let word = m.wire("word", words.lookup(address.bits(low..high)));
+        let words = boot::WORDS.iter().copied().chain(std::iter::repeat(0)).take(WORDS as usize);
+        let words: Vec<Signal> = words.map(|word| lit(word, AxiLite::DATA_BITS)).collect();
+        let word = m.wire("word", rtl_hdl::select(&words, address.bits(low..high)));
 
         // 4. Next state, 5. Outputs
         when(bus.write(), || bus.accept_write());

@@ -133,7 +133,9 @@ pub fn run(args: &Args) -> Result {
         return Err(Failure::new("no command was executed", "ask for at least one with `--commands`"));
     };
     let report = Report {
-        device: DeviceReport::new(args.back_end, &identity, args.queues, args.depth + 1).with_flash(flash.as_ref()),
+        device: DeviceReport::new(args.back_end, &identity, args.queues, args.depth + 1)
+            .with_processor(args.firmware, args.back_end)
+            .with_flash(flash.as_ref()),
         op: args.op,
         bytes_per_command: args.bytes,
         queues: args.queues,
