@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 fn demuxes() -> [AxiLiteDemux; 2] {
     [
-        AxiLiteDemux { address_bits: 8, windows: vec![0x40..0x80] },
+        AxiLiteDemux { address_bits: 8, windows: vec![0x40..0x80, 0xF0..0x100] },
         AxiLiteDemux { address_bits: 32, windows: vec![0x1_0000..0x2_0000, 0x1000_0000..0x1000_2000, 0..0x100] },
     ]
 }
