@@ -60,6 +60,17 @@ fn time_goes_on_and_interrupts_when_it_has_come() {
         let came = time(bench);
         assert!((due..due + 8).contains(&came), "{came:#x} instead of {due:#x}");
         assert!((0..hart).all(|other| bench.peek(&format!("mtip_{other}")) == 0));
+        // It is there as soon as the time has come, not a tick later.
+        let due = came.wrapping_add(1 << 20);
+        write(bench, at, due as u32);
+        write(bench, at + 4, (due >> 32) as u32);
+        bench.run(2);
+        assert_eq!(bench.peek(&mtip), 0);
+        write(bench, MTIME + 4, (due >> 32) as u32);
+        write(bench, MTIME, due as u32);
+        bench.run(2);
+        let is_raised = bench.peek(&mtip) == 1;
+        assert!(is_raised || time(bench) < due, "{:#x} is not before {due:#x}", time(bench));
         write(bench, at + 4, u32::MAX);
         bench.run(2);
         assert_eq!(bench.peek(&mtip), 0);
