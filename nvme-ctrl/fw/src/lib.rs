@@ -30,6 +30,7 @@ mod error_log;
 mod events;
 mod features;
 mod frames;
+mod identity;
 mod inbox;
 mod keep_alive;
 mod life;
@@ -58,6 +59,7 @@ use commands::{Commands, For, Place};
 use copy::Copies;
 use erasure::Erasure;
 use frames::Frames;
+use identity::Identity;
 use life::{Function, State};
 use namespaces::Namespaces;
 use port::{Hardware, Port};
@@ -88,6 +90,7 @@ pub struct Firmware<M> {
     frames: Frames,
     namespaces: Namespaces,
     slots: FirmwareSlots,
+    identity: Identity,
     sanitize: Sanitize,
     /// Write and Copy commands when the last sanitize operation was complete.
     written_at_sanitize: u64,
@@ -103,7 +106,7 @@ impl<M: Mmio> Firmware<M> {
     /// Firmware for the controller behind `mmio`. It touches no register before the first poll.
     pub const fn new(mmio: M, config: Config) -> Self {
         Self {
-            port: Port { mmio },
+            port: Port { mmio, is_buffer_clear: false },
             config,
             hardware: Hardware::NONE,
             is_identified: false,
@@ -116,6 +119,7 @@ impl<M: Mmio> Firmware<M> {
             frames: Frames::new(),
             namespaces: Namespaces::new(),
             slots: FirmwareSlots::new(),
+            identity: Identity::new(),
             sanitize: Sanitize::new(),
             written_at_sanitize: 0,
             erasure: Erasure::new(),
@@ -204,7 +208,13 @@ impl<M: Mmio> Firmware<M> {
         if !self.commands.poll(&mut self.port) {
             return;
         }
-        self.poll_transfer();
+        // A host that waits for its completion gets it before anything else is looked at.
+        if self.poll_transfer() {
+            if !self.commands.poll(&mut self.port) {
+                return;
+            }
+            self.port.clear_buffer();
+        }
         self.poll_erasure();
         self.poll_copies();
         self.poll_frames();
@@ -214,8 +224,14 @@ impl<M: Mmio> Firmware<M> {
         // Once more: no event tells that a command has come for a frame that waits.
         self.poll_frames();
         self.execute_aborts();
+        // A short transfer has ended by now, and its event says nothing new.
+        let has_ended = self.poll_transfer();
         self.deliver_events();
         self.commands.poll(&mut self.port);
+        if has_ended {
+            self.port.write(&regs::EVENTS_CLEAR, event::TRANSFER_DONE.mask() as u32);
+            self.port.clear_buffer();
+        }
     }
 
     /// The events of one function.

@@ -146,6 +146,7 @@ impl<M: Mmio> Firmware<M> {
             self.hardware = self.port.identify().ok_or(FatalCode::UnknownHardware)?;
             self.namespaces.set_up(&self.config, &self.hardware);
             self.is_identified = true;
+            self.refresh_identity();
         }
         Ok(())
     }

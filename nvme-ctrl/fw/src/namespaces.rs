@@ -69,6 +69,8 @@ pub(crate) struct Namespaces {
     units: u64,
     /// Namespaces made so far.
     made: u32,
+    /// How often anything here may have changed.
+    pub(crate) changes: u32,
     /// Whether there may be more than one.
     pub(crate) is_managed: bool,
     /// The hardware knows of no namespace, so that every I/O command comes to firmware.
@@ -84,6 +86,7 @@ impl Namespaces {
             table: [None; COUNT],
             units: 0,
             made: 0,
+            changes: 0,
             is_managed: false,
             is_hidden: false,
             unready: Status::INTERNAL_ERROR,
@@ -92,6 +95,7 @@ impl Namespaces {
 
     /// The namespaces of the start.
     pub(crate) fn set_up(&mut self, config: &Config, hardware: &Hardware) {
+        self.changes += 1;
         self.is_managed = hardware.has_namespace_base;
         let count = if self.is_managed { COUNT } else { 1 };
         let lba_shift = hardware.lba_bytes.ilog2() as u8;
@@ -131,6 +135,7 @@ impl Namespaces {
     }
 
     pub(crate) fn get_mut(&mut self, nsid: u32) -> Option<&mut Namespace> {
+        self.changes = self.changes.wrapping_add(1);
         let index = (nsid as usize).checked_sub(1)?;
         self.table.get_mut(index)?.as_mut()
     }
@@ -193,6 +198,7 @@ impl Namespaces {
         let Some(index) = self.table.iter().position(Option::is_none) else {
             return Err(Status::NAMESPACE_IDENTIFIER_UNAVAILABLE);
         };
+        self.changes = self.changes.wrapping_add(1);
         self.table[index] = Some(Namespace {
             base_units,
             blocks,
@@ -222,6 +228,7 @@ impl Namespaces {
     }
 
     pub(crate) fn delete(&mut self, nsid: u32) {
+        self.changes = self.changes.wrapping_add(1);
         self.table[nsid as usize - 1] = None;
     }
 

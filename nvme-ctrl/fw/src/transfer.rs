@@ -114,15 +114,18 @@ impl<M: Mmio> Firmware<M> {
         self.transfer = Some(Transfer { request: *request, then, next: Next::Complete });
     }
 
-    /// Goes on with the transfer when the hardware's part of it has ended.
-    pub(crate) fn poll_transfer(&mut self) {
+    /// Goes on with the transfer when the hardware's part of it has ended; whether it was the last part.
+    pub(crate) fn poll_transfer(&mut self) -> bool {
         let Some(transfer) = self.transfer else {
-            return;
+            return false;
         };
         let status = match self.port.transferred() {
-            Transferred::GoesOn => return,
+            Transferred::GoesOn => return false,
             // The buffer has something else, and the command ends with its life.
-            Transferred::Dropped => return self.transfer = None,
+            Transferred::Dropped => {
+                self.transfer = None;
+                return false;
+            }
             Transferred::Ended(status) => status,
         };
         match self.continue_transfer(&transfer, status) {
@@ -136,6 +139,7 @@ impl<M: Mmio> Firmware<M> {
                 self.refuse(&transfer.request, status);
             }
         }
+        self.transfer.is_none()
     }
 
     fn end_transfer(&mut self, transfer: &Transfer) {

@@ -35,7 +35,7 @@ pub const PORT_BYTES: u32 = 0x2000;
 pub const ID_VALUE: u32 = u32::from_be_bytes(*b"FDNC");
 
 /// The version of this interface: it changes when a register does. Firmware refuses a version it does not know.
-pub const INTERFACE_VERSION: u32 = 6;
+pub const INTERFACE_VERSION: u32 = 7;
 
 /// Most functions of any hardware.
 pub const FUNCTIONS_MAX: u32 = 8;
@@ -636,6 +636,16 @@ pub const TRANSFER_STATE: Reg = with_fields(
     "What became of the last transfer.",
 );
 
+/// Empties the data buffer.
+pub const BUFFER_CLEAR: Reg = with_fields(
+    "BUFFER_CLEAR",
+    0x19C,
+    &[Field::new("CLEAR", 0, 1, Access::W1s).with_doc(
+        "Pulse: all of BUFFER becomes zero; only while TRANSFER_STATE.BUSY is 0. Writes that come sooner wait.",
+    )],
+    "Empties the data buffer; reads as zero.",
+);
+
 /// A counter of 64 bits in two registers. Reading the low dword holds the high dword for the read that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter {
@@ -975,6 +985,7 @@ pub const REGS: &[Reg] = &[
     TRANSFER_LENGTH,
     TRANSFER_START,
     TRANSFER_STATE,
+    BUFFER_CLEAR,
     READ_COMMANDS.low,
     READ_COMMANDS.high,
     WRITE_COMMANDS.low,

@@ -1,6 +1,7 @@
 //! Identify: its command dwords and its data structures. NVMe Base, "Identify command"; NVM Command Set, "Identify Namespace data structure".
 
 use core::mem::{offset_of, size_of};
+use core::ops::{Deref, DerefMut};
 use zerocopy::little_endian::{U128, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -109,10 +110,10 @@ pub struct PowerState {
 
 const _: () = assert!(size_of::<PowerState>() == 32);
 
-/// Identify Controller data structure.
+/// The first part of the [Identify Controller data structure](IdentifyController), in which everything is that a controller without fabrics and power states says.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
-pub struct IdentifyController {
+pub struct ControllerAttributes {
     /// PCI Vendor ID.
     pub vid: U16,
     /// PCI Subsystem Vendor ID.
@@ -229,6 +230,14 @@ pub struct IdentifyController {
     pub reserved544: [u8; 224],
     /// NVM Subsystem NVMe Qualified Name, zero terminated.
     pub subnqn: [u8; 256],
+}
+
+/// Identify Controller data structure.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct IdentifyController {
+    /// Its fields are those of this structure too.
+    pub attributes: ControllerAttributes,
     /// Fabrics fields and reserved bytes.
     pub reserved1024: [u8; 1024],
     /// Power State Descriptors.
@@ -237,22 +246,36 @@ pub struct IdentifyController {
     pub vendor: [u8; 1024],
 }
 
+impl Deref for IdentifyController {
+    type Target = ControllerAttributes;
+
+    fn deref(&self) -> &ControllerAttributes {
+        &self.attributes
+    }
+}
+
+impl DerefMut for IdentifyController {
+    fn deref_mut(&mut self) -> &mut ControllerAttributes {
+        &mut self.attributes
+    }
+}
+
 const _: () = assert!(size_of::<IdentifyController>() == IDENTIFY_BYTES as usize);
-const _: () = assert!(offset_of!(IdentifyController, rab) == 72);
-const _: () = assert!(offset_of!(IdentifyController, mdts) == 77);
-const _: () = assert!(offset_of!(IdentifyController, ver) == 80);
-const _: () = assert!(offset_of!(IdentifyController, cntrltype) == 111);
-const _: () = assert!(offset_of!(IdentifyController, oacs) == 256);
-const _: () = assert!(offset_of!(IdentifyController, wctemp) == 266);
-const _: () = assert!(offset_of!(IdentifyController, tnvmcap) == 280);
-const _: () = assert!(offset_of!(IdentifyController, fwug) == 319);
-const _: () = assert!(offset_of!(IdentifyController, sanicap) == 328);
-const _: () = assert!(offset_of!(IdentifyController, sqes) == 512);
-const _: () = assert!(offset_of!(IdentifyController, mnan) == 540);
-const _: () = assert!(offset_of!(IdentifyController, oncs) == 520);
-const _: () = assert!(offset_of!(IdentifyController, ocfs) == 534);
-const _: () = assert!(offset_of!(IdentifyController, sgls) == 536);
-const _: () = assert!(offset_of!(IdentifyController, subnqn) == 768);
+const _: () = assert!(offset_of!(ControllerAttributes, rab) == 72);
+const _: () = assert!(offset_of!(ControllerAttributes, mdts) == 77);
+const _: () = assert!(offset_of!(ControllerAttributes, ver) == 80);
+const _: () = assert!(offset_of!(ControllerAttributes, cntrltype) == 111);
+const _: () = assert!(offset_of!(ControllerAttributes, oacs) == 256);
+const _: () = assert!(offset_of!(ControllerAttributes, wctemp) == 266);
+const _: () = assert!(offset_of!(ControllerAttributes, tnvmcap) == 280);
+const _: () = assert!(offset_of!(ControllerAttributes, fwug) == 319);
+const _: () = assert!(offset_of!(ControllerAttributes, sanicap) == 328);
+const _: () = assert!(offset_of!(ControllerAttributes, sqes) == 512);
+const _: () = assert!(offset_of!(ControllerAttributes, mnan) == 540);
+const _: () = assert!(offset_of!(ControllerAttributes, oncs) == 520);
+const _: () = assert!(offset_of!(ControllerAttributes, ocfs) == 534);
+const _: () = assert!(offset_of!(ControllerAttributes, sgls) == 536);
+const _: () = assert!(offset_of!(ControllerAttributes, subnqn) == 768);
 const _: () = assert!(offset_of!(IdentifyController, psd) == 2048);
 
 /// Bits of Identify Controller, LPA.

@@ -7,12 +7,15 @@
 //! | [`Axi4`] | the five channels of a manager or a subordinate in one line, as streams |
 //! | [`Axi4Slice`] | registers in all channels of an AXI4 bus |
 //! | [`AxiLite`] | the same for AXI4-Lite, 32 bits wide |
+//! | [`AxiLiteDemux`] | parts the accesses of a manager over several subordinates, by address |
 //! | [`AxiLiteRegisters`] | a subordinate that turns accesses into "here is a write, here is a read" |
 //! | [`AxiStream`], [`AxiStreamSlice`] | AXI4-Stream, and registers in it |
 //! | [`Axi4Mux`] | several managers of one AXI4 subordinate |
 //! | [`TileLink`], [`TileLinkCached`] | TL-UL and TL-UH; TL-C |
 //! | [`TileLinkMemory`] | a memory behind TL-UL |
 //! | [`TileLinkSlice`] | registers in all channels of a TL-C |
+//! | [`TileLinkHalfRate`] | joins a TL-C client at half the clock |
+//! | [`TileLinkRouter`] | parts the requests of a TL-C client by address: cached, and not |
 //! | [`CoherenceHub`] | keeps the caches of several TL-C clients and DMA coherent before one AXI4 memory |
 //! | [`TileLinkToAxiLite`] | registers of AXI4-Lite for several TileLink clients |
 //! | [`Axi4ToTileLink`] | a coherent port for an AXI4 manager |
@@ -30,6 +33,7 @@ pub mod axi4_mux;
 pub mod axi4_slice;
 pub mod axi4_to_tile_link;
 mod axi_lite;
+pub mod axi_lite_demux;
 pub mod axi_lite_registers;
 mod axi_stream;
 pub mod axi_stream_slice;
@@ -40,7 +44,9 @@ pub mod rules;
 #[cfg(test)]
 mod testing;
 mod tile_link;
+pub mod tile_link_half_rate;
 pub mod tile_link_memory;
+pub mod tile_link_router;
 pub mod tile_link_slice;
 pub mod tile_link_to_axi_lite;
 
@@ -54,6 +60,7 @@ pub use axi4_to_tile_link::Axi4ToTileLink;
 pub use axi_lite::{
     AxiLite, AxiLiteManager, AxiLiteSubordinate, LiteAddress, LiteReadData, LiteWriteData, LiteWriteResponse,
 };
+pub use axi_lite_demux::AxiLiteDemux;
 pub use axi_lite_registers::AxiLiteRegisters;
 pub use axi_stream::{
     AxiStream, AxiStreamConfig, AxiStreamConfigError, AxiStreamReceiver, AxiStreamTransmitter, Transfer,
@@ -61,11 +68,13 @@ pub use axi_stream::{
 pub use axi_stream_slice::AxiStreamSlice;
 pub use coherence_hub::CoherenceHub;
 pub use tile_link::{
-    ChannelA, ChannelB, ChannelC, ChannelD, ChannelE, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD, TileLink,
-    TileLinkCached, TileLinkCachedClient, TileLinkCachedManager, TileLinkClient, TileLinkConfig, TileLinkConfigError,
-    TileLinkManager,
+    channel_fields, ChannelA, ChannelB, ChannelC, ChannelD, ChannelE, Level, OpcodeA, OpcodeB, OpcodeC, OpcodeD,
+    TileLink, TileLinkCached, TileLinkCachedClient, TileLinkCachedManager, TileLinkClient, TileLinkConfig,
+    TileLinkConfigError, TileLinkManager,
 };
+pub use tile_link_half_rate::TileLinkHalfRate;
 pub use tile_link_memory::TileLinkMemory;
+pub use tile_link_router::TileLinkRouter;
 pub use tile_link_slice::TileLinkSlice;
 pub use tile_link_to_axi_lite::TileLinkToAxiLite;
 

@@ -1,7 +1,7 @@
 //! TileLink: channels A and D of the uncached levels (TL-UL, TL-UH), and all five of the cached level (TL-C). SiFive TileLink Specification 1.8.1,
 //! "Signal Descriptions".
 
-use crate::channel::{bus, channel};
+use crate::channel::{bus, channel, Payload};
 use rtl_hdl::{hw_enum, lit, EnumSignal, HwEnum, Signal};
 use std::fmt;
 
@@ -301,6 +301,27 @@ channel! {
         /// Of the grant.
         pub sink: Signal = |config| config.sink_bits,
     }
+}
+
+/// The names of the fields of a channel, `"a"` to `"e"`: its ports, but for `valid` and `ready`.
+///
+/// # Panics
+/// If there is no such channel.
+pub fn channel_fields(config: TileLinkConfig, channel: &str) -> Vec<String> {
+    let mut names = vec![];
+    let mut make = |name: &str, width: u32| {
+        names.push(name.to_owned());
+        lit(0u8, width)
+    };
+    match channel {
+        "a" => drop(ChannelA::declare(&config, &mut make)),
+        "b" => drop(ChannelB::declare(&config, &mut make)),
+        "c" => drop(ChannelC::declare(&config, &mut make)),
+        "d" => drop(ChannelD::declare(&config, &mut make)),
+        "e" => drop(ChannelE::declare(&config, &mut make)),
+        _ => panic!("TileLink has no channel `{channel}`"),
+    }
+    names
 }
 
 bus! {

@@ -11,7 +11,8 @@ use soc_firmware::parameters::Parameters;
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
 use soc_map::firmware::{PARAMETERS, RECORD};
-use soc_map::{DRAM, FIRMWARE, HARTS_MAX, NVME_FIRMWARE_PORT};
+use soc_map::rocket::{BOOT_ROM, RESET_PC};
+use soc_map::{boot, uart, Region, DRAM, FIRMWARE, NVME_FIRMWARE_PORT, UART};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -22,8 +23,56 @@ use zerocopy::{FromBytes, IntoBytes};
 pub struct CoresOptions {
     /// The image.
     pub image: Arc<Image>,
-    /// Harts, from 1 on, at most [`HARTS_MAX`]. Each is a turn of the simulation, also if it sleeps.
+    /// Harts, from 1 on, at most [`HARTS_MAX`](soc_map::HARTS_MAX). Each is a turn of the simulation, also if it sleeps.
     pub harts: u32,
+    /// What they are.
+    pub kind: CoresKind,
+}
+
+/// What carries out the instructions of the processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoresKind {
+    /// The instruction-set simulator `sim-iss`: fast, with two clocks for every instruction.
+    Simulated,
+    /// The Verilated tiles, with their caches, the buses around them and the boot ROM.
+    Verilated(Start),
+}
+
+/// Where Verilated processors begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At their reset, in the boot ROM. Firmware starts up in 9 million clocks.
+    Reset,
+    /// Where firmware first touches a register of the controller: the instruction-set simulator has brought it there.
+    Ready,
+}
+
+/// What firmware wrote to the registers COALESCING.
+#[derive(Default)]
+pub(crate) struct Coalescing {
+    /// Of each function, as it was written last.
+    values: [u32; FUNCTIONS_MAX as usize],
+    /// The offset of the register that is written now.
+    pub address: u32,
+    /// What is written to it.
+    pub value: u32,
+}
+
+impl Coalescing {
+    /// Notes what is written, if it is to one of them.
+    pub fn note(&mut self) {
+        for (function, value) in (0..).zip(&mut self.values) {
+            if self.address == of_function(&COALESCING, function).offset {
+                *value = self.value;
+            }
+        }
+    }
+
+    /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".
+    pub fn aggregation_clocks_max(&self) -> u64 {
+        let times = self.values.iter().map(|&value| coalescing::TIME.get32(value));
+        u64::from(times.max().unwrap_or(0)) * AGGREGATION_TIME_CLOCKS
+    }
 }
 
 /// Most bytes of storage in the device's memory, in which the firmware lies behind it.
@@ -41,6 +90,22 @@ const BOOT_TURNS_MAX: u32 = 20_000;
 /// Bits of a physical address on the harts' bus.
 const PHYSICAL_BITS: u32 = 32;
 
+/// A hart as it is reset.
+pub(crate) fn hart_config(number: usize) -> Config {
+    Config { hart: number, reset_pc: RESET_PC, physical_bits: PHYSICAL_BITS }
+}
+
+/// The memory of firmware with the image and what it is told.
+pub(crate) fn loaded(image: &Image, config: &nvme_fw::Config) -> MemoryBus {
+    let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
+    for segment in image.segments() {
+        memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
+    }
+    let parameters = Parameters::new(config);
+    memory.bytes_mut(PARAMETERS.base, size_of::<Parameters>()).copy_from_slice(parameters.as_bytes());
+    memory
+}
+
 /// The processors.
 pub(crate) struct Cores {
     harts: Vec<Hart>,
@@ -48,35 +113,23 @@ pub(crate) struct Cores {
     debugger: Option<Debugger<MemoryBus>>,
     /// The harts wait for an interrupt.
     are_waiting: bool,
-    /// COALESCING of each function, as it was written last.
-    coalescing: [u32; FUNCTIONS_MAX as usize],
+    coalescing: Coalescing,
+    /// What firmware has written to the console.
+    pub console: Vec<u8>,
 }
 
 impl Cores {
-    /// Harts that are about to begin with the image, as the boot ROM leaves them.
+    /// Harts that are about to begin with the image.
     pub fn new(options: &CoresOptions, config: &nvme_fw::Config) -> Self {
-        let CoresOptions { image, harts } = options;
-        assert!((1..=HARTS_MAX).contains(harts), "an SoC with {harts} harts");
-        let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
-        for segment in image.segments() {
-            memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
-        }
-        let parameters = Parameters::new(config);
-        memory.bytes_mut(PARAMETERS.base, size_of::<Parameters>()).copy_from_slice(parameters.as_bytes());
-        let harts = (0..*harts as usize).map(|number| {
-            let config = Config { hart: number, reset_pc: image.entry(), physical_bits: PHYSICAL_BITS };
-            let mut hart = Hart::new(&config);
-            let [a0, a1] = [10, 11];
-            hart.set_x(a0, number as u64);
-            hart.set_x(a1, PARAMETERS.base);
-            hart
-        });
+        let CoresOptions { image, harts, .. } = options;
+        let memory = loaded(image, config);
         Self {
-            harts: harts.collect(),
+            harts: (0..*harts as usize).map(|number| Hart::new(&hart_config(number))).collect(),
             memory,
             debugger: None,
             are_waiting: false,
-            coalescing: [0; FUNCTIONS_MAX as usize],
+            coalescing: Coalescing::default(),
+            console: vec![],
         }
     }
 
@@ -87,7 +140,12 @@ impl Cores {
     /// If it never does.
     pub fn boot<S: Simulator>(&mut self, machine: &mut Machine<S>) {
         let start = machine.clock;
-        let mut bus = CoresBus { memory: &mut self.memory, machine, coalescing: &mut self.coalescing };
+        let mut bus = CoresBus {
+            memory: &mut self.memory,
+            machine,
+            coalescing: &mut self.coalescing,
+            console: &mut self.console,
+        };
         for _ in 0..BOOT_TURNS_MAX {
             for hart in &mut self.harts {
                 hart.run(&mut bus, BOOT_TURN);
@@ -108,7 +166,7 @@ impl Cores {
         }
         let may_run = |number| debugger.as_ref().is_none_or(|debugger| debugger.may_run(number));
         let line = if machine.event() { interrupt::MEI } else { 0 };
-        let mut bus = CoresBus { memory, machine, coalescing: &mut self.coalescing };
+        let mut bus = CoresBus { memory, machine, coalescing: &mut self.coalescing, console: &mut self.console };
         let mut are_waiting = true;
         for (number, hart) in harts.iter_mut().enumerate().filter(|(number, _)| may_run(*number)) {
             // The line of the controller is that of hart 0.
@@ -137,10 +195,9 @@ impl Cores {
         self.are_waiting && self.debugger.as_ref().is_none_or(|debugger| debugger.ended().is_some())
     }
 
-    /// The longest time that an interrupt waits for others, in clocks. NVMe Base, "Interrupt Coalescing".
-    pub fn aggregation_clocks_max(&self) -> u64 {
-        let times = self.coalescing.iter().map(|&value| coalescing::TIME.get32(value));
-        u64::from(times.max().unwrap_or(0)) * AGGREGATION_TIME_CLOCKS
+    /// What firmware wrote to COALESCING.
+    pub fn coalescing(&self) -> &Coalescing {
+        &self.coalescing
     }
 
     /// Instructions that the harts have begun.
@@ -166,13 +223,23 @@ impl Cores {
 struct CoresBus<'a, S> {
     memory: &'a mut MemoryBus,
     machine: &'a mut Machine<S>,
-    coalescing: &'a mut [u32; FUNCTIONS_MAX as usize],
+    coalescing: &'a mut Coalescing,
+    console: &'a mut Vec<u8>,
 }
 
-/// The offset of a register of the controller. They are read and written as a whole.
-fn register<const BYTES: usize>(address: u64) -> Result<u32, BusFault> {
-    match BYTES == 4 && NVME_FIRMWARE_PORT.contains(address) {
-        true => Ok((address - NVME_FIRMWARE_PORT.base) as u32),
+/// The bytes of the boot ROM at an address, which is a multiple of their number.
+pub(crate) fn rom<const BYTES: usize>(address: u64) -> Result<[u8; BYTES], BusFault> {
+    let words = [boot::word_at(address & !7), boot::word_at(address & !7 | 4)].map(u32::to_le_bytes);
+    let bytes = words.concat();
+    let at = (address % 8) as usize;
+    let part = bytes.get(at..at + BYTES).and_then(|part| part.try_into().ok());
+    part.filter(|_| BOOT_ROM.contains(address)).ok_or(BusFault)
+}
+
+/// The offset of a register in its region. They are read and written as a whole.
+fn offset_in<const BYTES: usize>(region: &Region, address: u64) -> Result<u32, BusFault> {
+    match BYTES == 4 && region.contains(address) {
+        true => Ok((address - region.base) as u32),
         false => Err(BusFault),
     }
 }
@@ -180,8 +247,16 @@ fn register<const BYTES: usize>(address: u64) -> Result<u32, BusFault> {
 impl<S: Simulator> Bus for CoresBus<'_, S> {
     #[inline]
     fn load<const N: usize>(&mut self, hart: usize, address: u64) -> Result<[u8; N], BusFault> {
-        self.memory.load(hart, address).or_else(|BusFault| {
-            let value = self.machine.read32(register::<N>(address)?).to_le_bytes();
+        self.memory.load(hart, address).or_else(|BusFault| rom(address)).or_else(|BusFault| {
+            let value = match offset_in::<N>(&UART, address) {
+                // There is always room, and nobody types.
+                Ok(offset) => [(uart::STATUS, uart::ROOM), (uart::RECEIVE, uart::NONE)]
+                    .iter()
+                    .find(|(register, _)| *register == offset)
+                    .map_or(0, |(_, value)| *value),
+                Err(BusFault) => self.machine.read32(offset_in::<N>(&NVME_FIRMWARE_PORT, address)?),
+            };
+            let value = value.to_le_bytes();
             value.as_slice().try_into().map_err(|_| BusFault)
         })
     }
@@ -189,21 +264,22 @@ impl<S: Simulator> Bus for CoresBus<'_, S> {
     #[inline]
     fn store<const N: usize>(&mut self, hart: usize, address: u64, bytes: [u8; N]) -> Result<(), BusFault> {
         self.memory.store(hart, address, bytes).or_else(|BusFault| {
-            let offset = register::<N>(address)?;
+            if offset_in::<N>(&UART, address) == Ok(uart::TRANSMIT) {
+                self.console.push(bytes[0]);
+                return Ok(());
+            }
+            let offset = offset_in::<N>(&NVME_FIRMWARE_PORT, address)?;
             let value = bytes.as_slice().try_into().map_err(|_| BusFault)?;
             let value = u32::from_le_bytes(value);
-            for (function, coalescing) in (0..).zip(&mut *self.coalescing) {
-                if offset == of_function(&COALESCING, function).offset {
-                    *coalescing = value;
-                }
-            }
+            (self.coalescing.address, self.coalescing.value) = (offset, value);
+            self.coalescing.note();
             self.machine.post(offset, value);
             Ok(())
         })
     }
 
     fn fetch(&mut self, hart: usize, address: u64) -> Result<u16, BusFault> {
-        self.memory.fetch(hart, address)
+        self.memory.fetch(hart, address).or_else(|BusFault| rom(address).map(u16::from_le_bytes))
     }
 
     fn has_atomics(&self, address: u64) -> bool {

@@ -1,10 +1,11 @@
 //! The back ends.
 
-use crate::cores::{Cores, CoresOptions, STORAGE_BYTES_MAX};
+use crate::cores::{Cores, CoresKind, CoresOptions, STORAGE_BYTES_MAX};
 use crate::door::{Door, Medium};
 use crate::flash::{set_clocks, FlashContents, FlashFirmware, FlashOptions};
 use crate::machine::{first_dword, is_inside, push_write, FlashPins, Machine};
 use crate::monitors::Monitors;
+use crate::tiles::Tiles;
 use flash_spec::Clocks;
 use nvme_fw::Firmware;
 use nvme_hw::Config;
@@ -16,11 +17,14 @@ use sim_gdb::Ended;
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_firmware::record::Record;
 use soc_hal::Mmio;
+use soc_map::firmware::{ENTRY, RECORD};
+use soc_map::HARTS_MAX;
 use soc_top::{DirectDevice, FlashDevice};
 use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
+use zerocopy::FromBytes;
 
 /// What kind of device to build and how its surroundings behave.
 #[derive(Clone, Debug)]
@@ -146,6 +150,8 @@ enum Processor<S> {
     Hosted(Box<Firmware<ControllerSide<S>>>),
     /// Simulated harts.
     Simulated { machine: Box<Machine<S>>, cores: Box<Cores> },
+    /// Verilated harts, which are part of the machine.
+    Verilated(Box<Machine<S>>),
 }
 
 /// What has happened in the flash of a device.
@@ -215,13 +221,18 @@ impl Verilated {
         let design = design(options)?;
         let library = model_set(options, &design).load_with(toolchain)?;
         let model = library.model(&block(options).name());
-        Self::around(
-            name(options, "verilated", "verilated with simulated processors"),
-            model,
-            options,
-            &design,
-            contents,
-        )
+        let tiles = match &options.cores {
+            Some(CoresOptions { image, harts, kind: CoresKind::Verilated(start) }) => {
+                Some(Tiles::new(image, *harts, *start, &options.firmware_config(), &model, toolchain)?)
+            }
+            _ => None,
+        };
+        let name = match &options.cores {
+            None => "verilated",
+            Some(CoresOptions { kind: CoresKind::Simulated, .. }) => "verilated with simulated processors",
+            Some(CoresOptions { kind: CoresKind::Verilated(_), .. }) => "verilated with its processors",
+        };
+        Self::around(name, model, options, &design, contents, tiles)
     }
 
     /// The Verilated library that a device of these options runs on.
@@ -275,13 +286,12 @@ impl Evaluated {
 
     fn build(options: &Options, contents: Option<FlashContents>) -> Result<Self, Error> {
         let design = design(options)?;
-        Self::around(
-            name(options, "evaluated", "evaluated with simulated processors"),
-            Evaluator::new(&design)?,
-            options,
-            &design,
-            contents,
-        )
+        let name = match &options.cores {
+            None => "evaluated",
+            Some(CoresOptions { kind: CoresKind::Simulated, .. }) => "evaluated with simulated processors",
+            Some(_) => return Err(Error::Cores("the evaluator has no model of them".to_owned())),
+        };
+        Self::around(name, Evaluator::new(&design)?, options, &design, contents, None)
     }
 }
 
@@ -292,6 +302,7 @@ impl<S: Simulator> Hardware<S> {
         options: &Options,
         design: &Design,
         contents: Option<FlashContents>,
+        tiles: Option<Tiles>,
     ) -> Result<Self, Error> {
         let functions = options.config.functions as u8;
         let storage_bytes = options.storage_bytes();
@@ -335,9 +346,14 @@ impl<S: Simulator> Hardware<S> {
             flash = Some(Box::new(firmware));
         }
         let config = options.firmware_config();
-        let processor = match &options.cores {
-            None => Processor::Hosted(Box::new(Firmware::new(ControllerSide(Some(machine)), config))),
-            Some(cores) => {
+        let processor = match (&options.cores, tiles) {
+            (None, _) => Processor::Hosted(Box::new(Firmware::new(ControllerSide(Some(machine)), config))),
+            (Some(_), Some(mut tiles)) => {
+                tiles.boot(options.memory);
+                machine.tiles = Some(Box::new(tiles));
+                Processor::Verilated(machine)
+            }
+            (Some(cores), None) => {
                 let mut cores = Box::new(Cores::new(cores, &config));
                 cores.boot(&mut machine);
                 Processor::Simulated { machine, cores }
@@ -397,19 +413,24 @@ impl<S: Simulator> Hardware<S> {
         &mut self.machine_mut().ram
     }
 
-    /// Instructions that simulated processors have begun; 0 if there are none.
+    /// Instructions that simulated processors have begun; 0 if there are none. Verilated ones do not tell.
     pub fn instructions(&self) -> u64 {
         match &self.processor {
-            Processor::Hosted(_) => 0,
+            Processor::Hosted(_) | Processor::Verilated(_) => 0,
             Processor::Simulated { cores, .. } => cores.instructions(),
         }
     }
 
-    /// Why firmware on simulated processors has stopped, if it has.
+    /// Why firmware on simulated or Verilated processors has stopped, if it has. Those take some clocks to tell.
     pub fn firmware_record(&mut self) -> Option<Record> {
         match &mut self.processor {
             Processor::Hosted(_) => None,
             Processor::Simulated { cores, .. } => cores.record(),
+            Processor::Verilated(machine) => {
+                let bytes = machine.read_firmware_memory(RECORD.base, size_of::<Record>());
+                let record = Record::read_from_bytes(&bytes).expect("it has the size of a record");
+                record.said().is_some().then_some(record)
+            }
         }
     }
 
@@ -421,6 +442,9 @@ impl<S: Simulator> Hardware<S> {
     pub fn debug(&mut self, connection: TcpStream) -> io::Result<()> {
         match &mut self.processor {
             Processor::Hosted(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "firmware runs on the PC")),
+            Processor::Verilated(_) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "firmware runs on Verilated processors"))
+            }
             Processor::Simulated { cores, .. } => cores.debug(connection),
         }
     }
@@ -428,7 +452,7 @@ impl<S: Simulator> Hardware<S> {
     /// How the conversation with the debugger has ended, if it has.
     pub fn debugger_ended(&self) -> Option<&Ended> {
         match &self.processor {
-            Processor::Hosted(_) => None,
+            Processor::Hosted(_) | Processor::Verilated(_) => None,
             Processor::Simulated { cores, .. } => cores.debugger_ended(),
         }
     }
@@ -439,8 +463,17 @@ impl<S: Simulator> Hardware<S> {
     /// If there are none, or the range is not inside of it.
     pub fn firmware_memory(&mut self, address: u64, bytes: usize) -> &mut [u8] {
         match &mut self.processor {
-            Processor::Hosted(_) => panic!("firmware runs on the PC"),
+            Processor::Hosted(_) | Processor::Verilated(_) => panic!("firmware does not run on simulated processors"),
             Processor::Simulated { cores, .. } => cores.memory(address, bytes),
+        }
+    }
+
+    /// What firmware on simulated or Verilated processors has written to the console since the last call.
+    pub fn take_console(&mut self) -> Vec<u8> {
+        match &mut self.processor {
+            Processor::Hosted(_) => vec![],
+            Processor::Simulated { cores, .. } => std::mem::take(&mut cores.console),
+            Processor::Verilated(machine) => machine.tiles.as_mut().expect("they are there").soc.take_console(),
         }
     }
 
@@ -448,6 +481,7 @@ impl<S: Simulator> Hardware<S> {
     fn advance(&mut self) {
         match &mut self.processor {
             Processor::Simulated { machine, cores } => cores.advance(machine),
+            Processor::Verilated(machine) => machine.tick(),
             Processor::Hosted(firmware) => advance_hosted(firmware, self.flash.as_deref_mut()),
         }
     }
@@ -464,14 +498,14 @@ impl<S: Simulator> Hardware<S> {
     fn machine(&self) -> &Machine<S> {
         match &self.processor {
             Processor::Hosted(firmware) => firmware.mmio_ref().machine(),
-            Processor::Simulated { machine, .. } => machine,
+            Processor::Simulated { machine, .. } | Processor::Verilated(machine) => machine,
         }
     }
 
     fn machine_mut(&mut self) -> &mut Machine<S> {
         match &mut self.processor {
             Processor::Hosted(firmware) => firmware.mmio().machine_mut(),
-            Processor::Simulated { machine, .. } => machine,
+            Processor::Simulated { machine, .. } | Processor::Verilated(machine) => machine,
         }
     }
 }
@@ -501,8 +535,13 @@ fn design(options: &Options) -> Result<Design, Error> {
 }
 
 fn check_cores(options: &Options) -> Result<(), Error> {
-    if options.cores.is_none() {
-        return Ok(());
+    let Some(cores) = &options.cores else { return Ok(()) };
+    if !(1..=HARTS_MAX).contains(&cores.harts) {
+        return Err(Error::Cores(format!("there may be 1 to {HARTS_MAX}, not {}", cores.harts)));
+    }
+    if cores.image.entry() != ENTRY {
+        let entry = cores.image.entry();
+        return Err(Error::Cores(format!("their image begins at {entry:#x}, and the boot ROM jumps to {ENTRY:#x}")));
     }
     if options.flash.is_some() {
         return Err(Error::Cores("their image has no firmware for flash".to_owned()));
@@ -520,15 +559,6 @@ fn block(options: &Options) -> Box<dyn Block> {
     match options.flash {
         None => Box::new(DirectDevice::new(options.config)),
         Some(flash) => Box::new(FlashDevice::new(options.config, flash.path)),
-    }
-}
-
-/// The name of a device, by what its firmware runs on.
-fn name(options: &Options, hosted: &'static str, simulated: &'static str) -> &'static str {
-    if options.cores.is_some() {
-        simulated
-    } else {
-        hosted
     }
 }
 
@@ -576,7 +606,11 @@ impl<S: Simulator> Device for Hardware<S> {
     fn is_idle(&self) -> bool {
         let (is_busy, aggregation_clocks) = match &self.processor {
             Processor::Hosted(firmware) => (firmware.is_busy(), firmware.aggregation_clocks_max()),
-            Processor::Simulated { cores, .. } => (!cores.are_waiting(), cores.aggregation_clocks_max()),
+            Processor::Simulated { cores, .. } => (!cores.are_waiting(), cores.coalescing().aggregation_clocks_max()),
+            Processor::Verilated(machine) => {
+                let tiles = machine.tiles.as_ref().expect("they are there");
+                (!tiles.are_waiting(), tiles.coalescing.aggregation_clocks_max())
+            }
         };
         // Flash works for long without any access.
         self.flash.is_none()

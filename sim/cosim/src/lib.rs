@@ -30,11 +30,15 @@ mod hardware;
 mod lite;
 mod machine;
 mod monitors;
+mod resume;
+mod soc;
+mod tiles;
 
 pub use axi::AxiPort;
-pub use cores::CoresOptions;
+pub use cores::{CoresKind, CoresOptions, Start};
 pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};
 pub use sim_gdb::Ended;
+pub use soc::Soc;

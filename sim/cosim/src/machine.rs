@@ -4,6 +4,8 @@ use crate::axi::AxiPort;
 use crate::door::HasDoor;
 use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
+use crate::soc::{read_blocks, Soc, READ_CLOCKS_MAX};
+use crate::tiles::Tiles;
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband};
 use soc_hal::Mmio;
@@ -63,6 +65,8 @@ pub(crate) struct Machine<S> {
     firmware: LitePort,
     /// Of a device with flash.
     pub flash: Option<FlashPins>,
+    /// Of a device with Verilated processors, which have the register port for firmware.
+    pub tiles: Option<Box<Tiles>>,
     event: PortId,
     sideband: [PortId; 3],
     function_level_reset: PortId,
@@ -107,6 +111,7 @@ impl<S: Simulator> Machine<S> {
             mmio,
             firmware,
             flash: None,
+            tiles: None,
             event,
             sideband,
             function_level_reset,
@@ -155,7 +160,10 @@ impl<S: Simulator> Machine<S> {
         self.host_port.drive(&mut self.model, &mut self.host_bus, &mut self.host);
         self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
         self.mmio.drive(&mut self.model);
-        self.firmware.drive(&mut self.model);
+        match &mut self.tiles {
+            None => self.firmware.drive(&mut self.model),
+            Some(tiles) => tiles.clock(&mut self.model),
+        }
         if let Some(flash) = &mut self.flash {
             flash.drive(&mut self.model);
         }
@@ -262,6 +270,26 @@ impl<S: Simulator> Machine<S> {
     /// True while the flash has something to tell its firmware.
     pub fn flash_event(&self) -> bool {
         self.flash.as_ref().is_some_and(|flash| self.model.peek_u64(flash.event) == 1)
+    }
+
+    /// The memory of firmware on Verilated processors, as they see it.
+    ///
+    /// # Panics
+    /// If there are none, or their memory does not answer.
+    pub fn read_firmware_memory(&mut self, address: u64, bytes: usize) -> Vec<u8> {
+        fn soc<S>(machine: &mut Machine<S>) -> &mut Soc {
+            &mut machine.tiles.as_mut().expect("there are Verilated processors").soc
+        }
+        read_blocks(address, bytes, |address| {
+            soc(self).ask_block(address);
+            for _ in 0..READ_CLOCKS_MAX {
+                self.tick();
+                if let Some(block) = soc(self).taken_block() {
+                    return block;
+                }
+            }
+            panic!("memory did not answer a read of {address:#x} within {READ_CLOCKS_MAX} clocks");
+        })
     }
 
     fn wait(&mut self, done: impl Fn(&mut Self) -> Option<u32>, port: &str, address: u32) -> u32 {

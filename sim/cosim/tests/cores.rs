@@ -3,7 +3,7 @@
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
-use sim_cosim::{CoresOptions, Ended, Error, FlashOptions, Options, Verilated};
+use sim_cosim::{CoresKind, CoresOptions, Ended, Error, FlashOptions, Options, Start, Verilated};
 use sim_device::{Device, Random};
 use sim_firmware::{Image, Toolchain};
 use sim_host::{identify_entry, Driver};
@@ -29,14 +29,17 @@ fn image() -> Option<Arc<Image>> {
 }
 
 fn device(config: Config, image: Arc<Image>, harts: u32) -> Verilated {
-    let cores = Some(CoresOptions { image, harts });
+    device_of(config, CoresOptions { image, harts, kind: CoresKind::Simulated })
+}
+
+fn device_of(config: Config, cores: CoresOptions) -> Verilated {
+    let cores = Some(cores);
     let options = Options { cores, monitors: true, ..Options::new(config) };
     Verilated::new(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Most clocks from the doorbell to the completion of an Identify, with the latencies that figures are measured with. Half of them go to the words of the answer,
-/// which firmware writes one by one, the others to making it and moving it.
-const IDENTIFY_CLOCKS_MAX: u64 = 46_000;
+/// Most clocks from the doorbell to the completion of an Identify on the instruction-set simulator, with the latencies that figures are measured with.
+const IDENTIFY_CLOCKS_MAX: u64 = 7_500;
 
 /// Brings the device up, identifies it, moves data, and ends. The clocks that the Identify took.
 fn works(device: &mut Verilated) -> u64 {
@@ -68,6 +71,29 @@ fn comes_up_and_answers_in_time() {
         assert!(clocks <= IDENTIFY_CLOCKS_MAX, "Identify took {clocks} clocks");
         assert_eq!(device.firmware_record(), None);
     }
+}
+
+/// A device with Verilated processors.
+fn device_with_tiles(image: Arc<Image>, harts: u32, start: Start) -> Verilated {
+    device_of(Config::SMALL, CoresOptions { image, harts, kind: CoresKind::Verilated(start) })
+}
+
+/// Most clocks of an Identify on the processors of the device: the project's figure `admin_identify_cycles_on_cores`.
+const IDENTIFY_CLOCKS_ON_TILES_MAX: u64 = 12_000;
+
+/// With `TILES=reset` the tile starts firmware up itself, which takes a minute.
+#[test]
+fn comes_up_on_the_verilated_tile_and_answers_in_time() {
+    let Some(image) = image() else { return };
+    let is_asked_for = std::env::var("TILES").is_ok_and(|start| start == "reset");
+    let start = if is_asked_for { Start::Reset } else { Start::Ready };
+    let mut device = device_with_tiles(image, 1, start);
+    let clocks = works(&mut device);
+    eprintln!("admin_identify_cycles_on_cores: {clocks} on the Verilated tile, from {start:?}");
+    assert!(clocks <= IDENTIFY_CLOCKS_ON_TILES_MAX, "Identify took {clocks} clocks");
+    assert_eq!(device.firmware_record(), None);
+    let said = String::from_utf8_lossy(&device.take_console()).into_owned();
+    assert!(said.starts_with("flashdock firmware") && said.ends_with("\r\n"), "{said:?}");
 }
 
 /// The same seed is the same run, and harts that sleep change nothing in it.
@@ -105,6 +131,9 @@ fn stops_at(image: Arc<Image>, address: u64, instruction: u32) {
     driver.wait_until("CSTS.CFS = 1", has_stopped).unwrap_or_else(|error| panic!("{error}"));
     let record = driver.device().firmware_record().expect("there is a record");
     assert_eq!((record.kind.get(), record.pc.get()), (TRAP, address));
+    let said = String::from_utf8_lossy(&driver.device().take_console()).into_owned();
+    let trap = "hart 0 has stopped: trap: mcause";
+    assert!(said.contains(trap) && said.contains(&format!("mepc {address:#x}")), "{said:?}");
 }
 
 /// Where firmware looks for what to do.
@@ -156,7 +185,7 @@ fn a_debugger_stops_firmware_and_leaves() {
 #[test]
 fn devices_that_cannot_be_are_refused() {
     let Some(image) = image() else { return };
-    let cores = Some(CoresOptions { image, harts: 1 });
+    let cores = Some(CoresOptions { image, harts: 1, kind: CoresKind::Simulated });
     let options = Options { cores, ..Options::new(Config::SMALL) };
     let refused = |options: &Options| match Verilated::new(options) {
         Err(Error::Cores(reason)) => reason,

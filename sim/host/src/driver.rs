@@ -847,7 +847,7 @@ pub struct Identity {
 impl Identity {
     /// Most bytes of one command. MDTS counts in pages of CAP.MPSMIN, 4 KiB; 0 means no limit.
     pub const fn transfer_bytes_max(&self) -> u64 {
-        match self.controller.mdts {
+        match self.controller.attributes.mdts {
             0 => u64::MAX,
             mdts => PAGE_BYTES << mdts,
         }

@@ -61,7 +61,8 @@ pub fn texts(rocket: &Rocket) -> Texts<'_> {
     Texts { modules, memories, licence }
 }
 
-/// The traced tile, Verilated, with the assertions of the core and of its own monitors of the bus, which judge the other side of it.
+/// The traced tile, Verilated, with the assertions of the core and of its own monitors of the bus, which judge the other side of it, by the tools that the
+/// environment names.
 ///
 /// # Errors
 /// The package or Verilator cannot be had, or the tile is another.
@@ -69,8 +70,19 @@ pub fn texts(rocket: &Rocket) -> Texts<'_> {
 /// # Panics
 /// When a traced tile is no design, which a test would have told.
 pub fn library() -> Result<Library, Error> {
-    let rocket = Toolchain::from_env().rocket()?;
+    library_with(&Toolchain::from_env())
+}
+
+/// The [`library`] by these tools.
+///
+/// # Errors
+/// As those of [`library`].
+///
+/// # Panics
+/// As those of [`library`].
+pub fn library_with(toolchain: &Toolchain) -> Result<Library, Error> {
+    let rocket = toolchain.rocket()?;
     let tile = Tile::new(RocketTile::read_traced(texts(&rocket))?);
     let design = elaborate(&tile).unwrap_or_else(|problems| panic!("{problems}"));
-    Ok(ModelSet::new(MODEL).with(ModelSpec::of(&design)).optimize(Optimize::Run).checks(true).load()?)
+    Ok(ModelSet::new(MODEL).with(ModelSpec::of(&design)).optimize(Optimize::Run).checks(true).load_with(toolchain)?)
 }

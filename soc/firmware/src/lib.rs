@@ -25,6 +25,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod console;
 pub mod note;
 pub mod parameters;
 pub mod record;

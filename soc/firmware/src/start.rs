@@ -7,12 +7,13 @@ use core::panic::PanicInfo;
 use core::ptr;
 use nvme_fw::{Config, Firmware};
 use nvme_spec::firmware_port::{self as regs, status_set};
+use soc_firmware::console::Console;
 use soc_firmware::note::{self, Note};
 use soc_firmware::parameters::Parameters;
 use soc_firmware::record::{Record, MAGIC, PANIC, TRAP};
 use soc_hal::{Mmio, Registers};
 use soc_map::firmware::{RECORD, STACKS, STACK_BYTES};
-use soc_map::{HARTS_MAX, NVME_FIRMWARE_PORT};
+use soc_map::{HARTS_MAX, NVME_FIRMWARE_PORT, UART};
 
 #[used]
 #[link_section = ".note.flashdock"]
@@ -102,6 +103,7 @@ extern "C" fn run(parameters: *const Parameters) -> ! {
     begin(config);
     // SAFETY: `begin` has written it, and nothing else uses it.
     let firmware = unsafe { (&mut *ptr::addr_of_mut!(FIRMWARE)).assume_init_mut() };
+    console().say(format_args!("flashdock firmware, map {:#018x}", soc_map::VERSION));
     loop {
         soc_firmware::serve(firmware);
         wait();
@@ -122,6 +124,12 @@ fn begin(config: Config) {
 unsafe fn port() -> Registers {
     // SAFETY: the map says that they lie there, and the caller that nothing else uses them.
     unsafe { Registers::new(NVME_FIRMWARE_PORT.base as *mut u32, NVME_FIRMWARE_PORT.bytes as u32) }
+}
+
+/// The console. Bytes of two harts may mix, and no more than that.
+fn console() -> Console<Registers> {
+    // SAFETY: the map says that they lie there; what several users of them do to each other is mixed text.
+    Console::new(unsafe { Registers::new(UART.base as *mut u32, UART.bytes as u32) })
 }
 
 /// Waits until an interrupt is pending.
@@ -166,6 +174,8 @@ fn stop(mut record: Record) -> ! {
         place.write_volatile(record);
         ptr::addr_of_mut!((*place).magic).write_volatile(MAGIC.into());
     }
+    record.magic = MAGIC.into();
+    console().say(format_args!("hart {} has stopped: {}", record.hart, record.said().unwrap_or_default()));
     // SAFETY: the firmware that used them does not go on.
     let mut port = unsafe { port() };
     let functions = regs::functions::COUNT.get32(port.read32(regs::FUNCTIONS.offset));

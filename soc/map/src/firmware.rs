@@ -31,10 +31,13 @@ pub const IMAGE: Region = Region {
     doc: "The firmware's image and its variables.",
 };
 
+/// Where firmware begins to run: the boot ROM jumps there.
+pub const ENTRY: u64 = IMAGE.base;
+
 /// Most bytes of the image: what is loaded, without variables that begin as zero.
 pub const IMAGE_BYTES_MAX: u64 = 256 << 10;
 
-/// What firmware is told at its start. Its address is in `a1`, and the number of the hart in `a0`, as RISC-V's boot loaders have it.
+/// What firmware is told at its start. The boot ROM passes its address in `a1`, and the number of the hart in `a0`, as RISC-V's boot loaders do.
 pub const PARAMETERS: Region = Region {
     name: "firmware-parameters",
     base: RECORD.base - PAGE_BYTES,

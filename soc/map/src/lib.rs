@@ -4,8 +4,11 @@
 #![no_std]
 #![deny(missing_docs)]
 
+pub mod boot;
+pub mod clint;
 pub mod firmware;
 pub mod rocket;
+pub mod uart;
 
 use core::ops::Range;
 
@@ -47,6 +50,9 @@ pub const NVME_FIRMWARE_PORT: Region = Region {
     doc: "The NVMe controller's registers for firmware.",
 };
 
+/// The console: [`uart`].
+pub const UART: Region = Region { name: "uart", base: 0x1001_0000, bytes: 0x1000, doc: "The console." };
+
 /// Memory of the device. The processors cache it from here on.
 pub const DRAM: Region = Region { name: "dram", base: 0x8000_0000, bytes: 0x1_0000_0000, doc: "Memory of the device." };
 
@@ -65,7 +71,7 @@ const _: () = assert!(DRAM.base <= FIRMWARE.base && FIRMWARE.end() <= DRAM.end()
 pub const HARTS_MAX: u32 = 6;
 
 /// All regions of the device's bus, in the order of their addresses.
-pub const REGIONS: &[Region] = &[NVME_FIRMWARE_PORT, DRAM];
+pub const REGIONS: &[Region] = &[rocket::BOOT_ROM, rocket::CLINT, NVME_FIRMWARE_PORT, UART, DRAM];
 
 const _: () = assert!(regions_are_disjoint(REGIONS));
 
@@ -104,6 +110,7 @@ pub const fn regions_are_disjoint(regions: &[Region]) -> bool {
 /// A number that another map has not: of all that firmware is linked for. A change of any of it makes another number.
 pub const VERSION: u64 = version(&[
     NVME_FIRMWARE_PORT,
+    UART,
     DRAM,
     FIRMWARE,
     firmware::STACKS,

@@ -1,6 +1,6 @@
 //! Every block of the device by name: what `flashdock emit` writes and `cargo xtask area` measures.
 
-use crate::{DirectDevice, FlashDevice};
+use crate::{DirectDevice, FlashDevice, Uncore};
 use flash_hw::array::Array;
 use flash_hw::cache::Cache;
 use flash_hw::commit::{self, Commit};
@@ -45,15 +45,18 @@ use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
 use rtl_bus::{
-    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiStreamConfig, AxiStreamSlice, CoherenceHub,
-    TileLinkConfig, TileLinkMemory, TileLinkSlice, TileLinkToAxiLite,
+    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiLiteDemux, AxiStreamConfig, AxiStreamSlice,
+    CoherenceHub, TileLinkConfig, TileLinkHalfRate, TileLinkMemory, TileLinkRouter, TileLinkSlice, TileLinkToAxiLite,
 };
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
 use rtl_prim::dual_port_ram::{Clocks, DualPortRam};
 use rtl_prim::{cdc, Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
-use soc_map::rocket::{BOOT_ROM, CLINT, PLIC, UNCACHED};
+use soc_hw::{BootRom, Clint, Uart};
+use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, PLIC, UNCACHED};
+use soc_map::HARTS_MAX;
+use soc_tile::tile::BUS_CONFIG;
 
 /// A block that can be asked for by name.
 #[derive(Clone, Copy)]
@@ -109,12 +112,13 @@ const PAGE_READ: page_read::Config = page_read::Config {
 };
 
 /// The tops. They only join what is measured by itself, so they are measured where somebody asks for them: the flash takes yosys many minutes.
-pub const TOPS: &[&str] = &["direct_device", "flash_device", "flash_path"];
+pub const TOPS: &[&str] = &["direct_device", "flash_device", "flash_path", "uncore"];
 
 /// The whole devices, the controller, its blocks in the order of a command's way, those of the flash, and examples of the building blocks.
 pub const CATALOGUE: &[Entry] = &[
     Entry { name: "direct_device", make: |config| Box::new(DirectDevice::new(config)) },
     Entry { name: "flash_device", make: |config| Box::new(FlashDevice::new(config, flash_path::Config::DEFAULT)) },
+    Entry { name: "uncore", make: |_| Box::new(Uncore::new(HARTS_MAX)) },
     Entry { name: "controller", make: |config| Box::new(Controller::new(config)) },
     Entry { name: "regs", make: |config| Box::new(Regs::new(config)) },
     Entry { name: "lifecycle", make: |_| Box::new(Lifecycle) },
@@ -207,6 +211,21 @@ pub const CATALOGUE: &[Entry] = &[
         },
     },
     Entry { name: "tile_link_slice", make: |_| Box::new(TileLinkSlice { config: EXAMPLE_TILE_LINK }) },
+    Entry {
+        name: "tile_link_router",
+        make: |_| Box::new(TileLinkRouter { config: BUS_CONFIG, cached: CACHED.range() }),
+    },
+    Entry { name: "tile_link_half_rate", make: |_| Box::new(TileLinkHalfRate { config: BUS_CONFIG }) },
+    Entry {
+        name: "axi_lite_demux",
+        make: |_| {
+            let windows = [BOOT_ROM, CLINT, PLIC].map(|region| region.range()).into();
+            Box::new(AxiLiteDemux { address_bits: 32, windows })
+        },
+    },
+    Entry { name: "boot_rom", make: |_| Box::new(BootRom) },
+    Entry { name: "clint", make: |_| Box::new(Clint { harts: HARTS_MAX }) },
+    Entry { name: "uart", make: |_| Box::new(Uart) },
 ];
 
 #[cfg(test)]

@@ -36,8 +36,12 @@
 #![deny(missing_docs)]
 
 mod catalogue;
+pub mod soc;
+pub mod uncore;
 
 pub use catalogue::{Entry, CATALOGUE, TOPS};
+pub use soc::Soc;
+pub use uncore::Uncore;
 
 use flash_hw::flash_path::{self, FlashPath};
 use flash_hw::types::{Faults, Times};
@@ -75,19 +79,24 @@ impl Block for DirectDevice {
         let direct = m.instance("direct", &Direct::new(self.config, soc_map::DRAM.bytes));
 
         host_side(m, &controller, self.config.functions);
+        firmware_side(m, &controller);
         Axi4::export(m, &direct, "memory", "memory");
         join(m, &controller, &direct);
     }
 }
 
-/// The ports of the controller.
+/// The ports of the controller, but for those of firmware.
 fn host_side(m: &Module, controller: &InstanceHandle, functions: u32) {
     AxiLite::export(m, controller, "mmio", "mmio");
-    AxiLite::export(m, controller, "firmware", "firmware");
     Axi4::export(m, controller, "host", "host");
     for wire in ["bus_master_enable", "msix_enable", "msix_function_mask", "function_level_reset"] {
         controller.port(wire).set(m.input(wire, functions));
     }
+}
+
+/// The ports of the controller for firmware.
+fn firmware_side(m: &Module, controller: &InstanceHandle) {
+    AxiLite::export(m, controller, "firmware", "firmware");
     m.output("firmware_event", controller.port("firmware_event"));
 }
 
@@ -127,6 +136,7 @@ impl Block for FlashDevice {
         let controller = m.instance("controller", &Controller::new(self.config));
         let flash = m.instance("flash_path", &FlashPath::new(self.flash));
         host_side(m, &controller, self.config.functions);
+        firmware_side(m, &controller);
         join(m, &controller, &flash);
         AxiLite::export(m, &flash, "firmware", "flash");
         Axi4::export(m, &flash, "dram", "memory");

@@ -1,5 +1,5 @@
 use nvme_model::Config;
-use sim_cosim::CoresOptions;
+use sim_cosim::{CoresKind, CoresOptions, Start};
 use sim_device::{seed_from_env_or, BusTiming, Device, HostMemory, ModelDevice};
 use sim_firmware::{Image, Toolchain};
 use std::sync::{Arc, OnceLock};
@@ -29,14 +29,19 @@ pub fn back_ends() -> Vec<BackEnd> {
 }
 
 /// Those that run when `BACK_END` names them: the evaluator takes the same clocks as Verilator, which `sim-cosim` tests, and many times as long; `cores` has
-/// the firmware as the device's processors run it, which takes a compiler for them.
+/// the firmware as the device's processors run it, which takes a compiler for them, and `tiles` has those processors, Verilated.
 pub fn back_ends_on_request() -> Vec<BackEnd> {
     vec![
         BackEnd { name: "evaluated-small", make: |seed| evaluated(nvme_hw::Config::SMALL, seed) },
-        BackEnd { name: "cores", make: |seed| cores(nvme_hw::Config::DEFAULT, seed) },
-        BackEnd { name: "cores-small", make: |seed| cores(nvme_hw::Config::SMALL, seed) },
+        BackEnd { name: "cores", make: |seed| cores(nvme_hw::Config::DEFAULT, CoresKind::Simulated, seed) },
+        BackEnd { name: "cores-small", make: |seed| cores(nvme_hw::Config::SMALL, CoresKind::Simulated, seed) },
+        BackEnd { name: "tiles", make: |seed| cores(nvme_hw::Config::DEFAULT, TILES, seed) },
+        BackEnd { name: "tiles-small", make: |seed| cores(nvme_hw::Config::SMALL, TILES, seed) },
     ]
 }
+
+/// The Verilated processors, with firmware that has started up.
+const TILES: CoresKind = CoresKind::Verilated(Start::Ready);
 
 fn model(config: Config) -> Box<dyn Device> {
     Box::new(ModelDevice::new(config, HostMemory::new()))
@@ -59,14 +64,14 @@ pub fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
     under_verilator(&options(config, seed))
 }
 
-/// The hardware under Verilator with its firmware's image on a simulated processor.
-fn cores(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
+/// The hardware under Verilator with its firmware's image on a processor.
+fn cores(config: nvme_hw::Config, kind: CoresKind, seed: u64) -> Box<dyn Device> {
     static IMAGE: OnceLock<Arc<Image>> = OnceLock::new();
     let image = IMAGE.get_or_init(|| {
         let image = sim_firmware::build(&Toolchain::from_env());
         Arc::new(image.unwrap_or_else(|error| panic!("{error}")))
     });
-    let cores = CoresOptions { image: image.clone(), harts: 1 };
+    let cores = CoresOptions { image: image.clone(), harts: 1, kind };
     under_verilator(&sim_cosim::Options { cores: Some(cores), ..options(config, seed) })
 }
 
@@ -109,10 +114,11 @@ pub(crate) fn every_back_end_with_two_functions(body: Body) {
     let back_ends = [
         BackEnd { name: "model", make: |seed| model(Config { seed, ..Config::TWO_FUNCTIONS }) },
         BackEnd { name: "verilated", make: |seed| verilated(nvme_hw::Config::DEFAULT, seed) },
-        BackEnd { name: "cores", make: |seed| cores(nvme_hw::Config::DEFAULT, seed) },
+        BackEnd { name: "cores", make: |seed| cores(nvme_hw::Config::DEFAULT, CoresKind::Simulated, seed) },
+        BackEnd { name: "tiles", make: |seed| cores(nvme_hw::Config::DEFAULT, TILES, seed) },
     ];
     let asked_for = |back_end: &BackEnd| match &only {
-        None => back_end.name != "cores",
+        None => !["cores", "tiles"].contains(&back_end.name),
         Some(only) => back_end.name == only,
     };
     for back_end in back_ends.iter().filter(|back_end| asked_for(back_end)) {

@@ -4,8 +4,9 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::storage::Flash;
 use nvme_model::Config as ModelConfig;
-use sim_cosim::{Evaluated, Options as HardwareOptions, Verilated};
+use sim_cosim::{CoresKind, CoresOptions, Evaluated, Options as HardwareOptions, Start, Verilated};
 use sim_device::{Around, BusTiming, Device, HostMemory, ModelDevice, Ram};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the device is made of.
@@ -28,6 +29,42 @@ impl Kind {
             Kind::Evaluator => "the RTL in the evaluator with hosted firmware",
             Kind::Model => "the reference model (its clocks mean nothing for the hardware)",
         }
+    }
+}
+
+/// What the controller's firmware runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Processor {
+    /// This machine: the fast way
+    #[default]
+    Hosted,
+    /// An instruction-set simulator of the device's processors, with the firmware compiled for them
+    Iss,
+    /// The device's processors themselves, Verilated, with the same firmware
+    Rtl,
+}
+
+impl Processor {
+    /// What a device is made of, for people.
+    pub fn description(self, kind: Kind) -> &'static str {
+        match self {
+            Processor::Hosted => kind.description(),
+            Processor::Iss => "the Verilated RTL with firmware on simulated processors",
+            Processor::Rtl => "the Verilated RTL with firmware on its Verilated processors",
+        }
+    }
+
+    /// So many processors with the firmware's image, which is compiled if it has changed; none if firmware runs on this machine.
+    pub fn cores(self, harts: u32) -> Result<Option<CoresOptions>> {
+        let kind = match self {
+            Processor::Hosted => return Ok(None),
+            Processor::Iss => CoresKind::Simulated,
+            Processor::Rtl => CoresKind::Verilated(Start::Ready),
+        };
+        let image = sim_firmware::build(&sim_firmware::Toolchain::from_env());
+        let image = image.map_err(|error| Failure::new(error.to_string(), "`--firmware hosted` needs no compiler"))?;
+        Ok(Some(CoresOptions { image: Arc::new(image), harts, kind }))
     }
 }
 
@@ -58,6 +95,8 @@ pub struct Settings {
     pub flash: Option<Flash>,
     /// All is the private namespace of function 0: there is no sharable one, and nothing is unallocated. The model has its own.
     pub is_private: bool,
+    /// The processors that firmware runs on; without, it runs on this machine. The model has none.
+    pub cores: Option<CoresOptions>,
     /// The path to the host's memory. The model has none.
     pub host: BusTiming,
     /// The path to the device's memory. The model has none.
@@ -75,6 +114,7 @@ impl Settings {
             namespace_bytes: NAMESPACE_BYTES_MIN,
             flash: None,
             is_private: false,
+            cores: None,
             host: BusTiming::with_latency(latency::HOST),
             memory: BusTiming::with_latency(latency::MEMORY),
             seed,
@@ -124,6 +164,14 @@ impl BackEnd {
         }
     }
 
+    /// What firmware on simulated or Verilated processors has written to the console since the last call.
+    pub fn take_console(&mut self) -> Vec<u8> {
+        match self {
+            Self::Verilated(device) => device.take_console(),
+            Self::Model(_) | Self::Evaluated(_) => vec![],
+        }
+    }
+
     /// Starts measuring the time inside of the Verilated model.
     pub fn start_profiling(&mut self) {
         if let Self::Verilated(device) = self {
@@ -161,6 +209,7 @@ fn options(settings: &Settings, trace: bool) -> HardwareOptions {
         host: settings.host,
         memory: settings.memory,
         flash: settings.flash.as_ref().map(Flash::options),
+        cores: settings.cores.clone(),
         seed: settings.seed,
         trace,
         ..HardwareOptions::new(settings.config)

@@ -1,6 +1,6 @@
 //! Parts of reports that several commands have.
 
-use crate::backend::Kind;
+use crate::backend::{Kind, Processor};
 use crate::output::{self, Align, Paint, Table};
 use crate::stats::Summary;
 use crate::storage::Flash;
@@ -53,6 +53,12 @@ impl DeviceReport {
     #[must_use]
     pub fn with_flash(self, flash: Option<&Flash>) -> Self {
         Self { flash: flash.map(Flash::text), ..self }
+    }
+
+    /// The same for a device whose firmware runs there.
+    #[must_use]
+    pub fn with_processor(self, processor: Processor, kind: Kind) -> Self {
+        Self { back_end: processor.description(kind), ..self }
     }
 
     /// For people.

@@ -1,11 +1,11 @@
 //! Identify. NVMe Base, "Identify command"; NVM Command Set, "Identify Namespace data structure".
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 
 use nvme_spec::entry::{CQ_ENTRY_LOG2_BYTES, SQ_ENTRY_LOG2_BYTES};
 use nvme_spec::feature::notice;
 use nvme_spec::identify::{
-    cns, lpa, nidt, oacs, oncs, vwc, ControllerList, CsiDescriptor, IdentifyController, IdentifyNamespace,
+    cns, lpa, nidt, oacs, oncs, vwc, ControllerAttributes, ControllerList, CsiDescriptor, IdentifyNamespace,
     IndependentNamespace, LbaFormat, NvmIdentifyController, UuidDescriptor, CMIC_CONTROLLERS, CNTRLTYPE_IO, CSI_NVM,
     CTRATT_LONG_HOST_IDENTIFIER, DLFEAT, FRMW, FUSES_COMPARE_AND_WRITE, IDENTIFY_BYTES, LBA_FORMATS, MODEL_NUMBER,
     NAMESPACE_LIST_ENTRIES, NMIC_SHARED, NQN_UUID_PREFIX, NSATTR_WRITE_PROTECTED, NSTAT_READY, NVSCC_USUAL_LAYOUT,
@@ -21,14 +21,18 @@ use soc_hal::Mmio;
 use zerocopy::little_endian::{U128, U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::Answer;
+use super::{check_prp1, Answer};
 use crate::features::{CRITICAL_TEMPERATURE_K, WARNING_TEMPERATURE_K};
 use crate::namespaces::Namespace;
 use crate::request::Request;
+use crate::transfer::Then;
 use crate::Firmware;
 
 /// The first of the namespace identifiers that have no successor in a list of namespaces.
 const NSID_LIST_END: u32 = 0xFFFF_FFFE;
+
+/// Where the number of the function is in Identify Controller.
+const CNTLID: usize = offset_of!(ControllerAttributes, cntlid);
 
 const NOTHING: [u8; IDENTIFY_BYTES as usize] = [0; IDENTIFY_BYTES as usize];
 
@@ -56,8 +60,13 @@ impl<M: Mmio> Firmware<M> {
                 self.send(request, data.as_bytes())
             }
             cns::CONTROLLER => {
-                let data = self.controller(function);
-                self.send(request, data.as_bytes())
+                check_prp1(request)?;
+                self.refresh_identity();
+                let cntlid = u32::from(function) << (8 * (CNTLID % 4));
+                self.identity.write(&mut self.port, CNTLID as u16 / 4, cntlid);
+                let then = Then::Complete { result: 0, acknowledges: None };
+                self.begin_transfer(request, IDENTIFY_BYTES, IDENTIFY_BYTES, then);
+                Ok(Answer::Held)
             }
             cns::ACTIVE_NAMESPACES | cns::ACTIVE_NAMESPACES_OF_COMMAND_SET => {
                 let data = self.namespace_list(nsid, |namespace| namespace.is_attached_to(function))?;
@@ -133,16 +142,25 @@ impl<M: Mmio> Firmware<M> {
         }
     }
 
-    fn controller(&self, function: u8) -> IdentifyController {
+    /// Puts Identify Controller together, if it has changed.
+    pub(crate) fn refresh_identity(&mut self) {
+        let source = (self.slots.running(), self.namespaces.changes);
+        if !self.identity.is_of(source) {
+            let attributes = self.controller();
+            self.identity.set(source, attributes.as_bytes());
+        }
+    }
+
+    /// What all functions say, with 0 for CNTLID.
+    fn controller(&self) -> ControllerAttributes {
         let bytes = |units: u64| U128::new(u128::from(units) * u128::from(STORAGE_UNIT_BYTES));
-        let mut data = IdentifyController::new_zeroed();
+        let mut data = ControllerAttributes::new_zeroed();
         data.vid = PCI_VENDOR_ID.into();
         data.ssvid = PCI_VENDOR_ID.into();
         data.sn = self.config.serial_number;
         data.mn = MODEL_NUMBER;
         data.fr = self.slots.running();
         data.mdts = MDTS;
-        data.cntlid = u16::from(function).into();
         data.ver = regs::VERSION.into();
         data.cntrltype = CNTRLTYPE_IO;
         data.acl = (ABORTS - 1) as u8;
@@ -187,10 +205,9 @@ impl<M: Mmio> Firmware<M> {
         }
         data.oacs = commands.into();
         data.oaes = (notice::NAMESPACE_ATTRIBUTE | notice::FIRMWARE_ACTIVATION).into();
-        let name = NQN_UUID_PREFIX.iter().copied().chain(uuid_text(self.config.uuid));
-        for (byte, character) in data.subnqn.iter_mut().zip(name) {
-            *byte = character;
-        }
+        let (prefix, uuid) = data.subnqn.split_at_mut(NQN_UUID_PREFIX.len());
+        prefix.copy_from_slice(NQN_UUID_PREFIX);
+        uuid[..UUID_CHARACTERS].copy_from_slice(&uuid_text(self.config.uuid));
         data
     }
 
@@ -274,11 +291,19 @@ fn independent(namespace: &Namespace) -> IndependentNamespace {
     data
 }
 
+/// Characters of a UUID as text.
+const UUID_CHARACTERS: usize = 36;
+
 /// The usual text of a UUID: hexadecimal digits in groups of 8, 4, 4, 4 and 12.
-fn uuid_text(uuid: [u8; 16]) -> impl Iterator<Item = u8> {
-    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-    uuid.into_iter().enumerate().flat_map(move |(i, byte)| {
-        let dash = matches!(i, 4 | 6 | 8 | 10).then_some(b'-');
-        dash.into_iter().chain([digit(byte >> 4), digit(byte & 0xF)])
-    })
+fn uuid_text(uuid: [u8; 16]) -> [u8; UUID_CHARACTERS] {
+    let mut text = [b'-'; UUID_CHARACTERS];
+    let mut at = 0;
+    for (i, byte) in uuid.into_iter().enumerate() {
+        at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+        for nibble in [byte >> 4, byte & 0xF] {
+            text[at] = b"0123456789abcdef"[usize::from(nibble)];
+            at += 1;
+        }
+    }
+    text
 }

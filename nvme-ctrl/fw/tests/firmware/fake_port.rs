@@ -651,6 +651,7 @@ impl Mmio for FakePort {
         match *register {
             regs::EVENTS_CLEAR => self.latched &= !value,
             regs::FUNCTION_EVENTS_CLEAR => self.functions[usize::from(function)].latched &= !value,
+            regs::BUFFER_CLEAR => self.buffer.fill(0),
             regs::NAMESPACE_COMMIT => self.commit_namespace(),
             regs::CONTROL => {
                 if regs::control::ACK_DISABLE.get32(value) == 1 {

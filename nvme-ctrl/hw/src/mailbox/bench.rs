@@ -391,6 +391,43 @@ fn the_buffer_is_read_and_written() {
     });
 }
 
+/// What is written behind BUFFER_CLEAR is written when all of the buffer is zero, and other registers are read meanwhile.
+#[test]
+fn the_buffer_is_cleared_before_anything_else_is_written() {
+    under_all_stalls_everywhere(|bench, rng| {
+        for _ in 0..3 {
+            let mut memory = vec![1; 1024];
+            let (word, data) = (rng.below(1024), rng.next_u64() & 0xFFFF_FFFF);
+            for (offset, data) in [(port::BUFFER_CLEAR.offset, 1), (port::BUFFER.dword(word as u32), data)] {
+                let address = bench.fields("firmware_aw").set("addr", offset).words();
+                bench.send("firmware_aw", [address]);
+                let item = bench.fields("firmware_w").set("data", data).set("strb", 0xFu8).words();
+                bench.send("firmware_w", [item]);
+            }
+            let (start, mut read_at) = (bench.clocks(), 0);
+            while bench.received("firmware_b").len() < 2 {
+                if bench.received("firmware_b").len() == 1 && read_at == 0 {
+                    let address = bench.fields("firmware_ar").set("addr", port::ID.offset).words();
+                    bench.send("firmware_ar", [address]);
+                    read_at = bench.clocks();
+                }
+                let at = bench.peek("buffer_address") as usize;
+                if bench.peek("buffer_write") == 1 {
+                    memory[at] = bench.peek("buffer_write_data");
+                }
+                bench.clock();
+                assert!(bench.clocks() < start + 10_000, "no answer");
+            }
+            assert!(bench.clocks() - start > 1024, "the write has waited");
+            let mut expected = vec![0; 1024];
+            expected[word as usize] = data;
+            assert_eq!(memory, expected);
+            assert_eq!(bench.drain_fields("firmware_r")[0].get("data"), u64::from(port::ID_VALUE));
+            bench.drain("firmware_b");
+        }
+    });
+}
+
 /// A row of the table of namespaces is handed on when it is committed, whole.
 #[test]
 fn a_row_of_the_table_of_namespaces_is_committed_as_a_whole() {

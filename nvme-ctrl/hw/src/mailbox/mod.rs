@@ -31,10 +31,11 @@
 //! 4. `firmware_event` is the OR of the register EVENTS, which has a bit for every function with an event.
 //! 5. A row of the table of namespaces goes to `decode` when firmware commits it: nothing is judged by half of a row.
 //! 6. The alarm compares the higher half of a count of clocks with what firmware asked for.
-//! 7. A counter of the window LATENCY is asked of `latency`, whose clearing of counters is part of the creation of a submission queue.
+//! 7. BUFFER_CLEAR writes a zero to each dword of the buffer, one in a clock. Writes of firmware wait meanwhile, and so do reads of the buffer.
+//! 8. A counter of the window LATENCY is asked of `latency`, whose clearing of counters is part of the creation of a submission queue.
 //!
 //! ## Timing
-//! A read is answered after 4 clocks, of a counter of LATENCY a few more, a write after 2; `firmware_event` follows EVENTS by one clock.
+//! A read is answered after 4 clocks, of a counter of LATENCY a few more, a write after 2, but behind BUFFER_CLEAR after 1024; `firmware_event` follows EVENTS by one clock.
 //!
 //! ## Limits
 //! Registers are written as whole dwords; the buffer too. What is written to a register of pulses while it is BUSY is lost.
@@ -42,6 +43,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
+use crate::buffer::DWORD_INDEX_BITS;
 use crate::complete::SECTOR_COUNT_BITS;
 use crate::decode::NamespaceRow;
 use crate::held::{bit_at, get, placed, port_name, register_of};
@@ -270,6 +272,9 @@ impl Block for Mailbox {
         let transfer_busy = m.reg("transfer_busy", clock, false);
         let transfer_dropped = m.reg("transfer_dropped", clock, false);
         let transfer_result = m.reg("transfer_result", clock, zero(15));
+        // The buffer is being cleared, from here on.
+        let wiping = m.reg("wiping", clock, false);
+        let wiped = m.reg("wiped", clock, zero(DWORD_INDEX_BITS));
         let alarm = m.reg("alarm", clock, false);
         let event = m.reg("event_line", clock, false);
         let counter_high = m.reg_without_reset("counter_high", clock, 32);
@@ -280,10 +285,11 @@ impl Block for Mailbox {
 
         // 3. Conditions
         let pops = m.wire("pops", bus.write_address().bits(2..FIRMWARE_ADDRESS_BITS).eq(port::INBOX_POP.offset / 4));
-        let accept = m.wire("accept", bus.write() & (!pops | released.can_take()));
-        let data = bus.write_data();
         let file = &m.instance("registers", &self.register_file());
         let registers = Registers { file, prefix: String::new() };
+        let wipes = registers.whole(&port::BUFFER_CLEAR);
+        let accept = m.wire("accept", bus.write() & (!pops | released.can_take()) & !(wipes | wiping));
+        let data = bus.write_data();
         let bank = |function: u32| Registers { file, prefix: bank_prefix(function) };
         let lives: Vec<Signal> = alive.iter().rev().copied().collect();
         let lives = m.wire("lives", cat(&lives));
@@ -320,17 +326,22 @@ impl Block for Mailbox {
             }
         }
         // The buffer answers one clock after its address, which is the read's unless a write needs it.
-        let settles = m.wire("settles", read_begun & !read_settled & !write_buffer & (!read_window | window_ready));
+        let buffer_write = m.wire("writes_buffer", write_buffer | wiping);
+        let buffer_busy = m.wire("buffer_busy", buffer_write & read_buffer);
+        let settles = m.wire("settles", read_begun & !read_settled & !buffer_busy & (!read_window | window_ready));
         read_begun.set(bus.read() & !read_settled);
         read_address.set(bus.read_address());
         read_settled.set(settles);
-        let word_bits = 2..2 + address_width(port::BUFFER.bytes / 4);
-        m.output("buffer_write", write_buffer);
-        m.output(
-            "buffer_address",
-            write_buffer.mux(bus.write_address().bits(word_bits.clone()), bus.read_address().bits(word_bits)),
-        );
-        m.output("buffer_write_data", data);
+        when(wipes, || wiping.set(true));
+        when(wiping, || {
+            wiped.set(wiped + 1);
+            when(wiped.all(), || wiping.set(false));
+        });
+        let word_bits = 2..2 + DWORD_INDEX_BITS;
+        let word = write_buffer.mux(bus.write_address().bits(word_bits.clone()), bus.read_address().bits(word_bits));
+        m.output("buffer_write", buffer_write);
+        m.output("buffer_address", wiping.mux(wiped, word));
+        m.output("buffer_write_data", data & !wiping.repeat(32));
 
         // 4. Next state: the inbox.
         when(inbox.can_push(), || {

@@ -64,7 +64,7 @@ impl Block for TileLinkSlice {
 }
 
 /// Passes items on while the output, which has this name, has room.
-fn pass<V: Value>(m: &Module, clock: Clock, name: &str, from: StreamIn<V>, to: StreamOut<V>) {
+pub(crate) fn pass<V: Value>(m: &Module, clock: Clock, name: &str, from: StreamIn<V>, to: StreamOut<V>) {
     when(to.can_take(), || {
         from.take();
         when(from.valid(), || to.offer(from.payload()));

@@ -1,6 +1,6 @@
 //! `bench`: the figures of the project, under names that do not change.
 
-use super::{bench_flash, bench_hosts, bench_iss};
+use super::{bench_cores, bench_flash, bench_hosts, bench_iss};
 use crate::backend::{latency, BackEnd, Kind, Settings};
 use crate::comparison::{self, Throughput};
 use crate::failure::{Failure, Result};
@@ -51,6 +51,7 @@ pub struct Args {
 /// Figures that are measured apart.
 #[derive(clap::Subcommand)]
 enum Part {
+    Cores(bench_cores::Args),
     Flash(bench_flash::Args),
     Hosts(bench_hosts::Args),
     Iss(bench_iss::Args),
@@ -245,6 +246,7 @@ impl Measured {
 /// Measures and prints.
 pub fn run(args: &Args) -> Result {
     match &args.part {
+        Some(Part::Cores(args)) => return bench_cores::run(args),
         Some(Part::Flash(args)) => return bench_flash::run(args),
         Some(Part::Hosts(args)) => return bench_hosts::run(args),
         Some(Part::Iss(args)) => return bench_iss::run(args),

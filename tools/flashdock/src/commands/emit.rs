@@ -6,7 +6,9 @@ use crate::output::{self, Align, Table};
 use nvme_hw::Config;
 use rtl_hdl::{elaborate, Block, Design, SourceFile};
 use serde::Serialize;
-use soc_top::{Entry, CATALOGUE};
+use soc_map::HARTS_MAX;
+use soc_tile::{RocketTile, Texts, Tile};
+use soc_top::{Entry, Soc, CATALOGUE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +67,7 @@ pub fn run(args: &Args) -> Result {
     match &args.block {
         None => list(config, args.json),
         Some(name) => {
-            let block = (find(name)?.make)(config);
+            let block = if name == SOC { soc(config)? } else { (find(name)?.make)(config) };
             let design = design_of(&*block)?;
             let files = rtl_hdl::emit(&design);
             match &args.out {
@@ -76,9 +78,20 @@ pub fn run(args: &Args) -> Result {
     }
 }
 
+/// The whole device with its processors, which are fetched when somebody asks for it.
+const SOC: &str = "soc";
+
+fn soc(config: Config) -> Result<Box<dyn Block>> {
+    let failed = |error: String| Failure::new(error, "correct that and run the same command again");
+    let rocket = sim_verilator::Toolchain::from_env().rocket().map_err(|error| failed(error.to_string()))?;
+    let texts = Texts { modules: &rocket.modules, memories: &rocket.memories, licence: &rocket.licence };
+    let tile = RocketTile::read(texts).map_err(|error| failed(error.to_string()))?;
+    Ok(Box::new(Soc::new(config, HARTS_MAX, Tile::new(tile))))
+}
+
 fn find(name: &str) -> Result<&'static Entry> {
     CATALOGUE.iter().find(|entry| entry.name == name).ok_or_else(|| {
-        let names: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
+        let names: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).chain([SOC]).collect();
         Failure::new(
             format!("there is no block `{name}`; there are {}", names.join(", ")),
             format!("`{}` says what each is", output::command("emit --list")),
@@ -101,7 +114,9 @@ struct Listed {
 
 fn list(config: Config, json: bool) -> Result {
     let listed = |entry: &Entry| Listed { name: entry.name, about: (entry.make)(config).description() };
-    let blocks: Vec<Listed> = CATALOGUE.iter().map(listed).collect();
+    let mut blocks: Vec<Listed> = CATALOGUE.iter().map(listed).collect();
+    let about = format!("The device with {HARTS_MAX} RISC-V harts, which are fetched for it, and what joins them.");
+    blocks.push(Listed { name: SOC, about });
     if json {
         return output::print_json(&blocks);
     }

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::workload;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
-use sim_cosim::{CoresOptions, Ended, Options, Verilated};
+use sim_cosim::{CoresKind, CoresOptions, Ended, Options, Verilated};
 use sim_firmware::{compile, Image, Toolchain};
 use sim_host::{identify_entry, Driver};
 use std::net::{SocketAddr, TcpListener};
@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result {
     let path = path.canonicalize().unwrap_or(path);
     let file = std::fs::read(&path).map_err(|error| Failure::new(error.to_string(), "run the same command again"))?;
     let image = Image::parse(&file).map_err(|error| Failure::new(error.to_string(), "correct the firmware"))?;
-    let cores = Some(CoresOptions { image: Arc::new(image), harts: args.harts });
+    let cores = Some(CoresOptions { image: Arc::new(image), harts: args.harts, kind: CoresKind::Simulated });
     let options = Options { cores, ..Options::new(nvme_hw::Config::DEFAULT) };
     let mut device = Verilated::new(&options).map_err(no_device)?;
 

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod bench;
+pub mod bench_cores;
 pub mod bench_flash;
 pub mod bench_hosts;
 pub mod bench_iss;

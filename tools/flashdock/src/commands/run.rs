@@ -1,6 +1,6 @@
 //! `run`: a workload of one's own.
 
-use crate::backend::{self, BackEnd, Kind, Settings};
+use crate::backend::{self, BackEnd, Kind, Processor, Settings};
 use crate::failure::{Failure, Result};
 use crate::output::{self, Paint};
 use crate::report::DeviceReport;
@@ -67,6 +67,17 @@ pub struct Args {
     /// Which device
     #[arg(long, value_name = "DEVICE", value_enum, default_value_t = Kind::Verilated)]
     back_end: Kind,
+    /// What the controller's firmware runs on
+    #[arg(long, value_name = "PROCESSOR", value_enum, default_value_t = Processor::Hosted)]
+    firmware: Processor,
+    /// Processors of the device, if firmware runs on them
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(soc_map::HARTS_MAX)),
+    )]
+    harts: u32,
     #[command(flatten)]
     storage: storage::Args,
     /// Print JSON
@@ -84,6 +95,7 @@ struct Report {
     host_latency: u32,
     memory_latency: u32,
     stall_percent: u32,
+    firmware: Processor,
     seed: u64,
     figures: Summary,
 }
@@ -106,6 +118,7 @@ pub fn run(args: &Args) -> Result {
         settings.namespace_bytes = flash.namespace_bytes_max();
     }
     settings.flash = flash.clone();
+    settings.cores = args.firmware.cores(args.harts)?;
     let mut device = BackEnd::new(&settings)?;
     // A ring holds one entry less than it has.
     let options = Options { io_queues: args.queues, io_entries: args.depth + 1, ..Options::default() };
@@ -115,11 +128,14 @@ pub fn run(args: &Args) -> Result {
     let mut work = RandomWork::new(&identity, args.op, args.bytes, window, args.commands, args.seed);
     let samples = workload::drive(&mut driver, &identity, &mut work)?;
     driver.check_canaries().map_err(workload::device_failed)?;
+    let console = driver.device().take_console();
     let Some(figures) = Summary::of(&samples) else {
         return Err(Failure::new("no command was executed", "ask for at least one with `--commands`"));
     };
     let report = Report {
-        device: DeviceReport::new(args.back_end, &identity, args.queues, args.depth + 1).with_flash(flash.as_ref()),
+        device: DeviceReport::new(args.back_end, &identity, args.queues, args.depth + 1)
+            .with_processor(args.firmware, args.back_end)
+            .with_flash(flash.as_ref()),
         op: args.op,
         bytes_per_command: args.bytes,
         queues: args.queues,
@@ -127,16 +143,27 @@ pub fn run(args: &Args) -> Result {
         host_latency: args.host_latency,
         memory_latency: args.memory_latency,
         stall_percent: args.stall,
+        firmware: args.firmware,
         seed: args.seed,
         figures,
     };
     if args.json {
         return output::print_json(&report);
     }
-    output::print(&report.text())
+    let console = match String::from_utf8_lossy(&console).replace('\r', "") {
+        text if text.is_empty() => text,
+        text => format!("{}\n{text}\n", Paint::stdout().strong("Console of the firmware")),
+    };
+    output::print(&format!("{console}{}", report.text()))
 }
 
 fn check(args: &Args) -> Result {
+    if args.firmware != Processor::Hosted && args.back_end != Kind::Verilated {
+        return Err(Failure::new(
+            "only the Verilated device has processors for its firmware",
+            "leave `--back-end` or `--firmware` out",
+        ));
+    }
     let (lba_bytes, largest) = (limits::LBA_BYTES, limits::TRANSFER_BYTES_MAX);
     if args.bytes == 0 || args.bytes % lba_bytes != 0 || args.bytes > largest {
         return Err(Failure::new(

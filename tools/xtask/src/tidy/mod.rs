@@ -98,7 +98,7 @@ impl Role {
             ["nvme-ctrl" | "flash-emu", "spec"] | ["soc", "map"] => Self::Spec,
             ["nvme-ctrl" | "flash-emu", "model"] => Self::Model,
             ["nvme-ctrl", "properties"] => Self::Properties,
-            ["nvme-ctrl" | "flash-emu", "hw"] => Self::Hw,
+            ["nvme-ctrl" | "flash-emu" | "soc", "hw"] => Self::Hw,
             ["nvme-ctrl" | "flash-emu", "fw"] => Self::Fw,
             ["soc", "hal"] => Self::Hal,
             ["soc", "tile"] => Self::Core,

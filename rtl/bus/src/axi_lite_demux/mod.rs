@@ -1,0 +1,165 @@
+//! # AXI4-Lite demultiplexer
+//!
+//! Parts the accesses of one manager over several subordinates, by address.
+//!
+//! ## Symbol
+//! ```text
+//!            +- axi_lite_demux -+
+//!    from ==>|                  |==> to_0
+//!            |                  |==> to_1   ...   (AXI4-Lite)
+//!            +------------------+
+//! ```
+//! ## Theory of operation
+//! 1. A write goes on when its address and its word are both there and no other write is under way; a read likewise. They do not wait for each other.
+//! 2. It goes to the subordinate in whose window its address lies, which sees the offset in its window; its answer is the answer.
+//! 3. What lies in no window is answered with [`resp::DECERR`].
+//!
+//! ## Timing
+//! An access is offered one clock after it was taken, and so is its answer. One write and one read at a time. No combinational path from
+//! any input to any output.
+//!
+//! ## Limits
+//! Windows begin at multiples of their sizes, which are powers of two.
+//!
+//! ## Mutation score
+#![doc = include_str!("doc/mutation.md")]
+
+use crate::{resp, AxiLite, LiteAddress, LiteReadData, LiteWriteResponse};
+use rtl_hdl::{cat, lit, when, zero, Block, Module, Signal};
+use rtl_prim::one_hot_select;
+use std::ops::Range;
+
+#[cfg(test)]
+pub(crate) mod bench;
+
+/// See the [page](self) of this block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AxiLiteDemux {
+    /// Width of addresses of the manager.
+    pub address_bits: u32,
+    /// The addresses of each subordinate.
+    pub windows: Vec<Range<u64>>,
+}
+
+impl AxiLiteDemux {
+    /// Width of the addresses of a subordinate: those of its window.
+    pub fn offset_bits(&self, subordinate: usize) -> u32 {
+        let Range { start, end } = self.windows[subordinate];
+        let bytes = end - start;
+        assert!(bytes.is_power_of_two() && start % bytes == 0, "{start:#x}..{end:#x} is no window");
+        bytes.ilog2()
+    }
+
+    /// In which window an address lies: a bit for each, the first lowest.
+    fn select(&self, address: Signal) -> Signal {
+        let inside = self.windows.iter().enumerate().rev().map(|(number, window)| {
+            let bits = self.offset_bits(number)..self.address_bits;
+            address.bits(bits.clone()).eq(window.start >> bits.start)
+        });
+        cat(&inside.collect::<Vec<_>>())
+    }
+}
+
+impl Block for AxiLiteDemux {
+    fn name(&self) -> String {
+        let windows: String =
+            self.windows.iter().map(|window| format!("_{:x}_{:x}", window.start, window.end)).collect();
+        format!("axi_lite_demux_a{}{windows}", self.address_bits)
+    }
+
+    fn description(&self) -> String {
+        format!("Parts the accesses of an AXI4-Lite manager over {} subordinates.", self.windows.len())
+    }
+
+    fn build(&self, m: &Module) {
+        let count = self.windows.len() as u32;
+        // 1. Ports
+        let clock = m.clock();
+        let from = AxiLite::subordinate(m, "from", self.address_bits);
+        let to: Vec<_> =
+            (0..self.windows.len()).map(|n| AxiLite::manager(m, &format!("to_{n}"), self.offset_bits(n))).collect();
+
+        // 2. State: the address that has come, and where it has gone.
+        let [write, read] = ["write", "read"].map(|name| Access {
+            held: m.reg(&format!("{name}_held"), clock, false),
+            address: m.reg_without_reset(&format!("{name}_address"), clock, self.address_bits),
+            out: m.reg(&format!("{name}_out"), clock, zero(count)),
+        });
+        let data_held = m.reg("data_held", clock, false);
+        let data = rtl_hdl::Value::rebuild_named(&from.w.payload(), "held", &mut |name, width| {
+            m.reg_without_reset(name, clock, width)
+        });
+
+        // 3. Conditions
+        let all = |flags: Vec<Signal>| flags.into_iter().reduce(|a, b| a & b).expect("there are some");
+        let write_to = m.wire("write_to", self.select(write.address));
+        let read_to = m.wire("read_to", self.select(read.address));
+        let can_write = all(to.iter().map(|to| to.aw.can_take() & to.w.can_take()).collect());
+        let can_read = all(to.iter().map(|to| to.ar.can_take()).collect());
+        let writes = m.wire("writes", write.held & data_held & !write.out.any() & can_write & from.b.can_take());
+        let reads = m.wire("reads", read.held & !read.out.any() & can_read & from.r.can_take());
+
+        // 4. Next state
+        when(!write.held, || {
+            from.aw.take();
+            write.held.set(from.aw.valid());
+            write.address.set(from.aw.payload().addr);
+        });
+        when(!data_held, || {
+            from.w.take();
+            data_held.set(from.w.valid());
+            rtl_hdl::Value::set(&data, from.w.payload());
+        });
+        when(!read.held, || {
+            from.ar.take();
+            read.held.set(from.ar.valid());
+            read.address.set(from.ar.payload().addr);
+        });
+        when(writes, || {
+            write.held.set(false);
+            data_held.set(false);
+            write.out.set(write_to);
+        });
+        when(reads, || {
+            read.held.set(false);
+            read.out.set(read_to);
+        });
+
+        // 5. Outputs
+        for (number, to) in (0..).zip(&to) {
+            let offset = self.offset_bits(number as usize);
+            when(writes & write_to.bit(number), || {
+                to.aw.offer(LiteAddress { addr: write.address.low(offset) });
+                to.w.offer(data);
+            });
+            when(reads & read_to.bit(number), || to.ar.offer(LiteAddress { addr: read.address.low(offset) }));
+            when(from.b.can_take() & write.out.bit(number), || to.b.take());
+            when(from.r.can_take() & read.out.bit(number), || to.r.take());
+        }
+        let picked =
+            |out: Signal, of: &dyn Fn(usize) -> Signal| one_hot_select(out, &(0..to.len()).map(of).collect::<Vec<_>>());
+        let none = lit(resp::DECERR, resp::BITS);
+        when(writes & !write_to.any(), || from.b.offer(LiteWriteResponse { resp: none }));
+        when(reads & !read_to.any(), || {
+            from.r.offer(LiteReadData { data: lit(0u8, AxiLite::DATA_BITS), resp: none });
+        });
+        when(picked(write.out, &|n| to[n].b.taken()), || {
+            write.out.set(0);
+            from.b.offer(LiteWriteResponse { resp: picked(write.out, &|n| to[n].b.payload().resp) });
+        });
+        when(picked(read.out, &|n| to[n].r.taken()), || {
+            read.out.set(0);
+            let (data, resp) = (|n: usize| to[n].r.payload().data, |n: usize| to[n].r.payload().resp);
+            from.r.offer(LiteReadData { data: picked(read.out, &data), resp: picked(read.out, &resp) });
+        });
+    }
+}
+
+/// A write, or a read.
+struct Access {
+    /// An address waits.
+    held: Signal,
+    address: Signal,
+    /// Which subordinate has still to answer.
+    out: Signal,
+}

@@ -1,0 +1,173 @@
+//! # Uncore
+//!
+//! Everything between the tiles, the device and the memory. Wiring only.
+//!
+//! ## Symbol
+//! ```text
+//!                                +-- uncore --+
+//!     tile_0, ... (TL-C, at ==>  |            |==> controller (AXI4-Lite)
+//!         the tiles' clock)      |            |==> dram       (AXI4 manager, 512 bits)
+//!                tile_edge ---> |            |---> meip_0, ..., seip_0, ..., mtip_0, ..., msip_0, ...
+//!         controller_event ---> |            |---> write_failed, uart_interrupt
+//!               dma (AXI4) ==>  |            |->- console_out   byte
+//!               console_in ->-  |            |
+//!                               +------------+
+//! ```
+//! ## Theory of operation
+//! ```text
+//! tile_n == half_rate_n == router_n ==+== hub ============ dram
+//!                               |     |
+//!                               |     dma_port == dma
+//!                               +== bridge == demux ==+== boot_rom
+//!                                                     +== clint ---> msip, mtip
+//!                                                     +== controller
+//!                                                     +== uart ---- console
+//! ```
+//! 1. `half_rate_n` joins a tile, whose clock has half the frequency, and `router_n` parts what it asks for: memory goes to the
+//!    [hub](rtl_bus::coherence_hub), registers go to the [bridge](rtl_bus::tile_link_to_axi_lite).
+//! 2. What is in none of the regions behind `demux` is denied by the bridge.
+//! 3. The tiles are outside, so that in a simulation each can run as a model of its own, or not at all while it sleeps.
+//!
+//! ## Timing
+//! See the blocks. No combinational path from any input to any output.
+//!
+//! ## Limits
+//! The controller's event is the machine external interrupt of hart 0, without an interrupt controller between; that of the UART goes out.
+
+use rtl_bus::{
+    coherence_hub, Axi4, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
+    TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
+};
+use rtl_hdl::{lit, Block, Module};
+use soc_hw::{BootRom, Clint, Uart};
+use soc_map::rocket::{BOOT_ROM, CACHED, CLINT};
+use soc_map::{Region, HARTS_MAX, NVME_FIRMWARE_PORT, UART};
+use soc_tile::tile::BUS_CONFIG;
+
+/// Identifiers of the manager at the port `dma`.
+const DMA_ID_BITS: u32 = 4;
+
+/// Reads, and writes, of the port `dma` that are under way.
+const DMA_SLOTS: u32 = 4;
+
+/// The interrupts of a tile, which are outputs here, one of each for each tile.
+pub const INTERRUPTS: [&str; 4] = ["msip", "mtip", "seip", "meip"];
+
+/// What is behind the bridge, in the order of the ports of the demultiplexer.
+const PERIPHERALS: [Region; 4] = [BOOT_ROM, CLINT, NVME_FIRMWARE_PORT, UART];
+
+/// See the [page](self) of this block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncore {
+    harts: u32,
+}
+
+impl Uncore {
+    /// For so many tiles.
+    ///
+    /// # Panics
+    /// If there is none, or there are more than [`HARTS_MAX`].
+    pub fn new(harts: u32) -> Self {
+        assert!((1..=HARTS_MAX).contains(&harts), "an SoC with {harts} harts");
+        Uncore { harts }
+    }
+
+    fn hub(&self) -> CoherenceHub {
+        let dma = self.dma().to();
+        CoherenceHub::new(coherence_hub::Config {
+            clients: self.harts,
+            address_bits: BUS_CONFIG.address_bits,
+            source_bits: BUS_CONFIG.source_bits,
+            dma_source_bits: dma.source_bits,
+            ..coherence_hub::Config::DEFAULT
+        })
+    }
+
+    fn dma(&self) -> Axi4ToTileLink {
+        let address_bits = BUS_CONFIG.address_bits;
+        let data_bits = 8 * coherence_hub::BLOCK_BYTES;
+        Axi4ToTileLink { address_bits, data_bits, id_bits: DMA_ID_BITS, slots: DMA_SLOTS }
+    }
+
+    fn bridge(&self) -> TileLinkToAxiLite {
+        TileLinkToAxiLite {
+            clients: self.harts,
+            address_bits: BUS_CONFIG.address_bits,
+            source_bits: BUS_CONFIG.source_bits,
+            windows: PERIPHERALS.map(|region| region.range()).into(),
+        }
+    }
+}
+
+impl Block for Uncore {
+    fn name(&self) -> String {
+        format!("uncore_{}", self.harts)
+    }
+
+    fn description(&self) -> String {
+        format!("Joins {} tiles to memory, device and peripherals.", self.harts)
+    }
+
+    fn build(&self, m: &Module) {
+        let clock = m.clock();
+        let (hub, bridge) = (self.hub(), self.bridge());
+        let router = TileLinkRouter { config: BUS_CONFIG, cached: CACHED.range() };
+        let demux = AxiLiteDemux { address_bits: BUS_CONFIG.address_bits, windows: bridge.windows.clone() };
+        let hub = m.instance("hub", &hub);
+        let bridge = m.instance("bridge", &bridge);
+        let demux = m.instance("demux", &demux);
+        let dma = m.instance("dma_port", &self.dma());
+        let rom = m.instance("boot_rom", &BootRom);
+        let clint = m.instance("clint", &Clint { harts: self.harts });
+        let uart = m.instance("uart", &Uart);
+
+        let edge = m.input("tile_edge", 1);
+        for hart in 0..self.harts {
+            let half_rate = m.instance(&format!("half_rate_{hart}"), &TileLinkHalfRate { config: BUS_CONFIG });
+            let router = m.instance(&format!("router_{hart}"), &router);
+            half_rate.port("client_edge").set(edge);
+            TileLinkCached::export(m, &half_rate, "from", &format!("tile_{hart}"));
+            TileLinkCached::connect(m, &half_rate, "to", &router, "from");
+            TileLinkCached::connect(m, &router, "cached", &hub, &format!("client_{hart}"));
+            TileLink::connect(m, &router, "uncached", &bridge, &format!("client_{hart}"));
+        }
+        AxiLite::connect(m, &bridge, "to", &demux, "from");
+        AxiLite::connect(m, &demux, "to_0", &rom, "bus");
+        AxiLite::connect(m, &demux, "to_1", &clint, "bus");
+        AxiLite::export(m, &demux, "to_2", "controller");
+        AxiLite::connect(m, &demux, "to_3", &uart, "bus");
+        m.export(&uart, "transmit", "console_out");
+        m.export(&uart, "receive", "console_in");
+        m.output("uart_interrupt", uart.port("uart_interrupt"));
+        Axi4::export(m, &dma, "from", "dma");
+        TileLink::connect(m, &dma, "to", &hub, "dma");
+        Axi4::export(m, &hub, "memory", "dram");
+        m.output("write_failed", hub.port("write_failed"));
+
+        let event = m.input("controller_event", 1);
+        let external = m.reg("external", clock, false);
+        external.set(event);
+        for hart in 0..self.harts {
+            for (name, line) in [("meip", if hart == 0 { external } else { lit(0u8, 1) }), ("seip", lit(0u8, 1))] {
+                m.output(&format!("{name}_{hart}"), line);
+            }
+            for name in ["msip", "mtip"].map(|name| format!("{name}_{hart}")) {
+                m.output(&name, clint.port(&name));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_tiles_elaborates() {
+        for harts in 1..=HARTS_MAX {
+            if let Err(problems) = rtl_hdl::elaborate(&Uncore::new(harts)) {
+                panic!("{problems}");
+            }
+        }
+    }
+}
