@@ -1,11 +1,11 @@
-//! The Verilated SoC apart from the device: harts that share memory, wake each other, and write to the console.
+//! The Verilated SoC apart from the device: harts that share memory, wake each other, notice that another has stopped, and write to the console.
 
 use sim_cosim::{Error, Soc};
 use sim_iss::{encode, Instruction, MemoryBus, Op};
 use sim_verilator::Toolchain;
 use soc_map::firmware::ENTRY;
-use soc_map::rocket::CLINT;
-use soc_map::{clint, FIRMWARE, UART};
+use soc_map::rocket::{CLINT, PLIC};
+use soc_map::{clint, plic, watchdog, FIRMWARE, UART, WATCHDOG, WATCHDOG_INTERRUPT};
 
 /// Where the harts meet: two words, each in a line of its own.
 const SHARED: u64 = FIRMWARE.base + 0x1_0000;
@@ -27,6 +27,12 @@ const A0: u8 = 10;
 
 /// `mie.MSIE`.
 const SOFTWARE_INTERRUPT: i32 = 8;
+
+/// `mie.MEIE`.
+const EXTERNAL_INTERRUPT: i32 = 1 << 11;
+
+/// Ticks after which the watchdog barks at hart 0.
+const PATIENCE: i32 = 100;
 
 fn i(op: Op, rd: u8, rs1: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, immediate, ..Instruction::new(op) }
@@ -63,7 +69,65 @@ fn say(character: u8) -> [Instruction; 3] {
     ]
 }
 
-fn program() -> Vec<Instruction> {
+/// Waits for interrupts that never come.
+fn park() -> [Instruction; 3] {
+    [i(Op::Csrrw, 0, ZERO, sim_iss::number::MIE.into()), Instruction::new(Op::Wfi), i(Op::Jal, ZERO, 0, -4)]
+}
+
+/// What hart 0 does, and what the other does.
+fn apart(first: Vec<Instruction>, second: Vec<Instruction>) -> Vec<Instruction> {
+    let skip = 4 * (first.len() as i32 + 1);
+    let mut program = vec![Instruction { rs1: A0, rs2: ZERO, immediate: skip, ..Instruction::new(Op::Bne) }];
+    program.extend(first);
+    program.extend(second);
+    program
+}
+
+/// Writes a small number to a register.
+fn write(register: u64, value: i32) -> [Instruction; 4] {
+    // The lower part of an address is taken as a signed number.
+    let low = (register as i32) << 20 >> 20;
+    [
+        i(Op::Lui, T0, 0, (register as i32).wrapping_sub(low)),
+        i(Op::Addi, T0, T0, low),
+        i(Op::Addi, T2, ZERO, value),
+        store(Op::Sw, T0, T2, 0),
+    ]
+}
+
+/// Hart 0 stops feeding, and hart 1 is told by the PLIC; it says which interrupt it was.
+fn program_of_a_hart_that_stops() -> Vec<Instruction> {
+    let first = [write(WATCHDOG.base + u64::from(watchdog::TIMEOUT), PATIENCE).to_vec(), park().to_vec()].concat();
+
+    let context = plic::machine(1);
+    let at = |offset: u32| PLIC.base + u64::from(offset);
+    let mut second = vec![];
+    for (offset, value) in [
+        (plic::PRIORITY + 4 * WATCHDOG_INTERRUPT, 1),
+        (plic::ENABLE + plic::ENABLE_STRIDE * context, 1 << WATCHDOG_INTERRUPT),
+    ] {
+        second.extend(write(at(offset), value));
+    }
+    second.extend([
+        i(Op::Addi, T2, ZERO, 1),
+        i(Op::Slli, T2, T2, EXTERNAL_INTERRUPT.ilog2() as i32),
+        i(Op::Csrrw, 0, T2, sim_iss::number::MIE.into()),
+        Instruction::new(Op::Wfi),
+    ]);
+    // The threshold is written with what it is, for the register's address.
+    second.extend(write(at(plic::THRESHOLD + plic::CONTEXT_STRIDE * context), 0));
+    second.push(i(Op::Lw, T1, T0, (plic::CLAIM - plic::THRESHOLD) as i32));
+    second.extend([
+        i(Op::Lui, T0, 0, UART.base as i32),
+        i(Op::Addi, T1, T1, i32::from(b'0')),
+        store(Op::Sw, T0, T1, soc_map::uart::TRANSMIT as i32),
+    ]);
+    second.extend(park());
+    apart(first, second)
+}
+
+/// Both harts add to a word, and then hart 0 wakes hart 1.
+fn program_of_two_harts() -> Vec<Instruction> {
     let one = i(Op::Addi, T2, ZERO, 1);
     let mut program = vec![
         i(Op::Csrrw, 0, ZERO, sim_iss::number::MIP.into()),
@@ -73,15 +137,12 @@ fn program() -> Vec<Instruction> {
         one,
     ];
     program.extend(count_down(ADDITIONS, &[amoadd(T1, T2)]));
-    let park = [Instruction::new(Op::Wfi), i(Op::Jal, ZERO, 0, -4)];
-
     let mut first = wait_for(LINE).to_vec();
     first.extend(count_down(SLEEP, &[]));
     first.extend(say(b'A'));
     // Nothing but the interrupt comes to hart 1 from here on.
     first.extend([one, i(Op::Lui, T0, 0, CLINT.base as i32), store(Op::Sw, T0, T2, clint::MSIP as i32 + 4)]);
-    first.push(i(Op::Csrrw, 0, ZERO, sim_iss::number::MIE.into()));
-    first.extend(park);
+    first.extend(park());
 
     let mut second = vec![
         i(Op::Addi, T0, ZERO, SOFTWARE_INTERRUPT),
@@ -90,20 +151,15 @@ fn program() -> Vec<Instruction> {
         Instruction::new(Op::Wfi),
     ];
     second.extend(say(b'B'));
-    second.push(i(Op::Csrrw, 0, ZERO, sim_iss::number::MIE.into()));
-    second.extend(park);
-
-    let skip = 4 * (first.len() as i32 + 1);
-    program.push(Instruction { rs1: A0, rs2: ZERO, immediate: skip, ..Instruction::new(Op::Bne) });
-    program.extend(first);
-    program.extend(second);
+    second.extend(park());
+    program.extend(apart(first, second));
     program
 }
 
-/// The SoC with the program in its memory; nothing, with a line that says so, where it cannot be had.
-fn soc() -> Option<Soc> {
+/// The SoC with a program in its memory; nothing, with a line that says so, where it cannot be had.
+fn soc(program: &[Instruction]) -> Option<Soc> {
     let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
-    let program: Vec<u8> = program().iter().flat_map(|instruction| encode(instruction).to_le_bytes()).collect();
+    let program: Vec<u8> = program.iter().flat_map(|instruction| encode(instruction).to_le_bytes()).collect();
     memory.bytes_mut(ENTRY, program.len()).copy_from_slice(&program);
     match Soc::new(2, &mut memory, &Toolchain::from_env()) {
         Ok(soc) => Some(soc),
@@ -118,7 +174,7 @@ fn soc() -> Option<Soc> {
 /// Atomics of two harts are all done, a hart that sleeps is woken by the other, and memory is read through their caches.
 #[test]
 fn harts_share_memory_and_wake_each_other() {
-    let Some(mut soc) = soc() else { return };
+    let Some(mut soc) = soc(&program_of_two_harts()) else { return };
     let (mut said, mut slept) = (vec![], 0);
     while said.len() < 2 {
         assert!(soc.clock() < CLOCKS_MAX, "after {CLOCKS_MAX} clocks: {said:?}");
@@ -137,4 +193,23 @@ fn harts_share_memory_and_wake_each_other() {
         soc.step();
     }
     panic!("both harts sleep in the end");
+}
+
+/// A hart that stops feeding is barked at, which another hart is told and can find out; and bitten, when nobody does anything about it.
+#[test]
+fn a_hart_that_stops_is_noticed_by_another_and_then_by_the_board() {
+    let Some(mut soc) = soc(&program_of_a_hart_that_stops()) else { return };
+    let patience = PATIENCE as u64 * u64::from(clint::CLOCKS_PER_TICK);
+    let (mut said, mut bark) = (vec![], 0);
+    while !soc.has_bitten() {
+        assert!(soc.clock() < CLOCKS_MAX, "after {CLOCKS_MAX} clocks: {said:?}");
+        soc.step();
+        said.extend(soc.take_console());
+        if said.is_empty() {
+            bark = soc.clock();
+        }
+    }
+    assert_eq!(said, format!("{WATCHDOG_INTERRUPT}").as_bytes());
+    let passed = soc.clock() - bark;
+    assert!((patience / 2..=patience).contains(&passed), "a bite {passed} clocks after hart 1 knew of the bark");
 }

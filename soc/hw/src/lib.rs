@@ -6,15 +6,21 @@
 //! |---|---|
 //! | [`BootRom`] | the first instructions of every hart |
 //! | [`Clint`] | the time, timer interrupts, and interrupts between harts |
+//! | [`Plic`] | the interrupts of the device, for each hart and mode |
 //! | [`Uart`] | the console of firmware |
+//! | [`Watchdog`] | notices a hart that stops |
 #![deny(missing_docs)]
 
 pub mod boot_rom;
 pub mod clint;
+pub mod plic;
 #[cfg(test)]
 mod testing;
 pub mod uart;
+pub mod watchdog;
 
 pub use boot_rom::BootRom;
 pub use clint::Clint;
+pub use plic::Plic;
 pub use uart::Uart;
+pub use watchdog::Watchdog;

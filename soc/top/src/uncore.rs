@@ -8,7 +8,7 @@
 //!     tile_0, ... (TL-C, at ==>  |            |==> controller (AXI4-Lite)
 //!         the tiles' clock)      |            |==> dram       (AXI4 manager, 512 bits)
 //!                tile_edge ---> |            |---> meip_0, ..., seip_0, ..., mtip_0, ..., msip_0, ...
-//!         controller_event ---> |            |---> write_failed, uart_interrupt
+//!         controller_event ---> |            |---> write_failed, watchdog_bite
 //!               dma (AXI4) ==>  |            |->- console_out   byte
 //!               console_in ->-  |            |
 //!                               +------------+
@@ -20,8 +20,10 @@
 //!                               |     dma_port == dma
 //!                               +== bridge == demux ==+== boot_rom
 //!                                                     +== clint ---> msip, mtip
+//!                                                     +== plic ----> meip, seip
 //!                                                     +== controller
 //!                                                     +== uart ---- console
+//!                                                     +== watchdog -> watchdog_bite
 //! ```
 //! 1. `half_rate_n` joins a tile, whose clock has half the frequency, and `router_n` parts what it asks for: memory goes to the
 //!    [hub](rtl_bus::coherence_hub), registers go to the [bridge](rtl_bus::tile_link_to_axi_lite).
@@ -32,16 +34,20 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! The controller's event is the machine external interrupt of hart 0, without an interrupt controller between; that of the UART goes out.
+//! The controller's event is a source of the PLIC, and beside it the machine external interrupt of hart 0, which needs no claim: it is the way of every
+//! admin command. `watchdog_bite` asks for a reset of everything, which is given outside.
 
 use rtl_bus::{
     coherence_hub, Axi4, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
     TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
 };
 use rtl_hdl::{lit, Block, Module};
-use soc_hw::{BootRom, Clint, Uart};
-use soc_map::rocket::{BOOT_ROM, CACHED, CLINT};
-use soc_map::{Region, HARTS_MAX, NVME_FIRMWARE_PORT, UART};
+use soc_hw::{BootRom, Clint, Plic, Uart, Watchdog};
+use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, PLIC};
+use soc_map::{
+    plic, Region, HARTS_MAX, INTERRUPTS as SOURCES, NVME_FIRMWARE_PORT, NVME_INTERRUPT, UART, UART_INTERRUPT, WATCHDOG,
+    WATCHDOG_INTERRUPT,
+};
 use soc_tile::tile::BUS_CONFIG;
 
 /// Identifiers of the manager at the port `dma`.
@@ -54,7 +60,7 @@ const DMA_SLOTS: u32 = 4;
 pub const INTERRUPTS: [&str; 4] = ["msip", "mtip", "seip", "meip"];
 
 /// What is behind the bridge, in the order of the ports of the demultiplexer.
-const PERIPHERALS: [Region; 4] = [BOOT_ROM, CLINT, NVME_FIRMWARE_PORT, UART];
+const PERIPHERALS: [Region; 6] = [BOOT_ROM, CLINT, PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG];
 
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +125,9 @@ impl Block for Uncore {
         let dma = m.instance("dma_port", &self.dma());
         let rom = m.instance("boot_rom", &BootRom);
         let clint = m.instance("clint", &Clint { harts: self.harts });
+        let plic = m.instance("plic", &Plic { harts: self.harts, sources: SOURCES });
         let uart = m.instance("uart", &Uart);
+        let watchdog = m.instance("watchdog", &Watchdog { harts: self.harts });
 
         let edge = m.input("tile_edge", 1);
         for hart in 0..self.harts {
@@ -134,11 +142,13 @@ impl Block for Uncore {
         AxiLite::connect(m, &bridge, "to", &demux, "from");
         AxiLite::connect(m, &demux, "to_0", &rom, "bus");
         AxiLite::connect(m, &demux, "to_1", &clint, "bus");
-        AxiLite::export(m, &demux, "to_2", "controller");
-        AxiLite::connect(m, &demux, "to_3", &uart, "bus");
+        AxiLite::connect(m, &demux, "to_2", &plic, "bus");
+        AxiLite::export(m, &demux, "to_3", "controller");
+        AxiLite::connect(m, &demux, "to_4", &uart, "bus");
+        AxiLite::connect(m, &demux, "to_5", &watchdog, "bus");
         m.export(&uart, "transmit", "console_out");
         m.export(&uart, "receive", "console_in");
-        m.output("uart_interrupt", uart.port("uart_interrupt"));
+        m.output("watchdog_bite", watchdog.port("bite"));
         Axi4::export(m, &dma, "from", "dma");
         TileLink::connect(m, &dma, "to", &hub, "dma");
         Axi4::export(m, &hub, "memory", "dram");
@@ -147,10 +157,19 @@ impl Block for Uncore {
         let event = m.input("controller_event", 1);
         let external = m.reg("external", clock, false);
         external.set(event);
+        let sources = [
+            (NVME_INTERRUPT, external),
+            (UART_INTERRUPT, uart.port("uart_interrupt")),
+            (WATCHDOG_INTERRUPT, watchdog.port("bark")),
+        ];
+        for (number, line) in sources {
+            plic.port(&format!("source_{number}")).set(line);
+        }
         for hart in 0..self.harts {
-            for (name, line) in [("meip", if hart == 0 { external } else { lit(0u8, 1) }), ("seip", lit(0u8, 1))] {
-                m.output(&format!("{name}_{hart}"), line);
-            }
+            let [machine, supervisor] =
+                [plic::machine(hart), plic::supervisor(hart)].map(|context| plic.port(&format!("external_{context}")));
+            m.output(&format!("meip_{hart}"), if hart == 0 { machine | external } else { machine });
+            m.output(&format!("seip_{hart}"), supervisor);
             for name in ["msip", "mtip"].map(|name| format!("{name}_{hart}")) {
                 m.output(&name, clint.port(&name));
             }
