@@ -160,7 +160,7 @@ pub struct Soc {
     edge: PortId,
     is_edge: bool,
     write_failed: PortId,
-    watchdog_bite: PortId,
+    reset_request: PortId,
     console: Console,
     clock: u64,
 }
@@ -272,7 +272,7 @@ impl Soc {
             edge: uncore.port("tile_edge"),
             is_edge: false,
             write_failed: uncore.port("write_failed"),
-            watchdog_bite: uncore.port("watchdog_bite"),
+            reset_request: uncore.port("reset_request"),
             console,
             clock: 0,
             harts,
@@ -348,7 +348,7 @@ impl Soc {
 
     /// Whether the watchdog asks for a reset.
     pub fn has_bitten(&self) -> bool {
-        high(&self.uncore, self.watchdog_bite)
+        high(&self.uncore, self.reset_request)
     }
 
     /// What firmware has written to the console since the last call.

@@ -53,7 +53,7 @@ use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
 use rtl_prim::dual_port_ram::{Clocks, DualPortRam};
 use rtl_prim::{cdc, Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
-use soc_hw::{BootRom, Clint, Plic, Uart, Watchdog};
+use soc_hw::{BootRom, Clint, Counters, DmaEngine, Plic, Uart, Watchdog};
 use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, PLIC, UNCACHED};
 use soc_map::{HARTS_MAX, INTERRUPTS};
 use soc_tile::tile::BUS_CONFIG;
@@ -225,6 +225,8 @@ pub const CATALOGUE: &[Entry] = &[
     },
     Entry { name: "boot_rom", make: |_| Box::new(BootRom) },
     Entry { name: "clint", make: |_| Box::new(Clint { harts: HARTS_MAX }) },
+    Entry { name: "counters", make: |_| Box::new(Counters) },
+    Entry { name: "dma_engine", make: |_| Box::new(DmaEngine) },
     Entry { name: "plic", make: |_| Box::new(Plic { harts: HARTS_MAX, sources: INTERRUPTS }) },
     Entry { name: "uart", make: |_| Box::new(Uart) },
     Entry { name: "watchdog", make: |_| Box::new(Watchdog { harts: HARTS_MAX }) },

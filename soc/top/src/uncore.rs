@@ -8,7 +8,7 @@
 //!     tile_0, ... (TL-C, at ==>  |            |==> controller (AXI4-Lite)
 //!         the tiles' clock)      |            |==> dram       (AXI4 manager, 512 bits)
 //!                tile_edge ---> |            |---> meip_0, ..., seip_0, ..., mtip_0, ..., msip_0, ...
-//!         controller_event ---> |            |---> write_failed, watchdog_bite
+//!         controller_event ---> |            |---> write_failed, reset_request
 //!               dma (AXI4) ==>  |            |->- console_out   byte
 //!               console_in ->-  |            |
 //!                               +------------+
@@ -17,13 +17,16 @@
 //! ```text
 //! tile_n == half_rate_n == router_n ==+== hub ============ dram
 //!                               |     |
-//!                               |     dma_port == dma
+//!                               |     dma_port == dma_mux ==+== dma
+//!                               |                           +== dma_engine
 //!                               +== bridge == demux ==+== boot_rom
 //!                                                     +== clint ---> msip, mtip
 //!                                                     +== plic ----> meip, seip
 //!                                                     +== controller
+//!                                                     +== counters
+//!                                                     +== dma_engine
 //!                                                     +== uart ---- console
-//!                                                     +== watchdog -> watchdog_bite
+//!                                                     +== watchdog ---> reset_request
 //! ```
 //! 1. `half_rate_n` joins a tile, whose clock has half the frequency, and `router_n` parts what it asks for: memory goes to the
 //!    [hub](rtl_bus::coherence_hub), registers go to the [bridge](rtl_bus::tile_link_to_axi_lite).
@@ -35,23 +38,24 @@
 //!
 //! ## Limits
 //! The controller's event is a source of the PLIC, and beside it the machine external interrupt of hart 0, which needs no claim: it is the way of every
-//! admin command. `watchdog_bite` asks for a reset of everything, which is given outside.
+//! admin command. `reset_request` asks for a reset of everything, which is given outside.
 
 use rtl_bus::{
-    coherence_hub, Axi4, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
+    coherence_hub, Axi4, Axi4Mux, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
     TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
 };
-use rtl_hdl::{lit, Block, Module};
-use soc_hw::{BootRom, Clint, Plic, Uart, Watchdog};
+use rtl_hdl::{Block, Module};
+use soc_hw::{dma_engine, BootRom, Clint, Counters, DmaEngine, Plic, Uart, Watchdog};
+use soc_map::counters::Event;
 use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, PLIC};
 use soc_map::{
-    plic, Region, HARTS_MAX, INTERRUPTS as SOURCES, NVME_FIRMWARE_PORT, NVME_INTERRUPT, UART, UART_INTERRUPT, WATCHDOG,
-    WATCHDOG_INTERRUPT,
+    plic, Region, COUNTERS, DMA, DMA_INTERRUPT, HARTS_MAX, INTERRUPTS as SOURCES, NVME_FIRMWARE_PORT, NVME_INTERRUPT,
+    UART, UART_INTERRUPT, WATCHDOG, WATCHDOG_INTERRUPT,
 };
 use soc_tile::tile::BUS_CONFIG;
 
-/// Identifiers of the manager at the port `dma`.
-const DMA_ID_BITS: u32 = 4;
+/// Joins the port `dma` and the DMA engine.
+const DMA_MUX: Axi4Mux = Axi4Mux { managers: 2, config: dma_engine::MEMORY };
 
 /// Reads, and writes, of the port `dma` that are under way.
 const DMA_SLOTS: u32 = 4;
@@ -60,7 +64,7 @@ const DMA_SLOTS: u32 = 4;
 pub const INTERRUPTS: [&str; 4] = ["msip", "mtip", "seip", "meip"];
 
 /// What is behind the bridge, in the order of the ports of the demultiplexer.
-const PERIPHERALS: [Region; 6] = [BOOT_ROM, CLINT, PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG];
+const PERIPHERALS: [Region; 8] = [BOOT_ROM, CLINT, PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG, DMA, COUNTERS];
 
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ impl Uncore {
     fn dma(&self) -> Axi4ToTileLink {
         let address_bits = BUS_CONFIG.address_bits;
         let data_bits = 8 * coherence_hub::BLOCK_BYTES;
-        Axi4ToTileLink { address_bits, data_bits, id_bits: DMA_ID_BITS, slots: DMA_SLOTS }
+        Axi4ToTileLink { address_bits, data_bits, id_bits: DMA_MUX.to().id_bits, slots: DMA_SLOTS }
     }
 
     fn bridge(&self) -> TileLinkToAxiLite {
@@ -127,6 +131,9 @@ impl Block for Uncore {
         let clint = m.instance("clint", &Clint { harts: self.harts });
         let plic = m.instance("plic", &Plic { harts: self.harts, sources: SOURCES });
         let uart = m.instance("uart", &Uart);
+        let counters = m.instance("counters", &Counters);
+        let dma_mux = m.instance("dma_mux", &DMA_MUX);
+        let engine = m.instance("dma_engine", &DmaEngine);
         let watchdog = m.instance("watchdog", &Watchdog { harts: self.harts });
 
         let edge = m.input("tile_edge", 1);
@@ -146,10 +153,14 @@ impl Block for Uncore {
         AxiLite::export(m, &demux, "to_3", "controller");
         AxiLite::connect(m, &demux, "to_4", &uart, "bus");
         AxiLite::connect(m, &demux, "to_5", &watchdog, "bus");
+        AxiLite::connect(m, &demux, "to_6", &engine, "bus");
+        AxiLite::connect(m, &demux, "to_7", &counters, "bus");
         m.export(&uart, "transmit", "console_out");
         m.export(&uart, "receive", "console_in");
-        m.output("watchdog_bite", watchdog.port("bite"));
-        Axi4::export(m, &dma, "from", "dma");
+        m.output("reset_request", watchdog.port("bite"));
+        Axi4::export(m, &dma_mux, "from_0", "dma");
+        Axi4::connect(m, &engine, "memory", &dma_mux, "from_1");
+        Axi4::connect(m, &dma_mux, "to", &dma, "from");
         TileLink::connect(m, &dma, "to", &hub, "dma");
         Axi4::export(m, &hub, "memory", "dram");
         m.output("write_failed", hub.port("write_failed"));
@@ -161,9 +172,20 @@ impl Block for Uncore {
             (NVME_INTERRUPT, external),
             (UART_INTERRUPT, uart.port("uart_interrupt")),
             (WATCHDOG_INTERRUPT, watchdog.port("bark")),
+            (DMA_INTERRUPT, engine.port("dma_interrupt")),
         ];
         for (number, line) in sources {
             plic.port(&format!("source_{number}")).set(line);
+        }
+        let events = [
+            (Event::Requests, hub.port("counts_request")),
+            (Event::Probes, hub.port("counts_probe")),
+            (Event::MemoryReads, hub.port("counts_read")),
+            (Event::MemoryWrites, hub.port("counts_write")),
+            (Event::DmaLines, engine.port("dma_line")),
+        ];
+        for (event, line) in events {
+            counters.port(&format!("event_{}", event as u32)).set(line);
         }
         for hart in 0..self.harts {
             let [machine, supervisor] =
