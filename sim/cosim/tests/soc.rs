@@ -3,9 +3,10 @@
 use sim_cosim::{Error, Soc};
 use sim_iss::{encode, Instruction, MemoryBus, Op};
 use sim_verilator::Toolchain;
+use soc_map::counters::Event;
 use soc_map::firmware::ENTRY;
 use soc_map::rocket::{CLINT, PLIC};
-use soc_map::{clint, plic, watchdog, FIRMWARE, UART, WATCHDOG, WATCHDOG_INTERRUPT};
+use soc_map::{clint, dma, plic, watchdog, COUNTERS, DMA, FIRMWARE, UART, WATCHDOG, WATCHDOG_INTERRUPT};
 
 /// Where the harts meet: two words, each in a line of its own.
 const SHARED: u64 = FIRMWARE.base + 0x1_0000;
@@ -29,10 +30,10 @@ const A0: u8 = 10;
 const SOFTWARE_INTERRUPT: i32 = 8;
 
 /// `mie.MEIE`.
-const EXTERNAL_INTERRUPT: i32 = 1 << 11;
+const EXTERNAL_INTERRUPT: u64 = 1 << 11;
 
 /// Ticks after which the watchdog barks at hart 0.
-const PATIENCE: i32 = 100;
+const PATIENCE: u64 = 100;
 
 fn i(op: Op, rd: u8, rs1: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, immediate, ..Instruction::new(op) }
@@ -83,47 +84,87 @@ fn apart(first: Vec<Instruction>, second: Vec<Instruction>) -> Vec<Instruction> 
     program
 }
 
-/// Writes a small number to a register.
-fn write(register: u64, value: i32) -> [Instruction; 4] {
-    // The lower part of an address is taken as a signed number.
-    let low = (register as i32) << 20 >> 20;
+/// Loads a number of 32 bits, or an address of as many.
+fn load_number(rd: u8, number: u64) -> [Instruction; 4] {
+    // The lower part is taken as a signed number.
+    let low = (number as i32) << 20 >> 20;
     [
-        i(Op::Lui, T0, 0, (register as i32).wrapping_sub(low)),
-        i(Op::Addi, T0, T0, low),
-        i(Op::Addi, T2, ZERO, value),
-        store(Op::Sw, T0, T2, 0),
+        i(Op::Lui, rd, 0, (number as i32).wrapping_sub(low)),
+        i(Op::Addi, rd, rd, low),
+        i(Op::Slli, rd, rd, 32),
+        i(Op::Srli, rd, rd, 32),
     ]
+}
+
+/// Writes to a register.
+fn write(register: u64, value: u64) -> Vec<Instruction> {
+    [&load_number(T0, register)[..], &load_number(T2, value), &[store(Op::Sw, T0, T2, 0)]].concat()
+}
+
+/// Reads a register.
+fn read(rd: u8, register: u64) -> Vec<Instruction> {
+    [&load_number(T0, register)[..], &[i(Op::Lw, rd, T0, 0)]].concat()
+}
+
+/// Writes a number of one digit, from a register, to the console.
+fn say_digit(register: u8) -> Vec<Instruction> {
+    let digit = i(Op::Addi, T2, register, i32::from(b'0'));
+    [&[digit], &load_number(T0, UART.base)[..], &[store(Op::Sw, T0, T2, soc_map::uart::TRANSMIT as i32)]].concat()
 }
 
 /// Hart 0 stops feeding, and hart 1 is told by the PLIC; it says which interrupt it was.
 fn program_of_a_hart_that_stops() -> Vec<Instruction> {
-    let first = [write(WATCHDOG.base + u64::from(watchdog::TIMEOUT), PATIENCE).to_vec(), park().to_vec()].concat();
-
+    let first = [&write(WATCHDOG.base + u64::from(watchdog::TIMEOUT), PATIENCE)[..], &park()].concat();
     let context = plic::machine(1);
     let at = |offset: u32| PLIC.base + u64::from(offset);
-    let mut second = vec![];
-    for (offset, value) in [
-        (plic::PRIORITY + 4 * WATCHDOG_INTERRUPT, 1),
-        (plic::ENABLE + plic::ENABLE_STRIDE * context, 1 << WATCHDOG_INTERRUPT),
-    ] {
-        second.extend(write(at(offset), value));
-    }
-    second.extend([
-        i(Op::Addi, T2, ZERO, 1),
-        i(Op::Slli, T2, T2, EXTERNAL_INTERRUPT.ilog2() as i32),
-        i(Op::Csrrw, 0, T2, sim_iss::number::MIE.into()),
-        Instruction::new(Op::Wfi),
-    ]);
-    // The threshold is written with what it is, for the register's address.
-    second.extend(write(at(plic::THRESHOLD + plic::CONTEXT_STRIDE * context), 0));
-    second.push(i(Op::Lw, T1, T0, (plic::CLAIM - plic::THRESHOLD) as i32));
-    second.extend([
-        i(Op::Lui, T0, 0, UART.base as i32),
-        i(Op::Addi, T1, T1, i32::from(b'0')),
-        store(Op::Sw, T0, T1, soc_map::uart::TRANSMIT as i32),
-    ]);
-    second.extend(park());
-    apart(first, second)
+    let second = [
+        write(at(plic::PRIORITY + 4 * WATCHDOG_INTERRUPT), 1),
+        write(at(plic::ENABLE + plic::ENABLE_STRIDE * context), 1 << WATCHDOG_INTERRUPT),
+        load_number(T2, EXTERNAL_INTERRUPT).to_vec(),
+        vec![i(Op::Csrrw, 0, T2, sim_iss::number::MIE.into()), Instruction::new(Op::Wfi)],
+        read(T1, at(plic::CLAIM + plic::CONTEXT_STRIDE * context)),
+        say_digit(T1),
+        park().to_vec(),
+    ];
+    apart(first, second.concat())
+}
+
+/// Hart 0 has a line copied that only its cache holds, onto another one that its cache holds; then onto one that no window allows. It says how both have
+/// ended, what it finds, and how many lines were copied.
+fn program_of_copies() -> Vec<Instruction> {
+    let at = |offset: u32| DMA.base + u64::from(offset);
+    let [source, destination] = [0, 1].map(|line| SHARED + LINE as u64 * line);
+    let copy = |destination: u64| {
+        let started = [
+            write(at(dma::SOURCE), source),
+            write(at(dma::DESTINATION), destination),
+            write(at(dma::BYTES), LINE as u64),
+            write(at(dma::CONTROL), dma::START.into()),
+            load_number(T0, at(dma::STATUS)).to_vec(),
+        ];
+        let wait = [
+            i(Op::Lw, T1, T0, 0),
+            i(Op::Andi, T2, T1, dma::DONE as i32),
+            Instruction { rs1: T2, rs2: ZERO, immediate: -8, ..Instruction::new(Op::Beq) },
+            i(Op::Srli, T1, T1, dma::OUTCOME_SHIFT as i32),
+        ];
+        [&started.concat()[..], &wait, &say_digit(T1)].concat()
+    };
+    let first = [
+        load_number(T0, SHARED).to_vec(),
+        vec![i(Op::Addi, T2, ZERO, 7), store(Op::Sd, T0, T2, 0), store(Op::Sd, T0, ZERO, LINE)],
+        write(at(dma::WINDOW_FIRST), source),
+        write(at(dma::WINDOW_LAST), destination + LINE as u64 - 1),
+        write(at(dma::WINDOW_ACCESS), (dma::READ | dma::WRITE).into()),
+        copy(destination),
+        read(T1, destination),
+        say_digit(T1),
+        copy(destination + LINE as u64),
+        read(T1, COUNTERS.base + u64::from(Event::DmaLines.register())),
+        say_digit(T1),
+        park().to_vec(),
+    ];
+    apart(first.concat(), park().to_vec())
 }
 
 /// Both harts add to a word, and then hart 0 wakes hart 1.
@@ -199,7 +240,7 @@ fn harts_share_memory_and_wake_each_other() {
 #[test]
 fn a_hart_that_stops_is_noticed_by_another_and_then_by_the_board() {
     let Some(mut soc) = soc(&program_of_a_hart_that_stops()) else { return };
-    let patience = PATIENCE as u64 * u64::from(clint::CLOCKS_PER_TICK);
+    let patience = PATIENCE * u64::from(clint::CLOCKS_PER_TICK);
     let (mut said, mut bark) = (vec![], 0);
     while !soc.has_bitten() {
         assert!(soc.clock() < CLOCKS_MAX, "after {CLOCKS_MAX} clocks: {said:?}");
@@ -212,4 +253,19 @@ fn a_hart_that_stops_is_noticed_by_another_and_then_by_the_board() {
     assert_eq!(said, format!("{WATCHDOG_INTERRUPT}").as_bytes());
     let passed = soc.clock() - bark;
     assert!((patience / 2..=patience).contains(&passed), "a bite {passed} clocks after hart 1 knew of the bark");
+}
+
+/// The DMA engine sees what the caches hold, and they see what it writes; what no window allows is refused.
+#[test]
+fn lines_are_copied_where_firmware_may_and_caches_see_it() {
+    let Some(mut soc) = soc(&program_of_copies()) else { return };
+    let mut said = vec![];
+    while said.len() < 4 {
+        assert!(soc.clock() < CLOCKS_MAX, "after {CLOCKS_MAX} clocks: {said:?}");
+        soc.step();
+        said.extend(soc.take_console());
+    }
+    let [good, forbidden] = [dma::Outcome::Good, dma::Outcome::DestinationForbidden].map(|outcome| outcome as u32);
+    assert_eq!(String::from_utf8_lossy(&said), format!("{good}7{forbidden}1"));
+    assert_eq!(soc.read(SHARED + 2 * LINE as u64, 8), [0; 8]);
 }

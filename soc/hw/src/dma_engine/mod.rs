@@ -158,13 +158,13 @@ impl Block for DmaEngine {
                     .fold(!bytes.any(), |a, b| a | b),
             );
         });
-        when(measuring, || {
-            for span in [&from, &to] {
-                let last = m.wire(&format!("{}_end", span.name), span.first.zext(LINE_BITS + 1) + to_answer - 1);
-                span.last.set(last.low(LINE_BITS));
-                when(last.bit(LINE_BITS), || wrong.set(true));
-            }
-        });
+        for span in [&from, &to] {
+            let end = m.wire(&format!("{}_end", span.name), span.first.zext(LINE_BITS + 1) + to_answer - 1);
+            when(measuring, || {
+                span.last.set(end.low(LINE_BITS));
+                when(end.bit(LINE_BITS), || wrong.set(true));
+            });
+        }
         when(checking & !is_allowed, || {
             outcome.set(verdict);
             busy.set(false);
