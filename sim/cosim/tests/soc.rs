@@ -6,7 +6,9 @@ use sim_verilator::Toolchain;
 use soc_map::counters::Event;
 use soc_map::firmware::ENTRY;
 use soc_map::rocket::{CLINT, PLIC};
-use soc_map::{clint, dma, plic, watchdog, COUNTERS, DMA, FIRMWARE, UART, WATCHDOG, WATCHDOG_INTERRUPT};
+use soc_map::{
+    clint, dma, plic, watchdog, COUNTERS, DMA, FIRMWARE, NVME_FIRMWARE_PORT, UART, WATCHDOG, WATCHDOG_INTERRUPT,
+};
 
 /// Where the harts meet: two words, each in a line of its own.
 const SHARED: u64 = FIRMWARE.base + 0x1_0000;
@@ -167,6 +169,13 @@ fn program_of_copies() -> Vec<Instruction> {
     apart(first.concat(), park().to_vec())
 }
 
+/// Hart 0 reads a register of a device that never answers, and hart 1 the console's. Each says that it goes on.
+fn program_of_a_device_that_is_stuck() -> Vec<Instruction> {
+    let first = [read(T1, NVME_FIRMWARE_PORT.base), say(b'A').to_vec(), park().to_vec()];
+    let second = [read(T1, UART.base + u64::from(soc_map::uart::STATUS)), say(b'B').to_vec(), park().to_vec()];
+    apart(first.concat(), second.concat())
+}
+
 /// Both harts add to a word, and then hart 0 wakes hart 1.
 fn program_of_two_harts() -> Vec<Instruction> {
     let one = i(Op::Addi, T2, ZERO, 1);
@@ -268,4 +277,18 @@ fn lines_are_copied_where_firmware_may_and_caches_see_it() {
     let [good, forbidden] = [dma::Outcome::Good, dma::Outcome::DestinationForbidden].map(|outcome| outcome as u32);
     assert_eq!(String::from_utf8_lossy(&said), format!("{good}7{forbidden}1"));
     assert_eq!(soc.read(SHARED + 2 * LINE as u64, 8), [0; 8]);
+}
+
+/// Nothing is at the port of the device: who asks it is answered all the same, and so is who asks something else.
+#[test]
+fn a_device_that_is_stuck_holds_no_hart_up_for_ever() {
+    let Some(mut soc) = soc(&program_of_a_device_that_is_stuck()) else { return };
+    let mut said = vec![];
+    while said.len() < 2 {
+        assert!(soc.clock() < CLOCKS_MAX, "after {CLOCKS_MAX} clocks: {said:?}");
+        soc.step();
+        said.extend(soc.take_console());
+    }
+    said.sort_unstable();
+    assert_eq!(said, b"AB");
 }
