@@ -160,6 +160,7 @@ pub struct Soc {
     edge: PortId,
     is_edge: bool,
     write_failed: PortId,
+    reset_request: PortId,
     console: Console,
     clock: u64,
 }
@@ -271,6 +272,7 @@ impl Soc {
             edge: uncore.port("tile_edge"),
             is_edge: false,
             write_failed: uncore.port("write_failed"),
+            reset_request: uncore.port("reset_request"),
             console,
             clock: 0,
             harts,
@@ -342,6 +344,11 @@ impl Soc {
     /// Whether all harts have waited for a while, and nothing is under way.
     pub fn is_asleep(&self) -> bool {
         self.harts.iter().all(|hart| hart.resting > REST_EDGES) && self.dram_bus.is_idle()
+    }
+
+    /// Whether the watchdog asks for a reset.
+    pub fn has_bitten(&self) -> bool {
+        high(&self.uncore, self.reset_request)
     }
 
     /// What firmware has written to the console since the last call.

@@ -12,7 +12,11 @@ pub(crate) static BED: TestBed = TestBed::new("soc-hw", blocks);
 fn blocks() -> Vec<Box<dyn Block>> {
     let mut blocks = crate::boot_rom::bench::blocks();
     blocks.extend(crate::clint::bench::blocks());
+    blocks.extend(crate::counters::bench::blocks());
+    blocks.extend(crate::dma_engine::bench::blocks());
+    blocks.extend(crate::plic::bench::blocks());
     blocks.extend(crate::uart::bench::blocks());
+    blocks.extend(crate::watchdog::bench::blocks());
     blocks
 }
 

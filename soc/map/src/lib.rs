@@ -6,9 +6,13 @@
 
 pub mod boot;
 pub mod clint;
+pub mod counters;
+pub mod dma;
 pub mod firmware;
+pub mod plic;
 pub mod rocket;
 pub mod uart;
+pub mod watchdog;
 
 use core::ops::Range;
 
@@ -53,6 +57,17 @@ pub const NVME_FIRMWARE_PORT: Region = Region {
 /// The console: [`uart`].
 pub const UART: Region = Region { name: "uart", base: 0x1001_0000, bytes: 0x1000, doc: "The console." };
 
+/// Watches the harts: [`watchdog`].
+pub const WATCHDOG: Region =
+    Region { name: "watchdog", base: 0x1002_0000, bytes: 0x1000, doc: "Notices a hart that stops." };
+
+/// The engine that copies memory for firmware: [`dma`].
+pub const DMA: Region = Region { name: "dma", base: 0x1003_0000, bytes: 0x1000, doc: "Copies memory." };
+
+/// The performance counters: [`counters`].
+pub const COUNTERS: Region =
+    Region { name: "counters", base: 0x1004_0000, bytes: 0x1000, doc: "How often what happens has happened." };
+
 /// Memory of the device. The processors cache it from here on.
 pub const DRAM: Region = Region { name: "dram", base: 0x8000_0000, bytes: 0x1_0000_0000, doc: "Memory of the device." };
 
@@ -71,12 +86,25 @@ const _: () = assert!(DRAM.base <= FIRMWARE.base && FIRMWARE.end() <= DRAM.end()
 pub const HARTS_MAX: u32 = 6;
 
 /// All regions of the device's bus, in the order of their addresses.
-pub const REGIONS: &[Region] = &[rocket::BOOT_ROM, rocket::CLINT, NVME_FIRMWARE_PORT, UART, DRAM];
+pub const REGIONS: &[Region] =
+    &[rocket::BOOT_ROM, rocket::CLINT, rocket::PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG, DMA, COUNTERS, DRAM];
 
 const _: () = assert!(regions_are_disjoint(REGIONS));
 
 /// Interrupt line of the NVMe controller's firmware port.
 pub const NVME_INTERRUPT: u32 = 1;
+
+/// Interrupt line of the console.
+pub const UART_INTERRUPT: u32 = 2;
+
+/// Interrupt line of the watchdog, while it barks.
+pub const WATCHDOG_INTERRUPT: u32 = 3;
+
+/// Interrupt line of the DMA engine.
+pub const DMA_INTERRUPT: u32 = 4;
+
+/// Interrupt lines of the device, from 1 on.
+pub const INTERRUPTS: u32 = 4;
 
 /// Where the simulated host takes interrupt messages: addresses as on a PC, above which no memory of the simulated host lies.
 pub const MSI_WINDOW: Region = Region {

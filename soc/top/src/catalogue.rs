@@ -45,17 +45,18 @@ use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
 use rtl_bus::{
-    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiLiteDemux, AxiStreamConfig, AxiStreamSlice,
-    CoherenceHub, TileLinkConfig, TileLinkHalfRate, TileLinkMemory, TileLinkRouter, TileLinkSlice, TileLinkToAxiLite,
+    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiLiteDemux, AxiLiteGuard, AxiStreamConfig,
+    AxiStreamSlice, CoherenceHub, TileLinkConfig, TileLinkHalfRate, TileLinkMemory, TileLinkRouter, TileLinkSlice,
+    TileLinkToAxiLite,
 };
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
 use rtl_prim::cdc::{AsyncFifo, Handshake, Pulse, ResetBridge, Synchronizer};
 use rtl_prim::dual_port_ram::{Clocks, DualPortRam};
 use rtl_prim::{cdc, Fifo, Lock, Payload, RoundRobin, RoundRobinRegistered, SkidBuffer, StreamArbiter, StreamDemux};
-use soc_hw::{BootRom, Clint, Uart};
+use soc_hw::{BootRom, Clint, Counters, DmaEngine, Plic, Uart, Watchdog};
 use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, PLIC, UNCACHED};
-use soc_map::HARTS_MAX;
+use soc_map::{HARTS_MAX, INTERRUPTS};
 use soc_tile::tile::BUS_CONFIG;
 
 /// A block that can be asked for by name.
@@ -223,9 +224,14 @@ pub const CATALOGUE: &[Entry] = &[
             Box::new(AxiLiteDemux { address_bits: 32, windows })
         },
     },
+    Entry { name: "axi_lite_guard", make: |_| Box::new(AxiLiteGuard { address_bits: 13, patience: 10_000 }) },
     Entry { name: "boot_rom", make: |_| Box::new(BootRom) },
     Entry { name: "clint", make: |_| Box::new(Clint { harts: HARTS_MAX }) },
+    Entry { name: "counters", make: |_| Box::new(Counters) },
+    Entry { name: "dma_engine", make: |_| Box::new(DmaEngine) },
+    Entry { name: "plic", make: |_| Box::new(Plic { harts: HARTS_MAX, sources: INTERRUPTS }) },
     Entry { name: "uart", make: |_| Box::new(Uart) },
+    Entry { name: "watchdog", make: |_| Box::new(Watchdog { harts: HARTS_MAX }) },
 ];
 
 #[cfg(test)]

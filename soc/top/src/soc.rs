@@ -7,7 +7,7 @@
 //!                             +-- soc --+
 //!         mmio (AXI4-Lite) ==>|         |==> host, memory, dram   (AXI4 managers, 512 bits)
 //!                 sideband -->|         |->- console_out   byte
-//!               dma (AXI4) ==>|         |--> uart_interrupt, write_failed
+//!               dma (AXI4) ==>|         |--> reset_request, write_failed
 //!               console_in ->-|         |
 //!  tile_edge (of tile_clock)->|         |
 //!                             +---------+
@@ -72,7 +72,7 @@ impl Block for Soc {
         Axi4::export(m, &uncore, "dma", "dma");
         m.export(&uncore, "console_out", "console_out");
         m.export(&uncore, "console_in", "console_in");
-        for output in ["uart_interrupt", "write_failed"] {
+        for output in ["reset_request", "write_failed"] {
             m.output(output, uncore.port(output));
         }
         AxiLite::connect(m, &uncore, "controller", &device, "firmware");

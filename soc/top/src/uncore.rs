@@ -8,7 +8,7 @@
 //!     tile_0, ... (TL-C, at ==>  |            |==> controller (AXI4-Lite)
 //!         the tiles' clock)      |            |==> dram       (AXI4 manager, 512 bits)
 //!                tile_edge ---> |            |---> meip_0, ..., seip_0, ..., mtip_0, ..., msip_0, ...
-//!         controller_event ---> |            |---> write_failed, uart_interrupt
+//!         controller_event ---> |            |---> write_failed, reset_request
 //!               dma (AXI4) ==>  |            |->- console_out   byte
 //!               console_in ->-  |            |
 //!                               +------------+
@@ -17,35 +17,49 @@
 //! ```text
 //! tile_n == half_rate_n == router_n ==+== hub ============ dram
 //!                               |     |
-//!                               |     dma_port == dma
+//!                               |     dma_port == dma_mux ==+== dma
+//!                               |                           +== dma_engine
 //!                               +== bridge == demux ==+== boot_rom
 //!                                                     +== clint ---> msip, mtip
-//!                                                     +== controller
+//!                                                     +== plic ----> meip, seip
+//!                                                     +== guard == controller
+//!                                                     +== counters
+//!                                                     +== dma_engine
 //!                                                     +== uart ---- console
+//!                                                     +== watchdog ---> reset_request
 //! ```
 //! 1. `half_rate_n` joins a tile, whose clock has half the frequency, and `router_n` parts what it asks for: memory goes to the
 //!    [hub](rtl_bus::coherence_hub), registers go to the [bridge](rtl_bus::tile_link_to_axi_lite).
 //! 2. What is in none of the regions behind `demux` is denied by the bridge.
-//! 3. The tiles are outside, so that in a simulation each can run as a model of its own, or not at all while it sleeps.
+//! 3. `guard` answers for a device that does not, so that no hart waits for ever.
+//! 4. The tiles are outside, so that in a simulation each can run as a model of its own, or not at all while it sleeps.
 //!
 //! ## Timing
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! The controller's event is the machine external interrupt of hart 0, without an interrupt controller between; that of the UART goes out.
+//! The controller's event is a source of the PLIC, and beside it the machine external interrupt of hart 0, which needs no claim: it is the way of every
+//! admin command. `reset_request` asks for a reset of everything, which is given outside.
 
 use rtl_bus::{
-    coherence_hub, Axi4, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
-    TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
+    coherence_hub, Axi4, Axi4Mux, Axi4ToTileLink, AxiLite, AxiLiteDemux, AxiLiteGuard, CoherenceHub, TileLink,
+    TileLinkCached, TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
 };
-use rtl_hdl::{lit, Block, Module};
-use soc_hw::{BootRom, Clint, Uart};
-use soc_map::rocket::{BOOT_ROM, CACHED, CLINT};
-use soc_map::{Region, HARTS_MAX, NVME_FIRMWARE_PORT, UART};
+use rtl_hdl::{Block, Module};
+use soc_hw::{dma_engine, BootRom, Clint, Counters, DmaEngine, Plic, Uart, Watchdog};
+use soc_map::counters::Event;
+use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, PLIC};
+use soc_map::{
+    plic, Region, COUNTERS, DMA, DMA_INTERRUPT, HARTS_MAX, INTERRUPTS as SOURCES, NVME_FIRMWARE_PORT, NVME_INTERRUPT,
+    UART, UART_INTERRUPT, WATCHDOG, WATCHDOG_INTERRUPT,
+};
 use soc_tile::tile::BUS_CONFIG;
 
-/// Identifiers of the manager at the port `dma`.
-const DMA_ID_BITS: u32 = 4;
+/// Joins the port `dma` and the DMA engine.
+const DMA_MUX: Axi4Mux = Axi4Mux { managers: 2, config: dma_engine::MEMORY };
+
+/// Clocks after which a register of the device is given up: far more than any answer takes.
+const DEVICE_PATIENCE: u32 = 10_000;
 
 /// Reads, and writes, of the port `dma` that are under way.
 const DMA_SLOTS: u32 = 4;
@@ -54,7 +68,7 @@ const DMA_SLOTS: u32 = 4;
 pub const INTERRUPTS: [&str; 4] = ["msip", "mtip", "seip", "meip"];
 
 /// What is behind the bridge, in the order of the ports of the demultiplexer.
-const PERIPHERALS: [Region; 4] = [BOOT_ROM, CLINT, NVME_FIRMWARE_PORT, UART];
+const PERIPHERALS: [Region; 8] = [BOOT_ROM, CLINT, PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG, DMA, COUNTERS];
 
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +100,7 @@ impl Uncore {
     fn dma(&self) -> Axi4ToTileLink {
         let address_bits = BUS_CONFIG.address_bits;
         let data_bits = 8 * coherence_hub::BLOCK_BYTES;
-        Axi4ToTileLink { address_bits, data_bits, id_bits: DMA_ID_BITS, slots: DMA_SLOTS }
+        Axi4ToTileLink { address_bits, data_bits, id_bits: DMA_MUX.to().id_bits, slots: DMA_SLOTS }
     }
 
     fn bridge(&self) -> TileLinkToAxiLite {
@@ -119,7 +133,14 @@ impl Block for Uncore {
         let dma = m.instance("dma_port", &self.dma());
         let rom = m.instance("boot_rom", &BootRom);
         let clint = m.instance("clint", &Clint { harts: self.harts });
+        let guard = AxiLiteGuard { address_bits: NVME_FIRMWARE_PORT.bytes.ilog2(), patience: DEVICE_PATIENCE };
+        let guard = m.instance("guard", &guard);
+        let plic = m.instance("plic", &Plic { harts: self.harts, sources: SOURCES });
         let uart = m.instance("uart", &Uart);
+        let counters = m.instance("counters", &Counters);
+        let dma_mux = m.instance("dma_mux", &DMA_MUX);
+        let engine = m.instance("dma_engine", &DmaEngine);
+        let watchdog = m.instance("watchdog", &Watchdog { harts: self.harts });
 
         let edge = m.input("tile_edge", 1);
         for hart in 0..self.harts {
@@ -134,12 +155,19 @@ impl Block for Uncore {
         AxiLite::connect(m, &bridge, "to", &demux, "from");
         AxiLite::connect(m, &demux, "to_0", &rom, "bus");
         AxiLite::connect(m, &demux, "to_1", &clint, "bus");
-        AxiLite::export(m, &demux, "to_2", "controller");
-        AxiLite::connect(m, &demux, "to_3", &uart, "bus");
+        AxiLite::connect(m, &demux, "to_2", &plic, "bus");
+        AxiLite::connect(m, &demux, "to_3", &guard, "from");
+        AxiLite::export(m, &guard, "to", "controller");
+        AxiLite::connect(m, &demux, "to_4", &uart, "bus");
+        AxiLite::connect(m, &demux, "to_5", &watchdog, "bus");
+        AxiLite::connect(m, &demux, "to_6", &engine, "bus");
+        AxiLite::connect(m, &demux, "to_7", &counters, "bus");
         m.export(&uart, "transmit", "console_out");
         m.export(&uart, "receive", "console_in");
-        m.output("uart_interrupt", uart.port("uart_interrupt"));
-        Axi4::export(m, &dma, "from", "dma");
+        m.output("reset_request", watchdog.port("bite"));
+        Axi4::export(m, &dma_mux, "from_0", "dma");
+        Axi4::connect(m, &engine, "memory", &dma_mux, "from_1");
+        Axi4::connect(m, &dma_mux, "to", &dma, "from");
         TileLink::connect(m, &dma, "to", &hub, "dma");
         Axi4::export(m, &hub, "memory", "dram");
         m.output("write_failed", hub.port("write_failed"));
@@ -147,10 +175,30 @@ impl Block for Uncore {
         let event = m.input("controller_event", 1);
         let external = m.reg("external", clock, false);
         external.set(event);
+        let sources = [
+            (NVME_INTERRUPT, external),
+            (UART_INTERRUPT, uart.port("uart_interrupt")),
+            (WATCHDOG_INTERRUPT, watchdog.port("bark")),
+            (DMA_INTERRUPT, engine.port("dma_interrupt")),
+        ];
+        for (number, line) in sources {
+            plic.port(&format!("source_{number}")).set(line);
+        }
+        let events = [
+            (Event::Requests, hub.port("counts_request")),
+            (Event::Probes, hub.port("counts_probe")),
+            (Event::MemoryReads, hub.port("counts_read")),
+            (Event::MemoryWrites, hub.port("counts_write")),
+            (Event::DmaLines, engine.port("dma_line")),
+        ];
+        for (event, line) in events {
+            counters.port(&format!("event_{}", event as u32)).set(line);
+        }
         for hart in 0..self.harts {
-            for (name, line) in [("meip", if hart == 0 { external } else { lit(0u8, 1) }), ("seip", lit(0u8, 1))] {
-                m.output(&format!("{name}_{hart}"), line);
-            }
+            let [machine, supervisor] =
+                [plic::machine(hart), plic::supervisor(hart)].map(|context| plic.port(&format!("external_{context}")));
+            m.output(&format!("meip_{hart}"), if hart == 0 { machine | external } else { machine });
+            m.output(&format!("seip_{hart}"), supervisor);
             for name in ["msip", "mtip"].map(|name| format!("{name}_{hart}")) {
                 m.output(&name, clint.port(&name));
             }

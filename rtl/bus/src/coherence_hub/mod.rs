@@ -8,7 +8,7 @@
 //!    client_0 ==>|                 |
 //!    client_1 ==>|                 |==> memory         (AXI4, a beat is a block)
 //!         ... ==>|                 |
-//!         dma ==>|                 |--> write_failed
+//!         dma ==>|                 |--> write_failed, counts_*
 //!                +-----------------+
 //!  (client_*: TL-C; dma: TL-UL, a beat is a block)
 //! ```
@@ -41,6 +41,8 @@
 //! 6. A block that no other client has is granted as a trunk also to one that asked for a branch: it will not have to ask again to write.
 //! 7. Atomics, sizes other than that of a block in an acquire, what is longer than a block, writes of clients that cache, and damaged
 //!    writes are denied. Errors of the memory deny the answer. A hint is answered and does nothing.
+//! 8. For whoever counts: `counts_request` is 1 for a clock when a request gets a tracker, `counts_probe` if clients are probed for it, `counts_read` and
+//!    `counts_write` when the memory has answered.
 //!
 //! ## Timing
 //! A beat per clock on every channel of every client, at once; a request in a clock; a block per clock from the memory and one to it. From a request
@@ -398,6 +400,16 @@ impl Block for CoherenceHub {
             when(trackers.busy.at(tracker) & is_done, || trackers.busy.set(tracker, lit(0u8, 1)));
         }
         m.output("write_failed", failed);
+        for (name, happens) in [
+            ("request", orders.given),
+            ("probe", orders.given & orders.clients.any()),
+            ("read", memory.r.valid()),
+            ("write", memory.b.taken()),
+        ] {
+            let counts = m.reg(&format!("counts_{name}_line"), clock, false);
+            counts.set(happens);
+            m.output(&format!("counts_{name}"), counts);
+        }
     }
 }
 

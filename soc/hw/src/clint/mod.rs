@@ -94,7 +94,7 @@ impl Block for Clint {
                 when(writes(offset), || compare.set(bus.write_data()));
                 registers.push((offset, compare));
             }
-            hart.mtip.set(now.gt(cat(&[hart.compare[1], hart.compare[0]])));
+            hart.mtip.set(now.ge(cat(&[hart.compare[1], hart.compare[0]])));
         }
         when(bus.write(), || bus.accept_write());
 
