@@ -20,7 +20,7 @@
 //!
 //! On simulated processors, each instruction takes two clocks, as of a processor at half the clock that begins one in each of its own; caches and misses
 //! have no time. Harts take turns of one instruction. A read of a register holds its hart up, a write only the next access. The harts start up before
-//! the device's clock does. The event line is hart 0's machine external interrupt.
+//! the device's clock does. The event line is hart 0's supervisor external interrupt.
 
 mod axi;
 mod cores;

@@ -6,8 +6,13 @@
 
 pub mod boot;
 pub mod clint;
+pub mod containers;
 pub mod firmware;
+pub mod privileged;
+pub mod protection;
 pub mod rocket;
+pub mod roles;
+pub mod trace;
 pub mod uart;
 
 use core::ops::Range;
@@ -115,8 +120,12 @@ pub const VERSION: u64 = version(&[
     FIRMWARE,
     firmware::STACKS,
     firmware::IMAGE,
+    firmware::CODE,
+    firmware::CONTAINERS,
+    firmware::MONITOR,
+    firmware::TRACE,
     firmware::PARAMETERS,
-    firmware::RECORD,
+    firmware::RECORDS,
 ]);
 
 /// FNV-1a of the addresses and sizes.

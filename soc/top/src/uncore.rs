@@ -32,7 +32,7 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! The controller's event is the machine external interrupt of hart 0, without an interrupt controller between; that of the UART goes out.
+//! The controller's event is the supervisor external interrupt of hart 0, without an interrupt controller between; that of the UART goes out.
 
 use rtl_bus::{
     coherence_hub, Axi4, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
@@ -148,7 +148,7 @@ impl Block for Uncore {
         let external = m.reg("external", clock, false);
         external.set(event);
         for hart in 0..self.harts {
-            for (name, line) in [("meip", if hart == 0 { external } else { lit(0u8, 1) }), ("seip", lit(0u8, 1))] {
+            for (name, line) in [("meip", lit(0u8, 1)), ("seip", if hart == 0 { external } else { lit(0u8, 1) })] {
                 m.output(&format!("{name}_{hart}"), line);
             }
             for name in ["msip", "mtip"].map(|name| format!("{name}_{hart}")) {
