@@ -131,11 +131,12 @@ mod tests {
     proptest! {
         /// A process has its pages, code and the rest, and nothing else; firmware has itself.
         #[test]
-        fn a_process_sees_its_pages(code_bytes in 0..=(PROCESS_PAGES - 1) * PAGE_BYTES, hart in 2_u32..6, near: u32, far in 0..1_u64 << 38) {
+        fn a_process_sees_its_pages(pages in 0..PROCESS_PAGES, less in prop_oneof![Just(0), 0..PAGE_BYTES], hart in 2_u32..6, near: u32, far in 0..1_u64 << 38) {
             let slot = slot(hart).unwrap();
+            let code_bytes = (pages * PAGE_BYTES).saturating_sub(less);
             let mut tables = [[u64::MAX; ENTRIES]; 3];
             map(&mut tables, &slot, code_bytes);
-            for address in [near.into(), far, u64::from(near) % (STACK_TOP + PAGE_BYTES), VIRTUAL_BASE, STACK_TOP - 1] {
+            for address in [near.into(), far, u64::from(near) % (STACK_TOP + PAGE_BYTES), VIRTUAL_BASE, VIRTUAL_BASE + code_bytes, STACK_TOP - 1] {
                 let found = walk(&tables, &slot, address);
                 let expected = if (VIRTUAL_BASE..STACK_TOP).contains(&address) {
                     let page = (address - VIRTUAL_BASE) / PAGE_BYTES;
