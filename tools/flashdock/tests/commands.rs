@@ -485,7 +485,7 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["gdb", "nowhere"], "invalid value 'nowhere'"),
         (&["gdb", "--harts", "7"], "7 is not in 1..=6"),
         (&["emit"], "required arguments were not provided"),
-        (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, flash_device, controller,"),
+        (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, flash_device, uncore, controller,"),
         (&["emit", "fifo", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
         (&["emit", "fifo", "--config", "huge"], "invalid value 'huge'"),
         (&["emit", "--bundle", "/dev/null"], "/dev/null is there already and is not a folder"),
