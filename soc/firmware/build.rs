@@ -1,6 +1,6 @@
 //! Writes the linker script of the processors' program, from the map.
 
-use soc_map::firmware::IMAGE;
+use soc_map::firmware::{CODE, IMAGE};
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -13,7 +13,8 @@ fn main() {
     let script = format!(
         "ENTRY(start)
 MEMORY {{
-    IMAGE (rwx) : ORIGIN = {base:#x}, LENGTH = {bytes:#x}
+    CODE (rx) : ORIGIN = {code:#x}, LENGTH = {code_bytes:#x}
+    VARIABLES (rw) : ORIGIN = {variables:#x}, LENGTH = {variables_bytes:#x}
 }}
 PHDRS {{
     code PT_LOAD FLAGS(5);
@@ -22,21 +23,24 @@ PHDRS {{
     note PT_NOTE FLAGS(4);
 }}
 SECTIONS {{
-    .text : {{ KEEP(*(.text.start)) *(.text .text.*) }} > IMAGE :code
-    .note.flashdock : ALIGN(4) {{ KEEP(*(.note.flashdock)) }} > IMAGE :constants :note
-    .rodata : ALIGN(16) {{ *(.rodata .rodata.*) *(.srodata .srodata.*) }} > IMAGE :constants
-    .data : ALIGN(16) {{ *(.data .data.*) *(.sdata .sdata.*) }} > IMAGE :variables
+    .text : {{ KEEP(*(.text.start)) *(.text .text.*) }} > CODE :code
+    .note.flashdock : ALIGN(4) {{ KEEP(*(.note.flashdock)) }} > CODE :constants :note
+    .rodata : ALIGN(16) {{ *(.rodata .rodata.*) *(.srodata .srodata.*) }} > CODE :constants
+    .data : {{ *(.data .data.*) *(.sdata .sdata.*) }} > VARIABLES :variables
+    ASSERT(SIZEOF(.data) == 0, \"a variable begins as something else than zero, and nothing loads it\")
     .bss (NOLOAD) : ALIGN(16) {{
         bss_start = .;
         *(.bss .bss.*) *(.sbss .sbss.*) *(COMMON)
         . = ALIGN(8);
         bss_end = .;
-    }} > IMAGE :variables
+    }} > VARIABLES :variables
     /DISCARD/ : {{ *(.eh_frame .eh_frame_hdr) }}
 }}
 ",
-        base = IMAGE.base,
-        bytes = IMAGE.bytes,
+        code = CODE.base,
+        code_bytes = CODE.bytes,
+        variables = CODE.end(),
+        variables_bytes = IMAGE.end() - CODE.end(),
     );
     let path = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("firmware.ld");
     fs::write(&path, script).expect("the folder of the build can be written");

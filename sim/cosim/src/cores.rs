@@ -8,15 +8,14 @@ use sim_firmware::Image;
 use sim_gdb::{Debugger, Ended};
 use sim_iss::{interrupt, Bus, BusFault, Config, Hart, MemoryBus, Reservations, Stop};
 use soc_firmware::parameters::Parameters;
-use soc_firmware::record::Record;
 use soc_hal::Mmio;
-use soc_map::firmware::{PARAMETERS, RECORD};
+use soc_map::firmware::PARAMETERS;
 use soc_map::rocket::{BOOT_ROM, RESET_PC};
 use soc_map::{boot, uart, Region, DRAM, FIRMWARE, NVME_FIRMWARE_PORT, UART};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// The image that the processors run, and how many there are.
 #[derive(Clone, Debug)]
@@ -78,8 +77,11 @@ impl Coalescing {
 /// Most bytes of storage in the device's memory, in which the firmware lies behind it.
 pub(crate) const STORAGE_BYTES_MAX: u64 = FIRMWARE.base - DRAM.base;
 
-/// Core clocks in which a hart carries out an instruction: its clock is half of the core's, and it begins one in almost every one of its own.
-const CLOCKS_PER_INSTRUCTION: u32 = 2;
+/// Core clocks of a cycle of a hart, whose clock is half of the core's.
+pub(crate) const CLOCKS_PER_CYCLE: u32 = 2;
+
+/// Core clocks in which a simulated hart carries out an instruction: a tile begins one in almost every one of its cycles.
+const CLOCKS_PER_INSTRUCTION: u32 = CLOCKS_PER_CYCLE;
 
 /// Instructions of a turn while the harts start up.
 const BOOT_TURN: u64 = 1000;
@@ -98,7 +100,7 @@ pub(crate) fn hart_config(number: usize) -> Config {
 /// The memory of firmware with the image and what it is told.
 pub(crate) fn loaded(image: &Image, config: &nvme_fw::Config) -> MemoryBus {
     let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
-    for segment in image.segments() {
+    for segment in image.segments().iter().chain(image.programs()) {
         memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
     }
     let parameters = Parameters::new(config);
@@ -165,7 +167,7 @@ impl Cores {
             debugger.turn(harts, memory);
         }
         let may_run = |number| debugger.as_ref().is_none_or(|debugger| debugger.may_run(number));
-        let line = if machine.event() { interrupt::MEI } else { 0 };
+        let line = if machine.event() { interrupt::SEI } else { 0 };
         let mut bus = CoresBus { memory, machine, coalescing: &mut self.coalescing, console: &mut self.console };
         let mut are_waiting = true;
         for (number, hart) in harts.iter_mut().enumerate().filter(|(number, _)| may_run(*number)) {
@@ -203,13 +205,6 @@ impl Cores {
     /// Instructions that the harts have begun.
     pub fn instructions(&self) -> u64 {
         self.harts.iter().map(Hart::steps).sum()
-    }
-
-    /// Why firmware has stopped, if it has.
-    pub fn record(&mut self) -> Option<Record> {
-        let bytes = self.memory.bytes_mut(RECORD.base, size_of::<Record>());
-        let record = Record::read_from_bytes(bytes).expect("it has the size of a record");
-        record.said().is_some().then_some(record)
     }
 
     /// Firmware's memory, by the back door.

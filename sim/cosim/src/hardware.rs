@@ -16,9 +16,10 @@ use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_gdb::Ended;
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
 use soc_firmware::record::Record;
+use soc_firmware::trace::Ring;
 use soc_hal::Mmio;
-use soc_map::firmware::{ENTRY, RECORD};
-use soc_map::HARTS_MAX;
+use soc_map::firmware::{self, ENTRY};
+use soc_map::{trace, Region, HARTS_MAX};
 use soc_top::{DirectDevice, FlashDevice};
 use std::io;
 use std::net::TcpStream;
@@ -421,17 +422,39 @@ impl<S: Simulator> Hardware<S> {
         }
     }
 
-    /// Why firmware on simulated or Verilated processors has stopped, if it has. Those take some clocks to tell.
+    /// Why firmware on a simulated or Verilated processor has stopped, if it has: the record of the first hart that has one. Verilated ones take some
+    /// clocks to tell.
     pub fn firmware_record(&mut self) -> Option<Record> {
+        (0..HARTS_MAX).find_map(|hart| self.firmware_record_of(hart))
+    }
+
+    /// Likewise, of one hart.
+    pub fn firmware_record_of(&mut self, hart: u32) -> Option<Record> {
+        let record: Record = self.read_from_firmware(&firmware::record(hart))?;
+        record.said().is_some().then_some(record)
+    }
+
+    /// What a hart of simulated or Verilated processors has done. Verilated ones take some clocks to tell.
+    pub fn firmware_trace(&mut self, hart: u32) -> Option<Ring> {
+        self.read_from_firmware(&trace::ring(hart))
+    }
+
+    /// Memory of simulated or Verilated processors, as they see it. Verilated ones take some clocks to tell.
+    ///
+    /// # Panics
+    /// If the range is not inside of it.
+    pub fn read_firmware_memory(&mut self, address: u64, bytes: usize) -> Option<Vec<u8>> {
         match &mut self.processor {
             Processor::Hosted(_) => None,
-            Processor::Simulated { cores, .. } => cores.record(),
-            Processor::Verilated(machine) => {
-                let bytes = machine.read_firmware_memory(RECORD.base, size_of::<Record>());
-                let record = Record::read_from_bytes(&bytes).expect("it has the size of a record");
-                record.said().is_some().then_some(record)
-            }
+            Processor::Simulated { cores, .. } => Some(cores.memory(address, bytes).to_vec()),
+            Processor::Verilated(machine) => Some(machine.read_firmware_memory(address, bytes)),
         }
+    }
+
+    /// What lies at the beginning of a region of firmware's memory.
+    fn read_from_firmware<T: FromBytes>(&mut self, place: &Region) -> Option<T> {
+        let bytes = self.read_firmware_memory(place.base, size_of::<T>())?;
+        T::read_from_bytes(&bytes).ok()
     }
 
     /// Lets a debugger look at simulated processors and stop them, from now on: `target remote` of GDB at the other end of the connection. While they stand

@@ -20,7 +20,7 @@
 //!
 //! On simulated processors, each instruction takes two clocks, as of a processor at half the clock that begins one in each of its own; caches and misses
 //! have no time. Harts take turns of one instruction. A read of a register holds its hart up, a write only the next access. The harts start up before
-//! the device's clock does. The event line is hart 0's machine external interrupt.
+//! the device's clock does. The event line is hart 0's supervisor external interrupt.
 
 mod axi;
 mod cores;
@@ -30,6 +30,7 @@ mod hardware;
 mod lite;
 mod machine;
 mod monitors;
+mod process;
 mod resume;
 mod soc;
 mod tiles;
@@ -40,5 +41,6 @@ pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};
+pub use process::system_call_clocks;
 pub use sim_gdb::Ended;
 pub use soc::Soc;

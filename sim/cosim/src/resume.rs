@@ -10,20 +10,42 @@
 //! A start takes millions of clocks, in which half a MiB of state is made. What comes after it is the same, but for what is in the caches.
 
 use sim_iss::{encode, number, Bus, BusFault, Config, Hart, Instruction, MemoryBus, Op, Reservations};
-use soc_map::firmware::{ENTRY, STACKS};
+use soc_map::firmware::{ENTRY, STACKS, STACK_BYTES};
 use soc_map::rocket::CACHED;
 
 /// Instructions after which firmware that has not touched a register is given up.
 const STEPS_MAX: u64 = 50_000_000;
 
-/// Where the program lies: at the top of the stack of the last hart, which has nothing there yet.
-const PLACE: u64 = STACKS.end() - 1024;
+/// Where the program lies: in the stack of the last hart, at a depth that it does not come to while it starts.
+const PLACE: u64 = STACKS.end() - STACK_BYTES / 4;
+
+/// How far `jal` goes.
+const JUMP_BYTES_MAX: u64 = 1 << 20;
+
+const _: () = assert!(ENTRY - PLACE < JUMP_BYTES_MAX);
 
 /// The CSRs that firmware has set.
-const CSRS: [u16; 4] = [number::MTVEC, number::MIE, number::MSCRATCH, number::MSTATUS];
-
-/// `mstatus.MPP`: M.
-const MACHINE: u64 = 3 << 11;
+const CSRS: [u16; 19] = [
+    number::MTVEC,
+    number::MIE,
+    number::MSCRATCH,
+    number::MEDELEG,
+    number::MIDELEG,
+    number::MCOUNTEREN,
+    number::STVEC,
+    number::SSCRATCH,
+    number::SCOUNTEREN,
+    number::PMPADDR0,
+    number::PMPADDR0 + 1,
+    number::PMPADDR0 + 2,
+    number::PMPADDR0 + 3,
+    number::PMPADDR0 + 4,
+    number::PMPADDR0 + 5,
+    number::PMPADDR0 + 6,
+    number::PMPADDR0 + 7,
+    number::PMPCFG0,
+    number::MSTATUS,
+];
 
 /// The memory, and that a register was touched.
 struct Quiet<'a> {
@@ -72,7 +94,7 @@ pub(crate) fn start_up(memory: &mut MemoryBus, config: &Config) {
         );
         hart.run(&mut bus, 1);
     }
-    // The access has trapped, and changed nothing but the registers of the trap.
+    // The access has trapped into M-mode, and changed nothing but the registers of the trap: `mret` undoes that.
     let csr = |number: u16| hart.csr(number).expect("every hart has it");
     let (pc, first) = (csr(number::MEPC), memory.bytes_mut(ENTRY, 4).try_into().map(u32::from_le_bytes));
     let first = first.expect("four bytes");
@@ -86,7 +108,7 @@ pub(crate) fn start_up(memory: &mut MemoryBus, config: &Config) {
     let mut body = vec![load(t0, 0), csrw(number::MEPC)];
     for number in CSRS {
         body.extend([load(t0, words.len()), csrw(number)]);
-        words.push(csr(number) | if number == number::MSTATUS { MACHINE } else { 0 });
+        words.push(csr(number));
     }
     let pointer = usize::from(t1);
     for register in (1..32).filter(|register| *register != pointer).chain([pointer]) {

@@ -6,13 +6,19 @@ use object::elf;
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 use object::{Endianness, Object as _, ObjectSymbol as _};
 use soc_firmware::note;
+use soc_firmware::process::Program;
+use soc_map::containers::{slot, PROCESS_PAGES};
 use soc_map::firmware::{IMAGE, IMAGE_BYTES_MAX};
+use soc_map::privileged::sv39::PAGE_BYTES;
+use soc_map::HARTS_MAX;
+use zerocopy::IntoBytes as _;
 
 /// A firmware image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     entry: u64,
     segments: Vec<Segment>,
+    programs: Vec<Segment>,
     symbols: Vec<Symbol>,
 }
 
@@ -64,6 +70,23 @@ pub enum ImageError {
     /// It begins where nothing is loaded that can be executed.
     #[error("it begins at {0:#x}, where it has no code")]
     Entry(u64),
+}
+
+/// Why a program cannot be loaded for a hart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProgramError {
+    /// The hart has another role, or is not there.
+    #[error("hart {0} runs no containers: choose one of those that do ({harts})", harts = containers_harts())]
+    NoSlot(u32),
+    /// It leaves no page for its stack.
+    #[error("the program has {0} bytes, and there is room for {room}", room = (PROCESS_PAGES - 1) * PAGE_BYTES)]
+    TooLarge(u64),
+}
+
+/// The harts that run containers.
+fn containers_harts() -> String {
+    let harts = (0..HARTS_MAX).filter(|hart| slot(*hart).is_some()).map(|hart| hart.to_string());
+    harts.collect::<Vec<_>>().join(", ")
 }
 
 impl From<object::Error> for ImageError {
@@ -128,7 +151,7 @@ impl Image {
         if entry % 2 != 0 || !code.iter().any(|code| code.contains(&entry)) {
             return Err(ImageError::Entry(entry));
         }
-        let image = Self { entry, segments, symbols: symbols(&elf) };
+        let image = Self { entry, segments, programs: vec![], symbols: symbols(&elf) };
         match image.bytes() {
             bytes if bytes > IMAGE_BYTES_MAX => Err(ImageError::TooLarge(bytes)),
             _ => Ok(image),
@@ -143,6 +166,26 @@ impl Image {
     /// Its parts, by their addresses; no two of them overlap, and all lie in [`IMAGE`].
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The image with a program in the slot of a hart for containers, which runs it when it starts.
+    ///
+    /// # Errors
+    /// If the hart has no slot, or the program does not fit.
+    pub fn with_program(mut self, hart: u32, code: &[u8]) -> Result<Self, ProgramError> {
+        let slot = (hart < HARTS_MAX).then(|| slot(hart)).flatten().ok_or(ProgramError::NoSlot(hart))?;
+        let program = Program::new(code.len() as u64);
+        program.code_bytes().map_err(|refused| ProgramError::TooLarge(refused.code_bytes))?;
+        let mut content = program.as_bytes().to_vec();
+        content.resize(PAGE_BYTES as usize, 0);
+        content.extend(code);
+        self.programs.push(Segment { address: slot.base, bytes: content.len() as u64, content });
+        Ok(self)
+    }
+
+    /// The programs in the slots of containers, as they are loaded beside the image.
+    pub fn programs(&self) -> &[Segment] {
+        &self.programs
     }
 
     /// Bytes that are kept of it, from the first one to the last one that is not 0 at the start.
@@ -199,7 +242,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use soc_firmware::note::{Note, MAP};
-    use zerocopy::IntoBytes as _;
 
     /// A part of a file.
     #[derive(Clone)]

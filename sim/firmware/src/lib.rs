@@ -7,9 +7,11 @@
 //! packages ([`Rust`](sim_guest::Rust)).
 #![deny(missing_docs)]
 
+mod back_trace;
 mod build;
 mod image;
 
+pub use back_trace::Place;
 pub use build::{build, compile, BuildError, PROGRAM};
-pub use image::{Image, ImageError, Segment};
+pub use image::{Image, ImageError, ProgramError, Segment};
 pub use sim_guest::Toolchain;

@@ -4,9 +4,13 @@ use proptest::prelude::*;
 use sim_firmware::{compile, Image, Toolchain};
 use sim_iss::{Bus, BusFault, Config, Hart, MemoryBus, Reservations, Stop};
 use soc_firmware::parameters::Parameters;
+use soc_firmware::process::Program;
 use soc_firmware::record::{Record, PANIC, TRAP};
-use soc_map::firmware::{IMAGE, IMAGE_BYTES_MAX, PARAMETERS, RECORD, STACKS};
-use soc_map::{FIRMWARE, HARTS_MAX, NVME_FIRMWARE_PORT};
+use soc_firmware::trace::Ring;
+use soc_map::containers::slot;
+use soc_map::firmware::{record as record_of, stack, IMAGE, IMAGE_BYTES_MAX, PARAMETERS, STACKS};
+use soc_map::trace::{ring, PROGRAM_REFUSED};
+use soc_map::{uart, FIRMWARE, HARTS_MAX, NVME_FIRMWARE_PORT, UART};
 use std::sync::OnceLock;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -28,7 +32,7 @@ fn image() -> Option<Image> {
     file().map(|file| Image::parse(file).unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// Memory, and registers that all read as 2 until they are written.
+/// Memory, registers that all read as 2 until they are written, and a console that is never full.
 struct TestBus {
     memory: MemoryBus,
     written: Vec<(u64, u32)>,
@@ -40,6 +44,10 @@ impl Bus for TestBus {
             let value = self.written.iter().rfind(|written| written.0 == address).map_or(2, |written| written.1);
             return value.to_le_bytes().as_slice().try_into().map_err(|_| BusFault);
         }
+        if UART.contains(address) {
+            let value = u64::from(uart::ROOM).to_le_bytes();
+            return value[..N].try_into().map_err(|_| BusFault);
+        }
         self.memory.load(hart, address)
     }
 
@@ -47,6 +55,9 @@ impl Bus for TestBus {
         if N == 4 && NVME_FIRMWARE_PORT.contains(address) {
             let value = bytes.as_slice().try_into().map_err(|_| BusFault)?;
             self.written.push((address, u32::from_le_bytes(value)));
+            return Ok(());
+        }
+        if UART.contains(address) {
             return Ok(());
         }
         self.memory.store(hart, address, bytes)
@@ -88,7 +99,7 @@ fn run(image: &Image, number: usize, change: impl FnOnce(&mut MemoryBus)) -> (Ha
 }
 
 fn record(bus: &mut TestBus) -> Option<Record> {
-    let record = Record::read_from_bytes(bus.memory.bytes_mut(RECORD.base, size_of::<Record>())).unwrap();
+    let record = Record::read_from_bytes(bus.memory.bytes_mut(record_of(0).base, size_of::<Record>())).unwrap();
     record.said().is_some().then_some(record)
 }
 
@@ -119,7 +130,7 @@ fn harts_start_up_in_any_memory() {
         let (hart, mut bus) = run(&image, number, |_| {});
         assert_eq!(record(&mut bus).map(|record| record.said().unwrap().to_owned()), None);
         assert_eq!(bus.written.len(), 0, "hart {number}");
-        let top = STACKS.base + (number as u64 + 1) * soc_map::firmware::STACK_BYTES;
+        let top = stack(number as u32).end();
         let sp = hart.x(2);
         assert!(sp <= top && sp > top - 4096, "the stack of hart {number} is at {sp:#x}");
     }
@@ -138,6 +149,55 @@ fn firmware_without_its_parameters_says_so_and_tells_the_hosts() {
     }
 }
 
+/// The functions on the stack of a hart that has stopped, the innermost first.
+fn back_trace(image: &Image, bus: &mut TestBus) -> Vec<String> {
+    let record = record(bus).expect("there is a record");
+    let read = |address: u64| {
+        let is_inside = FIRMWARE.contains(address) && FIRMWARE.end() - address >= 8;
+        let bytes = is_inside.then(|| bus.memory.bytes_mut(address, 8))?;
+        Some(u64::from_le_bytes((*bytes).try_into().ok()?))
+    };
+    let places = image.back_trace(record.pc.get(), &record.registers.map(u64::from), read);
+    places.into_iter().map(|place| place.function).collect()
+}
+
+#[test]
+fn a_panic_and_a_trap_tell_who_called() {
+    let Some(image) = image() else { return };
+    let (_, mut bus) = run(&image, 0, |memory| memory.bytes_mut(PARAMETERS.base, 1)[0] ^= 1);
+    let functions = back_trace(&image, &mut bus);
+    assert!(functions[0].contains("rust_begin_unwind") && functions[1].contains("panic_fmt"), "{functions:?}");
+
+    let (_, poll) = image.functions().find(|(name, _)| name.contains("nvme_fw") && name.contains("4poll")).unwrap();
+    // Behind its beginning, in the middle of an instruction or not.
+    let (_, mut bus) = run(&image, 0, |memory| memory.bytes_mut(poll.start + 64, 16).fill(0));
+    let functions = back_trace(&image, &mut bus);
+    assert!(functions[0].contains("poll") && functions.iter().any(|name| name.contains("supervise")), "{functions:?}");
+}
+
+/// What a loader says of a program is not believed: one for another map, or that leaves no room for a stack, is not run.
+#[test]
+fn programs_that_do_not_fit_are_refused() {
+    let Some(image) = image() else { return };
+    let hart = 2;
+    let slot = slot(hart).expect("it is for containers");
+    let good = Program::new(64);
+    let large = Program::new(slot.bytes);
+    let mut other = good;
+    other.as_mut_bytes()[8] ^= 1;
+    for program in [large, other] {
+        let change = |memory: &mut MemoryBus| {
+            memory.bytes_mut(slot.base, size_of::<Program>()).copy_from_slice(program.as_bytes());
+        };
+        let (_, mut bus) = run(&image, hart as usize, change);
+        let ring = Ring::read_from_bytes(bus.memory.bytes_mut(ring(hart).base, size_of::<Ring>())).unwrap();
+        let told: Vec<_> = ring.events().map(|event| (event.kind().unwrap(), event.values())).collect();
+        let refused = program.code_bytes().unwrap_err();
+        assert_eq!(told[1..], [(&PROGRAM_REFUSED, [0, refused.map, refused.code_bytes])]);
+        assert_eq!(record(&mut bus), None);
+    }
+}
+
 /// An instruction that is none, in the firmware's main function.
 #[test]
 fn a_trap_leaves_a_record_and_tells_the_hosts() {
@@ -151,7 +211,7 @@ fn a_trap_leaves_a_record_and_tells_the_hosts() {
     assert!(function.contains("4poll") && offset == 0, "{function} + {offset}");
     let sp = record.registers[1].get();
     assert!(sp > STACKS.base && sp <= STACKS.base + soc_map::firmware::STACK_BYTES, "{sp:#x}");
-    assert!(record.said().unwrap().contains("mcause 0x2"), "{:?}", record.said());
+    assert!(record.said().unwrap().contains("illegal instruction (0x2)"), "{:?}", record.said());
     assert!(tells_hosts(&bus));
 }
 

@@ -1,4 +1,4 @@
-//! What firmware leaves behind when it stops, in [`soc_map::firmware::RECORD`]: why, where, and the registers of a trap.
+//! What firmware leaves behind when it stops, in [`soc_map::firmware::RECORDS`]: why, where, and the registers of a trap.
 
 use core::fmt::{self, Write};
 use zerocopy::little_endian::{U32, U64};
@@ -26,13 +26,13 @@ pub struct Record {
     pub kind: U32,
     /// The hart that stopped.
     pub hart: U64,
-    /// Of a trap: `mcause`.
+    /// Of a trap: `mcause`, or `scause`.
     pub cause: U64,
-    /// Of a trap: `mepc`, the address of the instruction.
+    /// The address of the instruction that trapped, or called the monitor.
     pub pc: U64,
-    /// Of a trap: `mtval`.
+    /// Of a trap: `mtval`, or `stval`.
     pub value: U64,
-    /// Of a trap: `x1` to `x31`.
+    /// `x1` to `x31` at that instruction.
     pub registers: [U64; 31],
     /// Bytes of the text.
     pub text_bytes: U32,
@@ -40,7 +40,7 @@ pub struct Record {
     pub text: [u8; TEXT_BYTES],
 }
 
-const _: () = assert!(size_of::<Record>() as u64 <= soc_map::firmware::RECORD.bytes);
+const _: () = assert!(size_of::<Record>() as u64 <= soc_map::firmware::record(0).bytes);
 
 impl Record {
     /// A record with a text.

@@ -1,106 +1,123 @@
-//! The first instructions, the main loop, and what happens when it must not go on.
-#![allow(unsafe_code)]
+//! The first instructions, and what each hart does from then on.
 
+use crate::csr::write_csr;
+use crate::{containers, tracing};
 use core::arch::{asm, global_asm};
 use core::mem::MaybeUninit;
-use core::panic::PanicInfo;
 use core::ptr;
 use nvme_fw::{Config, Firmware};
-use nvme_spec::firmware_port::{self as regs, status_set};
 use soc_firmware::console::Console;
 use soc_firmware::note::{self, Note};
 use soc_firmware::parameters::Parameters;
-use soc_firmware::record::{Record, MAGIC, PANIC, TRAP};
-use soc_hal::{Mmio, Registers};
-use soc_map::firmware::{RECORD, STACKS, STACK_BYTES};
-use soc_map::{HARTS_MAX, NVME_FIRMWARE_PORT, UART};
+use soc_hal::Registers;
+use soc_map::firmware::{stack, MONITOR, MONITOR_STACK_BYTES};
+use soc_map::privileged::{cause, interrupt, status, COUNTERS};
+use soc_map::roles::Role;
+use soc_map::trace::{HART_STARTED, SERVING};
+use soc_map::{protection, HARTS_MAX, NVME_FIRMWARE_PORT, UART};
 
 #[used]
 #[link_section = ".note.flashdock"]
 static MAP: Note = note::MAP;
 
-/// `mie.MEIE`.
-const EXTERNAL_INTERRUPT: usize = 1 << 11;
-
-/// `mstatus.FS`: the floating-point unit may be used.
-const FLOATING_POINT: usize = 1 << 13;
-
-// `a0` is the number of the hart and `a1` the address of the parameters. A hart that traps saves its registers to `trap_registers` without touching
-// its stack, which may be what it trapped for, and then takes the stack as if it had just begun. A trap in there spins: the record is there, or is not to be had.
+// `a0` is the number of the hart and `a1` the address of the parameters.
 global_asm!(
     ".pushsection .text.start, \"ax\"",
     ".globl start",
     "start:",
     "    csrw mie, zero",
-    "    la   t0, trap",
+    "    csrw mip, zero",
+    "    la   t0, monitor_trap",
     "    csrw mtvec, t0",
     "    li   t0, {harts}",
     "    bgeu a0, t0, park",
-    "    li   sp, {stacks}",
-    "    li   t0, {stack_bytes}",
-    "    addi t1, a0, 1",
+    "    addi t0, a0, 1",
+    "    li   t1, {monitor_stack_bytes}",
     "    mul  t0, t0, t1",
+    "    li   sp, {monitor}",
     "    add  sp, sp, t0",
-    "    bnez a0, park",
+    "    csrw mscratch, sp",
+    "    bnez a0, 2f",
     "    la   t0, bss_start",
     "    la   t1, bss_end",
     "1:  bgeu t0, t1, 2f",
     "    sd   zero, 0(t0)",
     "    addi t0, t0, 8",
     "    j    1b",
-    "2:  li   t0, {floating_point}",
-    "    csrs mstatus, t0",
-    "    li   t0, {external_interrupt}",
-    "    csrs mie, t0",
-    "    mv   a0, a1",
-    "    call run",
+    "2:  call {leave_machine_mode}",
     "park:",
     "    wfi",
     "    j    park",
-    "    .balign 4",
-    "trap:",
-    "    csrw mscratch, t0",
-    "    la   t0, spin",
-    "    csrw mtvec, t0",
-    "    la   t0, {trap_registers}",
-    "    .irp n, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
-    "    sd   x\\n, (8 * \\n - 8)(t0)",
-    "    .endr",
-    "    csrr t1, mscratch",
-    "    sd   t1, 32(t0)",
-    "    csrr t0, mhartid",
-    "    addi t0, t0, 1",
-    "    li   sp, {stack_bytes}",
-    "    mul  t0, t0, sp",
-    "    li   sp, {stacks}",
-    "    add  sp, sp, t0",
-    "    call {trapped}",
-    "    .balign 4",
-    "spin:",
-    "    j    spin",
     ".popsection",
     harts = const HARTS_MAX,
-    stacks = const STACKS.base,
-    stack_bytes = const STACK_BYTES,
-    floating_point = const FLOATING_POINT,
-    external_interrupt = const EXTERNAL_INTERRUPT,
-    trap_registers = sym TRAP_REGISTERS,
-    trapped = sym trapped,
+    monitor = const MONITOR.base,
+    monitor_stack_bytes = const MONITOR_STACK_BYTES,
+    leave_machine_mode = sym leave_machine_mode,
 );
-
-/// `x1` to `x31` of the hart that has trapped.
-static mut TRAP_REGISTERS: [u64; 31] = [0; 31];
 
 /// The state of the firmware. It is too large for a stack to live on.
 static mut FIRMWARE: MaybeUninit<Firmware<Registers>> = MaybeUninit::uninit();
 
-/// Hart 0 runs this, for ever.
-#[no_mangle]
-extern "C" fn run(parameters: *const Parameters) -> ! {
+/// Sets up what S-mode may reach and handles itself, and goes on there.
+extern "C" fn leave_machine_mode(hart: u64, parameters: u64) -> ! {
+    let (addresses, configurations) = protection::registers(hart as u32);
+    let [a, b, c, d, e, f, g, h] = addresses;
+    write_csr!("pmpaddr0", a);
+    write_csr!("pmpaddr1", b);
+    write_csr!("pmpaddr2", c);
+    write_csr!("pmpaddr3", d);
+    write_csr!("pmpaddr4", e);
+    write_csr!("pmpaddr5", f);
+    write_csr!("pmpaddr6", g);
+    write_csr!("pmpaddr7", h);
+    write_csr!("pmpcfg0", configurations);
+    write_csr!("medeleg", cause::DELEGATED);
+    write_csr!("mideleg", interrupt::SUPERVISOR);
+    write_csr!("mcounteren", COUNTERS);
+    write_csr!("scounteren", COUNTERS);
+    write_csr!("satp", 0_u64);
+    write_csr!("sscratch", 0_u64);
+    write_csr!("stvec", containers::trap_vector());
+    // Interrupts only wake: they are off in `sstatus`.
+    write_csr!("mie", if Role::of(hart as u32) == Role::HostInterface { interrupt::EXTERNAL } else { 0 });
+    write_csr!("mstatus", status::MPP_SUPERVISOR | status::FS_INITIAL);
+    // SAFETY: `supervise` takes these arguments, and its stack is used by nothing else.
+    unsafe {
+        asm!(
+            "csrw mepc, {main}",
+            "mv sp, {stack}",
+            "sfence.vma",
+            "mret",
+            main = in(reg) supervise as *const (),
+            stack = in(reg) stack(hart as u32).end(),
+            in("a0") hart,
+            in("a1") parameters,
+            options(noreturn)
+        )
+    }
+}
+
+/// S-mode begins here.
+extern "C" fn supervise(hart: u64, parameters: *const Parameters) -> ! {
+    let hart = hart as u32;
+    tracing::start(hart);
+    tracing::write(hart, &HART_STARTED, [0; 3]);
+    match Role::of(hart) {
+        Role::HostInterface => serve_hosts(hart, parameters),
+        Role::CacheAndTranslation => loop {
+            wait();
+        },
+        Role::Containers => containers::run(hart),
+    }
+}
+
+/// The hart of the host interface runs this, for ever.
+fn serve_hosts(hart: u32, parameters: *const Parameters) -> ! {
     // SAFETY: who starts the image passes their address. Any bytes are parameters, and nobody writes to them any more.
     let parameters = unsafe { parameters.read_unaligned() };
     let config = parameters.config().unwrap_or_else(|error| panic!("{error}"));
     begin(config);
+    tracing::write(hart, &SERVING, [0; 3]);
     // SAFETY: `begin` has written it, and nothing else uses it.
     let firmware = unsafe { (&mut *ptr::addr_of_mut!(FIRMWARE)).assume_init_mut() };
     console().say(format_args!("flashdock firmware, map {:#018x}", soc_map::VERSION));
@@ -121,71 +138,19 @@ fn begin(config: Config) {
 ///
 /// # Safety
 /// Nothing else may use them any more.
-unsafe fn port() -> Registers {
+pub unsafe fn port() -> Registers {
     // SAFETY: the map says that they lie there, and the caller that nothing else uses them.
     unsafe { Registers::new(NVME_FIRMWARE_PORT.base as *mut u32, NVME_FIRMWARE_PORT.bytes as u32) }
 }
 
 /// The console. Bytes of two harts may mix, and no more than that.
-fn console() -> Console<Registers> {
+pub fn console() -> Console<Registers> {
     // SAFETY: the map says that they lie there; what several users of them do to each other is mixed text.
     Console::new(unsafe { Registers::new(UART.base as *mut u32, UART.bytes as u32) })
 }
 
 /// Waits until an interrupt is pending.
-fn wait() {
+pub fn wait() {
     // SAFETY: it changes nothing.
     unsafe { asm!("wfi", options(nomem, nostack)) }
-}
-
-#[panic_handler]
-fn panicked(panic: &PanicInfo<'_>) -> ! {
-    stop(Record::new(PANIC, hart(), format_args!("{panic}")))
-}
-
-/// Comes from `trap`.
-extern "C" fn trapped() -> ! {
-    let (cause, pc, value): (u64, u64, u64);
-    // SAFETY: it reads registers of this hart that nothing else uses.
-    unsafe {
-        asm!("csrr {}, mcause", "csrr {}, mepc", "csrr {}, mtval", out(reg) cause, out(reg) pc, out(reg) value, options(nomem, nostack));
-    }
-    let text = format_args!("trap: mcause {cause:#x}, mepc {pc:#x}, mtval {value:#x}");
-    let mut record = Record::new(TRAP, hart(), text);
-    (record.cause, record.pc, record.value) = (cause.into(), pc.into(), value.into());
-    // SAFETY: `trap` has written them, and nothing else does.
-    record.registers = unsafe { ptr::addr_of!(TRAP_REGISTERS).read() }.map(u64::into);
-    stop(record)
-}
-
-fn hart() -> u64 {
-    let hart;
-    // SAFETY: it reads a register that never changes.
-    unsafe { asm!("csrr {}, mhartid", out(reg) hart, options(nomem, nostack)) };
-    hart
-}
-
-/// Leaves a record, and from then on tells the hosts of all functions that their controller is dead.
-fn stop(mut record: Record) -> ! {
-    let place = RECORD.base as *mut Record;
-    record.magic = 0.into();
-    // SAFETY: the map gives the region to the record alone. Whoever reads it finds the mark when the rest is there.
-    unsafe {
-        place.write_volatile(record);
-        ptr::addr_of_mut!((*place).magic).write_volatile(MAGIC.into());
-    }
-    record.magic = MAGIC.into();
-    console().say(format_args!("hart {} has stopped: {}", record.hart, record.said().unwrap_or_default()));
-    // SAFETY: the firmware that used them does not go on.
-    let mut port = unsafe { port() };
-    let functions = regs::functions::COUNT.get32(port.read32(regs::FUNCTIONS.offset));
-    loop {
-        for function in 0..functions.min(regs::FUNCTIONS_MAX) as u8 {
-            let status = regs::of_function(&regs::STATUS_SET, function).offset;
-            let value = port.read32(status);
-            port.write32(status, status_set::CFS.set32(value, 1));
-        }
-        // A controller that is disabled has no such state: its host is told when it comes, which is an event.
-        wait();
-    }
 }

@@ -6,11 +6,16 @@
 
 pub mod boot;
 pub mod clint;
+pub mod containers;
 pub mod counters;
 pub mod dma;
 pub mod firmware;
 pub mod plic;
+pub mod privileged;
+pub mod protection;
 pub mod rocket;
+pub mod roles;
+pub mod trace;
 pub mod uart;
 pub mod watchdog;
 
@@ -143,8 +148,12 @@ pub const VERSION: u64 = version(&[
     FIRMWARE,
     firmware::STACKS,
     firmware::IMAGE,
+    firmware::CODE,
+    firmware::CONTAINERS,
+    firmware::MONITOR,
+    firmware::TRACE,
     firmware::PARAMETERS,
-    firmware::RECORD,
+    firmware::RECORDS,
 ]);
 
 /// FNV-1a of the addresses and sizes.

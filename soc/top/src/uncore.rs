@@ -38,7 +38,7 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! The controller's event is a source of the PLIC, and beside it the machine external interrupt of hart 0, which needs no claim: it is the way of every
+//! The controller's event is a source of the PLIC, and beside it the supervisor external interrupt of hart 0, which needs no claim: it is the way of every
 //! admin command. `reset_request` asks for a reset of everything, which is given outside.
 
 use rtl_bus::{
@@ -197,8 +197,8 @@ impl Block for Uncore {
         for hart in 0..self.harts {
             let [machine, supervisor] =
                 [plic::machine(hart), plic::supervisor(hart)].map(|context| plic.port(&format!("external_{context}")));
-            m.output(&format!("meip_{hart}"), if hart == 0 { machine | external } else { machine });
-            m.output(&format!("seip_{hart}"), supervisor);
+            m.output(&format!("meip_{hart}"), machine);
+            m.output(&format!("seip_{hart}"), if hart == 0 { supervisor | external } else { supervisor });
             for name in ["msip", "mtip"].map(|name| format!("{name}_{hart}")) {
                 m.output(&name, clint.port(&name));
             }

@@ -408,6 +408,47 @@ fn trace_as_fst_has_the_same_window_and_the_names_of_states() {
     assert_eq!(found, expected);
 }
 
+/// What a process on a hart for containers does, and what the firmware beside it.
+#[test]
+fn trace_tells_what_the_harts_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("program");
+    // lui t0, 0x40000; ld t1, 0(t0): a load from where nothing is.
+    let program = [0x4000_02B7_u32, 0x0002_B303].map(u32::to_le_bytes).concat();
+    fs::write(&file, program).unwrap();
+    let for_hart = |hart: u32| format!("{hart}={}", text(&file));
+    let arguments = |program: &'static str, rest: &[&'static str]| {
+        [&["trace", "bring-up", "--harts", program], rest].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run =
+        |arguments: Vec<String>| flashdock(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+    let with_program = |hart| [arguments("--program", &[]), vec![for_hart(hart)]].concat();
+
+    let printed = run(with_program(3));
+    let errors = String::from_utf8_lossy(&printed.stderr);
+    if errors.contains("there is no Rust compiler") {
+        eprintln!("skipped: what harts did. {errors}");
+        return;
+    }
+    assert!(printed.status.success(), "{errors}");
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let lines = |hart: &str| printed.lines().filter(|line| line.trim_start().starts_with(hart)).collect::<Vec<_>>();
+    assert!(lines("0  host interface").last().is_some_and(|line| line.ends_with("serving")), "{printed}");
+    assert_eq!(lines("2  containers").len(), 1, "{printed}");
+    let [started, begun, trapped] = lines("3  containers")[..] else { panic!("{printed}") };
+    assert!(started.contains("hart started") && begun.contains("code bytes 8"), "{printed}");
+    assert!(trapped.ends_with("load page fault (13), pc 0x10004, value 0x40000000"), "{printed}");
+
+    for (arguments, expected) in [
+        (with_program(0), "hart 0 runs no containers"),
+        (arguments("--program", &["3=/nowhere"]), "cannot read /nowhere"),
+        (arguments("--firmware", &["hosted"]), "no harts"),
+    ] {
+        let (what, _) = two_last_lines(&run(arguments));
+        assert!(what.contains(expected), "{what}");
+    }
+}
+
 #[test]
 fn trace_leaves_no_file_when_its_window_never_begins() {
     for name in ["read.vcd", "read.fst"] {
@@ -444,7 +485,7 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
         (&["gdb", "nowhere"], "invalid value 'nowhere'"),
         (&["gdb", "--harts", "7"], "7 is not in 1..=6"),
         (&["emit"], "required arguments were not provided"),
-        (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, flash_device, controller,"),
+        (&["emit", "warp_core"], "no block `warp_core`; there are direct_device, flash_device, uncore, controller,"),
         (&["emit", "fifo", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
         (&["emit", "fifo", "--config", "huge"], "invalid value 'huge'"),
         (&["emit", "--bundle", "/dev/null"], "/dev/null is there already and is not a folder"),
@@ -474,6 +515,9 @@ fn every_mistake_is_answered_by_what_is_wrong_and_what_to_do() {
             "cannot write /nowhere/x.svg",
         ),
         (&["trace", "read"], "required arguments were not provided"),
+        (&["trace", "read", "--harts", "--out", "read.fst"], "cannot be used with"),
+        (&["trace", "read", "--firmware", "iss", "--out", "read.fst"], "cannot be used with"),
+        (&["trace", "read", "--harts", "--program", "3"], "the number of the hart"),
         (&["trace", "read", "--out", "/"], "is not a file"),
         (&["trace", "read", "--out", "/dev/full"], "is not a file"),
         (&["trace", "read", "--out", "/nowhere/read.vcd"], "cannot write /nowhere/read.vcd"),

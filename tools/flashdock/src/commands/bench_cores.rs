@@ -1,14 +1,14 @@
 //! `bench cores`: the figures of the processors.
 
 use super::bench::{number, Must};
-use crate::backend::{BackEnd, Kind, Processor, Settings};
+use crate::backend::{no_device, BackEnd, Kind, Processor, Settings};
 use crate::failure::{Failure, Result};
 use crate::output::{self, Align, Paint, Table};
 use crate::workload;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use rustix::time::{clock_gettime, ClockId};
 use serde_json::{json, Map, Value};
-use sim_cosim::Soc;
+use sim_cosim::{system_call_clocks, CoresKind, Soc, Start};
 use sim_host::{identify_entry, Driver, Options};
 use sim_iss::{encode, Instruction, MemoryBus, Op};
 use sim_verilator::Toolchain;
@@ -37,6 +37,8 @@ type Figure = (&'static str, f64, Option<Must>, &'static str);
 
 /// Most clocks of an Identify Controller.
 const IDENTIFY_MOST: f64 = 12_000.0;
+/// Most clocks of a system call.
+const SYSTEM_CALL_MOST: f64 = 400.0;
 /// Least speed with six busy harts, of that with one.
 const SIX_LEAST: f64 = 1.0 / 7.0;
 /// Likewise with four of the six asleep.
@@ -76,13 +78,16 @@ fn text(figures: &[Figure]) -> String {
 /// From the doorbell to the completion in the host's memory, and the firmware that does it.
 fn identify(args: &Args) -> Result<Vec<Figure>> {
     let mut settings = Settings::new(Kind::Verilated, args.seed);
-    settings.cores = Processor::Rtl.cores(1)?;
-    let image = settings.cores.as_ref().map_or(0, |cores| cores.image.bytes());
+    let cores = Processor::Rtl.cores(1)?;
+    let image = cores.as_ref().map(|cores| cores.image.clone());
+    settings.cores = cores;
     let mut device = BackEnd::new(&settings)?;
     let mut driver = Driver::new(&mut device, Options::default());
     driver.bring_up().map_err(workload::device_failed)?;
     let asked = driver.admin_data(identify_entry(cns::CONTROLLER, 0), IDENTIFY_BYTES as usize);
     let (completion, _) = asked.map_err(workload::device_failed)?;
+    let image = image.as_deref().expect("there are processors");
+    let call = system_call_clocks(image, CoresKind::Verilated(Start::Ready)).map_err(no_device)?;
     Ok(vec![
         (
             "admin_identify_cycles_on_cores",
@@ -90,7 +95,18 @@ fn identify(args: &Args) -> Result<Vec<Figure>> {
             Some(Must::BeAtMost(IDENTIFY_MOST)),
             "Identify Controller, from the doorbell to the completion in host memory",
         ),
-        ("firmware_image_bytes", image as f64, Some(Must::BeAtMost(IMAGE_BYTES_MAX as f64)), "the firmware's image"),
+        (
+            "syscall_cycles",
+            call as f64,
+            Some(Must::BeAtMost(SYSTEM_CALL_MOST)),
+            "a system call of a process in U-mode, getpid, to the instruction behind it",
+        ),
+        (
+            "firmware_image_bytes",
+            image.bytes() as f64,
+            Some(Must::BeAtMost(IMAGE_BYTES_MAX as f64)),
+            "the firmware's image",
+        ),
     ])
 }
 

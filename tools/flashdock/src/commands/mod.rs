@@ -22,3 +22,4 @@ pub mod serve;
 pub mod smart;
 pub mod sweep;
 pub mod trace;
+mod trace_harts;

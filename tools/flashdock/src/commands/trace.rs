@@ -1,5 +1,6 @@
-//! `trace`: the waveform of a window of a short run.
+//! `trace`: the waveform of a window of a short run, or what the harts did in it.
 
+use super::trace_harts;
 use crate::backend;
 use crate::failure::{Failure, Result};
 use crate::output;
@@ -21,8 +22,8 @@ pub struct Args {
     #[arg(value_enum)]
     workload: Workload,
     /// The file to write: FST if its name ends in .fst, VCD if it ends in .vcd
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "harts", conflicts_with = "harts")]
+    out: Option<PathBuf>,
     /// The first clock, counted from power-on [default: when the workload begins]
     #[arg(long, value_name = "CLOCK", value_parser = clap::value_parser!(u64).range(..=CLOCK_MAX))]
     from: Option<u64>,
@@ -32,6 +33,8 @@ pub struct Args {
     /// Chooses blocks
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    harts: trace_harts::Args,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,35 +54,47 @@ const COMMANDS: u64 = 64;
 const COMMAND_BYTES: u32 = 4096;
 const WINDOW: Window = Window { queues: 2, depth: 8 };
 
-/// Runs the workload and writes the waveform.
+/// Runs the workload, and writes the waveform or prints what the harts did.
 pub fn run(args: &Args) -> Result {
-    let format = waveform::check(&args.out)?;
-    let save_file = waveform::save_file(&args.out, format);
+    match &args.out {
+        Some(out) => write_waveform(args, out),
+        None => trace_harts::run(&args.harts, args.seed, |device| run_workload(device, args, |_| {})),
+    }
+}
+
+fn write_waveform(args: &Args, out: &Path) -> Result {
+    let format = waveform::check(out)?;
+    let save_file = waveform::save_file(out, format);
     let mut device = backend::verilated_with_waveform(args.seed)?;
-    let recorder = Recorder::new(&mut device, &args.out, format, args.clocks)
-        .map_err(|error| output::cannot_write(&args.out, &error))?;
+    let recorder =
+        Recorder::new(&mut device, out, format, args.clocks).map_err(|error| output::cannot_write(out, &error))?;
     if let Some(clock) = args.from {
         recorder.begin(clock);
     }
-    let ran = run_workload(&mut device, &recorder, args);
+    let begin = |clock| {
+        if args.from.is_none() {
+            recorder.begin(clock);
+        }
+    };
+    let ran = run_workload(&mut device, args, begin);
     let end = device.clock();
     // The waveform of a run that failed is the most wanted of all.
     let written = recorder.finish(&mut device);
     ran?;
-    let written = written.map_err(|error| output::cannot_write(&args.out, &error))?;
+    let written = written.map_err(|error| output::cannot_write(out, &error))?;
     let Some(written) = written else {
         return Err(Failure::new(
             format!("the run ended at clock {end}, before the window began"),
             format!("give `--from` a clock below {end}"),
         ));
     };
-    let (name, clocks) = (args.out.display(), written.end - written.start);
+    let (name, clocks) = (out.display(), written.end - written.start);
     let more = if clocks < args.clocks { "; the run had no more" } else { "" };
     output::print(&format!(
         "{} from clock {} on written to {name}{more}\nopen it with `{}` or `surfer {name}`\n",
         output::count_text(clocks, "clock"),
         written.start,
-        gtkwave(&args.out, save_file.as_deref())
+        gtkwave(out, save_file.as_deref())
     ))
 }
 
@@ -89,13 +104,9 @@ fn gtkwave(path: &Path, save_file: Option<&Path>) -> String {
     format!("gtkwave {}{save_file}", path.display())
 }
 
-fn run_workload(device: &mut Verilated, recorder: &Recorder, args: &Args) -> Result {
+/// Runs the workload, and tells when it begins.
+fn run_workload(device: &mut Verilated, args: &Args, begin: impl Fn(u64)) -> Result {
     let options = Options { io_queues: WINDOW.queues, io_entries: 2 * WINDOW.depth, ..Options::default() };
-    let begin = |clock| {
-        if args.from.is_none() {
-            recorder.begin(clock);
-        }
-    };
     let mut driver = Driver::new(device, options);
     if args.workload == Workload::BringUp {
         begin(driver.clock());

@@ -1,0 +1,103 @@
+//! Numbers of The RISC-V Instruction Set Manual, Volume II: Privileged Architecture, that firmware and who looks at it need.
+
+/// Exceptions, by their numbers. "Machine Cause (`mcause`) Register".
+pub mod cause {
+    /// A fetch that the protection or the bus denies.
+    pub const INSTRUCTION_ACCESS_FAULT: u64 = 1;
+    /// A load that the protection or the bus denies.
+    pub const LOAD_ACCESS_FAULT: u64 = 5;
+    /// A store that the protection or the bus denies.
+    pub const STORE_ACCESS_FAULT: u64 = 7;
+    /// `ecall` of U.
+    pub const USER_CALL: u64 = 8;
+    /// `ecall` of S.
+    pub const SUPERVISOR_CALL: u64 = 9;
+    /// `ecall` of M.
+    pub const MACHINE_CALL: u64 = 11;
+    /// Bit 63: it is an interrupt.
+    pub const INTERRUPT: u64 = 1 << 63;
+
+    /// The exceptions that S handles itself: all that Rocket can delegate. Access faults and calls of S are not among them.
+    pub const DELEGATED: u64 = 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << USER_CALL | 1 << 12 | 1 << 13 | 1 << 15;
+
+    /// What the manual calls an exception.
+    pub const fn name(number: u64) -> &'static str {
+        match number {
+            0 => "instruction address misaligned",
+            INSTRUCTION_ACCESS_FAULT => "instruction access fault",
+            2 => "illegal instruction",
+            3 => "breakpoint",
+            4 => "load address misaligned",
+            LOAD_ACCESS_FAULT => "load access fault",
+            6 => "store address misaligned",
+            STORE_ACCESS_FAULT => "store access fault",
+            USER_CALL => "call from U-mode",
+            SUPERVISOR_CALL => "call from S-mode",
+            MACHINE_CALL => "call from M-mode",
+            12 => "instruction page fault",
+            13 => "load page fault",
+            15 => "store page fault",
+            _ => "unknown",
+        }
+    }
+}
+
+/// Bits of `mip`, `mie` and `mideleg`.
+pub mod interrupt {
+    /// Supervisor software, timer and external: those that S handles itself.
+    pub const SUPERVISOR: u64 = 1 << 1 | 1 << 5 | EXTERNAL;
+    /// Supervisor external.
+    pub const EXTERNAL: u64 = 1 << 9;
+}
+
+/// Bits of `mstatus`.
+pub mod status {
+    /// S had interrupts on.
+    pub const SIE: u64 = 1 << 1;
+    /// SIE before the trap.
+    pub const SPIE: u64 = 1 << 5;
+    /// The trap came from S.
+    pub const SPP: u64 = 1 << 8;
+    /// The mode that the trap came from: both bits for M, none for U.
+    pub const MPP: u64 = 0b11 << 11;
+    /// Of MPP: S.
+    pub const MPP_SUPERVISOR: u64 = 0b01 << 11;
+    /// The floating-point unit may be used.
+    pub const FS_INITIAL: u64 = 0b01 << 13;
+}
+
+/// `mcounteren` and `scounteren`: `cycle` and `instret` may be read from the mode below.
+pub const COUNTERS: u64 = 0b101;
+
+/// Sv39. "Sv39: Page-Based 39-bit Virtual-Memory System".
+pub mod sv39 {
+    /// Bytes of a page, and of a table.
+    pub const PAGE_BYTES: u64 = 4096;
+    /// Entries of a table.
+    pub const ENTRIES: usize = 512;
+    /// Bits of an address below those that choose an entry, by the level of the table.
+    pub const SHIFTS: [u32; 3] = [12, 21, 30];
+
+    /// The entry is there.
+    pub const V: u64 = 1;
+    /// Loads.
+    pub const R: u64 = 1 << 1;
+    /// Stores.
+    pub const W: u64 = 1 << 2;
+    /// Fetches.
+    pub const X: u64 = 1 << 3;
+    /// For U, and not for S.
+    pub const U: u64 = 1 << 4;
+    /// Accessed, and written: Rocket sets neither, and traps where they are not set.
+    pub const AD: u64 = 0b11 << 6;
+
+    /// An entry for this address, of a page or of a table.
+    pub const fn entry(address: u64, bits: u64) -> u64 {
+        address >> 12 << 10 | bits | V
+    }
+
+    /// `satp` with the root table at this address.
+    pub const fn satp(root: u64) -> u64 {
+        8 << 60 | root >> 12
+    }
+}
