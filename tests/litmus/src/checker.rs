@@ -290,12 +290,16 @@ impl<'h> Graph<'h> {
                     }
                 }
             }
+            // Whether a write comes before a node, and is not yet known to come behind another write: else the node comes before it, and there is a cycle.
+            let is_new = |write: usize, node: usize, other: usize| {
+                write != other && reach.has(write, node) && !reach.has(other, write)
+            };
             for read in &self.reads[place] {
                 let source = self.sources[*read].expect("a read has a source");
                 for later in next[&source].iter().filter(|later| *later != read) {
                     new.push((*read, *later, Why::Before));
                 }
-                for write in writes.iter().filter(|write| **write != source && reach.has(**write, *read)) {
+                for write in writes.iter().filter(|write| is_new(**write, *read, source)) {
                     new.push((*write, source, Why::Coherence));
                 }
             }
@@ -303,7 +307,7 @@ impl<'h> Graph<'h> {
                 for later in next[from].iter().filter(|later| *later != write) {
                     new.push((*write, *later, Why::Atomic));
                 }
-                for earlier in writes.iter().filter(|earlier| *earlier != from && reach.has(**earlier, *write)) {
+                for earlier in writes.iter().filter(|earlier| is_new(**earlier, *write, *from)) {
                     new.push((*earlier, *from, Why::Atomic));
                 }
             }

@@ -43,8 +43,8 @@ use std::array;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Operations of one random program.
-const PROGRAM_OPERATIONS: u64 = 5_000;
+/// Operations of one random program: few, so that there are many programs.
+const PROGRAM_OPERATIONS: u64 = 1_000;
 
 /// Words of a line of a litmus test that are used: the places are the first ones of two lines, or both in one.
 const WORD_BYTES: u64 = 8;
@@ -55,23 +55,13 @@ pub enum Error {
     /// There is no SoC.
     #[error(transparent)]
     Soc(#[from] Box<sim_cosim::Error>),
-    /// Harts do not come to the end of their programs.
-    #[error("after {clocks} clocks harts {awake:?} are not done")]
-    Hung {
-        /// Clocks that were run.
-        clocks: u64,
-        /// These harts.
-        awake: Vec<u32>,
-    },
-    /// What was read is not allowed.
-    #[error("{of}, seed {seed:#x}: RVWMO does not allow this:\n{violation}")]
-    Violation {
-        /// What was run.
-        of: String,
-        /// What a run is repeated from.
-        seed: u64,
-        /// What contradicts itself.
-        violation: Violation,
+    /// What was read is not allowed, or harts do not come to the end of their programs.
+    #[error("{what}\nreplay: {replay}")]
+    Failed {
+        /// What contradicts itself, or who hangs.
+        what: String,
+        /// A command that does the same again.
+        replay: String,
     },
 }
 
@@ -79,6 +69,26 @@ impl Error {
     /// Whether the SoC cannot be built here, so that there is nothing to test.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Soc(error) if matches!(&**error, sim_cosim::Error::Build(error) if error.is_unavailable()))
+    }
+}
+
+/// What `cargo xtask litmus` is to be told.
+#[derive(Clone, Copy, Debug)]
+struct Replay {
+    operations: u64,
+    rounds: u64,
+    seed: u64,
+}
+
+impl Replay {
+    fn failed(self, what: String) -> Error {
+        let Self { operations, rounds, seed } = self;
+        let replay = format!("cargo xtask litmus --operations {operations} --rounds {rounds} --seed {seed:#x}");
+        Error::Failed { what, replay }
+    }
+
+    fn forbidden(self, of: &str, violation: &Violation) -> Error {
+        self.failed(format!("{of}: RVWMO does not allow this:\n{violation}"))
     }
 }
 
@@ -121,10 +131,8 @@ pub fn run(operations: u64, seed: u64, toolchain: &Toolchain) -> Result<Report, 
         let seed = seed.wrapping_add(report.programs);
         let left = operations - report.operations;
         let (history, clocks) = history(left.min(PROGRAM_OPERATIONS), seed, toolchain)?;
-        let sources = check(&history.of_all).map_err(|violation| {
-            let of = "random programs".to_owned();
-            Error::Violation { of, seed, violation }
-        })?;
+        let sources =
+            check(&history.of_all).map_err(|violation| history.replay.forbidden("random programs", &violation))?;
         report.programs += 1;
         report.clocks += clocks;
         report.dma += history.dma_accesses;
@@ -144,16 +152,18 @@ pub fn run(operations: u64, seed: u64, toolchain: &Toolchain) -> Result<Report, 
 struct RandomHistory {
     of_all: History,
     dma_accesses: u64,
+    replay: Replay,
 }
 
 fn history(operations: u64, seed: u64, toolchain: &Toolchain) -> Result<(RandomHistory, u64), Error> {
-    let (setting, initial, mut dma) = random::setting(&mut Random::new(seed), operations);
+    let replay = Replay { operations, rounds: 0, seed };
+    let (setting, initial, mut dma) = random::setting(&mut Random::new(seed), operations, replay);
     let (logs, clocks) = run::run(&setting, Some(&mut dma), toolchain)?;
     let harts = setting.programs.iter().flatten().zip(&logs);
     let mut agents: Vec<Vec<Event>> = harts.map(|(program, log)| program.events(log).concat()).collect();
     let Dma { events, accesses: dma_accesses, .. } = dma;
     agents.push(events);
-    Ok((RandomHistory { of_all: History { initial, agents }, dma_accesses }, clocks))
+    Ok((RandomHistory { of_all: History { initial, agents }, dma_accesses, replay }, clocks))
 }
 
 impl Report {
@@ -220,8 +230,10 @@ pub fn litmus(shape: &Shape, rounds: u64, seed: u64, toolchain: &Toolchain) -> R
 
 /// So many rounds at most; how many it were.
 fn some_rounds(outcomes: &mut Outcomes, rounds: u64, seed: u64, toolchain: &Toolchain) -> Result<u64, Error> {
-    let mut random = Random::new(seed);
     let shape = &outcomes.shape;
+    let replay = Replay { operations: 0, rounds, seed };
+    // Shapes of as many operations are not to run in the same clocks.
+    let mut random = Random::new(shape.name.bytes().fold(seed, |seed, byte| seed.rotate_left(8) ^ u64::from(byte)));
     let harts = shape.harts.len();
     let groups = HARTS_MAX as usize / harts;
     let line = u64::from(LINE_BYTES);
@@ -266,16 +278,15 @@ fn some_rounds(outcomes: &mut Outcomes, rounds: u64, seed: u64, toolchain: &Tool
         }
     }
     let timing = BusTiming { seed: random.next_u64(), ..BusTiming::with_latency(*random.pick(&[1, 20])) };
-    let (logs, _) = run::run(&Setting { programs: programs.clone(), memory: vec![], timing }, None, toolchain)?;
+    let setting = Setting { programs, memory: vec![], timing, replay };
+    let (logs, _) = run::run(&setting, None, toolchain)?;
     for group in &members {
-        let events = |number: &usize| programs[*number].as_ref().expect("a member").events(&logs[*number]);
+        let events = |number: &usize| setting.programs[*number].as_ref().expect("a member").events(&logs[*number]);
         let of_harts: Vec<Vec<Vec<Event>>> = group.iter().map(events).collect();
         for round in 0..of_each as usize {
             let agents = of_harts.iter().map(|rounds| rounds[round].clone()).collect();
-            let outcome = shapes::outcome(agents).map_err(|violation| {
-                let of = outcomes.shape.name.to_owned();
-                Error::Violation { of, seed, violation }
-            })?;
+            let outcome =
+                shapes::outcome(agents).map_err(|violation| replay.forbidden(outcomes.shape.name, &violation))?;
             *outcomes.counts.entry(outcome).or_default() += 1;
         }
     }

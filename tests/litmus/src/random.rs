@@ -3,6 +3,7 @@
 use crate::history::{Accesses, Kind, Modification, Operation};
 use crate::program::{Program, LINES_MAX, SHARED, SHARED_END};
 use crate::run::{bytes, Dma, Setting};
+use crate::Replay;
 use sim_device::{BusTiming, Chance, Clocks, Random};
 use soc_map::rocket::{CACHE_BYTES, LINE_BYTES};
 use soc_map::HARTS_MAX;
@@ -19,7 +20,7 @@ const MIXES: [Mix; 5] =
     [[40, 30, 15, 10, 5], [50, 25, 5, 5, 15], [12, 10, 60, 8, 10], [15, 10, 10, 60, 5], [45, 45, 1, 1, 8]];
 
 /// Programs with about so many operations together, their places, and the DMA that goes with them.
-pub(crate) fn setting(random: &mut Random, operations: u64) -> (Setting, Vec<u64>, Dma) {
+pub(crate) fn setting(random: &mut Random, operations: u64, replay: Replay) -> (Setting, Vec<u64>, Dma) {
     let lines = *random.pick(&[1, 2, 2, 3, 4, LINES_MAX]);
     let places_of_line = *random.pick(&[1, 1, 2, 8]);
     // Next to each other, or all in one set of the caches, where not all of them have room.
@@ -52,7 +53,7 @@ pub(crate) fn setting(random: &mut Random, operations: u64) -> (Setting, Vec<u64
         ..BusTiming::with_latency(latency)
     };
     let dma = Dma::new(Random::new(random.next_u64()), lines, places_of_line);
-    (Setting { programs, memory, timing }, initial, dma)
+    (Setting { programs, memory, timing, replay }, initial, dma)
 }
 
 /// Operations of one hart.

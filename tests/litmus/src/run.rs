@@ -2,7 +2,7 @@
 
 use crate::history::{Event, Kind, Operation};
 use crate::program::Program;
-use crate::Error;
+use crate::{Error, Replay};
 use sim_cosim::Soc;
 use sim_device::{Beat, BusTiming, Random, BEAT_BYTES};
 use sim_iss::MemoryBus;
@@ -13,8 +13,8 @@ use soc_map::{FIRMWARE, HARTS_MAX};
 const WORD: usize = 8;
 
 /// Clocks for each operation, and for all else, after which a run is given up.
-const CLOCKS_OF_OPERATION: u64 = 4_000;
-const CLOCKS_AROUND: u64 = 500_000;
+const CLOCKS_OF_OPERATION: u64 = 500;
+const CLOCKS_AROUND: u64 = 200_000;
 
 /// Clocks between accesses of the DMA, at most.
 const DMA_PAUSE_MAX: u64 = 200;
@@ -35,6 +35,7 @@ pub(crate) struct Setting {
     /// What lies in memory besides.
     pub memory: Vec<(u64, Vec<u8>)>,
     pub timing: BusTiming,
+    pub replay: Replay,
 }
 
 /// Lets the harts run until all of them are done. The logs of the harts, and the clocks it took.
@@ -65,8 +66,8 @@ pub(crate) fn run(
             break;
         }
         if soc.clock() > clocks_max {
-            let awake = active().map(|(_, hart)| hart).filter(|hart| !soc.waits(*hart)).collect();
-            return Err(Error::Hung { clocks: clocks_max, awake });
+            let awake: Vec<u32> = active().map(|(_, hart)| hart).filter(|hart| !soc.waits(*hart)).collect();
+            return Err(setting.replay.failed(format!("after {clocks_max} clocks harts {awake:?} are not done")));
         }
         soc.step();
     }

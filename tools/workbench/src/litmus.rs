@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{anyhow, Result};
+use anyhow::Result;
 use rtl_hdl::bench::Seed;
 use sim_verilator::Toolchain;
 
@@ -29,16 +29,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { operations, rounds, seed } = *arguments;
     let toolchain = Toolchain::from_env();
     let start = Instant::now();
-    let replay = |error: litmus::Error| {
-        let replay = format!("--operations {operations} --rounds {rounds} --seed {:#x}", seed.0);
-        anyhow!("{error}\nreplay: cargo xtask litmus {replay}")
-    };
-    println!("| test | relaxed outcome | RVWMO | seen | all outcomes |\n|---|---|---|---|---|");
-    for shape in litmus::shapes() {
-        println!("{}", litmus::litmus(&shape, rounds, seed.0, &toolchain).map_err(replay)?);
+    if rounds > 0 {
+        println!("| test | relaxed outcome | RVWMO | seen | all outcomes |\n|---|---|---|---|---|");
+        for shape in litmus::shapes() {
+            println!("{}", litmus::litmus(&shape, rounds, seed.0, &toolchain)?);
+        }
+        println!();
     }
-    let report = litmus::run(operations, seed.0, &toolchain).map_err(replay)?;
-    println!("\n{} operations without a violation: {report:?}", report.operations);
+    if operations > 0 {
+        let report = litmus::run(operations, seed.0, &toolchain)?;
+        println!("{} operations without a violation: {report:?}", report.operations);
+    }
     eprintln!("{:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }
