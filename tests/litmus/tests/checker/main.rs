@@ -35,6 +35,24 @@ fn fence() -> Event {
     Operation::FENCE.event(0, 0)
 }
 
+fn with(event: Event, change: impl FnOnce(&mut Operation)) -> Event {
+    let mut event = event;
+    change(&mut event.operation);
+    event
+}
+
+fn acquire(event: Event) -> Event {
+    with(event, |operation| operation.acquire = true)
+}
+
+fn release(event: Event) -> Event {
+    with(event, |operation| operation.release = true)
+}
+
+fn depending(event: Event) -> Event {
+    with(event, |operation| operation.depends = true)
+}
+
 fn verdict(agents: &[&[Event]]) -> Result<(), String> {
     let agents = agents.iter().map(|events| events.to_vec()).collect();
     check(&History { initial: vec![0; 3], agents }).map(|_| ()).map_err(|violation| violation.to_string())
@@ -99,6 +117,27 @@ fn histories_that_are_forbidden_are_refused() {
             ],
         ),
         ("R", &[&[store(X, 1), fence(), store(Y, 1)], &[store(Y, 2), fence(), load(X, 0)], &[load(Y, 1), load(Y, 2)]]),
+        (
+            "an order of writes that only fences tell",
+            &[
+                &[store(X, 1), fence(), store(Y, 1)],
+                &[store(X, 2), fence(), store(2, 1)],
+                &[load(Y, 1), fence(), load(X, 2)],
+                &[load(2, 1), fence(), load(X, 1)],
+            ],
+        ),
+        (
+            "rule 7",
+            &[&[release(swap(X, 0, 1)), acquire(reserve(Y, 0))], &[release(swap(Y, 0, 1)), acquire(reserve(X, 0))]],
+        ),
+        (
+            "rule 12",
+            &[
+                &[load(X, 1), depending(store(Y, 1)), load(Y, 1), depending(load(2, 0))],
+                &[store(2, 1), fence(), store(X, 1)],
+            ],
+        ),
+        ("rule 13", &[&[load(X, 1), depending(load(Y, 0)), store(2, 1)], &[load(2, 1), fence(), store(X, 1)]]),
         ("MP by DMA", &[&[store(X, 1), fence(), store(Y, 1)], &[load(Y, 1), fence(), load(X, 0), fence()]]),
     ];
     for (name, agents) in forbidden {
@@ -112,6 +151,10 @@ fn histories_that_are_allowed_pass() {
     let allowed: &[(&str, &[&[Event]])] = &[
         ("a chain of atomics", &[&[swap(X, 0, 1), swap(X, 2, 3)], &[swap(X, 1, 2)]]),
         ("forwarding", &[&[store(X, 1), load(X, 1), load(Y, 0)], &[store(Y, 1), load(Y, 1), load(X, 0)]]),
+        (
+            "forwarding, and what depends on it",
+            &[&[store(X, 1), load(X, 1), depending(load(Y, 0))], &[store(Y, 1), load(Y, 1), depending(load(X, 0))]],
+        ),
         ("lr and sc around others' writes", &[&[reserve(X, 2), conditional(X, 1)], &[store(X, 2), load(X, 1)]]),
         ("sc that fails", &[&[Operation::new(Kind::StoreConditional, X).event(5, 1), load(X, 0)]]),
         ("two orders", &[&[store(X, 1)], &[store(X, 2)], &[load(X, 1), load(X, 2)], &[load(X, 2)]]),
