@@ -211,7 +211,7 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// Runs a litmus test for so many rounds: by as many groups of harts at the same time as there are.
+/// Runs a litmus test for so many rounds, or a few more: by as many groups of harts at the same time as there are.
 ///
 /// # Errors
 /// An outcome is forbidden, or harts hang, or there is no SoC.
