@@ -174,7 +174,7 @@ struct Console {
     waiting: VecDeque<u8>,
 }
 
-/// The back door to memory, which finds what is in the caches: a reading manager at the port for DMA.
+/// The back door to memory, which finds what is in the caches: a manager at the port for DMA, with one read and one write at a time.
 struct Dma {
     arvalid: PortId,
     arready: PortId,
@@ -184,12 +184,26 @@ struct Dma {
     rresp: PortId,
     asked: Option<u64>,
     answer: Option<Beat>,
+    awvalid: PortId,
+    awready: PortId,
+    awaddr: PortId,
+    wvalid: PortId,
+    wready: PortId,
+    wdata: PortId,
+    wstrb: PortId,
+    bvalid: PortId,
+    bresp: PortId,
+    /// What of a write has not gone out: its address, and its data.
+    address: Option<u64>,
+    data: Option<(Beat, u64)>,
+    is_writing: bool,
 }
 
 impl Dma {
     fn new(uncore: &mut Model) -> Self {
         let pin = |name: &str| uncore.port(&format!("dma_{name}"));
         let [arsize, arburst, rready] = ["arsize", "arburst", "rready"].map(pin);
+        let [awsize, awburst, wlast, bready] = ["awsize", "awburst", "wlast", "bready"].map(pin);
         let dma = Self {
             arvalid: pin("arvalid"),
             arready: pin("arready"),
@@ -199,14 +213,57 @@ impl Dma {
             rresp: pin("rresp"),
             asked: None,
             answer: None,
+            awvalid: pin("awvalid"),
+            awready: pin("awready"),
+            awaddr: pin("awaddr"),
+            wvalid: pin("wvalid"),
+            wready: pin("wready"),
+            wdata: pin("wdata"),
+            wstrb: pin("wstrb"),
+            bvalid: pin("bvalid"),
+            bresp: pin("bresp"),
+            address: None,
+            data: None,
+            is_writing: false,
         };
-        uncore.poke_u64(arsize, BEAT_BYTES.ilog2().into());
-        uncore.poke_u64(arburst, rtl_bus::burst::INCR.into());
-        uncore.poke_u64(rready, 1);
+        [arsize, awsize].into_iter().for_each(|size| uncore.poke_u64(size, BEAT_BYTES.ilog2().into()));
+        [arburst, awburst].into_iter().for_each(|burst| uncore.poke_u64(burst, rtl_bus::burst::INCR.into()));
+        [rready, wlast, bready].into_iter().for_each(|pin| uncore.poke_u64(pin, 1));
         dma
     }
 
     fn drive(&mut self, uncore: &mut Model) {
+        self.drive_read(uncore);
+        if self.is_writing {
+            self.drive_write(uncore);
+        }
+    }
+
+    fn drive_write(&mut self, uncore: &mut Model) {
+        uncore.poke_u64(self.awvalid, self.address.is_some().into());
+        if let Some(address) = self.address {
+            uncore.poke_u64(self.awaddr, address);
+            if high(uncore, self.awready) {
+                self.address = None;
+            }
+        }
+        uncore.poke_u64(self.wvalid, self.data.is_some().into());
+        if let Some((beat, strobes)) = &self.data {
+            let words: [u64; BEAT_BYTES / 8] =
+                array::from_fn(|word| u64::from_le_bytes(array::from_fn(|byte| beat[8 * word + byte])));
+            uncore.poke(self.wdata, &words);
+            uncore.poke_u64(self.wstrb, *strobes);
+            if high(uncore, self.wready) {
+                self.data = None;
+            }
+        }
+        if high(uncore, self.bvalid) {
+            assert_eq!(uncore.peek_u64(self.bresp), u64::from(rtl_bus::resp::OKAY), "the back door leads nowhere");
+            self.is_writing = false;
+        }
+    }
+
+    fn drive_read(&mut self, uncore: &mut Model) {
         if self.asked.is_none() && self.answer.is_some() {
             return;
         }
@@ -362,12 +419,29 @@ impl Soc {
     }
 
     /// Asks for the block of memory at an address, as the harts see it; [`Self::taken_block`] has it some clocks later.
-    pub(crate) fn ask_block(&mut self, address: u64) {
+    pub fn ask_block(&mut self, address: u64) {
         (self.dma.asked, self.dma.answer) = (Some(address & !(BEAT_BYTES as u64 - 1)), None);
     }
 
-    pub(crate) fn taken_block(&mut self) -> Option<Beat> {
+    /// The block that was asked for, once.
+    pub fn taken_block(&mut self) -> Option<Beat> {
         self.dma.answer.take()
+    }
+
+    /// Begins to write bytes of the block of memory at an address, by their strobes, so that the harts see them: [`Self::is_block_written`].
+    ///
+    /// # Panics
+    /// If the write before is not done.
+    pub fn write_block(&mut self, address: u64, block: &Beat, strobes: u64) {
+        assert!(self.is_block_written(), "one write at a time");
+        self.dma.address = Some(address & !(BEAT_BYTES as u64 - 1));
+        self.dma.data = Some((*block, strobes));
+        self.dma.is_writing = true;
+    }
+
+    /// Whether no write is under way.
+    pub fn is_block_written(&self) -> bool {
+        !self.dma.is_writing
     }
 
     /// Memory, as the harts see it. It takes some clocks.

@@ -1,4 +1,4 @@
-//! What `cargo xtask area`, `cdc`, `coherence`, `coverage`, `flash-cuts`, `flash-study`, `formal`, `fuzz-hdl`, `hdl-reference`, `lock-step`, `mutate` and `swarm` run.
+//! What `cargo xtask area`, `cdc`, `coherence`, `coverage`, `flash-cuts`, `flash-study`, `formal`, `fuzz-hdl`, `hdl-reference`, `litmus`, `lock-step`, `mutate` and `swarm` run.
 //!
 //! A program of its own, because it contains the hardware: the rest of `cargo xtask` must work while that does not compile.
 
@@ -9,6 +9,7 @@ mod coverage;
 mod flash;
 mod formal;
 mod fuzz;
+mod litmus;
 mod lock_step;
 mod mutate;
 mod reference;
@@ -56,6 +57,8 @@ enum Task {
     Coverage(coverage::Arguments),
     /// Compare random hardware in the evaluator, in Verilator and as the netlist of yosys
     FuzzHdl(fuzz::Arguments),
+    /// Run litmus tests and random programs on the six harts of the Verilated SoC, and check all that they see
+    Litmus(litmus::Arguments),
     /// Compare the instruction-set simulator with the Verilated tile, instruction by instruction
     LockStep(lock_step::Arguments),
     /// Change the hardware of blocks in small ways, and see which changes their tests notice
@@ -90,6 +93,7 @@ fn run(task: Task) -> Result<()> {
         Task::FlashCuts(arguments) => flash::run_cuts(&arguments),
         Task::FlashStudy(arguments) => flash::run_study(&arguments),
         Task::FuzzHdl(arguments) => fuzz::run(&arguments),
+        Task::Litmus(arguments) => litmus::run(&arguments),
         Task::LockStep(arguments) => lock_step::run(&arguments),
         Task::Mutate(arguments) => mutate::run(&arguments),
         Task::Swarm(arguments) => swarm::run(&arguments),

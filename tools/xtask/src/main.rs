@@ -55,6 +55,9 @@ enum Task {
     /// Compare random hardware in three simulators: `cargo xtask fuzz-hdl --help`
     #[command(disable_help_flag = true)]
     FuzzHdl(Rest),
+    /// Run litmus tests and random programs on the six harts of the Verilated SoC: `cargo xtask litmus --help`
+    #[command(disable_help_flag = true)]
+    Litmus(Rest),
     /// Compare the instruction-set simulator with the Verilated tile: `cargo xtask lock-step --help`
     #[command(disable_help_flag = true)]
     LockStep(Rest),
@@ -115,6 +118,7 @@ fn run(task: Task) -> Result<()> {
         Task::FlashCuts(rest) => steps::workbench(&workspace, "flash-cuts", &rest.arguments),
         Task::FlashStudy(rest) => steps::workbench(&workspace, "flash-study", &rest.arguments),
         Task::FuzzHdl(rest) => steps::workbench(&workspace, "fuzz-hdl", &rest.arguments),
+        Task::Litmus(rest) => steps::workbench(&workspace, "litmus", &rest.arguments),
         Task::LockStep(rest) => steps::workbench(&workspace, "lock-step", &rest.arguments),
         Task::Mutate(rest) => steps::workbench(&workspace, "mutate", &rest.arguments),
         Task::Swarm(rest) => steps::workbench(&workspace, "swarm", &rest.arguments),
