@@ -8,7 +8,6 @@
 //! | [`Axi4Slice`] | registers in all channels of an AXI4 bus |
 //! | [`AxiLite`] | the same for AXI4-Lite, 32 bits wide |
 //! | [`AxiLiteDemux`] | parts the accesses of a manager over several subordinates, by address |
-//! | [`AxiLiteGuard`] | answers for a subordinate that does not |
 //! | [`AxiLiteRegisters`] | a subordinate that turns accesses into "here is a write, here is a read" |
 //! | [`AxiStream`], [`AxiStreamSlice`] | AXI4-Stream, and registers in it |
 //! | [`Axi4Mux`] | several managers of one AXI4 subordinate |
@@ -35,7 +34,6 @@ pub mod axi4_slice;
 pub mod axi4_to_tile_link;
 mod axi_lite;
 pub mod axi_lite_demux;
-pub mod axi_lite_guard;
 pub mod axi_lite_registers;
 mod axi_stream;
 pub mod axi_stream_slice;
@@ -63,7 +61,6 @@ pub use axi_lite::{
     AxiLite, AxiLiteManager, AxiLiteSubordinate, LiteAddress, LiteReadData, LiteWriteData, LiteWriteResponse,
 };
 pub use axi_lite_demux::AxiLiteDemux;
-pub use axi_lite_guard::AxiLiteGuard;
 pub use axi_lite_registers::AxiLiteRegisters;
 pub use axi_stream::{
     AxiStream, AxiStreamConfig, AxiStreamConfigError, AxiStreamReceiver, AxiStreamTransmitter, Transfer,

@@ -45,9 +45,8 @@ use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
 use rtl_bus::{
-    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiLiteDemux, AxiLiteGuard, AxiStreamConfig,
-    AxiStreamSlice, CoherenceHub, TileLinkConfig, TileLinkHalfRate, TileLinkMemory, TileLinkRouter, TileLinkSlice,
-    TileLinkToAxiLite,
+    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiLiteDemux, AxiStreamConfig, AxiStreamSlice,
+    CoherenceHub, TileLinkConfig, TileLinkHalfRate, TileLinkMemory, TileLinkRouter, TileLinkSlice, TileLinkToAxiLite,
 };
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
@@ -221,10 +220,9 @@ pub const CATALOGUE: &[Entry] = &[
         name: "axi_lite_demux",
         make: |_| {
             let windows = [BOOT_ROM, CLINT, PLIC].map(|region| region.range()).into();
-            Box::new(AxiLiteDemux { address_bits: 32, windows })
+            Box::new(AxiLiteDemux { address_bits: 32, windows, patience: 10_000 })
         },
     },
-    Entry { name: "axi_lite_guard", make: |_| Box::new(AxiLiteGuard { address_bits: 13, patience: 10_000 }) },
     Entry { name: "boot_rom", make: |_| Box::new(BootRom) },
     Entry { name: "clint", make: |_| Box::new(Clint { harts: HARTS_MAX }) },
     Entry { name: "counters", make: |_| Box::new(Counters) },

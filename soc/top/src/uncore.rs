@@ -22,7 +22,7 @@
 //!                               +== bridge == demux ==+== boot_rom
 //!                                                     +== clint ---> msip, mtip
 //!                                                     +== plic ----> meip, seip
-//!                                                     +== guard == controller
+//!                                                     +== controller
 //!                                                     +== counters
 //!                                                     +== dma_engine
 //!                                                     +== uart ---- console
@@ -31,7 +31,7 @@
 //! 1. `half_rate_n` joins a tile, whose clock has half the frequency, and `router_n` parts what it asks for: memory goes to the
 //!    [hub](rtl_bus::coherence_hub), registers go to the [bridge](rtl_bus::tile_link_to_axi_lite).
 //! 2. What is in none of the regions behind `demux` is denied by the bridge.
-//! 3. `guard` answers for a device that does not, so that no hart waits for ever.
+//! 3. `demux` answers for what does not answer, so that no hart waits for ever.
 //! 4. The tiles are outside, so that in a simulation each can run as a model of its own, or not at all while it sleeps.
 //!
 //! ## Timing
@@ -42,8 +42,8 @@
 //! admin command. `reset_request` asks for a reset of everything, which is given outside.
 
 use rtl_bus::{
-    coherence_hub, Axi4, Axi4Mux, Axi4ToTileLink, AxiLite, AxiLiteDemux, AxiLiteGuard, CoherenceHub, TileLink,
-    TileLinkCached, TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
+    coherence_hub, Axi4, Axi4Mux, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
+    TileLinkHalfRate, TileLinkRouter, TileLinkToAxiLite,
 };
 use rtl_hdl::{Block, Module};
 use soc_hw::{dma_engine, BootRom, Clint, Counters, DmaEngine, Plic, Uart, Watchdog};
@@ -58,8 +58,8 @@ use soc_tile::tile::BUS_CONFIG;
 /// Joins the port `dma` and the DMA engine.
 const DMA_MUX: Axi4Mux = Axi4Mux { managers: 2, config: dma_engine::MEMORY };
 
-/// Clocks after which a register of the device is given up: far more than any answer takes.
-const DEVICE_PATIENCE: u32 = 10_000;
+/// Clocks after which an access to a register is given up: far more than any answer takes.
+const PATIENCE: u32 = 10_000;
 
 /// Reads, and writes, of the port `dma` that are under way.
 const DMA_SLOTS: u32 = 4;
@@ -126,15 +126,14 @@ impl Block for Uncore {
         let clock = m.clock();
         let (hub, bridge) = (self.hub(), self.bridge());
         let router = TileLinkRouter { config: BUS_CONFIG, cached: CACHED.range() };
-        let demux = AxiLiteDemux { address_bits: BUS_CONFIG.address_bits, windows: bridge.windows.clone() };
+        let demux =
+            AxiLiteDemux { address_bits: BUS_CONFIG.address_bits, windows: bridge.windows.clone(), patience: PATIENCE };
         let hub = m.instance("hub", &hub);
         let bridge = m.instance("bridge", &bridge);
         let demux = m.instance("demux", &demux);
         let dma = m.instance("dma_port", &self.dma());
         let rom = m.instance("boot_rom", &BootRom);
         let clint = m.instance("clint", &Clint { harts: self.harts });
-        let guard = AxiLiteGuard { address_bits: NVME_FIRMWARE_PORT.bytes.ilog2(), patience: DEVICE_PATIENCE };
-        let guard = m.instance("guard", &guard);
         let plic = m.instance("plic", &Plic { harts: self.harts, sources: SOURCES });
         let uart = m.instance("uart", &Uart);
         let counters = m.instance("counters", &Counters);
@@ -156,8 +155,7 @@ impl Block for Uncore {
         AxiLite::connect(m, &demux, "to_0", &rom, "bus");
         AxiLite::connect(m, &demux, "to_1", &clint, "bus");
         AxiLite::connect(m, &demux, "to_2", &plic, "bus");
-        AxiLite::connect(m, &demux, "to_3", &guard, "from");
-        AxiLite::export(m, &guard, "to", "controller");
+        AxiLite::export(m, &demux, "to_3", "controller");
         AxiLite::connect(m, &demux, "to_4", &uart, "bus");
         AxiLite::connect(m, &demux, "to_5", &watchdog, "bus");
         AxiLite::connect(m, &demux, "to_6", &engine, "bus");

@@ -13,19 +13,22 @@
 //! 1. A write goes on when its address and its word are both there and no other write is under way; a read likewise. They do not wait for each other.
 //! 2. It goes to the subordinate in whose window its address lies, which sees the offset in its window; its answer is the answer.
 //! 3. What lies in no window is answered with [`resp::DECERR`].
+//! 4. What a subordinate does not answer within [`patience`](AxiLiteDemux::patience) clocks is answered with [`resp::SLVERR`], so that the manager goes on. The
+//!    answer is *lost*: until it comes, further accesses of the same kind to this subordinate are answered with the same error at once. When it comes, it is
+//!    dropped, and all is as before.
 //!
 //! ## Timing
 //! An access is offered one clock after it was taken, and so is its answer. One write and one read at a time. No combinational path from
 //! any input to any output.
 //!
 //! ## Limits
-//! Windows begin at multiples of their sizes, which are powers of two.
+//! Windows begin at multiples of their sizes, which are powers of two. What an access has done whose answer is lost is not known.
 //!
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
 use crate::{resp, AxiLite, LiteAddress, LiteReadData, LiteWriteResponse};
-use rtl_hdl::{cat, lit, when, zero, Block, Module, Signal};
+use rtl_hdl::{address_width, cat, lit, when, zero, Block, Module, Signal};
 use rtl_prim::one_hot_select;
 use std::ops::Range;
 
@@ -39,6 +42,8 @@ pub struct AxiLiteDemux {
     pub address_bits: u32,
     /// The addresses of each subordinate.
     pub windows: Vec<Range<u64>>,
+    /// Clocks that an answer may take, at least 2.
+    pub patience: u32,
 }
 
 impl AxiLiteDemux {
@@ -64,7 +69,7 @@ impl Block for AxiLiteDemux {
     fn name(&self) -> String {
         let windows: String =
             self.windows.iter().map(|window| format!("_{:x}_{:x}", window.start, window.end)).collect();
-        format!("axi_lite_demux_a{}{windows}", self.address_bits)
+        format!("axi_lite_demux_a{}_p{}{windows}", self.address_bits, self.patience)
     }
 
     fn description(&self) -> String {
@@ -84,6 +89,8 @@ impl Block for AxiLiteDemux {
             held: m.reg(&format!("{name}_held"), clock, false),
             address: m.reg_without_reset(&format!("{name}_address"), clock, self.address_bits),
             out: m.reg(&format!("{name}_out"), clock, zero(count)),
+            lost: m.reg(&format!("{name}_lost"), clock, zero(count)),
+            left: m.reg(&format!("{name}_left"), clock, zero(address_width(self.patience))),
         });
         let data_held = m.reg("data_held", clock, false);
         let data = rtl_hdl::Value::rebuild_named(&from.w.payload(), "held", &mut |name, width| {
@@ -94,8 +101,10 @@ impl Block for AxiLiteDemux {
         let all = |flags: Vec<Signal>| flags.into_iter().reduce(|a, b| a & b).expect("there are some");
         let write_to = m.wire("write_to", self.select(write.address));
         let read_to = m.wire("read_to", self.select(read.address));
-        let can_write = all(to.iter().map(|to| to.aw.can_take() & to.w.can_take()).collect());
-        let can_read = all(to.iter().map(|to| to.ar.can_take()).collect());
+        let lost = |access: &Access, number: usize| access.lost.bit(number as u32);
+        let can_write =
+            all(to.iter().enumerate().map(|(n, to)| lost(&write, n) | to.aw.can_take() & to.w.can_take()).collect());
+        let can_read = all(to.iter().enumerate().map(|(n, to)| lost(&read, n) | to.ar.can_take()).collect());
         let writes = m.wire("writes", write.held & data_held & !write.out.any() & can_write & from.b.can_take());
         let reads = m.wire("reads", read.held & !read.out.any() & can_read & from.r.can_take());
 
@@ -115,43 +124,44 @@ impl Block for AxiLiteDemux {
             read.held.set(from.ar.valid());
             read.address.set(from.ar.payload().addr);
         });
+        for (number, to) in (0..).zip(&to) {
+            when(from.b.can_take() & write.out.bit(number) | write.lost.bit(number), || to.b.take());
+            when(from.r.can_take() & read.out.bit(number) | read.lost.bit(number), || to.r.take());
+        }
+        let came = |taken: &dyn Fn(usize) -> Signal| cat(&(0..to.len()).rev().map(taken).collect::<Vec<_>>());
         when(writes, || {
             write.held.set(false);
             data_held.set(false);
-            write.out.set(write_to);
         });
-        when(reads, || {
-            read.held.set(false);
-            read.out.set(read_to);
-        });
+        when(reads, || read.held.set(false));
+        let write =
+            write.next(m, "write", self.patience, writes, write_to, came(&|n| to[n].b.taken()), from.b.can_take());
+        let read = read.next(m, "read", self.patience, reads, read_to, came(&|n| to[n].r.taken()), from.r.can_take());
 
         // 5. Outputs
         for (number, to) in (0..).zip(&to) {
             let offset = self.offset_bits(number as usize);
-            when(writes & write_to.bit(number), || {
+            when(write.goes_on.bit(number), || {
                 to.aw.offer(LiteAddress { addr: write.address.low(offset) });
                 to.w.offer(data);
             });
-            when(reads & read_to.bit(number), || to.ar.offer(LiteAddress { addr: read.address.low(offset) }));
-            when(from.b.can_take() & write.out.bit(number), || to.b.take());
-            when(from.r.can_take() & read.out.bit(number), || to.r.take());
+            when(read.goes_on.bit(number), || to.ar.offer(LiteAddress { addr: read.address.low(offset) }));
         }
         let picked =
             |out: Signal, of: &dyn Fn(usize) -> Signal| one_hot_select(out, &(0..to.len()).map(of).collect::<Vec<_>>());
-        let none = lit(resp::DECERR, resp::BITS);
-        when(writes & !write_to.any(), || from.b.offer(LiteWriteResponse { resp: none }));
-        when(reads & !read_to.any(), || {
-            from.r.offer(LiteReadData { data: lit(0u8, AxiLite::DATA_BITS), resp: none });
-        });
-        when(picked(write.out, &|n| to[n].b.taken()), || {
-            write.out.set(0);
-            from.b.offer(LiteWriteResponse { resp: picked(write.out, &|n| to[n].b.payload().resp) });
-        });
-        when(picked(read.out, &|n| to[n].r.taken()), || {
-            read.out.set(0);
-            let (data, resp) = (|n: usize| to[n].r.payload().data, |n: usize| to[n].r.payload().resp);
-            from.r.offer(LiteReadData { data: picked(read.out, &data), resp: picked(read.out, &resp) });
-        });
+        let [none, late] = [resp::DECERR, resp::SLVERR].map(|resp| lit(resp, resp::BITS));
+        when(writes & !write_to.any(), || from.b.offer(LiteWriteResponse { resp: none }))
+            .else_when(write.fails, || from.b.offer(LiteWriteResponse { resp: late }))
+            .else_when(write.answered, || {
+                from.b.offer(LiteWriteResponse { resp: picked(write.out, &|n| to[n].b.payload().resp) });
+            });
+        let nothing = lit(0u8, AxiLite::DATA_BITS);
+        when(reads & !read_to.any(), || from.r.offer(LiteReadData { data: nothing, resp: none }))
+            .else_when(read.fails, || from.r.offer(LiteReadData { data: nothing, resp: late }))
+            .else_when(read.answered, || {
+                let (data, resp) = (|n: usize| to[n].r.payload().data, |n: usize| to[n].r.payload().resp);
+                from.r.offer(LiteReadData { data: picked(read.out, &data), resp: picked(read.out, &resp) });
+            });
     }
 }
 
@@ -160,6 +170,51 @@ struct Access {
     /// An address waits.
     held: Signal,
     address: Signal,
-    /// Which subordinate has still to answer.
+    /// The subordinate whose answer the manager waits for.
     out: Signal,
+    /// Those whose answers come too late.
+    lost: Signal,
+    /// Clocks for which the manager still waits, but for one.
+    left: Signal,
+}
+
+/// What an access does in a clock.
+struct Step {
+    address: Signal,
+    out: Signal,
+    /// To which subordinate it goes on.
+    goes_on: Signal,
+    /// Its answer has come.
+    answered: Signal,
+    /// An error takes the place of its answer.
+    fails: Signal,
+}
+
+impl Access {
+    /// An access that `begins` goes `to` a subordinate, unless an answer of it is lost; `came` are those that answer.
+    #[allow(clippy::too_many_arguments)]
+    fn next(
+        self,
+        m: &Module,
+        name: &str,
+        patience: u32,
+        begins: Signal,
+        to: Signal,
+        came: Signal,
+        can_answer: Signal,
+    ) -> Step {
+        let Access { address, out, lost, left, .. } = self;
+        let goes_on = m.wire(&format!("{name}_goes_on"), to & !lost & begins.repeat(to.width()));
+        let answered = m.wire(&format!("{name}_answered"), (came & out).any());
+        let is_late = m.wire(&format!("{name}_is_late"), out.any() & !left.any() & can_answer & !answered);
+        let fails = m.wire(&format!("{name}_fails"), is_late | begins & (to & lost).any());
+        when(left.any(), || left.set(left - 1));
+        when(answered | is_late, || out.set(0));
+        when(goes_on.any(), || {
+            out.set(goes_on);
+            left.set(lit(patience - 1, left.width()));
+        });
+        lost.set(lost & !came | out & is_late.repeat(out.width()));
+        Step { address, out, goes_on, answered, fails }
+    }
 }
