@@ -88,14 +88,19 @@ fn check_score(page: &Path, text: &str, score: &str) -> Option<Finding> {
     match SCORE.iter().find(|wanted| !lines.contains(wanted)) {
         Some(missing) => finding(format!("the front page has no `{missing}`; {writes}")),
         None if score.trim().is_empty() => finding(format!("there is no score in `{SCORE_FILE}`; {writes}")),
-        None => match measured(score).find(|what| *what != name && !what.contains('-')) {
+        None => match measured(score).find(|what| !is_of(page, what)) {
             Some(other) => finding(format!("the score in `{SCORE_FILE}` is that of `{other}`; {writes}")),
             None => None,
         },
     }
 }
 
-/// What was measured for a score: names of blocks, or of crates, which have a hyphen.
+/// Whether this was measured for the page: its block, a folder of blocks around it, or its crate, whose name has a hyphen.
+fn is_of(page: &Path, what: &str) -> bool {
+    what.contains('-') || page.iter().any(|folder| folder == what)
+}
+
+/// What was measured for a score.
 fn measured(score: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
     score.split("cargo xtask mutate ").skip(1).filter_map(move |rest| rest.split(ends).next())
@@ -186,7 +191,7 @@ mod tests {
         }
         let text = check_score(Path::new("src/fifo/mod.rs"), &score, "\n").unwrap().text;
         assert!(text.contains("there is no score") && text.contains("mutate fifo --write"), "{text}");
-        for (of, is_wrong) in [("fifo", false), ("rtl-prim --sample 9", false), ("fifo_2", true)] {
+        for (of, is_wrong) in [("fifo", false), ("rtl-prim --sample 9", false), ("src", false), ("fifo_2", true)] {
             let measured = format!("All.\n`cargo xtask mutate {of}`\n");
             let finding = check_score(Path::new("src/fifo/mod.rs"), &score, &measured);
             assert_eq!(finding.is_some(), is_wrong, "{of}");
