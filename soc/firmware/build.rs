@@ -27,7 +27,7 @@ SECTIONS {{
     .note.flashdock : ALIGN(4) {{ KEEP(*(.note.flashdock)) }} > CODE :constants :note
     .rodata : ALIGN(16) {{ *(.rodata .rodata.*) *(.srodata .srodata.*) }} > CODE :constants
     .data : {{ *(.data .data.*) *(.sdata .sdata.*) }} > VARIABLES :variables
-    ASSERT(SIZEOF(.data) == 0, \"a variable begins as something else than zero, and nothing loads it\")
+    ASSERT(SIZEOF(.data) == 0, \"a variable begins as something else than zero, and the image ends with its code\")
     .bss (NOLOAD) : ALIGN(16) {{
         bss_start = .;
         *(.bss .bss.*) *(.sbss .sbss.*) *(COMMON)

@@ -41,6 +41,6 @@ pub use door::{Door, HasDoor, Medium};
 pub use flash::{set_clocks, set_faults, FlashContents, FlashOptions, Owned};
 pub use hardware::{Error, Evaluated, FlashCounts, Hardware, Options, Verilated, SHARED_BYTES, SPARE_BYTES};
 pub use lite::{LitePort, Request};
-pub use process::system_call_clocks;
+pub use process::{system_call_clocks, IDENTIFY_CLOCKS_MAX, SYSTEM_CALL_CLOCKS_MAX};
 pub use sim_gdb::Ended;
 pub use soc::Soc;

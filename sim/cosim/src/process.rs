@@ -16,6 +16,12 @@ use std::sync::Arc;
 use zerocopy::little_endian::U64;
 use zerocopy::FromBytes;
 
+/// Most core clocks of an Identify Controller on the Verilated tile: the project's figure `admin_identify_cycles_on_cores`.
+pub const IDENTIFY_CLOCKS_MAX: u64 = 12_000;
+
+/// Most core clocks of a system call.
+pub const SYSTEM_CALL_CLOCKS_MAX: u64 = 400;
+
 /// Calls that are made; the last one is measured, with code and data of both sides in the caches.
 const CALLS: i32 = 16;
 

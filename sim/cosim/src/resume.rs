@@ -11,6 +11,7 @@
 
 use sim_iss::{encode, number, Bus, BusFault, Config, Hart, Instruction, MemoryBus, Op, Reservations};
 use soc_map::firmware::{ENTRY, STACKS, STACK_BYTES};
+use soc_map::protection;
 use soc_map::rocket::CACHED;
 
 /// Instructions after which firmware that has not touched a register is given up.
@@ -24,8 +25,8 @@ const JUMP_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = assert!(ENTRY - PLACE < JUMP_BYTES_MAX);
 
-/// The CSRs that firmware has set.
-const CSRS: [u16; 19] = [
+/// The CSRs that firmware has set, but for those of the protection.
+const CSRS: [u16; 11] = [
     number::MTVEC,
     number::MIE,
     number::MSCRATCH,
@@ -35,14 +36,6 @@ const CSRS: [u16; 19] = [
     number::STVEC,
     number::SSCRATCH,
     number::SCOUNTEREN,
-    number::PMPADDR0,
-    number::PMPADDR0 + 1,
-    number::PMPADDR0 + 2,
-    number::PMPADDR0 + 3,
-    number::PMPADDR0 + 4,
-    number::PMPADDR0 + 5,
-    number::PMPADDR0 + 6,
-    number::PMPADDR0 + 7,
     number::PMPCFG0,
     number::MSTATUS,
 ];
@@ -106,7 +99,7 @@ pub(crate) fn start_up(memory: &mut MemoryBus, config: &Config) {
     let load = |rd: u8, word: usize| Instruction { rd, rs1: t1, immediate: 8 * word as i32, ..i(Op::Ld) };
     let mut words = vec![pc];
     let mut body = vec![load(t0, 0), csrw(number::MEPC)];
-    for number in CSRS {
+    for number in (number::PMPADDR0..).take(protection::REGIONS).chain(CSRS) {
         body.extend([load(t0, words.len()), csrw(number)]);
         words.push(csr(number));
     }
@@ -120,7 +113,7 @@ pub(crate) fn start_up(memory: &mut MemoryBus, config: &Config) {
     // Which hart it is; another one jumps over the body and the word behind the branch.
     let skipped = 4 * (body.len() as i32 + 3);
     let mut program = vec![
-        encode(&Instruction { rd: t0, immediate: MHARTID.into(), ..i(Op::Csrrs) }),
+        encode(&Instruction { rd: t0, immediate: number::MHARTID.into(), ..i(Op::Csrrs) }),
         encode(&Instruction { rs1: t0, immediate: skipped, ..i(Op::Bne) }),
         encode(&Instruction { rd: t1, ..i(Op::Auipc) }),
     ];
@@ -138,6 +131,3 @@ pub(crate) fn start_up(memory: &mut MemoryBus, config: &Config) {
     put(ENTRY, &jump(ENTRY, PLACE).to_le_bytes());
     debug_assert!(CACHED.contains(PLACE));
 }
-
-/// The number of the hart.
-const MHARTID: u16 = 0xF14;

@@ -4,7 +4,7 @@
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
-use sim_cosim::{system_call_clocks, CoresKind, CoresOptions, Options, Start, Verilated};
+use sim_cosim::{system_call_clocks, CoresKind, CoresOptions, Options, Start, Verilated, SYSTEM_CALL_CLOCKS_MAX};
 use sim_device::Device;
 use sim_firmware::{Image, Toolchain};
 use sim_host::{identify_entry, Driver};
@@ -14,16 +14,14 @@ use soc_firmware::process::tables_at;
 use soc_firmware::record::TRAP;
 use soc_map::containers::{slot, VIRTUAL_BASE};
 use soc_map::firmware::{stack, CODE, MONITOR};
-use soc_map::privileged::cause::{LOAD_ACCESS_FAULT, STORE_ACCESS_FAULT};
+use soc_map::privileged::cause::{
+    ILLEGAL_INSTRUCTION, INSTRUCTION_PAGE_FAULT, LOAD_ACCESS_FAULT, LOAD_PAGE_FAULT, STORE_ACCESS_FAULT,
+    STORE_PAGE_FAULT,
+};
 use soc_map::privileged::sv39::{entry, AD, PAGE_BYTES, R, U, W};
 use soc_map::trace::{Kind, HART_STARTED, HART_STOPPED, PROCESS_ENDED, PROCESS_STARTED, PROCESS_TRAPPED, SERVING};
 use soc_map::{trace, HARTS_MAX, NVME_FIRMWARE_PORT};
 use std::sync::{Arc, OnceLock};
-
-const ILLEGAL_INSTRUCTION: u64 = 2;
-const INSTRUCTION_PAGE_FAULT: u64 = 12;
-const LOAD_PAGE_FAULT: u64 = 13;
-const STORE_PAGE_FAULT: u64 = 15;
 
 /// The image, compiled once; none if the machine cannot have a compiler.
 fn image() -> Option<&'static Image> {
@@ -241,9 +239,6 @@ fn programs_have_a_hart_and_code() {
     assert_eq!(told(&mut device, 2), story(&[], end));
     serves(&mut device);
 }
-
-/// Most core clocks of a system call.
-const SYSTEM_CALL_CLOCKS_MAX: u64 = 400;
 
 #[test]
 fn a_system_call_is_one_short_trap() {

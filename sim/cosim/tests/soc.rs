@@ -1,18 +1,18 @@
 //! The Verilated SoC apart from the device: harts that share memory, wake each other, notice that another has stopped, and write to the console.
 
 use sim_cosim::{Error, Soc};
-use sim_iss::{encode, Instruction, MemoryBus, Op};
+use sim_iss::{encode, interrupt, Instruction, MemoryBus, Op};
 use sim_verilator::Toolchain;
 use soc_map::counters::Event;
 use soc_map::firmware::ENTRY;
-use soc_map::rocket::{CLINT, PLIC};
+use soc_map::rocket::{CLINT, LINE_BYTES, PLIC};
 use soc_map::{
     clint, dma, plic, watchdog, COUNTERS, DMA, FIRMWARE, NVME_FIRMWARE_PORT, UART, WATCHDOG, WATCHDOG_INTERRUPT,
 };
 
 /// Where the harts meet: two words, each in a line of its own.
 const SHARED: u64 = FIRMWARE.base + 0x1_0000;
-const LINE: i32 = 64;
+const LINE: i32 = LINE_BYTES as i32;
 
 /// How often each hart adds to the first word.
 const ADDITIONS: i32 = 500;
@@ -27,12 +27,6 @@ const T0: u8 = 5;
 const T1: u8 = 6;
 const T2: u8 = 7;
 const A0: u8 = 10;
-
-/// `mie.MSIE`.
-const SOFTWARE_INTERRUPT: i32 = 8;
-
-/// `mie.MEIE`.
-const EXTERNAL_INTERRUPT: u64 = 1 << 11;
 
 /// Ticks after which the watchdog barks at hart 0.
 const PATIENCE: u64 = 100;
@@ -122,7 +116,7 @@ fn program_of_a_hart_that_stops() -> Vec<Instruction> {
     let second = [
         write(at(plic::PRIORITY + 4 * WATCHDOG_INTERRUPT), 1),
         write(at(plic::ENABLE + plic::ENABLE_STRIDE * context), 1 << WATCHDOG_INTERRUPT),
-        load_number(T2, EXTERNAL_INTERRUPT).to_vec(),
+        load_number(T2, interrupt::MEI).to_vec(),
         vec![i(Op::Csrrw, 0, T2, sim_iss::number::MIE.into()), Instruction::new(Op::Wfi)],
         read(T1, at(plic::CLAIM + plic::CONTEXT_STRIDE * context)),
         say_digit(T1),
@@ -176,16 +170,29 @@ fn program_of_a_device_that_is_stuck() -> Vec<Instruction> {
     apart(first.concat(), second.concat())
 }
 
+/// Hart 0 writes to the console what comes from it.
+fn program_of_an_echo() -> Vec<Instruction> {
+    let back = |op, rs1, instructions: i32| Instruction {
+        rs1,
+        rs2: ZERO,
+        immediate: -4 * instructions,
+        ..Instruction::new(op)
+    };
+    let echo = [
+        i(Op::Lw, T1, T0, soc_map::uart::RECEIVE as i32),
+        back(Op::Blt, T1, 1),
+        store(Op::Sw, T0, T1, soc_map::uart::TRANSMIT as i32),
+        i(Op::Jal, ZERO, 0, -12),
+    ];
+    apart([&load_number(T0, UART.base)[..], &echo].concat(), park().to_vec())
+}
+
 /// Both harts add to a word, and then hart 0 wakes hart 1.
 fn program_of_two_harts() -> Vec<Instruction> {
     let one = i(Op::Addi, T2, ZERO, 1);
-    let mut program = vec![
-        i(Op::Csrrw, 0, ZERO, sim_iss::number::MIP.into()),
-        i(Op::Lui, T1, 0, SHARED as u32 as i32),
-        i(Op::Slli, T1, T1, 32),
-        i(Op::Srli, T1, T1, 32),
-        one,
-    ];
+    let mut program = vec![i(Op::Csrrw, 0, ZERO, sim_iss::number::MIP.into())];
+    program.extend(load_number(T1, SHARED));
+    program.push(one);
     program.extend(count_down(ADDITIONS, &[amoadd(T1, T2)]));
     let mut first = wait_for(LINE).to_vec();
     first.extend(count_down(SLEEP, &[]));
@@ -195,7 +202,7 @@ fn program_of_two_harts() -> Vec<Instruction> {
     first.extend(park());
 
     let mut second = vec![
-        i(Op::Addi, T0, ZERO, SOFTWARE_INTERRUPT),
+        i(Op::Addi, T0, ZERO, interrupt::MSI as i32),
         i(Op::Csrrw, 0, T0, sim_iss::number::MIE.into()),
         store(Op::Sd, T1, T2, LINE),
         Instruction::new(Op::Wfi),
@@ -291,4 +298,17 @@ fn a_device_that_is_stuck_holds_no_hart_up_for_ever() {
     }
     said.sort_unstable();
     assert_eq!(said, b"AB");
+}
+
+#[test]
+fn what_is_typed_comes_to_firmware() {
+    let Some(mut soc) = soc(&program_of_an_echo()) else { return };
+    soc.type_in(b"flash");
+    let mut said = vec![];
+    while said.len() < 5 {
+        assert!(soc.clock() < CLOCKS_MAX, "after {CLOCKS_MAX} clocks: {said:?}");
+        soc.step();
+        said.extend(soc.take_console());
+    }
+    assert_eq!(said, b"flash");
 }

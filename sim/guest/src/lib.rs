@@ -51,10 +51,9 @@ mod kernel;
 mod modules;
 mod packages;
 mod qmp;
+mod riscv;
 mod rust;
-mod system;
 mod tree;
-mod user;
 
 pub use dilation::{patience_of, Clock, Dilation};
 pub use emulator::Qemu;
@@ -65,10 +64,9 @@ pub use packages::{
     PackageSet, Packages, GUEST_PACKAGES, QEMU_PACKAGES, QEMU_RISCV_PACKAGES, QEMU_USER_PACKAGES, RUST_PACKAGES,
 };
 pub use qmp::Qmp;
+pub use riscv::{RiscvQemu, UserQemu};
 pub use rust::{Rust, TARGET};
 pub use sim_toolchain::Toolchain;
-pub use system::RiscvQemu;
-pub use user::UserQemu;
 
 /// QEMU and what it boots, each fetched and made if it is not there.
 pub fn prepare(toolchain: &Toolchain) -> Result<(Qemu, Image), Error> {

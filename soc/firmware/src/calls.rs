@@ -43,7 +43,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_call_has_an_answer(number: u64, first: u64, hart in 0_u32..6) {
+        fn every_call_has_an_answer(number: u64, first: u64, hart in 0..soc_map::HARTS_MAX) {
             prop_assert_eq!(answer(EXIT, first, hart), Answer::Exit(first % 256));
             prop_assert_eq!(answer(GETPID, first, hart), Answer::Return(u64::from(hart) + 1));
             let is_known = [EXIT, EXIT_GROUP, GETPID].contains(&number);

@@ -45,7 +45,7 @@ struct End {
 /// Bytes that `enter_user` leaves on the stack: `ra`, `s0` to `s11`, and the context.
 const SAVED_BYTES: usize = 8 * 14;
 
-// A call saves and restores what a function may change, but for `a0`, so that nothing of firmware is left in a register; the others the function itself brings back.
+// A call saves and restores the integer registers that a function may change, but for `a0`, so that nothing of firmware is left in a register; the others the function itself brings back.
 global_asm!(
     ".pushsection .text.containers, \"ax\"",
     ".globl enter_user",
@@ -178,8 +178,8 @@ fn translate(satp: u64) {
     unsafe { asm!("sfence.vma", "fence.i", options(nostack)) }
 }
 
+/// A system call: its arguments, and its number in `a7`. What it returns is for `a0`. It uses no floating point, whose registers are the process's.
 #[allow(clippy::too_many_arguments, reason = "they are the registers of a call")]
-/// A system call: its arguments, and its number in `a7`. What it returns is for `a0`.
 extern "C" fn system_call(
     first: u64,
     _: u64,

@@ -137,7 +137,7 @@ fn record_at(address: u64, place: &Region) -> Option<Record> {
 
 #[panic_handler]
 fn panicked(panic: &PanicInfo<'_>) -> ! {
-    let record = Record::new(PANIC, 0, format_args!("{panic}"));
+    let record = Record::new(PANIC, format_args!("{panic}"));
     // SAFETY: the monitor reads the record, and does not come back.
     unsafe { asm!("ecall", in("a0") &record, in("a7") STOP, options(noreturn)) }
 }
@@ -146,7 +146,7 @@ fn panicked(panic: &PanicInfo<'_>) -> ! {
 fn stop_trapped(hart: u32, trap: &Trap, frame: &Frame) -> ! {
     let Trap { cause, pc, value } = *trap;
     let text = format_args!("trap: {} ({cause:#x}), pc {pc:#x}, value {value:#x}", cause::name(cause));
-    let mut record = Record::new(TRAP, 0, text);
+    let mut record = Record::new(TRAP, text);
     (record.cause, record.pc, record.value) = (cause.into(), pc.into(), value.into());
     record.registers = frame.map(u64::into);
     stop(hart, record)

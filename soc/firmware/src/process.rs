@@ -104,8 +104,9 @@ const _: () = assert!(FIRMWARE.base >> SHIFTS[2] != VIRTUAL_BASE >> SHIFTS[2]);
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use soc_map::containers::slot;
+    use soc_map::containers::{slot, SLOT_BYTES};
     use soc_map::privileged::sv39::V;
+    use soc_map::HARTS_MAX;
 
     const RIGHTS: u64 = R | W | X | U;
 
@@ -131,10 +132,10 @@ mod tests {
     proptest! {
         /// A process has its pages, code and the rest, and nothing else; firmware has itself.
         #[test]
-        fn a_process_sees_its_pages(pages in 0..PROCESS_PAGES, less in prop_oneof![Just(0), 0..PAGE_BYTES], hart in 2_u32..6, near: u32, far in 0..1_u64 << 38) {
+        fn a_process_sees_its_pages(pages in 0..PROCESS_PAGES, less in prop_oneof![Just(0), 0..PAGE_BYTES], hart in (0..HARTS_MAX).prop_filter("one for containers", |hart| slot(*hart).is_some()), near: u32, far in 0..1_u64 << 38) {
             let slot = slot(hart).unwrap();
             let code_bytes = (pages * PAGE_BYTES).saturating_sub(less);
-            let mut tables = [[u64::MAX; ENTRIES]; 3];
+            let mut tables = [[u64::MAX; ENTRIES]; TABLES as usize];
             map(&mut tables, &slot, code_bytes);
             for address in [near.into(), far, u64::from(near) % (STACK_TOP + PAGE_BYTES), VIRTUAL_BASE, VIRTUAL_BASE + code_bytes, STACK_TOP - 1] {
                 let found = walk(&tables, &slot, address);
@@ -162,8 +163,6 @@ mod tests {
             prop_assert_eq!(program.code_bytes(), expected);
         }
     }
-
-    use soc_map::containers::SLOT_BYTES;
 
     #[test]
     fn no_program_is_no_error() {

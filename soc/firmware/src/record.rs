@@ -43,10 +43,10 @@ pub struct Record {
 const _: () = assert!(size_of::<Record>() as u64 <= soc_map::firmware::record(0).bytes);
 
 impl Record {
-    /// A record with a text.
-    pub fn new(kind: u32, hart: u64, text: fmt::Arguments<'_>) -> Self {
+    /// A record with a text, of a hart that is not told yet.
+    pub fn new(kind: u32, text: fmt::Arguments<'_>) -> Self {
         let mut record = Self::new_zeroed();
-        (record.magic, record.kind, record.hart) = (MAGIC.into(), kind.into(), hart.into());
+        (record.magic, record.kind) = (MAGIC.into(), kind.into());
         let mut cut = Cut { text: &mut record.text, bytes: 0 };
         // Text that is too long is no error, so there is none.
         let _ = cut.write_fmt(text);
@@ -89,7 +89,7 @@ mod tests {
         #[test]
         fn a_text_is_kept_as_far_as_it_goes(parts in proptest::collection::vec(any::<String>(), 0..40)) {
             let text = parts.concat();
-            let record = Record::new(PANIC, 3, format_args!("{text}"));
+            let record = Record::new(PANIC, format_args!("{text}"));
             let said = record.said().unwrap();
             prop_assert!(text.starts_with(said));
             prop_assert!(said.len() == text.len() || said.len() > TEXT_BYTES - 4);

@@ -2,10 +2,20 @@
 
 /// Exceptions, by their numbers. "Machine Cause (`mcause`) Register".
 pub mod cause {
+    /// A jump to an odd address.
+    pub const INSTRUCTION_MISALIGNED: u64 = 0;
     /// A fetch that the protection or the bus denies.
     pub const INSTRUCTION_ACCESS_FAULT: u64 = 1;
+    /// What the hart or its mode does not have.
+    pub const ILLEGAL_INSTRUCTION: u64 = 2;
+    /// `ebreak`, or a trigger.
+    pub const BREAKPOINT: u64 = 3;
+    /// A load from an address that is no multiple of its size.
+    pub const LOAD_MISALIGNED: u64 = 4;
     /// A load that the protection or the bus denies.
     pub const LOAD_ACCESS_FAULT: u64 = 5;
+    /// A store to an address that is no multiple of its size.
+    pub const STORE_MISALIGNED: u64 = 6;
     /// A store that the protection or the bus denies.
     pub const STORE_ACCESS_FAULT: u64 = 7;
     /// `ecall` of U.
@@ -14,29 +24,41 @@ pub mod cause {
     pub const SUPERVISOR_CALL: u64 = 9;
     /// `ecall` of M.
     pub const MACHINE_CALL: u64 = 11;
-    /// Bit 63: it is an interrupt.
-    pub const INTERRUPT: u64 = 1 << 63;
+    /// A fetch that the page table denies.
+    pub const INSTRUCTION_PAGE_FAULT: u64 = 12;
+    /// A load that the page table denies.
+    pub const LOAD_PAGE_FAULT: u64 = 13;
+    /// A store that the page table denies.
+    pub const STORE_PAGE_FAULT: u64 = 15;
 
     /// The exceptions that S handles itself: all that Rocket can delegate. Access faults and calls of S are not among them.
-    pub const DELEGATED: u64 = 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << USER_CALL | 1 << 12 | 1 << 13 | 1 << 15;
+    pub const DELEGATED: u64 = 1 << INSTRUCTION_MISALIGNED
+        | 1 << ILLEGAL_INSTRUCTION
+        | 1 << BREAKPOINT
+        | 1 << LOAD_MISALIGNED
+        | 1 << STORE_MISALIGNED
+        | 1 << USER_CALL
+        | 1 << INSTRUCTION_PAGE_FAULT
+        | 1 << LOAD_PAGE_FAULT
+        | 1 << STORE_PAGE_FAULT;
 
     /// What the manual calls an exception.
     pub const fn name(number: u64) -> &'static str {
         match number {
-            0 => "instruction address misaligned",
+            INSTRUCTION_MISALIGNED => "instruction address misaligned",
             INSTRUCTION_ACCESS_FAULT => "instruction access fault",
-            2 => "illegal instruction",
-            3 => "breakpoint",
-            4 => "load address misaligned",
+            ILLEGAL_INSTRUCTION => "illegal instruction",
+            BREAKPOINT => "breakpoint",
+            LOAD_MISALIGNED => "load address misaligned",
             LOAD_ACCESS_FAULT => "load access fault",
-            6 => "store address misaligned",
+            STORE_MISALIGNED => "store address misaligned",
             STORE_ACCESS_FAULT => "store access fault",
             USER_CALL => "call from U-mode",
             SUPERVISOR_CALL => "call from S-mode",
             MACHINE_CALL => "call from M-mode",
-            12 => "instruction page fault",
-            13 => "load page fault",
-            15 => "store page fault",
+            INSTRUCTION_PAGE_FAULT => "instruction page fault",
+            LOAD_PAGE_FAULT => "load page fault",
+            STORE_PAGE_FAULT => "store page fault",
             _ => "unknown",
         }
     }

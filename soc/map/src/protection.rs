@@ -46,7 +46,8 @@ pub const fn grants(hart: u32) -> [Option<Grant>; REGIONS] {
             let [stack, slot, trace] = [may(stack(hart), R | W), may(slot, R | W | X), may(trace::ring(hart), R | W)];
             [code, stack, slot, trace, None, None, None, None]
         }
-        _ => [monitor, records, code, firmware, None, None, None, None],
+        // Beyond its stack lies that of hart 0, which has nothing below its own.
+        _ => [may(stack(hart - 1), 0), monitor, records, code, firmware, None, None, None],
     }
 }
 
@@ -93,6 +94,8 @@ mod tests {
             assert_eq!(rights(hart, MONITOR.base) | rights(hart, RECORDS.base), 0, "hart {hart}");
             assert_eq!(rights(hart, CODE.base), R | X, "hart {hart}");
             assert_eq!(rights(hart, CODE.end()) & X, 0, "hart {hart}");
+            assert_eq!(rights(hart, stack(hart).base), R | W, "hart {hart}");
+            assert_eq!(rights(hart, stack(hart).base - 1), 0, "hart {hart}, what an overflow of its stack meets");
         }
     }
 

@@ -20,9 +20,6 @@ pub const ROLES: [Role; HARTS_MAX as usize] =
     [HostInterface, CacheAndTranslation, Containers, Containers, Containers, Containers];
 
 impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [HostInterface, CacheAndTranslation, Containers];
-
     /// The role of a hart.
     pub const fn of(hart: u32) -> Self {
         ROLES[hart as usize]

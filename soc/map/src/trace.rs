@@ -37,53 +37,28 @@ pub struct Kind {
     pub name: &'static str,
     /// What its values are called; those without a name are 0.
     pub values: [&'static str; 3],
-    /// One sentence.
-    pub doc: &'static str,
 }
 
 /// The hart begins.
-pub const HART_STARTED: Kind =
-    Kind { number: 1, name: "hart started", values: ["", "", ""], doc: "The hart begins its role." };
+pub const HART_STARTED: Kind = Kind { number: 1, name: "hart started", values: ["", "", ""] };
 
 /// Firmware serves the controller.
-pub const SERVING: Kind =
-    Kind { number: 2, name: "serving", values: ["", "", ""], doc: "Firmware is ready for its hosts." };
+pub const SERVING: Kind = Kind { number: 2, name: "serving", values: ["", "", ""] };
 
 /// Firmware has stopped the hart.
-pub const HART_STOPPED: Kind = Kind {
-    number: 3,
-    name: "hart stopped",
-    values: ["cause", "pc", "value"],
-    doc: "Firmware must not go on: its record says why.",
-};
+pub const HART_STOPPED: Kind = Kind { number: 3, name: "hart stopped", values: ["cause", "pc", "value"] };
 
 /// A process begins.
-pub const PROCESS_STARTED: Kind = Kind {
-    number: 4,
-    name: "process started",
-    values: ["", "pc", "code bytes"],
-    doc: "A process of a container begins.",
-};
+pub const PROCESS_STARTED: Kind = Kind { number: 4, name: "process started", values: ["", "pc", "code bytes"] };
 
 /// A process has ended itself.
-pub const PROCESS_ENDED: Kind =
-    Kind { number: 5, name: "process ended", values: ["", "status", ""], doc: "A process has called exit." };
+pub const PROCESS_ENDED: Kind = Kind { number: 5, name: "process ended", values: ["", "status", ""] };
 
 /// A process has trapped.
-pub const PROCESS_TRAPPED: Kind = Kind {
-    number: 6,
-    name: "process trapped",
-    values: ["cause", "pc", "value"],
-    doc: "A process did what it may not, and was ended.",
-};
+pub const PROCESS_TRAPPED: Kind = Kind { number: 6, name: "process trapped", values: ["cause", "pc", "value"] };
 
 /// What lies in the slot of a hart is no program for it.
-pub const PROGRAM_REFUSED: Kind = Kind {
-    number: 7,
-    name: "program refused",
-    values: ["", "map", "code bytes"],
-    doc: "A program is for another map, or too large.",
-};
+pub const PROGRAM_REFUSED: Kind = Kind { number: 7, name: "program refused", values: ["", "map", "code bytes"] };
 
 /// All of them.
 pub const KINDS: &[Kind] =

@@ -192,13 +192,12 @@ impl Bus for Machine {
     #[inline]
     fn store<const N: usize>(&mut self, hart: usize, address: u64, bytes: [u8; N]) -> Result<(), BusFault> {
         self.memory.store(hart, address, bytes).or_else(|fault| {
+            if address != TEST_DEVICE {
+                return Err(fault);
+            }
             let value = bytes.as_slice().try_into().map_err(|_| fault)?;
             self.ended = Some(u32::from_le_bytes(value));
-            if address == TEST_DEVICE {
-                Ok(())
-            } else {
-                Err(fault)
-            }
+            Ok(())
         })
     }
 

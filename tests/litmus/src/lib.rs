@@ -46,8 +46,8 @@ use std::fmt;
 /// Operations of one random program: few, so that there are many programs.
 const PROGRAM_OPERATIONS: u64 = 1_000;
 
-/// Words of a line of a litmus test that are used: the places are the first ones of two lines, or both in one.
-const WORD_BYTES: u64 = 8;
+/// Bytes of a word, which is what all operations are on.
+pub(crate) const WORD_BYTES: u64 = 8;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]

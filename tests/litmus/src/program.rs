@@ -7,17 +7,17 @@
 //!             again, for so many rounds
 //!   end       waits for ever
 //! ```
-//! The window of a hart is the place of its stack: [`STACKS`].
+//! The window of a hart is the place of its stack: [`stack`].
 //!
 //! The operands of writes are a sequence that the hart computes and the host knows: each is the one before times [`FACTOR`].
 
 use crate::history::{Accesses, Event, Kind, Modification, Operation};
+use crate::WORD_BYTES;
 use sim_iss::{encode, number, Instruction, Op};
-use soc_map::firmware::{ENTRY, STACKS, STACK_BYTES};
+use soc_map::firmware::{stack, ENTRY, STACK_BYTES};
 use soc_map::rocket::LINE_BYTES;
 
-/// Bytes of a word.
-const WORD: i32 = 8;
+const WORD: i32 = WORD_BYTES as i32;
 
 // Registers.
 const ZERO: u8 = 0;
@@ -67,10 +67,6 @@ pub const ROWS_MAX: u64 = (LOG_BEGIN - TABLE) / ROW_BYTES;
 pub const SKEW_MAX: u64 = 48;
 /// Harts that have met go on when this power of two divides their clock, which is the same in all of them.
 const MEETING_CLOCKS: i32 = 128;
-
-fn window(hart: u32) -> u64 {
-    STACKS.base + u64::from(hart) * STACK_BYTES
-}
 
 const fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, rs2, immediate, ..Instruction::new(op) }
@@ -270,7 +266,7 @@ impl Program {
     /// What lies in memory for a hart: addresses and bytes.
     pub fn memory(&self, hart: u32) -> [(u64, Vec<u8>); 3] {
         assert!(self.lines.len() <= LINES_MAX && self.operand % 2 == 1, "lines or operand");
-        let window = window(hart);
+        let window = stack(hart).base;
         let mut code = Code::default();
         code.put(Op::Lui, ONE, 0, 0, window as u32 as i32);
         code.put(Op::Slli, ONE, ONE, 0, 32);
@@ -317,7 +313,7 @@ impl Program {
     /// Where a hart leaves the results, and how many there are.
     pub fn log(&self, hart: u32) -> (u64, usize) {
         let results = self.operations.iter().filter(|operation| operation.has_result()).count();
-        (window(hart) + LOG_BEGIN, results * self.rounds as usize)
+        (stack(hart).base + LOG_BEGIN, results * self.rounds as usize)
     }
 
     /// What happened, by the results: the events of each round.

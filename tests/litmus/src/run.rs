@@ -2,6 +2,7 @@
 
 use crate::history::{Event, Kind, Operation};
 use crate::program::Program;
+use crate::WORD_BYTES;
 use crate::{Error, Replay};
 use sim_cosim::Soc;
 use sim_device::{Beat, BusTiming, Random, BEAT_BYTES};
@@ -10,7 +11,7 @@ use sim_verilator::Toolchain;
 use soc_map::firmware::ENTRY;
 use soc_map::{FIRMWARE, HARTS_MAX};
 
-const WORD: usize = 8;
+const WORD: usize = WORD_BYTES as usize;
 
 /// Clocks for each operation, and for all else, after which a run is given up.
 const CLOCKS_OF_OPERATION: u64 = 500;

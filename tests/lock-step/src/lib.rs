@@ -65,9 +65,9 @@ pub fn with_random_program(library: &Library, seed: u64) -> LockStep {
     LockStep::new(bench, &program.memory, Some(program::DISTURBED), random.next_u64())
 }
 
-/// Both about to begin with firmware, as the boot ROM leaves hart 0. Registers of the controller answer with what is in none of them.
+/// Both about to begin with firmware, from the boot ROM on. Registers of the controller answer with what is in none of them.
 pub fn with_firmware(library: &Library, image: &Image, parameters: &[u8], seed: u64) -> LockStep {
-    let boot = program::boot_of_firmware(image.entry());
+    let boot = program::boot_of_firmware();
     let mut memory: Vec<_> =
         image.segments().iter().map(|segment| (segment.address, segment.content.clone())).collect();
     memory.push((PARAMETERS.base, parameters.to_vec()));

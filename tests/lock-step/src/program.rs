@@ -18,7 +18,7 @@
 use iss_reference::{bytes, load_immediate, registers, Bodies, REGISTERS};
 use sim_device::Random;
 use sim_iss::{decode, encode, number::*, Instruction, Op};
-use soc_map::firmware::PARAMETERS;
+use soc_map::boot;
 use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, UNCACHED};
 
 use crate::run::ACKNOWLEDGE;
@@ -80,7 +80,7 @@ const fn with(op: Op, rd: u8, rs1: u8, rs2: u8, immediate: i32) -> Instruction {
     Instruction { rd, rs1, rs2, immediate, ..Instruction::new(op) }
 }
 
-/// Reads a register.
+/// An access to a register.
 fn csr(op: Op, rd: u8, rs1: u8, number: u16) -> Instruction {
     with(op, rd, rs1, 0, i32::from(number))
 }
@@ -110,7 +110,7 @@ pub fn random_program(random: &mut Random) -> Program {
     let mut units = Vec::new();
     let target = random.between(2_000, 12_000) as usize;
     while units.len() < target {
-        units.extend(code(&unit(random, &mut bodies, translates)));
+        units.extend(code(&unit(random, &mut bodies)));
     }
     let back = -(units.len() as i32);
     units.extend(code(&[with(Op::Jal, 0, 0, 0, back)]));
@@ -143,9 +143,9 @@ pub fn random_program(random: &mut Random) -> Program {
     Program { boot, memory }
 }
 
-/// What a boot ROM does before firmware: it sets what no reset sets, and tells hart 0 where its parameters are.
-pub(crate) fn boot_of_firmware(entry: u64) -> Vec<u32> {
-    let (a0, a1, t0) = (10, 11, 5);
+/// What comes before firmware: it sets what no reset sets, and then comes the boot ROM, which may lie anywhere.
+pub(crate) fn boot_of_firmware() -> Vec<u32> {
+    let t0 = 5;
     let zero = |number| csr(Op::Csrrw, 0, 0, number);
     let mut all: Vec<_> = [MIP, MIE, MEDELEG, MIDELEG, MCOUNTEREN, SCOUNTEREN].map(zero).into();
     all.extend([MSCRATCH, SSCRATCH, MEPC, SEPC, MCAUSE, SCAUSE, MTVAL, STVAL, MTVEC, STVEC].map(zero));
@@ -153,10 +153,7 @@ pub(crate) fn boot_of_firmware(entry: u64) -> Vec<u32> {
     all.extend((0..32).map(|register| with(Op::FmvDX, register, 0, 0, 0)));
     all.push(csr(Op::Csrrc, 0, t0, MSTATUS));
     all.extend((1..32).map(|register| with(Op::Addi, register, 0, 0, 0)));
-    all.extend(load_address(a1, PARAMETERS.base));
-    all.extend(load_address(t0, entry));
-    all.extend([with(Op::Addi, a0, 0, 0, 0), with(Op::Jalr, 0, t0, 0, 0)]);
-    all.iter().map(encode).collect()
+    all.iter().map(encode).chain(boot::WORDS).collect()
 }
 
 /// Goes on at the address in [`NEXT`], in the mode that `mstatus` tells.
@@ -356,7 +353,7 @@ fn tables(random: &mut Random) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// One unit: where to go on after a trap, then something random.
-fn unit(random: &mut Random, bodies: &mut Bodies, translates: bool) -> Vec<Instruction> {
+fn unit(random: &mut Random, bodies: &mut Bodies) -> Vec<Instruction> {
     let mut body = Vec::new();
     if random.below(4) == 0 {
         body.extend(pointers(random));
@@ -369,7 +366,7 @@ fn unit(random: &mut Random, bodies: &mut Bodies, translates: bool) -> Vec<Instr
         }
         2 => body.extend(bad_access(random)),
         3 => body.push(illegal(random)),
-        4 => body.extend(privileged(random, translates)),
+        4 => body.extend(privileged(random)),
         5 => body.extend(modified_code(random)),
         6 => body.extend(go_astray(random)),
         7 => {
@@ -527,7 +524,7 @@ fn illegal(random: &mut Random) -> Instruction {
 }
 
 /// What only M may do, or S: in other modes it traps.
-fn privileged(random: &mut Random, translates: bool) -> Vec<Instruction> {
+fn privileged(random: &mut Random) -> Vec<Instruction> {
     let fence = with(Op::SfenceVma, 0, 0, 0, 0);
     let constant = |register: u8, value: u64| load_immediate(register, value).to_vec();
     match random.below(9) {
@@ -573,12 +570,9 @@ fn privileged(random: &mut Random, translates: bool) -> Vec<Instruction> {
         6 => vec![with(Op::SfenceVma, 0, random.below(32) as u8, random.below(32) as u8, 0)],
         7 => vec![Instruction::new(*random.pick(&[Op::Wfi, Op::Ebreak, Op::FenceI, Op::Fence]))],
         _ => {
-            // Translation off or on: in M nothing else changes.
-            let mut all = constant(5, if translates { 8 } else { 0 });
-            all.extend([with(Op::Slli, 5, 5, 0, 60)]);
-            all.extend(constant(6, TABLES >> 12));
-            let keep = if translates { with(Op::Or, 5, 5, 6, 0) } else { with(Op::Addi, 5, 0, 0, 0) };
-            all.extend([keep, csr(Op::Csrrw, 7, 5, SATP), fence]);
+            // The same translation again.
+            let mut all = vec![csr(Op::Csrrs, 5, 0, SATP)];
+            all.extend([csr(Op::Csrrw, 7, 5, SATP), fence]);
             all
         }
     }

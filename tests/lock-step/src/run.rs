@@ -432,7 +432,6 @@ impl LockStep {
             }
         }
         for (address, value) in std::mem::take(&mut self.bench.written) {
-            // The bus tells where a doubleword is, and which bytes of it.
             if address == ACKNOWLEDGE {
                 LINES.iter().for_each(|name| self.bench.interrupt(name, false));
             }

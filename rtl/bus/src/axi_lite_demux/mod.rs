@@ -86,6 +86,8 @@ impl Block for AxiLiteDemux {
 
         // 2. State: the address that has come, and where it has gone.
         let [write, read] = ["write", "read"].map(|name| Access {
+            name,
+            patience: self.patience,
             held: m.reg(&format!("{name}_held"), clock, false),
             address: m.reg_without_reset(&format!("{name}_address"), clock, self.address_bits),
             out: m.reg(&format!("{name}_out"), clock, zero(count)),
@@ -134,9 +136,8 @@ impl Block for AxiLiteDemux {
             data_held.set(false);
         });
         when(reads, || read.held.set(false));
-        let write =
-            write.next(m, "write", self.patience, writes, write_to, came(&|n| to[n].b.taken()), from.b.can_take());
-        let read = read.next(m, "read", self.patience, reads, read_to, came(&|n| to[n].r.taken()), from.r.can_take());
+        let write = write.next(m, writes, write_to, came(&|n| to[n].b.taken()), from.b.can_take());
+        let read = read.next(m, reads, read_to, came(&|n| to[n].r.taken()), from.r.can_take());
 
         // 5. Outputs
         for (number, to) in (0..).zip(&to) {
@@ -167,6 +168,8 @@ impl Block for AxiLiteDemux {
 
 /// A write, or a read.
 struct Access {
+    name: &'static str,
+    patience: u32,
     /// An address waits.
     held: Signal,
     address: Signal,
@@ -192,18 +195,8 @@ struct Step {
 
 impl Access {
     /// An access that `begins` goes `to` a subordinate, unless an answer of it is lost; `came` are those that answer.
-    #[allow(clippy::too_many_arguments)]
-    fn next(
-        self,
-        m: &Module,
-        name: &str,
-        patience: u32,
-        begins: Signal,
-        to: Signal,
-        came: Signal,
-        can_answer: Signal,
-    ) -> Step {
-        let Access { address, out, lost, left, .. } = self;
+    fn next(self, m: &Module, begins: Signal, to: Signal, came: Signal, can_answer: Signal) -> Step {
+        let Access { name, patience, address, out, lost, left, .. } = self;
         let goes_on = m.wire(&format!("{name}_goes_on"), to & !lost & begins.repeat(to.width()));
         let answered = m.wire(&format!("{name}_answered"), (came & out).any());
         let is_late = m.wire(&format!("{name}_is_late"), out.any() & !left.any() & can_answer & !answered);

@@ -6,10 +6,10 @@
 //! ```text
 //!             +- AxiLiteRegisters -+
 //!  <name>_aw >|                    |-- write, write_address, write_data, write_strobe   accept_write()
-//!   <name>_w >|                    |
+//!   <name>_w >|                    |         writes(offset)
 //!   <name>_b <|                    |
 //!  <name>_ar >|                    |-- read, read_address                               answer_read(data)
-//!   <name>_r <|                    |
+//!   <name>_r <|                    |         reads(offset)                              answer_words([(offset, word), ...])
 //!             +--------------------+
 //! ```
 //! ## Theory of operation
@@ -133,6 +133,11 @@ impl AxiLiteRegisters {
         self.write_strobe
     }
 
+    /// True while a write of the word at this offset, a multiple of 4, waits to be accepted.
+    pub fn writes(&self, offset: u32) -> Signal {
+        self.write & is_at(self.write_address, offset)
+    }
+
     /// Accepts the write, under the conditions around this call, which must include [`write`](Self::write).
     #[track_caller]
     pub fn accept_write(&self) {
@@ -151,6 +156,11 @@ impl AxiLiteRegisters {
         self.read_address
     }
 
+    /// True if the last read is, or was, one of the word at this offset, a multiple of 4.
+    pub fn reads(&self, offset: u32) -> Signal {
+        is_at(self.read_address, offset)
+    }
+
     /// What the registers of the read data channel hold, for properties.
     pub fn answer(&self) -> StreamContents<LiteReadData> {
         self.bus.r.contents()
@@ -162,4 +172,19 @@ impl AxiLiteRegisters {
         self.read_held.set(false);
         self.bus.r.offer(LiteReadData { data, resp: lit(resp::OKAY, resp::BITS) });
     }
+
+    /// Answers every read at once: with the word at its offset, of up to 32 bits, or with zero.
+    #[track_caller]
+    pub fn answer_words(&self, words: impl IntoIterator<Item = (u32, Signal)>) {
+        let none = lit(0u8, AxiLite::DATA_BITS);
+        let read = words.into_iter().fold(none, |read, (offset, word)| {
+            read | word.zext(AxiLite::DATA_BITS) & self.reads(offset).repeat(AxiLite::DATA_BITS)
+        });
+        when(self.read, || self.answer_read(read));
+    }
+}
+
+/// Whether an address is that of the word at an offset.
+fn is_at(address: Signal, offset: u32) -> Signal {
+    address.bits(AxiLite::DATA_BYTES.ilog2()..address.width()).eq(u64::from(offset / AxiLite::DATA_BYTES))
 }

@@ -70,8 +70,6 @@ impl Block for Clint {
         let harts: Vec<Hart> = harts.collect();
 
         // 3. Conditions
-        let is_at = |address: Signal, offset: u32| address.bits(2..ADDRESS_BITS).eq(u64::from(offset / 4));
-        let writes = |offset: u32| bus.write() & is_at(bus.write_address(), offset);
         let now = cat(&[time[1], time[0]]);
         let ticked = m.wire("ticked", ticks.eq(CLOCKS_PER_TICK - 1));
         let next = m.wire("next_time", now + 1);
@@ -82,16 +80,16 @@ impl Block for Clint {
         for (part, offset) in [MTIME, MTIME + 4].into_iter().enumerate() {
             let bits = part as u32 * word..(part as u32 + 1) * word;
             when(ticked, || time[part].set(next.bits(bits)));
-            when(writes(offset), || time[part].set(bus.write_data()));
+            when(bus.writes(offset), || time[part].set(bus.write_data()));
             registers.push((offset, time[part]));
         }
         for (number, hart) in (0..).zip(&harts) {
             let software = MSIP + 4 * number;
-            when(writes(software), || hart.msip.set(bus.write_data().bit(0)));
-            registers.push((software, hart.msip.zext(word)));
+            when(bus.writes(software), || hart.msip.set(bus.write_data().bit(0)));
+            registers.push((software, hart.msip));
             for (part, compare) in (0..).zip(hart.compare) {
                 let offset = MTIMECMP + TIME_BITS / 8 * number + 4 * part;
-                when(writes(offset), || compare.set(bus.write_data()));
+                when(bus.writes(offset), || compare.set(bus.write_data()));
                 registers.push((offset, compare));
             }
             hart.mtip.set(now.ge(cat(&[hart.compare[1], hart.compare[0]])));
@@ -99,10 +97,7 @@ impl Block for Clint {
         when(bus.write(), || bus.accept_write());
 
         // 5. Outputs
-        let read = registers.into_iter().fold(lit(0u8, word), |read, (offset, value)| {
-            read | value & is_at(bus.read_address(), offset).repeat(word)
-        });
-        when(bus.read(), || bus.answer_read(read));
+        bus.answer_words(registers);
         for (number, hart) in harts.iter().enumerate() {
             m.output(&format!("msip_{number}"), hart.msip);
             m.output(&format!("mtip_{number}"), hart.mtip);

@@ -23,7 +23,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use rtl_bus::{AxiLite, AxiLiteRegisters};
-use rtl_hdl::{cat, lit, when, zero, Block, Module, Signal};
+use rtl_hdl::{cat, lit, when, zero, Block, Module};
 use soc_map::counters::{Event, CONTROL};
 use soc_map::COUNTERS;
 
@@ -60,13 +60,11 @@ impl Block for Counters {
         let frozen = m.reg("frozen", clock, false);
 
         // 3. Conditions
-        let is_at = |address: Signal, offset: u32| address.bits(2..ADDRESS_BITS).eq(u64::from(offset / 4));
-        let writes = |offset: u32| bus.write() & is_at(bus.write_address(), offset);
 
         // 4. Next state
         when(bus.write(), || bus.accept_write());
-        when(writes(CONTROL), || frozen.set(bus.write_data().bit(0)));
-        let mut registers = vec![(CONTROL, frozen.zext(word))];
+        when(bus.writes(CONTROL), || frozen.set(bus.write_data().bit(0)));
+        let mut registers = vec![(CONTROL, frozen)];
         for event in Event::ALL {
             let number = event as u32;
             let halves = ["low", "high"].map(|half| m.reg(&format!("count_{number}_{half}"), clock, zero(word)));
@@ -75,15 +73,12 @@ impl Block for Counters {
             for (part, half) in (0..).zip(halves) {
                 let offset = event.register() + 4 * part;
                 when(counts, || half.set(next.bits(part * word..(part + 1) * word)));
-                when(writes(offset), || half.set(bus.write_data()));
+                when(bus.writes(offset), || half.set(bus.write_data()));
                 registers.push((offset, half));
             }
         }
 
         // 5. Outputs
-        let read = registers.into_iter().fold(lit(0u8, word), |read, (offset, value)| {
-            read | value & is_at(bus.read_address(), offset).repeat(word)
-        });
-        when(bus.read(), || bus.answer_read(read));
+        bus.answer_words(registers);
     }
 }

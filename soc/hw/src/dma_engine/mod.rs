@@ -99,11 +99,8 @@ impl Block for DmaEngine {
         let room = m.reg("room", clock, Constant::from_words(address_width(DEPTH + 1), &[DEPTH.into()]));
 
         // 3. Conditions
-        let is_at = |address: Signal, offset: u32| address.bits(2..ADDRESS_BITS).eq(u64::from(offset / 4));
-        let writes =
-            |offset: u32| m.wire(&format!("writes_{offset:x}"), bus.write() & is_at(bus.write_address(), offset));
         let data = bus.write_data();
-        let starts = m.wire("starts", writes(CONTROL) & data.bit(START.trailing_zeros()) & !busy);
+        let starts = m.wire("starts", bus.writes(CONTROL) & data.bit(START.trailing_zeros()) & !busy);
         let allows = |span: &Span, access: u32| {
             windows.iter().fold(lit(0u8, 1), |any, window| any | window.allows(span, access))
         };
@@ -129,14 +126,14 @@ impl Block for DmaEngine {
         // 4. Next state
         when(bus.write(), || bus.accept_write());
         for (offset, register) in [(SOURCE, source), (DESTINATION, destination), (BYTES, bytes)] {
-            when(writes(offset), || register.set(data));
+            when(bus.writes(offset), || register.set(data));
         }
-        when(writes(INTERRUPT), || interrupts.set(data.bit(0)));
-        when(writes(STATUS), || done.set(false));
+        when(bus.writes(INTERRUPT), || interrupts.set(data.bit(0)));
+        when(bus.writes(STATUS), || done.set(false));
         for window in &windows {
             let is_open = !window.access.bit(LOCKED.trailing_zeros());
             for (offset, register) in window.registers() {
-                when(writes(offset) & is_open, || register.set(data.low(register.width())));
+                when(bus.writes(offset) & is_open, || register.set(data.low(register.width())));
             }
         }
 
@@ -213,15 +210,11 @@ impl Block for DmaEngine {
             (SOURCE, source),
             (DESTINATION, destination),
             (BYTES, bytes),
-            (STATUS, status.zext(word)),
-            (INTERRUPT, interrupts.zext(word)),
+            (STATUS, status),
+            (INTERRUPT, interrupts),
         ];
-        registers
-            .extend(windows.iter().flat_map(|window| window.registers().map(|(at, value)| (at, value.zext(word)))));
-        let read = registers.into_iter().fold(lit(0u8, word), |read, (offset, value)| {
-            read | value & is_at(bus.read_address(), offset).repeat(word)
-        });
-        when(bus.read(), || bus.answer_read(read));
+        registers.extend(windows.iter().flat_map(Window::registers));
+        bus.answer_words(registers);
         let interrupt = m.reg("interrupt_line", clock, false);
         interrupt.set(done & interrupts);
         m.output("dma_interrupt", interrupt);

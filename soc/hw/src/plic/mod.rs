@@ -27,7 +27,7 @@
 //! ## Mutation score
 #![doc = include_str!("doc/mutation.md")]
 
-use rtl_bus::{AxiLite, AxiLiteRegisters};
+use rtl_bus::AxiLiteRegisters;
 use rtl_hdl::{address_width, cat, lit, when, zero, Block, Clock, Module, Signal};
 use soc_map::plic::{
     CLAIM, CONTEXTS_PER_HART, CONTEXT_STRIDE, ENABLE, ENABLE_STRIDE, PENDING, PRIORITY, PRIORITY_MAX, THRESHOLD,
@@ -74,9 +74,6 @@ impl Block for Plic {
             (0..CONTEXTS_PER_HART * self.harts).map(|number| Context::new(m, clock, number, self.sources)).collect();
 
         // 3. Conditions
-        let is_at = |address: Signal, offset: u32| address.bits(2..ADDRESS_BITS).eq(u64::from(offset / 4));
-        let writes = |offset: u32| bus.write() & is_at(bus.write_address(), offset);
-        let reads = |offset: u32| is_at(bus.read_address(), offset);
         let all = |of: &dyn Fn(&Source) -> Signal| cat(&sources.iter().rev().map(of).collect::<Vec<_>>());
         let pending = all(&|source| source.pending);
         // What the context whose claim register is read or written has enabled.
@@ -85,8 +82,8 @@ impl Block for Plic {
                 enabled | context.enabled & is_chosen(context.claim()).repeat(self.sources)
             })
         };
-        let claimable = m.wire("claimable", pending & enabled_of(&|claim| reads(claim)));
-        let completed = m.wire("completed", enabled_of(&|claim| writes(claim)));
+        let claimable = m.wire("claimable", pending & enabled_of(&|claim| bus.reads(claim)));
+        let completed = m.wire("completed", enabled_of(&|claim| bus.writes(claim)));
         let (best, _) = (0..).zip(&sources).fold(
             (lit(0u8, address_width(self.sources + 1)), lit(0u8, PRIORITY_BITS)),
             |(best, highest), (index, source)| {
@@ -109,11 +106,11 @@ impl Block for Plic {
                 source.pending.set(false);
                 source.in_service.set(true);
             });
-            when(writes(PRIORITY + 4 * source.number), || source.priority.set(bus.write_data().low(PRIORITY_BITS)));
+            when(bus.writes(PRIORITY + 4 * source.number), || source.priority.set(bus.write_data().low(PRIORITY_BITS)));
         }
         for context in &contexts {
-            when(writes(context.enable()), || context.enabled.set(bus.write_data().bits(1..self.sources + 1)));
-            when(writes(context.threshold()), || context.threshold.set(bus.write_data().low(PRIORITY_BITS)));
+            when(bus.writes(context.enable()), || context.enabled.set(bus.write_data().bits(1..self.sources + 1)));
+            when(bus.writes(context.threshold()), || context.threshold.set(bus.write_data().low(PRIORITY_BITS)));
             let interrupts = (0..).zip(&sources).fold(lit(0u8, 1), |any, (index, source)| {
                 any | source.pending & context.enabled.bit(index) & source.priority.gt(context.threshold)
             });
@@ -121,22 +118,18 @@ impl Block for Plic {
         }
 
         // 5. Outputs
-        let word = AxiLite::DATA_BITS;
-        let after_zero = |bits: Signal| cat(&[bits, lit(0u8, 1)]).zext(word);
+        let after_zero = |bits: Signal| cat(&[bits, lit(0u8, 1)]);
         let mut registers = vec![(PENDING, after_zero(pending))];
-        registers.extend(sources.iter().map(|source| (PRIORITY + 4 * source.number, source.priority.zext(word))));
+        registers.extend(sources.iter().map(|source| (PRIORITY + 4 * source.number, source.priority)));
         for context in &contexts {
             registers.extend([
                 (context.enable(), after_zero(context.enabled)),
-                (context.threshold(), context.threshold.zext(word)),
-                (context.claim(), best.zext(word)),
+                (context.threshold(), context.threshold),
+                (context.claim(), best),
             ]);
             m.output(&format!("external_{}", context.number), context.external);
         }
-        let read = registers
-            .into_iter()
-            .fold(lit(0u8, word), |read, (offset, value)| read | value & reads(offset).repeat(word));
-        when(bus.read(), || bus.answer_read(read));
+        bus.answer_words(registers);
     }
 }
 

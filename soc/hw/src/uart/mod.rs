@@ -25,7 +25,7 @@
 #![doc = include_str!("doc/mutation.md")]
 
 use rtl_bus::{AxiLite, AxiLiteRegisters};
-use rtl_hdl::{cat, lit, when, zero, Block, Module, Signal};
+use rtl_hdl::{cat, lit, when, zero, Block, Module};
 use rtl_prim::fifo_bits;
 use soc_map::uart::{INTERRUPTS, RECEIVE, STATUS, TRANSMIT};
 use soc_map::UART;
@@ -66,16 +66,13 @@ impl Block for Uart {
         let interrupt = m.reg("interrupt_line", clock, false);
 
         // 3. Conditions
-        let is_at = |address: Signal, offset: u32| address.bits(2..ADDRESS_BITS).eq(u64::from(offset / 4));
-        let writes = |offset: u32| bus.write() & is_at(bus.write_address(), offset);
-        let reads = |offset: u32| is_at(bus.read_address(), offset);
         let status = m.wire("status", cat(&[incoming.valid(), outgoing.can_push()]));
 
         // 4. Next state
         when(bus.write(), || bus.accept_write());
-        when(writes(TRANSMIT) & outgoing.can_push(), || outgoing.push(bus.write_data().low(8)));
-        when(writes(INTERRUPTS), || enabled.set(bus.write_data().low(2)));
-        when(bus.read() & reads(RECEIVE), || incoming.take());
+        when(bus.writes(TRANSMIT) & outgoing.can_push(), || outgoing.push(bus.write_data().low(8)));
+        when(bus.writes(INTERRUPTS), || enabled.set(bus.write_data().low(2)));
+        when(bus.read() & bus.reads(RECEIVE), || incoming.take());
         when(incoming.can_push(), || {
             receive.take();
             when(receive.valid(), || incoming.push(receive.payload()));
@@ -87,14 +84,10 @@ impl Block for Uart {
         interrupt.set((status & enabled).any());
 
         // 5. Outputs
-        let word = AxiLite::DATA_BITS;
         let byte = incoming.payload() & incoming.valid().repeat(8);
-        let received = cat(&[!incoming.valid(), lit(0u8, word - 9), byte]);
-        let registers = [(RECEIVE, received), (STATUS, status.zext(word)), (INTERRUPTS, enabled.zext(word))];
-        let read = registers
-            .into_iter()
-            .fold(lit(0u8, word), |read, (offset, value)| read | value & reads(offset).repeat(word));
-        when(bus.read(), || bus.answer_read(read));
+        let received = cat(&[!incoming.valid(), lit(0u8, AxiLite::DATA_BITS - 9), byte]);
+        let registers = [(RECEIVE, received), (STATUS, status), (INTERRUPTS, enabled)];
+        bus.answer_words(registers);
         m.output("uart_interrupt", interrupt);
     }
 }

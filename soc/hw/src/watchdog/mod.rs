@@ -70,15 +70,13 @@ impl Block for Watchdog {
         let bite = m.reg("bite_line", clock, false);
 
         // 3. Conditions
-        let is_at = |address: Signal, offset: u32| address.bits(2..ADDRESS_BITS).eq(u64::from(offset / 4));
-        let writes = |offset: u32| bus.write() & is_at(bus.write_address(), offset);
         let ticked = m.wire("ticked", ticks.eq(CLOCKS_PER_TICK - 1));
         let barking = cat(&timers.iter().rev().map(|timer| timer.barking).collect::<Vec<_>>());
 
         // 4. Next state
         ticks.set(ticked.mux(lit(0u8, ticks.width()), ticks + 1));
         when(bus.write(), || bus.accept_write());
-        let mut registers: Vec<(u32, Signal)> = vec![(BARKING, barking.zext(word))];
+        let mut registers: Vec<(u32, Signal)> = vec![(BARKING, barking)];
         for (hart, timer) in (0..).zip(&timers) {
             let [timeout, feed] = [TIMEOUT, FEED].map(|register| STRIDE * hart + register);
             let is_over = m.wire(&format!("is_over_{hart}"), ticked & timer.timeout.any() & timer.left.le(1u8));
@@ -88,11 +86,11 @@ impl Block for Watchdog {
                 timer.barking.set(true);
                 when(timer.barking, || bite.set(true));
             });
-            when(writes(feed) & bus.write_data().eq(u64::from(KEY)), || {
+            when(bus.writes(feed) & bus.write_data().eq(u64::from(KEY)), || {
                 timer.left.set(timer.timeout);
                 timer.barking.set(false);
             });
-            when(writes(timeout), || {
+            when(bus.writes(timeout), || {
                 timer.timeout.set(bus.write_data());
                 timer.left.set(bus.write_data());
                 timer.barking.set(false);
@@ -102,10 +100,7 @@ impl Block for Watchdog {
         bark.set(barking.any());
 
         // 5. Outputs
-        let read = registers.into_iter().fold(lit(0u8, word), |read, (offset, value)| {
-            read | value & is_at(bus.read_address(), offset).repeat(word)
-        });
-        when(bus.read(), || bus.answer_read(read));
+        bus.answer_words(registers);
         m.output("bark", bark);
         m.output("bite", bite);
     }

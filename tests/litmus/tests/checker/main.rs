@@ -332,6 +332,7 @@ proptest! {
             history.agents[agent].push(event);
         }
         let sources = check(&history).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+        let mut pairs = 0;
         for (agent, sources) in sources.iter().enumerate() {
             let events = &history.agents[agent];
             // The last such load of each place, what it has read, and the write.
@@ -344,6 +345,7 @@ proptest! {
                 let before = last[event.operation.place].replace((at, event.read, by, write));
                 let Some((earlier, read, other, other_write)) = before else { continue };
                 if other == by && other_write < write {
+                    pairs += 1;
                     let mut swapped = history.clone();
                     swapped.agents[agent][at].read = read;
                     swapped.agents[agent][earlier].read = event.read;
@@ -351,5 +353,6 @@ proptest! {
                 }
             }
         }
+        prop_assert!(pairs > 0, "there is nothing to swap");
     }
 }

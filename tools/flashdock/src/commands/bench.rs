@@ -422,7 +422,7 @@ impl Figures {
     }
 
     /// Name, value, what it must reach, what it is.
-    fn all(&self) -> Vec<(&'static str, f64, Option<Must>, &'static str)> {
+    fn all(&self) -> Vec<Figure> {
         let of_run = |measured: &Measured| {
             let Measurement { name, most, about, .. } = measured.measurement;
             (name, measured.figure(), most.map(Must::BeAtMost), about)
@@ -485,25 +485,42 @@ impl Figures {
             host.read_latency.min,
             memory.read_latency.min,
         );
-        let mut table = Table::with_heading(&[
-            ("figure", Align::Left),
-            ("measured", Align::Right),
-            ("must", Align::Right),
-            ("", Align::Left),
-            ("of", Align::Left),
-        ]);
-        for (name, value, must, about) in self.all() {
-            let verdict = must.map_or("", |must| must.verdict(value));
-            let must = must.map_or_else(String::new, |must| must.to_string());
-            table.row([name.to_owned(), number(value), must, verdict.to_owned(), about.to_owned()]);
-        }
-        text += &table.text(2);
+        text += &figures_table("figure", self.all());
         let throughputs = self.throughputs();
         if !throughputs.is_empty() {
             text += &format!("\n{}\n{}", paint.strong(comparison::title()), comparison::table(&throughputs));
         }
         text
     }
+}
+
+/// A figure: its name, its value, what it must be, and what it is about.
+pub(super) type Figure = (&'static str, f64, Option<Must>, &'static str);
+
+/// A line for each figure.
+pub(super) fn figures_table(heading: &str, figures: impl IntoIterator<Item = Figure>) -> String {
+    let mut table = Table::with_heading(&[
+        (heading, Align::Left),
+        ("measured", Align::Right),
+        ("must", Align::Right),
+        ("", Align::Left),
+        ("of", Align::Left),
+    ]);
+    for (name, value, must, about) in figures {
+        let verdict = must.map_or("", |must| must.verdict(value));
+        let must = must.map_or_else(String::new, |must| must.to_string());
+        table.row([name.to_owned(), number(value), must, verdict.to_owned(), about.to_owned()]);
+    }
+    table.text(2)
+}
+
+/// The figures by their names: what is below 10 with four digits behind the point, the rest with two.
+pub(super) fn figures_json(figures: &[Figure]) -> Map<String, Value> {
+    let rounded = |value: f64| {
+        let digits = if value < 10.0 { 1e4 } else { 100.0 };
+        json!((value * digits).round() / digits)
+    };
+    figures.iter().map(|(name, value, ..)| ((*name).to_owned(), rounded(*value))).collect()
 }
 
 /// What a figure must reach.

@@ -1,14 +1,14 @@
 //! `bench cores`: the figures of the processors.
 
-use super::bench::{number, Must};
+use super::bench::{figures_json, figures_table, Figure, Must};
 use crate::backend::{no_device, BackEnd, Kind, Processor, Settings};
-use crate::failure::{Failure, Result};
-use crate::output::{self, Align, Paint, Table};
+use crate::failure::Result;
+use crate::output::{self, Paint};
 use crate::workload;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use rustix::time::{clock_gettime, ClockId};
-use serde_json::{json, Map, Value};
-use sim_cosim::{system_call_clocks, CoresKind, Soc, Start};
+use serde_json::Value;
+use sim_cosim::{system_call_clocks, CoresKind, Soc, Start, IDENTIFY_CLOCKS_MAX, SYSTEM_CALL_CLOCKS_MAX};
 use sim_host::{identify_entry, Driver, Options};
 use sim_iss::{encode, Instruction, MemoryBus, Op};
 use sim_verilator::Toolchain;
@@ -32,13 +32,6 @@ pub struct Args {
     json: bool,
 }
 
-/// A figure: its name, its value, what it must be, and what it is about.
-type Figure = (&'static str, f64, Option<Must>, &'static str);
-
-/// Most clocks of an Identify Controller.
-const IDENTIFY_MOST: f64 = 12_000.0;
-/// Most clocks of a system call.
-const SYSTEM_CALL_MOST: f64 = 400.0;
 /// Least speed with six busy harts, of that with one.
 const SIX_LEAST: f64 = 1.0 / 7.0;
 /// Likewise with four of the six asleep.
@@ -49,30 +42,10 @@ pub fn run(args: &Args) -> Result {
     let mut figures = identify(args)?;
     figures.extend(speeds(args)?);
     if args.json {
-        let mut object = Map::new();
-        for (name, value, ..) in &figures {
-            let digits = if *value < 10.0 { 1e4 } else { 100.0 };
-            object.insert((*name).to_owned(), json!((value * digits).round() / digits));
-        }
-        return output::print_json(&Value::Object(object));
+        return output::print_json(&Value::Object(figures_json(&figures)));
     }
-    output::print(&text(&figures))
-}
-
-fn text(figures: &[Figure]) -> String {
-    let mut table = Table::with_heading(&[
-        ("figure", Align::Left),
-        ("measured", Align::Right),
-        ("must", Align::Right),
-        ("", Align::Left),
-        ("of", Align::Left),
-    ]);
-    for (name, value, must, about) in figures {
-        let verdict = must.map_or("", |must| must.verdict(*value));
-        let must = must.map_or_else(String::new, |must| must.to_string());
-        table.row([(*name).to_owned(), number(*value), must, verdict.to_owned(), (*about).to_owned()]);
-    }
-    format!("{}: the Verilated tiles\n{}", Paint::stdout().strong("Processors"), table.text(2))
+    let heading = Paint::stdout().strong("Processors");
+    output::print(&format!("{heading}: the Verilated tiles\n{}", figures_table("figure", figures)))
 }
 
 /// From the doorbell to the completion in the host's memory, and the firmware that does it.
@@ -92,13 +65,13 @@ fn identify(args: &Args) -> Result<Vec<Figure>> {
         (
             "admin_identify_cycles_on_cores",
             completion.latency() as f64,
-            Some(Must::BeAtMost(IDENTIFY_MOST)),
+            Some(Must::BeAtMost(IDENTIFY_CLOCKS_MAX as f64)),
             "Identify Controller, from the doorbell to the completion in host memory",
         ),
         (
             "syscall_cycles",
             call as f64,
-            Some(Must::BeAtMost(SYSTEM_CALL_MOST)),
+            Some(Must::BeAtMost(SYSTEM_CALL_CLOCKS_MAX as f64)),
             "a system call of a process in U-mode, getpid, to the instruction behind it",
         ),
         (
@@ -131,8 +104,7 @@ fn speed(args: &Args, harts: u32, busy: u32) -> Result<f64> {
     let program: Vec<u8> = busy_program(busy).iter().flat_map(|i| encode(i).to_le_bytes()).collect();
     memory.bytes_mut(ENTRY, program.len()).copy_from_slice(&program);
     let soc = Soc::new(harts, &mut memory, &Toolchain::from_env());
-    let mut soc =
-        soc.map_err(|error| Failure::new(error.to_string(), "correct that and run the same command again"))?;
+    let mut soc = soc.map_err(no_device)?;
     let mut run = |clocks| (0..clocks).for_each(|_| soc.step());
     // The caches fill, and those that sleep come to rest.
     run(args.clocks / 10);
@@ -146,7 +118,7 @@ fn processor_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The first harts compute, and load and store on their own stacks, for ever; the others sleep.
+/// The first harts compute, and load and store in a line of their own stacks, for ever; the others sleep.
 fn busy_program(busy: u32) -> Vec<Instruction> {
     let i = Instruction::new;
     let [zero, a0, t0, t1, t2] = [0, 10, 5, 6, 7];
@@ -169,7 +141,7 @@ fn busy_program(busy: u32) -> Vec<Instruction> {
         three(Op::Add, t1, t1, t0),
         addi(t2, zero, 1),
     ];
-    // Goes through 4 KiB, a double word at a time.
+    // Multiplies, and loads and stores in a line of its own.
     let body = [
         three(Op::Mul, t2, t2, t2),
         three(Op::Add, t2, t2, t0),

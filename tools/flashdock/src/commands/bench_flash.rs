@@ -1,16 +1,16 @@
 //! `bench flash`: the figures of the emulated flash, in clocks of the hardware.
 
-use super::bench::{number, Must};
+use super::bench::{figures_json, figures_table, Figure, Must};
 use crate::backend::latency;
 use crate::failure::{Failure, Result};
-use crate::output::{self, Align, Paint, Table};
+use crate::output::{self, Paint};
 use crate::stats::{nanoseconds, Sample, Summary};
 use crate::storage::{self, CACHE_BYTES};
 use crate::workload::{self, Op, RandomWork, Window};
 use flash_spec::limits::{PAGE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::{Clocks, Geometry, Operation, Preset, Reliability};
 use nvme_spec::limits::CORE_HZ;
-use serde_json::{json, Map, Value};
+use serde_json::{json, Value};
 use sim_cosim::{FlashOptions, Options as HardwareOptions, Verilated};
 use sim_device::BusTiming;
 use sim_flash::array::{Command, VerilatedArray};
@@ -39,9 +39,6 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// A figure: its name, its value, what it must be, and what it is about.
-type Figure = (&'static str, f64, Option<Must>, &'static str);
 
 const FULL: Window = Window { queues: 8, depth: 32 };
 const ONE: Window = Window { queues: 1, depth: 1 };
@@ -74,11 +71,7 @@ pub fn run(args: &Args) -> Result {
         figures.extend(device(args)?);
     }
     if args.json {
-        let mut object = Map::new();
-        for (name, value, ..) in &figures {
-            let digits = if *value < 10.0 { 1e4 } else { 100.0 };
-            object.insert((*name).to_owned(), json!((value * digits).round() / digits));
-        }
+        let mut object = figures_json(&figures);
         object.insert("commands".to_owned(), json!(args.commands));
         return output::print_json(&Value::Object(object));
     }
@@ -91,20 +84,7 @@ fn text(figures: &[Figure], args: &Args) -> String {
         Paint::stdout().strong("Flash"),
         output::thousands(args.commands),
     );
-    let mut table = Table::with_heading(&[
-        ("figure", Align::Left),
-        ("measured", Align::Right),
-        ("must", Align::Right),
-        ("", Align::Left),
-        ("of", Align::Left),
-    ]);
-    for (name, value, must, about) in figures {
-        let verdict = must.map_or("", |must| must.verdict(*value));
-        let must = must.map_or_else(String::new, |must| must.to_string());
-        let value = if *value < 10.0 { format!("{value:.3}") } else { number(*value) };
-        table.row([(*name).to_owned(), value, must, verdict.to_owned(), (*about).to_owned()]);
-    }
-    text += &table.text(2);
+    text += &figures_table("figure", figures.iter().copied());
     text
 }
 

@@ -1,11 +1,11 @@
 //! `bench iss`: the speed of the instruction-set simulator beside QEMU's, in wall-clock time.
 
-use super::bench::{number, Must};
+use super::bench::{figures_json, figures_table, Must};
 use super::linux::guest_failed;
 use crate::failure::{Failure, Result};
-use crate::output::{self, Align, Table};
+use crate::output;
 use iss_reference::speed;
-use serde_json::json;
+use serde_json::Value;
 use sim_guest::{RiscvQemu, Toolchain};
 use sim_iss::Mode;
 
@@ -41,21 +41,7 @@ pub fn run(args: &Args) -> Result {
         ("qemu_user_mips", user.qemu / million, None, "the same in QEMU"),
     ];
     if args.json {
-        let rounded = |value: f64| json!((value * 1e4).round() / 1e4);
-        let object = figures.map(|(name, value, ..)| (name.to_owned(), rounded(value)));
-        return output::print_json(&object.into_iter().collect::<serde_json::Map<_, _>>());
+        return output::print_json(&Value::Object(figures_json(&figures)));
     }
-    let mut table = Table::with_heading(&[
-        ("figure", Align::Left),
-        ("measured", Align::Right),
-        ("must", Align::Right),
-        ("", Align::Left),
-        ("of", Align::Left),
-    ]);
-    for (name, value, must, about) in figures {
-        let verdict = must.map_or("", |must| must.verdict(value));
-        let must = must.map_or_else(String::new, |must| must.to_string());
-        table.row([name.to_owned(), number(value), must, verdict.to_owned(), about.to_owned()]);
-    }
-    output::print(&table.text(2))
+    output::print(&figures_table("figure", figures))
 }

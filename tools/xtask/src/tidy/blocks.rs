@@ -71,13 +71,13 @@ fn check_scores(workspace: &Workspace) -> Result<Vec<Finding>> {
         }
         for page in pages {
             let score = workspace.read(&page.with_file_name("").join(SCORE_FILE)).unwrap_or_default();
-            findings.extend(check_score(&page, &workspace.read(&page)?, &score));
+            findings.extend(check_score(&page, &workspace.read(&page)?, &score, &krate.name));
         }
     }
     Ok(findings)
 }
 
-fn check_score(page: &Path, text: &str, score: &str) -> Option<Finding> {
+fn check_score(page: &Path, text: &str, score: &str, krate: &str) -> Option<Finding> {
     let finding = |text: String| Some(Finding { file: page.to_owned(), line: 1, text });
     if !page.ends_with("mod.rs") {
         return finding(format!("a block is a folder, so that it can have a `{SCORE_FILE}`"));
@@ -88,16 +88,12 @@ fn check_score(page: &Path, text: &str, score: &str) -> Option<Finding> {
     match SCORE.iter().find(|wanted| !lines.contains(wanted)) {
         Some(missing) => finding(format!("the front page has no `{missing}`; {writes}")),
         None if score.trim().is_empty() => finding(format!("there is no score in `{SCORE_FILE}`; {writes}")),
-        None => match measured(score).find(|what| !is_of(page, what)) {
+        // Its block, a folder of blocks around it, or its crate.
+        None => match measured(score).find(|what| *what != krate && !page.iter().any(|folder| folder == *what)) {
             Some(other) => finding(format!("the score in `{SCORE_FILE}` is that of `{other}`; {writes}")),
             None => None,
         },
     }
-}
-
-/// Whether this was measured for the page: its block, a folder of blocks around it, or its crate, whose name has a hyphen.
-fn is_of(page: &Path, what: &str) -> bool {
-    what.contains('-') || page.iter().any(|folder| folder == what)
 }
 
 /// What was measured for a score.
@@ -182,18 +178,21 @@ mod tests {
     #[test]
     fn a_score_has_its_heading_and_its_file() {
         let score = format!("{PAGE}{}\n{}\n", SCORE[0], SCORE[1]);
-        let found = |page: &str, text: &str| check_score(Path::new(page), text, "All.").map(|finding| finding.text);
+        let found =
+            |page: &str, text: &str| check_score(Path::new(page), text, "All.", "rtl-prim").map(|finding| finding.text);
         assert_eq!(found("src/fifo/mod.rs", &score), None);
         assert!(found("src/fifo.rs", &score).is_some_and(|text| text.contains("folder")));
         for line in SCORE {
             let text = found("src/fifo/mod.rs", &score.replace(line, "")).unwrap();
             assert!(text.contains(line) && text.contains("mutate fifo --write"), "{text}");
         }
-        let text = check_score(Path::new("src/fifo/mod.rs"), &score, "\n").unwrap().text;
+        let text = check_score(Path::new("src/fifo/mod.rs"), &score, "\n", "rtl-prim").unwrap().text;
         assert!(text.contains("there is no score") && text.contains("mutate fifo --write"), "{text}");
-        for (of, is_wrong) in [("fifo", false), ("rtl-prim --sample 9", false), ("src", false), ("fifo_2", true)] {
+        for (of, is_wrong) in
+            [("fifo", false), ("rtl-prim --sample 9", false), ("src", false), ("fifo_2", true), ("rtl-bus", true)]
+        {
             let measured = format!("All.\n`cargo xtask mutate {of}`\n");
-            let finding = check_score(Path::new("src/fifo/mod.rs"), &score, &measured);
+            let finding = check_score(Path::new("src/fifo/mod.rs"), &score, &measured, "rtl-prim");
             assert_eq!(finding.is_some(), is_wrong, "{of}");
         }
     }
