@@ -19,6 +19,7 @@ use flash_spec::spare::{kind, Spare};
 use flash_spec::{Geometry, Outcome};
 use soc_hal::Flash;
 use zerocopy::little_endian::U32;
+use zerocopy::FromBytes;
 
 use crate::blocks::Wear;
 use crate::checkpoint::{AnchorWriter, Checkpoint};
@@ -39,7 +40,7 @@ const DIES_MAX: usize = (CHANNELS_MAX * DIES_PER_CHANNEL_MAX) as usize;
 const OF_SPARE: u64 = 1 << 63;
 
 /// A change of the map that a mount has found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub struct Delta {
     pub(crate) lpn: u32,
     pub(crate) place: u32,

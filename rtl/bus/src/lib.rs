@@ -9,6 +9,7 @@
 //! | [`AxiLite`] | the same for AXI4-Lite, 32 bits wide |
 //! | [`AxiLiteDemux`] | parts the accesses of a manager over several subordinates, by address |
 //! | [`AxiLiteRegisters`] | a subordinate that turns accesses into "here is a write, here is a read" |
+//! | [`AxiLiteToAxi4`] | words of a memory on AXI4 for a manager of AXI4-Lite |
 //! | [`AxiStream`], [`AxiStreamSlice`] | AXI4-Stream, and registers in it |
 //! | [`Axi4Mux`] | several managers of one AXI4 subordinate |
 //! | [`TileLink`], [`TileLinkCached`] | TL-UL and TL-UH; TL-C |
@@ -35,6 +36,7 @@ pub mod axi4_to_tile_link;
 mod axi_lite;
 pub mod axi_lite_demux;
 pub mod axi_lite_registers;
+pub mod axi_lite_to_axi4;
 mod axi_stream;
 pub mod axi_stream_slice;
 mod channel;
@@ -62,6 +64,7 @@ pub use axi_lite::{
 };
 pub use axi_lite_demux::AxiLiteDemux;
 pub use axi_lite_registers::AxiLiteRegisters;
+pub use axi_lite_to_axi4::AxiLiteToAxi4;
 pub use axi_stream::{
     AxiStream, AxiStreamConfig, AxiStreamConfigError, AxiStreamReceiver, AxiStreamTransmitter, Transfer,
 };

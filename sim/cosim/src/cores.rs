@@ -1,5 +1,6 @@
 //! Firmware on simulated processors: harts of `sim-iss`, the memory of their firmware, and the controller's register port on their bus.
 
+use crate::lite::Request;
 use crate::machine::Machine;
 use nvme_spec::feature::AGGREGATION_TIME_CLOCKS;
 use nvme_spec::firmware_port::{coalescing, of_function, COALESCING, FUNCTIONS_MAX};
@@ -10,8 +11,11 @@ use sim_iss::{interrupt, Bus, BusFault, Config, Hart, MemoryBus, Reservations, S
 use soc_firmware::parameters::Parameters;
 use soc_hal::Mmio;
 use soc_map::firmware::PARAMETERS;
-use soc_map::rocket::{BOOT_ROM, RESET_PC};
-use soc_map::{boot, uart, Region, DRAM, FIRMWARE, NVME_FIRMWARE_PORT, UART};
+use soc_map::rocket::{BOOT_ROM, CLINT, RESET_PC};
+use soc_map::roles::Role;
+use soc_map::{
+    boot, clint, uart, Region, DRAM, FIRMWARE, FLASH_FIRMWARE_PORT, FLASH_SHARED, HARTS_MAX, NVME_FIRMWARE_PORT, UART,
+};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -98,20 +102,68 @@ pub(crate) fn hart_config(number: usize) -> Config {
 }
 
 /// The memory of firmware with the image and what it is told.
-pub(crate) fn loaded(image: &Image, config: &nvme_fw::Config) -> MemoryBus {
+pub(crate) fn loaded(image: &Image, parameters: &Parameters) -> MemoryBus {
     let mut memory = MemoryBus::new(FIRMWARE.base, FIRMWARE.bytes as usize);
     for segment in image.segments().iter().chain(image.programs()) {
         memory.bytes_mut(segment.address, segment.content.len()).copy_from_slice(&segment.content);
     }
-    let parameters = Parameters::new(config);
     memory.bytes_mut(PARAMETERS.base, size_of::<Parameters>()).copy_from_slice(parameters.as_bytes());
     memory
+}
+
+/// The timers of the harts, and the interrupts that they send each other: [`soc_map::clint`]. The time is the device's clock.
+struct Clint {
+    compares: [u64; HARTS_MAX as usize],
+    is_asked: [bool; HARTS_MAX as usize],
+}
+
+impl Clint {
+    const NEW: Self = Self { compares: [u64::MAX; HARTS_MAX as usize], is_asked: [false; HARTS_MAX as usize] };
+
+    const fn time(clock: u64) -> u64 {
+        clock / clint::CLOCKS_PER_TICK as u64
+    }
+
+    /// Which hart's register of so many bytes this is, and which word of it, if it is one that begins here.
+    fn place(offset: u32, first: u32, bytes: u32) -> Option<(usize, u32)> {
+        let number = offset.checked_sub(first)? / bytes;
+        (number < HARTS_MAX).then_some((number as usize, offset % bytes / 4))
+    }
+
+    fn read(&self, offset: u32, clock: u64) -> u32 {
+        let half = |value: u64, word: u32| (value >> (32 * word)) as u32;
+        if let Some((hart, _)) = Self::place(offset, clint::MSIP, 4) {
+            self.is_asked[hart].into()
+        } else if let Some((hart, word)) = Self::place(offset, clint::MTIMECMP, 8) {
+            half(self.compares[hart], word)
+        } else if offset & !4 == clint::MTIME {
+            half(Self::time(clock), offset % 8 / 4)
+        } else {
+            0
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        if let Some((hart, _)) = Self::place(offset, clint::MSIP, 4) {
+            self.is_asked[hart] = value & 1 == 1;
+        } else if let Some((hart, word)) = Self::place(offset, clint::MTIMECMP, 8) {
+            let shift = 32 * word;
+            self.compares[hart] = self.compares[hart] & !(0xFFFF_FFFF << shift) | u64::from(value) << shift;
+        }
+    }
+
+    /// The lines of a hart.
+    fn lines(&self, hart: usize, clock: u64) -> u64 {
+        let timer = if Self::time(clock) >= self.compares[hart] { interrupt::MTI } else { 0 };
+        timer | if self.is_asked[hart] { interrupt::MSI } else { 0 }
+    }
 }
 
 /// The processors.
 pub(crate) struct Cores {
     harts: Vec<Hart>,
     memory: MemoryBus,
+    clint: Clint,
     debugger: Option<Debugger<MemoryBus>>,
     /// The harts wait for an interrupt.
     are_waiting: bool,
@@ -122,12 +174,13 @@ pub(crate) struct Cores {
 
 impl Cores {
     /// Harts that are about to begin with the image.
-    pub fn new(options: &CoresOptions, config: &nvme_fw::Config) -> Self {
+    pub fn new(options: &CoresOptions, parameters: &Parameters) -> Self {
         let CoresOptions { image, harts, .. } = options;
-        let memory = loaded(image, config);
+        let memory = loaded(image, parameters);
         Self {
             harts: (0..*harts as usize).map(|number| Hart::new(&hart_config(number))).collect(),
             memory,
+            clint: Clint::NEW,
             debugger: None,
             are_waiting: false,
             coalescing: Coalescing::default(),
@@ -144,6 +197,7 @@ impl Cores {
         let start = machine.clock;
         let mut bus = CoresBus {
             memory: &mut self.memory,
+            clint: &mut self.clint,
             machine,
             coalescing: &mut self.coalescing,
             console: &mut self.console,
@@ -162,17 +216,21 @@ impl Cores {
 
     /// A turn of all harts, and the clocks that it takes.
     pub fn advance<S: Simulator>(&mut self, machine: &mut Machine<S>) {
-        let Self { harts, memory, debugger, .. } = self;
+        let Self { harts, memory, clint, debugger, .. } = self;
         if let Some(debugger) = debugger {
             debugger.turn(harts, memory);
         }
         let may_run = |number| debugger.as_ref().is_none_or(|debugger| debugger.may_run(number));
-        let line = if machine.event() { interrupt::SEI } else { 0 };
-        let mut bus = CoresBus { memory, machine, coalescing: &mut self.coalescing, console: &mut self.console };
+        let mut bus = CoresBus { memory, clint, machine, coalescing: &mut self.coalescing, console: &mut self.console };
         let mut are_waiting = true;
         for (number, hart) in harts.iter_mut().enumerate().filter(|(number, _)| may_run(*number)) {
-            // The line of the controller is that of hart 0.
-            hart.set_interrupts(if number == 0 { line } else { 0 });
+            let waits = match Role::of(number as u32) {
+                Role::HostInterface => bus.machine.event(),
+                Role::CacheAndTranslation => bus.machine.flash_event(),
+                Role::Containers => false,
+            };
+            let lines = bus.clint.lines(number, bus.machine.clock);
+            hart.set_interrupts(lines | if waits { interrupt::SEI } else { 0 });
             are_waiting &= hart.run(&mut bus, 1) == Stop::Waiting;
         }
         self.are_waiting = are_waiting;
@@ -217,6 +275,7 @@ impl Cores {
 /// What the harts see.
 struct CoresBus<'a, S> {
     memory: &'a mut MemoryBus,
+    clint: &'a mut Clint,
     machine: &'a mut Machine<S>,
     coalescing: &'a mut Coalescing,
     console: &'a mut Vec<u8>,
@@ -231,11 +290,62 @@ pub(crate) fn rom<const BYTES: usize>(address: u64) -> Result<[u8; BYTES], BusFa
     part.filter(|_| BOOT_ROM.contains(address)).ok_or(BusFault)
 }
 
-/// The offset of a register in its region. They are read and written as a whole.
-fn offset_in<const BYTES: usize>(region: &Region, address: u64) -> Result<u32, BusFault> {
-    match BYTES == 4 && region.contains(address) {
-        true => Ok((address - region.base) as u32),
-        false => Err(BusFault),
+/// Bytes of a register. They are read and written as a whole.
+const REGISTER_BYTES: usize = 4;
+
+/// The region of registers in which an address is, and its offset there.
+fn find(address: u64) -> Result<(&'static Region, u32), BusFault> {
+    let regions = [&NVME_FIRMWARE_PORT, &UART, &CLINT, &FLASH_FIRMWARE_PORT, &FLASH_SHARED];
+    let region = regions.into_iter().find(|region| region.contains(address)).ok_or(BusFault)?;
+    Ok((region, (address - region.base) as u32))
+}
+
+impl<S: Simulator> CoresBus<'_, S> {
+    fn load_register(&mut self, address: u64, bytes: usize) -> Result<u32, BusFault> {
+        let (region, offset) = find(address).ok().filter(|_| bytes == REGISTER_BYTES).ok_or(BusFault)?;
+        match *region {
+            // There is always room, and nobody types.
+            UART => Ok(match offset {
+                uart::STATUS => uart::ROOM,
+                uart::RECEIVE => uart::NONE,
+                _ => 0,
+            }),
+            CLINT => Ok(self.clint.read(offset, self.machine.clock)),
+            NVME_FIRMWARE_PORT => Ok(self.machine.read32(offset)),
+            FLASH_FIRMWARE_PORT if self.machine.flash.is_some() => {
+                Ok(self.machine.flash_access(Request::Read { address: offset }))
+            }
+            FLASH_SHARED => {
+                let address = self.machine.shared_address(offset.into()).ok_or(BusFault)?;
+                let mut word = [0; REGISTER_BYTES];
+                self.machine.ram.load(address, &mut word);
+                Ok(u32::from_le_bytes(word))
+            }
+            _ => Err(BusFault),
+        }
+    }
+
+    fn store_register(&mut self, address: u64, value: u32) -> Result<(), BusFault> {
+        let (region, offset) = find(address)?;
+        match *region {
+            UART if offset == uart::TRANSMIT => self.console.push(value as u8),
+            UART => {}
+            CLINT => self.clint.write(offset, value),
+            NVME_FIRMWARE_PORT => {
+                (self.coalescing.address, self.coalescing.value) = (offset, value);
+                self.coalescing.note();
+                self.machine.post(offset, value);
+            }
+            FLASH_FIRMWARE_PORT if self.machine.flash.is_some() => {
+                self.machine.flash_access(Request::Write { address: offset, value, strobe: 0xF });
+            }
+            FLASH_SHARED => {
+                let address = self.machine.shared_address(offset.into()).ok_or(BusFault)?;
+                self.machine.ram.store(address, &value.to_le_bytes());
+            }
+            _ => return Err(BusFault),
+        }
+        Ok(())
     }
 }
 
@@ -243,15 +353,7 @@ impl<S: Simulator> Bus for CoresBus<'_, S> {
     #[inline]
     fn load<const N: usize>(&mut self, hart: usize, address: u64) -> Result<[u8; N], BusFault> {
         self.memory.load(hart, address).or_else(|BusFault| rom(address)).or_else(|BusFault| {
-            let value = match offset_in::<N>(&UART, address) {
-                // There is always room, and nobody types.
-                Ok(offset) => [(uart::STATUS, uart::ROOM), (uart::RECEIVE, uart::NONE)]
-                    .iter()
-                    .find(|(register, _)| *register == offset)
-                    .map_or(0, |(_, value)| *value),
-                Err(BusFault) => self.machine.read32(offset_in::<N>(&NVME_FIRMWARE_PORT, address)?),
-            };
-            let value = value.to_le_bytes();
+            let value = self.load_register(address, N)?.to_le_bytes();
             value.as_slice().try_into().map_err(|_| BusFault)
         })
     }
@@ -259,17 +361,8 @@ impl<S: Simulator> Bus for CoresBus<'_, S> {
     #[inline]
     fn store<const N: usize>(&mut self, hart: usize, address: u64, bytes: [u8; N]) -> Result<(), BusFault> {
         self.memory.store(hart, address, bytes).or_else(|BusFault| {
-            if offset_in::<N>(&UART, address) == Ok(uart::TRANSMIT) {
-                self.console.push(bytes[0]);
-                return Ok(());
-            }
-            let offset = offset_in::<N>(&NVME_FIRMWARE_PORT, address)?;
             let value = bytes.as_slice().try_into().map_err(|_| BusFault)?;
-            let value = u32::from_le_bytes(value);
-            (self.coalescing.address, self.coalescing.value) = (offset, value);
-            self.coalescing.note();
-            self.machine.post(offset, value);
-            Ok(())
+            self.store_register(address, u32::from_le_bytes(value))
         })
     }
 

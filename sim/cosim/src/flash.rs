@@ -7,25 +7,18 @@ use flash_fw::{Config, Delta, Ftl, Memory, MountError, SuperBlock};
 use flash_hw::flash_path;
 use flash_hw::types::{Faults, Times};
 use flash_spec::fast_path::Register;
-use flash_spec::limits::UNIT_BYTES;
 use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
-use flash_spec::{Clocks, Preset, Reliability};
+use flash_spec::{Clocks, Reliability};
 use nvme_fw::MediumHealth;
-use nvme_spec::limits::{CORE_HZ, SECTOR_BYTES};
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::Shape;
+use soc_firmware::medium::{self, HEALTH_CLOCKS, POLL_CLOCKS};
 use soc_hal::{FastPath, Flash, Layout, Mmio, Shared};
-
-/// Clocks between two polls of the firmware when the flash has nothing to tell.
-const POLL_CLOCKS: u64 = 1000;
-
-/// Clocks from one time that the firmware of the controller is told of the health of the flash to the next: 0.4 ms.
-const HEALTH_CLOCKS: u64 = 100_000;
 
 /// Clocks from one look for events to the next, at most.
 const LOOK_CLOCKS: u32 = 16;
 /// Clocks after which a flash without array and bus times has done all that it was told.
-const SETTLE_CLOCKS: u32 = 10_000;
+pub(crate) const SETTLE_CLOCKS: u32 = 10_000;
 
 /// The flash of a device, and how its surroundings behave.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +43,11 @@ impl FlashContents {
     /// New flash with as many units as its hardware has.
     pub fn new(path: &flash_path::Config) -> Self {
         Self { config: Config { units: path.units, ..Config::new(path.geometry, 100) }, medium: None }
+    }
+
+    /// Whether it is to be formatted, and else to be mounted.
+    pub fn is_new(&self) -> bool {
+        self.medium.is_none()
     }
 }
 
@@ -148,10 +146,9 @@ impl<S: Simulator> FlashFirmware<S> {
     pub fn new(
         options: &FlashOptions,
         config: Config,
-        mut machine: Box<Machine<S>>,
+        machine: Box<Machine<S>>,
     ) -> Result<(Self, Box<Machine<S>>), flash_fw::ConfigError> {
         let path = &options.path;
-        set_faults(&mut machine.model, &options.reliability);
         let layout = Layout {
             shared_base: path.shared_base(),
             read_spares_base: path.read_spares_base(),
@@ -178,11 +175,10 @@ impl<S: Simulator> FlashFirmware<S> {
     /// Makes new flash ready, as in a factory, or mounts flash that has been in use: without waiting for it. From then on things take their time.
     pub fn start(
         &mut self,
-        mut machine: Box<Machine<S>>,
+        machine: Box<Machine<S>>,
         is_new: bool,
         clocks: &Clocks,
     ) -> (Result<(), MountError>, Box<Machine<S>>) {
-        set_clocks(&mut machine.model, &Preset::Scm.clocks(CORE_HZ));
         let (started, mut machine) =
             self.with(machine, |firmware| if is_new { firmware.ftl.format() } else { firmware.ftl.mount() });
         let smart;
@@ -225,15 +221,8 @@ impl<S: Simulator> FlashFirmware<S> {
             return (None, machine);
         }
         self.next_health = machine.clock + HEALTH_CLOCKS;
-        let (smart, machine) = self.with(machine, |firmware| firmware.ftl.smart());
-        let health = MediumHealth {
-            available_spare: smart.available_spare(),
-            percentage_used: smart.percentage_used(),
-            is_read_only: self.ftl.is_read_only(),
-            // Pages that cannot be read may have been destroyed by a power cut before anything in them counted; these super-blocks hold what is lost.
-            media_errors: smart.stuck_super_blocks.into(),
-            sectors_written_before: self.units_written_before * u64::from(UNIT_BYTES / SECTOR_BYTES),
-        };
+        let before = self.units_written_before;
+        let (health, machine) = self.with(machine, |firmware| medium::health(&mut firmware.ftl, before));
         (Some(health), machine)
     }
 }

@@ -2,23 +2,26 @@
 
 use crate::cores::{Cores, CoresKind, CoresOptions, STORAGE_BYTES_MAX};
 use crate::door::{Door, Medium};
-use crate::flash::{set_clocks, FlashContents, FlashFirmware, FlashOptions};
+use crate::flash::{set_clocks, set_faults, FlashContents, FlashFirmware, FlashOptions, SETTLE_CLOCKS};
 use crate::machine::{first_dword, is_inside, push_write, FlashPins, Machine};
 use crate::monitors::Monitors;
 use crate::tiles::Tiles;
-use flash_spec::Clocks;
+use flash_spec::{Clocks, Preset};
 use nvme_fw::Firmware;
 use nvme_hw::Config;
+use nvme_spec::limits::CORE_HZ;
 use rtl_hdl::sim::Simulator;
 use rtl_hdl::waveform::Outline;
 use rtl_hdl::{elaborate, Block, Design, EvalError, Evaluator};
 use sim_device::{Access, BusTiming, Device, Event, HostMemory, Ram, Sideband};
 use sim_gdb::Ended;
 use sim_verilator::{Model, ModelSet, ModelSpec, Optimize, Toolchain};
+use soc_firmware::parameters::{FlashParameters, Parameters};
 use soc_firmware::record::Record;
 use soc_firmware::trace::Ring;
 use soc_hal::Mmio;
 use soc_map::firmware::{self, ENTRY};
+use soc_map::roles::Role;
 use soc_map::{trace, Region, HARTS_MAX};
 use soc_top::{DirectDevice, FlashDevice};
 use std::io;
@@ -97,6 +100,17 @@ impl Options {
         };
         nvme_fw::Config { unallocated_units: self.spare_bytes / u64::from(nvme_spec::limits::PAGE_BYTES), ..config }
     }
+
+    /// What firmware on processors is told.
+    fn parameters(&self, contents: Option<&FlashContents>) -> Parameters {
+        let parameters = Parameters::new(&self.firmware_config());
+        let Some(FlashOptions { path, .. }) = &self.flash else { return parameters };
+        parameters.with_flash(&FlashParameters {
+            config: contents.map_or_else(|| FlashContents::new(path).config, |contents| contents.config),
+            map_pages: path.map_pages(),
+            is_new: contents.is_none_or(FlashContents::is_new),
+        })
+    }
 }
 
 /// Why no device could be built.
@@ -135,12 +149,19 @@ const QUIET_CLOCKS: u64 = 2000;
 /// which each clock clears those of many blocks.
 const SWEPT_CLOCKS: u64 = soc_map::DRAM.bytes / nvme_spec::limits::PAGE_BYTES as u64 / 16;
 
+/// Clocks from one look whether the processors have made the flash ready to the next, and such looks at most.
+const FLASH_LOOK_CLOCKS: u32 = 20_000;
+const FLASH_LOOKS_MAX: u32 = 20_000;
+
 /// The hardware with its firmware, run by a simulator.
 pub struct Hardware<S> {
     name: &'static str,
     functions: u8,
     processor: Processor<S>,
+    /// Of a device with flash whose firmware runs on the PC.
     flash: Option<Box<FlashFirmware<S>>>,
+    /// Of a device with flash.
+    flash_config: Option<flash_fw::Config>,
     outline: Outline,
 }
 
@@ -224,7 +245,8 @@ impl Verilated {
         let model = library.model(&block(options).name());
         let tiles = match &options.cores {
             Some(CoresOptions { image, harts, kind: CoresKind::Verilated(start) }) => {
-                Some(Tiles::new(image, *harts, *start, &options.firmware_config(), &model, toolchain)?)
+                let parameters = options.parameters(contents.as_ref());
+                Some(Tiles::new(image, *harts, *start, &parameters, &model, toolchain)?)
             }
             _ => None,
         };
@@ -319,7 +341,9 @@ impl<S: Simulator> Hardware<S> {
         );
         machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
         let mut machine = Box::new(machine);
-        let mut flash = None;
+        let (mut flash, mut flash_config) = (None, None);
+        let parameters = options.parameters(contents.as_ref());
+        let is_new = contents.as_ref().is_none_or(FlashContents::is_new);
         if contents.is_some() && options.flash.is_none() {
             return Err(Error::Contents("there is none".to_owned()));
         }
@@ -333,11 +357,15 @@ impl<S: Simulator> Hardware<S> {
             if room < storage_bytes {
                 return Err(Error::Flash(format!("it has {room} bytes for them, and they need {storage_bytes}")));
             }
-            let is_new = medium.is_none();
             let Medium { ram, records } = medium.unwrap_or_else(|| Ram::new(path.medium_bytes()).into());
-            machine.flash = Some(FlashPins::new(&mut machine.model, ram, options.memory));
+            machine.flash = Some(FlashPins::new(&mut machine.model, path, ram, options.memory));
             let door = Door::new(&mut machine.model);
             door.load(&mut *machine, &path.geometry, &records);
+            flash_config = Some(config);
+            set_faults(&mut machine.model, &flash_options.reliability);
+            set_clocks(&mut machine.model, &Preset::Scm.clocks(CORE_HZ));
+        }
+        if let (Some(flash_options), Some(config), None) = (&options.flash, flash_config, &options.cores) {
             let made = FlashFirmware::new(flash_options, config, machine);
             let mut firmware;
             (firmware, machine) = made.map_err(|error| Error::Contents(error.message().into()))?;
@@ -355,12 +383,37 @@ impl<S: Simulator> Hardware<S> {
                 Processor::Verilated(machine)
             }
             (Some(cores), None) => {
-                let mut cores = Box::new(Cores::new(cores, &config));
+                let mut cores = Box::new(Cores::new(cores, &parameters));
                 cores.boot(&mut machine);
                 Processor::Simulated { machine, cores }
             }
         };
-        Ok(Self { name, functions, processor, flash, outline: Outline::of(design) })
+        let mut hardware = Self { name, functions, processor, flash, flash_config, outline: Outline::of(design) };
+        if let (Some(flash), Some(_)) = (&options.flash, &options.cores) {
+            hardware.start_flash(&flash.clocks)?;
+        }
+        Ok(hardware)
+    }
+
+    /// Lets the processors make the flash ready, without waiting for it, until they serve hosts. From then on things take their time.
+    fn start_flash(&mut self, clocks: &Clocks) -> Result<(), Error> {
+        for _ in 0..FLASH_LOOKS_MAX {
+            self.step(FLASH_LOOK_CLOCKS);
+            if let Some(record) = self.firmware_record() {
+                return Err(Error::Contents(record.said().unwrap_or_default().to_owned()));
+            }
+            let is_serving = |ring: Ring| ring.events().any(|event| event.kind() == Some(&trace::SERVING));
+            if self.firmware_trace(0).is_some_and(is_serving) {
+                // Nothing may be in progress when the times change.
+                self.step(SETTLE_CLOCKS);
+                set_clocks(&mut self.machine_mut().model, clocks);
+                return Ok(());
+            }
+        }
+        Err(Error::Contents(format!(
+            "firmware does not serve it within {} clocks",
+            FLASH_LOOKS_MAX * FLASH_LOOK_CLOCKS
+        )))
     }
 
     /// What the hardware description knows of the signals in a waveform.
@@ -389,10 +442,13 @@ impl<S: Simulator> Hardware<S> {
     ///
     /// # Panics
     /// If the flash does not come to rest.
-    pub fn cut_power(mut self) -> Option<FlashContents> {
-        let config = self.flash.take()?.config();
-        let Processor::Hosted(mut firmware) = self.processor else { return None };
-        let mut machine = firmware.mmio().0.take().expect("it is here");
+    pub fn cut_power(self) -> Option<FlashContents> {
+        let config = self.flash_config?;
+        let mut machine = match self.processor {
+            Processor::Hosted(mut firmware) => firmware.mmio().0.take().expect("it is here"),
+            Processor::Simulated { machine, .. } | Processor::Verilated(machine) => machine,
+        };
+        machine.tiles = None;
         let power_cut = machine.model.port("power_cut");
         machine.model.poke_u64(power_cut, 1);
         machine.tick();
@@ -566,10 +622,10 @@ fn check_cores(options: &Options) -> Result<(), Error> {
         let entry = cores.image.entry();
         return Err(Error::Cores(format!("their image begins at {entry:#x}, and the boot ROM jumps to {ENTRY:#x}")));
     }
-    if options.flash.is_some() {
-        return Err(Error::Cores("their image has no firmware for flash".to_owned()));
+    if options.flash.is_some() && !(0..cores.harts).any(|hart| Role::of(hart) == Role::CacheAndTranslation) {
+        return Err(Error::Cores(format!("{} of them have none for the flash", cores.harts)));
     }
-    let bytes = options.storage_bytes();
+    let bytes = options.flash.map_or(options.storage_bytes(), |flash| flash.path.dram_bytes());
     if bytes > STORAGE_BYTES_MAX {
         let reason = format!("they have {STORAGE_BYTES_MAX} bytes of memory before it, and storage needs {bytes}");
         return Err(Error::Cores(reason));
@@ -636,7 +692,7 @@ impl<S: Simulator> Device for Hardware<S> {
             }
         };
         // Flash works for long without any access.
-        self.flash.is_none()
+        self.machine().flash.is_none()
             && self.clock() >= SWEPT_CLOCKS
             && self.machine().quiet_clocks() >= QUIET_CLOCKS + aggregation_clocks
             && !is_busy

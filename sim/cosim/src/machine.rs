@@ -6,6 +6,7 @@ use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
 use crate::soc::{read_blocks, Soc, READ_CLOCKS_MAX};
 use crate::tiles::Tiles;
+use flash_hw::flash_path;
 use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband};
 use soc_hal::Mmio;
@@ -16,6 +17,8 @@ const ACCESS_CLOCKS_MAX: u32 = 10_000;
 /// The pins of a device with flash that others have not, and what they are joined to.
 pub(crate) struct FlashPins {
     pub medium: Ram,
+    /// Where in the device's memory begins what its firmware shares with the hardware.
+    shared_base: u64,
     medium_bus: Bus,
     medium_port: AxiPort,
     pub registers: LitePort,
@@ -29,9 +32,10 @@ pub(crate) struct FlashPins {
 }
 
 impl FlashPins {
-    pub fn new<S: Simulator>(model: &mut S, medium: Ram, timing: BusTiming) -> Self {
+    pub fn new<S: Simulator>(model: &mut S, path: &flash_path::Config, medium: Ram, timing: BusTiming) -> Self {
         Self {
             medium,
+            shared_base: path.shared_base(),
             medium_bus: Bus::new(timing),
             medium_port: AxiPort::new(model, "medium"),
             registers: LitePort::new(model, "flash"),
@@ -45,7 +49,6 @@ impl FlashPins {
 
     fn drive(&mut self, model: &mut impl Simulator) {
         self.medium_port.drive(model, &mut self.medium_bus, &mut self.medium);
-        self.registers.drive(model);
         self.late_clocks += model.peek_u64(self.late);
         self.event_clocks += model.peek_u64(self.event);
         assert_eq!(model.peek_u64(self.lost), 0, "an access to DRAM was refused");
@@ -161,7 +164,12 @@ impl<S: Simulator> Machine<S> {
         self.memory_port.drive(&mut self.model, &mut self.memory_bus, &mut self.ram);
         self.mmio.drive(&mut self.model);
         match &mut self.tiles {
-            None => self.firmware.drive(&mut self.model),
+            None => {
+                self.firmware.drive(&mut self.model);
+                if let Some(flash) = &mut self.flash {
+                    flash.registers.drive(&mut self.model);
+                }
+            }
             Some(tiles) => tiles.clock(&mut self.model),
         }
         if let Some(flash) = &mut self.flash {
@@ -265,6 +273,11 @@ impl<S: Simulator> Machine<S> {
             "flash",
             address,
         )
+    }
+
+    /// Where in the device's memory lies what is at an offset of what the flash shares with its firmware.
+    pub fn shared_address(&self, offset: u64) -> Option<u64> {
+        Some(self.flash.as_ref()?.shared_base + offset)
     }
 
     /// True while the flash has something to tell its firmware.

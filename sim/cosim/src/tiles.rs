@@ -1,4 +1,4 @@
-//! Firmware on Verilated processors: the [`Soc`], joined to the controller's register port.
+//! Firmware on Verilated processors: the [`Soc`], joined to the register ports of the device.
 
 use crate::cores::{self, Coalescing, Start};
 use crate::hardware::Error;
@@ -8,17 +8,30 @@ use rtl_hdl::sim::{PortId, Simulator};
 use sim_device::BusTiming;
 use sim_firmware::Image;
 use sim_verilator::{Model, Toolchain};
+use soc_firmware::parameters::Parameters;
 
 /// Clocks after which firmware that has not come up is given up.
 const BOOT_CLOCKS_MAX: u64 = 50_000_000;
 
-/// The AXI4-Lite between the uncore and the device: its channels, from the uncore and to it.
-struct Controller {
+/// An AXI4-Lite between the uncore and the device: its channels, from the uncore and to it.
+struct Registers {
     asks: [Lane; 3],
     answers: [Lane; 2],
-    event: [PortId; 2],
     /// An access is under way.
     is_busy: bool,
+}
+
+/// A wire from the device to the uncore.
+struct Wire([PortId; 2]);
+
+impl Wire {
+    fn new(uncore: &Model, device: &impl Simulator, names: [&str; 2]) -> Self {
+        Self([device.port(names[0]), uncore.port(names[1])])
+    }
+
+    fn carry(&self, uncore: &mut Model, device: &impl Simulator) {
+        uncore.poke_u64(self.0[1], device.peek_u64(self.0[0]));
+    }
 }
 
 /// A channel between the uncore and the device, which may run in any simulator.
@@ -44,13 +57,15 @@ impl Lane {
     }
 }
 
-impl Controller {
-    fn new(uncore: &Model, device: &impl Simulator) -> Self {
+impl Registers {
+    /// Those with these names, at the uncore and at the device.
+    fn new(uncore: &Model, device: &impl Simulator, names: [&str; 2]) -> Self {
         let lane = |channel: &str, fields: &[&str], from_uncore: bool| {
             let pair = |field: &str| {
+                let [outer, inner] = names;
                 let pins = [
-                    uncore.port(&format!("controller_{channel}{field}")),
-                    device.port(&format!("firmware_{channel}{field}")),
+                    uncore.port(&format!("{outer}_{channel}{field}")),
+                    device.port(&format!("{inner}_{channel}{field}")),
                 ];
                 if from_uncore {
                     pins
@@ -67,31 +82,17 @@ impl Controller {
         Self {
             asks: [lane("aw", &["addr"], true), lane("w", &["data", "strb"], true), lane("ar", &["addr"], true)],
             answers: [lane("b", &["resp"], false), lane("r", &["data", "resp"], false)],
-            event: [device.port("firmware_event"), uncore.port("controller_event")],
             is_busy: false,
         }
     }
 
-    fn carry(&mut self, uncore: &mut Model, device: &mut impl Simulator, coalescing: &mut Coalescing) {
-        uncore.poke_u64(self.event[1], device.peek_u64(self.event[0]));
-        for (index, lane) in self.asks.iter().enumerate() {
-            if lane.carry(uncore, device) {
-                self.is_busy = true;
-                match index {
-                    0 => coalescing.address = uncore.peek_u64(lane.fields[0][0]) as u32,
-                    1 => coalescing.value = uncore.peek_u64(lane.fields[0][0]) as u32,
-                    _ => {}
-                }
-            }
-        }
-        for (index, lane) in self.answers.iter().enumerate() {
-            if lane.carry(device, uncore) {
-                self.is_busy = false;
-                if index == 0 {
-                    coalescing.note();
-                }
-            }
-        }
+    /// Carries all channels; with the address and the data of a write that go over, and whether a write is answered.
+    fn carry(&mut self, uncore: &mut Model, device: &mut impl Simulator) -> Carried {
+        let goes = self.asks.each_ref().map(|lane| lane.carry(uncore, device));
+        let comes = self.answers.each_ref().map(|lane| lane.carry(device, uncore));
+        self.is_busy = (self.is_busy || goes.contains(&true)) && !comes.contains(&true);
+        let first = |lane: usize| goes[lane].then(|| uncore.peek_u64(self.asks[lane].fields[0][0]) as u32);
+        Carried { address: first(0), value: first(1), is_written: comes[0] }
     }
 
     /// Whether the uncore asks for something.
@@ -100,10 +101,26 @@ impl Controller {
     }
 }
 
+/// What has gone over in a clock.
+struct Carried {
+    address: Option<u32>,
+    value: Option<u32>,
+    is_written: bool,
+}
+
+/// What firmware of the flash has of it.
+struct FlashRegisters {
+    port: Registers,
+    shared: Registers,
+    event: Wire,
+}
+
 /// The processors.
 pub(crate) struct Tiles {
     pub soc: Soc,
-    controller: Controller,
+    controller: Registers,
+    event: Wire,
+    flash: Option<FlashRegisters>,
     /// What firmware wrote to COALESCING.
     pub coalescing: Coalescing,
 }
@@ -117,26 +134,39 @@ impl Tiles {
         image: &Image,
         harts: u32,
         start: Start,
-        config: &nvme_fw::Config,
+        parameters: &Parameters,
         device: &impl Simulator,
         toolchain: &Toolchain,
     ) -> Result<Self, Error> {
-        let mut memory = cores::loaded(image, config);
+        let mut memory = cores::loaded(image, parameters);
         if start == Start::Ready {
             resume::start_up(&mut memory, &cores::hart_config(0));
         }
         let soc = Soc::new(harts, &mut memory, toolchain)?;
-        Ok(Self { controller: Controller::new(&soc.uncore, device), soc, coalescing: Coalescing::default() })
+        let has_flash = matches!(parameters.flash(), Ok(Some(_)));
+        let registers = |names| Registers::new(&soc.uncore, device, names);
+        let wire = |names| Wire::new(&soc.uncore, device, names);
+        Ok(Self {
+            controller: registers(["controller", "firmware"]),
+            event: wire(["firmware_event", "controller_event"]),
+            flash: has_flash.then(|| FlashRegisters {
+                port: registers(["flash", "flash"]),
+                shared: registers(["shared", "shared"]),
+                event: wire(["flash_event", "flash_event"]),
+            }),
+            soc,
+            coalescing: Coalescing::default(),
+        })
     }
 
     /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until firmware first touches a
-    /// register. The memory answers at once until then, and later as `memory` says.
+    /// register of the device. The memory answers at once until then, and later as `memory` says.
     ///
     /// # Panics
     /// If it never does.
     pub fn boot(&mut self, memory: BusTiming) {
         for _ in 0..BOOT_CLOCKS_MAX {
-            if self.controller.is_asked(&self.soc.uncore) {
+            if self.registers().any(|registers| registers.is_asked(&self.soc.uncore)) {
                 self.soc.set_memory_timing(memory);
                 return;
             }
@@ -147,12 +177,29 @@ impl Tiles {
 
     /// A clock, with what the device drives in it, and drives the device.
     pub fn clock(&mut self, device: &mut impl Simulator) {
-        self.controller.carry(&mut self.soc.uncore, device, &mut self.coalescing);
+        let Self { soc: Soc { uncore, .. }, controller, event, flash, coalescing } = self;
+        event.carry(uncore, device);
+        let Carried { address, value, is_written } = controller.carry(uncore, device);
+        coalescing.address = address.unwrap_or(coalescing.address);
+        coalescing.value = value.unwrap_or(coalescing.value);
+        if is_written {
+            coalescing.note();
+        }
+        if let Some(FlashRegisters { port, shared, event }) = flash {
+            event.carry(uncore, device);
+            port.carry(uncore, device);
+            shared.carry(uncore, device);
+        }
         self.soc.step();
+    }
+
+    fn registers(&self) -> impl Iterator<Item = &Registers> {
+        let flash = self.flash.iter().flat_map(|flash| [&flash.port, &flash.shared]);
+        flash.chain([&self.controller])
     }
 
     /// Whether all harts wait for an interrupt, and nothing is under way.
     pub fn are_waiting(&self) -> bool {
-        self.soc.is_asleep() && !self.controller.is_busy
+        self.soc.is_asleep() && !self.registers().any(|registers| registers.is_busy)
     }
 }

@@ -3,7 +3,7 @@
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
-use sim_cosim::{CoresKind, CoresOptions, Ended, Error, FlashOptions, Options, Start, Verilated, IDENTIFY_CLOCKS_MAX};
+use sim_cosim::{CoresKind, CoresOptions, Ended, Error, Options, Start, Verilated, IDENTIFY_CLOCKS_MAX};
 use sim_device::{Device, Random};
 use sim_firmware::{Image, Toolchain};
 use sim_host::{identify_entry, Driver};
@@ -191,10 +191,4 @@ fn devices_that_cannot_be_are_refused() {
     };
     let large = Options { namespace_bytes: 2 << 30, ..options.clone() };
     assert!(refused(&large).contains("storage"));
-    let flash = FlashOptions {
-        path: flash_hw::flash_path::Config::SMALL,
-        clocks: flash_spec::Preset::Sim.clocks(nvme_spec::limits::CORE_HZ),
-        reliability: flash_spec::Reliability::DEFAULT,
-    };
-    assert!(refused(&Options { flash: Some(flash), ..options }).contains("flash"));
 }

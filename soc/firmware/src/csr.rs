@@ -19,4 +19,22 @@ macro_rules! write_csr {
     }};
 }
 
-pub(crate) use {read_csr, write_csr};
+/// Sets bits of one.
+macro_rules! set_csr {
+    ($name:literal, $bits:expr) => {{
+        let bits: u64 = $bits;
+        // SAFETY: as of `write_csr`.
+        unsafe { core::arch::asm!(concat!("csrs ", $name, ", {}"), in(reg) bits, options(nostack)) }
+    }};
+}
+
+/// Clears bits of one.
+macro_rules! clear_csr {
+    ($name:literal, $bits:expr) => {{
+        let bits: u64 = $bits;
+        // SAFETY: as of `write_csr`.
+        unsafe { core::arch::asm!(concat!("csrc ", $name, ", {}"), in(reg) bits, options(nostack)) }
+    }};
+}
+
+pub(crate) use {clear_csr, read_csr, set_csr, write_csr};

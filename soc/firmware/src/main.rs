@@ -7,7 +7,11 @@ mod containers;
 #[cfg(target_os = "none")]
 mod csr;
 #[cfg(target_os = "none")]
+mod flash;
+#[cfg(target_os = "none")]
 mod monitor;
+#[cfg(target_os = "none")]
+mod sbi;
 #[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]

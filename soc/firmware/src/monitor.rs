@@ -1,16 +1,19 @@
 //! The monitor: what a hart does in M-mode, once S-mode runs.
 //!
 //! ```text
-//!   U --access fault--> reflected to S, as if it had been delegated: Rocket cannot delegate those
-//!   S --ecall---------> STOP, with a record; TRAPPED: a trap that S took from itself
-//!   anything else ----> the hart stops
+//!   U --access fault--------> reflected to S, as if it had been delegated: Rocket cannot delegate those
+//!   U --illegal instruction-> likewise, but for rdtime, which is carried out, also for S
+//!   S --ecall---------------> timers and interrupts of other harts: sbi.rs
+//!                             STOP, with a record; TRAPPED: a trap that S took from itself
+//!   timer, software --------> handed on to S
+//!   anything else ----------> the hart stops
 //! ```
 //! The hart that stops leaves a record and an event. That of the host interface tells the hosts of all functions, again in each life that they begin; others
 //! just do not go on, and their neighbours do.
 
 use crate::csr::{read_csr, write_csr};
 use crate::start::{console, port, wait};
-use crate::tracing;
+use crate::{sbi, tracing};
 use core::arch::{asm, global_asm};
 use core::panic::PanicInfo;
 use core::ptr;
@@ -18,7 +21,7 @@ use nvme_spec::firmware_port::{self as regs, status_set};
 use soc_firmware::record::{Record, MAGIC, PANIC, TRAP};
 use soc_hal::Mmio;
 use soc_map::firmware::{record, stack, MONITOR};
-use soc_map::privileged::{cause, status};
+use soc_map::privileged::{cause, status, RD, READ_TIME};
 use soc_map::roles::Role;
 use soc_map::trace::HART_STOPPED;
 use soc_map::Region;
@@ -32,8 +35,10 @@ pub const TRAPPED: u32 = u32::from_be_bytes(*b"TRAP");
 /// `x1` to `x31` of what has trapped.
 type Frame = [u64; 31];
 
-/// The places of `a0` and `a7` in it.
+/// The places of `a0`, `a1`, `a6` and `a7` in it.
 const A0: usize = 10 - 1;
+const A1: usize = 11 - 1;
+const A6: usize = 16 - 1;
 const A7: usize = 17 - 1;
 
 /// Bytes of a frame on the stack.
@@ -86,12 +91,24 @@ struct Trap {
     value: u64,
 }
 
-/// Comes from `monitor_trap`, and goes back there if the trap was of U.
-extern "C" fn trapped(frame: &Frame) {
+/// Comes from `monitor_trap`, and goes back there unless the hart stops.
+extern "C" fn trapped(frame: &mut Frame) {
     let trap = Trap { cause: read_csr!("mcause"), pc: read_csr!("mepc"), value: read_csr!("mtval") };
     let mode = read_csr!("mstatus") & status::MPP;
     let hart = read_csr!("mhartid") as u32;
+    if trap.cause & cause::INTERRUPT != 0 && sbi::hand_on(hart, trap.cause & !cause::INTERRUPT) {
+        return;
+    }
     match trap.cause {
+        cause::ILLEGAL_INSTRUCTION if trap.value & !RD == READ_TIME => {
+            if let Some(register) =
+                frame.get_mut(((trap.value & RD) / (RD & RD.wrapping_neg())).wrapping_sub(1) as usize)
+            {
+                *register = sbi::read_time();
+            }
+            write_csr!("mepc", trap.pc + 4);
+        }
+        cause::ILLEGAL_INSTRUCTION if mode == 0 => reflect(&trap),
         cause::INSTRUCTION_ACCESS_FAULT | cause::LOAD_ACCESS_FAULT | cause::STORE_ACCESS_FAULT if mode == 0 => {
             reflect(&trap);
         }
@@ -105,7 +122,18 @@ extern "C" fn trapped(frame: &Frame) {
                 None => stop_trapped(hart, &trap, frame),
             }
         }
-        cause::SUPERVISOR_CALL if frame[A7] == TRAPPED.into() => {
+        cause::SUPERVISOR_CALL if frame[A7] != TRAPPED.into() => {
+            let [extension, function, first, second] = [A7, A6, A0, A1].map(|register| frame[register]);
+            match sbi::answer(hart, extension, function, first, second) {
+                Some(error) => {
+                    // What a call returns beside an error is 0 for these.
+                    (frame[A0], frame[A1]) = (error, 0);
+                    write_csr!("mepc", trap.pc + 4);
+                }
+                None => stop_trapped(hart, &trap, frame),
+            }
+        }
+        cause::SUPERVISOR_CALL => {
             let trap = Trap { cause: read_csr!("scause"), pc: read_csr!("sepc"), value: read_csr!("stval") };
             let mut frame = *frame;
             frame[A7] = read_csr!("sscratch");

@@ -1,7 +1,7 @@
 //! The first instructions, and what each hart does from then on.
 
-use crate::csr::write_csr;
-use crate::{containers, tracing};
+use crate::csr::{clear_csr, write_csr};
+use crate::{containers, flash, tracing};
 use core::arch::{asm, global_asm};
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -78,8 +78,8 @@ extern "C" fn leave_machine_mode(hart: u64, parameters: u64) -> ! {
     write_csr!("satp", 0_u64);
     write_csr!("sscratch", 0_u64);
     write_csr!("stvec", containers::trap_vector());
-    // Interrupts only wake: they are off in `sstatus`.
-    write_csr!("mie", if Role::of(hart as u32) == Role::HostInterface { interrupt::EXTERNAL } else { 0 });
+    // What other harts and the timer want of S comes through the monitor. Of S's own, each role switches on what wakes it: they are off in `sstatus`.
+    write_csr!("mie", 1 << interrupt::MACHINE_SOFTWARE);
     write_csr!("mstatus", status::MPP_SUPERVISOR | status::FS_INITIAL);
     // SAFETY: `supervise` takes these arguments, and its stack is used by nothing else.
     unsafe {
@@ -103,26 +103,59 @@ extern "C" fn supervise(hart: u64, parameters: *const Parameters) -> ! {
     tracing::start(hart);
     tracing::write(hart, &HART_STARTED, [0; 3]);
     match Role::of(hart) {
-        Role::HostInterface => serve_hosts(hart, parameters),
-        Role::CacheAndTranslation => loop {
-            wait();
-        },
+        Role::HostInterface => serve_hosts(hart, &read(parameters)),
+        Role::CacheAndTranslation => serve_flash(hart, &read(parameters)),
         Role::Containers => containers::run(hart),
     }
 }
 
-/// The hart of the host interface runs this, for ever.
-fn serve_hosts(hart: u32, parameters: *const Parameters) -> ! {
+/// The parameters.
+fn read(parameters: *const Parameters) -> Parameters {
     // SAFETY: who starts the image passes their address. Any bytes are parameters, and nobody writes to them any more.
-    let parameters = unsafe { parameters.read_unaligned() };
+    unsafe { parameters.read_unaligned() }
+}
+
+/// The hart that serves hosts.
+pub const HOST_INTERFACE: u32 = 0;
+
+const _: () = assert!(matches!(Role::of(HOST_INTERFACE), Role::HostInterface));
+
+/// The hart of the host interface runs this, for ever.
+fn serve_hosts(hart: u32, parameters: &Parameters) -> ! {
     let config = parameters.config().unwrap_or_else(|error| panic!("{error}"));
+    let has_flash = parameters.flash().unwrap_or_else(|error| panic!("{error}")).is_some();
     begin(config);
-    tracing::write(hart, &SERVING, [0; 3]);
+    write_csr!("sie", interrupt::EXTERNAL | interrupt::SOFTWARE);
     // SAFETY: `begin` has written it, and nothing else uses it.
     let firmware = unsafe { (&mut *ptr::addr_of_mut!(FIRMWARE)).assume_init_mut() };
     console().say(format_args!("flashdock firmware, map {:#018x}", soc_map::VERSION));
+    // A host is not served before its flash is there.
+    let mut is_ready = !has_flash;
+    let mut is_serving = false;
     loop {
-        soc_firmware::serve(firmware);
+        clear_csr!("sip", interrupt::SOFTWARE);
+        // SAFETY: only this hart takes something out.
+        if let Some(health) = unsafe { flash::HEALTH.take() } {
+            firmware.set_medium_health(health);
+            is_ready = true;
+        }
+        if is_ready && !is_serving {
+            tracing::write(hart, &SERVING, [0; 3]);
+            is_serving = true;
+        }
+        if is_ready {
+            soc_firmware::serve(firmware);
+        }
+        wait();
+    }
+}
+
+/// The hart of cache and translation runs this, for ever.
+fn serve_flash(hart: u32, parameters: &Parameters) -> ! {
+    if let Some(flash) = parameters.flash().unwrap_or_else(|error| panic!("{error}")) {
+        flash::run(hart, &flash);
+    }
+    loop {
         wait();
     }
 }

@@ -1,6 +1,8 @@
 //! What lies where in the memory of firmware: [`FIRMWARE`].
 //!
 //! ```text
+//!   FLASH_TABLES what the firmware of the flash keeps its state in
+//!   COMMON, which is the rest:
 //!   STACKS       a stack for each hart, growing downwards: that of hart 0 is the lowest, and beyond it there is nothing that it could reach
 //!   IMAGE        the image, which is CODE, and the variables behind it
 //!   CONTAINERS   what containers' processes have
@@ -13,13 +15,29 @@
 
 use crate::{Region, FIRMWARE, HARTS_MAX};
 
+/// What the firmware of the flash keeps its state in: the half of [`FIRMWARE`] that no other hart reaches.
+pub const FLASH_TABLES: Region = Region {
+    name: "flash-tables",
+    base: FIRMWARE.base,
+    bytes: FIRMWARE.bytes / 2,
+    doc: "State of the flash's firmware.",
+};
+
+/// All else.
+pub const COMMON: Region = Region {
+    name: "firmware-common",
+    base: FLASH_TABLES.end(),
+    bytes: FIRMWARE.bytes / 2,
+    doc: "Firmware, but for the state of the flash's.",
+};
+
 /// Bytes of the stack of a hart. The state of the firmware, of half a MiB, is built there, and may be copied there, before it comes to its place.
 pub const STACK_BYTES: u64 = 2 << 20;
 
 /// The stacks of the harts, by their numbers.
 pub const STACKS: Region = Region {
     name: "firmware-stacks",
-    base: FIRMWARE.base,
+    base: COMMON.base,
     bytes: HARTS_MAX as u64 * STACK_BYTES,
     doc: "Stacks of the harts.",
 };
@@ -86,7 +104,16 @@ pub const fn record(hart: u32) -> Region {
     Region { name: "firmware-record", base: RECORDS.base + hart as u64 * bytes, bytes, doc: "Why a hart has stopped." }
 }
 
-const _: () = assert!(crate::regions_are_disjoint(&[STACKS, IMAGE, CONTAINERS, MONITOR, TRACE, PARAMETERS, RECORDS]));
+const _: () = assert!(crate::regions_are_disjoint(&[
+    FLASH_TABLES,
+    STACKS,
+    IMAGE,
+    CONTAINERS,
+    MONITOR,
+    TRACE,
+    PARAMETERS,
+    RECORDS
+]));
 const _: () = assert!(CODE.bytes < IMAGE.bytes);
 const _: () = assert!(HARTS_MAX as u64 * MONITOR_STACK_BYTES <= MONITOR.bytes);
 const _: () = assert!(HARTS_MAX as u64 * crate::trace::RING_BYTES <= TRACE.bytes);

@@ -15,6 +15,7 @@ pub mod privileged;
 pub mod protection;
 pub mod rocket;
 pub mod roles;
+pub mod sbi;
 pub mod trace;
 pub mod uart;
 pub mod watchdog;
@@ -73,6 +74,22 @@ pub const DMA: Region = Region { name: "dma", base: 0x1003_0000, bytes: 0x1000, 
 pub const COUNTERS: Region =
     Region { name: "counters", base: 0x1004_0000, bytes: 0x1000, doc: "How often what happens has happened." };
 
+/// The fast path of the flash: `flash_spec::fast_path`.
+pub const FLASH_FIRMWARE_PORT: Region = Region {
+    name: "flash-firmware-port",
+    base: 0x1005_0000,
+    bytes: 0x8000,
+    doc: "The registers of the flash's fast path for firmware.",
+};
+
+/// Memory that firmware and the fast path of the flash share: log, map, pages of firmware. No cache holds it, because the fast path looks into none.
+pub const FLASH_SHARED: Region = Region {
+    name: "flash-shared",
+    base: 0x2000_0000,
+    bytes: 0x400_0000,
+    doc: "What firmware and the flash's fast path share in memory.",
+};
+
 /// Memory of the device. The processors cache it from here on.
 pub const DRAM: Region = Region { name: "dram", base: 0x8000_0000, bytes: 0x1_0000_0000, doc: "Memory of the device." };
 
@@ -80,8 +97,8 @@ pub const DRAM: Region = Region { name: "dram", base: 0x8000_0000, bytes: 0x1_00
 /// must leave it alone.
 pub const FIRMWARE: Region = Region {
     name: "firmware",
-    base: rocket::CACHED.end() - (16 << 20),
-    bytes: 16 << 20,
+    base: rocket::CACHED.end() - (32 << 20),
+    bytes: 32 << 20,
     doc: "Firmware, in the device's memory: `soc_map::firmware`.",
 };
 
@@ -91,8 +108,19 @@ const _: () = assert!(DRAM.base <= FIRMWARE.base && FIRMWARE.end() <= DRAM.end()
 pub const HARTS_MAX: u32 = 6;
 
 /// All regions of the device's bus, in the order of their addresses.
-pub const REGIONS: &[Region] =
-    &[rocket::BOOT_ROM, rocket::CLINT, rocket::PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG, DMA, COUNTERS, DRAM];
+pub const REGIONS: &[Region] = &[
+    rocket::BOOT_ROM,
+    rocket::CLINT,
+    rocket::PLIC,
+    NVME_FIRMWARE_PORT,
+    UART,
+    WATCHDOG,
+    DMA,
+    COUNTERS,
+    FLASH_FIRMWARE_PORT,
+    FLASH_SHARED,
+    DRAM,
+];
 
 const _: () = assert!(regions_are_disjoint(REGIONS));
 
@@ -108,8 +136,11 @@ pub const WATCHDOG_INTERRUPT: u32 = 3;
 /// Interrupt line of the DMA engine.
 pub const DMA_INTERRUPT: u32 = 4;
 
+/// Interrupt line of the flash's fast path, while an event waits.
+pub const FLASH_INTERRUPT: u32 = 5;
+
 /// Interrupt lines of the device, from 1 on.
-pub const INTERRUPTS: u32 = 4;
+pub const INTERRUPTS: u32 = 5;
 
 /// Where the simulated host takes interrupt messages: addresses as on a PC, above which no memory of the simulated host lies.
 pub const MSI_WINDOW: Region = Region {
@@ -144,8 +175,11 @@ pub const fn regions_are_disjoint(regions: &[Region]) -> bool {
 pub const VERSION: u64 = version(&[
     NVME_FIRMWARE_PORT,
     UART,
+    FLASH_FIRMWARE_PORT,
+    FLASH_SHARED,
     DRAM,
     FIRMWARE,
+    firmware::FLASH_TABLES,
     firmware::STACKS,
     firmware::IMAGE,
     firmware::CODE,

@@ -31,9 +31,12 @@ pub mod cause {
     /// A store that the page table denies.
     pub const STORE_PAGE_FAULT: u64 = 15;
 
-    /// The exceptions that S handles itself: all that Rocket can delegate. Access faults and calls of S are not among them.
+    /// Set for an interrupt, whose number is its bit in [`interrupt`](super::interrupt).
+    pub const INTERRUPT: u64 = 1 << 63;
+
+    /// The exceptions that S handles itself. Access faults and calls of S cannot be delegated on Rocket; illegal instructions are not, because reading `time` is
+    /// one, which the monitor carries out.
     pub const DELEGATED: u64 = 1 << INSTRUCTION_MISALIGNED
-        | 1 << ILLEGAL_INSTRUCTION
         | 1 << BREAKPOINT
         | 1 << LOAD_MISALIGNED
         | 1 << STORE_MISALIGNED
@@ -67,9 +70,17 @@ pub mod cause {
 /// Bits of `mip`, `mie` and `mideleg`.
 pub mod interrupt {
     /// Supervisor software, timer and external: those that S handles itself.
-    pub const SUPERVISOR: u64 = 1 << 1 | 1 << 5 | EXTERNAL;
+    pub const SUPERVISOR: u64 = SOFTWARE | TIMER | EXTERNAL;
+    /// Supervisor software.
+    pub const SOFTWARE: u64 = 1 << 1;
+    /// Supervisor timer.
+    pub const TIMER: u64 = 1 << 5;
     /// Supervisor external.
     pub const EXTERNAL: u64 = 1 << 9;
+    /// The number of the machine software interrupt.
+    pub const MACHINE_SOFTWARE: u64 = 3;
+    /// The number of the machine timer interrupt.
+    pub const MACHINE_TIMER: u64 = 7;
 }
 
 /// Bits of `mstatus`.
@@ -90,6 +101,12 @@ pub mod status {
 
 /// `mcounteren` and `scounteren`: `cycle` and `instret` may be read from the mode below.
 pub const COUNTERS: u64 = 0b101;
+
+/// `csrrs rd, time, x0`, with zero for `rd`: what `rdtime` stands for. Volume I, "Zicntr".
+pub const READ_TIME: u64 = 0xC010_2073;
+
+/// Where `rd` is in an instruction.
+pub const RD: u64 = 0x1F << 7;
 
 /// Sv39. "Sv39: Page-Based 39-bit Virtual-Memory System".
 pub mod sv39 {

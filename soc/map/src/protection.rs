@@ -3,9 +3,9 @@
 //! The monitor in M-mode is bound by none of it. S-mode and U-mode have the same rights here: what U may reach of that, the page tables say. A hart for
 //! containers reaches the code, its own stack, slot and trace, and nothing else: no register, and no variable of the firmware that serves hosts.
 
-use crate::firmware::{stack, CODE, MONITOR, RECORDS};
+use crate::firmware::{stack, CODE, COMMON, MONITOR, RECORDS};
 use crate::roles::Role;
-use crate::{containers, trace, Region, FIRMWARE, NVME_FIRMWARE_PORT, UART};
+use crate::{containers, trace, Region, FIRMWARE, FLASH_FIRMWARE_PORT, FLASH_SHARED, NVME_FIRMWARE_PORT, UART};
 
 /// Regions that a hart has.
 pub const REGIONS: usize = 8;
@@ -36,18 +36,22 @@ const fn may(region: Region, rights: u8) -> Option<Grant> {
 /// What a hart may reach; the first region that has an address decides. What is in none is denied.
 pub const fn grants(hart: u32) -> [Option<Grant>; REGIONS] {
     let [monitor, records] = [may(MONITOR, 0), may(RECORDS, 0)];
-    let [code, firmware] = [may(CODE, R | X), may(FIRMWARE, R | W)];
+    let [code, uart] = [may(CODE, R | X), may(UART, R | W)];
     match (Role::of(hart), containers::slot(hart)) {
         (Role::HostInterface, _) => {
-            let [controller, uart] = [may(NVME_FIRMWARE_PORT, R | W), may(UART, R | W)];
-            [monitor, records, code, firmware, controller, uart, None, None]
+            let [common, controller] = [may(COMMON, R | W), may(NVME_FIRMWARE_PORT, R | W)];
+            [monitor, records, code, common, controller, uart, None, None]
         }
         (_, Some(slot)) => {
             let [stack, slot, trace] = [may(stack(hart), R | W), may(slot, R | W | X), may(trace::ring(hart), R | W)];
             [code, stack, slot, trace, None, None, None, None]
         }
-        // Beyond its stack lies that of hart 0, which has nothing below its own.
-        _ => [may(stack(hart - 1), 0), monitor, records, code, firmware, None, None, None],
+        (_, None) => {
+            // Beyond its stack lies that of hart 0, beyond which it has the tables.
+            let [below, firmware] = [may(stack(hart - 1), 0), may(FIRMWARE, R | W)];
+            let [flash, shared] = [may(FLASH_FIRMWARE_PORT, R | W), may(FLASH_SHARED, R | W)];
+            [below, monitor, records, code, firmware, flash, shared, uart]
+        }
     }
 }
 
@@ -79,6 +83,7 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::firmware::FLASH_TABLES;
     use crate::HARTS_MAX;
 
     /// What a hart may do at an address.
@@ -113,6 +118,18 @@ mod tests {
             assert_eq!(rights(hart, CODE.end()), 0, "hart {hart}, variables");
         }
         assert!(containers().count() >= 2);
+    }
+
+    #[test]
+    fn one_hart_has_the_flash_and_another_the_controller() {
+        for hart in 0..HARTS_MAX {
+            let [controller, flash] = [NVME_FIRMWARE_PORT, FLASH_FIRMWARE_PORT].map(|region| rights(hart, region.base));
+            let [is_first, is_second] =
+                [Role::HostInterface, Role::CacheAndTranslation].map(|role| Role::of(hart) == role);
+            assert_eq!((controller != 0, flash != 0), (is_first, is_second), "hart {hart}");
+            assert_eq!(rights(hart, FLASH_TABLES.base), flash, "hart {hart}, the state of the flash's firmware");
+            assert_eq!(rights(hart, FLASH_SHARED.end() - 4), flash, "hart {hart}, what the fast path shares");
+        }
     }
 
     #[test]

@@ -60,9 +60,20 @@ pub const PROCESS_TRAPPED: Kind = Kind { number: 6, name: "process trapped", val
 /// What lies in the slot of a hart is no program for it.
 pub const PROGRAM_REFUSED: Kind = Kind { number: 7, name: "program refused", values: ["", "map", "code bytes"] };
 
+/// The flash is there for the host: formatted, or mounted.
+pub const FLASH_READY: Kind = Kind { number: 8, name: "flash ready", values: ["is new", "units", ""] };
+
 /// All of them.
-pub const KINDS: &[Kind] =
-    &[HART_STARTED, SERVING, HART_STOPPED, PROCESS_STARTED, PROCESS_ENDED, PROCESS_TRAPPED, PROGRAM_REFUSED];
+pub const KINDS: &[Kind] = &[
+    HART_STARTED,
+    SERVING,
+    HART_STOPPED,
+    PROCESS_STARTED,
+    PROCESS_ENDED,
+    PROCESS_TRAPPED,
+    PROGRAM_REFUSED,
+    FLASH_READY,
+];
 
 impl Kind {
     /// The kind with this number.

@@ -45,8 +45,9 @@ use nvme_hw::units::Units;
 use nvme_hw::walk::Walk;
 use nvme_hw::Config;
 use rtl_bus::{
-    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiLiteDemux, AxiStreamConfig, AxiStreamSlice,
-    CoherenceHub, TileLinkConfig, TileLinkHalfRate, TileLinkMemory, TileLinkRouter, TileLinkSlice, TileLinkToAxiLite,
+    coherence_hub, Axi4Config, Axi4Mux, Axi4Slice, Axi4ToTileLink, AxiLiteDemux, AxiLiteToAxi4, AxiStreamConfig,
+    AxiStreamSlice, CoherenceHub, TileLinkConfig, TileLinkHalfRate, TileLinkMemory, TileLinkRouter, TileLinkSlice,
+    TileLinkToAxiLite,
 };
 use rtl_hdl::Block;
 use rtl_hdl::MemoryStyle;
@@ -199,6 +200,12 @@ pub const CATALOGUE: &[Entry] = &[
     Entry { name: "axi_stream_slice", make: |_| Box::new(AxiStreamSlice { config: EXAMPLE_STREAM }) },
     Entry { name: "tile_link_memory", make: |_| Box::new(TileLinkMemory { config: EXAMPLE_TILE_LINK }) },
     Entry { name: "coherence_hub", make: |_| Box::new(CoherenceHub::new(coherence_hub::Config::DEFAULT)) },
+    Entry {
+        name: "axi_lite_to_axi4",
+        make: |_| {
+            Box::new(AxiLiteToAxi4 { address_bits: flash_path::SHARED_BITS, base: 0, config: flash_hw::types::MEMORY })
+        },
+    },
     Entry {
         name: "axi4_to_tile_link",
         make: |_| Box::new(Axi4ToTileLink { address_bits: 32, data_bits: 512, id_bits: 4, slots: 4 }),

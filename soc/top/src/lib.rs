@@ -20,12 +20,13 @@
 //!    mmio (AXI4-Lite)   ==|                  |== host   (AXI4 manager, 512 bits)
 //! firmware (AXI4-Lite)  ==|                  |== memory (AXI4 manager, 512 bits): cache, map, log
 //!    flash (AXI4-Lite)  ==|                  |== medium (AXI4 manager, 512 bits): what stands for the flash
+//!   shared (AXI4-Lite)  ==|                  |
 //!          sideband   --->|                  |---> firmware_event, flash_event
 //!  times_*, faults_*  --->|                  |---> late, lost
 //!               door  ->--|                  |->-- door_record
 //!                        +------------------+
 //!
-//! mmio, firmware, host, sideband ==== controller ==== (storage) ==== flash_path ==== memory, medium, flash
+//! mmio, firmware, host, sideband ==== controller ==== (storage) ==== flash_path ==== memory, medium, flash, shared
 //! ```
 //!
 //! ## Timing
@@ -139,26 +140,36 @@ impl Block for FlashDevice {
         firmware_side(m, &controller);
         join(m, &controller, &flash);
         AxiLite::export(m, &flash, "firmware", "flash");
+        AxiLite::export(m, &flash, "shared", "shared");
         Axi4::export(m, &flash, "dram", "memory");
         Axi4::export(m, &flash, "medium", "medium");
         m.output("flash_event", flash.port("has_events"));
-        let fields = |bundle: &str, fields: Vec<(String, u32)>| {
-            fields.into_iter().map(|(field, width)| (format!("{bundle}_{field}"), width)).collect::<Vec<_>>()
-        };
-        let mut inputs = fields("times", Times::fields());
-        inputs.extend(fields("faults", Faults::fields()));
-        inputs.extend([("suspends", 1), ("seed", 32), ("seed_set", 1), ("power_cut", 1)].map(|(n, w)| (n.into(), w)));
-        for (input, width) in inputs {
-            flash.port(&input).set(m.input(&input, width));
-        }
-        for stream in ["door", "door_record"] {
-            m.export(&flash, stream, stream);
-        }
-        for output in ["read_only", "forget", "late", "lost", "log_units"] {
-            m.output(output, flash.port(output));
-        }
+        flash_side(m, &flash);
     }
 }
+
+/// What is told to the array, and what flash tells of itself.
+fn flash_side(m: &Module, flash: &InstanceHandle) {
+    let fields = |bundle: &str, fields: Vec<(String, u32)>| {
+        fields.into_iter().map(|(field, width)| (format!("{bundle}_{field}"), width)).collect::<Vec<_>>()
+    };
+    let mut inputs = fields("times", Times::fields());
+    inputs.extend(fields("faults", Faults::fields()));
+    inputs.extend([("suspends", 1), ("seed", 32), ("seed_set", 1), ("power_cut", 1)].map(|(n, w)| (n.into(), w)));
+    for (input, width) in inputs {
+        flash.port(&input).set(m.input(&input, width));
+    }
+    for stream in ["door", "door_record"] {
+        m.export(flash, stream, stream);
+    }
+    for output in ["read_only", "forget", "late", "lost", "log_units"] {
+        m.output(output, flash.port(output));
+    }
+}
+
+const _: () = assert!(soc_map::FLASH_FIRMWARE_PORT.bytes == flash_spec::fast_path::wire::register::BYTES as u64);
+const _: () = assert!(soc_map::FLASH_SHARED.bytes == 1 << flash_path::SHARED_BITS);
+
 #[cfg(test)]
 mod tests {
     use super::*;

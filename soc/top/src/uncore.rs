@@ -5,10 +5,11 @@
 //! ## Symbol
 //! ```text
 //!                                +-- uncore --+
-//!     tile_0, ... (TL-C, at ==>  |            |==> controller (AXI4-Lite)
+//!     tile_0, ... (TL-C, at ==>  |            |==> controller, flash, shared (AXI4-Lite)
 //!         the tiles' clock)      |            |==> dram       (AXI4 manager, 512 bits)
 //!                tile_edge ---> |            |---> meip_0, ..., seip_0, ..., mtip_0, ..., msip_0, ...
 //!         controller_event ---> |            |---> write_failed, reset_request
+//!              flash_event ---> |            |
 //!               dma (AXI4) ==>  |            |->- console_out   byte
 //!               console_in ->-  |            |
 //!                               +------------+
@@ -26,6 +27,7 @@
 //!                                                     +== counters
 //!                                                     +== dma_engine
 //!                                                     +== uart ---- console
+//!                                                     +== flash, shared
 //!                                                     +== watchdog ---> reset_request
 //! ```
 //! 1. `half_rate_n` joins a tile, whose clock has half the frequency, and `router_n` parts what it asks for: memory goes to the
@@ -38,8 +40,9 @@
 //! See the blocks. No combinational path from any input to any output.
 //!
 //! ## Limits
-//! The controller's event is a source of the PLIC, and beside it the supervisor external interrupt of hart 0, which needs no claim: it is the way of every
-//! admin command. `reset_request` asks for a reset of everything, which is given outside.
+//! The events of the controller and of the flash are sources of the PLIC. Beside it they are the supervisor external interrupts of the harts that they are for,
+//! which need no claim: they are the way of every admin command, and of every super-block. `reset_request` asks for a reset of everything, which is given
+//! outside. A device without flash leaves `flash` and `shared` open: an access there is given up by `demux`.
 
 use rtl_bus::{
     coherence_hub, Axi4, Axi4Mux, Axi4ToTileLink, AxiLite, AxiLiteDemux, CoherenceHub, TileLink, TileLinkCached,
@@ -49,9 +52,10 @@ use rtl_hdl::{Block, Module};
 use soc_hw::{dma_engine, BootRom, Clint, Counters, DmaEngine, Plic, Uart, Watchdog};
 use soc_map::counters::Event;
 use soc_map::rocket::{BOOT_ROM, CACHED, CLINT, PLIC};
+use soc_map::roles::Role;
 use soc_map::{
-    plic, Region, COUNTERS, DMA, DMA_INTERRUPT, HARTS_MAX, INTERRUPTS as SOURCES, NVME_FIRMWARE_PORT, NVME_INTERRUPT,
-    UART, UART_INTERRUPT, WATCHDOG, WATCHDOG_INTERRUPT,
+    plic, Region, COUNTERS, DMA, DMA_INTERRUPT, FLASH_FIRMWARE_PORT, FLASH_INTERRUPT, FLASH_SHARED, HARTS_MAX,
+    INTERRUPTS as SOURCES, NVME_FIRMWARE_PORT, NVME_INTERRUPT, UART, UART_INTERRUPT, WATCHDOG, WATCHDOG_INTERRUPT,
 };
 use soc_tile::tile::BUS_CONFIG;
 
@@ -68,7 +72,8 @@ const DMA_SLOTS: u32 = 4;
 pub const INTERRUPTS: [&str; 4] = ["msip", "mtip", "seip", "meip"];
 
 /// What is behind the bridge, in the order of the ports of the demultiplexer.
-const PERIPHERALS: [Region; 8] = [BOOT_ROM, CLINT, PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG, DMA, COUNTERS];
+const PERIPHERALS: [Region; 10] =
+    [BOOT_ROM, CLINT, PLIC, NVME_FIRMWARE_PORT, UART, WATCHDOG, DMA, COUNTERS, FLASH_FIRMWARE_PORT, FLASH_SHARED];
 
 /// See the [page](self) of this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +165,8 @@ impl Block for Uncore {
         AxiLite::connect(m, &demux, "to_5", &watchdog, "bus");
         AxiLite::connect(m, &demux, "to_6", &engine, "bus");
         AxiLite::connect(m, &demux, "to_7", &counters, "bus");
+        AxiLite::export(m, &demux, "to_8", "flash");
+        AxiLite::export(m, &demux, "to_9", "shared");
         m.export(&uart, "transmit", "console_out");
         m.export(&uart, "receive", "console_in");
         m.output("reset_request", watchdog.port("bite"));
@@ -170,11 +177,14 @@ impl Block for Uncore {
         Axi4::export(m, &hub, "memory", "dram");
         m.output("write_failed", hub.port("write_failed"));
 
-        let event = m.input("controller_event", 1);
-        let external = m.reg("external", clock, false);
-        external.set(event);
+        let [controller, flash] = ["controller", "flash"].map(|device| {
+            let event = m.reg(&format!("{device}_waits"), clock, false);
+            event.set(m.input(&format!("{device}_event"), 1));
+            event
+        });
         let sources = [
-            (NVME_INTERRUPT, external),
+            (NVME_INTERRUPT, controller),
+            (FLASH_INTERRUPT, flash),
             (UART_INTERRUPT, uart.port("uart_interrupt")),
             (WATCHDOG_INTERRUPT, watchdog.port("bark")),
             (DMA_INTERRUPT, engine.port("dma_interrupt")),
@@ -196,7 +206,12 @@ impl Block for Uncore {
             let [machine, supervisor] =
                 [plic::machine(hart), plic::supervisor(hart)].map(|context| plic.port(&format!("external_{context}")));
             m.output(&format!("meip_{hart}"), machine);
-            m.output(&format!("seip_{hart}"), if hart == 0 { supervisor | external } else { supervisor });
+            let supervisor = match Role::of(hart) {
+                Role::HostInterface => supervisor | controller,
+                Role::CacheAndTranslation => supervisor | flash,
+                Role::Containers => supervisor,
+            };
+            m.output(&format!("seip_{hart}"), supervisor);
             for name in ["msip", "mtip"].map(|name| format!("{name}_{hart}")) {
                 m.output(&name, clint.port(&name));
             }

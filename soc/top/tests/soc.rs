@@ -1,5 +1,6 @@
 //! The SoC around the tile of its package.
 
+use flash_hw::flash_path;
 use nvme_hw::Config;
 use rtl_hdl::{elaborate, emit, licences};
 use sim_toolchain::Toolchain;
@@ -24,7 +25,8 @@ fn tile() -> Option<Tile> {
 #[test]
 fn it_elaborates_lints_and_carries_the_licences_of_its_tiles() {
     let Some(tile) = tile() else { return };
-    let design = elaborate(&Soc::new(Config::SMALL, 2, tile)).unwrap_or_else(|problems| panic!("{problems}"));
+    let design = elaborate(&Soc::new(Config::SMALL, flash_path::Config::SMALL, 2, tile))
+        .unwrap_or_else(|problems| panic!("{problems}"));
     let names: Vec<String> = licences(&design).into_iter().map(|file| file.name).collect();
     assert_eq!(names, ["LICENSE.rocket", "NOTICE.rocket"]);
     let verilog: String = emit(&design).into_iter().map(|file| file.text).collect();

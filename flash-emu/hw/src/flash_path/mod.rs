@@ -6,8 +6,9 @@
 //! ```text
 //!                        +--- flash_path ---+
 //!  firmware (AXI4-Lite) ==|                  |=== dram       AXI4 manager: lines, the map, the log
-//!     storage_command  ->-|                  |=== medium     AXI4 manager: what stands for the flash
-//!       storage_write  ->-|                  |->- storage_read, storage_done
+//!    shared (AXI4-Lite) ==|                  |=== medium     AXI4 manager: what stands for the flash
+//!     storage_command  ->-|                  |->- storage_read, storage_done
+//!       storage_write  ->-|                  |
 //!   times_*, faults_*  -->|                  |---> read_only, forget, has_events
 //!   suspends, seed_*   -->|                  |---> late, lost
 //!           power_cut  -->|                  |
@@ -29,7 +30,8 @@
 //!                +-------------------------------------------+
 //! ```
 //! Tags part what comes back: see [`USER_BITS`] and [`MAP_USER_BITS`]. All that firmware hears comes together in
-//! [`flash_port`](crate::flash_port).
+//! [`flash_port`](crate::flash_port). `shared` is its way to the pages of `dram` that it shares with the hardware, from the first one on:
+//! [`Config::shared_base`].
 //!
 //! ## Timing
 //! See the blocks. No combinational path from any input to any output.
@@ -60,9 +62,9 @@ use crate::types::{
 use crate::write_point::WritePoint;
 use flash_spec::fast_path::{MAP_FIRST, TAGS};
 use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
-use flash_spec::record::MAP_ENTRIES;
+use flash_spec::record::{MAP_ENTRIES, MAP_PAGES_MAX};
 use flash_spec::Geometry;
-use rtl_bus::{Axi4, Axi4Mux, AxiLite};
+use rtl_bus::{Axi4, Axi4Mux, AxiLite, AxiLiteToAxi4};
 use rtl_hdl::{Block, InstanceHandle, Module, Shape};
 use rtl_prim::{Fifo, Lock, Payload, StreamArbiter, StreamDemux};
 
@@ -75,6 +77,10 @@ const MOVER_UNITS: u32 = 8;
 const FILLS: u32 = 64;
 /// Programs in flight.
 const PROGRAMS: u32 = 128;
+/// Width of the addresses of what firmware shares with the hardware.
+pub const SHARED_BITS: u32 = 26;
+
+const _: () = assert!((MAP_FIRST + MAP_PAGES_MAX) * PAGE_BYTES + TAGS as u32 * SPARE_BYTES <= 1 << SHARED_BITS);
 
 /// The parameters of the flash path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +202,8 @@ impl Block for FlashPath {
         let erase = m.instance("erase", &Erasing { geometry });
         let port = m.instance("port", &FlashPort);
         let array = m.instance("array", &Array { geometry });
+        let window = AxiLiteToAxi4 { address_bits: SHARED_BITS, base: shared_base, config: MEMORY };
+        let window = m.instance("window", &window);
         let mover_in = m.instance("mover_in", &Mover { units: MOVER_UNITS });
         let mover_out = m.instance("mover_out", &Mover { units: MOVER_UNITS });
 
@@ -289,6 +297,7 @@ impl Block for FlashPath {
 
         // Firmware
         AxiLite::export(m, &port, "firmware", "firmware");
+        AxiLite::export(m, &window, "from", "shared");
         for (number, block) in [&write_point, &page_read, &gather, &erase, &commit].into_iter().enumerate() {
             m.connect(&port, &format!("said_{number}"), block, "said");
         }
@@ -355,6 +364,7 @@ impl Block for FlashPath {
             (&mover_in, "sink"),
             (&mover_out, "source"),
             (&page_read, "copies"),
+            (&window, "to"),
         ];
         let medium = [
             (&mover_in, "source"),

@@ -3,6 +3,7 @@
 use crate::bundle;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Align, Table};
+use flash_hw::flash_path;
 use nvme_hw::Config;
 use rtl_hdl::{elaborate, Block, Design, SourceFile};
 use serde::Serialize;
@@ -86,7 +87,7 @@ fn soc(config: Config) -> Result<Box<dyn Block>> {
     let rocket = sim_verilator::Toolchain::from_env().rocket().map_err(|error| failed(error.to_string()))?;
     let texts = Texts { modules: &rocket.modules, memories: &rocket.memories, licence: &rocket.licence };
     let tile = RocketTile::read(texts).map_err(|error| failed(error.to_string()))?;
-    Ok(Box::new(Soc::new(config, HARTS_MAX, Tile::new(tile))))
+    Ok(Box::new(Soc::new(config, flash_path::Config::DEFAULT, HARTS_MAX, Tile::new(tile))))
 }
 
 fn find(name: &str) -> Result<&'static Entry> {

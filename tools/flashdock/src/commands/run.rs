@@ -70,14 +70,9 @@ pub struct Args {
     /// What the controller's firmware runs on
     #[arg(long, value_name = "PROCESSOR", value_enum, default_value_t = Processor::Hosted)]
     firmware: Processor,
-    /// Processors of the device, if firmware runs on them
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(soc_map::HARTS_MAX)),
-    )]
-    harts: u32,
+    /// Processors of the device, if firmware runs on them [default: 1, and with flash 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(soc_map::HARTS_MAX)))]
+    harts: Option<u32>,
     #[command(flatten)]
     storage: storage::Args,
     /// Print JSON
@@ -118,7 +113,8 @@ pub fn run(args: &Args) -> Result {
         settings.namespace_bytes = flash.namespace_bytes_max();
     }
     settings.flash = flash.clone();
-    settings.cores = args.firmware.cores(args.harts)?;
+    let harts = args.harts.unwrap_or(if flash.is_some() { HARTS_WITH_FLASH } else { 1 });
+    settings.cores = args.firmware.cores(harts)?;
     let mut device = BackEnd::new(&settings)?;
     // A ring holds one entry less than it has.
     let options = Options { io_queues: args.queues, io_entries: args.depth + 1, ..Options::default() };
@@ -157,7 +153,16 @@ pub fn run(args: &Args) -> Result {
     output::print(&format!("{console}{}", report.text()))
 }
 
+/// Processors of a device with flash, at least: one serves hosts, and one the flash.
+const HARTS_WITH_FLASH: u32 = 2;
+
 fn check(args: &Args) -> Result {
+    if args.firmware == Processor::Hosted && args.harts.is_some() {
+        return Err(Failure::new(
+            "there are no processors: the firmware runs on this machine",
+            "leave `--harts` out, or give `--firmware iss` or `--firmware rtl`",
+        ));
+    }
     if args.firmware != Processor::Hosted && args.back_end != Kind::Verilated {
         return Err(Failure::new(
             "only the Verilated device has processors for its firmware",
