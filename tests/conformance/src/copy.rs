@@ -409,12 +409,20 @@ fn many_copies_hold_up_no_other_command() {
         let long = Long::submit(&mut running.host, &identity)?;
         let (entry, buffer) = copy_entry(&mut running.host, identity.nsid, long.count, &[(0, long.count)]);
         let host = &mut running.host;
+        host.take_fetches();
         let mut waiting = vec![];
         for queue in 1..=running.queues.min(4) {
             while !host.is_full(queue) {
                 waiting.push((queue, host.submit(queue, entry, &[])?));
             }
         }
+        host.identity()?;
+        // An Abort overtakes the commands that the device has not fetched, and finds none of them. Firmware takes commands in the order of their fetches.
+        let mut copies = 0;
+        host.wait_until("the fetches of all Copies", |host| {
+            copies += host.take_fetches().iter().filter(|&&queue| queue != 0).count();
+            copies >= waiting.len()
+        })?;
         host.identity()?;
         let (queue, cid) = *waiting.last().expect("some wait");
         let answer = host.execute(0, abort(queue, cid), &[])?;

@@ -6,7 +6,9 @@
 //! A test body takes a device after power-on and talks to it through [`sim_host::Driver`], which holds every access of the device against
 //! the universal rules while the body looks at its own requirement. [`every_back_end`] runs it.
 //!
-//! - `BACK_END=<name>` restricts a run to one back end.
+//! - `BACK_END=<name> cargo test --release -p conformance` runs all tests on one back end: `model`, `verilated`, `cores` (firmware on simulated processors) or
+//!   `tiles` (on the Verilated ones), each also with `-small` behind its name, or `evaluated-small`. Those with `-small` are the smallest controller, which has
+//!   one function: tests about two functions do nothing there.
 //! - `SEED=<number>` replays the random choices of a failing run; it is printed with every failure.
 
 mod back_end;
