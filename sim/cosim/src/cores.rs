@@ -189,7 +189,7 @@ impl Cores {
     }
 
     /// Lets the harts start up before the device's clock does, as a host finds a drive that has been there for a while: until the turn in which firmware
-    /// first touches a register.
+    /// first touches a register, or waits for the flash, whose firmware begins after that.
     ///
     /// # Panics
     /// If it never does.
@@ -202,11 +202,14 @@ impl Cores {
             coalescing: &mut self.coalescing,
             console: &mut self.console,
         };
+        let has_flash = bus.machine.flash.is_some();
+        let is_first = |hart: usize| !has_flash || Role::of(hart as u32) != Role::CacheAndTranslation;
         for _ in 0..BOOT_TURNS_MAX {
-            for hart in &mut self.harts {
-                hart.run(&mut bus, BOOT_TURN);
+            let mut is_waiting = false;
+            for (number, hart) in self.harts.iter_mut().enumerate().filter(|(number, _)| is_first(*number)) {
+                is_waiting |= hart.run(&mut bus, BOOT_TURN) == Stop::Waiting && number == 0;
             }
-            if bus.machine.clock != start {
+            if bus.machine.clock != start || is_waiting {
                 return;
             }
         }

@@ -8,7 +8,7 @@ use sim_cosim::{system_call_clocks, CoresKind, CoresOptions, Options, Start, Ver
 use sim_device::Device;
 use sim_firmware::{Image, Toolchain};
 use sim_host::{identify_entry, Driver};
-use sim_iss::{encode, Instruction, Op};
+use sim_iss::{encode, number, Instruction, Op};
 use soc_firmware::calls::{process_number, EXIT, GETPID, NO_SUCH_CALL};
 use soc_firmware::process::tables_at;
 use soc_firmware::record::TRAP;
@@ -121,10 +121,14 @@ const CLOCKS: u32 = 100_000;
 fn neighbours(kind: CoresKind) {
     let Some(image) = image() else { return };
     let exit = call(EXIT);
-    // The end of the first one is what two calls have returned: its number, and that there is no call 0.
+    // The end of the first one is what two calls have returned: its number, and that there is no call 0; and one more, should time go back.
     let keep = Instruction { rs1: A0, rd: T0, ..Instruction::new(Op::Addi) };
     let sum = Instruction { rd: A0, rs1: A0, rs2: T0, ..Instruction::new(Op::Add) };
-    let calls = code(&[&call(GETPID), &[keep], &call(0), &[sum], &exit]);
+    let time = |rd| i(Op::Csrrs, rd, ZERO, number::TIME.into());
+    let is_earlier = Instruction { rd: T1, rs1: T1, rs2: T0, ..Instruction::new(Op::Sltu) };
+    let add = Instruction { rd: A0, rs1: A0, rs2: T1, ..Instruction::new(Op::Add) };
+    let times = [time(T0), time(T1), is_earlier, add];
+    let calls = code(&[&call(GETPID), &[keep], &call(0), &[sum], &times, &exit]);
     let firmware = code(&[&load_from(CODE.base), &exit]);
     let nowhere = code(&[&address(T0, NVME_FIRMWARE_PORT.base), &[i(Op::Sd, 0, T0, 0)], &exit]);
     let mut illegal = code(&[&[i(Op::Addi, T0, ZERO, 1)]]);

@@ -11,6 +11,9 @@ use soc_top::{CATALOGUE, TOPS};
 
 const BUDGETS: &str = include_str!("../budgets.toml");
 
+/// Large blocks that only join what has a budget of its own: yosys takes as long for them as for all their parts. `cargo xtask area` measures them.
+const JOINED: [&str; 2] = ["controller", "cache"];
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Budget {
@@ -47,7 +50,8 @@ impl Budget {
 #[test]
 fn every_block_keeps_its_budget() {
     let budgets: BTreeMap<String, Budget> = toml::from_str(BUDGETS).unwrap_or_else(|error| panic!("{error}"));
-    let blocks: Vec<_> = CATALOGUE.iter().filter(|entry| !TOPS.contains(&entry.name)).collect();
+    let is_measured = |name: &str| !TOPS.contains(&name) && !JOINED.contains(&name);
+    let blocks: Vec<_> = CATALOGUE.iter().filter(|entry| is_measured(entry.name)).collect();
     for name in budgets.keys() {
         assert!(blocks.iter().any(|entry| entry.name == name), "`{name}` has a budget and is not in the catalogue");
     }
