@@ -339,7 +339,7 @@ impl<S: Simulator> Hardware<S> {
             options.seed,
             options.firmware_clocks_max,
         );
-        machine.monitors = options.monitors.then(|| Monitors::new(&machine.model));
+        machine.monitors = options.monitors.then(|| Monitors::new(&machine.model, options.flash.is_some()));
         let mut machine = Box::new(machine);
         let (mut flash, mut flash_config) = (None, None);
         let parameters = options.parameters(contents.as_ref());

@@ -1,21 +1,30 @@
-//! Protocol monitors on the four buses of the device.
+//! Protocol monitors on the buses of the device.
 
+use flash_hw::flash_path;
 use nvme_hw::{direct, host_port};
 use rtl_bus::monitor::{Axi4Monitor, Axi4Probe, AxiLiteMonitor, AxiLiteProbe};
 use rtl_hdl::sim::Simulator;
 
 /// Looks at every bus in every clock.
 pub struct Monitors {
-    axi: [(Axi4Probe, Axi4Monitor); 2],
-    lite: [(AxiLiteProbe, AxiLiteMonitor); 2],
+    axi: Vec<(Axi4Probe, Axi4Monitor)>,
+    lite: Vec<(AxiLiteProbe, AxiLiteMonitor)>,
 }
 
 impl Monitors {
-    pub fn new(model: &dyn Simulator) -> Self {
-        let axi = [("host", host_port::HOST_BUS), ("memory", direct::MEMORY)]
-            .map(|(name, config)| (Axi4Probe::new(model, name, config), Axi4Monitor::new(name, config)));
-        let lite = ["mmio", "firmware"].map(|name| (AxiLiteProbe::new(model, name), AxiLiteMonitor::new(name)));
-        Self { axi, lite }
+    /// On a device with or without flash.
+    pub fn new(model: &dyn Simulator, has_flash: bool) -> Self {
+        let host = ("host", host_port::HOST_BUS);
+        let (axi, lite) = if has_flash {
+            let memories = [("memory", flash_path::DRAM), ("medium", flash_path::MEDIUM)];
+            ([&[host], &memories[..]].concat(), &["mmio", "firmware", "flash", "shared"][..])
+        } else {
+            (vec![host, ("memory", direct::MEMORY)], &["mmio", "firmware"][..])
+        };
+        let axi = axi.into_iter();
+        let axi = axi.map(|(name, config)| (Axi4Probe::new(model, name, config), Axi4Monitor::new(name, config)));
+        let lite = lite.iter().map(|name| (AxiLiteProbe::new(model, name), AxiLiteMonitor::new(name)));
+        Self { axi: axi.collect(), lite: lite.collect() }
     }
 
     /// Looks at the pins as they are at the coming edge.

@@ -1,5 +1,9 @@
+use flash_hw::flash_path;
+use flash_spec::limits::UNIT_BYTES;
+use flash_spec::{Geometry, Preset, Reliability};
 use nvme_model::Config;
-use sim_cosim::{CoresKind, CoresOptions, Start};
+use nvme_spec::limits::CORE_HZ;
+use sim_cosim::{CoresKind, CoresOptions, FlashOptions, Start};
 use sim_device::{seed_from_env_or, BusTiming, Device, HostMemory, ModelDevice};
 use sim_firmware::{Image, Toolchain};
 use std::sync::{Arc, OnceLock};
@@ -29,7 +33,8 @@ pub fn back_ends() -> Vec<BackEnd> {
 }
 
 /// Those that run when `BACK_END` names them: the evaluator takes the same clocks as Verilator, which `sim-cosim` tests, and many times as long; `cores` has
-/// the firmware as the device's processors run it, which takes a compiler for them, and `tiles` has those processors, Verilated.
+/// the firmware as the device's processors run it, which takes a compiler for them, and `tiles` has those processors, Verilated; `flash` has its namespaces in
+/// flash instead of memory.
 pub fn back_ends_on_request() -> Vec<BackEnd> {
     vec![
         BackEnd { name: "evaluated-small", make: |seed| evaluated(nvme_hw::Config::SMALL, seed) },
@@ -37,8 +42,15 @@ pub fn back_ends_on_request() -> Vec<BackEnd> {
         BackEnd { name: "cores-small", make: |seed| cores(nvme_hw::Config::SMALL, CoresKind::Simulated, seed) },
         BackEnd { name: "tiles", make: |seed| cores(nvme_hw::Config::DEFAULT, TILES, seed) },
         BackEnd { name: "tiles-small", make: |seed| cores(nvme_hw::Config::SMALL, TILES, seed) },
+        BackEnd { name: "flash-small", make: |seed| under_verilator(&with_flash(options(SMALL, seed))) },
+        BackEnd {
+            name: "flash-cores-small",
+            make: |seed| under_verilator(&with_flash(with_cores(options(SMALL, seed), CoresKind::Simulated, 2))),
+        },
     ]
 }
+
+const SMALL: nvme_hw::Config = nvme_hw::Config::SMALL;
 
 /// The Verilated processors, with firmware that has started up.
 const TILES: CoresKind = CoresKind::Verilated(Start::Ready);
@@ -66,13 +78,30 @@ pub fn verilated(config: nvme_hw::Config, seed: u64) -> Box<dyn Device> {
 
 /// The hardware under Verilator with its firmware's image on a processor.
 fn cores(config: nvme_hw::Config, kind: CoresKind, seed: u64) -> Box<dyn Device> {
+    under_verilator(&with_cores(options(config, seed), kind, 1))
+}
+
+fn with_cores(options: sim_cosim::Options, kind: CoresKind, harts: u32) -> sim_cosim::Options {
     static IMAGE: OnceLock<Arc<Image>> = OnceLock::new();
     let image = IMAGE.get_or_init(|| {
         let image = sim_firmware::build(&Toolchain::from_env());
         Arc::new(image.unwrap_or_else(|error| panic!("{error}")))
     });
-    let cores = CoresOptions { image: image.clone(), harts: 1, kind };
-    under_verilator(&sim_cosim::Options { cores: Some(cores), ..options(config, seed) })
+    let cores = CoresOptions { image: image.clone(), harts, kind };
+    sim_cosim::Options { cores: Some(cores), ..options }
+}
+
+/// Small flash without times, with room for what memory has.
+fn with_flash(options: sim_cosim::Options) -> sim_cosim::Options {
+    let bytes = options.namespace_bytes + options.shared_bytes + options.spare_bytes;
+    let geometry = Geometry { blocks_per_plane: 64, pages_per_block: 32, ..Geometry::SMALL };
+    let units = (bytes / u64::from(UNIT_BYTES)) as u32;
+    let flash = FlashOptions {
+        path: flash_path::Config { geometry, units, ..flash_path::Config::SMALL },
+        clocks: Preset::Scm.clocks(CORE_HZ),
+        reliability: Reliability::DEFAULT,
+    };
+    sim_cosim::Options { flash: Some(flash), ..options }
 }
 
 fn under_verilator(options: &sim_cosim::Options) -> Box<dyn Device> {

@@ -64,7 +64,7 @@ use flash_spec::fast_path::{MAP_FIRST, TAGS};
 use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{MAP_ENTRIES, MAP_PAGES_MAX};
 use flash_spec::Geometry;
-use rtl_bus::{Axi4, Axi4Mux, AxiLite, AxiLiteToAxi4};
+use rtl_bus::{Axi4, Axi4Config, Axi4Mux, AxiLite, AxiLiteToAxi4};
 use rtl_hdl::{Block, InstanceHandle, Module, Shape};
 use rtl_prim::{Fifo, Lock, Payload, StreamArbiter, StreamDemux};
 
@@ -77,6 +77,15 @@ const MOVER_UNITS: u32 = 8;
 const FILLS: u32 = 64;
 /// Programs in flight.
 const PROGRAMS: u32 = 128;
+/// Joins the users of DRAM.
+const DRAM_MUX: Axi4Mux = Axi4Mux { managers: 7, config: MEMORY };
+/// Joins the users of the medium.
+const MEDIUM_MUX: Axi4Mux = Axi4Mux { managers: 5, config: MEMORY };
+/// The widths of the bus `dram`.
+pub const DRAM: Axi4Config = DRAM_MUX.to();
+/// The widths of the bus `medium`.
+pub const MEDIUM: Axi4Config = MEDIUM_MUX.to();
+
 /// Width of the addresses of what firmware shares with the hardware.
 pub const SHARED_BITS: u32 = 26;
 
@@ -373,8 +382,8 @@ impl Block for FlashPath {
             (&page_read, "spares"),
             (&fill, "spares"),
         ];
-        for (name, managers) in [("dram", &dram[..]), ("medium", &medium[..])] {
-            let mux = m.instance(&format!("{name}_mux"), &Axi4Mux { managers: managers.len() as u32, config: MEMORY });
+        for (name, mux, managers) in [("dram", DRAM_MUX, &dram[..]), ("medium", MEDIUM_MUX, &medium[..])] {
+            let mux = m.instance(&format!("{name}_mux"), &mux);
             for (number, (block, bus)) in managers.iter().enumerate() {
                 Axi4::connect(m, block, bus, &mux, &format!("from_{number}"));
             }
