@@ -536,14 +536,16 @@ impl<S: Simulator> Hardware<S> {
         }
     }
 
-    /// The memory of firmware on simulated processors, by the back door.
+    /// Writes memory of simulated or Verilated processors, as another device of theirs would. Verilated ones take some clocks for it, and may go on with
+    /// instructions that they have fetched before.
     ///
     /// # Panics
     /// If there are none, or the range is not inside of it.
-    pub fn firmware_memory(&mut self, address: u64, bytes: usize) -> &mut [u8] {
+    pub fn write_firmware_memory(&mut self, address: u64, bytes: &[u8]) {
         match &mut self.processor {
-            Processor::Hosted(_) | Processor::Verilated(_) => panic!("firmware does not run on simulated processors"),
-            Processor::Simulated { cores, .. } => cores.memory(address, bytes),
+            Processor::Hosted(_) => panic!("firmware runs on the PC"),
+            Processor::Simulated { cores, .. } => cores.memory(address, bytes.len()).copy_from_slice(bytes),
+            Processor::Verilated(machine) => machine.write_firmware_memory(address, bytes),
         }
     }
 

@@ -4,11 +4,11 @@ use crate::axi::AxiPort;
 use crate::door::HasDoor;
 use crate::lite::{LitePort, Request};
 use crate::monitors::Monitors;
-use crate::soc::{read_blocks, Soc, READ_CLOCKS_MAX};
+use crate::soc::{read_blocks, Soc, BLOCK_CLOCKS_MAX};
 use crate::tiles::Tiles;
 use flash_hw::flash_path;
 use rtl_hdl::sim::{PortId, Simulator};
-use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband};
+use sim_device::{Access, Bus, BusTiming, Event, HostMemory, Ram, Random, Schedule, Sideband, BEAT_BYTES};
 use soc_hal::Mmio;
 
 /// Clocks after which an access to a register bus is given up as hung: a defect of the hardware.
@@ -285,24 +285,46 @@ impl<S: Simulator> Machine<S> {
         self.flash.as_ref().is_some_and(|flash| self.model.peek_u64(flash.event) == 1)
     }
 
+    fn soc(&mut self) -> &mut Soc {
+        &mut self.tiles.as_mut().expect("there are Verilated processors").soc
+    }
+
     /// The memory of firmware on Verilated processors, as they see it.
     ///
     /// # Panics
     /// If there are none, or their memory does not answer.
     pub fn read_firmware_memory(&mut self, address: u64, bytes: usize) -> Vec<u8> {
-        fn soc<S>(machine: &mut Machine<S>) -> &mut Soc {
-            &mut machine.tiles.as_mut().expect("there are Verilated processors").soc
-        }
         read_blocks(address, bytes, |address| {
-            soc(self).ask_block(address);
-            for _ in 0..READ_CLOCKS_MAX {
+            self.soc().ask_block(address);
+            for _ in 0..BLOCK_CLOCKS_MAX {
                 self.tick();
-                if let Some(block) = soc(self).taken_block() {
+                if let Some(block) = self.soc().taken_block() {
                     return block;
                 }
             }
-            panic!("memory did not answer a read of {address:#x} within {READ_CLOCKS_MAX} clocks");
+            panic!("memory did not answer a read of {address:#x} within {BLOCK_CLOCKS_MAX} clocks");
         })
+    }
+
+    /// Writes it, as another device of theirs would.
+    ///
+    /// # Panics
+    /// As [`read_firmware_memory`](Self::read_firmware_memory).
+    pub fn write_firmware_memory(&mut self, mut address: u64, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let offset = address as usize % BEAT_BYTES;
+            let (part, rest) = bytes.split_at(bytes.len().min(BEAT_BYTES - offset));
+            let mut beat = [0; BEAT_BYTES];
+            beat[offset..offset + part.len()].copy_from_slice(part);
+            let strobes = (u64::MAX >> (BEAT_BYTES - part.len())) << offset;
+            self.soc().write_block(address, &beat, strobes);
+            let clocks = (0..BLOCK_CLOCKS_MAX).find(|_| {
+                self.tick();
+                self.soc().is_block_written()
+            });
+            assert!(clocks.is_some(), "memory did not answer a write of {address:#x} within {BLOCK_CLOCKS_MAX} clocks");
+            (address, bytes) = (address + part.len() as u64, rest);
+        }
     }
 
     fn wait(&mut self, done: impl Fn(&mut Self) -> Option<u32>, port: &str, address: u32) -> u32 {

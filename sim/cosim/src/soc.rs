@@ -451,19 +451,19 @@ impl Soc {
     pub fn read(&mut self, address: u64, bytes: usize) -> Vec<u8> {
         read_blocks(address, bytes, |address| {
             self.ask_block(address);
-            for _ in 0..READ_CLOCKS_MAX {
+            for _ in 0..BLOCK_CLOCKS_MAX {
                 self.step();
                 if let Some(block) = self.taken_block() {
                     return block;
                 }
             }
-            panic!("memory did not answer a read of {address:#x} within {READ_CLOCKS_MAX} clocks");
+            panic!("memory did not answer a read of {address:#x} within {BLOCK_CLOCKS_MAX} clocks");
         })
     }
 }
 
-/// Clocks after which a read by the back door is given up.
-pub(crate) const READ_CLOCKS_MAX: u32 = 10_000;
+/// Clocks after which an access by the back door is given up.
+pub(crate) const BLOCK_CLOCKS_MAX: u32 = 10_000;
 
 /// Bytes of the blocks that `read` gives.
 pub(crate) fn read_blocks(address: u64, bytes: usize, mut read: impl FnMut(u64) -> Beat) -> Vec<u8> {

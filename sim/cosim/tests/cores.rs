@@ -121,7 +121,7 @@ fn stops_at(image: Arc<Image>, address: u64, instruction: u32) {
     let mut device = device(Config::SMALL, image.clone(), 1);
     let mut driver = Driver::new(&mut device, sim_host::Options { io_queues: 2, ..Default::default() });
     driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
-    driver.device().firmware_memory(address, 4).copy_from_slice(&instruction.to_le_bytes());
+    driver.device().write_firmware_memory(address, &instruction.to_le_bytes());
     let entry = identify_entry(cns::CONTROLLER, 0);
     driver.submit(0, entry, &[]).unwrap_or_else(|error| panic!("{error}"));
     let has_stopped = |driver: &mut Driver<'_, Verilated>| csts::CFS.get32(driver.csts()) == 1;

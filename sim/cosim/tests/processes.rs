@@ -1,5 +1,5 @@
 //! Processes in U-mode on harts for containers, beside the firmware that serves a host: what they may, what they may not, and what it costs them. Each body
-//! runs on simulated processors, and on the Verilated tiles where a back door is not needed.
+//! runs on simulated processors and on the Verilated tiles.
 
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
@@ -113,8 +113,22 @@ fn story(code: &[u8], end: (&'static Kind, [u64; 3])) -> Told {
     vec![(&HART_STARTED, [0; 3]), (&PROCESS_STARTED, [0, VIRTUAL_BASE, code.len() as u64]), end]
 }
 
+/// The Verilated processors.
+const TILES: CoresKind = CoresKind::Verilated(Start::Ready);
+
 /// Clocks in which a process does something.
 const CLOCKS: u32 = 100_000;
+
+/// Runs until the process of a hart has its tables, and begins.
+fn begins(device: &mut Verilated, hart: u32) {
+    for _ in 0..100 {
+        if told(device, hart).iter().any(|(kind, _)| *kind == &PROCESS_STARTED) {
+            return;
+        }
+        device.step(CLOCKS / 100);
+    }
+    panic!("the process of hart {hart} does not begin");
+}
 
 /// A process that calls firmware, and processes that reach for the firmware's memory, for what is nowhere, and for an instruction that is none, on a hart
 /// each: all is told, and the host is served.
@@ -165,12 +179,21 @@ fn processes_call_firmware_and_end_alone() {
 
 #[test]
 fn processes_on_tiles_call_firmware_and_end_alone() {
-    neighbours(CoresKind::Verilated(Start::Ready));
+    neighbours(TILES);
 }
 
 /// A process whose page table is wrong, and shows it the stacks of others, is stopped by the protection: another wall behind the first one.
 #[test]
 fn a_wrong_page_table_opens_nothing_of_others() {
+    wrong_page_table(CoresKind::Simulated);
+}
+
+#[test]
+fn a_wrong_page_table_on_tiles_opens_nothing_of_others() {
+    wrong_page_table(TILES);
+}
+
+fn wrong_page_table(kind: CoresKind) {
     let Some(image) = image() else { return };
     let page = VIRTUAL_BASE + 2 * PAGE_BYTES;
     let load = i(Op::Ld, T1, T0, 0);
@@ -184,11 +207,12 @@ fn a_wrong_page_table_opens_nothing_of_others() {
         (places[4], store, STORE_ACCESS_FAULT),
     ] {
         let program = code(&[&wait(), &address(T0, page), &[access], &call(EXIT)]);
-        let mut device = device(image.clone().with_program(2, &program).unwrap(), 3, CoresKind::Simulated);
+        let mut device = device(image.clone().with_program(2, &program).unwrap(), 3, kind);
+        begins(&mut device, 2);
         // The tables of the levels 2 and 1 come before that of the pages.
         let last = tables_at(&slot(2).unwrap()) + 2 * PAGE_BYTES + 8 * (page / PAGE_BYTES);
-        device.firmware_memory(last, 8).copy_from_slice(&entry(place, R | W | U | AD).to_le_bytes());
-        device.firmware_memory(flag(2), 1)[0] = 1;
+        device.write_firmware_memory(last, &entry(place, R | W | U | AD).to_le_bytes());
+        device.write_firmware_memory(flag(2), &[1]);
         device.step(CLOCKS);
         let end = (&PROCESS_TRAPPED, [cause, VIRTUAL_BASE + 4 * 8, page]);
         assert_eq!(told(&mut device, 2), story(&program, end), "{place:#x}");
@@ -199,17 +223,27 @@ fn a_wrong_page_table_opens_nothing_of_others() {
 /// Firmware that traps on a hart for containers stops that hart, leaves a record, and does not disturb the controller.
 #[test]
 fn firmware_that_stops_on_one_hart_takes_no_neighbour_down() {
+    firmware_stops(CoresKind::Simulated);
+}
+
+#[test]
+fn firmware_that_stops_on_one_tile_takes_no_neighbour_down() {
+    firmware_stops(TILES);
+}
+
+fn firmware_stops(kind: CoresKind) {
     let Some(image) = image() else { return };
     let (_, call_range) = image.functions().find(|(name, _)| name.contains("system_call")).expect("it is there");
     let program = code(&[&wait(), &call(GETPID), &wait(), &call(EXIT)]);
     let other = code(&[&wait(), &call(EXIT)]);
     let with_programs = image.clone().with_program(2, &program).and_then(|image| image.with_program(3, &other));
-    let mut device = device(with_programs.unwrap(), 4, CoresKind::Simulated);
-    let before = device.firmware_memory(call_range.start, 4).to_vec();
-    device.firmware_memory(call_range.start, 4).fill(0);
+    let mut device = device(with_programs.unwrap(), 4, kind);
+    [2, 3].iter().for_each(|hart| begins(&mut device, *hart));
+    let before = device.read_firmware_memory(call_range.start, 4).expect("it runs on processors");
+    device.write_firmware_memory(call_range.start, &[0; 4]);
     let mut driver = Driver::new(&mut device, sim_host::Options { io_queues: 1, ..Default::default() });
     driver.bring_up().unwrap_or_else(|error| panic!("{error}"));
-    driver.device().firmware_memory(flag(2), 1)[0] = 1;
+    driver.device().write_firmware_memory(flag(2), &[1]);
     driver.device().step(CLOCKS);
     identifies(&mut driver);
     driver.disable().unwrap_or_else(|error| panic!("{error}"));
@@ -224,8 +258,8 @@ fn firmware_that_stops_on_one_hart_takes_no_neighbour_down() {
     assert!(said.contains("hart 2 has stopped: trap: illegal instruction"), "{said}");
     serves(&mut device);
     // Its neighbour calls the same function, which is whole again.
-    device.firmware_memory(call_range.start, 4).copy_from_slice(&before);
-    device.firmware_memory(flag(3), 1)[0] = 1;
+    device.write_firmware_memory(call_range.start, &before);
+    device.write_firmware_memory(flag(3), &[1]);
     device.step(CLOCKS);
     assert_eq!(told(&mut device, 3), story(&other, (&PROCESS_ENDED, [0, 0, 0])));
 }
@@ -247,7 +281,7 @@ fn programs_have_a_hart_and_code() {
 #[test]
 fn a_system_call_is_one_short_trap() {
     let Some(image) = image() else { return };
-    for kind in [CoresKind::Simulated, CoresKind::Verilated(Start::Ready)] {
+    for kind in [CoresKind::Simulated, TILES] {
         let clocks = system_call_clocks(image, kind).unwrap_or_else(|error| panic!("{error}"));
         eprintln!("syscall_cycles: {clocks} core clocks on {kind:?}");
         assert!(clocks <= SYSTEM_CALL_CLOCKS_MAX && clocks > 20, "{clocks} clocks on {kind:?}");
