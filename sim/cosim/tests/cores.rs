@@ -1,32 +1,21 @@
 //! The firmware's image on simulated processors, joined to the controller under Verilator.
 
+mod common;
+
+use common::image;
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
 use sim_cosim::{CoresKind, CoresOptions, Ended, Error, Options, Start, Verilated, IDENTIFY_CLOCKS_MAX};
 use sim_device::{Device, Random};
-use sim_firmware::{Image, Toolchain};
+use sim_firmware::Image;
 use sim_host::{identify_entry, Driver};
 use soc_firmware::record::TRAP;
 use soc_map::HARTS_MAX;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
-
-/// The image, compiled once; none if the machine cannot have a compiler.
-fn image() -> Option<Arc<Image>> {
-    static IMAGE: OnceLock<Option<Arc<Image>>> = OnceLock::new();
-    let image = IMAGE.get_or_init(|| match sim_firmware::build(&Toolchain::from_env()) {
-        Ok(image) => Some(Arc::new(image)),
-        Err(error) if error.is_unavailable() => {
-            eprintln!("skipped: firmware on simulated processors. {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    });
-    image.clone()
-}
+use std::sync::Arc;
 
 fn device(config: Config, image: Arc<Image>, harts: u32) -> Verilated {
     device_of(config, CoresOptions { image, harts, kind: CoresKind::Simulated })

@@ -1,5 +1,8 @@
 //! A device with flash: its firmware on the PC, on simulated harts and on Verilated ones.
 
+mod common;
+
+use common::image;
 use flash_hw::flash_path;
 use flash_spec::{Geometry, Preset, Reliability};
 use nvme_hw::Config;
@@ -11,9 +14,7 @@ use nvme_spec::opcode::{admin, io};
 use nvme_spec::{decode, SqEntry};
 use sim_cosim::{CoresKind, CoresOptions, Error, FlashContents, FlashOptions, Options, Start, Verilated};
 use sim_device::{Device, Ram};
-use sim_firmware::{Image, Toolchain};
 use sim_host::{blocks_entry, cdw, wire_prps, Buffer, Driver, ListPlacement};
-use std::sync::{Arc, OnceLock};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// A small flash, with times that are short.
@@ -42,20 +43,6 @@ fn options(flash: FlashOptions, cores: Option<CoresOptions>) -> Options {
 
 fn device(options: &Options) -> Verilated {
     Verilated::new(options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The image of the firmware, compiled once; none if the machine cannot have a compiler.
-fn image() -> Option<Arc<Image>> {
-    static IMAGE: OnceLock<Option<Arc<Image>>> = OnceLock::new();
-    let image = IMAGE.get_or_init(|| match sim_firmware::build(&Toolchain::from_env()) {
-        Ok(image) => Some(Arc::new(image)),
-        Err(error) if error.is_unavailable() => {
-            eprintln!("skipped: firmware of flash on processors. {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    });
-    image.clone()
 }
 
 /// The harts that serve hosts and flash, as the simulator has them, and Verilated.

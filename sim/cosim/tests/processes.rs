@@ -1,12 +1,15 @@
 //! Processes in U-mode on harts for containers, beside the firmware that serves a host: what they may, what they may not, and what it costs them. Each body
 //! runs on simulated processors and on the Verilated tiles.
 
+mod common;
+
+use common::image;
 use nvme_hw::Config;
 use nvme_spec::identify::{cns, IDENTIFY_BYTES};
 use nvme_spec::regs::csts;
 use sim_cosim::{system_call_clocks, CoresKind, CoresOptions, Options, Start, Verilated, SYSTEM_CALL_CLOCKS_MAX};
 use sim_device::Device;
-use sim_firmware::{Image, Toolchain};
+use sim_firmware::Image;
 use sim_host::{identify_entry, Driver};
 use sim_iss::{encode, number, Instruction, Op};
 use soc_firmware::calls::{process_number, EXIT, GETPID, NO_SUCH_CALL};
@@ -21,21 +24,7 @@ use soc_map::privileged::cause::{
 use soc_map::privileged::sv39::{entry, AD, PAGE_BYTES, R, U, W};
 use soc_map::trace::{Kind, HART_STARTED, HART_STOPPED, PROCESS_ENDED, PROCESS_STARTED, PROCESS_TRAPPED, SERVING};
 use soc_map::{trace, HARTS_MAX, NVME_FIRMWARE_PORT};
-use std::sync::{Arc, OnceLock};
-
-/// The image, compiled once; none if the machine cannot have a compiler.
-fn image() -> Option<&'static Image> {
-    static IMAGE: OnceLock<Option<Image>> = OnceLock::new();
-    let image = IMAGE.get_or_init(|| match sim_firmware::build(&Toolchain::from_env()) {
-        Ok(image) => Some(image),
-        Err(error) if error.is_unavailable() => {
-            eprintln!("skipped: processes on simulated processors. {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    });
-    image.as_ref()
-}
+use std::sync::Arc;
 
 fn device(image: Image, harts: u32, kind: CoresKind) -> Verilated {
     let cores = Some(CoresOptions { image: Arc::new(image), harts, kind });
@@ -156,7 +145,7 @@ fn neighbours(kind: CoresKind) {
         (&nowhere, (&PROCESS_TRAPPED, [STORE_PAGE_FAULT, pc(3), NVME_FIRMWARE_PORT.base])),
         (&illegal, (&PROCESS_TRAPPED, [ILLEGAL_INSTRUCTION, pc(1), 0])),
     ];
-    let mut image = image.clone();
+    let mut image = Image::clone(&image);
     for (hart, (code, _)) in (2..).zip(&ends) {
         image = image.with_program(hart, code).unwrap();
     }
@@ -207,7 +196,7 @@ fn wrong_page_table(kind: CoresKind) {
         (places[4], store, STORE_ACCESS_FAULT),
     ] {
         let program = code(&[&wait(), &address(T0, page), &[access], &call(EXIT)]);
-        let mut device = device(image.clone().with_program(2, &program).unwrap(), 3, kind);
+        let mut device = device(Image::clone(&image).with_program(2, &program).unwrap(), 3, kind);
         begins(&mut device, 2);
         // The tables of the levels 2 and 1 come before that of the pages.
         let last = tables_at(&slot(2).unwrap()) + 2 * PAGE_BYTES + 8 * (page / PAGE_BYTES);
@@ -236,7 +225,7 @@ fn firmware_stops(kind: CoresKind) {
     let (_, call_range) = image.functions().find(|(name, _)| name.contains("system_call")).expect("it is there");
     let program = code(&[&wait(), &call(GETPID), &wait(), &call(EXIT)]);
     let other = code(&[&wait(), &call(EXIT)]);
-    let with_programs = image.clone().with_program(2, &program).and_then(|image| image.with_program(3, &other));
+    let with_programs = Image::clone(&image).with_program(2, &program).and_then(|image| image.with_program(3, &other));
     let mut device = device(with_programs.unwrap(), 4, kind);
     [2, 3].iter().for_each(|hart| begins(&mut device, *hart));
     let before = device.read_firmware_memory(call_range.start, 4).expect("it runs on processors");
@@ -268,11 +257,11 @@ fn firmware_stops(kind: CoresKind) {
 #[test]
 fn programs_have_a_hart_and_code() {
     let Some(image) = image() else { return };
-    assert!(image.clone().with_program(0, &[]).unwrap_err().to_string().contains("2, 3, 4, 5"));
-    assert!(image.clone().with_program(HARTS_MAX, &[]).is_err());
-    assert!(image.clone().with_program(2, &vec![0; 1 << 20]).unwrap_err().to_string().contains("room"));
+    assert!(Image::clone(&image).with_program(0, &[]).unwrap_err().to_string().contains("2, 3, 4, 5"));
+    assert!(Image::clone(&image).with_program(HARTS_MAX, &[]).is_err());
+    assert!(Image::clone(&image).with_program(2, &vec![0; 1 << 20]).unwrap_err().to_string().contains("room"));
     // A program without code: the first page is of variables, and cannot be executed.
-    let mut device = device(image.clone().with_program(2, &[]).unwrap(), 3, CoresKind::Simulated);
+    let mut device = device(Image::clone(&image).with_program(2, &[]).unwrap(), 3, CoresKind::Simulated);
     let end = (&PROCESS_TRAPPED, [INSTRUCTION_PAGE_FAULT, VIRTUAL_BASE, VIRTUAL_BASE]);
     assert_eq!(told(&mut device, 2), story(&[], end));
     serves(&mut device);
@@ -282,7 +271,7 @@ fn programs_have_a_hart_and_code() {
 fn a_system_call_is_one_short_trap() {
     let Some(image) = image() else { return };
     for kind in [CoresKind::Simulated, TILES] {
-        let clocks = system_call_clocks(image, kind).unwrap_or_else(|error| panic!("{error}"));
+        let clocks = system_call_clocks(&image, kind).unwrap_or_else(|error| panic!("{error}"));
         eprintln!("syscall_cycles: {clocks} core clocks on {kind:?}");
         assert!(clocks <= SYSTEM_CALL_CLOCKS_MAX && clocks > 20, "{clocks} clocks on {kind:?}");
     }
