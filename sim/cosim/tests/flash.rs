@@ -31,14 +31,7 @@ fn flash(namespace_bytes: u64) -> FlashOptions {
 /// Options of a device with such flash, all of which is one namespace.
 fn options(flash: FlashOptions, cores: Option<CoresOptions>) -> Options {
     let namespace_bytes = u64::from(flash.path.units) * u64::from(flash_spec::limits::UNIT_BYTES);
-    Options {
-        flash: Some(flash),
-        cores,
-        namespace_bytes,
-        spare_bytes: 0,
-        monitors: true,
-        ..Options::new(Config::SMALL)
-    }
+    Options { flash: Some(flash), cores, namespace_bytes, spare_bytes: 0, ..Options::new(Config::SMALL) }
 }
 
 fn device(options: &Options) -> Verilated {
