@@ -11,7 +11,7 @@
 //! - It changes the map of no unit whose map page is absent. It asks for the page and goes on with others.
 //! - It programs nothing for the host or a move while no buffer of the log has room. Instead it programs filler, until the closed buffer is safe.
 
-use crate::limits::SPARE_BYTES;
+use crate::limits::{PAGE_BYTES, SPARE_BYTES};
 use crate::Outcome;
 
 pub mod wire;
@@ -60,6 +60,11 @@ impl Buffer {
 pub const MOVES_FIRST: u32 = LOG_BUFFERS as u32 + SCRATCH_BUFFERS as u32;
 /// The first of the shared pages that hold the map.
 pub const MAP_FIRST: u32 = MOVES_FIRST + MOVES_MAX;
+
+/// Bytes of the shared pages of a flash with so many pages of the map. Behind them are the spares that firmware reads, by tag.
+pub const fn shared_bytes(map_pages: u32) -> u64 {
+    (MAP_FIRST + map_pages) as u64 * PAGE_BYTES as u64
+}
 
 /// Records of the log that hardware can hold.
 pub const LOG_BUFFERS: u8 = 2;

@@ -1,13 +1,12 @@
 //! The hart of cache and translation: the firmware of the flash.
 
-use crate::csr::{read_csr, write_csr};
+use crate::csr::{clear_csr, read_csr, write_csr};
 use crate::start::{wait, HOST_INTERFACE};
 use crate::{sbi, tracing};
 use core::mem::MaybeUninit;
 use core::slice;
 use flash_fw::{Ftl, Memory, SuperBlock};
-use flash_spec::fast_path::MAP_FIRST;
-use flash_spec::limits::PAGE_BYTES;
+use flash_spec::fast_path::shared_bytes;
 use flash_spec::record::{MAP_ENTRIES, MARK_WORDS};
 use nvme_fw::MediumHealth;
 use soc_firmware::medium::{health, Letterbox, HEALTH_CLOCKS, POLL_CLOCKS};
@@ -15,7 +14,7 @@ use soc_firmware::parameters::FlashParameters;
 use soc_hal::{FastPath, Layout, Mmio, Registers, Shared};
 use soc_map::clint::CLOCKS_PER_TICK;
 use soc_map::firmware::FLASH_TABLES;
-use soc_map::privileged::interrupt::{EXTERNAL, TIMER};
+use soc_map::privileged::interrupt::{EXTERNAL, SOFTWARE, TIMER};
 use soc_map::trace::FLASH_READY;
 use soc_map::{Region, FLASH_FIRMWARE_PORT, FLASH_SHARED};
 use zerocopy::FromBytes;
@@ -62,6 +61,12 @@ pub fn run(hart: u32, parameters: &FlashParameters) -> ! {
     started.unwrap_or_else(|error| panic!("the flash does not come up: {}", error.message()));
     let written_before = ftl.smart().written_units;
     tracing::write(hart, &FLASH_READY, [parameters.is_new.into(), parameters.config.units.into(), 0]);
+    // The hart of the host interface clears the variables, and says when they are there.
+    write_csr!("sie", SOFTWARE);
+    while read_csr!("sip") & SOFTWARE == 0 {
+        wait();
+    }
+    clear_csr!("sip", SOFTWARE);
     write_csr!("sie", EXTERNAL | TIMER);
     sbi::set_timer(0);
     let mut next_health = 0;
@@ -97,8 +102,8 @@ fn new(parameters: &FlashParameters) -> Ftl<'static, FastPath<Hardware>> {
         newest: room.slice(MAP_ENTRIES),
         deltas: room.slice(config.deltas()),
     };
-    let read_spares_base = u64::from(MAP_FIRST + map_pages) * u64::from(PAGE_BYTES);
-    let driver = FastPath::new(hardware(), Layout { shared_base: 0, read_spares_base, map_pages });
+    let layout = Layout { shared_base: 0, read_spares_base: shared_bytes(map_pages), map_pages };
+    let driver = FastPath::new(hardware(), layout);
     Ftl::new(driver, config, memory).unwrap_or_else(|error| panic!("the flash: {}", error.message()))
 }
 

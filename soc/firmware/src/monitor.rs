@@ -101,9 +101,9 @@ extern "C" fn trapped(frame: &mut Frame) {
     }
     match trap.cause {
         cause::ILLEGAL_INSTRUCTION if trap.value & !RD == READ_TIME => {
-            if let Some(register) =
-                frame.get_mut(((trap.value & RD) / (RD & RD.wrapping_neg())).wrapping_sub(1) as usize)
-            {
+            // The frame has no `x0`.
+            let rd = (trap.value & RD) >> RD.trailing_zeros();
+            if let Some(register) = frame.get_mut((rd as usize).wrapping_sub(1)) {
                 *register = sbi::read_time();
             }
             write_csr!("mepc", trap.pc + 4);

@@ -1,7 +1,7 @@
 //! The first instructions, and what each hart does from then on.
 
 use crate::csr::{clear_csr, write_csr};
-use crate::{containers, flash, tracing};
+use crate::{containers, flash, sbi, tracing};
 use core::arch::{asm, global_asm};
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -115,10 +115,12 @@ fn read(parameters: *const Parameters) -> Parameters {
     unsafe { parameters.read_unaligned() }
 }
 
-/// The hart that serves hosts.
+/// The hart that serves hosts, and the one that serves flash.
 pub const HOST_INTERFACE: u32 = 0;
+const CACHE_AND_TRANSLATION: u32 = 1;
 
 const _: () = assert!(matches!(Role::of(HOST_INTERFACE), Role::HostInterface));
+const _: () = assert!(matches!(Role::of(CACHE_AND_TRANSLATION), Role::CacheAndTranslation));
 
 /// The hart of the host interface runs this, for ever.
 fn serve_hosts(hart: u32, parameters: &Parameters) -> ! {
@@ -129,7 +131,10 @@ fn serve_hosts(hart: u32, parameters: &Parameters) -> ! {
     // SAFETY: `begin` has written it, and nothing else uses it.
     let firmware = unsafe { (&mut *ptr::addr_of_mut!(FIRMWARE)).assume_init_mut() };
     console().say(format_args!("flashdock firmware, map {:#018x}", soc_map::VERSION));
-    // A host is not served before its flash is there.
+    // A host is not served before its flash is there, whose firmware waits until it may tell so.
+    if has_flash {
+        sbi::interrupt_hart(CACHE_AND_TRANSLATION);
+    }
     let mut is_ready = !has_flash;
     let mut is_serving = false;
     loop {

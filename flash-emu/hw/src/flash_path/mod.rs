@@ -60,7 +60,7 @@ use crate::types::{
     user, Command, Done, Faults, Heard, MoveJob, Moved, Through, Times, Transfer, MAP_USER_BITS, MEMORY, USER_BITS,
 };
 use crate::write_point::WritePoint;
-use flash_spec::fast_path::{MAP_FIRST, TAGS};
+use flash_spec::fast_path::{shared_bytes, MAP_FIRST, TAGS};
 use flash_spec::limits::{PAGE_BYTES, SPARE_BYTES, UNITS_PER_PAGE, UNIT_BYTES};
 use flash_spec::record::{MAP_ENTRIES, MAP_PAGES_MAX};
 use flash_spec::Geometry;
@@ -89,7 +89,7 @@ pub const MEDIUM: Axi4Config = MEDIUM_MUX.to();
 /// Width of the addresses of what firmware shares with the hardware.
 pub const SHARED_BITS: u32 = 26;
 
-const _: () = assert!((MAP_FIRST + MAP_PAGES_MAX) * PAGE_BYTES + TAGS as u32 * SPARE_BYTES <= 1 << SHARED_BITS);
+const _: () = assert!(shared_bytes(MAP_PAGES_MAX) + TAGS as u64 * SPARE_BYTES as u64 <= 1 << SHARED_BITS);
 
 /// The parameters of the flash path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Config {
 
     /// Address in DRAM of the spares that firmware reads, by tag.
     pub const fn read_spares_base(&self) -> u64 {
-        self.shared_base() + (MAP_FIRST + self.map_pages()) as u64 * PAGE_BYTES as u64
+        self.shared_base() + shared_bytes(self.map_pages())
     }
 
     /// Bytes of DRAM.
